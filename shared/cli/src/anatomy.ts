@@ -1,0 +1,300 @@
+/**
+ * What a lab consists of. `pnpm lab new` writes it and the anatomy gate checks it, both from this description.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isMissing, isRecord } from './labs.ts';
+
+/** The rooms of the house, in reading order. */
+export const stages = [
+  { name: 'language', english: 'Language', title: '语言' },
+  { name: 'web', english: 'Web', title: 'Web 开发' },
+  { name: 'data', english: 'Data', title: '数据存储' },
+  { name: 'distributed', english: 'Distributed', title: '分布式' },
+  { name: 'engineering', english: 'Engineering', title: '工程化' },
+  { name: 'architecture', english: 'Architecture', title: '架构与设计' },
+  { name: 'projects', english: 'Projects', title: '综合项目' },
+] as const;
+
+export type Stage = (typeof stages)[number]['name'];
+
+/** What the templates and rules need to know of a lab. */
+export type LabOutline = {
+  readonly name: string;
+  readonly stage: string;
+  readonly title: string;
+  readonly description: string;
+};
+
+/** Lower case words joined by hyphens: a folder, a package name and an argument at once. */
+export const labNamePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
+
+/** A title ends in Chinese: `Redlock 红锁`. */
+export const titlePattern = /^.*\S\s*\p{Script=Han}.*$/u;
+
+export const readmeMaxLines = 150;
+
+export type ReadmeSection = { readonly heading: string; readonly what: string; readonly required: boolean };
+
+/** The `##` sections of a lab's README, in order. Above the first stand the `# English 中文` title and the objectives. */
+export const readmeSections: readonly ReadmeSection[] = [
+  {
+    heading: 'What goes wrong',
+    required: true,
+    what: 'the failure as a user meets it, with the figure that the demo measures',
+  },
+  { heading: 'The idea', required: true, what: 'the analogy, then what it stands for' },
+  { heading: 'How it works', required: true, what: 'a mermaid diagram and the rules, each with its reason' },
+  { heading: 'Run it', required: true, what: 'the command and a sample run between markers' },
+  { heading: 'Read the code', required: true, what: 'the lines of src/ that carry the idea, quoted between markers' },
+  { heading: 'Pitfalls', required: true, what: 'a line for each file of pitfalls/: the flaw and what it breaks' },
+  {
+    heading: 'When not to use it',
+    required: true,
+    what: 'the cheaper or stronger alternative, and where the line runs',
+  },
+  { heading: 'Further reading', required: true, what: 'primary sources' },
+];
+
+export type LabFile = {
+  /** Relative to the lab; `NAME` stands for the lab's name; a glob where several files are meant. */
+  readonly path: string;
+  /** At least one file must match. */
+  readonly required: boolean;
+  readonly what: string;
+  /** Where `pnpm lab new` writes `template`, for a `path` that is a glob; default: `path`. */
+  readonly scaffoldAs?: string;
+  readonly template?: (lab: LabOutline) => string;
+};
+
+/** Every file that a lab may have. A file that matches none of these is a stray. */
+export const labFiles: readonly LabFile[] = [
+  { path: 'README.md', required: true, what: 'the lesson, at most 150 lines', template: readme },
+  { path: 'package.json', required: true, what: 'the manifest', template: manifest },
+  { path: 'tsconfig.json', required: true, what: 'three lines that extend the base', template: tsconfig },
+  { path: 'src/index.ts', required: true, what: 'the reference, what a reader copies', template: index },
+  { path: 'src/**/*.ts', required: false, what: 'one concept a file', scaffoldAs: 'src/NAME.ts', template: source },
+  { path: 'demo.ts', required: true, what: 'the story: failure measured, fix measured, verdict', template: demo },
+  { path: 'exercise/index.ts', required: true, what: 'the stub, with the exported types of src', template: exercise },
+  { path: 'exercise/hints.md', required: true, what: 'a heading for each law, hints under it', template: hints },
+  { path: 'exercise/**/*.ts', required: false, what: 'more of the stub' },
+  {
+    path: 'pitfalls/*.ts',
+    required: true,
+    what: 'known-bad variants, each with one flaw and a header: Flaw / Seen in / Caught by',
+    scaffoldAs: 'pitfalls/forgotten.ts',
+    template: pitfall,
+  },
+  { path: 'test/NAME.test.ts', required: true, what: 'the suite, as laws on #lab', template: suite },
+  { path: 'test/**/*.ts', required: false, what: 'more of the suite; types.test-d.ts where inference is the lesson' },
+  { path: 'bench.ts', required: false, what: 'ratios against peers, in one run' },
+  { path: 'examples/*.ts', required: false, what: 'runnable stories beside the demo: pnpm lab NAME EXAMPLE' },
+  { path: 'picture.svg', required: false, what: 'the one chart of a real run, drawn by pnpm fix' },
+  { path: 'vitest.config.ts', required: false, what: 'only where the lab needs a transform of its own' },
+];
+
+export type ManifestField = {
+  /** Path into `package.json`. */
+  readonly path: readonly string[];
+  readonly holds: (value: unknown, lab: { readonly name: string; readonly stage: string }) => boolean;
+  /** What belongs there, as the end of the sentence "`path` must be …". */
+  readonly remedy: string;
+};
+
+/** Fields of a lab's `package.json` beyond those that `readLab` needs and checks itself. */
+export const manifestFields: readonly ManifestField[] = [
+  { path: ['private'], holds: (value) => value === true, remedy: 'true: a lab is copied, never published' },
+  { path: ['type'], holds: (value) => value === 'module', remedy: '"module"' },
+  { path: ['version'], holds: (value) => value === '0.0.0', remedy: '"0.0.0"' },
+  {
+    path: ['lab', 'stage'],
+    holds: (value) => stages.some((stage) => stage.name === value),
+    remedy: `one of ${stages.map((stage) => stage.name).join(', ')}`,
+  },
+  {
+    path: ['lab', 'title'],
+    holds: (value) => typeof value === 'string' && titlePattern.test(value),
+    remedy: 'English, then Chinese: "Redlock 红锁"',
+  },
+  {
+    path: ['imports', '#lab'],
+    holds: (value) => value === './src/index.ts',
+    remedy: '"./src/index.ts": the suite imports the lab as #lab, so that it can grade any implementation',
+  },
+  { path: ['exports'], holds: (value) => value === './src/index.ts', remedy: '"./src/index.ts"' },
+  { path: ['scripts', 'test'], holds: (value) => value === 'lab-test', remedy: '"lab-test"' },
+  {
+    path: ['dependencies'],
+    holds: (value) => value === undefined || (isRecord(value) && Object.values(value).every((v) => v === 'catalog:')),
+    remedy: 'what src/ imports, each as "catalog:", and never a workspace package',
+  },
+];
+
+/** The file's path in this lab, with `NAME` filled in. */
+export const pathIn = (lab: { readonly name: string }, path: string): string => path.replaceAll('NAME', lab.name);
+
+/** The files of an empty lab: path relative to the lab's folder → content. */
+export function scaffold(lab: LabOutline): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const { path, scaffoldAs, template } of labFiles) {
+    if (template) files.set(pathIn(lab, scaffoldAs ?? path), template(lab));
+  }
+  return files;
+}
+
+/** One known-bad variant of a lab. */
+export type Pitfall = {
+  /** The file's name without `.ts`: `no-token`. */
+  readonly name: string;
+  /** Relative to the lab's folder: `pitfalls/no-token.ts`. */
+  readonly file: string;
+  readonly flaw: string | undefined;
+  readonly seenIn: string | undefined;
+  /** The name of the test that must fail. */
+  readonly caughtBy: string | undefined;
+};
+
+/** The pitfalls of the lab in `dir`, by name; none where it has no such folder. */
+export async function readPitfalls(dir: string): Promise<Pitfall[]> {
+  let names: string[];
+  try {
+    names = await readdir(join(dir, 'pitfalls'));
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+  return Promise.all(
+    names
+      .filter((name) => name.endsWith('.ts'))
+      .sort()
+      .map(async (name) => {
+        const file = `pitfalls/${name}`;
+        const header = readPitfallHeader(await readFile(join(dir, file), 'utf8'));
+        return { name: name.slice(0, -'.ts'.length), file, ...header };
+      }),
+  );
+}
+
+/**
+ * The three fields of a pitfall's leading `//` comment. A line that opens no field continues the one above;
+ * a field that is missing or empty is undefined.
+ */
+export function readPitfallHeader(text: string): Pick<Pitfall, 'flaw' | 'seenIn' | 'caughtBy'> {
+  const fields = new Map<string, string>();
+  let current: string | undefined;
+  for (const line of text.split(/\r?\n/)) {
+    const comment = /^\/\/ ?(.*)$/.exec(line.trim())?.[1];
+    if (comment === undefined) break;
+    const opened = /^(Flaw|Seen in|Caught by):\s*(.*)$/.exec(comment);
+    if (opened) {
+      current = opened[1];
+      fields.set(current ?? '', (opened[2] ?? '').trim());
+    } else if (current !== undefined) {
+      fields.set(current, `${fields.get(current) ?? ''} ${comment.trim()}`.trim());
+    }
+  }
+  const field = (name: string) => fields.get(name) || undefined;
+  return { flaw: field('Flaw'), seenIn: field('Seen in'), caughtBy: field('Caught by') };
+}
+
+const camel = (name: string) => name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+
+/** The law that an empty lab starts with, until its author writes the first real one. */
+const firstLaw = 'TODO: the first law, as a sentence that is true of every correct implementation';
+
+function manifest({ name, stage, title, description }: LabOutline): string {
+  const value = {
+    name: `@labs/${name}`,
+    version: '0.0.0',
+    private: true,
+    type: 'module',
+    description,
+    lab: { stage, title, services: [] },
+    imports: { '#lab': './src/index.ts' },
+    exports: './src/index.ts',
+    scripts: { demo: 'node demo.ts', test: 'lab-test' },
+    devDependencies: { '@shared/story': 'workspace:*', '@shared/testkit': 'workspace:*', vitest: 'catalog:' },
+  };
+  return `${JSON.stringify(value, undefined, 2)}\n`.replace(/\{\n\s*("#lab": [^\n]*)\n\s*\}/, '{ $1 }');
+}
+
+function tsconfig(): string {
+  return '{\n  "extends": "../../../tsconfig.base.json",\n  "include": ["."]\n}\n';
+}
+
+function readme({ name, title, description }: LabOutline): string {
+  const bodies: Record<string, string> = { 'Run it': `\`\`\`sh\nnpx pnpm lab ${name}\n\`\`\`` };
+  return `${[
+    `# ${title}`,
+    `${description}.`,
+    'After this lab you can:\n\n- TODO: what the reader can do afterwards, as a verb',
+    ...readmeSections.flatMap(({ heading, what }) => [`## ${heading}`, bodies[heading] ?? `TODO: ${what}`]),
+  ].join('\n\n')}\n`;
+}
+
+function index({ name }: LabOutline): string {
+  return `export { ${camel(name)} } from './${name}.ts';\n`;
+}
+
+function source({ name }: LabOutline): string {
+  return `/** TODO: what it promises; units, defaults and the errors that it throws. */
+export function ${camel(name)}(): string {
+  return 'TODO: the reference';
+}
+`;
+}
+
+function exercise({ name }: LabOutline): string {
+  return `/** TODO: the task, as the promise that the laws check. */
+export function ${camel(name)}(): string {
+  throw new Error('${camel(name)} is yours to write: see this file and press h for a hint');
+}
+`;
+}
+
+function hints(): string {
+  return `# Hints
+
+## ${firstLaw}
+
+TODO: a question that points at the cause.
+
+TODO: the term to look up.
+
+TODO: the shape of the code.
+`;
+}
+
+function pitfall({ name }: LabOutline): string {
+  return `// Flaw: TODO: the one mistake in this variant, and what it breaks.
+// Seen in: TODO: the issue or post where it happened
+// Caught by: ${firstLaw}
+export function ${camel(name)}(): string {
+  return 'TODO: the reference, with the flaw';
+}
+`;
+}
+
+function suite({ name }: LabOutline): string {
+  return `import { describe, expect, test } from 'vitest';
+import { ${camel(name)} } from '#lab';
+
+describe('${name}', () => {
+  test('${firstLaw}', () => {
+    expect(${camel(name)}()).toBe('what the law promises');
+  });
+});
+`;
+}
+
+function demo({ title, description }: LabOutline): string {
+  return `import { tell } from '@shared/story';
+
+await tell({ title: '${title}', subtitle: '${description}', dir: import.meta.dirname }, async (story) => {
+  await story.scene('What goes wrong', async () => {
+    story.say('TODO: cause the failure and measure it.');
+    story.verdict('TODO: the claim that this scene proves', 'nothing measured yet', false);
+  });
+});
+`;
+}
