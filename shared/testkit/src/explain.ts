@@ -1,0 +1,40 @@
+import { isAbsolute, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
+import type { SerializedError } from 'vitest';
+
+/**
+ * A failure as a learner reads it: what was claimed, the difference, the evidence, the one line of code to look at.
+ * Never a wall of stack.
+ */
+export function explain(error: SerializedError, root: string): string {
+  const timeout = /^Test timed out in (\d+)ms/.exec(error.message);
+  const lines = [timeout ? `hangs: not done after ${timeout[1]} ms` : headline(error)];
+  // A difference of one line repeats the message.
+  if (typeof error['diff'] === 'string' && changes(error['diff']) > 2) lines.push(error['diff']);
+  if (typeof error['evidence'] === 'string') lines.push(error['evidence']);
+  for (let cause = error.cause, depth = 0; cause && depth < 3; cause = cause.cause, depth += 1) {
+    lines.push(`caused by ${headline(cause)}`);
+  }
+  const at = place(error, root);
+  if (at) lines.push(`at ${at}`);
+  return stripVTControlCharacters(lines.join('\n'));
+}
+
+function headline({ name, message }: SerializedError): string {
+  const text = String(message);
+  return !name || name === 'Error' || name === 'AssertionError' ? text : `${name}: ${text}`;
+}
+
+function changes(diff: string): number {
+  return stripVTControlCharacters(diff)
+    .split('\n')
+    .filter((line) => /^[+-] (?! *(Expected|Received)$)/.test(line)).length;
+}
+
+function place(error: SerializedError, root: string): string | undefined {
+  const frames = (error.stacks ?? [])
+    .map(({ file, line }) => ({ path: relative(root, file), line }))
+    .filter(({ path }) => !path.includes('node_modules'));
+  const own = frames.find(({ path }) => !path.startsWith('..') && !isAbsolute(path)) ?? frames[0];
+  return own && `${own.path}:${own.line}`;
+}

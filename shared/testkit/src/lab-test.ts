@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+// Runs the suite of the package in the current folder. `lab-test [--impl FILE] [-t NAME]`; LAB_IMPL works like --impl.
+// Exit codes: 0 passed, 1 failed, 2 wrong usage, 130 interrupted.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs, styleText } from 'node:util';
+import { runSuite, type SuiteResult, type TestResult } from './suite.ts';
+import { tally } from './tally.ts';
+
+const dir = process.cwd();
+const { impl, test: testName } = options();
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
+
+try {
+  const result = await runSuite({
+    dir,
+    ...(impl === undefined ? {} : { impl }),
+    ...(testName === undefined ? {} : { testName }),
+    signal: stop.signal,
+    onTest: (test) => report(test),
+    onOutput: (text) => process.stderr.write(styleText('dim', text, { stream: process.stderr })),
+  });
+  summarise(result);
+  if (impl === undefined && testName === undefined) await save(result);
+  process.exitCode = result.ok ? 0 : 1;
+} catch (error) {
+  if (!stop.signal.aborted) throw error;
+  process.exitCode = 130;
+}
+
+function options(): { impl: string | undefined; test: string | undefined } {
+  try {
+    const { values } = parseArgs({ options: { impl: { type: 'string' }, test: { type: 'string', short: 't' } } });
+    return { impl: values.impl ?? process.env['LAB_IMPL'], test: values.test };
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\nusage: lab-test [--impl FILE] [-t TEST-NAME]`);
+    process.exit(2);
+  }
+}
+
+function report({ name, state, ms, error, note }: TestResult): void {
+  // A test left out by -t is no news; one that was skipped for a reason is.
+  if (testName !== undefined && name !== testName && state === 'skipped') return;
+  const sign = { passed: styleText('green', '✓'), failed: styleText('red', '✗'), skipped: styleText('yellow', '↷') };
+  const slow = ms >= 300 ? styleText('dim', `  ${(ms / 1000).toFixed(1)} s`) : '';
+  console.log(`${sign[state]} ${name}${slow}`);
+  if (error !== undefined) console.log(indent(error));
+  if (state === 'skipped') console.log(indent(`skipped: ${note ?? 'marked so in the suite'}`));
+}
+
+function summarise({ tests, problems, ms }: SuiteResult): void {
+  for (const problem of problems) console.log(`${styleText('red', '✗')} ${indent(problem).trimStart()}`);
+  const { passed, failed, skipped } = tally({ tests, problems });
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped  ${(ms / 1000).toFixed(1)} s`);
+}
+
+function indent(text: string): string {
+  return text.replaceAll(/^/gm, '    ');
+}
+
+/** For whoever sums up several suites; a task runner replays it with the output. */
+async function save(result: SuiteResult): Promise<void> {
+  await mkdir(join(dir, '.results'), { recursive: true });
+  await writeFile(join(dir, '.results/test.json'), `${JSON.stringify(result, null, 2)}\n`);
+}

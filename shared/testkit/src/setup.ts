@@ -1,0 +1,18 @@
+// Runs in every worker before its test file (setupFiles of the preset).
+import { afterEach, beforeEach } from 'vitest';
+import { touched } from './evidence.ts';
+import { trace } from './trace.ts';
+
+const pid = process.pid;
+trace({ type: 'worker', pid });
+setInterval(() => trace({ type: 'beat', pid }), 500).unref();
+
+beforeEach(({ task, onTestFailed }) => {
+  trace({ type: 'start', pid, id: task.id, name: task.name });
+  touched.clear();
+  onTestFailed(() => {
+    for (const history of touched) trace({ type: 'evidence', id: task.id, text: String(history) });
+  });
+});
+
+afterEach(({ task }) => trace({ type: 'end', pid, id: task.id }));

@@ -1,0 +1,330 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import type { TracedResult, TraceEvent } from './trace.ts';
+
+export interface TestResult extends TracedResult {
+  /** For a failed test: the claim, the difference, the evidence, one line of code. No stack. */
+  readonly error?: string;
+}
+
+export interface SuiteResult {
+  /** Every test passed or was skipped, none is missing, and nothing failed outside the tests. */
+  readonly ok: boolean;
+  /** In the order in which they ended. */
+  readonly tests: readonly TestResult[];
+  /** What went wrong outside any test: a file that does not load, an unhandled rejection, a hang of the whole run. */
+  readonly problems: readonly string[];
+  /** Why suites were skipped: the reasons of their missing servers. */
+  readonly missing: readonly string[];
+  /** Duration of the whole run, start of vitest included. */
+  readonly ms: number;
+}
+
+export interface SuiteOptions {
+  /** The lab's folder. */
+  readonly dir: string;
+  /** The implementation under test, relative to `dir` (`attempt/index.ts`). Default: what the lab's import map says. */
+  readonly impl?: string;
+  /** Run only the tests of this very name. None of that name: the result has a problem that says so. */
+  readonly testName?: string;
+  /** Ends the run; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Called as each test ends. */
+  readonly onTest?: (test: TestResult) => void;
+  /** Called with what the tests and servers print, as it comes. */
+  readonly onOutput?: (text: string) => void;
+  /** Milliseconds for the whole run. Default 5 minutes. */
+  readonly deadlineMs?: number;
+  /** Milliseconds that a test may block the event loop before the run is ended. Default 6000. */
+  readonly blockedMs?: number;
+}
+
+const kit = resolve(import.meta.dirname, '..');
+/** Milliseconds from a worker's start to its first test, time for starting servers not counted. */
+const loadMs = 30_000;
+/** Milliseconds for vitest to exit after its last report. */
+const closeMs = 4000;
+
+/** The file to be graded is not there. */
+export class MissingImplementationError extends Error {
+  override readonly name = 'MissingImplementationError';
+  readonly code = 'MISSING_IMPLEMENTATION';
+
+  constructor(dir: string, impl: string) {
+    super(`there is no ${impl} in ${dir}: name a file relative to the lab's folder`);
+  }
+}
+
+/**
+ * Runs a lab's suite against an implementation, in a process group of its own that is ended with the run.
+ * A hang is red and named, also one that blocks the event loop; a leaked handle cannot hold up the run.
+ * @throws {MissingImplementationError} when `impl` is no file.
+ */
+export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
+  const { dir, impl, testName, signal, onTest, onOutput } = options;
+  signal?.throwIfAborted();
+  if (impl !== undefined && !existsSync(resolve(dir, impl))) throw new MissingImplementationError(dir, impl);
+  const start = performance.now();
+  const scratch = await mkdtemp(join(tmpdir(), 'lab-test-'));
+  const traceFile = join(scratch, 'trace.jsonl');
+  const tail = await Tail.open(traceFile);
+  const run = new Run(options.blockedMs ?? 6000, onTest, onOutput);
+  const child = spawn(process.execPath, vitestArgs(dir, testName), {
+    cwd: dir,
+    detached: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: environment(dir, impl, traceFile),
+  });
+  // The group outlives neither us nor its own leader.
+  const kill = (): void => killGroup(child);
+  process.once('exit', kill);
+  let output = '';
+  const collect = (chunk: Buffer): void => {
+    output = `${output}${chunk}`.slice(-4000);
+    onOutput?.(String(chunk));
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  const exited = new Promise<void>((done, fail) => {
+    child.once('exit', () => done());
+    child.once('error', fail);
+  });
+  let over = false;
+  const ended = exited.finally(() => {
+    over = true;
+  });
+  try {
+    while (!over) {
+      await Promise.race([ended, delay(100)]);
+      for (const event of await tail.read()) run.take(event);
+      const elapsed = performance.now() - start;
+      const hang = over ? undefined : run.hang(elapsed, options.deadlineMs ?? 300_000);
+      if (hang !== undefined || signal?.aborted) {
+        if (hang) run.blame(hang);
+        kill();
+        await ended;
+      } else if (run.doneFor() > closeMs) {
+        kill();
+        await ended;
+      }
+    }
+    for (const event of await tail.read()) run.take(event);
+  } finally {
+    kill();
+    process.off('exit', kill);
+    await tail.close();
+    await rm(scratch, { recursive: true, force: true });
+  }
+  signal?.throwIfAborted();
+  return run.result(testName, output, performance.now() - start);
+}
+
+function vitestArgs(dir: string, testName: string | undefined): string[] {
+  const own = join(dir, 'vitest.config.ts');
+  const config = existsSync(own) ? own : join(kit, 'vitest.config.ts');
+  const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
+  const filter = testName === undefined ? [] : ['--testNamePattern', `(^| )${RegExp.escape(testName)}$`];
+  return [vitest, 'run', '--config', config, '--configLoader', 'native', '--root', dir, ...filter];
+}
+
+function environment(dir: string, impl: string | undefined, traceFile: string): NodeJS.ProcessEnv {
+  const { LAB_IMPL: _inherited, FORCE_COLOR: _color, ...env } = process.env;
+  const hook = pathToFileURL(join(kit, 'src/impl-hook.ts')).href;
+  return {
+    ...env,
+    NO_COLOR: '1',
+    LAB_TRACE: traceFile,
+    LAB_LIFELINE: '1',
+    ...(impl === undefined
+      ? {}
+      : {
+          LAB_IMPL: resolve(dir, impl),
+          // For the processes and worker threads that a test starts: vitest's alias does not reach them.
+          NODE_OPTIONS: `${env['NODE_OPTIONS'] ?? ''} --import=${hook}`.trim(),
+        }),
+  };
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // The group is gone already.
+  }
+}
+
+/** Reads what was appended to a file since the last read. */
+class Tail {
+  readonly #file: Awaited<ReturnType<typeof open>>;
+  #position = 0;
+  #rest = '';
+
+  static async open(path: string): Promise<Tail> {
+    return new Tail(await open(path, 'a+'));
+  }
+
+  constructor(file: Awaited<ReturnType<typeof open>>) {
+    this.#file = file;
+  }
+
+  async read(): Promise<TraceEvent[]> {
+    const chunks: Buffer[] = [];
+    for (;;) {
+      const { bytesRead, buffer } = await this.#file.read(Buffer.alloc(65_536), 0, 65_536, this.#position);
+      if (bytesRead === 0) break;
+      this.#position += bytesRead;
+      chunks.push(buffer.subarray(0, bytesRead));
+    }
+    const text = this.#rest + Buffer.concat(chunks).toString();
+    const lines = text.split('\n');
+    this.#rest = lines.pop() ?? '';
+    return lines.map((line) => JSON.parse(line));
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+interface Worker {
+  /** When anything was last heard of it, on our clock. */
+  heard: number;
+  /** Since when it has been loading its file; undefined while servers start and once tests run. */
+  loading: number | undefined;
+  running: { readonly id: string; readonly name: string } | undefined;
+}
+
+/** What is known of a run, from its events. */
+class Run {
+  readonly #blockedMs: number;
+  readonly #onTest: ((test: TestResult) => void) | undefined;
+  readonly #onOutput: ((text: string) => void) | undefined;
+  readonly #tests: TestResult[] = [];
+  readonly #problems: string[] = [];
+  readonly #missing: string[] = [];
+  readonly #evidence = new Map<string, string[]>();
+  readonly #workers = new Map<number, Worker>();
+  #done: number | undefined;
+
+  constructor(
+    blockedMs: number,
+    onTest: ((test: TestResult) => void) | undefined,
+    onOutput: ((text: string) => void) | undefined,
+  ) {
+    this.#blockedMs = blockedMs;
+    this.#onTest = onTest;
+    this.#onOutput = onOutput;
+  }
+
+  take(event: TraceEvent): void {
+    const now = performance.now();
+    if ('pid' in event) {
+      const worker = this.#workers.get(event.pid) ?? { heard: now, loading: now, running: undefined };
+      this.#workers.set(event.pid, worker);
+      worker.heard = now;
+      if (event.type === 'worker') worker.loading = now;
+      if (event.type === 'servers') worker.loading = event.state === 'starting' ? undefined : now;
+      if (event.type === 'start') {
+        worker.loading = undefined;
+        worker.running = { id: event.id, name: event.name };
+      }
+      if (event.type === 'end' && worker.running?.id === event.id) worker.running = undefined;
+    } else if (event.type === 'evidence') {
+      this.#evidence.set(event.id, [...(this.#evidence.get(event.id) ?? []), event.text]);
+    } else if (event.type === 'result') {
+      this.#add(event.result, this.#evidence.get(event.id));
+    } else if (event.type === 'missing') {
+      this.#missing.push(event.reason);
+    } else if (event.type === 'problem') {
+      this.#problems.push(event.text);
+    } else if (event.type === 'log') {
+      this.#onOutput?.(event.text);
+    } else {
+      this.#done = now;
+    }
+  }
+
+  #add(result: TracedResult, evidence: readonly string[] = []): void {
+    const test =
+      result.error === undefined || evidence.length === 0
+        ? result
+        : { ...result, error: insertEvidence(result.error, evidence) };
+    this.#tests.push(test);
+    this.#onTest?.(test);
+  }
+
+  /** Milliseconds since vitest's last report. */
+  doneFor(): number {
+    return this.#done === undefined ? 0 : performance.now() - this.#done;
+  }
+
+  /** Why the run cannot end by itself, if so, and the worker to blame. */
+  hang(elapsed: number, deadlineMs: number): { readonly why: string; readonly worker: Worker | undefined } | undefined {
+    if (this.#done !== undefined) return undefined;
+    const now = performance.now();
+    for (const worker of this.#workers.values()) {
+      if (worker.running && now - worker.heard > this.#blockedMs) {
+        return { why: `hangs: it has blocked the event loop for ${this.#blockedMs} ms`, worker };
+      }
+      if (worker.loading !== undefined && now - worker.loading > loadMs) {
+        return {
+          why: `the test file did not load within ${loadMs / 1000} s: a loop or an await at its top level`,
+          worker,
+        };
+      }
+    }
+    if (elapsed <= deadlineMs) return undefined;
+    const worker = [...this.#workers.values()].find((each) => each.running);
+    return { why: `the run was not done after ${deadlineMs / 1000} s`, worker };
+  }
+
+  blame({ why, worker }: { readonly why: string; readonly worker: Worker | undefined }): void {
+    const running = worker?.running;
+    if (!running) {
+      this.#problems.push(why);
+      return;
+    }
+    this.#add(
+      { name: running.name, path: [], file: '', state: 'failed', ms: this.#blockedMs, error: why },
+      this.#evidence.get(running.id),
+    );
+  }
+
+  result(testName: string | undefined, output: string, ms: number): SuiteResult {
+    const tests = testName === undefined ? this.#tests : this.#tests.filter((test) => test.name === testName);
+    const problems = [...this.#problems];
+    const ran = tests.filter((test) => test.state !== 'skipped');
+    if (this.#done === undefined && problems.length === 0 && !tests.some((test) => test.state === 'failed')) {
+      problems.push(`vitest ended early:\n${output.trim()}`);
+    }
+    if (testName !== undefined && ran.length === 0 && problems.length === 0 && this.#missing.length === 0) {
+      problems.push(
+        this.#tests.some((test) => test.name === 'its servers start' && test.state === 'failed')
+          ? 'the servers of the suite did not start'
+          : `no test is named "${testName}"`,
+      );
+    }
+    if (testName === undefined && tests.length === 0 && problems.length === 0) problems.push('the suite has no test');
+    return {
+      ok: problems.length === 0 && tests.every((test) => test.state !== 'failed'),
+      tests,
+      problems,
+      missing: this.#missing,
+      ms,
+    };
+  }
+}
+
+function insertEvidence(error: string, evidence: readonly string[]): string {
+  const lines = error.split('\n');
+  const at = lines.findLastIndex((line) => line.startsWith('at '));
+  lines.splice(at < 0 ? lines.length : at, 0, ...evidence);
+  return lines.join('\n');
+}
