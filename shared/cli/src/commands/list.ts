@@ -1,0 +1,82 @@
+import colors from 'picocolors';
+import { stages } from '../anatomy.ts';
+import { type Context, labsOf } from '../context.ts';
+import { exit } from '../errors.ts';
+import type { Lab } from '../labs.ts';
+import { type LabProgress, ProgressFile } from '../progress-file.ts';
+import { availability } from '../servers.ts';
+import { columns, cut, pad, plural } from '../text.ts';
+
+/** `pnpm lab`: every lab by stage, one line each. */
+export async function list(context: Context): Promise<number> {
+  const { out, err, root } = context;
+  const labs = await labsOf(context);
+  const [progress, atHand] = await Promise.all([
+    new ProgressFile(root, (sentence) => err.write(`warning: ${sentence}\n`)).read(),
+    availability(labs),
+  ]);
+  const width = Math.max(40, Math.min(out.columns, 140));
+  const nameWidth = Math.max(0, ...labs.map((lab) => lab.name.length));
+  const missingOf = (lab: Lab) => lab.services.filter((service) => atHand.get(service) === false);
+
+  out.write(`${colors.bold('Concept Labs')}  ${colors.dim(`${plural(labs.length, 'lab')}`)}\n`);
+  for (const stage of stagesOf(labs)) {
+    out.write(`\n${colors.bold(stage.title)} ${colors.dim(stage.english)}\n`);
+    for (const lab of labs.filter((lab) => lab.stage === stage.name)) {
+      out.write(`${line(lab, { nameWidth, width, missing: missingOf(lab), progress: progress.get(lab.name) })}\n`);
+    }
+  }
+  out.write(`\n${footer(labs, missingOf, width)}\n`);
+  return exit.done;
+}
+
+/** The stages in reading order; then any that only a folder knows of. */
+function stagesOf(labs: readonly Lab[]): { name: string; title: string; english: string }[] {
+  const known: { name: string; title: string; english: string }[] = [...stages];
+  const strays = new Set(labs.map((lab) => lab.stage).filter((name) => !known.some((stage) => stage.name === name)));
+  const all = [...known, ...[...strays].map((name) => ({ name, title: name, english: '' }))];
+  return all.filter((stage) => labs.some((lab) => lab.stage === stage.name));
+}
+
+type LineOptions = { nameWidth: number; width: number; missing: readonly string[]; progress: LabProgress | undefined };
+
+function line(lab: Lab, { nameWidth, width, missing, progress }: LineOptions): string {
+  const notes = [
+    ...(progress ? [progressNote(progress)] : []),
+    ...(missing.length > 0 ? [{ text: `needs ${missing.join(', ')}`, paint: colors.yellow }] : []),
+  ];
+  const notesWidth = notes.reduce((sum, note) => sum + columns(note.text) + 2, 0);
+  const head = `  ${pad(lab.name, nameWidth)}  `;
+  const room = width - columns(head) - 2 - notesWidth;
+  const title = cut(lab.title, room);
+  const description = cut(lab.description, room - columns(title) - 2);
+  const gap = ' '.repeat(Math.max(0, room - columns(title) - (description ? columns(description) + 2 : 0)));
+  const mark = missing.length === 0 ? colors.green('●') : colors.yellow('○');
+  return [
+    ` ${mark} ${colors.bold(pad(lab.name, nameWidth))}  `,
+    title,
+    description ? `  ${colors.dim(description)}` : '',
+    notes.length > 0 ? gap : '',
+    ...notes.map((note) => `  ${note.paint(note.text)}`),
+  ].join('');
+}
+
+function progressNote({ green, total, solved }: LabProgress): { text: string; paint: (text: string) => string } {
+  if (solved) return { text: '✓ solved', paint: colors.green };
+  return { text: total === 0 ? 'started' : `${green}/${total} laws`, paint: colors.cyan };
+}
+
+function footer(labs: readonly Lab[], missingOf: (lab: Lab) => readonly string[], width: number): string {
+  const example = labs.find((lab) => missingOf(lab).length === 0)?.name ?? labs[0]?.name ?? 'NAME';
+  const commands = [
+    [`pnpm lab ${example}`, 'play it'],
+    [`pnpm lab learn ${example}`, 'build it yourself, one law at a time'],
+    ['pnpm lab --help', 'everything else'],
+  ] as const;
+  const widest = Math.max(...commands.map(([command]) => command.length));
+  const missing = labs.some((lab) => missingOf(lab).length > 0);
+  return [
+    ...commands.map(([command, what]) => cut(`  ${pad(command, widest)}  ${what}`, width)),
+    ...(missing ? ['', cut('  ○ needs a server that is not at hand: pnpm lab doctor says how to get it', width)] : []),
+  ].join('\n');
+}

@@ -1,0 +1,135 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
+import type { SuiteResult, TestResult } from '@shared/testkit';
+import { readPitfalls } from './anatomy.ts';
+import { CommandError, UsageError } from './errors.ts';
+import type { Lab } from './labs.ts';
+import { suggestion } from './nearest.ts';
+
+/** One law of a suite, as one run found it. */
+export type Law = Pick<TestResult, 'name' | 'state' | 'ms' | 'error' | 'note'>;
+
+/** What the compiler says of the learner's code. */
+export type TypeProblem = {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly text: string;
+};
+
+export type Grading = {
+  /** In the order of the suite. */
+  readonly laws: readonly Law[];
+  /** What went wrong outside any law: code that does not load, a hang of the whole run. */
+  readonly problems: readonly string[];
+  readonly types: readonly TypeProblem[];
+  /** Why laws could not be judged: the servers that are missing. */
+  readonly missing: readonly string[];
+  readonly ms: number;
+};
+
+export type GradeOptions = {
+  /** Relative to the lab: `src/index.ts`. */
+  readonly impl: string;
+  readonly signal?: AbortSignal;
+  readonly onLaw?: (law: Law) => void;
+  /** Also type-checks the implementation's folder. */
+  readonly types?: boolean;
+};
+
+/** Runs the whole suite of `lab` against an implementation. Rejects with the signal's reason when that aborts. */
+export async function grade(lab: Lab, { impl, signal, onLaw, types }: GradeOptions): Promise<Grading> {
+  const { runSuite } = await import('@shared/testkit');
+  const [suite, typeProblems] = await Promise.all([
+    runSuite({
+      dir: lab.dir,
+      ...(impl === defaultImpl ? {} : { impl }),
+      ...(signal ? { signal } : {}),
+      ...(onLaw ? { onTest: onLaw } : {}),
+    }),
+    types ? checkTypes(lab, impl, signal) : [],
+  ]);
+  return toGrading(suite, typeProblems);
+}
+
+export const defaultImpl = 'src/index.ts';
+
+/** A law is true in each of its cases, so the file, not the moment at which it ended, gives the order. */
+function toGrading({ tests, problems, missing, ms }: SuiteResult, types: readonly TypeProblem[]): Grading {
+  const laws = [...tests].sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0));
+  return { laws, problems, missing, types, ms };
+}
+
+export const isGreen = ({ laws, problems, types }: Grading): boolean =>
+  problems.length === 0 && types.length === 0 && laws.length > 0 && laws.every(({ state }) => state === 'passed');
+
+/**
+ * The implementation that `--impl` means: a part of the lab (`attempt`), a pitfall (`no-token`), or a file.
+ *
+ * @returns its path relative to the lab.
+ * @throws {UsageError} where there is none.
+ */
+export async function implementation(lab: Lab, wanted: string, cwd: string): Promise<string> {
+  const parts = ['src', 'attempt', 'exercise'];
+  if (parts.includes(wanted)) {
+    const file = `${wanted}/index.ts`;
+    if (existsSync(join(lab.dir, file))) return file;
+    const remedy = wanted === 'attempt' ? `; \`pnpm lab learn ${lab.name}\` makes it` : '';
+    throw new UsageError(`"${lab.name}" has no ${file} yet${remedy}`);
+  }
+  const pitfalls = await readPitfalls(lab.dir);
+  const pitfall = pitfalls.find(({ name, file }) => name === wanted || file === wanted);
+  if (pitfall) return pitfall.file;
+  for (const file of [join(lab.dir, wanted), resolve(cwd, wanted)]) {
+    if (wanted.endsWith('.ts') && existsSync(file)) return relative(lab.dir, file);
+  }
+  const names = [...parts, ...pitfalls.map(({ name }) => name)];
+  const choice = `it has ${names.join(', ')}, and takes the path of a .ts file`;
+  throw new UsageError(`"${lab.name}" has no implementation "${wanted}"${suggestion(wanted, names) || ';'} ${choice}`);
+}
+
+/** Type-checks the lab and keeps what concerns the folder of `impl`; unused names are no mistake while one learns. */
+async function checkTypes(lab: Lab, impl: string, signal: AbortSignal | undefined): Promise<TypeProblem[]> {
+  const folder = dirname(impl);
+  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+  const lenient = ['--noUnusedLocals', 'false', '--noUnusedParameters', 'false'];
+  const output = await outputOf([tsc, '--noEmit', '--pretty', 'false', ...lenient, '-p', '.'], lab.dir, signal);
+  return readDiagnostics(output).filter(({ file }) => file.startsWith(`${folder}/`));
+}
+
+/** The diagnostics of `tsc --pretty false`; indented lines belong to the one above. */
+export function readDiagnostics(output: string): TypeProblem[] {
+  const found: TypeProblem[] = [];
+  for (const line of output.split(/\r?\n/)) {
+    const [, file, row, column, text] = /^(\S.*)\((\d+),(\d+)\): error TS\d+: (.*)$/.exec(line) ?? [];
+    if (file !== undefined && text !== undefined) {
+      found.push({ file: file.replaceAll('\\', '/'), line: Number(row), column: Number(column), text });
+      continue;
+    }
+    const last = found.at(-1);
+    if (last && /^\s+\S/.test(line)) found[found.length - 1] = { ...last, text: `${last.text}\n${line.trimEnd()}` };
+  }
+  return found;
+}
+
+function outputOf(args: readonly string[], cwd: string, signal: AbortSignal | undefined): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(signal ? { signal } : {}),
+    });
+    let text = '';
+    const collect = (chunk: Buffer) => {
+      text += chunk.toString();
+    };
+    child.stdout.on('data', collect);
+    child.stderr.on('data', collect);
+    child.once('error', (cause) => {
+      reject(signal?.aborted ? signal.reason : new CommandError(`tsc did not start: ${cause.message}`, { cause }));
+    });
+    child.once('close', () => resolve(text));
+  });
+}

@@ -1,0 +1,105 @@
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { isMissing, isRecord } from './labs.ts';
+
+/** How far the learner is with one lab. */
+export type LabProgress = {
+  /** ISO 8601, as are the other times. */
+  readonly started: string;
+  /** Laws that held in the last run. */
+  readonly green: number;
+  readonly total: number;
+  /** The first time that every law held; kept when a later run is red. */
+  readonly solved?: string;
+};
+
+/** The learner's own record, in `.labs/progress.json` of the repository, which git ignores. */
+export class ProgressFile {
+  readonly #root: string;
+  readonly #path: string;
+  readonly #warn: (sentence: string) => void;
+
+  /** @param warn is told when the file was damaged and had to be set aside. */
+  constructor(root: string, warn: (sentence: string) => void) {
+    this.#root = root;
+    this.#path = join(root, '.labs', 'progress.json');
+    this.#warn = warn;
+  }
+
+  /** Progress by lab name; empty where there is none yet. A damaged file is set aside, never overwritten. */
+  async read(): Promise<Map<string, LabProgress>> {
+    let text: string;
+    try {
+      text = await readFile(this.#path, 'utf8');
+    } catch (error) {
+      if (isMissing(error)) return new Map();
+      throw error;
+    }
+    const labs = parse(text);
+    if (labs) return labs;
+    const aside = `${this.#path}.damaged-${Date.now()}`;
+    await rename(this.#path, aside);
+    this.#warn(
+      `.labs/progress.json was damaged; it is kept as ${relative(this.#root, aside)}, and progress starts anew`,
+    );
+    return new Map();
+  }
+
+  async started(lab: string, now = new Date()): Promise<void> {
+    await this.#update(lab, (old) => old ?? { started: now.toISOString(), green: 0, total: 0 });
+  }
+
+  async record(lab: string, run: { green: number; total: number; solved: boolean }, now = new Date()): Promise<void> {
+    const time = now.toISOString();
+    await this.#update(lab, (old) => {
+      const solved = old?.solved ?? (run.solved ? time : undefined);
+      return { started: old?.started ?? time, green: run.green, total: run.total, ...(solved ? { solved } : {}) };
+    });
+  }
+
+  async #update(lab: string, change: (old: LabProgress | undefined) => LabProgress): Promise<void> {
+    const labs = await this.read();
+    labs.set(lab, change(labs.get(lab)));
+    const folder = join(this.#root, '.labs');
+    await mkdir(folder, { recursive: true });
+    await ignoreFolder(folder);
+    // Written aside and renamed, so that a crash leaves the old file or the new one, never half of it.
+    const aside = `${this.#path}.${process.pid}`;
+    await writeFile(aside, `${JSON.stringify({ version: 1, labs: Object.fromEntries(labs) }, undefined, 2)}\n`);
+    try {
+      await rename(aside, this.#path);
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw error;
+    }
+  }
+}
+
+/** The folder ignores itself, so that no repository needs to know of it. */
+async function ignoreFolder(folder: string): Promise<void> {
+  try {
+    const file = await open(join(folder, '.gitignore'), 'wx');
+    await file.writeFile('*\n');
+    await file.close();
+  } catch (error) {
+    if (!isRecord(error) || error['code'] !== 'EEXIST') throw error;
+  }
+}
+
+function parse(text: string): Map<string, LabProgress> | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(value) || !isRecord(value['labs'])) return undefined;
+  const labs = new Map<string, LabProgress>();
+  for (const [name, entry] of Object.entries(value['labs'])) {
+    if (!isRecord(entry)) return undefined;
+    const { started, green, total, solved } = entry;
+    if (typeof started !== 'string' || typeof green !== 'number' || typeof total !== 'number') return undefined;
+    labs.set(name, { started, green, total, ...(typeof solved === 'string' ? { solved } : {}) });
+  }
+  return labs;
+}
