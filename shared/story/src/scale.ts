@@ -1,0 +1,100 @@
+/** From values to places on an axis. */
+
+export interface Scale {
+  readonly min: number;
+  readonly max: number;
+  /** 0 at min, 1 at max, in between and beyond in proportion; undefined where the axis has no such place. */
+  at(value: number): number | undefined;
+  /** Round values to label, at most about `wanted`, inside [min, max]. */
+  ticks(wanted: number): number[];
+}
+
+export interface Domain {
+  readonly min?: number | undefined;
+  readonly max?: number | undefined;
+  readonly scale?: 'linear' | 'log' | undefined;
+  /** Widen the axis to round values, so that the outermost ticks stand at its ends. */
+  readonly nice?: boolean;
+}
+
+/** A scale for these values; without any value the axis runs from 0 to 1. */
+export function scaleFor(values: readonly number[], domain: Domain = {}): Scale {
+  const log = domain.scale === 'log';
+  const usable = values.filter((v) => Number.isFinite(v) && (!log || v > 0));
+  let lo = fold(usable, Math.min) ?? (log ? 1 : 0);
+  let hi = fold(usable, Math.max) ?? (log ? 10 : 1);
+  if (domain.min !== undefined && (!log || domain.min > 0)) lo = domain.min;
+  // Zero is part of the truth about most quantities: leave it out only when the values are far away from it.
+  else if (!log && lo > 0 && lo < hi * 0.6) lo = 0;
+  if (domain.max !== undefined && (!log || domain.max > 0)) hi = domain.max;
+  if (lo > hi) [lo, hi] = [hi, lo];
+  if (lo === hi) {
+    if (log) [lo, hi] = [lo / 10, hi * 10];
+    else if (lo === 0) hi = 1;
+    else [lo, hi] = lo > 0 ? [0, hi] : [lo, 0];
+  }
+  return log ? logScale(lo, hi, domain) : linearScale(lo, hi, domain);
+}
+
+function fold(values: readonly number[], pick: (a: number, b: number) => number): number | undefined {
+  return values.length === 0 ? undefined : values.reduce((a, b) => pick(a, b));
+}
+
+function linearScale(lo: number, hi: number, domain: Domain): Scale {
+  let [min, max] = [lo, hi];
+  if (domain.nice) {
+    const step = roundStep(min, max, 5);
+    const [down, up] = [Math.floor(min / step) * step, Math.ceil(max / step) * step];
+    if (domain.min === undefined && Number.isFinite(down)) min = tidy(down, step);
+    if (domain.max === undefined && Number.isFinite(up)) max = tidy(up, step);
+  }
+  // Dividing first keeps ±1e308 from overflowing to Infinity.
+  const size = Math.max(Math.abs(min), Math.abs(max));
+  const span = max / size - min / size;
+  return {
+    min,
+    max,
+    at: (value) => (Number.isFinite(value) && span > 0 ? (value / size - min / size) / span : undefined),
+    ticks(wanted) {
+      const step = roundStep(min, max, wanted);
+      const first = Math.ceil(min / step - 1e-9);
+      const last = Math.floor(max / step + 1e-9);
+      const count = last - first + 1;
+      if (!Number.isFinite(step) || !(count > 0) || count > 100) return [min, max];
+      return Array.from({ length: count }, (_, i) => tidy((first + i) * step, step));
+    },
+  };
+}
+
+function logScale(lo: number, hi: number, domain: Domain): Scale {
+  let [a, b] = [Math.log10(lo), Math.log10(hi)];
+  if (domain.nice && domain.min === undefined) a = Math.floor(a + 1e-9);
+  if (domain.nice && domain.max === undefined) b = Math.ceil(b - 1e-9);
+  const [low, high] = a === b ? [a, a + 1] : [a, b];
+  return {
+    min: 10 ** low,
+    max: 10 ** high,
+    at: (value) => (value > 0 && Number.isFinite(value) ? (Math.log10(value) - low) / (high - low) : undefined),
+    ticks(wanted) {
+      const decades = Math.floor(high + 1e-9) - Math.ceil(low - 1e-9) + 1;
+      if (decades < 1) return [10 ** low, 10 ** high];
+      const every = Math.max(1, Math.ceil(decades / Math.max(2, wanted)));
+      const first = Math.ceil(low - 1e-9);
+      return Array.from({ length: Math.ceil(decades / every) }, (_, i) => 10 ** (first + i * every));
+    },
+  };
+}
+
+/** The step out of 1, 2, 5 × 10ⁿ that gives about `wanted` steps. */
+function roundStep(min: number, max: number, wanted: number): number {
+  const raw = max / Math.max(1, wanted) - min / Math.max(1, wanted);
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const lead = raw / power;
+  return (lead <= 1.0001 ? 1 : lead <= 2.0001 ? 2 : lead <= 5.0001 ? 5 : 10) * power;
+}
+
+/** 0.30000000000000004 → 0.3 */
+function tidy(value: number, step: number): number {
+  const digits = Math.min(20, Math.max(0, -Math.floor(Math.log10(step)) + 1));
+  return Number.isFinite(value) && Math.abs(value) < 1e15 ? Number(value.toFixed(digits)) : value;
+}
