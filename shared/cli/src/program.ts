@@ -1,8 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import colors from 'picocolors';
-import type { Context, commandNames } from './context.ts';
-import { exit, UsageError } from './errors.ts';
-import { suggestion } from './nearest.ts';
+import { type Context, type commandNames, isCommandName } from './context.ts';
+import { exit } from './errors.ts';
 
 const impl = 'what to grade: src, attempt, exercise, the name of a pitfall, or a file of the lab';
 
@@ -33,8 +32,6 @@ function build(context: Context, runs: Runs): Command {
     .description('Backend concepts that you can run: play a lab, then build it yourself.')
     .argument('[name]', 'a lab to play; without one, the list of labs')
     .argument('[example]', 'one of its examples')
-    .allowUnknownOption()
-    .allowExcessArguments()
     .helpCommand('help [command]', 'help for one command')
     .exitOverride()
     .configureOutput({
@@ -48,10 +45,6 @@ function build(context: Context, runs: Runs): Command {
     })
     .configureHelp({ styleTitle: (text) => colors.bold(text), showGlobalOptions: false })
     .showHelpAfterError('(--help shows what there is)');
-  root.action(async (name: string | undefined) => {
-    if (name === undefined) throw unknownFlag(root.args);
-    root.help();
-  });
   examples(root, [
     ['pnpm lab', 'what there is'],
     ['pnpm lab redlock', 'play a demo'],
@@ -180,13 +173,6 @@ function examples(command: Command, shown: readonly (readonly [string, string])[
   const widest = Math.max(...shown.map(([line]) => line.length));
   const lines = shown.map(([line, what]) => `  ${what ? `${line.padEnd(widest)}  ${colors.dim(what)}` : line}`);
   command.addHelpText('after', `\n${colors.bold(shown.length > 1 ? 'Examples:' : 'Example:')}\n${lines.join('\n')}`);
-}
-
-function unknownFlag(words: readonly string[]): UsageError {
-  const [flag = ''] = words;
-  return new UsageError(
-    `there is no option "${flag}"${suggestion(flag, ['--help'])}; \`pnpm lab --help\` shows what there is`,
-  );
 }
 
 function positive(text: string): number {
