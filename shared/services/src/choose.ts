@@ -1,0 +1,125 @@
+import { provision, provisioned } from './apt.ts';
+import { type Container, listens } from './compose.ts';
+import { BadSettingError, MissingServerError, TooFewUrlsError } from './errors.ts';
+import type { Program } from './process.ts';
+import type { PackageManager, Service } from './service.ts';
+import { release } from './system.ts';
+
+/** Where the servers will come from. */
+export type Choice =
+  | { readonly origin: 'url'; readonly urls: readonly string[] }
+  | { readonly origin: 'compose'; readonly containers: readonly Container[] }
+  | { readonly origin: 'embedded'; readonly program: Program };
+
+/**
+ * The order of choice: a URL in the environment, the compose file's containers, a program of this machine,
+ * apt's package in a private cache, or an error that lists the ways.
+ * @param count how many independent nodes are wanted
+ * @param o.embedded only a process of ours will do: the caller insists on a port
+ */
+export async function choose(
+  service: Service,
+  count: number,
+  o: { signal?: AbortSignal | undefined; embedded?: boolean },
+): Promise<Choice> {
+  const wish = o.embedded ? 'embedded' : wishedOrigin(service);
+  if (wish !== 'embedded') {
+    const urls = urlsFromEnvironment(service);
+    if (urls.length > 0) {
+      if (urls.length < count) throw new TooFewUrlsError(service.name, service.variable, urls.length, count);
+      return { origin: 'url', urls: urls.slice(0, count) };
+    }
+    const containers = await composeContainers(service, count);
+    if (containers !== undefined) return { origin: 'compose', containers };
+    if (wish === 'compose') throw missingContainers(service, count);
+  }
+  const { apt } = service;
+  const program =
+    (await service.find()) ??
+    (apt && ((await provisioned(service.name, apt)) ?? (await provision(service.name, apt, o.signal))));
+  if (program === undefined) throw missing(service);
+  return { origin: 'embedded', program };
+}
+
+/** LABS_SERVICES, checked. */
+export function wishedOrigin(service: Service): 'compose' | 'embedded' | undefined {
+  const wish = process.env['LABS_SERVICES'];
+  if (wish === undefined || wish === '') return undefined;
+  if (wish === 'compose' || wish === 'embedded') return wish;
+  throw new BadSettingError(service.name, `LABS_SERVICES is "${wish}". It can be "compose" or "embedded", or unset.`);
+}
+
+/** The distinct servers that the service's variable names. */
+export function urlsFromEnvironment(service: Service): string[] {
+  const value = process.env[service.variable]?.trim() ?? '';
+  if (value === '') return [];
+  const given = service.several ? value.split(',').map((url) => url.trim()) : [value];
+  const byServer = new Map<string, string>();
+  for (const url of given.filter((one) => one !== '')) {
+    const parsed = URL.parse(url);
+    if (parsed === null || !service.schemes.includes(parsed.protocol)) {
+      const example = `${service.schemes[0]}//127.0.0.1:${service.defaultPort}`;
+      throw new BadSettingError(
+        service.name,
+        `${service.variable} is not a URL such as ${example}. Correct it, or unset it.`,
+      );
+    }
+    const server = `${parsed.hostname}:${parsed.port || service.defaultPort}`;
+    if (!byServer.has(server)) byServer.set(server, url);
+  }
+  return [...byServer.values()];
+}
+
+/** The first `count` containers, if all of them answer and are the compose file's. */
+export async function composeContainers(service: Service, count: number): Promise<readonly Container[] | undefined> {
+  const wanted = service.containers.slice(0, count);
+  if (wanted.length < count) return undefined;
+  const open = await Promise.all(wanted.map(({ port }) => listens(port)));
+  if (!open.every(Boolean)) return undefined;
+  const ours = await Promise.all(
+    wanted.map(({ port }) => service.isOurContainer(service.containerUrl(port)).catch(() => false)),
+  );
+  return ours.every(Boolean) ? wanted : undefined;
+}
+
+function missing(service: Service): MissingServerError {
+  return new MissingServerError(
+    service.name,
+    `no server at hand. Any one of these gives you one:\n${ways(service)
+      .map((way) => `  ${way}`)
+      .join('\n')}`,
+  );
+}
+
+function missingContainers(service: Service, count: number): MissingServerError {
+  const names = service.containers.slice(0, count).map(({ name }) => name);
+  return new MissingServerError(
+    service.name,
+    service.containers.length < count
+      ? `LABS_SERVICES=compose, but docker-compose.yml has ${service.containers.length} of the ${count} nodes wanted. Unset LABS_SERVICES.`
+      : `LABS_SERVICES=compose, but the containers do not answer on their ports. Run \`docker compose up -d ${names.join(' ')}\`, or unset LABS_SERVICES.`,
+  );
+}
+
+/** The ways to get this server on this system, likeliest first. */
+export function ways(service: Service): string[] {
+  const { manager, name } = release();
+  const known = service.install[manager ?? 'npm'];
+  const managers: PackageManager[] = ['apt', 'dnf', 'apk', 'pacman', 'brew'];
+  const installs =
+    manager !== undefined && known !== undefined
+      ? [`${known}   (${name})`]
+      : managers.flatMap((one) => service.install[one] ?? []);
+  const npm = service.install.npm;
+  return [
+    ...(npm === undefined ? [] : [npm]),
+    ...installs,
+    ...(manager === 'apt' && service.apt !== undefined && process.env['LABS_PROVISION'] === 'never'
+      ? ['unset LABS_PROVISION   (the lab fetches it into a private cache; nothing is installed)']
+      : []),
+    ...(service.containers.length === 0
+      ? []
+      : [`docker compose up -d ${service.containers.map(({ name: each }) => each).join(' ')}`]),
+    `export ${service.variable}=${service.schemes[0]}//HOST:${service.defaultPort}   (a server of your own; the lab keeps to its own ${service.several ? 'key prefix' : 'database'} there)`,
+  ];
+}

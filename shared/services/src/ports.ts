@@ -1,0 +1,27 @@
+import { createServer } from 'node:net';
+
+// Below every system's ephemeral range. A port inside it can be taken by an outgoing connection while a killed
+// node is down; a client that keeps retrying can even connect to itself there, and the node never comes back.
+const LOWEST = 20_000;
+const HIGHEST = 32_000;
+
+const promised = new Set<number>();
+
+/** A port on 127.0.0.1 that is free now and promised to nobody else in this process. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
+    if (promised.has(port)) continue;
+    promised.add(port);
+    if (await isFree(port)) return port;
+  }
+}
+
+/** Whether a server could listen on 127.0.0.1:`port` now. */
+export function isFree(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const server = createServer();
+  server.once('error', () => resolve(false));
+  server.listen({ host: '127.0.0.1', port, exclusive: true }, () => server.close(() => resolve(true)));
+  return promise;
+}

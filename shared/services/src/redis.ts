@@ -1,0 +1,298 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { choose } from './choose.ts';
+import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
+import { LoginRefusedError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
+import { FaultyNode } from './faults.ts';
+import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
+import { entrust } from './reaper.ts';
+import { handle, within } from './servers.ts';
+import { onPath, type Service } from './service.ts';
+import type { Node, Origin, Servers } from './types.ts';
+
+/** Independent Redis (or Valkey) servers: no replication, no cluster. */
+export interface RedisServers extends Servers {
+  readonly nodes: readonly [Node, ...Node[]];
+}
+
+export interface RedisOptions {
+  /** How many independent servers. Default 1. */
+  readonly nodes?: number;
+  /** `always`: an append-only file, fsynced at each write, outlives `kill()` and `restart()`. Default `none`. */
+  readonly persist?: 'none' | 'always';
+  /** Insist on these ports of 127.0.0.1, one a node: only a process of our own will do then. Default: free ones. */
+  readonly ports?: readonly number[];
+  /** Ends the start; what was begun is cleaned up. */
+  readonly signal?: AbortSignal;
+}
+
+const NAME = 'redis';
+const DEFAULT_PORT = 6379;
+const ANSWER_MS = 4000;
+const composeUrl = (port: number) => `redis://127.0.0.1:${port}`;
+
+export const redis: Service = {
+  name: NAME,
+  variable: 'REDIS_URL',
+  several: true,
+  schemes: ['redis:', 'rediss:'],
+  defaultPort: DEFAULT_PORT,
+  containers: containers.redis,
+  containerUrl: composeUrl,
+  isOurContainer: async (url) => {
+    const { hostname, port } = new URL(url);
+    const { user, password } = COMPOSE_LOGIN;
+    return (await ask(hostname, Number(port), `AUTH ${user} ${password}`, '\r\n', 1000)).startsWith('+OK');
+  },
+  find: async () => {
+    const path = await onPath('redis-server', 'valkey-server');
+    return path === undefined ? undefined : { path };
+  },
+  apt: { packages: ['redis-server'], program: 'usr/bin/redis-server' },
+  version: async ({ path, env }) => {
+    const { stdout } = await promisify(execFile)(path, ['--version'], { env: { ...process.env, ...env } });
+    return `${/^valkey/i.test(stdout) ? 'valkey ' : ''}${/v=(\S+)/.exec(stdout)?.[1] ?? 'unknown'}`;
+  },
+  install: {
+    apt: 'sudo apt install redis-server',
+    dnf: 'sudo dnf install valkey',
+    apk: 'sudo apk add redis',
+    pacman: 'sudo pacman -S valkey',
+    brew: 'brew install redis',
+  },
+};
+
+/**
+ * Starts (or finds, see the order of choice) independent Redis servers.
+ * @throws MissingServerError, PortTakenError, ServerDiedError, StartTimeoutError, UnreachableUrlError,
+ *   LoginRefusedError, TooFewUrlsError, BadSettingError, or the signal's reason
+ */
+export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
+  const count = o.nodes ?? o.ports?.length ?? 1;
+  if (!Number.isInteger(count) || count < 1 || (o.ports !== undefined && o.ports.length !== count)) {
+    throw new RangeError(`nodes is ${o.nodes} and ports are ${o.ports}: give one port a node, and one node at least`);
+  }
+  o.signal?.throwIfAborted();
+  const choice = await choose(redis, count, { signal: o.signal, embedded: o.ports !== undefined });
+  if (choice.origin === 'embedded') return startEmbedded(choice.program, count, o);
+  if (choice.origin === 'url') {
+    const why = `it is not ours: ${redis.variable} names it. Unset ${redis.variable} for the scenes that need faults.`;
+    return adopt(
+      'url',
+      choice.urls,
+      choice.urls.map(() => why),
+    );
+  }
+  const urls = choice.containers.map(({ port }) => composeUrl(port));
+  const levers = choice.containers.map((container) =>
+    composeLever(NAME, container, () => answers(composeUrl(container.port))),
+  );
+  return adopt('compose', urls, levers);
+}
+
+async function startEmbedded(program: Program, count: number, o: RedisOptions): Promise<RedisServers> {
+  const folder = await temporaryFolder(NAME);
+  try {
+    let version = 'unknown';
+    const start = (index: number) =>
+      EmbeddedServer.start({
+        service: NAME,
+        program,
+        folder: join(folder.path, String(index)),
+        args: (port) => settings(port, o.persist ?? 'none'),
+        port: o.ports?.[index],
+        signal: o.signal,
+        ready: async ({ port, folder }) => {
+          // CONFIG GET dir tells our server from a stranger that took the port a moment before.
+          const reply = await ask('127.0.0.1', port, 'PING\r\nCONFIG GET dir\r\nINFO server', 'tcp_port', 500);
+          version = versionIn(reply);
+          return reply.startsWith('+PONG') && reply.includes(folder);
+        },
+      });
+    const started = await Promise.allSettled(Array.from({ length: count }, (_, index) => start(index)));
+    const servers = started.map((one) => {
+      if (one.status === 'rejected') throw one.reason;
+      return one.value;
+    });
+    const nodes = servers.map(
+      (lever, index) =>
+        new FaultyNode({ service: NAME, index, url: composeUrl(lever.port), defaultPort: DEFAULT_PORT, lever }),
+    );
+    const client = await clientOf(program);
+    const common = handle({
+      service: NAME,
+      origin: 'embedded',
+      version,
+      count,
+      inspect: servers.map(({ port }) => `${client} -p ${port}`),
+      faults: true,
+      namespace: newNamespace(),
+      close: async () => {
+        await Promise.all(nodes.map((node) => node.close({ heal: false })));
+        await folder.settle();
+      },
+    });
+    return { ...common, nodes: atLeastOne(nodes) };
+  } catch (error) {
+    await folder.settle();
+    throw error;
+  }
+}
+
+function settings(port: number, persist: 'none' | 'always'): string[] {
+  const aof = persist === 'always' ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--appendonly', 'no'];
+  return ['--port', String(port), '--bind', '127.0.0.1', '--daemonize', 'no', '--save', '', ...aof];
+}
+
+/** redis-cli comes beside the server in apt's packages, where PATH does not have it. */
+async function clientOf(program: Program): Promise<string> {
+  const libraries = program.env?.['LD_LIBRARY_PATH'];
+  if (libraries === undefined || (await onPath('redis-cli')) !== undefined) return 'redis-cli';
+  return `LD_LIBRARY_PATH=${libraries} ${program.path.replace(/redis-server$/, 'redis-cli')}`;
+}
+
+/** Servers that run already and are not ours to end: only our own keys are removed. */
+async function adopt(
+  origin: Origin,
+  urls: readonly string[],
+  levers: ConstructorParameters<typeof FaultyNode>[0]['lever'][],
+): Promise<RedisServers> {
+  const versions = await Promise.all(urls.map((url) => within(ANSWER_MS, hello(url), () => silent(url))));
+  const namespace = newNamespace();
+  const undo = urls.map((url) =>
+    entrust({ after: { module: import.meta.url, call: 'removeKeys', input: [url, namespace] } }),
+  );
+  const nodes = urls.map((url, index) => {
+    const lever = levers[index] ?? 'it is not ours.';
+    return new FaultyNode({ service: NAME, index, url, defaultPort: DEFAULT_PORT, lever });
+  });
+  const common = handle({
+    service: NAME,
+    origin,
+    version: [...new Set(versions)].join(', '),
+    count: urls.length,
+    inspect: nodes.map(({ url, host, port }) =>
+      urls.length === 1 && origin === 'url'
+        ? `redis-cli -u "$${redis.variable}"`
+        : `redis-cli${host === '127.0.0.1' ? '' : ` -h ${host}`} -p ${port}${new URL(url).password === '' ? '' : ' --askpass'}`,
+    ),
+    faults: origin === 'compose',
+    namespace,
+    close: async () => {
+      await Promise.all(nodes.map((node) => node.close({ heal: true })));
+      for (const [index, each] of undo.entries()) {
+        await each.settle().catch((error: unknown) => {
+          process.stderr.write(`redis: keys under ${namespace} are left at ${redact(urls[index] ?? '')}: ${error}\n`);
+        });
+      }
+    },
+  });
+  return { ...common, nodes: atLeastOne(nodes) };
+}
+
+/** Deletes the keys under our own prefix, and nothing else. */
+export async function removeKeys(url: string, namespace: string): Promise<void> {
+  const client = await clientFor(url);
+  try {
+    for (let cursor = '0'; ; ) {
+      const [next, keys] = await client.scan(cursor, 'MATCH', `${namespace}*`, 'COUNT', 1000);
+      if (keys.length > 0) await client.del(...keys);
+      cursor = next;
+      if (cursor === '0') return;
+    }
+  } finally {
+    client.disconnect();
+  }
+}
+
+/** Logs in and asks for the version. */
+async function hello(url: string): Promise<string> {
+  let client: Awaited<ReturnType<typeof clientFor>> | undefined;
+  try {
+    client = await clientFor(url);
+    await client.ping();
+    // A user of few rights may not ask.
+    return versionIn(await client.info('server').catch(() => ''));
+  } catch (error) {
+    throw explained(url, error);
+  } finally {
+    client?.disconnect();
+  }
+}
+
+async function answers(url: string): Promise<void> {
+  const { hostname, port } = new URL(url);
+  for (const deadline = performance.now() + 20_000; performance.now() < deadline; await sleep(20)) {
+    const reply = await ask(hostname, Number(port), 'PING', '\r\n', 500).catch(() => '');
+    if (reply.startsWith('+PONG')) return;
+  }
+  throw new StartTimeoutError(NAME, 20_000, '');
+}
+
+async function clientFor(url: string) {
+  const { Redis } = await import('ioredis');
+  const client = new Redis(url, {
+    lazyConnect: true,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+    connectTimeout: ANSWER_MS - 500,
+    commandTimeout: ANSWER_MS - 500,
+  });
+  let first: unknown;
+  client.on('error', (error) => {
+    first ??= error;
+  });
+  try {
+    await client.connect();
+  } catch (error) {
+    client.disconnect();
+    // ioredis throws "Connection is closed."; the cause came as an event before.
+    throw first ?? error;
+  }
+  return client;
+}
+
+function explained(url: string, error: unknown): Error {
+  const words = error instanceof Error ? error.message : String(error);
+  if (/WRONGPASS|NOAUTH|NOPERM|invalid password|invalid username|without any password/i.test(words)) {
+    return new LoginRefusedError(NAME, redis.variable, url, words);
+  }
+  return new UnreachableUrlError(NAME, redis.variable, url, words || 'it closed the connection', { cause: error });
+}
+
+function silent(url: string): Error {
+  return new UnreachableUrlError(NAME, redis.variable, url, `no answer within ${ANSWER_MS} ms`);
+}
+
+/** Sends inline commands and reads until `enough` was seen: a client library would cost more than the server's start. */
+function ask(host: string, port: number, command: string, enough: string, timeoutMs: number): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const socket = connect({ host, port }, () => socket.write(`${command}\r\n`));
+  let reply = '';
+  socket.setEncoding('utf8').on('data', (chunk) => {
+    reply += chunk;
+    if (reply.includes(enough) || reply.startsWith('-')) resolve(reply);
+  });
+  socket.setTimeout(timeoutMs, () => reject(new Error(`no answer within ${timeoutMs} ms`)));
+  socket.on('error', reject).on('close', () => reject(new Error('the connection was closed')));
+  return promise.finally(() => socket.destroy());
+}
+
+function versionIn(info: string): string {
+  const valkey = /^valkey_version:(\S+)/m.exec(info)?.[1];
+  return valkey === undefined ? (/^redis_version:(\S+)/m.exec(info)?.[1] ?? 'unknown') : `valkey ${valkey}`;
+}
+
+function newNamespace(): string {
+  return `labs:${randomBytes(4).toString('hex')}:`;
+}
+
+function atLeastOne(nodes: readonly Node[]): readonly [Node, ...Node[]] {
+  const [first, ...rest] = nodes;
+  if (first === undefined) throw new RangeError('there is one node at least');
+  return [first, ...rest];
+}

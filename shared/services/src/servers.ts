@@ -1,0 +1,39 @@
+import { announce } from './announce.ts';
+import type { Origin, Servers } from './types.ts';
+
+/** The part of a handle that every kind of server shares. Announces itself; disposes once, however often it is asked. */
+export function handle(o: {
+  service: string;
+  origin: Origin;
+  version: string;
+  count: number;
+  inspect: readonly string[];
+  faults: boolean;
+  namespace: string;
+  close: () => Promise<void>;
+}): Servers {
+  const { close, version, count, ...rest } = o;
+  const banner = `${o.service}${count > 1 ? ` ×${count}` : ''}: ${o.origin} ${version}`;
+  announce(banner);
+  let closing: Promise<void> | undefined;
+  return {
+    ...rest,
+    banner,
+    [Symbol.asyncDispose]: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+/** Fails with `error()` if `work` takes longer than `ms`; whatever work does later is ignored. */
+export async function within<T>(ms: number, work: Promise<T>, error: () => Error): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(error()), ms);
+  work.catch(() => {});
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
