@@ -9,13 +9,14 @@ export interface Plot {
   readonly y: Scale;
 }
 
-export function plotOf(event: LinesEvent): Plot {
+/** Scales of a chart whose y axis has about `ticks` ticks. */
+export function plotOf(event: LinesEvent, ticks: number): Plot {
   const points = event.series.flatMap((s) => s.points);
   const xs = points.map(([x]) => x).filter((x) => x !== null);
   const ys = points.map(([, y]) => y).filter((y) => y !== null);
   return {
     x: scaleFor(xs, event.x),
-    y: scaleFor(ys, { ...event.y, nice: true }),
+    y: scaleFor(ys, { ...event.y, nice: ticks }),
   };
 }
 

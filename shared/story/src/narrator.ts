@@ -4,17 +4,9 @@ import { resolve } from 'node:path';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { describe } from './describe.ts';
-import { StoryError } from './error.ts';
+import { StoryError, StoryStopped } from './error.ts';
 import type { Axis, ChartEvent, Lane, Mark, Moment, Series, Span, StoryEvent, Tone } from './events.ts';
-import {
-  type ChartInput,
-  type LinesInput,
-  type Servable,
-  type Story,
-  StoryStopped,
-  type TableInput,
-  type TimelineInput,
-} from './story.ts';
+import type { ChartInput, LinesInput, Servable, Story, TableInput, TimelineInput } from './story.ts';
 
 /** An event without what the narrator adds to all of them. */
 type Untold<E> = E extends StoryEvent ? Omit<E, 'scene' | 'at'> : never;

@@ -13,8 +13,8 @@ export interface Domain {
   readonly min?: number | undefined;
   readonly max?: number | undefined;
   readonly scale?: 'linear' | 'log' | undefined;
-  /** Widen the axis to round values, so that the outermost ticks stand at its ends. */
-  readonly nice?: boolean;
+  /** Widen the axis to round values for about so many ticks: the outermost stand at its ends. */
+  readonly nice?: number;
 }
 
 /** A scale for these values; without any value the axis runs from 0 to 1. */
@@ -42,8 +42,8 @@ function fold(values: readonly number[], pick: (a: number, b: number) => number)
 
 function linearScale(lo: number, hi: number, domain: Domain): Scale {
   let [min, max] = [lo, hi];
-  if (domain.nice) {
-    const step = roundStep(min, max, 5);
+  if (domain.nice !== undefined) {
+    const step = roundStep(min, max, domain.nice);
     const [down, up] = [Math.floor(min / step) * step, Math.ceil(max / step) * step];
     if (domain.min === undefined && Number.isFinite(down)) min = tidy(down, step);
     if (domain.max === undefined && Number.isFinite(up)) max = tidy(up, step);
@@ -68,8 +68,8 @@ function linearScale(lo: number, hi: number, domain: Domain): Scale {
 
 function logScale(lo: number, hi: number, domain: Domain): Scale {
   let [a, b] = [Math.log10(lo), Math.log10(hi)];
-  if (domain.nice && domain.min === undefined) a = Math.floor(a + 1e-9);
-  if (domain.nice && domain.max === undefined) b = Math.ceil(b - 1e-9);
+  if (domain.nice !== undefined && domain.min === undefined) a = Math.floor(a + 1e-9);
+  if (domain.nice !== undefined && domain.max === undefined) b = Math.ceil(b - 1e-9);
   const [low, high] = a === b ? [a, a + 1] : [a, b];
   return {
     min: 10 ** low,

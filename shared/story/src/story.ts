@@ -69,6 +69,15 @@ export interface TimelineInput {
   readonly picture?: boolean;
 }
 
+export interface TellOptions {
+  readonly title: string;
+  readonly subtitle?: string;
+  /** The lab's folder, `import.meta.dirname` of its demo: `story.code` reads files from here. */
+  readonly dir: string;
+  /** What to do next, printed below the summary; `story.next` adds to it. */
+  readonly next?: readonly string[];
+}
+
 /**
  * The narrator. All of its methods throw once the story was stopped (Ctrl-C, a closed pipe), which unwinds the body;
  * those of them that draw show their block at once.
@@ -120,12 +129,4 @@ export interface Story {
   verdict(claim: string, measured: string, holds: boolean): void;
   /** Lines of the summary that say what to do next: "`pnpm lab learn redlock` to build it yourself". */
   next(lines: readonly string[]): void;
-}
-
-/** Thrown by the narrator once the story was stopped, in order to unwind the body. */
-export class StoryStopped extends Error {
-  override readonly name = 'StoryStopped';
-  constructor() {
-    super('the story was stopped');
-  }
 }

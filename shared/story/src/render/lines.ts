@@ -15,9 +15,10 @@ const DOTS = [
 ] as const;
 
 export function renderLines(event: LinesEvent, f: Frame): string[] {
-  const plot = plotOf(event);
-  const height = f.width >= 100 ? 14 : 11;
-  const ticks = plot.y.ticks(Math.floor(height / 2.5));
+  const height = f.width >= 100 ? 15 : 11;
+  const wanted = Math.floor(height / 3);
+  const plot = plotOf(event, wanted);
+  const ticks = plot.y.ticks(wanted);
   const gutter = Math.min(12, Math.max(...ticks.map((t) => width(figure(t)))));
   const columns = f.inner - gutter - 2;
   const canvas = new Canvas(f.inner);

@@ -59,12 +59,13 @@ export function renderSay(event: SayEvent, f: Frame): string[] {
 
 /** Lines of a paragraph belong together, except that `- ` begins an item. */
 function items(paragraph: string): string[] {
-  return paragraph.split('\n').reduce<string[]>((all, raw) => {
+  const all: string[] = [];
+  for (const raw of paragraph.split('\n')) {
     const line = raw.trim();
-    const last = all.pop();
-    if (last === undefined) return [line];
-    return line.startsWith('- ') ? [...all, last, line] : [...all, `${last} ${line}`];
-  }, []);
+    if (all.length === 0 || line.startsWith('- ')) all.push(line);
+    else all.push(`${all.pop()} ${line}`);
+  }
+  return all;
 }
 
 function item(source: string, f: Frame): string[] {

@@ -1,11 +1,11 @@
 import type { Lane, Mark, Span, TimelineEvent, Tone } from '../events.ts';
 import { rowsOf, timeScale } from '../geometry.ts';
+import { Legend, placeLabels, placeMarks } from '../layout.ts';
 import { clean, figure, padEnd, type Style, truncate, width, wrap } from '../text.ts';
 import { Canvas } from './canvas.ts';
 import { type Frame, toneStyle } from './frame.ts';
 import { drawAxis } from './lines.ts';
 
-const KEYS = 'abcdefghijklmnopqrstuvwxyz';
 /** Without colour, the tone of a span is its shade. */
 const SHADES: { readonly [T in Tone]: string } = { good: '█', accent: '█', bad: '▓', warn: '▒', muted: '░' };
 const BLOCKS: { readonly [T in Tone]: Style } = {
@@ -15,28 +15,6 @@ const BLOCKS: { readonly [T in Tone]: Style } = {
   muted: ['bgGray', 'white'],
   accent: ['bgCyan', 'black'],
 };
-
-/** Labels without room on the drawing get a letter there and a line below it; equal labels share one. */
-class Legend {
-  readonly #entries = new Map<string, { key: string; style: Style; times: string[] }>();
-
-  add(label: string, style: Style, time: string): string {
-    const entry = this.#entries.get(label) ?? { key: KEYS[this.#entries.size] ?? '*', style, times: [] };
-    entry.times.push(time);
-    this.#entries.set(label, entry);
-    return entry.key;
-  }
-
-  toLines(f: Frame, indentation: number): string[] {
-    return [...this.#entries].flatMap(([label, { key, style, times }]) => {
-      const shown =
-        times.length > 4 ? `${times.slice(0, 3).join(', ')} … ${times.at(-1)} (${times.length}×)` : times.join(', ');
-      return wrap(`${label} ${f.paint('dim', shown)}`, f.inner - indentation - 3).map(
-        (line, i) => `${' '.repeat(indentation)}${i === 0 ? f.paint(style, key) : ' '}  ${line}`,
-      );
-    });
-  }
-}
 
 export function renderTimeline(event: TimelineEvent, f: Frame): string[] {
   const scale = timeScale(event);
@@ -50,7 +28,7 @@ export function renderTimeline(event: TimelineEvent, f: Frame): string[] {
     const at = scale.at(t) ?? 0;
     return left + Math.round(Math.min(1, Math.max(0, at)) * (f.inner - left - 1));
   };
-  const legend = new Legend();
+  const legend = new Legend<Style>();
   const time = (t: number) => figure(t) + (unit === '' ? '' : ` ${unit}`);
 
   let row = 0;
@@ -71,7 +49,13 @@ export function renderTimeline(event: TimelineEvent, f: Frame): string[] {
   return [
     ...wrap(clean(event.title), f.inner).map((line) => f.paint('bold', line)),
     ...canvas.toLines(f.paint),
-    ...legend.toLines(f, left),
+    ...legend
+      .lines()
+      .flatMap(({ key, label, times, style }) =>
+        wrap(`${label} ${f.paint('dim', times)}`, f.inner - left - 3).map(
+          (line, i) => `${' '.repeat(left)}${i === 0 ? f.paint(style, key) : ' '}  ${line}`,
+        ),
+      ),
   ];
 }
 
@@ -80,7 +64,7 @@ interface Drawing {
   readonly row: number;
   readonly left: number;
   readonly column: (t: number) => number;
-  readonly legend: Legend;
+  readonly legend: Legend<Style>;
   readonly time: (t: number) => string;
 }
 
@@ -101,86 +85,49 @@ function drawLane(d: Drawing & { lane: Lane; name: string; nameColumns: number; 
   return Math.max(nameAt + nameLines.length, first + spanRows.length);
 }
 
-/** Draws the marks in up to three rows and says how many it took. */
+/** Draws the marks in up to three rows, growing upwards, and says how many it took. */
 function drawMarks(d: Drawing, marks: readonly Mark[]): number {
-  const rows: { at: number; from: number; to: number; label: string; style: Style }[][] = [];
-  const right = d.canvas.columns;
-  for (const mark of marks) {
-    const at = d.column(mark.at);
+  const signs = marks.map((mark) => {
     const label = clean(mark.label);
+    return { mark, text: label, at: d.column(mark.at), label: width(label) };
+  });
+  const places = placeMarks(signs, { left: d.left, right: d.canvas.columns, gap: 1, glyph: 1, rows: 3 });
+  const rows = Math.max(0, ...places.map((p) => p.row + 1));
+  signs.forEach(({ mark, text, at, label }, i) => {
+    const { row, side } = places[i] ?? { row: 0, side: 'key' };
+    const y = d.row + rows - 1 - row;
     const style = toneStyle(mark.tone);
-    const w = width(label);
-    const places = [
-      ...(at + 2 + w <= right ? [{ at, from: at, to: at + 1 + w, label: `▼ ${label}` }] : []),
-      ...(at - 1 - w >= d.left ? [{ at, from: at - 1 - w, to: at, label: `${label} ▼` }] : []),
-    ];
-    const key = (): { at: number; from: number; to: number; label: string } => ({
-      at,
-      from: at,
-      to: at,
-      label: d.legend.add(label, style, d.time(mark.at)),
-    });
-    const free = (r: number, from: number, to: number) =>
-      !(rows[r] ?? []).some((m) => m.from <= to + 1 && m.to >= from - 1);
-    const spot = [0, 1, 2].flatMap((r) => places.map((p) => ({ r, p }))).find(({ r, p }) => free(r, p.from, p.to));
-    if (spot !== undefined) {
-      rows[spot.r] ??= [];
-      rows[spot.r]?.push({ ...spot.p, style });
-      continue;
-    }
-    const r = [0, 1, 2].find((k) => !(rows[k] ?? []).some((m) => m.from <= at && m.to >= at)) ?? 2;
-    rows[r] ??= [];
-    rows[r]?.push({ ...key(), style });
-  }
-  // Row 0 stands closest to the spans, so the drawing grows upwards.
-  for (let r = 0; r < rows.length; r++) {
-    for (const m of rows[r] ?? []) {
-      d.canvas.write(d.row + rows.length - 1 - r, m.from, m.label, m.style);
-    }
-  }
-  return rows.length;
+    if (side === 'right') d.canvas.write(y, at, `▼ ${text}`, style);
+    else if (side === 'left') d.canvas.write(y, at - 1 - label, `${text} ▼`, style);
+    else d.canvas.write(y, at, d.legend.add(text, style, d.time(mark.at)), style);
+  });
+  return rows;
 }
 
 function drawSpans(d: Drawing & { f: Frame }, spans: readonly Span[], row: number): void {
-  let taken = d.left - 1;
+  let taken = d.left;
   const blocks = spans.map((span) => {
-    const to = Math.max(d.column(span.to), Math.min(taken + 1, d.canvas.columns - 1));
-    const from = Math.min(to, Math.max(d.column(span.from), taken + 1));
+    const from = Math.min(Math.max(d.column(span.from), taken), d.canvas.columns - 1);
+    // The cell in which a span ends belongs to the next one, which begins there.
+    const to = Math.max(from + 1, d.column(span.to));
     taken = to;
-    return { span, from, to, tone: span.tone ?? 'accent', label: clean(span.label ?? '') };
+    const text = clean(span.label ?? '');
+    return { span, from, to, text, label: width(text) };
   });
-  const inset = d.f.colour ? 2 : 4;
-  const fits = (b: { from: number; to: number; label: string }) => b.to - b.from + 1 >= width(b.label) + inset;
-  for (const b of blocks) {
-    const cells = b.to - b.from + 1;
-    d.canvas.write(
-      row,
-      b.from,
-      (d.f.colour ? ' ' : SHADES[b.tone]).repeat(cells),
-      d.f.colour ? BLOCKS[b.tone] : undefined,
-    );
-    if (b.label !== '' && fits(b)) {
-      d.canvas.write(
-        row,
-        b.from + 1,
-        ` ${b.label} `.slice(d.f.colour ? 1 : 0),
-        d.f.colour ? BLOCKS[b.tone] : undefined,
-      );
-    }
-  }
-  blocks.forEach((b, i) => {
-    if (b.label === '' || fits(b)) return;
-    const style = toneStyle(b.span.tone);
-    const w = width(b.label);
-    const next = blocks[i + 1]?.from ?? d.canvas.columns + 1;
-    const before = blocks[i - 1]?.to ?? d.left - 2;
-    if (b.to + 2 + w < next && d.canvas.free(row, b.to + 1, b.to + 2 + w))
-      d.canvas.write(row, b.to + 2, b.label, style);
-    else if (b.from - 2 - w > before && d.canvas.free(row, b.from - 2 - w, b.from - 1)) {
-      d.canvas.write(row, b.from - 1 - w, b.label, style);
-    } else {
-      const key = d.legend.add(b.label, style, `${d.time(b.span.from)} – ${d.time(b.span.to)}`);
-      d.canvas.write(row, b.from, key, d.f.colour ? BLOCKS[b.tone] : undefined);
+  const places = placeLabels(blocks, { left: d.left, right: d.canvas.columns, gap: 1, inset: 2 });
+  blocks.forEach(({ span, from, to, text, label }, i) => {
+    const tone = span.tone ?? 'accent';
+    const style = d.f.colour ? BLOCKS[tone] : undefined;
+    const place = places[i];
+    d.canvas.write(row, from, (d.f.colour ? ' ' : SHADES[tone]).repeat(to - from), style);
+    if (place === 'inside') {
+      const airy = to - from >= label + 4;
+      d.canvas.write(row, from + 1, airy ? ` ${text} ` : text, style);
+    } else if (place === 'right') d.canvas.write(row, to + 1, text, toneStyle(tone));
+    else if (place === 'left') d.canvas.write(row, from - 1 - label, text, toneStyle(tone));
+    else if (place === 'key') {
+      const time = `${d.time(span.from)} – ${d.time(span.to)}`;
+      d.canvas.write(row, from, d.legend.add(text, toneStyle(tone), time), style);
     }
   });
 }
