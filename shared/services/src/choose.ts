@@ -1,4 +1,3 @@
-import { provision, provisioned } from './apt.ts';
 import { type Container, listens } from './compose.ts';
 import { BadSettingError, MissingServerError, TooFewUrlsError } from './errors.ts';
 import type { Program } from './process.ts';
@@ -29,14 +28,11 @@ export async function choose(
       if (urls.length < count) throw new TooFewUrlsError(service.name, service.variable, urls.length, count);
       return { origin: 'url', urls: urls.slice(0, count) };
     }
-    const containers = await composeContainers(service, count);
+    const containers = await composeContainers(service, count, wish === 'compose');
     if (containers !== undefined) return { origin: 'compose', containers };
     if (wish === 'compose') throw missingContainers(service, count);
   }
-  const { apt } = service;
-  const program =
-    (await service.find()) ??
-    (apt && ((await provisioned(service.name, apt)) ?? (await provision(service.name, apt, o.signal))));
+  const program = (await service.find()) ?? (await fetched(service, o.signal));
   if (program === undefined) throw missing(service);
   return { origin: 'embedded', program };
 }
@@ -70,16 +66,30 @@ export function urlsFromEnvironment(service: Service): string[] {
   return [...byServer.values()];
 }
 
-/** The first `count` containers, if all of them answer and are the compose file's. */
-export async function composeContainers(service: Service, count: number): Promise<readonly Container[] | undefined> {
+/**
+ * The first `count` containers, if all of them answer and are the compose file's.
+ * @param trusted the user says that they are
+ */
+export async function composeContainers(
+  service: Service,
+  count: number,
+  trusted: boolean,
+): Promise<readonly Container[] | undefined> {
   const wanted = service.containers.slice(0, count);
   if (wanted.length < count) return undefined;
   const open = await Promise.all(wanted.map(({ port }) => listens(port)));
   if (!open.every(Boolean)) return undefined;
+  if (trusted) return wanted;
   const ours = await Promise.all(
     wanted.map(({ port }) => service.isOurContainer(service.containerUrl(port)).catch(() => false)),
   );
   return ours.every(Boolean) ? wanted : undefined;
+}
+
+async function fetched({ name, apt }: Service, signal: AbortSignal | undefined): Promise<Program | undefined> {
+  if (apt === undefined) return undefined;
+  const { provision, provisioned } = await import('./apt.ts');
+  return (await provisioned(name, apt)) ?? provision(name, apt, signal);
 }
 
 function missing(service: Service): MissingServerError {
@@ -92,12 +102,11 @@ function missing(service: Service): MissingServerError {
 }
 
 function missingContainers(service: Service, count: number): MissingServerError {
-  const names = service.containers.slice(0, count).map(({ name }) => name);
   return new MissingServerError(
     service.name,
     service.containers.length < count
       ? `LABS_SERVICES=compose, but docker-compose.yml has ${service.containers.length} of the ${count} nodes wanted. Unset LABS_SERVICES.`
-      : `LABS_SERVICES=compose, but the containers do not answer on their ports. Run \`docker compose up -d ${names.join(' ')}\`, or unset LABS_SERVICES.`,
+      : `LABS_SERVICES=compose, but the containers do not answer on their ports. Run \`docker compose --profile ${service.name} up --detach --wait\`, or unset LABS_SERVICES.`,
   );
 }
 
@@ -117,9 +126,7 @@ export function ways(service: Service): string[] {
     ...(manager === 'apt' && service.apt !== undefined && process.env['LABS_PROVISION'] === 'never'
       ? ['unset LABS_PROVISION   (the lab fetches it into a private cache; nothing is installed)']
       : []),
-    ...(service.containers.length === 0
-      ? []
-      : [`docker compose up -d ${service.containers.map(({ name: each }) => each).join(' ')}`]),
+    ...(service.containers.length === 0 ? [] : [`docker compose --profile ${service.name} up --detach --wait`]),
     `export ${service.variable}=${service.schemes[0]}//HOST:${service.defaultPort}   (a server of your own; the lab keeps to its own ${service.several ? 'key prefix' : 'database'} there)`,
   ];
 }

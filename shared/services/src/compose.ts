@@ -19,8 +19,9 @@ const numbered = (name: string, from: number, count: number): Container[] =>
   Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, port: from + i }));
 
 /**
- * docker-compose.yml's services and ports: the one list. A server on such a port is the compose file's only if it also
- * lets the user `labs` in with the password `labs`; Redis: `--user "labs on >labs ~* &* +@all"`.
+ * docker-compose.yml's services and ports: the one list. A server on such a port is taken for the compose file's only if
+ * it lets the user `labs` in with the password `labs` (redis.conf: `user labs on >labs ~* &* +@all`), unless
+ * LABS_SERVICES=compose says so.
  */
 export const containers = {
   redis: numbered('redis', 46379, 5),
@@ -44,31 +45,47 @@ export function listens(port: number, timeoutMs = 200): Promise<boolean> {
   return promise.finally(() => socket.destroy());
 }
 
-/** Faults on a container, by docker's own client. `ready` resolves once the server answers again. */
-export function composeLever(service: string, container: Container, ready: () => Promise<void>): Lever {
-  const compose = async (verb: 'kill' | 'start' | 'pause' | 'unpause') => {
-    const docker = await onPath('docker');
-    if (docker === undefined) {
-      throw new FaultUnavailableError(
-        service,
-        verb,
-        'the docker client is not on PATH. Install it, or use LABS_SERVICES=embedded.',
-      );
-    }
+/**
+ * Faults on a container, by docker's own client; or why there can be none.
+ * @param ready resolves once the server answers again
+ */
+export async function composeLever(
+  service: string,
+  container: Container,
+  ready: () => Promise<void>,
+): Promise<Lever | string> {
+  const docker = await onPath('docker');
+  if (docker === undefined) {
+    return 'the docker client is not on PATH. Install it, or set LABS_SERVICES=embedded to use a process of our own.';
+  }
+  const compose = async (...args: string[]) => {
     try {
-      await promisify(execFile)(docker, ['compose', '-f', COMPOSE_FILE, verb, container.name]);
+      const { stdout } = await promisify(execFile)(docker, ['compose', '-f', COMPOSE_FILE, ...args, container.name]);
+      return stdout.trim();
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error);
-      throw new FaultUnavailableError(service, verb, `docker compose failed. ${words.trim()}`, { cause: error });
+      throw new FaultUnavailableError(service, args[0] ?? '', `docker compose failed. ${words.trim()}`, {
+        cause: error,
+      });
     }
   };
+  const id = await compose('ps', '--quiet').catch(() => '');
+  if (id === '') {
+    return `docker compose has no container "${container.name}" here. Run \`docker compose --profile ${service} up --detach --wait\`, or set LABS_SERVICES=embedded.`;
+  }
   return {
     start: async () => {
       await compose('start');
       await ready();
     },
-    kill: () => compose('kill'),
-    pause: () => compose('pause'),
-    resume: () => compose('unpause'),
+    kill: async () => {
+      await compose('kill');
+    },
+    pause: async () => {
+      await compose('pause');
+    },
+    resume: async () => {
+      await compose('unpause');
+    },
   };
 }

@@ -52,7 +52,7 @@ async function inspect(service: Service): Promise<ServiceReport> {
     if (wish !== 'embedded') {
       const urls = urlsFromEnvironment(service);
       if (urls.length > 0) return report({ origin: 'url', path: urls.map(redact).join(', ') });
-      const containers = await composeContainers(service, 1);
+      const containers = await composeContainers(service, 1, wish === 'compose');
       const path = containers?.map(({ port }) => `127.0.0.1:${port}`).join(', ');
       if (containers !== undefined) return report({ origin: 'compose', path });
       if (wish === 'compose') return report({ note: 'LABS_SERVICES=compose, but no container of ours answers' });

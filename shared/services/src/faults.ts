@@ -1,5 +1,4 @@
 import { FaultUnavailableError } from './errors.ts';
-import { openProxy } from './proxy.ts';
 import type { NetworkProxy, Node } from './types.ts';
 
 /** What can be done to a server: by signals to a process of ours, or by `docker compose` to a container. */
@@ -73,6 +72,7 @@ export class FaultyNode implements Node {
   }
 
   async proxy(): Promise<NetworkProxy> {
+    const { openProxy } = await import('./proxy.ts');
     const proxy = await openProxy(this);
     this.#proxies.add(proxy);
     return proxy;

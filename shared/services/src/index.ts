@@ -1,6 +1,9 @@
 /** Real servers for demos and tests, and the faults that can befall them. */
+import type { ServiceReport } from './doctor.ts';
+import type { PostgresOptions, PostgresServers } from './postgres.ts';
+import type { RedisOptions, RedisServers } from './redis.ts';
+
 export { onAnnounce } from './announce.ts';
-export { inspectServices, type ServiceReport } from './doctor.ts';
 export {
   BadSettingError,
   FaultUnavailableError,
@@ -14,6 +17,34 @@ export {
   TooFewUrlsError,
   UnreachableUrlError,
 } from './errors.ts';
-export { type PostgresOptions, type PostgresServers, startPostgres } from './postgres.ts';
-export { type RedisOptions, type RedisServers, startRedis } from './redis.ts';
 export type { NetworkProxy as Proxy, Node, Origin, Servers } from './types.ts';
+export type { PostgresOptions, PostgresServers, RedisOptions, RedisServers, ServiceReport };
+
+// Each loads its file when called: a demo's first line must not wait for servers that it does not use.
+
+/**
+ * Starts (or finds, see the order of choice in the README) independent Redis servers.
+ * @throws MissingServerError, PortTakenError, ServerDiedError, StartTimeoutError, UnreachableUrlError,
+ *   LoginRefusedError, TooFewUrlsError, BadSettingError, or the signal's reason
+ */
+export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
+  return (await import('./redis.ts')).startRedis(o);
+}
+
+/**
+ * Starts (or finds) a Postgres, and a database of our own in it.
+ * @throws MissingServerError, PortTakenError, ServerDiedError, StartTimeoutError, UnreachableUrlError,
+ *   LoginRefusedError, BadSettingError, or the signal's reason
+ */
+export async function startPostgres(o: PostgresOptions = {}): Promise<PostgresServers> {
+  return (await import('./postgres.ts')).startPostgres(o);
+}
+
+/**
+ * What each service would be, from where, and how to get it. Starts and downloads nothing.
+ * @param names default: all
+ * @throws RangeError for a name that is no service
+ */
+export async function inspectServices(names?: readonly string[]): Promise<ServiceReport[]> {
+  return (await import('./doctor.ts')).inspectServices(names);
+}

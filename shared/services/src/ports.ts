@@ -17,8 +17,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Whether a server could listen on 127.0.0.1:`port` now. */
-export function isFree(port: number): Promise<boolean> {
+function isFree(port: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const server = createServer();
   server.once('error', () => resolve(false));

@@ -10,7 +10,7 @@ import { processesIn } from './belongings.ts';
 import { PortTakenError, ServerDiedError, StartTimeoutError } from './errors.ts';
 import { end, send } from './estate.ts';
 import type { Lever } from './faults.ts';
-import { freePort, isFree } from './ports.ts';
+import { freePort } from './ports.ts';
 import { type Entrusted, entrust } from './reaper.ts';
 
 /** A program on this machine. */
@@ -111,7 +111,6 @@ export class EmbeddedServer implements Lever {
   async start(): Promise<void> {
     const { service, program, folder, args, identity, ready, signal } = this.#recipe;
     signal?.throwIfAborted();
-    if (!(await isFree(this.#port))) throw new PortTakenError(service, this.#port);
     const log = openSync(this.#log(), 'a', 0o600);
     const logStart = statSync(this.#log()).size;
     const child = spawn(program.path, args(this.#port), {
@@ -124,12 +123,15 @@ export class EmbeddedServer implements Lever {
     });
     closeSync(log);
     let ended: string | undefined;
+    const { promise: gone, resolve: isGone } = Promise.withResolvers<false>();
     child.once('error', (error) => {
       ended ??= error.message;
+      isGone(false);
     });
     child.once('exit', (code, by) => {
       ended ??= by === null ? `exit code ${code}` : `signal ${by}`;
       if (this.#child === child) this.#child = undefined;
+      isGone(false);
     });
     child.unref();
     this.#child = child;
@@ -139,7 +141,10 @@ export class EmbeddedServer implements Lever {
     try {
       for (;;) {
         const { pid } = child;
-        if (pid !== undefined && (await ready({ pid, port: this.#port, folder }).catch(() => false))) return;
+        if (pid !== undefined) {
+          const look = ready({ pid, port: this.#port, folder }).catch(() => false);
+          if (await Promise.race([look, gone])) return;
+        }
         if (ended !== undefined) {
           const words = this.logTail(logStart);
           if (/address already in use/i.test(words)) throw new PortTakenError(service, this.#port);

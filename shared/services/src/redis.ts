@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { choose } from './choose.ts';
 import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
 import { LoginRefusedError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
-import { FaultyNode } from './faults.ts';
+import { FaultyNode, type Lever } from './faults.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { entrust } from './reaper.ts';
 import { handle, within } from './servers.ts';
@@ -88,8 +88,8 @@ export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
     );
   }
   const urls = choice.containers.map(({ port }) => composeUrl(port));
-  const levers = choice.containers.map((container) =>
-    composeLever(NAME, container, () => answers(composeUrl(container.port))),
+  const levers = await Promise.all(
+    choice.containers.map((container) => composeLever(NAME, container, () => answers(composeUrl(container.port)))),
   );
   return adopt('compose', urls, levers);
 }
@@ -159,7 +159,7 @@ async function clientOf(program: Program): Promise<string> {
 async function adopt(
   origin: Origin,
   urls: readonly string[],
-  levers: ConstructorParameters<typeof FaultyNode>[0]['lever'][],
+  levers: readonly (Lever | string)[],
 ): Promise<RedisServers> {
   const versions = await Promise.all(urls.map((url) => within(ANSWER_MS, hello(url), () => silent(url))));
   const namespace = newNamespace();
@@ -180,7 +180,7 @@ async function adopt(
         ? `redis-cli -u "$${redis.variable}"`
         : `redis-cli${host === '127.0.0.1' ? '' : ` -h ${host}`} -p ${port}${new URL(url).password === '' ? '' : ' --askpass'}`,
     ),
-    faults: origin === 'compose',
+    faults: levers.every((lever) => typeof lever !== 'string'),
     namespace,
     close: async () => {
       await Promise.all(nodes.map((node) => node.close({ heal: true })));

@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+
+/** Polls until `probe` is truthy. */
+export async function until(what: string, probe: () => unknown, timeoutMs = 5000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      last = await probe();
+      if (last) return;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what} (last: ${last})`);
+    await sleep(5);
+  }
+}
+
+/** The error that `promise` rejects with, and how long that took. */
+export async function failure(promise: Promise<unknown>): Promise<{ error: Error; ms: number }> {
+  const began = performance.now();
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof Error) return { error, ms: performance.now() - began };
+    throw error;
+  }
+  throw new Error('it did not fail');
+}
+
+export async function temporary(): Promise<AsyncDisposable & { path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'services-test-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** A client that neither retries nor queues. */
+export function client(url: string): Redis & AsyncDisposable {
+  const redis = new Redis(url, { retryStrategy: () => null, maxRetriesPerRequest: 0, commandTimeout: 5000 });
+  redis.on('error', () => {});
+  return Object.assign(redis, {
+    [Symbol.asyncDispose]: async () => {
+      redis.disconnect();
+    },
+  });
+}
+
+/** A server on 127.0.0.1 that treats each connection as told: a stranger on the port, or a black hole. */
+export async function stranger(
+  port = 0,
+  greet: (socket: Socket) => void = () => {},
+): Promise<AsyncDisposable & { port: number }> {
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    greet(socket);
+  });
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return {
+    port: address.port,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+export function listens(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect({ host: '127.0.0.1', port });
+  socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+  return promise.finally(() => socket.destroy());
+}
+
+/** A script in a process of its own. It says what it has with `console.log(JSON.stringify(…))`, one line. */
+export class Script {
+  readonly child: ChildProcess;
+  output = '';
+  errors = '';
+
+  constructor(file: string, env: NodeJS.ProcessEnv = {}, args: readonly string[] = []) {
+    this.child = spawn(process.execPath, [fileURLToPath(new URL(`./scripts/${file}`, import.meta.url)), ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: '', LABS_SERVICES: 'embedded', ...env },
+    });
+    this.child.stdout?.on('data', (chunk) => {
+      this.output += chunk;
+    });
+    this.child.stderr?.on('data', (chunk) => {
+      this.errors += chunk;
+    });
+  }
+
+  /** Its first line. */
+  async says<T>(): Promise<T> {
+    await until(
+      `${this.child.spawnfile} says something; stderr: ${this.errors}`,
+      () => {
+        if (this.output.includes('\n')) return true;
+        if (this.child.exitCode !== null) throw new Error(`it exited with ${this.child.exitCode}: ${this.errors}`);
+        return false;
+      },
+      15_000,
+    );
+    return JSON.parse(this.output.split('\n')[0] ?? '');
+  }
+
+  async ended(): Promise<number | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit');
+    return this.child.exitCode;
+  }
+}
+
+/** Everything of ours that can be seen from outside: folders, processes that live in them, shared memory. */
+export async function traces(folders: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of folders) {
+    found.push(
+      ...(await readdir(folder).then(
+        () => [folder],
+        () => [],
+      )),
+    );
+  }
+  const { processesIn } = await import('../src/belongings.ts');
+  for (const folder of folders) found.push(...(await processesIn(folder)).map((pid) => `process ${pid}`));
+  return found;
+}
+
+/** Ids of the System V segments and names in /dev/shm. */
+export async function sharedMemory(): Promise<Set<string>> {
+  const table = await readFile('/proc/sysvipc/shm', 'utf8').catch(() => '');
+  const segments = table
+    .split('\n')
+    .slice(1)
+    .flatMap((line) => line.trim().split(/\s+/)[1] ?? []);
+  const files = await readdir('/dev/shm').catch(() => []);
+  return new Set([...segments.map((id) => `segment ${id}`), ...files.map((name) => `/dev/shm/${name}`)]);
+}

@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    // Whatever this machine has set up: the tests say themselves when a URL or a container shall be used.
+    env: { LABS_SERVICES: 'embedded', REDIS_URL: '', DATABASE_URL: '' },
+    globalSetup: './test/prepare.ts',
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+  },
+});
