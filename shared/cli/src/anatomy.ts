@@ -29,8 +29,8 @@ export type LabOutline = {
 /** Lower case words joined by hyphens: a folder, a package name and an argument at once. */
 export const labNamePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 
-/** A title ends in Chinese: `Redlock 红锁`. */
-export const titlePattern = /^.*\S\s*\p{Script=Han}.*$/u;
+/** English, then Chinese: `Redlock 红锁`. */
+export const titlePattern = /^[A-Za-z0-9].*\p{Script=Han}/u;
 
 export const readmeMaxLines = 150;
 

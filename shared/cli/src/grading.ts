@@ -25,6 +25,8 @@ export type Grading = {
   /** What went wrong outside any law: code that does not load, a hang of the whole run. */
   readonly problems: readonly string[];
   readonly types: readonly TypeProblem[];
+  /** Every law was judged; a hang that takes the whole run with it leaves some out. */
+  readonly complete: boolean;
   /** Why laws could not be judged: the servers that are missing. */
   readonly missing: readonly string[];
   readonly ms: number;
@@ -56,10 +58,16 @@ export async function grade(lab: Lab, { impl, signal, onLaw, types }: GradeOptio
 
 export const defaultImpl = 'src/index.ts';
 
-/** A law is true in each of its cases, so the file, not the moment at which it ended, gives the order. */
+/**
+ * Files end in any order, so their names give it; within a file the laws keep theirs. A law that had to be ended from
+ * outside comes without a file: it is the last that was judged.
+ */
 function toGrading({ tests, problems, missing, ms }: SuiteResult, types: readonly TypeProblem[]): Grading {
-  const laws = [...tests].sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0));
-  return { laws, problems, missing, types, ms };
+  const files = [...new Set(tests.map(({ file }) => file))].sort((a, b) =>
+    a === '' ? 1 : b === '' ? -1 : a < b ? -1 : 1,
+  );
+  const laws = files.flatMap((file) => tests.filter((test) => test.file === file));
+  return { laws, problems, missing, types, ms, complete: !files.includes('') };
 }
 
 export const isGreen = ({ laws, problems, types }: Grading): boolean =>
@@ -93,7 +101,7 @@ export async function implementation(lab: Lab, wanted: string, cwd: string): Pro
 /** Type-checks the lab and keeps what concerns the folder of `impl`; unused names are no mistake while one learns. */
 async function checkTypes(lab: Lab, impl: string, signal: AbortSignal | undefined): Promise<TypeProblem[]> {
   const folder = dirname(impl);
-  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+  const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
   const lenient = ['--noUnusedLocals', 'false', '--noUnusedParameters', 'false'];
   const output = await outputOf([tsc, '--noEmit', '--pretty', 'false', ...lenient, '-p', '.'], lab.dir, signal);
   return readDiagnostics(output).filter(({ file }) => file.startsWith(`${folder}/`));

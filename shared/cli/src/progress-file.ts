@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { isMissing, isRecord } from './labs.ts';
@@ -18,6 +19,7 @@ export class ProgressFile {
   readonly #root: string;
   readonly #path: string;
   readonly #warn: (sentence: string) => void;
+  #last: Promise<void> = Promise.resolve();
 
   /** @param warn is told when the file was damaged and had to be set aside. */
   constructor(root: string, warn: (sentence: string) => void) {
@@ -57,14 +59,21 @@ export class ProgressFile {
     });
   }
 
-  async #update(lab: string, change: (old: LabProgress | undefined) => LabProgress): Promise<void> {
+  /** One update after the other: each builds on what the one before wrote. */
+  #update(lab: string, change: (old: LabProgress | undefined) => LabProgress): Promise<void> {
+    const turn = this.#last.then(() => this.#write(lab, change));
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #write(lab: string, change: (old: LabProgress | undefined) => LabProgress): Promise<void> {
     const labs = await this.read();
     labs.set(lab, change(labs.get(lab)));
     const folder = join(this.#root, '.labs');
     await mkdir(folder, { recursive: true });
     await ignoreFolder(folder);
     // Written aside and renamed, so that a crash leaves the old file or the new one, never half of it.
-    const aside = `${this.#path}.${process.pid}`;
+    const aside = `${this.#path}.${randomUUID()}`;
     await writeFile(aside, `${JSON.stringify({ version: 1, labs: Object.fromEntries(labs) }, undefined, 2)}\n`);
     try {
       await rename(aside, this.#path);

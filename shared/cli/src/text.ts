@@ -1,5 +1,6 @@
 import truncate from 'fast-string-truncated-width';
 import widthOf from 'fast-string-width';
+import { wrapAnsi } from 'fast-wrap-ansi';
 
 /** Columns that `text` takes in a terminal; a Chinese character takes two. */
 export const columns = (text: string): number => widthOf(text);
@@ -22,3 +23,5 @@ export const indent = (text: string, by: string): string =>
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 export const seconds = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+export const wrap = (text: string, width: number): string => wrapAnsi(text, width, { hard: true });

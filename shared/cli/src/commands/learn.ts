@@ -29,6 +29,7 @@ export async function learn(context: Context, name: string, options: LearnOption
   const made = await makeAttempt(lab);
   const progress = new ProgressFile(root, (sentence) => err.write(`warning: ${sentence}\n`));
   await progress.started(lab.name);
+  const known = (await progress.read()).get(lab.name)?.total ?? 0;
   if (made) {
     out.write(
       `${colors.bold(lab.title)}: the exercise is yours now, in ${colors.cyan(`${folder}/${impl}:${await firstTask(lab)}`)}\n`,
@@ -41,13 +42,14 @@ export async function learn(context: Context, name: string, options: LearnOption
   const record = async (grading: Grading) => {
     if (verdictOf(grading).kind === 'broken' || verdictOf(grading).kind === 'unjudged') return;
     const green = grading.laws.filter(({ state }) => state === 'passed').length;
-    await progress.record(lab.name, { green, total: grading.laws.length, solved: isGreen(grading) });
+    const total = grading.complete ? grading.laws.length : Math.max(grading.laws.length, known);
+    await progress.record(lab.name, { green, total, solved: isGreen(grading) });
   };
 
   if (options.once) {
     const grading = await interruptible((signal) => gradeAttempt(signal, () => {}));
     await record(grading);
-    out.write(`${resultView(grading, folder)}\n`);
+    out.write(`${resultView(grading, folder, known)}\n`);
     const { kind } = verdictOf(grading);
     if (kind === 'green') {
       const [diffs, pitfalls] = await Promise.all([referenceDiff(lab.dir), readPitfalls(lab.dir)]);
@@ -61,6 +63,7 @@ export async function learn(context: Context, name: string, options: LearnOption
     title: lab.title,
     folder,
     width: out.columns,
+    known,
     grade: gradeAttempt,
     watch: (changed) => watchFolder(join(lab.dir, 'attempt'), changed),
     keys: out.interactive ? terminalKeys(process.stdin) : undefined,

@@ -4,7 +4,7 @@ import { describeError, exit } from '../errors.ts';
 import { type Grading, isGreen, type Law } from '../grading.ts';
 import type { Hints } from '../hints.ts';
 import type { FileDiff } from '../reference-diff.ts';
-import { indent } from '../text.ts';
+import { indent, wrap } from '../text.ts';
 import { diffView, greenView, keysLine, resultView, type Verdict, verdictOf } from './view.ts';
 
 /** The world of a session; a test brings its own. */
@@ -13,6 +13,8 @@ export type SessionPorts = {
   /** Path of the lab's folder as the learner would type it. */
   readonly folder: string;
   readonly width: number;
+  /** Laws that an earlier run counted; 0 where none did. */
+  readonly known: number;
   /** Grades the attempt as it is now; rejects when `signal` aborts. */
   grade(signal: AbortSignal, onLaw: (law: Law) => void): Promise<Grading>;
   /** Begins to call `changed` on each change of the attempt. */
@@ -35,13 +37,17 @@ export class LearnSession {
   readonly #ports: SessionPorts;
   #grading: Grading | undefined;
   #run: AbortController | undefined;
+  #known: number;
   #hintsShown = 0;
   #extra = '';
   #confirmingDiff = false;
+  #settled: Promise<void> = Promise.resolve();
+  #keys: Promise<void> = Promise.resolve();
   readonly #left = Promise.withResolvers<void>();
 
   constructor(ports: SessionPorts) {
     this.#ports = ports;
+    this.#known = ports.known;
   }
 
   /** @returns the exit code: 0 once the learner has left, by key or by signal. */
@@ -51,17 +57,15 @@ export class LearnSession {
     const leave = () => this.#left.resolve();
     signal.addEventListener('abort', leave, { once: true });
     stack.defer(() => signal.removeEventListener('abort', leave));
-    stack.use(await this.#ports.watch(() => void this.#rerun()));
-    const keys = this.#ports.keys?.((key) => void this.#pressed(key));
+    stack.use(await this.#ports.watch(() => this.#rerun()));
+    const keys = this.#ports.keys?.((key) => this.#pressed(key));
     if (keys) stack.use(keys);
-    void this.#rerun();
+    this.#rerun();
     await this.#left.promise;
     this.#run?.abort();
-    await this.#settled;
+    await Promise.all([this.#settled, this.#keys]);
     return exit.done;
   }
-
-  #settled: Promise<void> = Promise.resolve();
 
   /** A run in flight grades code that is no longer there: it is ended before the next begins. */
   #rerun(): void {
@@ -72,7 +76,7 @@ export class LearnSession {
   }
 
   async #gradeOnce(signal: AbortSignal): Promise<void> {
-    const { grade, record, status, show, env } = this.#ports;
+    const { grade, record, status } = this.#ports;
     let judged = 0;
     status('grading…');
     try {
@@ -85,13 +89,18 @@ export class LearnSession {
       await record(grading);
       this.#draw();
     } catch (error) {
-      if (!signal.aborted) show(`${colors.red('✗')} ${describeError(error, env)}\n`);
+      if (!signal.aborted) this.#showError(error);
     }
+  }
+
+  #showError(error: unknown): void {
+    this.#ports.show(`${colors.red('✗')} ${describeError(error, this.#ports.env)}\n`);
   }
 
   async #take(grading: Grading): Promise<void> {
     const before = this.#lawOf(this.#grading);
     this.#grading = grading;
+    if (grading.complete && grading.laws.length > 0) this.#known = grading.laws.length;
     this.#confirmingDiff = false;
     this.#extra = isGreen(grading) ? await this.#lessons() : '';
     // The same law is still red: the hints that were asked for stay in view.
@@ -109,9 +118,14 @@ export class LearnSession {
     return greenView(diffs, pitfalls, this.#ports.width);
   }
 
-  async #pressed(key: string): Promise<void> {
-    if (key === 'q' || key === '\u0003' || key === '\u0004') return this.#left.resolve();
-    if (key === 'r') return this.#rerun();
+  /** Keys take effect in turn, however fast they come; leaving and running anew do so at once. */
+  #pressed(key: string): void {
+    if (key === 'q' || key === '\u0003' || key === '\u0004') this.#left.resolve();
+    else if (key === 'r') this.#rerun();
+    else this.#keys = this.#keys.then(() => this.#act(key)).catch((error: unknown) => this.#showError(error));
+  }
+
+  async #act(key: string): Promise<void> {
     const grading = this.#grading;
     if (!grading) return;
     const verdict = verdictOf(grading);
@@ -133,7 +147,7 @@ export class LearnSession {
     if (law === undefined) return;
     const hints = (await this.#ports.hints()).for(law);
     this.#hintsShown = Math.min(count, hints.length);
-    const shown = hints.slice(0, count).map((hint) => indent(hint, '  │ '));
+    const shown = hints.slice(0, count).map((hint) => this.#hintView(hint));
     const left = hints.length - count;
     const note =
       hints.length === 0
@@ -144,6 +158,14 @@ export class LearnSession {
             ? 'that was the last hint; d shows the reference'
             : '';
     this.#extra = [...shown, ...(note ? [colors.dim(`  ${note}`)] : [])].join('\n\n');
+  }
+
+  /** Prose is wrapped; code stands as it was written. */
+  #hintView(hint: string): string {
+    const text = hint.startsWith('```')
+      ? hint.replace(/^```.*\n|\n?```$/g, '')
+      : wrap(hint, Math.min(this.#ports.width, 100) - 4);
+    return indent(text, `  ${colors.dim('│')} `);
   }
 
   async #diffPressed(verdict: Verdict): Promise<void> {
@@ -168,8 +190,8 @@ export class LearnSession {
       ['q', 'quit'] as const,
     ];
     const page = [
-      `${colors.bold(title)}  ${colors.cyan(`${folder}/attempt/index.ts`)}`,
-      resultView(this.#grading, folder),
+      `${colors.bold(title)}  ${colors.cyan(`${folder}/attempt/index.ts`)}  ${colors.dim('graded when you save it')}`,
+      resultView(this.#grading, folder, this.#known),
       this.#extra,
       keys ? keysLine(offered) : '',
     ];

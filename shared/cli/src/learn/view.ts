@@ -3,7 +3,7 @@ import type { Pitfall } from '../anatomy.ts';
 import { type Grading, isGreen, type Law } from '../grading.ts';
 import { evidence } from '../laws.ts';
 import type { FileDiff } from '../reference-diff.ts';
-import { cut, indent, pad, plural, seconds } from '../text.ts';
+import { indent, pad, plural, seconds, wrap } from '../text.ts';
 
 /** What the learner should look at, of all that a run found. */
 export type Verdict =
@@ -14,29 +14,32 @@ export type Verdict =
   /** Nothing is red, but laws were skipped. */
   | { readonly kind: 'unjudged' };
 
-export function verdictOf(grading: Grading): Verdict {
+/** @param known laws that an earlier run counted, for a run that was cut short. */
+export function verdictOf(grading: Grading, known = 0): Verdict {
   const { laws } = grading;
   if (isGreen(grading)) return { kind: 'green', total: laws.length };
   const at = laws.findIndex(({ state }) => state === 'failed');
   const law = laws[at];
-  if (law) return { kind: 'red', law, position: at + 1, total: laws.length };
+  const total = grading.complete ? laws.length : Math.max(laws.length, known);
+  if (law) return { kind: 'red', law, position: at + 1, total };
   return grading.problems.length > 0 || grading.types.length > 0 ? { kind: 'broken' } : { kind: 'unjudged' };
 }
 
 /** The result of a run: the compiler's complaints, then one red law. Paths are shown relative to `folder`'s parent. */
-export function resultView(grading: Grading, folder: string): string {
-  const verdict = verdictOf(grading);
+export function resultView(grading: Grading, folder: string, known = 0): string {
+  const verdict = verdictOf(grading, known);
+  const problems = grading.problems.filter((problem) => !alreadySaid(problem, grading));
   const blocks = [typesView(grading, folder)];
   if (verdict.kind === 'red') {
     const { law, position, total } = verdict;
     blocks.push(
       `${colors.red('✗')} ${colors.dim(`${position}/${total}`)}  ${colors.bold(law.name)}\n${evidence(atPath(law, folder), '  ')}`,
     );
-    for (const problem of grading.problems) blocks.push(`${colors.red('✗')} ${indentRest(problem)}`);
+    for (const problem of problems) blocks.push(`${colors.red('✗')} ${indentRest(problem)}`);
     const held = grading.laws.filter(({ state }) => state === 'passed').length;
     blocks.push(colors.dim(`  ${held} of ${plural(total, 'law')} hold · ${seconds(grading.ms)}`));
   } else if (verdict.kind === 'broken') {
-    for (const problem of grading.problems) blocks.push(`${colors.red('✗')} ${indentRest(problem)}`);
+    for (const problem of problems) blocks.push(`${colors.red('✗')} ${indentRest(problem)}`);
     if (grading.problems.length === 0) {
       blocks.push(`${colors.green('✓')} every law holds; the types are what is left`);
     }
@@ -53,6 +56,10 @@ export function resultView(grading: Grading, folder: string): string {
   }
   return blocks.filter((block) => block !== '').join('\n\n');
 }
+
+/** The suite trips over a mistake that the compiler names better. */
+const alreadySaid = (problem: string, { types }: Grading): boolean =>
+  types.some(({ file, line }) => problem.includes(`${file}:${line}`));
 
 const maxTypeProblems = 3;
 
@@ -89,9 +96,10 @@ export function greenView(diffs: readonly FileDiff[], pitfalls: readonly Pitfall
   }
   if (pitfalls.length > 0) {
     const widest = Math.max(...pitfalls.map(({ name }) => name.length));
-    const flaws = pitfalls.map(
-      ({ name, flaw }) => `  ${colors.yellow(pad(name, widest))}  ${cut(flaw ?? '', Math.max(40, width - widest - 4))}`,
-    );
+    const flaws = pitfalls.map(({ name, flaw = '' }) => {
+      const lines = wrap(flaw, Math.max(30, Math.min(width, 110) - widest - 4));
+      return `  ${colors.yellow(pad(name, widest))}  ${lines.split('\n').join(`\n${' '.repeat(widest + 4)}`)}`;
+    });
     blocks.push(`What you steered clear of:\n${flaws.join('\n')}`);
   }
   return blocks.join('\n\n');

@@ -21,20 +21,23 @@ export async function watchFolder(dir: string, changed: () => void, options: Wat
   let known = await fingerprint(dir);
   let settle: NodeJS.Timeout | undefined;
   let looking = false;
+  let again = false;
   let closed = false;
 
   const look = async () => {
-    if (looking || closed) return;
+    // What comes during a look may be too late for it.
+    again = true;
+    if (looking) return;
     looking = true;
-    try {
+    while (again && !closed) {
+      again = false;
       const now = await fingerprint(dir);
-      if (now === known || closed) return;
+      if (now === known || closed) continue;
       known = now;
       clearTimeout(settle);
       settle = setTimeout(changed, settleMs);
-    } finally {
-      looking = false;
     }
+    looking = false;
   };
   const events = watcher(dir, () => void look());
   const poll = setInterval(() => void look(), pollMs);

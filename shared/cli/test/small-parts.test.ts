@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import { versionOf } from '../src/catalog.ts';
+import { CommandError, describeError, exitCodeOf, UsageError } from '../src/errors.ts';
+import { readDiagnostics } from '../src/grading.ts';
+import { parseHints } from '../src/hints.ts';
+import { nearest } from '../src/nearest.ts';
+import { parseScript } from '../src/process.ts';
+import { pairs } from '../src/reference-diff.ts';
+import { columns, cut, pad } from '../src/text.ts';
+
+describe('nearest names', () => {
+  const names = ['redlock', 'redis-cluster', 'orm', 'cache-penetration'];
+  test.each([
+    ['redlok', 'redlock'],
+    ['Redlock', 'redlock'],
+    ['penetration', 'cache-penetration'],
+    ['omr', 'orm'],
+  ])('%s means %s', (word, meant) => expect(nearest(word, names)).toBe(meant));
+  test('a word that resembles nothing suggests nothing', () => expect(nearest('kubernetes', names)).toBeUndefined());
+  test('no candidates, no suggestion', () => expect(nearest('x', [])).toBeUndefined());
+});
+
+describe('scripts', () => {
+  test("flags for node, the file and the file's own arguments are told apart", () => {
+    expect(parseScript('node --import tsx --expose-gc demo.ts --seed "7 8"', 'scripts.demo')).toEqual({
+      flags: ['--import', 'tsx', '--expose-gc'],
+      file: 'demo.ts',
+      args: ['--seed', '7 8'],
+    });
+  });
+  test.each(['tsx demo.ts', 'node', 'NODE_ENV=test node demo.ts', ''])(
+    '"%s" is no script that runs without a shell',
+    (script) => {
+      expect(() => parseScript(script, 'scripts.demo of x')).toThrow(CommandError);
+    },
+  );
+});
+
+describe('hints', () => {
+  test('each paragraph, code block and list item is one hint of the law above it', async () => {
+    const hints = await parseHints(
+      '# Hints\n\nintro\n\n## the `lock` is held\n\nWhy?\nTwo lines.\n\n```lua\nif a then\n\n  b()\nend\n```\n\n- one\n- two\n\n## other\n\nx',
+    );
+    expect(hints.for('the lock is held')).toEqual([
+      'Why?\nTwo lines.',
+      '```lua\nif a then\n\n  b()\nend\n```',
+      '- one',
+      '- two',
+    ]);
+    expect(hints.for('The lock  is held')).toHaveLength(4);
+    expect(hints.for('unknown')).toEqual([]);
+  });
+});
+
+describe('diagnostics of the compiler', () => {
+  test('keep their place, and the lines that explain them', () => {
+    const output = `attempt/index.ts(12,5): error TS2322: Type 'A' is not assignable to type 'B'.
+  Property 'x' is missing.
+src/a.ts(1,1): error TS1005: ';' expected.
+`;
+    expect(readDiagnostics(output)).toEqual([
+      {
+        file: 'attempt/index.ts',
+        line: 12,
+        column: 5,
+        text: "Type 'A' is not assignable to type 'B'.\n  Property 'x' is missing.",
+      },
+      { file: 'src/a.ts', line: 1, column: 1, text: "';' expected." },
+    ]);
+  });
+});
+
+describe('the pairs of a diff', () => {
+  const map = (files: Record<string, string>) => new Map(Object.entries(files));
+  test('files of one name belong together', () => {
+    const found = pairs(map({ 'a.ts': '1', 'b.ts': '2' }), map({ 'a.ts': '3', 'b.ts': '4' }));
+    expect(found.map(({ names }) => names)).toEqual([
+      ['a.ts', 'src/a.ts'],
+      ['b.ts', 'src/b.ts'],
+    ]);
+  });
+  test('one attempt is compared with the files behind a barrel that it does not import itself', () => {
+    const found = pairs(
+      map({ 'index.ts': "import type { Clock } from '../src/clock.ts';" }),
+      map({
+        'index.ts':
+          "/** all */\nexport type { Clock } from './clock.ts';\nexport {\n  Lock,\n} from './lock.ts';\nexport * from './lease.ts';\n",
+        'clock.ts': 'clock',
+        'lock.ts': 'lock',
+        'lease.ts': 'lease',
+      }),
+    );
+    expect(found).toEqual([
+      {
+        names: ['index.ts', 'src/lock.ts + src/lease.ts'],
+        mine: expect.any(String),
+        theirs: '// src/lock.ts\nlock\n// src/lease.ts\nlease',
+      },
+    ]);
+  });
+});
+
+describe('versions', () => {
+  const catalogs = new Map([
+    ['default', new Map([['pg', '8.23.1']])],
+    ['old', new Map([['pg', '7.0.0']])],
+  ]);
+  test('come from the catalog that the dependency names', async () => {
+    expect(await versionOf('pg', 'catalog:', catalogs, '/nowhere')).toBe('8.23.1');
+    expect(await versionOf('pg', 'catalog:old', catalogs, '/nowhere')).toBe('7.0.0');
+    expect(await versionOf('pg', '1.2.3', catalogs, '/nowhere')).toBe('1.2.3');
+  });
+  test('a range counts as what is installed', async () => {
+    expect(await versionOf('commander', '^15', catalogs, `${import.meta.dirname}/..`)).toMatch(/^15\./);
+  });
+  test('a package that the catalog lacks is an error with its remedy', async () => {
+    await expect(versionOf('mysql', 'catalog:', catalogs, '/nowhere')).rejects.toThrow('add it to the catalog');
+  });
+});
+
+describe('text', () => {
+  test('a Chinese character takes two columns', () => {
+    expect(columns('红锁')).toBe(4);
+    expect(pad('红锁', 6)).toBe('红锁  ');
+    expect(cut('红锁红锁', 5)).toBe('红锁…');
+    expect(cut('lock', 4)).toBe('lock');
+    expect(columns(cut('A lock that several machines agree on', 20))).toBeLessThanOrEqual(20);
+  });
+});
+
+describe('errors', () => {
+  test('one that we threw is its sentence; any other says how to see more', () => {
+    expect(describeError(new UsageError('no'), {})).toBe('no');
+    expect(describeError(new TypeError('x is not a function'), {})).toBe(
+      'x is not a function (LABS_DEBUG=1 shows where)',
+    );
+    expect(describeError(new UsageError('no'), { LABS_DEBUG: '1' })).toContain('small-parts.test.ts');
+  });
+  test('an error may bring its own exit code', () => {
+    expect(exitCodeOf(new UsageError('no'))).toBe(2);
+    expect(exitCodeOf(Object.assign(new Error('no redis'), { exitCode: 3 }))).toBe(3);
+    expect(exitCodeOf(new Error('x'))).toBe(1);
+    expect(exitCodeOf('x')).toBe(1);
+  });
+});
