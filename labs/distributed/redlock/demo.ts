@@ -1,0 +1,270 @@
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { startPostgres, startRedis } from '@shared/services';
+import { tell } from '@shared/story';
+import { overlaps, type Span, until } from '@shared/testkit';
+import { Redis } from 'ioredis';
+import { Pool } from 'pg';
+import { Redlock as BlindDel } from './pitfalls/no-token.ts';
+import { connectNodes, Fencing, NotAcquiredError, Redlock } from './src/index.ts';
+
+const ms = (value: number) => `${value.toFixed(0)} ms`;
+/** Visits that began while somebody else's lease on the same locker was still good. */
+const clashes = (spans: readonly Span[]) => new Set(overlaps(spans).map(([, later]) => later)).size;
+const QUEUE = { maxMs: 10_000, delayMs: 4, jitterMs: 12 };
+
+const options = {
+  title: 'Redlock 红锁',
+  subtitle: 'The supermarket lockers: one key, five cupboards, and who may open the door',
+  dir: import.meta.dirname,
+};
+
+await tell(options, async (story) => {
+  const redis = await story.use(startRedis({ nodes: 5 }));
+  const [first, ...others] = redis.nodes;
+  const urls = redis.nodes.map((node) => node.url);
+  const started = startPostgres();
+  started.catch(() => {});
+  await using bin = new AsyncDisposableStack();
+  const clients = (to: readonly string[]) =>
+    bin.adopt(connectNodes(to), (nodes) => nodes.forEach((node) => void node.disconnect()));
+  let lockers = 0;
+  const fresh = () => `${redis.namespace}locker:${++lockers}`;
+
+  /** Customers who queue for one locker; a slow one overstays the TTL. Each section ends when its lease does. */
+  const rush = async (
+    customers: Redlock[],
+    locker: string,
+    forMs: number,
+    ttlMs: number,
+    stay: (n: number) => number,
+  ) => {
+    const spans: Span[] = [];
+    const refusals: { at: number; after: number }[] = [];
+    const start = performance.now();
+    await Promise.all(
+      customers.map(async (redlock, index) => {
+        for (let visit = 0; performance.now() - start < forMs; visit++) {
+          const asked = performance.now();
+          try {
+            await using lease = await redlock.acquire([locker], ttlMs);
+            const from = performance.now();
+            await delay(stay(index + visit));
+            const to = Math.min(performance.now(), lease.validUntil);
+            spans.push({ who: String.fromCharCode(65 + index), from: from - start, to: to - start });
+          } catch (error) {
+            if (!(error instanceof NotAcquiredError)) throw error;
+            refusals.push({ at: performance.now() - start, after: performance.now() - asked });
+          }
+        }
+      }),
+    );
+    return { spans, refusals, start };
+  };
+
+  await story.scene('One cupboard, one key, and a blind DEL', async () => {
+    story.say(
+      'A lock on one Redis: `SET locker 1 NX PX 40`, and `DEL locker` when done. Every sixth customer is slow and overstays ' +
+        'the 40 ms. His key has run out, the next one is inside, and then he hands "his" key back.',
+    );
+    const stay = (n: number) => (n % 6 === 0 ? 60 : 8);
+    const visit = async (Lock: typeof Redlock) => {
+      const customers = Array.from({ length: 8 }, () => new Lock(clients([first.url]), { retry: QUEUE }));
+      const { spans } = await rush(customers, fresh(), 400, 40, stay);
+      return { visits: spans.length, clashes: clashes(spans) };
+    };
+    const blind = await visit(BlindDel);
+    story.verdict(
+      'A DEL that does not look whose key it is lets two customers in at once',
+      `${blind.clashes} of ${blind.visits} visits began with somebody inside`,
+      blind.clashes > 0,
+    );
+    story.code('src/nodes.ts', { from: 'const RELEASE', to: 'return freed' });
+    const checked = await visit(Redlock);
+    story.verdict(
+      'A key with a random number on it, compared and deleted in one step, ends that',
+      `${checked.clashes} of ${checked.visits} visits`,
+      checked.clashes === 0,
+    );
+  });
+
+  await story.scene('The cupboard loses power, and the copy does not know', async () => {
+    if (!redis.faults) return story.skip('failover', 'a server that is not ours is not ours to kill');
+    story.say(
+      'A replica stands by. Replication is asynchronous: the key that A has just been given is still on its way.',
+    );
+    const [master, replica] = [first, others[0] ?? first];
+    const admin = new Redis(replica.url);
+    const locker = fresh();
+    await using link = await master.proxy();
+    try {
+      const source = new Redis(master.url);
+      await source.config('SET', 'repl-diskless-sync-delay', '0');
+      await admin.replicaof('127.0.0.1', link.port);
+      await until(async () => (await admin.info('replication')).includes('master_link_status:up'));
+      link.partition();
+      const a = await new Redlock(clients([master.url])).acquire([locker], 5_000);
+      await master.kill();
+      source.disconnect();
+      await admin.replicaof('NO', 'ONE');
+      const b = await new Redlock(clients([replica.url])).acquire([locker], 5_000);
+      const both = Math.min(a.remaining(), b.remaining());
+      story.verdict('After the failover A and B hold the same locker', `both for the next ${ms(both)}`, both > 0);
+    } finally {
+      await admin.flushall();
+      admin.disconnect();
+      await master.restart();
+    }
+  });
+
+  await story.scene('Five cupboards that know nothing of each other', async () => {
+    if (!redis.faults) return story.skip('two of five killed', 'a server that is not ours is not ours to kill');
+    story.say('Redlock: the locker is yours when 3 of 5 cupboards say so, and for what is left of the TTL.');
+    story.code('src/redlock.ts', { from: 'const token = this.newToken()', to: 'return this.#grant' });
+    const TTL = 300;
+    const customers = Array.from({ length: 6 }, () => new Redlock(clients(urls), { retry: { ...QUEUE, maxMs: 60 } }));
+    const power: { node: number; from: number; to: number }[] = [];
+    const t0 = performance.now();
+    const cut = async (node: number, at: number, to: number) => {
+      await delay(at);
+      const from = performance.now() - t0;
+      await redis.nodes[node]?.kill();
+      await delay(to - (performance.now() - t0));
+      await redis.nodes[node]?.restart();
+      power.push({ node, from, to: performance.now() - t0 });
+    };
+    const [{ spans, refusals }] = await Promise.all([
+      rush(customers, fresh(), 1_900, TTL, () => 25),
+      cut(1, 400, 1_850),
+      cut(3, 550, 1_850),
+      cut(4, 1_000, 1_400),
+    ]);
+    const [third] = power.filter(({ node }) => node === 4);
+    const during = (from: number, to: number) => spans.filter((span) => span.from > from && span.from < to).length;
+    const down = { from: (third?.from ?? 0) + TTL / 10, to: 1_400 };
+    story.timeline({
+      title: 'Who held the locker, and which cupboards had power',
+      unit: 'ms',
+      picture: true,
+      lanes: [
+        ...customers.map((_, index) => {
+          const who = String.fromCharCode(65 + index);
+          return {
+            label: `customer ${who}`,
+            spans: spans
+              .filter((span) => span.who === who)
+              .map(({ from, to }) => ({ from, to, tone: 'good' as const })),
+          };
+        }),
+        ...urls.map((_, node) => ({
+          label: `cupboard ${node + 1}`,
+          spans: power
+            .filter((outage) => outage.node === node)
+            .map(({ from, to }) => ({ from, to, label: 'no power', tone: 'bad' as const })),
+        })),
+      ],
+    });
+    const two = during(600, 1_000);
+    story.verdict('With 2 of 5 dead the lock goes on', `${two} visits in 400 ms`, two > 0);
+    const three = during(down.from, down.to);
+    const slowest = Math.max(...refusals.map(({ after }) => after));
+    story.verdict(
+      'With 3 of 5 dead nobody gets in: refused, in bounded time',
+      `${three} visits, ${refusals.length} refusals, the slowest after ${ms(slowest)}`,
+      three === 0 && refusals.length > 0,
+    );
+    const clashes = overlaps(spans).length;
+    story.verdict(
+      'Never two at once',
+      `${clashes} clashes in ${spans.length} visits`,
+      clashes === 0 && spans.length > 0,
+    );
+  });
+
+  const pg = await story.use(started);
+  const pool = bin.adopt(new Pool({ connectionString: pg.url }), (it) => it.end());
+  const fencing = new Fencing(pool, 'locker');
+  await fencing.migrate();
+  await pool.query('CREATE TABLE contents (locker text PRIMARY KEY, holder text)');
+  const contents = async (locker: string) =>
+    (await pool.query<{ holder: string }>('SELECT holder FROM contents WHERE locker = $1', [locker])).rows[0]?.holder;
+  const put = 'UPDATE contents SET holder = $2 WHERE locker = $1';
+  const place = async () => {
+    const locker = fresh();
+    await pool.query("INSERT INTO contents VALUES ($1, 'empty'), ($2, 'empty')", [locker, `${locker} unfenced`]);
+    return locker;
+  };
+
+  await story.scene('What no lock can do: a holder that stands still', async () => {
+    const locker = await place();
+    const gate = new Int32Array(new SharedArrayBuffer(4));
+    const a = new Worker(new URL('./test/stalled-holder.ts', import.meta.url), {
+      workerData: { urls, databaseUrl: pg.url, locker, ttlMs: 250, gate },
+    });
+    const [{ holding }] = await once(a, 'message');
+    const stalled = performance.now();
+    story.say(`A holds the locker for 250 ms, has token ${holding}, and its thread stops: a long garbage collection.`);
+    await using b = await new Redlock(clients(urls), { retry: QUEUE }).acquire([locker], 5_000);
+    const token = await fencing.take(b);
+    await pool.query(put, [`${locker} unfenced`, 'B']);
+    await fencing.write(locker, token, (tx) => tx.query(put, [locker, 'B']));
+    const pause = performance.now() - stalled;
+    const answer = once(a, 'message');
+    Atomics.store(gate, 0, 1);
+    Atomics.notify(gate, 0);
+    const [{ outcome }] = await answer;
+    story.say(`After ${ms(pause)} B is inside, with token ${token}, and has written. Now A goes on and writes too.`);
+    const [open, fenced] = [await contents(`${locker} unfenced`), await contents(locker)];
+    story.verdict('A store that takes any write has lost what B wrote', `it says "${open}"`, open === 'A');
+    story.verdict(
+      `A store that has seen token ${token} refuses token ${holding}`,
+      `A's write: ${outcome}; it says "${fenced}"`,
+      outcome === 'stale' && fenced === 'B',
+    );
+  });
+
+  await story.scene('Two more accidents, and the same rescue', async () => {
+    if (!redis.faults) return story.skip('restart and clock jump', 'a server that is not ours is not ours to kill');
+    story.say('A has cupboards 3, 4 and 5. If one of them forgets, then with 1 and 2 there is a second majority.');
+    const accident = async (name: string, befall: (locker: string) => Promise<unknown>) => {
+      const locker = await place();
+      const absent = redis.nodes.slice(0, 2);
+      await Promise.all(absent.map((node) => node.kill()));
+      const a = await new Redlock(clients(urls)).acquire([locker], 5_000);
+      const older = await fencing.take(a);
+      await Promise.all(absent.map((node) => node.restart()));
+      await befall(locker);
+      const b = await new Redlock(clients(urls)).acquire([locker], 5_000);
+      const newer = await fencing.take(b);
+      const both = Math.min(a.remaining(), b.remaining());
+      const write = (fence: bigint, who: string) => fencing.write(locker, fence, (tx) => tx.query(put, [locker, who]));
+      const outcomes = [await write(newer, 'B'), await write(older, 'A')];
+      return { row: [name, `A and B for ${ms(both)}`, outcomes[0] ?? '', outcomes[1] ?? ''], both, outcomes };
+    };
+    const restart = await accident('cupboard 3 restarts without its data', () =>
+      (redis.nodes[2] ?? first).kill().then(() => redis.nodes[2]?.restart()),
+    );
+    const jump = await accident(
+      "cupboard 3's clock leaps, the key expires",
+      (locker) =>
+        clients(urls)[2]
+          ?.pexpire(locker, 1)
+          .then(() => delay(5)) ?? Promise.resolve(),
+    );
+    story.table({
+      caption: 'Two holders of one lock',
+      columns: ['accident', 'who holds it', "B's write", "A's write"],
+      rows: [restart.row, jump.row],
+    });
+    story.verdict(
+      'Redlock gave one locker to two, and the fence kept the store right',
+      `${[restart, jump].filter(({ both }) => both > 0).length} of 2 accidents, ` +
+        `${[restart, jump].filter(({ outcomes }) => outcomes[1] === 'stale').length} stale writes refused`,
+      [restart, jump].every(({ both, outcomes }) => both > 0 && outcomes[0] === 'ok' && outcomes[1] === 'stale'),
+    );
+    story.say(
+      'A lock keeps people from doing work twice. Where doing it twice is a disaster, the store needs a fence.',
+    );
+  });
+});

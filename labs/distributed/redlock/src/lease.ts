@@ -1,0 +1,132 @@
+import type { Clock } from './clock.ts';
+import { LeaseLostError, LeaseReleasedError, QuorumUnreachableError } from './errors.ts';
+import type { Ballot } from './poll.ts';
+
+/** What a lease asks of the lock that granted it. */
+export interface Keeper {
+  readonly clock: Clock;
+  readonly quorum: number;
+  /** End of the validity, on the monotonic clock, of a TTL whose first request left at `start`. */
+  validUntil(start: number, ttlMs: number): number;
+  extendAll(lease: Lease, ttlMs: number): Promise<Ballot>;
+  releaseAll(lease: Lease): Promise<Ballot>;
+}
+
+/**
+ * `released`: a majority of nodes confirmed that our key is gone. `expired`: the lease had ended before, and somebody
+ * else may have held the lock since. `unconfirmed`: too few nodes answered; the TTL frees what is left.
+ */
+export type ReleaseOutcome = 'released' | 'expired' | 'unconfirmed';
+
+/** A granted lock. It is worth what `remaining()` says, and no more: a lease is a promise with an end. */
+export interface Lease extends AsyncDisposable {
+  readonly resources: readonly string[];
+  /** The random value that marks the keys as ours. It proves ownership; it does not order holders (see fencing). */
+  readonly token: string;
+  /** Monotonic milliseconds (`performance.now()`) at which the lease ends. */
+  readonly validUntil: number;
+  /**
+   * Aborts with a `LeaseLostError` when the lease can't be kept, a tenth of the TTL (at most 500 ms) before its end, so
+   * that there's time to stop. A stalled process hears of it too late: only fencing protects what it writes then.
+   */
+  readonly signal: AbortSignal;
+  /** Milliseconds that are left of the lease; 0 once it is lost or released. */
+  remaining(): number;
+  /** @throws LeaseLostError when the lease has ended, LeaseReleasedError after `release()`. */
+  throwIfEnded(): void;
+  /**
+   * Starts the TTL anew, from now, on a majority of the nodes.
+   *
+   * @throws InvalidArgumentError on a TTL that `acquire` would refuse.
+   * @throws LeaseLostError when the lease has ended or a majority no longer has our token.
+   * @throws LeaseReleasedError after `release()`.
+   * @throws QuorumUnreachableError when too few nodes answered: the lease is then valid until its former end.
+   */
+  extend(ttlMs: number): Promise<void>;
+  /** Frees the lock. Never throws; a second call has the outcome of the first and sends nothing. */
+  release(): Promise<ReleaseOutcome>;
+}
+
+export class GrantedLease implements Lease {
+  readonly resources: readonly string[];
+  readonly token: string;
+  readonly #keeper: Keeper;
+  readonly #lost = new AbortController();
+  #validUntil: number;
+  #cancelAlarm: () => void = () => {};
+  #released: Promise<ReleaseOutcome> | undefined;
+
+  constructor(keeper: Keeper, resources: readonly string[], token: string, ttlMs: number, validUntil: number) {
+    this.#keeper = keeper;
+    this.resources = resources;
+    this.token = token;
+    this.#validUntil = validUntil;
+    this.#setAlarm(ttlMs);
+  }
+
+  get validUntil(): number {
+    return this.#validUntil;
+  }
+
+  get signal(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  remaining(): number {
+    if (this.#released || this.signal.aborted) return 0;
+    return Math.max(0, this.#validUntil - this.#keeper.clock.mono());
+  }
+
+  throwIfEnded(): void {
+    if (this.#released) throw new LeaseReleasedError(`The lease on ${this.resources.join(', ')} was released.`);
+    // The alarm is a timer, and a timer is late when the process was stalled.
+    if (this.remaining() <= 0) this.#lose('its TTL has ended');
+    this.signal.throwIfAborted();
+  }
+
+  async extend(ttlMs: number): Promise<void> {
+    this.throwIfEnded();
+    const until = this.#keeper.validUntil(this.#keeper.clock.mono(), ttlMs);
+    // A node that shortens the TTL and whose answer is lost would otherwise expire before we think it does.
+    if (until < this.#validUntil) this.#validUntil = until;
+    const ballot = await this.#keeper.extendAll(this, ttlMs);
+    this.throwIfEnded();
+    if (ballot.yes >= this.#keeper.quorum && until > this.#keeper.clock.mono()) {
+      this.#validUntil = until;
+      this.#setAlarm(ttlMs);
+    } else if (ballot.no > ballot.votes.length - this.#keeper.quorum) {
+      this.#lose('a majority of nodes no longer has our token');
+      this.throwIfEnded();
+    } else {
+      throw new QuorumUnreachableError(this.resources, 1, ballot.votes);
+    }
+  }
+
+  release(): Promise<ReleaseOutcome> {
+    this.#released ??= this.#release(this.remaining() > 0);
+    return this.#released;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  async #release(valid: boolean): Promise<ReleaseOutcome> {
+    this.#cancelAlarm();
+    const { yes, no, votes } = await this.#keeper.releaseAll(this);
+    if (!valid || no > votes.length - this.#keeper.quorum) return 'expired';
+    return yes >= this.#keeper.quorum ? 'released' : 'unconfirmed';
+  }
+
+  #setAlarm(ttlMs: number): void {
+    this.#cancelAlarm();
+    const early = Math.min(ttlMs / 10, 500);
+    const ms = Math.max(0, this.#validUntil - this.#keeper.clock.mono() - early);
+    this.#cancelAlarm = this.#keeper.clock.after(ms, () => this.#lose('its TTL ends'), 'background');
+  }
+
+  #lose(why: string): void {
+    this.#cancelAlarm();
+    this.#lost.abort(new LeaseLostError(`The lease on ${this.resources.join(', ')} is lost: ${why}.`));
+  }
+}

@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import { Redis } from 'ioredis';
+
+/** One resource needs no script: this is the lock of a single node, `SET key token NX PX ttl`. */
+const ACQUIRE_ALL = `
+for _, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 then return 0 end
+end
+for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
+return 1`;
+
+// The comparison and the deletion are one step on the server, so no other client can come between them.
+const RELEASE = `
+local freed = 0
+for _, key in ipairs(KEYS) do
+  if redis.call('GET', key) == ARGV[1] then
+    freed = freed + redis.call('DEL', key)
+  end
+end
+return freed`;
+
+const EXTEND = `
+for _, key in ipairs(KEYS) do
+  if redis.call('GET', key) ~= ARGV[1] then return 0 end
+end
+for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
+return 1`;
+
+const sha1 = new Map([RELEASE, EXTEND].map((lua) => [lua, createHash('sha1').update(lua).digest('hex')]));
+
+/** Takes all keys for `token`, or none. */
+export async function lockNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
+  const [key] = keys;
+  if (key !== undefined && keys.length === 1) return (await node.set(key, token, 'PX', ttlMs, 'NX')) === 'OK';
+  // EVAL, not EVALSHA: were this answered NOSCRIPT and sent again, a release sent meanwhile would overtake it.
+  return (await node.eval(ACQUIRE_ALL, keys.length, ...keys, token, ttlMs)) === 1;
+}
+
+/** Deletes those keys that still carry `token`; true when all did. */
+export async function unlockNode(node: Redis, keys: readonly string[], token: string): Promise<boolean> {
+  return (await run(node, RELEASE, keys, token)) === keys.length;
+}
+
+/** Sets the time to live of all keys anew, if all still carry `token`. */
+export async function extendNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
+  return (await run(node, EXTEND, keys, token, ttlMs)) === 1;
+}
+
+async function run(node: Redis, lua: string, keys: readonly string[], ...args: (string | number)[]): Promise<unknown> {
+  try {
+    return await node.evalsha(sha1.get(lua) ?? '', keys.length, ...keys, ...args);
+  } catch (error) {
+    // A restarted node has forgotten its scripts.
+    if (error instanceof Error && error.message.startsWith('NOSCRIPT')) {
+      return node.eval(lua, keys.length, ...keys, ...args);
+    }
+    throw error;
+  }
+}
+
+/**
+ * Connects to the lock nodes with the settings that a lock needs.
+ *
+ * A broken connection fails its commands at once, and none is sent again: a lock request that arrives late would take
+ * the lock for nobody. A socket silent for `silentMs` (default 2,000 ms) with requests pending is given up, so that a
+ * hung node can't pile up requests in memory. Connection errors appear as votes; `onError` is told of them too.
+ */
+export function connectNodes(
+  urls: readonly string[],
+  options: { silentMs?: number; onError?: (error: Error, url: string) => void } = {},
+): Redis[] {
+  return urls.map((url) => {
+    const node = new Redis(url, {
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      socketTimeout: options.silentMs ?? 2_000,
+      connectTimeout: options.silentMs ?? 2_000,
+      retryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
+    });
+    node.on('error', (error: Error) => options.onError?.(error, url));
+    return node;
+  });
+}

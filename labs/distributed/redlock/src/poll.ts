@@ -1,0 +1,65 @@
+import type { Clock } from './clock.ts';
+
+/**
+ * One node's answer. `yes`: it did what was asked. `no`: it refused, since the key has another token or none.
+ * `error`: it answered with an error or the connection broke. `silent`: nothing within the node timeout; it may still
+ * act later. `unheard`: the outcome was known before it answered.
+ */
+export interface Vote {
+  readonly node: number;
+  readonly answer: 'yes' | 'no' | 'error' | 'silent' | 'unheard';
+  readonly error?: Error;
+}
+
+export interface Ballot {
+  readonly votes: readonly Vote[];
+  readonly yes: number;
+  readonly no: number;
+  /** Nodes with an error or silent. */
+  readonly missing: number;
+}
+
+/**
+ * Asks all nodes at once and resolves as soon as the outcome is known: `quorum` nodes said yes, or so few can still
+ * say it that it's out of reach, or `timeoutMs` has passed. A hung node therefore costs nothing while a majority is well.
+ * Never rejects.
+ */
+export function poll<Node>(question: {
+  clock: Clock;
+  nodes: readonly Node[];
+  quorum: number;
+  timeoutMs: number;
+  ask: (node: Node) => Promise<boolean>;
+}): Promise<Ballot> {
+  const { clock, nodes, quorum, timeoutMs, ask } = question;
+  return new Promise((resolve) => {
+    const votes: Vote[] = [];
+    let yes = 0;
+    let no = 0;
+    let heard = 0;
+    let decided = false;
+    const decide = (rest: 'silent' | 'unheard') => {
+      decided = true;
+      cancel();
+      for (const node of nodes.keys()) votes[node] ??= { node, answer: rest };
+      const missing = votes.filter(({ answer }) => answer === 'error' || answer === 'silent').length;
+      resolve({ votes, yes, no, missing });
+    };
+    const cancel = clock.after(timeoutMs, () => decide('silent'));
+    const count = (vote: Vote) => {
+      if (decided) return;
+      votes[vote.node] = vote;
+      heard++;
+      if (vote.answer === 'yes') yes++;
+      if (vote.answer === 'no') no++;
+      if (yes >= quorum || yes + nodes.length - heard < quorum) decide('unheard');
+    };
+    for (const [index, node] of nodes.entries()) {
+      ask(node).then(
+        (answer) => count({ node: index, answer: answer ? 'yes' : 'no' }),
+        (cause: unknown) =>
+          count({ node: index, answer: 'error', error: cause instanceof Error ? cause : new Error(String(cause)) }),
+      );
+    }
+  });
+}

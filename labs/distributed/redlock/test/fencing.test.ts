@@ -1,0 +1,120 @@
+import { startPostgres, startRedis } from '@shared/services';
+import { describeWith, History, random, until } from '@shared/testkit';
+import { Pool } from 'pg';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { connectNodes, Fencing, LeaseLostError, Redlock } from '#lab';
+import { flashSale } from '../examples/flash-sale.ts';
+import { payOrRefund } from '../examples/pay-or-refund.ts';
+import { scheduledJob } from '../examples/scheduled-job.ts';
+
+const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
+const servers = { redis: () => startRedis({ nodes: 5 }), pg: () => startPostgres() };
+
+await describeWith('fencing and use', servers, ({ redis, pg }) => {
+  const pool = new Pool({ connectionString: pg.url, max: 10 });
+  const fencing = new Fencing(pool, 'locker');
+  const lock = () => {
+    const nodes = connectNodes(redis.nodes.map((node) => node.url));
+    onTestFinished(() => {
+      for (const node of nodes) node.disconnect();
+    });
+    return new Redlock(nodes);
+  };
+  let lockers = 0;
+  const fresh = () => `${redis.namespace}locker:${++lockers}`;
+  const contents = async (key: string) =>
+    (await pool.query<{ holder: string }>('SELECT holder FROM contents WHERE locker = $1', [key])).rows[0]?.holder;
+  const put = (key: string, fence: bigint, holder: string) =>
+    fencing.write(key, fence, (tx) =>
+      tx.query('INSERT INTO contents VALUES ($1, $2) ON CONFLICT (locker) DO UPDATE SET holder = excluded.holder', [
+        key,
+        holder,
+      ]),
+    );
+
+  beforeAll(async () => {
+    await fencing.migrate();
+    await pool.query('CREATE TABLE contents (locker text PRIMARY KEY, holder text NOT NULL)');
+  });
+  afterAll(() => pool.end());
+
+  test('a stale holder writes nothing', async () => {
+    const key = fresh();
+    const redlock = lock();
+    const history = new History<string>();
+    const stale = await redlock.acquire([key], 100);
+    const older = await fencing.take(stale);
+    history.record(`A acquired, token ${older}`);
+    await using current = await redlock.acquire([key], 60_000, { retry: { delayMs: 5, jitterMs: 5 } });
+    const newer = await fencing.take(current);
+    history.record(`A's TTL ended, B acquired, token ${newer}`);
+    history.record(`B writes: ${await put(key, newer, 'B')}`);
+    const outcome = await put(key, older, 'A');
+    history.record(`A writes: ${outcome}; the locker has ${await contents(key)}`);
+    expect(outcome, history.toString()).toBe('stale');
+    expect(await contents(key), history.toString()).toBe('B');
+    expect(await put(key, newer, 'B again'), 'the newest holder may write again').toBe('ok');
+  });
+
+  test('fencing tokens grow from holder to holder', async () => {
+    const key = fresh();
+    const tokens: bigint[] = [];
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        lock().using(
+          [key],
+          5_000,
+          async (_, lease) => {
+            tokens.push(await fencing.take(lease));
+          },
+          { retry: { maxMs: 10_000, delayMs: 5, jitterMs: 30 } },
+        ),
+      ),
+    );
+    expect(tokens).toHaveLength(20);
+    expect(tokens).toEqual([...tokens].sort((a, b) => (a < b ? -1 : 1)));
+  });
+
+  test('of concurrent writers the newest token wins, whatever the order', async () => {
+    const key = fresh();
+    const fences = random(SEED).shuffle(Array.from({ length: 30 }, (_, index) => BigInt(index)));
+    const outcomes = await Promise.all(fences.map((fence) => put(key, fence, `holder ${fence}`)));
+    expect(await contents(key)).toBe('holder 29');
+    expect(outcomes[fences.indexOf(29n)]).toBe('ok');
+  });
+
+  test('a write that fails leaves no mark and no open transaction', async () => {
+    const key = fresh();
+    const failing = fencing.write(key, 7n, (tx) => tx.query('SELECT no_such_column'));
+    await expect(failing).rejects.toThrow('no_such_column');
+    expect(await put(key, 3n, 'older, but nothing newer was committed')).toBe('ok');
+    const { rows } = await pool.query("SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'");
+    expect(rows).toEqual([]);
+  });
+
+  test.skipIf(!pg.faults)('a holder that stalls before it has its fencing token gets none', async () => {
+    const lease = await lock().acquire([fresh()], 150);
+    await pg.node.pause();
+    const taking = fencing.take(lease).then(String, (error: unknown) => error);
+    await until(() => lease.signal.aborted && lease.remaining() === 0);
+    await pg.node.resume();
+    expect(await taking).toBeInstanceOf(LeaseLostError);
+  });
+
+  // ── the roadmap's three uses ────────────────────────────────────────────────────────────────────────────────────
+
+  test('a hundred buyers of ten items: ten are sold', async () => {
+    const { sold, refused, stockLeft } = await flashSale({ redis, pool, buyers: 100, stock: 10, strategy: 'redlock' });
+    expect({ sold, refused, stockLeft }).toEqual({ sold: 10, refused: 90, stockLeft: 0 });
+  });
+
+  test('a job scheduled on three instances runs once a tick', async () => {
+    const { runsPerTick } = await scheduledJob({ redis, pool, instances: 3, ticks: 5, strategy: 'redlock' });
+    expect(runsPerTick).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  test('an order is paid or refunded, never both', async () => {
+    const { both, neither } = await payOrRefund({ redis, pool, orders: 20, strategy: 'redlock' });
+    expect({ both, neither }).toEqual({ both: 0, neither: 0 });
+  });
+});
