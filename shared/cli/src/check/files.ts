@@ -1,0 +1,39 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { isMissing } from '../labs.ts';
+
+const generated = new Set(['node_modules', 'attempt']);
+
+/** The files under `dir`, relative to it, sorted; without node_modules, attempts and what begins with a dot. */
+export async function filesUnder(dir: string): Promise<string[]> {
+  const found: string[] = [];
+  const visit = async (at: string): Promise<void> => {
+    for (const entry of await readdir(at, { withFileTypes: true })) {
+      if (entry.name.startsWith('.') || generated.has(entry.name)) continue;
+      const path = join(at, entry.name);
+      if (entry.isDirectory()) await visit(path);
+      else if (entry.isFile()) found.push(relative(dir, path));
+    }
+  };
+  try {
+    await visit(dir);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+  return found.sort();
+}
+
+/** The file's text; undefined where there is none. */
+export async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The line, counted from 1, of an offset into a text. */
+export function lineAt(text: string, offset: number): number {
+  return text.slice(0, offset).split('\n').length;
+}

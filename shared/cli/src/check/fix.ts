@@ -1,0 +1,117 @@
+// `pnpm fix [--lab NAME] [--fresh]`: formats, and fills the generated stretches of the pages: quoted code, sample runs,
+// the pictures, the index. A run or picture is replaced where it differs in more than its figures; --fresh takes new
+// figures too.
+import { copyFile, writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { maskFigures } from '@shared/story/read';
+import { describeError, exit, exitCodeOf, UsageError } from '../errors.ts';
+import { findLabs, type Lab } from '../labs.ts';
+import { type Block, blocksOf, codeContent, indexContent, runContent, sameRun, withBlocks } from './blocks.ts';
+import { type DemoRun, demoRuns } from './demo-runs.ts';
+import { bins, execBin } from './exec.ts';
+import { textOf } from './files.ts';
+import { Scratch } from './scratch.ts';
+
+const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => process.exit(exit.interrupted));
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(describeError(error, process.env));
+  process.exitCode = exitCodeOf(error);
+}
+
+async function main(): Promise<number> {
+  const { lab: name, fresh } = options();
+  const all = await findLabs(root);
+  const labs = name === undefined ? all : all.filter((lab) => lab.name === name);
+  if (labs.length === 0 && name !== undefined) {
+    throw new UsageError(`there is no lab "${name}"; the labs are ${all.map((lab) => lab.name).join(', ')}`);
+  }
+  const paths = name === undefined ? ['.'] : labs.map(({ dir }) => relative(root, dir));
+  const formatted = await execBin(bins.biome(), ['check', '--write', '--diagnostic-level=error', ...paths], {
+    cwd: root,
+  });
+  console.log(formatted.stdout.trim().split('\n').at(-1) ?? '');
+  if (formatted.code !== 0) console.log('what biome cannot mend by itself: `pnpm check --only biome`');
+  if (name === undefined) await fixIndex(all);
+  let code: number = exit.done;
+  for (const lab of labs) if (!(await fixLab(lab, fresh))) code = exit.failed;
+  return code;
+}
+
+function options(): { lab: string | undefined; fresh: boolean } {
+  try {
+    const { values } = parseArgs({ options: { lab: { type: 'string' }, fresh: { type: 'boolean' } } });
+    return { lab: values.lab, fresh: values.fresh ?? false };
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : error}\nusage: pnpm fix [--lab NAME] [--fresh]`);
+  }
+}
+
+async function fixIndex(labs: readonly Lab[]): Promise<void> {
+  const path = join(root, 'README.md');
+  const text = await textOf(path);
+  const block = text === undefined ? undefined : blocksOf(text).find(({ kind }) => kind === 'labs');
+  if (text !== undefined && block) await save(path, text, withBlocks(text, new Map([[block, indexContent(labs)]])));
+}
+
+async function fixLab(lab: Lab, fresh: boolean): Promise<boolean> {
+  const path = join(lab.dir, 'README.md');
+  const text = await textOf(path);
+  if (text === undefined) return true;
+  const blocks = blocksOf(text);
+  const contents = new Map<Block, string>();
+  for (const block of blocks) if (block.kind === 'code') contents.set(block, await codeContent(block, lab.dir));
+  const pictured = text.includes('(picture.svg)');
+  if (pictured || blocks.some(({ kind }) => kind === 'run')) {
+    await using scratch = await Scratch.outside();
+    const runs = await demoRuns({ svg: () => scratch.dir }).of(lab);
+    const bad = runs.filter(({ outcome }) => outcome !== 'told');
+    if (bad.length > 0) {
+      for (const run of bad) console.log(`${lab.name} ${run.file}: ${run.outcome}\n${run.evidence}`);
+      return false;
+    }
+    for (const [block, content] of runContents(blocks, runs, fresh)) contents.set(block, content);
+    if (pictured) await redraw(lab, scratch, fresh);
+  }
+  await save(path, text, withBlocks(text, contents));
+  return true;
+}
+
+function runContents(blocks: readonly Block[], runs: readonly DemoRun[], fresh: boolean): readonly [Block, string][] {
+  return blocks
+    .filter(({ kind }) => kind === 'run')
+    .map((block): [Block, string] => [block, runContent(block, runs)])
+    .filter(([block, content]) => fresh || !sameRun(block.content, content));
+}
+
+async function redraw(lab: Lab, scratch: Scratch, fresh: boolean): Promise<void> {
+  const drawn = await textOf(scratch.path('picture.svg'));
+  if (drawn === undefined) {
+    console.log(`${lab.name}: its README shows picture.svg, and no chart of the demo has \`picture: true\``);
+    return;
+  }
+  const path = join(lab.dir, 'picture.svg');
+  const now = await textOf(path);
+  if (!fresh && now !== undefined && words(now) === words(drawn)) return;
+  await copyFile(scratch.path('picture.svg'), path);
+  console.log(`drew ${relative(root, path)}`);
+}
+
+/** What a picture says, without its figures and shapes. */
+function words(svg: string): string {
+  const texts = [...svg.matchAll(/<text[^>]*>([\s\S]*?)<\/text>/g)].map(([, text = '']) =>
+    text.replaceAll(/<[^>]+>/g, ''),
+  );
+  return [...new Set(texts.map((text) => maskFigures(text)))].sort().join('\n');
+}
+
+async function save(path: string, before: string, after: string): Promise<void> {
+  if (before === after) return;
+  await writeFile(path, after);
+  console.log(`wrote ${relative(root, path)}`);
+}

@@ -1,0 +1,27 @@
+import { anatomy } from './anatomy.ts';
+import { biome } from './biome.ts';
+import { compose } from './compose.ts';
+import { demos } from './demos.ts';
+import { drift } from './drift.ts';
+import { exercise } from './exercise.ts';
+import type { Gate } from './gate.ts';
+import { grading } from './grading.ts';
+import { knip } from './knip.ts';
+import { readme } from './readme.ts';
+import { standalone } from './standalone.ts';
+import { types } from './types.ts';
+
+/** In the order in which they run: the quick ones first, so that a slip is known within seconds. */
+export const gates: readonly Gate[] = [
+  anatomy,
+  biome,
+  types,
+  knip,
+  compose,
+  drift,
+  exercise,
+  standalone,
+  demos,
+  readme,
+  grading,
+];

@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { isMissing } from '../labs.ts';
+import { bins, execBin } from './exec.ts';
+import type { Finding, Gate, GateContext } from './gate.ts';
+import { pooled } from './pooled.ts';
+import { diagnosticsOf } from './tsc.ts';
+
+/** Type tests (test/types.test-d.ts) are checked here too: each package's tsconfig.json includes the whole folder. */
+export const types: Gate = {
+  name: 'types',
+  why: 'every package type-checks in the strict mode of tsconfig.base.json',
+  scope: 'lab',
+  async run(context) {
+    const dirs = await packages(context);
+    const found = await pooled(dirs, 2, (dir) => check(context.root, dir));
+    return found.flat();
+  },
+};
+
+async function packages({ root, labs, narrowed }: GateContext): Promise<string[]> {
+  const house = narrowed ? [] : (await namesIn(join(root, 'shared'))).map((name) => join(root, 'shared', name));
+  return [...labs.map(({ dir }) => dir), ...house].filter((dir) => existsSync(join(dir, 'tsconfig.json')));
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  try {
+    return (await readdir(dir)).sort();
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+async function check(root: string, dir: string): Promise<Finding[]> {
+  const args = ['--noEmit', '--pretty', 'false', '-p', dir];
+  const output = await execBin(bins.tsc(), args, { cwd: root });
+  const findings = diagnosticsOf(output, root).map(({ where, text }) => ({
+    where,
+    what: text,
+    remedy: 'mend the types; no `any`, no `!`',
+  }));
+  if (output.code === 0 || findings.length > 0) return findings;
+  const what = `tsc ended with code ${output.code}: ${(output.stdout + output.stderr).trim().slice(0, 400)}`;
+  return [{ where: relative(root, dir), what, remedy: `run \`npx tsc -p ${relative(root, dir)}\`` }];
+}
