@@ -68,7 +68,7 @@ function session(results: (Grading | Promise<Grading> | Error)[], ports: Partial
   });
   const ended = made.start(stop.signal);
   const page = (text: string) =>
-    until(() => pages.at(-1)?.includes(text) && pages.at(-1), { what: `a page with "${text}"` });
+    until(() => (pages.at(-1)?.includes(text) ? pages.at(-1) : undefined), { what: `a page with "${text}"` });
   return {
     ended,
     page,
