@@ -53,6 +53,16 @@ export async function provision(
   signal?: AbortSignal,
 ): Promise<Program | undefined> {
   if (!(await canProvision())) return undefined;
+  try {
+    return await provisionNow(service, recipe, signal);
+  } catch (error) {
+    // Node's own functions wrap the reason of an abort.
+    signal?.throwIfAborted();
+    throw error;
+  }
+}
+
+async function provisionNow(service: string, recipe: AptRecipe, signal: AbortSignal | undefined): Promise<Program> {
   const began = performance.now();
   announce(
     `${service}: not on this machine; apt fetches it into ${cacheFolder()} (nothing is installed in the system)`,
@@ -118,12 +128,12 @@ class Apt {
 
   async #refresh(apt: (...args: string[]) => Promise<string>): Promise<void> {
     announce(`${this.#service}: apt reads the package lists …`);
-    // A failing third-party source is no obstacle as long as the packages are found.
-    const words = await apt('update').catch((error: unknown) => String(error));
-    this.#warnings = words
-      .split('\n')
-      .filter((line) => /^(E|W|Err)\b/.test(line))
-      .join('\n');
+    // A failing third-party source is no obstacle as long as the packages are found; if they are not, it is the reason.
+    const words = await apt('update').catch((error: unknown) => {
+      this.#signal?.throwIfAborted();
+      return String(error);
+    });
+    this.#warnings = [...words.matchAll(/^[\s|]*((?:E|W|Err):.*)$/gm)].map(([, line]) => `${line}\n`).join('');
     if (this.#warnings === '') await writeFile(aptFolder('refreshed'), '');
   }
 
@@ -155,8 +165,8 @@ class Apt {
     if (code === 0) return `${output}${words}`;
     throw new ProvisionError(
       this.#service,
-      `${command} failed (exit code ${code}):\n${`${words}${this.#warnings}`.trim().replace(/^/gm, '  | ')}\n` +
-        'Connect this machine to its package archive, or get the server in another way; LABS_PROVISION=never stops this attempt.',
+      `${command} failed (exit code ${code}):\n${`${this.#warnings}${words}`.trim().replace(/^/gm, '  | ')}\n` +
+        'Connect this machine to its package archive and try again; LABS_PROVISION=never stops such attempts.',
     );
   }
 }

@@ -1,5 +1,5 @@
 import { type Container, listens } from './compose.ts';
-import { BadSettingError, MissingServerError, TooFewUrlsError } from './errors.ts';
+import { BadSettingError, MissingServerError, ProvisionError, TooFewUrlsError } from './errors.ts';
 import type { Program } from './process.ts';
 import type { PackageManager, Service } from './service.ts';
 import { release } from './system.ts';
@@ -86,19 +86,31 @@ export async function composeContainers(
   return ours.every(Boolean) ? wanted : undefined;
 }
 
-async function fetched({ name, apt }: Service, signal: AbortSignal | undefined): Promise<Program | undefined> {
+async function fetched(service: Service, signal: AbortSignal | undefined): Promise<Program | undefined> {
+  const { name, apt } = service;
   if (apt === undefined) return undefined;
   const { provision, provisioned } = await import('./apt.ts');
-  return (await provisioned(name, apt)) ?? provision(name, apt, signal);
+  try {
+    return (await provisioned(name, apt)) ?? (await provision(name, apt, signal));
+  } catch (error) {
+    if (!(error instanceof ProvisionError)) throw error;
+    throw new ProvisionError(name, `${error.reason}\nAny one of these gives you one, too:\n${listOfWays(service)}`, {
+      cause: error,
+    });
+  }
 }
 
 function missing(service: Service): MissingServerError {
   return new MissingServerError(
     service.name,
-    `no server at hand. Any one of these gives you one:\n${ways(service)
-      .map((way) => `  ${way}`)
-      .join('\n')}`,
+    `no server at hand. Any one of these gives you one:\n${listOfWays(service)}`,
   );
+}
+
+function listOfWays(service: Service): string {
+  return ways(service)
+    .map((way) => `  ${way}`)
+    .join('\n');
 }
 
 function missingContainers(service: Service, count: number): MissingServerError {

@@ -23,8 +23,11 @@ export class MissingServerError extends ServiceError {
 
 /** The package manager could not fetch the server into the private cache. Carries the package manager's own words. */
 export class ProvisionError extends MissingServerError {
-  constructor(service: string, message: string, options?: ErrorOptions) {
-    super(service, message, { ...options, code: 'PROVISION_FAILED' });
+  readonly reason: string;
+
+  constructor(service: string, reason: string, options?: ErrorOptions) {
+    super(service, reason, { ...options, code: 'PROVISION_FAILED' });
+    this.reason = reason;
   }
 }
 

@@ -37,7 +37,7 @@ export interface PostgresOptions {
 
 const NAME = 'postgres';
 const DEFAULT_PORT = 5432;
-const ANSWER_MS = 4000;
+const ANSWER_MS = 3000;
 const USER = 'labs';
 const DATABASE = 'labs';
 const PASSWORD_FILE = 'labs.password';

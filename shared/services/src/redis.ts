@@ -32,7 +32,7 @@ export interface RedisOptions {
 
 const NAME = 'redis';
 const DEFAULT_PORT = 6379;
-const ANSWER_MS = 4000;
+const ANSWER_MS = 3000;
 const composeUrl = (port: number) => `redis://127.0.0.1:${port}`;
 
 export const redis: Service = {

@@ -140,10 +140,9 @@ test('reset() breaks every open connection with an RST on both sides, and new on
   const before = caller(proxy.port);
   before.socket.write('a');
   await until('it works before', () => before.heard === 'a');
-  const serverSide = sockets[0] && once(sockets[0], 'close');
   proxy.reset();
   await until('the client sees the reset', () => before.error === 'ECONNRESET');
-  await serverSide;
+  await until('the server sees it too', () => sockets[0]?.errored !== null);
   const after = caller(proxy.port);
   after.socket.write('b');
   await until('a new connection works', () => after.heard === 'b');
@@ -155,7 +154,7 @@ test('behind a proxy whose node is down a connection is broken off, not left han
   const proxy = await node.proxy();
   await node.kill();
   const { socket } = caller(proxy.port);
-  await once(socket, 'close');
+  await until('the connection is closed', () => socket.closed);
 });
 
 test('a slow reader is not outrun: a proxy holds little more than a megabyte in a partition', async () => {
@@ -181,9 +180,8 @@ test('close of the servers closes their proxies', async () => {
   const proxy = await redis.nodes[0].proxy();
   const { socket } = caller(proxy.port);
   await once(socket, 'connect');
-  const closed = once(socket, 'close');
   await redis[Symbol.asyncDispose]();
-  await closed;
+  await until('the connection is closed', () => socket.closed);
   const again = caller(proxy.port);
   await until('nothing listens', () => again.error === 'ECONNREFUSED');
 });

