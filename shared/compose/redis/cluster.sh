@@ -11,9 +11,9 @@ PORTS='46391 46392 46393 46394 46395 46396'
 CREATED=/tmp/concept-labs.cluster-created
 TRIES=300 # at 0.2 s: one minute
 
-# field PORT NAME: one field of CLUSTER INFO, empty while the node does not answer
+# field PORT NAME: one field of CLUSTER INFO, empty while the node does not answer; a paused one accepts and stays silent
 field() {
-  redis-cli -h "$HOST" -p "$1" cluster info 2>/dev/null | tr -d '\r' | sed -n "s/^$2://p"
+  timeout 1 redis-cli -h "$HOST" -p "$1" cluster info 2>/dev/null | tr -d '\r' | sed -n "s/^$2://p"
 }
 
 fail() {
@@ -50,7 +50,7 @@ exists() {
 
 # Replication is set up after the slots are served, and `served` alone would report a cluster that cannot fail over yet.
 replicated() {
-  case $(redis-cli -h "$HOST" -p "$1" info replication 2>/dev/null | tr -d '\r') in
+  case $(timeout 1 redis-cli -h "$HOST" -p "$1" info replication 2>/dev/null | tr -d '\r') in
     *role:slave*master_link_status:up*) ;;
     *role:master*connected_slaves:1*) ;;
     *) return 1 ;;
