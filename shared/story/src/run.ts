@@ -204,10 +204,8 @@ function exitCode(
 }
 
 async function writePicture(narrator: Narrator, dir: string, code: number): Promise<unknown> {
-  if (narrator.picture === undefined) {
-    return code === 0 ? new StoryError('--svg: no chart of this story is marked `picture: true`') : undefined;
-  }
   if (code !== 0) return new StoryError('--svg: picture.svg is not written, because the story failed');
+  if (narrator.picture === undefined) return new StoryError('--svg: no chart of this story is marked `picture: true`');
   try {
     const { savePicture } = await import('./svg/save.ts');
     await savePicture(narrator.picture, dir);

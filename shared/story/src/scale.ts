@@ -17,16 +17,19 @@ export interface Domain {
   readonly nice?: number;
 }
 
+const TINY = 1e-300;
+
 /** A scale for these values; without any value the axis runs from 0 to 1. */
 export function scaleFor(values: readonly number[], domain: Domain = {}): Scale {
   const log = domain.scale === 'log';
-  const usable = values.filter((v) => Number.isFinite(v) && (!log || v > 0));
+  // Below 1e-300 numbers lose their digits and an axis its steps: that is zero for everyone.
+  const usable = values.map((v) => (Math.abs(v) < TINY ? 0 : v)).filter((v) => Number.isFinite(v) && (!log || v > 0));
   let lo = fold(usable, Math.min) ?? (log ? 1 : 0);
   let hi = fold(usable, Math.max) ?? (log ? 10 : 1);
-  if (domain.min !== undefined && (!log || domain.min > 0)) lo = domain.min;
+  if (domain.min !== undefined && usableEnd(domain.min, log)) lo = domain.min;
   // Zero is part of the truth about most quantities: leave it out only when the values are far away from it.
   else if (!log && lo > 0 && lo < hi * 0.6) lo = 0;
-  if (domain.max !== undefined && (!log || domain.max > 0)) hi = domain.max;
+  if (domain.max !== undefined && usableEnd(domain.max, log)) hi = domain.max;
   if (lo > hi) [lo, hi] = [hi, lo];
   if (lo === hi) {
     if (log) [lo, hi] = [lo / 10, hi * 10];
@@ -34,6 +37,10 @@ export function scaleFor(values: readonly number[], domain: Domain = {}): Scale 
     else [lo, hi] = lo > 0 ? [0, hi] : [lo, 0];
   }
   return log ? logScale(lo, hi, domain) : linearScale(lo, hi, domain);
+}
+
+function usableEnd(end: number, log: boolean): boolean {
+  return log ? end >= TINY : end === 0 || Math.abs(end) >= TINY;
 }
 
 function fold(values: readonly number[], pick: (a: number, b: number) => number): number | undefined {
@@ -45,8 +52,8 @@ function linearScale(lo: number, hi: number, domain: Domain): Scale {
   if (domain.nice !== undefined) {
     const step = roundStep(min, max, domain.nice);
     const [down, up] = [Math.floor(min / step) * step, Math.ceil(max / step) * step];
-    if (domain.min === undefined && Number.isFinite(down)) min = tidy(down, step);
-    if (domain.max === undefined && Number.isFinite(up)) max = tidy(up, step);
+    if (domain.min === undefined && down <= lo && down > -Infinity) min = tidy(down);
+    if (domain.max === undefined && up >= hi && up < Infinity) max = tidy(up);
   }
   // Dividing first keeps ±1e308 from overflowing to Infinity.
   const size = Math.max(Math.abs(min), Math.abs(max));
@@ -61,7 +68,7 @@ function linearScale(lo: number, hi: number, domain: Domain): Scale {
       const last = Math.floor(max / step + 1e-9);
       const count = last - first + 1;
       if (!Number.isFinite(step) || !(count > 0) || count > 100) return [min, max];
-      return Array.from({ length: count }, (_, i) => tidy((first + i) * step, step));
+      return Array.from({ length: count }, (_, i) => tidy((first + i) * step));
     },
   };
 }
@@ -69,12 +76,12 @@ function linearScale(lo: number, hi: number, domain: Domain): Scale {
 function logScale(lo: number, hi: number, domain: Domain): Scale {
   let [a, b] = [Math.log10(lo), Math.log10(hi)];
   if (domain.nice !== undefined && domain.min === undefined) a = Math.floor(a + 1e-9);
-  if (domain.nice !== undefined && domain.max === undefined) b = Math.ceil(b - 1e-9);
+  if (domain.nice !== undefined && domain.max === undefined) b = Math.min(308, Math.ceil(b - 1e-9));
   const [low, high] = a === b ? [a, a + 1] : [a, b];
   return {
     min: 10 ** low,
     max: 10 ** high,
-    at: (value) => (value > 0 && Number.isFinite(value) ? (Math.log10(value) - low) / (high - low) : undefined),
+    at: (value) => (value >= TINY && Number.isFinite(value) ? (Math.log10(value) - low) / (high - low) : undefined),
     ticks(wanted) {
       const decades = Math.floor(high + 1e-9) - Math.ceil(low - 1e-9) + 1;
       if (decades < 1) return [10 ** low, 10 ** high];
@@ -94,7 +101,6 @@ function roundStep(min: number, max: number, wanted: number): number {
 }
 
 /** 0.30000000000000004 → 0.3 */
-function tidy(value: number, step: number): number {
-  const digits = Math.min(20, Math.max(0, -Math.floor(Math.log10(step)) + 1));
-  return Number.isFinite(value) && Math.abs(value) < 1e15 ? Number(value.toFixed(digits)) : value;
+function tidy(value: number): number {
+  return Number(value.toPrecision(12));
 }

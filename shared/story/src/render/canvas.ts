@@ -17,10 +17,6 @@ export class Canvas {
     this.columns = columns;
   }
 
-  get height(): number {
-    return this.#rows.length;
-  }
-
   /** Writes a text; what lies outside of the canvas is left out. */
   write(row: number, column: number, text: string, style?: Style): void {
     let at = column;
@@ -32,17 +28,14 @@ export class Canvas {
     }
   }
 
-  /** Whether nothing but blanks stands in these cells. */
+  /** Whether nothing stands in these cells: a coloured blank is something. */
   free(row: number, from: number, to: number): boolean {
     const cells = this.#rows[row];
     if (cells === undefined) return true;
-    for (let c = Math.max(0, from); c <= to; c++) if ((cells[c]?.text ?? ' ') !== ' ') return false;
+    for (const cell of cells.slice(Math.max(0, from), to + 1)) {
+      if (cell.text !== ' ' || cell.style !== undefined) return false;
+    }
     return true;
-  }
-
-  /** What stands in a cell; a blank when nothing does. */
-  get(row: number, column: number): string {
-    return this.#rows[row]?.[column]?.text ?? ' ';
   }
 
   toLines(paint: Paint): string[] {

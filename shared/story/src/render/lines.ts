@@ -19,7 +19,7 @@ export function renderLines(event: LinesEvent, f: Frame): string[] {
   const wanted = Math.floor(height / 3);
   const plot = plotOf(event, wanted);
   const ticks = plot.y.ticks(wanted);
-  const gutter = Math.min(12, Math.max(...ticks.map((t) => width(figure(t)))));
+  const gutter = Math.min(12, Math.max(1, ...ticks.map((t) => width(figure(t)))));
   const columns = f.inner - gutter - 2;
   const canvas = new Canvas(f.inner);
   const left = gutter + 2;

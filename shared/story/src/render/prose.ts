@@ -92,11 +92,12 @@ export function renderError(event: ErrorEvent, f: Frame): string[] {
   const name = event.frames.length === 0 ? '' : `${clean(event.name)}: `;
   const lines = cleanLines(name + event.message).split('\n');
   return [
-    ...lines.flatMap((line, i) =>
-      wrap(line, f.inner - 2).map((part, j) =>
-        i === 0 && j === 0 ? `${f.paint('red', '✗')} ${f.paint('bold', part)}` : `  ${part}`,
-      ),
-    ),
+    ...lines.flatMap((line, i) => {
+      const indented = ' '.repeat(Math.min(8, line.length - line.trimStart().length));
+      return wrap(line.trim(), f.inner - 2 - indented.length).map((part, j) =>
+        i === 0 && j === 0 ? `${f.paint('red', '✗')} ${f.paint('bold', part)}` : `  ${indented}${part}`,
+      );
+    }),
     ...event.frames.map((line) => f.paint('dim', truncate(`    at ${clean(line)}`, f.inner))),
   ];
 }

@@ -3,13 +3,15 @@ import { clean, figure, padEnd, padStart, width, wrap } from '../text.ts';
 import type { Frame } from './frame.ts';
 
 const GAP = 3;
-const NARROWEST = 6;
+/** A column keeps its longest word whole, up to this many columns of the screen. */
+const LONGEST_WORD = 16;
 
 export function renderTable(event: TableEvent, f: Frame): string[] {
   const columns = event.columns.map((c) => ({ label: clean(c.label), align: c.align }));
   const rows = event.rows.map((row) => columns.map((_, i) => show(row[i] ?? (i < row.length ? null : ''))));
   const natural = columns.map((c, i) => Math.max(1, width(c.label), ...rows.map((row) => width(row[i] ?? ''))));
-  const widths = fit(natural, f.inner - GAP * (columns.length - 1));
+  const least = columns.map((c, i) => longestWord([c.label, ...rows.map((row) => row[i] ?? '')]));
+  const widths = fit(natural, least, f.inner - GAP * (columns.length - 1));
   const caption = event.caption === undefined ? [] : wrap(clean(event.caption), f.inner).map((l) => f.paint('bold', l));
   if (columns.length === 0) return caption;
   if (widths === undefined) return [...caption, ...records(columns, rows, f)];
@@ -30,17 +32,21 @@ function show(cell: string | number | null): string {
   return typeof cell === 'string' ? clean(cell) : figure(cell);
 }
 
-/** Takes from the widest columns until all fit; undefined when even narrow columns do not. */
-function fit(natural: readonly number[], room: number): number[] | undefined {
+/** Takes from the widest columns until all fit; undefined when that would break words. */
+function fit(natural: readonly number[], least: readonly number[], room: number): number[] | undefined {
   const widths = [...natural];
   let excess = widths.reduce((a, b) => a + b, 0) - room;
-  while (excess > 0) {
-    const widest = Math.max(...widths);
-    if (widest <= NARROWEST) return undefined;
-    widths[widths.lastIndexOf(widest)] = widest - 1;
-    excess--;
+  for (; excess > 0; excess--) {
+    const spare = widths.map((w, i) => (w > (least[i] ?? 0) ? w : 0));
+    const widest = Math.max(...spare);
+    if (widest === 0) return undefined;
+    widths[spare.lastIndexOf(widest)] = widest - 1;
   }
   return widths;
+}
+
+function longestWord(cells: readonly string[]): number {
+  return Math.min(LONGEST_WORD, Math.max(2, ...cells.flatMap((cell) => cell.split(' ')).map(width)));
 }
 
 function line(cells: readonly string[], columns: readonly Column[], widths: readonly number[]): string[] {

@@ -15,7 +15,7 @@ export function barsPicture(event: BarsEvent): string {
     return { ...item, value, note, amount: item.value };
   });
   const names = Math.min(INNER * 0.34, Math.max(0, ...items.map((i) => textWidth(clean(i.label), 13))));
-  const values = Math.max(0, ...items.map((i) => textWidth(i.value, 13) * 1.06));
+  const values = Math.max(0, ...items.map((i) => textWidth(i.value, 13, true)));
   const notes = Math.max(0, ...items.map((i) => textWidth(i.note, 12)));
   const left = PAD + names + 14;
   const room = WIDTH - PAD - left;
@@ -42,7 +42,7 @@ export function barsPicture(event: BarsEvent): string {
       after = from + w;
     }
     body.push(label(after + 8, middle, item.value, { size: 13, bold: true }));
-    const afterValue = after + 8 + textWidth(item.value, 13) * 1.06 + 10;
+    const afterValue = after + 8 + textWidth(item.value, 13, true) + 10;
     if (beside && item.note !== '') body.push(label(afterValue, middle, item.note, { tone: 'soft' }));
     note.forEach((text, i) => {
       body.push(label(left, y + BAR + (i + 0.6) * LINE, text, { tone: 'soft' }));

@@ -22,7 +22,8 @@ export function px(value: number): string {
 }
 
 /** About how wide a text is; no font is at hand, so a little more than most fonts need. */
-export function textWidth(text: string, size: number): number {
+export function textWidth(text: string, size: number, bold = false): number {
+  if (bold) return textWidth(text, size) * 1.18;
   return graphemes(text).reduce(
     (sum, g) => sum + (width(g) === 2 ? 1 : /[\x20ijlft.,:;|'!()[\]]/.test(g) ? 0.36 : 0.58) * size,
     0,
@@ -31,7 +32,9 @@ export function textWidth(text: string, size: number): number {
 
 /** Wraps to about this many pixels. */
 export function wrapText(text: string, size: number, pixels: number): string[] {
-  return wrap(clean(text), Math.max(4, Math.floor(pixels / (size * 0.56))));
+  const whole = clean(text);
+  if (textWidth(whole, size) <= pixels) return [whole];
+  return wrap(whole, Math.max(4, Math.floor(pixels / (size * 0.56))));
 }
 
 interface TextStyle {

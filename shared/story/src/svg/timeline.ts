@@ -14,7 +14,7 @@ export function timelinePicture(event: TimelineEvent): string {
   const time = (t: number) => quantity(t, unit);
   const names = Math.min(
     INNER * 0.26,
-    Math.max(textWidth(unit, 11), ...event.lanes.map((l) => textWidth(clean(l.label), 13) * 1.08)),
+    Math.max(textWidth(unit, 11), ...event.lanes.map((l) => textWidth(clean(l.label), 13, true))),
   );
   const left = PAD + names + 16;
   const right = WIDTH - PAD;
@@ -40,7 +40,8 @@ export function timelinePicture(event: TimelineEvent): string {
       const at = x(mark.at);
       const middle = y + (rows - 1 - place.row) * MARK + MARK / 2;
       const text = clean(mark.label);
-      marksBody.push(line(at, middle, at, foot, `${tone}-line`));
+      // A hint of the stem reaches into the span: further down it would cross the span's label.
+      marksBody.push(line(at, middle, at, spanRows.length === 0 ? middle : spansTop + 4, `${tone}-line`));
       if (place.side === 'key') {
         const key = legend.add(text, tone, time(mark.at));
         marksBody.push(label(at, middle - 1, key, { size: 11, bold: true, tone, anchor: 'middle' }));
@@ -95,7 +96,7 @@ export function timelinePicture(event: TimelineEvent): string {
       line(from, y + 8, to, y + 8, `stroke ${tone}-line`),
     );
     if (text !== '') {
-      const half = (textWidth(text, 12) * 1.06) / 2;
+      const half = textWidth(text, 12, true) / 2;
       const middle = Math.min(Math.max((from + to) / 2, left + half), right - half);
       veils.push(label(middle, y + 20, text, { bold: true, tone, anchor: 'middle' }));
     }

@@ -1,5 +1,6 @@
 /** A story that needs no server: two ways to wait in a queue, on a simulated clock, drawn every way there is. */
 import { type Story, tell } from '../../src/index.ts';
+import { at, oneLine, sampled, separateLines } from './queues.ts';
 
 await tell(
   {
@@ -15,7 +16,7 @@ await tell(
     let own: number[] = [];
     await story.scene('A line at each counter', async () => {
       story.say('Whoever stands behind a long job **waits for all of it**, even while the next counter is idle.');
-      story.code('queue.ts', { from: 'function separateLines', to: '}' });
+      story.code('queues.ts', { from: 'function separateLines', to: '});' });
       own = separateLines(work);
       story.verdict(
         'some wait far longer than most',
@@ -98,35 +99,6 @@ await tell(
     story.skip('A line of a thousand', 'REDIS_URL is a server of yours: the story does not pause it');
   },
 );
-
-function separateLines(work: readonly number[]): number[] {
-  const free = [0, 0, 0, 0];
-  return work.map((minutes, i) => {
-    const arrival = i * 1.2;
-    const began = Math.max(arrival, free[i % 4] ?? 0); // the line was chosen before anyone knew
-    free[i % 4] = began + minutes;
-    return Math.round(began - arrival);
-  });
-}
-
-function oneLine(work: readonly number[]): number[] {
-  const free = [0, 0, 0, 0];
-  return work.map((minutes, i) => {
-    const arrival = i * 1.2;
-    const next = free.indexOf(Math.min(...free));
-    const began = Math.max(arrival, free[next] ?? 0);
-    free[next] = began + minutes;
-    return Math.round(began - arrival);
-  });
-}
-
-function at(waits: readonly number[], rank: number): number {
-  return [...waits].sort((a, b) => a - b)[Math.floor(rank * (waits.length - 1))] ?? 0;
-}
-
-function sampled(waits: readonly number[]): [number, number][] {
-  return waits.map((wait, i): [number, number] => [i, wait]).filter((_, i) => i % 8 === 0);
-}
 
 function server(): Awaited<Parameters<Story['use']>[0]> {
   return { banner: 'counter ×4: simulated', inspect: ['watch -n1 queue'], [Symbol.asyncDispose]: async () => {} };
