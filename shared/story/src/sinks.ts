@@ -77,26 +77,28 @@ function progressLine(event: ProgressEvent, f: Frame): string {
 export function slowSink(inner: Sink, pause: (signal: AbortSignal) => Promise<void>): Sink {
   const queue: StoryEvent[] = [];
   const haste = new AbortController();
-  let playing: Promise<void> | undefined;
+  let playing = Promise.resolve();
+  let busy = false;
   const play = async () => {
+    busy = true;
     for (let event = queue.shift(); event !== undefined; event = queue.shift()) {
       inner.event(event);
       const quiet = event.type === 'start' || event.type === 'server' || event.type === 'scene' || event.type === 'end';
       if (!quiet && !haste.signal.aborted) await pause(haste.signal);
     }
-    playing = undefined;
+    busy = false;
   };
   return {
     event(event) {
       if (event.type === 'progress') {
-        if (playing === undefined) inner.event(event);
+        if (!busy) inner.event(event);
         return;
       }
       queue.push(event);
-      playing ??= play();
+      if (!busy) playing = play();
     },
     async shown() {
-      while (playing !== undefined) await playing;
+      while (busy) await playing;
     },
     hurry: () => haste.abort(),
   };

@@ -23,7 +23,6 @@ interface Ended {
   readonly err: string;
   /** What the demo's servers and `finally` blocks wrote down. */
   readonly log: string[];
-  readonly ms: number;
 }
 
 interface Running {
@@ -37,7 +36,6 @@ interface Running {
 function start(story: string, args: readonly string[] = [], env: Record<string, string> = {}): Running {
   const log = join(dir, `log-${count++}`);
   const { NO_COLOR: _no, FORCE_COLOR: _force, ...inherited } = process.env;
-  const began = performance.now();
   const child = spawn(process.execPath, [DEMO, ...args], {
     // The same files are compiled for every run.
     env: { ...inherited, NODE_COMPILE_CACHE: join(dir, 'cache'), STORY: story, LOG: log, ...env },
@@ -56,7 +54,7 @@ function start(story: string, args: readonly string[] = [], env: Record<string, 
     child.on('error', fail);
     child.on('close', async (code) => {
       const lines = existsSync(log) ? (await readFile(log, 'utf8')).trim().split('\n') : [];
-      done({ code, out, err, log: lines, ms: performance.now() - began });
+      done({ code, out, err, log: lines });
     });
   });
   return {
@@ -156,10 +154,9 @@ describe.concurrent('the end of a story', () => {
   });
 
   test('comes even when the demo leaves something open, which is named', async () => {
-    const { code, err, ms } = await run('leaks');
+    const { code, err } = await run('leaks');
     expect(err).toContain('TCPServerWrap still holds the process open');
     expect(code).toBe(0);
-    expect(ms).toBeLessThan(6000);
   });
 
   test('names what a demo got wrong: a second picture, a text that is not there, an endless span', async () => {
@@ -207,10 +204,11 @@ describe.concurrent('Ctrl-C', () => {
     await story.saw('ready');
     story.signal('SIGINT');
     const again = setInterval(() => story.signal('SIGINT'), 350);
-    const { code, ms } = await story.ended;
+    const { code, out, log } = await story.ended;
     clearInterval(again);
     expect(code).toBe(130);
-    expect(ms).toBeLessThan(4000);
+    expect(out).not.toContain('stopped:');
+    expect(log).toEqual([]);
   });
 
   test('SIGTERM cleans up as well, and exits 143', async () => {
@@ -355,8 +353,7 @@ describe.concurrent('flags', () => {
     const story = start('fails', ['--slow']);
     await story.saw('it is so');
     story.signal('SIGINT');
-    const { code, ms } = await story.ended;
+    const { code } = await story.ended;
     expect(code).toBe(130);
-    expect(ms).toBeLessThan(4000);
   });
 });

@@ -7,7 +7,7 @@ export const PAD = 28;
 export const INNER = WIDTH - 2 * PAD;
 
 /** XML 1.0 has no place for control characters, and clean() leaves none. */
-export function escape(text: string): string {
+export function xml(text: string): string {
   return clean(text)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
@@ -50,7 +50,7 @@ export function label(x: number, y: number, text: string, style: TextStyle = {})
   const { size = 12, tone = 'ink', bold = false, anchor = 'start' } = style;
   const place = anchor === 'start' ? '' : ` text-anchor="${anchor}"`;
   const weight = bold ? ' font-weight="600"' : '';
-  return `<text x="${px(x)}" y="${px(y + size * 0.35)}" class="${tone}" font-size="${size}"${weight}${place}>${escape(text)}</text>`;
+  return `<text x="${px(x)}" y="${px(y + size * 0.35)}" class="${tone}" font-size="${size}"${weight}${place}>${xml(text)}</text>`;
 }
 
 export function rect(x: number, y: number, w: number, h: number, classes: string, radius = 3): string {
@@ -119,8 +119,8 @@ export function page(title: string, description: string, height: number, body: r
   const total = Math.ceil(top + height + PAD - 4);
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${total}" viewBox="0 0 ${WIDTH} ${total}" role="img" aria-labelledby="title desc">`,
-    `<title id="title">${escape(title)}</title>`,
-    `<desc id="desc">${escape(description)}</desc>`,
+    `<title id="title">${xml(title)}</title>`,
+    `<desc id="desc">${xml(description)}</desc>`,
     `<style>${STYLE}</style>`,
     `<rect x="0.5" y="0.5" width="${WIDTH - 1}" height="${total - 1}" rx="12" class="card"/>`,
     ...titles.map((text, i) => label(PAD, PAD + 8 + i * 22, text, { size: 16, bold: true })),
