@@ -4,7 +4,7 @@ import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { announce } from './announce.ts';
-import { cached, cacheFolder, exists } from './cache.ts';
+import { cached, cacheFolder, exists, makeCacheFolder } from './cache.ts';
 import { ProvisionError } from './errors.ts';
 import { type Program, temporaryFolder } from './process.ts';
 import { onPath } from './service.ts';
@@ -15,6 +15,8 @@ export interface AptRecipe {
   readonly packages: readonly string[];
   /** The program's path inside the packages: `usr/bin/redis-server`. */
   readonly program: string;
+  /** It is a library: it cannot be asked for its `--version` to see that it runs. */
+  readonly library?: true;
   /** Rewrites paths that the packages hold, before the tree moves to `final`. */
   relocate?(tree: string, final: string): Promise<void>;
 }
@@ -33,6 +35,7 @@ export async function provisioned(service: string, recipe: AptRecipe): Promise<P
   const tree = treeFolder(service);
   if (!(await exists(join(tree, recipe.program)))) return undefined;
   const program = { path: join(tree, recipe.program), env: { LD_LIBRARY_PATH: await libraries(tree) } };
+  if (recipe.library) return program;
   // A library that was the system's then may be gone since.
   const runs = await promisify(execFile)(program.path, ['--version'], { env: { ...process.env, ...program.env } }).then(
     () => true,
@@ -67,6 +70,7 @@ async function provisionNow(service: string, recipe: AptRecipe, signal: AbortSig
   announce(
     `${service}: not on this machine; apt fetches it into ${cacheFolder()} (nothing is installed in the system)`,
   );
+  await makeCacheFolder();
   await mkdir(aptFolder('state', 'lists', 'partial'), { recursive: true });
   await mkdir(aptFolder('cache', 'archives', 'partial'), { recursive: true });
   await using _lock = await lockFile(

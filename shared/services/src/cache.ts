@@ -1,15 +1,35 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { lstat, mkdir, realpath, rename, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Identity } from './process.ts';
 import { entrust } from './reaper.ts';
 
-/** Ours alone, and safe to delete at any time: `$XDG_CACHE_HOME/concept-labs`, by default `~/.cache/concept-labs`. */
+/**
+ * Ours alone, and safe to delete at any time: `$XDG_CACHE_HOME/concept-labs`, by default `~/.cache/concept-labs`; where
+ * that cannot be written (a container's user without a home) a folder of ours in /var/tmp. It may not exist yet.
+ */
 export function cacheFolder(): string {
-  return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'concept-labs');
+  const base = process.env['XDG_CACHE_HOME'] || join(process.env['HOME'] || '/nonexistent', '.cache');
+  return writable(base) ? join(base, 'concept-labs') : fallbackFolder();
+}
+
+function writable(folder: string): boolean {
+  for (let at = folder; ; at = dirname(at)) {
+    if (!existsSync(at) && at !== dirname(at)) continue;
+    try {
+      accessSync(at, constants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+function fallbackFolder(): string {
+  return `/var/tmp/concept-labs-${process.geteuid?.() ?? 0}`;
 }
 
 /**
@@ -52,21 +72,18 @@ export async function reachableByAll(path: string): Promise<boolean> {
 }
 
 /**
- * A cache folder that the unprivileged `identity` can read, for root, whose own home it cannot.
+ * Makes the cache folder: one that the unprivileged `identity` can read, for root, whose own home it cannot.
  * @throws when somebody else made a folder of that name: root must not run what another user put there
  */
-export async function sharedCacheFolder(identity: Identity | undefined): Promise<string> {
+export async function makeCacheFolder(identity?: Identity): Promise<string> {
   const own = cacheFolder();
   await mkdir(own, { recursive: true });
-  if (identity === undefined || (await reachableByAll(own))) return own;
-  const uid = process.geteuid?.() ?? 0;
-  const shared = `/var/tmp/concept-labs-${uid}`;
-  await mkdir(shared, { mode: 0o755 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
+  if (own !== fallbackFolder() && (identity === undefined || (await reachableByAll(own)))) return own;
+  const shared = fallbackFolder();
+  await mkdir(shared, { recursive: true, mode: 0o755 });
   const { uid: owner, mode } = await lstat(shared);
   const isFolder = (mode & 0o170000) === 0o040000;
-  if (!isFolder || owner !== uid || (mode & 0o022) !== 0) {
+  if (!isFolder || owner !== process.geteuid?.() || (mode & 0o022) !== 0) {
     throw new Error(`${shared} belongs to somebody else or is writable by others. Remove it, then try again.`);
   }
   return shared;

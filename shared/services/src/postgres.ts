@@ -3,12 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Client } from 'pg';
-import { cached, cacheFolder, copyFolder, reachableByAll, sharedCacheFolder } from './cache.ts';
+import type { AptRecipe } from './apt.ts';
+import { cached, cacheFolder, copyFolder, makeCacheFolder, reachableByAll } from './cache.ts';
 import { choose } from './choose.ts';
 import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
 import { LoginRefusedError, redact, ServerDiedError, StartTimeoutError, UnreachableUrlError } from './errors.ts';
@@ -176,6 +177,7 @@ async function templateFor(
   signal: AbortSignal | undefined,
 ): Promise<string> {
   const key = `postgres-data-${version}-${process.arch}${identity === undefined ? '' : `-${identity.uid}`}`;
+  await makeCacheFolder();
   return cached(join(cacheFolder(), key), async (aside) => {
     const folder = await postgresFolder(identity);
     try {
@@ -201,7 +203,8 @@ async function initialise(
     Number.parseInt(version, 10) >= 17
       ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C']
       : ['--locale=C'];
-  const options = { cwd: folder, env: { ...process.env, LC_ALL: 'C' }, ...identity, ...(signal && { signal }) };
+  const env = { ...process.env, LC_ALL: 'C', ...(await nameForOurUser(folder, signal)) };
+  const options = { cwd: folder, env, ...identity, ...(signal && { signal }) };
   const run = promisify(execFile);
   try {
     await run(
@@ -234,11 +237,45 @@ async function initialise(
   }
 }
 
+/**
+ * initdb insists on a name for the user that it runs as; a container may run us as a bare number. nss_wrapper shows it a
+ * passwd file of our own (Postgres' official image does the same).
+ */
+async function nameForOurUser(folder: string, signal: AbortSignal | undefined): Promise<Record<string, string>> {
+  if (process.platform !== 'linux' || hasName()) return {};
+  const { provision, provisioned } = await import('./apt.ts');
+  const recipe: AptRecipe = {
+    packages: ['libnss-wrapper'],
+    program: `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/libnss_wrapper.so`,
+    library: true,
+  };
+  const library = (await provisioned('nss_wrapper', recipe)) ?? (await provision('nss_wrapper', recipe, signal));
+  // Without it initdb says itself what it misses.
+  if (library === undefined) return {};
+  const [uid, gid] = [process.geteuid?.(), process.getegid?.()];
+  await writeFile(join(folder, 'passwd'), `${USER}:x:${uid}:${gid}::/:/bin/false\n`);
+  await writeFile(join(folder, 'group'), `${USER}:x:${gid}:\n`);
+  return {
+    LD_PRELOAD: library.path,
+    NSS_WRAPPER_PASSWD: join(folder, 'passwd'),
+    NSS_WRAPPER_GROUP: join(folder, 'group'),
+  };
+}
+
+function hasName(): boolean {
+  try {
+    userInfo();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Root's own folders may be closed to the user that Postgres runs as: then a copy of the program that is not. */
 async function runnableBy(identity: Identity | undefined, program: Program, version: string): Promise<Program> {
   if (identity === undefined || (await reachableByAll(program.path))) return program;
   const home = dirname(dirname(program.path));
-  const copy = join(await sharedCacheFolder(identity), `postgres-${version}-${process.arch}`);
+  const copy = join(await makeCacheFolder(identity), `postgres-${version}-${process.arch}`);
   await cached(copy, (aside) => copyFolder(home, aside));
   return { ...program, path: join(copy, 'bin', 'postgres') };
 }

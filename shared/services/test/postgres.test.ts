@@ -1,7 +1,16 @@
 import pg from 'pg';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { PortTakenError, type PostgresServers, startPostgres } from '../src/index.ts';
 import { failure, listens, sharedMemory, stranger } from './support.ts';
+
+// One for the tests that break nothing: a start costs more than all of them.
+let shared: PostgresServers;
+beforeAll(async () => {
+  shared = await startPostgres();
+});
+afterAll(async () => {
+  await shared[Symbol.asyncDispose]();
+});
 
 const open: AsyncDisposable[] = [];
 afterEach(async () => {
@@ -24,7 +33,7 @@ async function query(url: string, sql: string): Promise<unknown[]> {
 }
 
 test('the database is our own and empty, and its user may do everything in it', async () => {
-  const { url, namespace, banner, node } = await start();
+  const { url, namespace, banner, node } = shared;
   expect(await query(url, 'SELECT current_database()')).toEqual([namespace]);
   expect(await query(url, "SELECT count(*)::int FROM pg_tables WHERE schemaname = 'public'")).toEqual([0]);
   await query(url, 'CREATE SCHEMA mine CREATE TABLE t (name text)');
@@ -33,14 +42,14 @@ test('the database is our own and empty, and its user may do everything in it', 
 });
 
 test('a local user without the password is not let in', async () => {
-  const { url } = await start();
+  const { url } = shared;
   const wrong = new URL(url);
   wrong.password = 'guess';
   expect((await failure(query(wrong.href, 'SELECT 1'))).error.message).toContain('password');
 });
 
 test('a killed Postgres comes back on its port with what was committed', async () => {
-  const { url, node } = await start();
+  const { url, node } = shared;
   await query(url, 'CREATE TABLE t AS SELECT 42 AS n');
   await node.kill();
   expect([node.state, await listens(node.port)]).toEqual(['down', false]);
@@ -49,7 +58,7 @@ test('a killed Postgres comes back on its port with what was committed', async (
 });
 
 test('a paused Postgres hangs open connections too, until it is resumed', async () => {
-  const { url, node } = await start();
+  const { url, node } = shared;
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => {});
   await client.connect();

@@ -1,9 +1,10 @@
 import pg from 'pg';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import {
   BadSettingError,
   FaultUnavailableError,
   LoginRefusedError,
+  type PostgresServers,
   startPostgres,
   startRedis,
   TooFewUrlsError,
@@ -26,9 +27,14 @@ async function usersRedis(nodes = 1) {
   vi.stubEnv('REDIS_URL', urls.join(','));
   return urls;
 }
-async function usersPostgres() {
-  const postgres = await startPostgres();
-  open.push(postgres);
+let postgres: PostgresServers;
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(async () => {
+  await postgres[Symbol.asyncDispose]();
+});
+function usersPostgres() {
   vi.stubEnv('LABS_SERVICES', undefined);
   vi.stubEnv('DATABASE_URL', postgres.url);
   return postgres.url;
@@ -89,7 +95,7 @@ test('faults on a server of the user are refused, a proxy is not', async () => {
 });
 
 test('in a Postgres of the user we create one database and drop it at the end, connected clients or not', async () => {
-  const url = await usersPostgres();
+  const url = usersPostgres();
   await ask(url, 'CREATE TABLE theirs AS SELECT 1');
   const databases = 'SELECT datname FROM pg_database ORDER BY 1';
   const before = await ask(url, databases);
@@ -111,7 +117,7 @@ test('in a Postgres of the user we create one database and drop it at the end, c
 
 test('kill -9 of the lab leaves neither our database nor our keys with the user', async () => {
   const [redisUrl = ''] = await usersRedis();
-  const url = await usersPostgres();
+  const url = usersPostgres();
   const script = new Script('adopt.ts', { LABS_SERVICES: '', REDIS_URL: redisUrl, DATABASE_URL: url });
   const { namespace, database } = await script.says<{ namespace: string; database: string }>();
   await using users = client(redisUrl);
@@ -156,14 +162,14 @@ test('a wrong password is a LoginRefusedError', async () => {
     expect(error).toBeInstanceOf(LoginRefusedError);
     expect(error.message).not.toContain('wrong@');
   }
-  const own = new URL(await usersPostgres());
+  const own = new URL(usersPostgres());
   own.password = 'wrong';
   vi.stubEnv('DATABASE_URL', own.href);
   expect((await failure(startPostgres())).error).toBeInstanceOf(LoginRefusedError);
 });
 
 test('a Postgres user who may not create databases is a LoginRefusedError that says what right is missing', async () => {
-  const url = await usersPostgres();
+  const url = usersPostgres();
   await ask(url, "CREATE ROLE poor LOGIN PASSWORD 'pw'");
   const poor = new URL(url);
   poor.username = 'poor';
