@@ -1,18 +1,21 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { defineConfig } from 'vitest/config';
+import { pathToFileURL } from 'node:url';
+import { defineConfig, mergeConfig } from 'vitest/config';
 import { reporter } from './src/reporter.ts';
 
 /**
- * The preset of every suite, run by `lab-test` in the package's own folder. A lab that must have a vitest.config.ts of its
- * own merges this one: `mergeConfig(preset, defineConfig({ … }))`.
+ * The preset of every suite, run by `lab-test` in the package's own folder. Where that has a vitest.config.ts of its own
+ * (for a transform, a global setup), what it says is added to the preset.
  */
 const root = process.cwd();
 const impl = process.env['LAB_IMPL'];
-const implementation = impl ? resolve(root, impl) : undefined;
-export default defineConfig({
+const supervised = process.env['LAB_TRACE'] !== undefined;
+
+const preset = defineConfig({
   root,
   // Without LAB_IMPL the lab's own import map decides.
-  resolve: { alias: implementation ? [{ find: /^#lab$/, replacement: implementation }] : [] },
+  resolve: { alias: impl ? [{ find: /^#lab$/, replacement: resolve(root, impl) }] : [] },
   test: {
     include: ['test/**/*.test.ts'],
     setupFiles: [resolve(import.meta.dirname, 'src/setup.ts')],
@@ -22,8 +25,16 @@ export default defineConfig({
     testTimeout: 5000,
     hookTimeout: 10_000,
     teardownTimeout: 2000,
-    reporters: process.env['LAB_TRACE'] ? [reporter(root)] : ['default'],
+    reporters: supervised ? [reporter(root)] : ['default'],
     allowOnly: !process.env['CI'],
     cache: false,
   },
 });
+
+export default mergeConfig(preset, await ownConfig(resolve(root, 'vitest.config.ts')));
+
+async function ownConfig(file: string): Promise<Record<string, unknown>> {
+  if (file === import.meta.filename || !existsSync(file)) return {};
+  const { default: config } = await import(pathToFileURL(file).href);
+  return config;
+}

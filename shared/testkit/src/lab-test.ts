@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 // Runs the suite of the package in the current folder. `lab-test [--impl FILE] [-t NAME]`; LAB_IMPL works like --impl.
+// A full run of the package's own code leaves its result in .results/test.json; with LAB_REPORT=FILE it also adds it to
+// FILE, a line a suite, for whoever runs several.
 // Exit codes: 0 passed, 1 failed, 2 wrong usage, 130 interrupted.
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import { runSuite, type SuiteResult, type TestResult } from './suite.ts';
 import { tally } from './tally.ts';
@@ -18,7 +20,7 @@ try {
     ...(impl === undefined ? {} : { impl }),
     ...(testName === undefined ? {} : { testName }),
     signal: stop.signal,
-    onTest: (test) => report(test),
+    onTest: report,
     onOutput: (text) => process.stderr.write(styleText('dim', text, { stream: process.stderr })),
   });
   summarise(result);
@@ -59,8 +61,9 @@ function indent(text: string): string {
   return text.replaceAll(/^/gm, '    ');
 }
 
-/** For whoever sums up several suites; a task runner replays it with the output. */
 async function save(result: SuiteResult): Promise<void> {
   await mkdir(join(dir, '.results'), { recursive: true });
   await writeFile(join(dir, '.results/test.json'), `${JSON.stringify(result, null, 2)}\n`);
+  const file = process.env['LAB_REPORT'];
+  if (file) await appendFile(file, `${JSON.stringify({ dir, name: basename(dir), result })}\n`);
 }

@@ -126,8 +126,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
 }
 
 function vitestArgs(dir: string, testName: string | undefined): string[] {
-  const own = join(dir, 'vitest.config.ts');
-  const config = existsSync(own) ? own : join(kit, 'vitest.config.ts');
+  const config = join(kit, 'vitest.config.ts');
   const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
   const filter = testName === undefined ? [] : ['--testNamePattern', `(^| )${RegExp.escape(testName)}$`];
   return [vitest, 'run', '--config', config, '--configLoader', 'native', '--root', dir, ...filter];

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { parseSync } from 'oxc-parser';
+import { parseSync, Visitor } from 'oxc-parser';
 import type { Lab } from '../labs.ts';
 import { bins, execBin } from './exec.ts';
 import { filesUnder } from './files.ts';
@@ -48,7 +48,7 @@ async function compare(root: string, lab: Lab): Promise<Finding[]> {
   }
   for (const file of declarations) {
     const text = await readFile(scratch.path(file), 'utf8');
-    await writeFile(scratch.path(file), withoutPrivates(text));
+    await writeFile(scratch.path(file), withoutPrivates(file, text));
   }
   const reference = await exportsOf(scratch, theirs);
   const stub = await exportsOf(scratch, mine);
@@ -80,8 +80,21 @@ async function compare(root: string, lab: Lab): Promise<Finding[]> {
 }
 
 /** Private members carry no promise, and a class with any is comparable to itself alone. */
-function withoutPrivates(declarations: string): string {
-  return declarations.replace(/^\s+(#private|private\b|protected\b)[^;]*;\n/gm, '');
+function withoutPrivates(file: string, declarations: string): string {
+  const cuts: (readonly [start: number, end: number])[] = [];
+  new Visitor({
+    ClassBody: ({ body }) => {
+      for (const member of body) {
+        const hidden =
+          'accessibility' in member && (member.accessibility === 'private' || member.accessibility === 'protected');
+        const secret = 'key' in member && member.key.type === 'PrivateIdentifier';
+        // A private constructor says that nobody else constructs: that is a promise.
+        const constructs = 'kind' in member && member.kind === 'constructor';
+        if ((hidden || secret) && !constructs) cuts.push([member.start, member.end]);
+      }
+    },
+  }).visit(parseSync(file, declarations, { lang: 'dts', sourceType: 'module' }).program);
+  return cuts.toReversed().reduce((text, [start, end]) => text.slice(0, start) + text.slice(end), declarations);
 }
 
 interface Export {

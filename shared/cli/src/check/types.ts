@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { isMissing } from '../labs.ts';
 import { bins, execBin } from './exec.ts';
 import type { Finding, Gate, GateContext } from './gate.ts';
+import { packageDirs } from './packages.ts';
 import { pooled } from './pooled.ts';
 import { diagnosticsOf } from './tsc.ts';
 
@@ -20,17 +19,8 @@ export const types: Gate = {
 };
 
 async function packages({ root, labs, narrowed }: GateContext): Promise<string[]> {
-  const house = narrowed ? [] : (await namesIn(join(root, 'shared'))).map((name) => join(root, 'shared', name));
-  return [...labs.map(({ dir }) => dir), ...house].filter((dir) => existsSync(join(dir, 'tsconfig.json')));
-}
-
-async function namesIn(dir: string): Promise<string[]> {
-  try {
-    return (await readdir(dir)).sort();
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+  const dirs = narrowed ? labs.map(({ dir }) => dir) : await packageDirs(root);
+  return dirs.filter((dir) => existsSync(join(dir, 'tsconfig.json')));
 }
 
 async function check(root: string, dir: string): Promise<Finding[]> {

@@ -1,0 +1,168 @@
+// `pnpm test [NAME…] [--force]`: every suite of the repository, or those of the named packages, by turbo, which replays
+// what has not changed. Ends with the line "N passed, N failed, N skipped".
+// Exit codes: 0 all passed or skipped · 1 a test failed · 2 wrong usage · 130 interrupted.
+import { spawn } from 'node:child_process';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { inspectServices } from '@shared/services';
+import type { SuiteResult } from '@shared/testkit';
+import { describeError, exit, exitCodeOf, UsageError } from '../errors.ts';
+import { isRecord } from '../labs.ts';
+import { suggestion } from '../nearest.ts';
+import { bins } from './exec.ts';
+import { textOf } from './files.ts';
+import { packageDirs } from './packages.ts';
+import { Scratch } from './scratch.ts';
+import { closing, total, type Verdict, verdictLines } from './verdicts.ts';
+
+const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
+
+interface Suite {
+  /** The folder's name, by which people call it. */
+  readonly name: string;
+  /** The package's name, by which turbo calls it. */
+  readonly id: string;
+  readonly dir: string;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(describeError(error, process.env));
+  process.exitCode = exitCodeOf(error);
+}
+
+async function main(): Promise<number> {
+  const { names, force } = options();
+  const suites = chosen(await allSuites(), names);
+  await using scratch = await Scratch.outside();
+  const report = scratch.path('report.jsonl');
+  await writeFile(report, '');
+  // A result that an earlier run left behind must not pass for this run's.
+  await Promise.all(suites.map(({ dir }) => rm(join(dir, '.results'), { recursive: true, force: true })));
+
+  const turbo = runTurbo(suites, force, { ...process.env, ...quiet, LAB_REPORT: report, LAB_SERVERS: await servers() });
+  const told = new Set<string>();
+  const tell = async (): Promise<void> => {
+    for (const line of (await readFile(report, 'utf8')).split('\n').slice(told.size, -1)) {
+      const verdict = toVerdict(line);
+      told.add(verdict.name);
+      console.log(verdictLines(verdict));
+    }
+  };
+  let over = false;
+  const ended = turbo.ended.finally(() => {
+    over = true;
+  });
+  while (!over) {
+    await Promise.race([ended, delay(200)]);
+    await tell();
+  }
+  const { code, output } = await ended;
+  await tell();
+
+  const verdicts = await Promise.all(suites.map((suite) => verdictOf(suite, told)));
+  for (const verdict of verdicts) if (!told.has(verdict.name)) console.log(verdictLines(verdict));
+  if (interrupted) return exit.interrupted;
+  if (code !== 0 && verdicts.some(({ result }) => result === undefined)) console.log(`\n${output.trim()}`);
+  console.log(`\n${closing(verdicts)}`);
+  return total(verdicts).failed === 0 && code === 0 ? exit.done : exit.failed;
+}
+
+function options(): { names: readonly string[]; force: boolean } {
+  try {
+    const { values, positionals } = parseArgs({ options: { force: { type: 'boolean' } }, allowPositionals: true });
+    return { names: positionals, force: values.force ?? false };
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : error}\nusage: pnpm test [NAME…] [--force]`);
+  }
+}
+
+async function allSuites(): Promise<readonly Suite[]> {
+  const found = await Promise.all(
+    (await packageDirs(root)).map(async (dir) => {
+      const manifest: unknown = JSON.parse((await textOf(join(dir, 'package.json'))) ?? '{}');
+      if (!isRecord(manifest) || !isRecord(manifest['scripts']) || !('test' in manifest['scripts'])) return [];
+      return [{ name: basename(dir), id: String(manifest['name']), dir }];
+    }),
+  );
+  return found.flat();
+}
+
+function chosen(suites: readonly Suite[], names: readonly string[]): readonly Suite[] {
+  if (names.length === 0) return suites;
+  return names.map((name) => {
+    const suite = suites.find((each) => each.name === name || each.id === name);
+    if (suite) return suite;
+    const all = suites.map((each) => each.name);
+    throw new UsageError(`there is no suite "${name}"${suggestion(name, all) || ';'} there are ${all.join(', ')}`);
+  });
+}
+
+/** Nobody who runs the tests asked for telemetry, an update, or a second look at the lockfile per package. */
+const quiet = {
+  TURBO_TELEMETRY_DISABLED: '1',
+  TURBO_NO_UPDATE_NOTIFIER: '1',
+  pnpm_config_verify_deps_before_run: 'false',
+  pnpm_config_loglevel: 'error',
+} as const;
+
+/** What the labs would find on this machine: a suite that was skipped for want of a server runs again once it is there. */
+async function servers(): Promise<string> {
+  const reports = await inspectServices();
+  return reports.map(({ service, origin, version }) => `${service}=${origin ?? 'none'}:${version ?? ''}`).join(',');
+}
+
+let interrupted = false;
+
+function runTurbo(
+  suites: readonly Suite[],
+  force: boolean,
+  env: NodeJS.ProcessEnv,
+): { ended: Promise<{ code: number | null; output: string }> } {
+  const filters = suites.map(({ id }) => `--filter=${id}`);
+  // One suite at a time: they measure, and there may be no more than two cores.
+  const args = [
+    'run',
+    'test',
+    '--concurrency=1',
+    '--continue=always',
+    '--log-order=grouped',
+    '--ui=stream',
+    ...filters,
+  ];
+  const turbo = spawn(process.execPath, [bins.turbo(), ...args, ...(force ? ['--force'] : [])], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      interrupted = true;
+      turbo.kill(signal);
+    });
+  }
+  let output = '';
+  const collect = (chunk: Buffer): void => {
+    output += chunk;
+  };
+  turbo.stdout.on('data', collect);
+  turbo.stderr.on('data', collect);
+  const ended = new Promise<{ code: number | null; output: string }>((done, fail) => {
+    turbo.once('error', fail);
+    turbo.once('close', (code) => done({ code, output }));
+  });
+  return { ended };
+}
+
+function toVerdict(line: string): Verdict {
+  const { name, result }: { name: string; result: SuiteResult } = JSON.parse(line);
+  return { name, result, cached: false };
+}
+
+async function verdictOf({ name, dir }: Suite, told: ReadonlySet<string>): Promise<Verdict> {
+  const text = await textOf(join(dir, '.results/test.json'));
+  return { name, result: text === undefined ? undefined : JSON.parse(text), cached: !told.has(name) };
+}

@@ -1,0 +1,87 @@
+export interface ContestOptions {
+  /** Rounds in which each contestant has its turn, in changing order. Default 5. */
+  readonly rounds?: number;
+  /** Milliseconds of one turn. Default 500. */
+  readonly turnMs?: number;
+  /** Callers at once. Default 1. */
+  readonly workers?: number;
+}
+
+/** One contestant's result: the median over the rounds, and in brackets the least and the most. */
+export interface Standing {
+  readonly name: string;
+  readonly perSecond: number;
+  readonly spread: readonly [number, number];
+  /** Latencies of one call in milliseconds: medians over the rounds. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Operations per second of each round, in order. */
+  readonly rounds: readonly number[];
+}
+
+/**
+ * Measures calls side by side in one process: all contestants in every round, so that whatever else the machine does
+ * meets each of them. Quote ratios (see `ratio`), not the absolute figures: they are this machine's.
+ * The first turn of each contestant warms up and is not counted.
+ */
+export async function contest(
+  contestants: Readonly<Record<string, (worker: number) => Promise<unknown>>>,
+  options: ContestOptions = {},
+): Promise<Standing[]> {
+  const { rounds = 5, turnMs = 500, workers = 1 } = options;
+  const entries = Object.entries(contestants).map(([name, call]) => ({ name, call, turns: [] as Turn[] }));
+  for (const { call } of entries) await turn(call, turnMs / 2, workers);
+  for (let round = 0; round < rounds; round++) {
+    const order = round % 2 === 0 ? entries : entries.toReversed();
+    for (const { call, turns } of order) turns.push(await turn(call, turnMs, workers));
+  }
+  return entries.map(({ name, turns }) => {
+    const perRound = turns.map(({ perSecond }) => perSecond);
+    return {
+      name,
+      perSecond: median(perRound),
+      spread: [Math.min(...perRound), Math.max(...perRound)],
+      p50: median(turns.map(({ p50 }) => p50)),
+      p99: median(turns.map(({ p99 }) => p99)),
+      rounds: perRound,
+    };
+  });
+}
+
+/** How many times as many operations `a` did as `b`: the median of the ratios round by round. */
+export function ratio(a: Standing, b: Standing): number {
+  return median(a.rounds.map((perSecond, round) => perSecond / (b.rounds[round] ?? Number.NaN)));
+}
+
+interface Turn {
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+async function turn(call: (worker: number) => Promise<unknown>, ms: number, workers: number): Promise<Turn> {
+  const latencies: number[] = [];
+  const start = performance.now();
+  await Promise.all(
+    Array.from({ length: workers }, async (_, worker) => {
+      for (let now = performance.now(); now - start < ms; ) {
+        await call(worker);
+        const end = performance.now();
+        latencies.push(end - now);
+        now = end;
+      }
+    }),
+  );
+  const seconds = (performance.now() - start) / 1000;
+  latencies.sort((a, b) => a - b);
+  const at = (share: number): number =>
+    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+  return { perSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99) };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const [low = Number.NaN, high = Number.NaN] = [sorted[sorted.length % 2 ? middle : middle - 1], sorted[middle]];
+  return (low + high) / 2;
+}
