@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres, startRedis } from '@shared/services';
 import { tell } from '@shared/story';
 import { Pool } from 'pg';
-import { connectNodes, Redlock } from '../src/index.ts';
+import { connectNodes, Redlock } from '#lab';
 
 export interface Orders {
   redis: { nodes: readonly { url: string }[]; namespace: string };

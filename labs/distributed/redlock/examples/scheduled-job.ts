@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres, startRedis } from '@shared/services';
 import { tell } from '@shared/story';
 import { Pool } from 'pg';
-import { connectNodes, LockHeldError, Redlock } from '../src/index.ts';
+import { connectNodes, LockHeldError, Redlock } from '#lab';
 
 export interface Schedule {
   redis: { nodes: readonly { url: string }[]; namespace: string };

@@ -171,11 +171,13 @@ export class Redlock {
   }
 
   /**
-   * Frees every node after an attempt that failed, the silent ones too: their yes may be on its way, and a key left
-   * behind blocks everybody, ourselves first, for a whole TTL. Nobody waits for it: each connection keeps its order.
+   * Frees every node that has not said no, the silent ones too: their yes may be on its way, and a key left behind
+   * blocks everybody, ourselves first, for a whole TTL. Nobody waits for it: each connection keeps its order.
    */
-  protected cleanUp(resources: readonly string[], token: string, _ballot: Ballot): void {
-    for (const node of this.nodes) this.unlock(node, resources, token).catch(() => {});
+  protected cleanUp(resources: readonly string[], token: string, ballot: Ballot): void {
+    for (const [index, node] of this.nodes.entries()) {
+      if (ballot.votes[index]?.answer !== 'no') this.unlock(node, resources, token).catch(() => {});
+    }
   }
 
   /** Extends `lease` until `ended` aborts or the lease is lost; a failed extension is tried again while there's time. */

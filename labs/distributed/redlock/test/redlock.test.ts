@@ -21,7 +21,11 @@ const ONCE = { maxMs: 0 };
 
 await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redis }) => {
   const urls = redis.nodes.map((node) => node.url);
-  const testWithFaults = test.skipIf(!redis.faults);
+  const testWithFaults = (law: string, body: () => Promise<void>) =>
+    test(law, async ({ skip }) => {
+      skip(!redis.faults, 'it kills, hangs or restarts servers, and these are not ours');
+      await body();
+    });
 
   /** Clients of the test's own, so that it meets no request of another. */
   const connect = (to: readonly string[] = urls): Redis[] => {
@@ -53,6 +57,10 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
   /** Keys that the nodes still have. */
   const keysLeft = async (nodes: readonly Redis[], key: string) =>
     (await holders(nodes, key)).filter((token) => token !== null).length;
+  const expired = async (key: string) => {
+    const nodes = connect();
+    await until(async () => (await keysLeft(nodes, key)) === 0, { what: `${key} to expire` });
+  };
   const withDown = async (count: number, fault: 'kill' | 'pause', body: () => Promise<void>) => {
     const victims = redis.nodes.slice(0, count);
     await Promise.all(victims.map((node) => node[fault]()));
@@ -73,57 +81,50 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       { timeoutMs, what: 'the call to end' },
     );
 
-  // ── mutual exclusion ────────────────────────────────────────────────────────────────────────────────────────────
+  // ── what no lock can be made from ─────────────────────────────────────────────────────────────────────────────────
 
-  testWithFaults('fifty clients never hold one lock at once while nodes are killed, hung and cut off', async () => {
-    const TTL = 300;
-    const keys = [fresh(), fresh(), fresh()];
-    const proxies = await links();
-    const history = new History<string>();
-    const spans: { who: string; key: string; from: number; to: number }[] = [];
-    const victim = random(SEED).pick(redis.nodes);
-    const faults = chaos({
-      seed: SEED,
-      nodes: redis.nodes.filter((node) => node !== victim),
-      links: proxies.filter((_, index) => redis.nodes[index] !== victim),
-      atMostDown: 1,
-      faults: ['pause', 'partition'],
-      everyMs: [20, 120],
-    });
-    const start = performance.now();
-    const client = async (number: number) => {
-      const who = `client ${number}`;
-      const dice = random(SEED + number);
-      // Every other client lives behind the network that gets cut.
-      const redlock = lock(
-        { nodeTimeoutMs: 40, retry: { maxMs: 2_000, delayMs: 5, jitterMs: 40 } },
-        number % 2 ? proxies.map((proxy) => proxy.url) : urls,
-      );
-      while (performance.now() - start < 1_600) {
-        const key = dice.pick(keys);
-        const lease = await redlock.acquire([key], TTL).catch(() => undefined);
-        if (!lease) continue;
-        const from = performance.now();
-        history.record(`${who} holds ${key}`);
-        const wanted = dice.int(0, 6);
-        await until(() => performance.now() - from >= wanted, { intervalMs: 1 });
-        spans.push({ who, key, from, to: Math.min(performance.now(), lease.validUntil) });
-        history.record(`${who} frees ${key}: ${await lease.release()}`);
-      }
-    };
-    const clients = Array.from({ length: 50 }, (_, number) => client(number));
-    await until(() => spans.length > 20);
-    await victim.kill();
-    const killed = performance.now();
-    // A node without its data comes back no sooner than the locks that it forgot have run out.
-    await until(() => performance.now() - killed > TTL + 20);
-    await victim.restart();
-    await Promise.all(clients);
-    await faults.stop();
-    expect(
-      overlaps(spans).map(([a, b]) => `${a.who} and ${b.who} both hold ${a.key}\n${faults.log.join('\n')}`),
-    ).toEqual([]);
-    expect(new Set(spans.map((span) => span.who)).size, 'clients that got the lock').toBeGreaterThan(25);
+  test('no lock is made of no node, or of one server twice', () => {
+    expect(() => new Redlock([])).toThrow(InvalidArgumentError);
+    expect(() => lock({}, [...urls.slice(0, 2), ...urls.slice(0, 1)])).toThrow(InvalidArgumentError);
+  });
+
+  test('what no lock can be made from is refused before anything is sent', async () => {
+    const bad: [string, string[], number, ConstructorParameters<typeof Redlock>[1]?][] = [
+      ['a TTL of 0', ['a'], 0],
+      ['a negative TTL', ['a'], -5],
+      ['a TTL that is not a number', ['a'], Number.NaN],
+      ['a fraction of a millisecond', ['a'], 1.5],
+      ['a TTL that the drift uses up', ['a'], 2],
+      ['a TTL beyond any timer', ['a'], 2 ** 31],
+      ['no resource', [], 1_000],
+      ['an empty name', [''], 1_000],
+      ['a resource twice', ['a', 'b', 'a'], 1_000],
+      ['a negative wait', ['a'], 1_000, { retry: { maxMs: -1 } }],
+      ['a node timeout above the TTL', ['a'], 1_000, { nodeTimeoutMs: 1_001 }],
+      ['a drift factor of 1', ['a'], 1_000, { driftFactor: 1 }],
+    ];
+    const nodes = connect();
+    const sends = nodes.map((node) => vi.spyOn(node, 'sendCommand'));
+    for (const [what, resources, ttlMs, options] of bad) {
+      const { error } = await outcome(new Redlock(nodes, options).acquire(resources, ttlMs));
+      expect(error, what).toBeInstanceOf(InvalidArgumentError);
+      expect(
+        sends.flatMap((send) => send.mock.calls).filter(([command]) => command.name === 'set'),
+        what,
+      ).toEqual([]);
+    }
+  });
+
+  // ── one holder ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a lease leaves with its block', async () => {
+    const key = fresh();
+    const nodes = connect();
+    {
+      await using lease = await lock().acquire([key], MINUTE);
+      await onAllNodes(key, lease.token);
+    }
+    await until(async () => (await keysLeft(nodes, key)) === 0);
   });
 
   test("a holder whose lock expired cannot release the next holder's lock", async () => {
@@ -132,7 +133,8 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     const history = new History<string>();
     const first = await a.acquire([key], 100);
     history.record('A acquired for 100 ms');
-    const second = await b.acquire([key], MINUTE, { retry: { delayMs: 5, jitterMs: 5 } });
+    await expired(key);
+    const second = await b.acquire([key], MINUTE);
     await onAllNodes(key, second.token);
     history.record(`B acquired; A's lease has ${first.remaining().toFixed(0)} ms left`);
     history.record(`A released: ${await first.release()}`);
@@ -146,7 +148,8 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     const key = fresh();
     const redlock = lock();
     const first = await redlock.acquire([key], 100);
-    const second = await redlock.acquire([key], MINUTE, { retry: { delayMs: 5, jitterMs: 5 } });
+    await expired(key);
+    const second = await redlock.acquire([key], MINUTE);
     await onAllNodes(key, second.token);
     expect(await first.release()).toBe('expired');
     expect(await holders(connect(), key)).toEqual(urls.map(() => second.token));
@@ -207,7 +210,62 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     await expect.poll(() => nodes[0]?.pttl(right)).toBeGreaterThan(MINUTE);
   });
 
-  // ── nothing is left behind, nobody waits for ever ───────────────────────────────────────────────────────────────
+  // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A clock that stands still until the test sets it; its timers fire only when the test advances it. */
+  const handClock = () => {
+    const manual = new ManualClock();
+    const clock: Clock = {
+      mono: manual.mono,
+      after(ms, callback) {
+        const cancel = new AbortController();
+        manual.sleep(ms, cancel.signal).then(callback, () => {});
+        return () => cancel.abort();
+      },
+    };
+    return { manual, clock };
+  };
+
+  test('the validity is the TTL less the time spent asking and the clock drift', async () => {
+    let now = 5_000;
+    const redlock = lock({ clock: { mono: () => now, after: () => () => {} } });
+    const asking = redlock.acquire([fresh()], 10_000, { driftFactor: 0.01 });
+    now += 40;
+    const lease = await asking;
+    expect(lease.remaining()).toBe(10_000 - 40 - (100 + 2));
+    expect(lease.validUntil).toBe(5_000 + 10_000 - 102);
+  });
+
+  test('a majority that answers after the TTL is refused', async () => {
+    let now = 0;
+    const redlock = lock({ clock: { mono: () => now, after: () => () => {} } });
+    const asking = redlock.acquire([fresh()], 10_000, { retry: ONCE });
+    now += 10_001;
+    const { error } = await outcome(asking);
+    expect(error).toBeInstanceOf(TooLateError);
+  });
+
+  test('a wall clock that is set back does not lengthen a lease', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await using lease = await lock().acquire([fresh()], 1_000);
+    vi.setSystemTime(Date.now() - 60_000);
+    expect(lease.remaining()).toBeLessThan(1_000);
+  });
+
+  test('the signal aborts before the lease ends', async () => {
+    const { manual, clock } = handClock();
+    const lease = await lock({ clock }).acquire([fresh()], MINUTE);
+    const abortedAt = new Promise<number>((resolve) => {
+      lease.signal.addEventListener('abort', () => resolve(clock.mono()));
+    });
+    await manual.advance(MINUTE);
+    expect(await abortedAt).toBeLessThan(lease.validUntil);
+    expect(lease.signal.reason).toBeInstanceOf(LeaseLostError);
+    expect(lease.remaining()).toBe(0);
+  });
+
+  // ── nothing is left behind, nobody waits for ever ─────────────────────────────────────────────────────────────────
 
   test('a lock whose holder died is free after its TTL', async () => {
     const key = fresh();
@@ -272,62 +330,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     });
   });
 
-  // ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** A clock that stands still until the test sets it; its timers fire only when the test advances it. */
-  const handClock = () => {
-    const manual = new ManualClock();
-    const clock: Clock = {
-      mono: manual.mono,
-      after(ms, callback) {
-        const cancel = new AbortController();
-        manual.sleep(ms, cancel.signal).then(callback, () => {});
-        return () => cancel.abort();
-      },
-    };
-    return { manual, clock };
-  };
-
-  test('the validity is the TTL less the time spent asking and the clock drift', async () => {
-    let now = 5_000;
-    const redlock = lock({ clock: { mono: () => now, after: () => () => {} } });
-    const asking = redlock.acquire([fresh()], 10_000, { driftFactor: 0.01 });
-    now += 40;
-    const lease = await asking;
-    expect(lease.remaining()).toBe(10_000 - 40 - (100 + 2));
-    expect(lease.validUntil).toBe(5_000 + 10_000 - 102);
-  });
-
-  test('a majority that answers after the TTL is refused', async () => {
-    let now = 0;
-    const redlock = lock({ clock: { mono: () => now, after: () => () => {} } });
-    const asking = redlock.acquire([fresh()], 10_000, { retry: ONCE });
-    now += 10_001;
-    const { error } = await outcome(asking);
-    expect(error).toBeInstanceOf(TooLateError);
-  });
-
-  test('a wall clock that is set back does not lengthen a lease', async () => {
-    vi.useFakeTimers({ toFake: ['Date'] });
-    onTestFinished(() => void vi.useRealTimers());
-    await using lease = await lock().acquire([fresh()], 1_000);
-    vi.setSystemTime(Date.now() - 60_000);
-    expect(lease.remaining()).toBeLessThan(1_000);
-  });
-
-  test('the signal aborts before the lease ends', async () => {
-    const { manual, clock } = handClock();
-    const lease = await lock({ clock }).acquire([fresh()], MINUTE);
-    const abortedAt = new Promise<number>((resolve) => {
-      lease.signal.addEventListener('abort', () => resolve(clock.mono()));
-    });
-    await manual.advance(MINUTE);
-    expect(await abortedAt).toBeLessThan(lease.validUntil);
-    expect(lease.signal.reason).toBeInstanceOf(LeaseLostError);
-    expect(lease.remaining()).toBe(0);
-  });
-
-  // ── extension ───────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── extension ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('using keeps the lock for longer than its TTL', async () => {
     const key = fresh();
@@ -395,49 +398,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     await Promise.all(redis.nodes.map((node) => node.restart()));
   });
 
-  test('a lease leaves with its block', async () => {
-    const key = fresh();
-    const nodes = connect();
-    {
-      await using lease = await lock().acquire([key], MINUTE);
-      await onAllNodes(key, lease.token);
-    }
-    await until(async () => (await keysLeft(nodes, key)) === 0);
-  });
-
-  // ── bad input and ends of life ──────────────────────────────────────────────────────────────────────────────────
-
-  test('no lock is made of no node, or of one server twice', () => {
-    expect(() => new Redlock([])).toThrow(InvalidArgumentError);
-    expect(() => lock({}, [...urls.slice(0, 2), ...urls.slice(0, 1)])).toThrow(InvalidArgumentError);
-  });
-
-  test('what no lock can be made from is refused before anything is sent', async () => {
-    const bad: [string, string[], number, ConstructorParameters<typeof Redlock>[1]?][] = [
-      ['a TTL of 0', ['a'], 0],
-      ['a negative TTL', ['a'], -5],
-      ['a TTL that is not a number', ['a'], Number.NaN],
-      ['a fraction of a millisecond', ['a'], 1.5],
-      ['a TTL that the drift uses up', ['a'], 2],
-      ['a TTL beyond any timer', ['a'], 2 ** 31],
-      ['no resource', [], 1_000],
-      ['an empty name', [''], 1_000],
-      ['a resource twice', ['a', 'b', 'a'], 1_000],
-      ['a negative wait', ['a'], 1_000, { retry: { maxMs: -1 } }],
-      ['a node timeout above the TTL', ['a'], 1_000, { nodeTimeoutMs: 1_001 }],
-      ['a drift factor of 1', ['a'], 1_000, { driftFactor: 1 }],
-    ];
-    const nodes = connect();
-    const sends = nodes.map((node) => vi.spyOn(node, 'sendCommand'));
-    for (const [what, resources, ttlMs, options] of bad) {
-      const { error } = await outcome(new Redlock(nodes, options).acquire(resources, ttlMs));
-      expect(error, what).toBeInstanceOf(InvalidArgumentError);
-      expect(
-        sends.flatMap((send) => send.mock.calls).filter(([command]) => command.name === 'set'),
-        what,
-      ).toEqual([]);
-    }
-  });
+  // ── the end of a lease ────────────────────────────────────────────────────────────────────────────────────────────
 
   test('a bad TTL does not shorten the lease that it was meant to extend', async () => {
     await using lease = await lock().acquire([fresh()], MINUTE);
@@ -490,5 +451,58 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       'attempts',
       expect.toSatisfy((attempts: number) => attempts > 1),
     );
+  });
+
+  // ── many clients, many faults ─────────────────────────────────────────────────────────────────────────────────────
+
+  testWithFaults('fifty clients never hold one lock at once while nodes are killed, hung and cut off', async () => {
+    const TTL = 300;
+    const keys = [fresh(), fresh(), fresh()];
+    const proxies = await links();
+    const history = new History<string>();
+    const spans: { who: string; key: string; from: number; to: number }[] = [];
+    const victim = random(SEED).pick(redis.nodes);
+    const faults = chaos({
+      seed: SEED,
+      nodes: redis.nodes.filter((node) => node !== victim),
+      links: proxies.filter((_, index) => redis.nodes[index] !== victim),
+      atMostDown: 1,
+      faults: ['pause', 'partition'],
+      everyMs: [20, 120],
+    });
+    const start = performance.now();
+    const client = async (number: number) => {
+      const who = `client ${number}`;
+      const dice = random(SEED + number);
+      // Every other client lives behind the network that gets cut.
+      const redlock = lock(
+        { nodeTimeoutMs: 40, retry: { maxMs: 2_000, delayMs: 5, jitterMs: 40 } },
+        number % 2 ? proxies.map((proxy) => proxy.url) : urls,
+      );
+      while (performance.now() - start < 1_600) {
+        const key = dice.pick(keys);
+        const lease = await redlock.acquire([key], TTL).catch(() => undefined);
+        if (!lease) continue;
+        const from = performance.now();
+        history.record(`${who} holds ${key}`);
+        const wanted = dice.int(0, 6);
+        await until(() => performance.now() - from >= wanted, { intervalMs: 1 });
+        spans.push({ who, key, from, to: Math.min(performance.now(), lease.validUntil) });
+        history.record(`${who} frees ${key}: ${await lease.release()}`);
+      }
+    };
+    const clients = Array.from({ length: 50 }, (_, number) => client(number));
+    await until(() => spans.length > 20);
+    await victim.kill();
+    const killed = performance.now();
+    // A node without its data comes back no sooner than the locks that it forgot have run out.
+    await until(() => performance.now() - killed > TTL + 20);
+    await victim.restart();
+    await Promise.all(clients);
+    await faults.stop();
+    expect(
+      overlaps(spans).map(([a, b]) => `${a.who} and ${b.who} both hold ${a.key}\n${faults.log.join('\n')}`),
+    ).toEqual([]);
+    expect(new Set(spans.map((span) => span.who)).size, 'clients that got the lock').toBeGreaterThan(25);
   });
 });
