@@ -31,8 +31,9 @@ export function scaleFor(values: readonly number[], domain: Domain = {}): Scale 
   else if (!log && lo > 0 && lo < hi * 0.6) lo = 0;
   if (domain.max !== undefined && usableEnd(domain.max, log)) hi = domain.max;
   if (lo > hi) [lo, hi] = [hi, lo];
-  if (lo === hi) {
-    if (log) [lo, hi] = [lo / 10, hi * 10];
+  // Closer than that, there are no figures left to tell them apart.
+  if (Math.abs(hi / 2 - lo / 2) <= 1e-12 * Math.max(Math.abs(lo), Math.abs(hi))) {
+    if (log) [lo, hi] = [lo / 10, Math.min(hi * 10, Number.MAX_VALUE)];
     else if (lo === 0) hi = 1;
     else [lo, hi] = lo > 0 ? [0, hi] : [lo, 0];
   }
@@ -51,9 +52,9 @@ function linearScale(lo: number, hi: number, domain: Domain): Scale {
   let [min, max] = [lo, hi];
   if (domain.nice !== undefined) {
     const step = roundStep(min, max, domain.nice);
-    const [down, up] = [Math.floor(min / step) * step, Math.ceil(max / step) * step];
-    if (domain.min === undefined && down <= lo && down > -Infinity) min = tidy(down);
-    if (domain.max === undefined && up >= hi && up < Infinity) max = tidy(up);
+    const [down, up] = [tidy(Math.floor(min / step) * step), tidy(Math.ceil(max / step) * step)];
+    if (domain.min === undefined && down <= lo && down > -Infinity) min = down;
+    if (domain.max === undefined && up >= hi && up < Infinity) max = up;
   }
   // Dividing first keeps ±1e308 from overflowing to Infinity.
   const size = Math.max(Math.abs(min), Math.abs(max));
@@ -102,5 +103,5 @@ function roundStep(min: number, max: number, wanted: number): number {
 
 /** 0.30000000000000004 → 0.3 */
 function tidy(value: number): number {
-  return Number(value.toPrecision(12));
+  return Number(value.toPrecision(15));
 }

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseEvent } from '../src/events.ts';
+import { maskFigures, parseEvent, renderPlain } from '../src/read.ts';
 
 const DEMO = join(import.meta.dirname, 'demos/story.ts');
 let dir = '';
@@ -33,10 +33,10 @@ interface Running {
   closeStdout(): void;
 }
 
-function start(story: string, args: readonly string[] = [], env: Record<string, string> = {}): Running {
+function start(story: string, args: readonly string[] = [], env: Record<string, string> = {}, demo = DEMO): Running {
   const log = join(dir, `log-${count++}`);
   const { NO_COLOR: _no, FORCE_COLOR: _force, ...inherited } = process.env;
-  const child = spawn(process.execPath, [DEMO, ...args], {
+  const child = spawn(process.execPath, [demo, ...args], {
     // The same files are compiled for every run.
     env: { ...inherited, NODE_COMPILE_CACHE: join(dir, 'cache'), STORY: story, LOG: log, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -75,8 +75,13 @@ function start(story: string, args: readonly string[] = [], env: Record<string, 
   };
 }
 
-function run(story: string, args: readonly string[] = [], env: Record<string, string> = {}): Promise<Ended> {
-  return start(story, args, env).ended;
+function run(
+  story: string,
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+  demo = DEMO,
+): Promise<Ended> {
+  return start(story, args, env, demo).ended;
 }
 
 describe.concurrent('the end of a story', () => {
@@ -305,6 +310,18 @@ describe.concurrent('--json', () => {
       expect(events.at(-1)).toMatchObject({ type: 'end', exitCode, outcome: 'failed' });
     }
   });
+});
+
+test('the README shows what the demo prints', async () => {
+  const readme = await readFile(join(import.meta.dirname, '../README.md'), 'utf8');
+  const shown = /<!-- run scene="3" -->\n```text\n([\s\S]*?)\n```/.exec(readme)?.[1] ?? '';
+  const { out } = await run('holds', ['--json'], {}, join(import.meta.dirname, 'demos/queue.ts'));
+  const events = out.trim().split('\n').map(parseEvent);
+  const printed = renderPlain(
+    events.filter((e) => e.scene === 3),
+    80,
+  );
+  expect(maskFigures(shown)).toBe(maskFigures(printed));
 });
 
 describe.concurrent('flags', () => {

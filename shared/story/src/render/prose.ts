@@ -74,7 +74,7 @@ function item(source: string, f: Frame): string[] {
 }
 
 /** `code` and **strong**; without colour the backticks stay, as they still tell code from prose. */
-export function inline(source: string, f: Frame): string {
+function inline(source: string, f: Frame): string {
   return source.replace(/`([^`]+)`|\*\*([^*]+)\*\*/g, (_all, code?: string, strong?: string) => {
     if (code !== undefined) return f.colour ? f.paint('cyan', code) : `\`${code}\``;
     return f.paint('bold', strong ?? '');
@@ -110,22 +110,25 @@ function summary(event: EndEvent, f: Frame): string[] {
   const good = event.exitCode === 0;
   const skipped = event.skipped === 0 ? '' : `, ${count(event.skipped, 'scene')} skipped`;
   const lessons = `${figure(event.held)} of ${count(event.verdicts, 'lesson')} came out${skipped}`;
-  const said =
-    event.outcome === 'interrupted'
-      ? `stopped: ${lessons} so far`
-      : event.verdicts === 0
-        ? event.outcome === 'failed'
-          ? 'the story broke off before its first verdict'
-          : 'no verdict was given: a story without one proves nothing'
-        : event.outcome === 'failed'
-          ? `the story broke off: ${lessons}`
-          : lessons;
+  const said = outcome(event, lessons);
   const run = `seed ${event.seed} · ${elapsed(event.at)}`;
   const style: Style = good ? 'green' : event.outcome === 'interrupted' ? 'yellow' : 'red';
   const mark = f.paint(style, good ? '✓' : event.outcome === 'interrupted' ? '○' : '✗');
   const gap = f.inner - 2 - width(said) - width(run);
   if (gap >= 3) return [`${mark} ${f.paint('bold', said)}${' '.repeat(gap)}${f.paint('dim', run)}`];
   return [...hanging(mark, f.paint('bold', said), f, 1), `  ${f.paint('dim', run)}`];
+}
+
+function outcome(event: EndEvent, lessons: string): string {
+  const none = event.verdicts === 0;
+  switch (event.outcome) {
+    case 'interrupted':
+      return none ? 'stopped before the first verdict' : `stopped: ${lessons} so far`;
+    case 'failed':
+      return none ? 'the story broke off before its first verdict' : `the story broke off: ${lessons}`;
+    case 'told':
+      return none ? 'no verdict was given: a story without one proves nothing' : lessons;
+  }
 }
 
 function next(event: EndEvent, f: Frame): string[] {
@@ -140,7 +143,7 @@ function count(n: number, noun: string): string {
   return `${figure(n)} ${noun}${n === 1 ? '' : 's'}`;
 }
 
-export function elapsed(ms: number): string {
+function elapsed(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`;

@@ -7,7 +7,7 @@ export const PAD = 28;
 export const INNER = WIDTH - 2 * PAD;
 
 /** XML 1.0 has no place for control characters, and clean() leaves none. */
-export function xml(text: string): string {
+function xml(text: string): string {
   return clean(text)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
