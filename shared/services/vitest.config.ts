@@ -6,7 +6,7 @@ export default defineConfig({
     env: { LABS_SERVICES: 'embedded', REDIS_URL: '', DATABASE_URL: '' },
     globalSetup: './test/prepare.ts',
     // Most of the time the tests wait for servers, not for a processor.
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 20_000,
   },

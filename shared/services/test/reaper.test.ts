@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { parseLsof, parsePs, processesIn } from '../src/belongings.ts';
 import { entrust } from '../src/reaper.ts';
-import { listens, Script, sharedMemory, temporary, until } from './support.ts';
+import { listens, Script, segmentsUnder, stillThere, temporary, until } from './support.ts';
 
 const WITHIN_MS = 2000;
 
@@ -31,14 +31,14 @@ test.each([
   ['an uncaught rejection', 'redis', 'crash', undefined],
 ] as const)('2 s after %s no process, folder, port or shared memory is left', async (_name, servers, how, signal) => {
   await using folder = await world();
-  const memory = await sharedMemory();
   const script = new Script('hold.ts', { TMPDIR: folder.path }, [servers, how]);
   const ports = await script.says<number[]>();
+  const segments = await segmentsUnder(folder.path);
   if (signal !== undefined) script.child.kill(signal);
   await script.ended();
   await until('nothing is left', () => nothingIsLeft(folder.path), WITHIN_MS);
   expect((await Promise.all(ports.map(listens))).some(Boolean)).toBe(false);
-  await until('no shared memory is left', async () => (await sharedMemory()).difference(memory).size === 0, WITHIN_MS);
+  expect(await stillThere(segments)).toEqual([]);
 });
 
 test('a parent that is killed in the middle of a start leaves nothing, at whatever moment', async () => {

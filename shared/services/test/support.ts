@@ -123,29 +123,19 @@ export class Script {
   }
 }
 
-/** Everything of ours that can be seen from outside: folders, processes that live in them, shared memory. */
-export async function traces(folders: readonly string[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const folder of folders) {
-    found.push(
-      ...(await readdir(folder).then(
-        () => [folder],
-        () => [],
-      )),
-    );
-  }
-  const { processesIn } = await import('../src/belongings.ts');
-  for (const folder of folders) found.push(...(await processesIn(folder)).map((pid) => `process ${pid}`));
-  return found;
+/** "key id" of the System V segments that the Postgres servers under `folder` note in their postmaster.pid. */
+export async function segmentsUnder(folder: string): Promise<string[]> {
+  const notes = await Promise.all(
+    (await readdir(folder)).map((name) =>
+      readFile(join(folder, name, 'data', 'postmaster.pid'), 'utf8').catch(() => ''),
+    ),
+  );
+  return notes.flatMap((note) => note.split('\n')[6]?.trim().replace(/\s+/, ' ') ?? []);
 }
 
-/** Ids of the System V segments and names in /dev/shm. */
-export async function sharedMemory(): Promise<Set<string>> {
+/** Those of them that still exist. */
+export async function stillThere(segments: readonly string[]): Promise<string[]> {
   const table = await readFile('/proc/sysvipc/shm', 'utf8').catch(() => '');
-  const segments = table
-    .split('\n')
-    .slice(1)
-    .flatMap((line) => line.trim().split(/\s+/)[1] ?? []);
-  const files = await readdir('/dev/shm').catch(() => []);
-  return new Set([...segments.map((id) => `segment ${id}`), ...files.map((name) => `/dev/shm/${name}`)]);
+  const all = table.split('\n').map((line) => line.trim().split(/\s+/).slice(0, 2).join(' '));
+  return segments.filter((segment) => all.includes(segment));
 }
