@@ -53,19 +53,18 @@ export async function grade(lab: Lab, { impl, signal, onLaw, types }: GradeOptio
     }),
     types ? checkTypes(lab, impl, signal) : [],
   ]);
-  return toGrading(suite, typeProblems);
+  return toGrading(suite, typeProblems, lab);
 }
 
 export const defaultImpl = 'src/index.ts';
 
 /**
- * Files end in any order, so their names give it; within a file the laws keep theirs. A law that had to be ended from
- * outside comes without a file: it is the last that was judged.
+ * Files end in any order: the one that bears the lab's name comes first. Within a file the laws keep their order. A law
+ * that had to be ended from outside comes without a file: it is the last that was judged.
  */
-function toGrading({ tests, problems, missing, ms }: SuiteResult, types: readonly TypeProblem[]): Grading {
-  const files = [...new Set(tests.map(({ file }) => file))].sort((a, b) =>
-    a === '' ? 1 : b === '' ? -1 : a < b ? -1 : 1,
-  );
+function toGrading({ tests, problems, missing, ms }: SuiteResult, types: readonly TypeProblem[], lab: Lab): Grading {
+  const rank = (file: string) => (file === `test/${lab.name}.test.ts` ? 0 : file === '' ? 2 : 1);
+  const files = [...new Set(tests.map(({ file }) => file))].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   const laws = files.flatMap((file) => tests.filter((test) => test.file === file));
   return { laws, problems, missing, types, ms, complete: !files.includes('') };
 }

@@ -143,7 +143,8 @@ describe('Ctrl-C and sudden death', () => {
   ])('Ctrl-C reaches a story %s once, and its clean-up is waited for', async (_, words) => {
     const story = await up(words);
     story.child.kill('SIGINT');
-    const { code, out } = await story.ended;
+    const { code, out, err } = await story.ended;
+    expect(err).toBe('');
     expect(out.match(/cleaning up/g)).toHaveLength(1);
     expect(out).toContain('clean\n');
     expect(code).toBe(130);

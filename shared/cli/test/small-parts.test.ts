@@ -16,7 +16,10 @@ describe('nearest names', () => {
     ['penetration', 'cache-penetration'],
     ['omr', 'orm'],
   ])('%s means %s', (word, meant) => expect(nearest(word, names)).toBe(meant));
-  test('a word that resembles nothing suggests nothing', () => expect(nearest('kubernetes', names)).toBeUndefined());
+  test('a word that resembles nothing suggests nothing', () => {
+    expect(nearest('kubernetes', names)).toBeUndefined();
+    expect(nearest('nope', ['copy'])).toBeUndefined();
+  });
   test('no candidates, no suggestion', () => expect(nearest('x', [])).toBeUndefined());
 });
 

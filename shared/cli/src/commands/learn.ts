@@ -49,7 +49,7 @@ export async function learn(context: Context, name: string, options: LearnOption
   if (options.once) {
     const grading = await interruptible((signal) => gradeAttempt(signal, () => {}));
     await record(grading);
-    out.write(`${resultView(grading, folder, known)}\n`);
+    out.write(`${resultView(grading, { folder, width: out.columns, known })}\n`);
     const { kind } = verdictOf(grading);
     if (kind === 'green') {
       const [diffs, pitfalls] = await Promise.all([referenceDiff(lab.dir), readPitfalls(lab.dir)]);

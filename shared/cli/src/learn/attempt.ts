@@ -50,10 +50,10 @@ export async function setAttemptAside(lab: Lab, root: string, now = new Date()):
   return relative(root, backup);
 }
 
-/** Where the learner begins: the first line of the attempt that throws. */
+/** Where the learner begins: the first line of the attempt that throws, or says what is to be done. */
 export async function firstTask(lab: Lab): Promise<number> {
   const lines = (await readFile(join(lab.dir, 'attempt/index.ts'), 'utf8')).split('\n');
-  return Math.max(1, lines.findIndex((line) => /\bthrow\b|\bTODO\b/.test(line)) + 1);
+  return Math.max(1, lines.findIndex((line) => /\bthrow\b|\btodo\b/i.test(line)) + 1);
 }
 
 async function filesIn(dir: string): Promise<string[]> {

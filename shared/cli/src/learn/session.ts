@@ -82,7 +82,7 @@ export class LearnSession {
     try {
       const grading = await grade(signal, () => {
         judged += 1;
-        if (!signal.aborted) status(`grading… ${judged} judged`);
+        if (!signal.aborted) status(`grading… ${judged}${this.#known > 0 ? ` of ${this.#known}` : ''} judged`);
       });
       if (signal.aborted) return;
       await this.#take(grading);
@@ -180,7 +180,7 @@ export class LearnSession {
   }
 
   #draw(): void {
-    const { title, folder, show, keys } = this.#ports;
+    const { title, folder, width, show, keys } = this.#ports;
     if (!this.#grading) return;
     const { kind } = verdictOf(this.#grading);
     const offered = [
@@ -191,7 +191,7 @@ export class LearnSession {
     ];
     const page = [
       `${colors.bold(title)}  ${colors.cyan(`${folder}/attempt/index.ts`)}  ${colors.dim('graded when you save it')}`,
-      resultView(this.#grading, folder, this.#known),
+      resultView(this.#grading, { folder, width, known: this.#known }),
       this.#extra,
       keys ? keysLine(offered) : '',
     ];

@@ -3,7 +3,7 @@ import type { Pitfall } from '../anatomy.ts';
 import { type Grading, isGreen, type Law } from '../grading.ts';
 import { evidence } from '../laws.ts';
 import type { FileDiff } from '../reference-diff.ts';
-import { indent, pad, plural, seconds, wrap } from '../text.ts';
+import { cut, indent, pad, plural, seconds, wrap } from '../text.ts';
 
 /** What the learner should look at, of all that a run found. */
 export type Verdict =
@@ -25,8 +25,16 @@ export function verdictOf(grading: Grading, known = 0): Verdict {
   return grading.problems.length > 0 || grading.types.length > 0 ? { kind: 'broken' } : { kind: 'unjudged' };
 }
 
-/** The result of a run: the compiler's complaints, then one red law. Paths are shown relative to `folder`'s parent. */
-export function resultView(grading: Grading, folder: string, known = 0): string {
+export type ViewOptions = {
+  /** Path of the lab's folder as the learner would type it: places in the code begin with it. */
+  readonly folder: string;
+  readonly width: number;
+  /** Laws that an earlier run counted; 0 where none did. */
+  readonly known: number;
+};
+
+/** The result of a run: the compiler's complaints, then one red law. */
+export function resultView(grading: Grading, { folder, width, known }: ViewOptions): string {
   const verdict = verdictOf(grading, known);
   const problems = grading.problems.filter((problem) => !alreadySaid(problem, grading));
   const blocks = [typesView(grading, folder)];
@@ -35,7 +43,8 @@ export function resultView(grading: Grading, folder: string, known = 0): string 
     blocks.push(
       `${colors.red('✗')} ${colors.dim(`${position}/${total}`)}  ${colors.bold(law.name)}\n${evidence(atPath(law, folder), '  ')}`,
     );
-    for (const problem of problems) blocks.push(`${colors.red('✗')} ${indentRest(problem)}`);
+    const [problem] = problems;
+    if (problem !== undefined) blocks.push(colors.dim(cut(`  outside the laws: ${problem.split('\n')[0]}`, width)));
     const held = grading.laws.filter(({ state }) => state === 'passed').length;
     blocks.push(colors.dim(`  ${held} of ${plural(total, 'law')} hold · ${seconds(grading.ms)}`));
   } else if (verdict.kind === 'broken') {
