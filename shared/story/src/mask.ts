@@ -41,7 +41,7 @@ function maskWords(text: string): string {
     .replace(/[─└┘┴┬┊│┤┼▼]+/g, ' ')
     .replace(HEX, '#')
     .replace(FIGURE, '#')
-    .replace(UNIT, '#$1s')
     .replace(/\s+/g, ' ')
+    .replace(UNIT, '#$1s')
     .trim();
 }

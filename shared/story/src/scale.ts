@@ -62,7 +62,10 @@ function linearScale(lo: number, hi: number, domain: Domain): Scale {
   return {
     min,
     max,
-    at: (value) => (Number.isFinite(value) && span > 0 ? (value / size - min / size) / span : undefined),
+    at(value) {
+      const place = (value / size - min / size) / span;
+      return Number.isFinite(place) ? place : undefined;
+    },
     ticks(wanted) {
       const step = roundStep(min, max, wanted);
       const first = Math.ceil(min / step - 1e-9);

@@ -52,7 +52,7 @@ export function renderTimeline(event: TimelineEvent, f: Frame): string[] {
     ...legend
       .lines()
       .flatMap(({ key, label, times, style }) =>
-        wrap(`${label} ${f.paint('dim', times)}`, f.inner - left - 3).map(
+        wrap(`${label} ${f.paint('dim', `· ${times}`)}`, f.inner - left - 3).map(
           (line, i) => `${' '.repeat(left)}${i === 0 ? f.paint(style, key) : ' '}  ${line}`,
         ),
       ),

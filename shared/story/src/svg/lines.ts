@@ -66,6 +66,7 @@ export function linesPicture(event: LinesEvent): string {
         size: 11,
         tone: 'soft',
         anchor: flip ? 'end' : 'start',
+        halo: true,
       }),
     );
   });

@@ -43,14 +43,16 @@ interface TextStyle {
   readonly tone?: string;
   readonly bold?: boolean;
   readonly anchor?: 'start' | 'middle' | 'end';
+  /** Keep lines behind the text off its letters. */
+  readonly halo?: boolean;
 }
 
 /** One line of text, its middle at y. */
 export function label(x: number, y: number, text: string, style: TextStyle = {}): string {
-  const { size = 12, tone = 'ink', bold = false, anchor = 'start' } = style;
+  const { size = 12, tone = 'ink', bold = false, anchor = 'start', halo = false } = style;
   const place = anchor === 'start' ? '' : ` text-anchor="${anchor}"`;
   const weight = bold ? ' font-weight="600"' : '';
-  return `<text x="${px(x)}" y="${px(y + size * 0.35)}" class="${tone}" font-size="${size}"${weight}${place}>${xml(text)}</text>`;
+  return `<text x="${px(x)}" y="${px(y + size * 0.35)}" class="${halo ? `${tone} halo` : tone}" font-size="${size}"${weight}${place}>${xml(text)}</text>`;
 }
 
 export function rect(x: number, y: number, w: number, h: number, classes: string, radius = 3): string {
@@ -96,6 +98,7 @@ function rules(c: Colours): string {
   );
   return [
     `.card{fill:${c.card};stroke:${c.edge}}`,
+    `.halo{stroke:${c.card}}`,
     `.ink{fill:${c.ink}}`,
     `.soft{fill:${c.soft}}`,
     `.grid{stroke:${c.grid}}`,
@@ -108,6 +111,7 @@ function rules(c: Colours): string {
 const STYLE = [
   'text{font-family:system-ui,-apple-system,"Segoe UI","Noto Sans","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif}',
   '.stroke{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.dash{stroke-dasharray:3 4}',
+  '.halo{stroke-width:3;stroke-opacity:.8;stroke-linejoin:round;paint-order:stroke}',
   rules(light),
   `@media (prefers-color-scheme:dark){${rules(dark)}}`,
 ].join('\n');

@@ -21,6 +21,7 @@ export function timelinePicture(event: TimelineEvent): string {
   const x = (t: number) => left + Math.min(1, Math.max(0, scale.at(t) ?? 0)) * (right - left);
   const legend = new Legend<string>();
   const ticks = scale.ticks(8);
+  const stems: string[] = [];
   const marksBody: string[] = [];
   const body: string[] = [];
   let y = 0;
@@ -41,15 +42,15 @@ export function timelinePicture(event: TimelineEvent): string {
       const middle = y + (rows - 1 - place.row) * MARK + MARK / 2;
       const text = clean(mark.label);
       // A hint of the stem reaches into the span: further down it would cross the span's label.
-      marksBody.push(line(at, middle, at, spanRows.length === 0 ? middle : spansTop + 4, `${tone}-line`));
+      stems.push(line(at, middle, at, spanRows.length === 0 ? middle : spansTop + 4, `${tone}-line`));
       if (place.side === 'key') {
         const key = legend.add(text, tone, time(mark.at));
-        marksBody.push(label(at, middle - 1, key, { size: 11, bold: true, tone, anchor: 'middle' }));
+        marksBody.push(label(at, middle - 1, key, { size: 11, bold: true, tone, anchor: 'middle', halo: true }));
         return;
       }
       const beside = place.side === 'right' ? at + GLYPH / 2 + 4 : at - GLYPH / 2 - 4;
       const anchor = place.side === 'right' ? 'start' : 'end';
-      marksBody.push(triangle(at, middle, tone), label(beside, middle, text, { size: 11, anchor }));
+      marksBody.push(triangle(at, middle, tone), label(beside, middle, text, { size: 11, anchor, halo: true }));
     });
     spanRows.forEach((spans, i) => {
       const top = spansTop + i * (SPAN + 4);
@@ -70,7 +71,7 @@ export function timelinePicture(event: TimelineEvent): string {
         else if (spots[k] === 'left') body.push(label(box.from - 5, middle, text, { anchor: 'end' }));
         else if (spots[k] === 'key') {
           const key = legend.add(text, tone, `${time(span.from)} – ${time(span.to)}`);
-          body.push(label((box.from + box.to) / 2, middle, key, { bold: true, anchor: 'middle' }));
+          body.push(label((box.from + box.to) / 2, middle, key, { bold: true, anchor: 'middle', halo: true }));
         }
       });
     });
@@ -98,7 +99,7 @@ export function timelinePicture(event: TimelineEvent): string {
     if (text !== '') {
       const half = textWidth(text, 12, true) / 2;
       const middle = Math.min(Math.max((from + to) / 2, left + half), right - half);
-      veils.push(label(middle, y + 20, text, { bold: true, tone, anchor: 'middle' }));
+      veils.push(label(middle, y + 20, text, { bold: true, tone, anchor: 'middle', halo: true }));
     }
     y += 32;
   }
@@ -113,14 +114,22 @@ export function timelinePicture(event: TimelineEvent): string {
   const keys: string[] = [];
   for (const entry of legend.lines()) {
     y += 8;
-    for (const [i, text] of wrapText(`${entry.label}  ${entry.times}`, 12, right - left - 20).entries()) {
+    for (const [i, text] of wrapText(`${entry.label} · ${entry.times}`, 12, right - left - 20).entries()) {
       y += 10;
       if (i === 0) keys.push(label(left, y, entry.key, { bold: true, tone: entry.style }));
       keys.push(label(left + 18, y, text, { tone: 'soft' }));
       y += 6;
     }
   }
-  return page(event.title, describe(event, time), y, [...grid, ...veils, ...axis, ...body, ...marksBody, ...keys]);
+  return page(event.title, describe(event, time), y, [
+    ...grid,
+    ...veils,
+    ...axis,
+    ...body,
+    ...stems,
+    ...marksBody,
+    ...keys,
+  ]);
 }
 
 function triangle(x: number, middle: number, tone: string): string {
