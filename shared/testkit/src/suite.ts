@@ -43,11 +43,11 @@ export interface SuiteOptions {
   readonly deadlineMs?: number;
   /** Milliseconds that a test may block the event loop before the run is ended. Default 6000. */
   readonly blockedMs?: number;
+  /** Milliseconds that a test file may take to load, the start of servers not counted. Default 30 000. */
+  readonly loadMs?: number;
 }
 
 const kit = resolve(import.meta.dirname, '..');
-/** Milliseconds from a worker's start to its first test, time for starting servers not counted. */
-const loadMs = 30_000;
 /** Milliseconds for vitest to exit after its last report. */
 const closeMs = 4000;
 
@@ -74,7 +74,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
   const scratch = await mkdtemp(join(tmpdir(), 'lab-test-'));
   const traceFile = join(scratch, 'trace.jsonl');
   const tail = await Tail.open(traceFile);
-  const run = new Run(options.blockedMs ?? 6000, onTest, onOutput);
+  const run = new Run(options.blockedMs ?? 6000, options.loadMs ?? 30_000, onTest, onOutput);
   const child = spawn(process.execPath, vitestArgs(dir, testName), {
     cwd: dir,
     detached: true,
@@ -203,6 +203,7 @@ interface Worker {
 /** What is known of a run, from its events. */
 class Run {
   readonly #blockedMs: number;
+  readonly #loadMs: number;
   readonly #onTest: ((test: TestResult) => void) | undefined;
   readonly #onOutput: ((text: string) => void) | undefined;
   readonly #tests: TestResult[] = [];
@@ -214,10 +215,12 @@ class Run {
 
   constructor(
     blockedMs: number,
+    loadMs: number,
     onTest: ((test: TestResult) => void) | undefined,
     onOutput: ((text: string) => void) | undefined,
   ) {
     this.#blockedMs = blockedMs;
+    this.#loadMs = loadMs;
     this.#onTest = onTest;
     this.#onOutput = onOutput;
   }
@@ -272,9 +275,9 @@ class Run {
       if (worker.running && now - worker.heard > this.#blockedMs) {
         return { why: `hangs: it has blocked the event loop for ${this.#blockedMs} ms`, worker };
       }
-      if (worker.loading !== undefined && now - worker.loading > loadMs) {
+      if (worker.loading !== undefined && now - worker.loading > this.#loadMs) {
         return {
-          why: `the test file did not load within ${loadMs / 1000} s: a loop or an await at its top level`,
+          why: `the test file did not load within ${this.#loadMs / 1000} s: a loop or an await at its top level`,
           worker,
         };
       }

@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { DeadlineError, until } from '../src/index.ts';
+
+test('until returns the first truthy answer', async () => {
+  let asked = 0;
+  await expect(until(() => (asked++ < 3 ? undefined : 'there'))).resolves.toBe('there');
+  expect(asked).toBe(4);
+});
+
+test('a probe that throws is asked again', async () => {
+  let asked = 0;
+  const probe = () => {
+    if (asked++ === 0) throw new Error('refused');
+    return true;
+  };
+  await expect(until(probe)).resolves.toBe(true);
+});
+
+test('a deadline says what was awaited and what was seen last', async () => {
+  const never = until(() => 0, { timeoutMs: 20, what: 'the key to expire' });
+  await expect(never).rejects.toThrow('waited 20 ms for the key to expire; the probe last saw 0');
+});
+
+test('a deadline carries the last error of the probe', async () => {
+  const refused = new Error('refused');
+  const never = until(() => Promise.reject(refused), { timeoutMs: 20 });
+  await expect(never).rejects.toMatchObject({ name: 'DeadlineError', cause: refused });
+  await expect(never).rejects.toThrow('the probe last threw refused');
+});
+
+test('a probe that hangs does not hold up the deadline', async () => {
+  const never = until(() => new Promise<boolean>(() => undefined), { timeoutMs: 20 });
+  await expect(never).rejects.toBeInstanceOf(DeadlineError);
+});
