@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,11 +9,14 @@ import { maskFigures, parseEvent, renderPlain } from '../src/read.ts';
 const DEMO = join(import.meta.dirname, 'demos/story.ts');
 let dir = '';
 let count = 0;
+const running = new Set<ChildProcess>();
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'story-'));
 });
 afterAll(async () => {
+  // A demo that hangs must not outlive the test that it failed.
+  for (const child of running) child.kill('SIGKILL');
   await rm(dir, { recursive: true, force: true });
 });
 
@@ -41,6 +44,7 @@ function start(story: string, args: readonly string[] = [], env: Record<string, 
     env: { ...inherited, NODE_COMPILE_CACHE: join(dir, 'cache'), STORY: story, LOG: log, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  running.add(child);
   let [out, err] = ['', ''];
   const watchers = new Set<() => void>();
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
@@ -53,6 +57,7 @@ function start(story: string, args: readonly string[] = [], env: Record<string, 
   const ended = new Promise<Ended>((done, fail) => {
     child.on('error', fail);
     child.on('close', async (code) => {
+      running.delete(child);
       const lines = existsSync(log) ? (await readFile(log, 'utf8')).trim().split('\n') : [];
       done({ code, out, err, log: lines });
     });
