@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { versionOf } from '../src/catalog.ts';
+import { exitCodeOf as suiteExitCode } from '../src/commands/test.ts';
 import { CommandError, describeError, exitCodeOf, UsageError } from '../src/errors.ts';
-import { readDiagnostics } from '../src/grading.ts';
+import { type Grading, type Law, readDiagnostics } from '../src/grading.ts';
 import { parseHints } from '../src/hints.ts';
 import { nearest } from '../src/nearest.ts';
 import { parseScript } from '../src/process.ts';
@@ -144,5 +145,17 @@ describe('errors', () => {
     expect(exitCodeOf(Object.assign(new Error('no redis'), { exitCode: 3 }))).toBe(3);
     expect(exitCodeOf(new Error('x'))).toBe(1);
     expect(exitCodeOf('x')).toBe(1);
+  });
+});
+
+describe('the exit code of a suite', () => {
+  const law = (state: Law['state']): Law => ({ name: 'x', state, ms: 1 });
+  const of = (laws: Law[], more: Partial<Grading> = {}) =>
+    suiteExitCode({ laws, problems: [], types: [], missing: [], complete: true, ms: 1, ...more });
+  test('a law that a missing server kept from being judged is 3, unless another is broken', () => {
+    expect(of([law('passed')])).toBe(0);
+    expect(of([law('passed'), law('skipped')], { missing: ['redis'] })).toBe(3);
+    expect(of([law('failed'), law('skipped')], { missing: ['redis'] })).toBe(1);
+    expect(of([law('passed')], { problems: ['boom'] })).toBe(1);
   });
 });

@@ -10,20 +10,25 @@ import { columns, cut, pad, plural } from '../text.ts';
 /** `pnpm lab`: every lab by stage, one line each. */
 export async function list(context: Context): Promise<number> {
   const { out, err, root } = context;
-  const labs = await labsOf(context);
+  const found = await labsOf(context);
+  const rooms = stagesOf(found);
+  const labs = rooms.flatMap((room) => found.filter((lab) => lab.stage === room.name));
   const [progress, atHand] = await Promise.all([
     new ProgressFile(root, (sentence) => err.write(`warning: ${sentence}\n`)).read(),
     availability(labs),
   ]);
   const width = Math.max(40, Math.min(out.columns, 140));
   const nameWidth = Math.max(0, ...labs.map((lab) => lab.name.length));
+  const titleWidth = Math.min(24, Math.max(0, ...labs.map((lab) => columns(lab.title))));
   const missingOf = (lab: Lab) => lab.services.filter((service) => atHand.get(service) === false);
 
   out.write(`${colors.bold('Concept Labs')}  ${colors.dim(`${plural(labs.length, 'lab')}`)}\n`);
-  for (const stage of stagesOf(labs)) {
+  for (const stage of rooms) {
     out.write(`\n${colors.bold(stage.title)} ${colors.dim(stage.english)}\n`);
     for (const lab of labs.filter((lab) => lab.stage === stage.name)) {
-      out.write(`${line(lab, { nameWidth, width, missing: missingOf(lab), progress: progress.get(lab.name) })}\n`);
+      out.write(
+        `${line(lab, { nameWidth, titleWidth, width, missing: missingOf(lab), progress: progress.get(lab.name) })}\n`,
+      );
     }
   }
   out.write(`\n${footer(labs, missingOf, width)}\n`);
@@ -38,9 +43,15 @@ function stagesOf(labs: readonly Lab[]): { name: string; title: string; english:
   return all.filter((stage) => labs.some((lab) => lab.stage === stage.name));
 }
 
-type LineOptions = { nameWidth: number; width: number; missing: readonly string[]; progress: LabProgress | undefined };
+type LineOptions = {
+  nameWidth: number;
+  titleWidth: number;
+  width: number;
+  missing: readonly string[];
+  progress: LabProgress | undefined;
+};
 
-function line(lab: Lab, { nameWidth, width, missing, progress }: LineOptions): string {
+function line(lab: Lab, { nameWidth, titleWidth, width, missing, progress }: LineOptions): string {
   const notes = [
     ...(progress ? [progressNote(progress)] : []),
     ...(missing.length > 0 ? [{ text: `needs ${missing.join(', ')}`, paint: colors.yellow }] : []),
@@ -48,7 +59,7 @@ function line(lab: Lab, { nameWidth, width, missing, progress }: LineOptions): s
   const notesWidth = notes.reduce((sum, note) => sum + columns(note.text) + 2, 0);
   const head = `  ${pad(lab.name, nameWidth)}  `;
   const room = width - columns(head) - 2 - notesWidth;
-  const title = cut(lab.title, room);
+  const title = pad(cut(lab.title, Math.min(room, titleWidth)), Math.min(room, titleWidth));
   const description = cut(lab.description, room - columns(title) - 2);
   const gap = ' '.repeat(Math.max(0, room - columns(title) - (description ? columns(description) + 2 : 0)));
   const mark = missing.length === 0 ? colors.green('●') : colors.yellow('○');
