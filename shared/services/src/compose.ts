@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { FaultUnavailableError } from './errors.ts';
 import type { Lever } from './faults.ts';
@@ -80,6 +81,10 @@ export async function composeLever(
     },
     kill: async () => {
       await compose('kill');
+      // docker has sent the signal; the container's port closes a moment later.
+      for (const deadline = performance.now() + 5000; performance.now() < deadline; await sleep(5)) {
+        if (!(await listens(container.port))) return;
+      }
     },
     pause: async () => {
       await compose('pause');
