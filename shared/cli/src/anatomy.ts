@@ -16,8 +16,6 @@ export const stages = [
   { name: 'projects', english: 'Projects', title: '综合项目' },
 ] as const;
 
-export type Stage = (typeof stages)[number]['name'];
-
 /** What the templates and rules need to know of a lab. */
 export type LabOutline = {
   readonly name: string;

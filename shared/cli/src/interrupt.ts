@@ -1,7 +1,7 @@
 import { exit } from './errors.ts';
 
 /** The user pressed Ctrl-C; everything that was started has been ended. */
-export class Interrupted extends Error {
+class Interrupted extends Error {
   override readonly name = 'Interrupted';
   readonly exitCode = exit.interrupted;
   constructor() {

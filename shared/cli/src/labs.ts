@@ -89,7 +89,7 @@ export async function findLabs(
  * @param root only shortens the paths in messages.
  * @throws {LabManifestError} naming the field and what belongs there.
  */
-export async function readLab(dir: string, root = dirname(dir)): Promise<Lab | undefined> {
+async function readLab(dir: string, root = dirname(dir)): Promise<Lab | undefined> {
   const file = join(dir, 'package.json');
   const shown = relative(root, file);
   let text: string;

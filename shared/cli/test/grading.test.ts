@@ -22,7 +22,7 @@ describe('learn', () => {
     };
 
     const first = await page('0 of 3 laws hold');
-    expect(first).toContain(`the exercise is yours now, in ${attempt}:3`);
+    expect(first).toContain(`The exercise is yours now, in ${attempt}:3`);
     expect(first).toContain(`✗ 1/3  ${laws.atMostOnce}\n  once is yours to write\n  at ${attempt}:3`);
     expect(first).not.toContain(laws.sameError);
 

@@ -35,6 +35,7 @@ function session(results: (Grading | Promise<Grading> | Error)[], ports: Partial
   const stop = new AbortController();
   const made = new LearnSession({
     title: 'Once',
+    notice: '',
     folder: 'labs/once',
     width: 80,
     known: 0,
@@ -91,6 +92,16 @@ test('only the first red law is shown, with its evidence and its place', async (
   expect(text).toContain('h hint · r rerun · d diff to the reference · q quit');
   press('q');
   expect(await ended).toBe(0);
+});
+
+test('a notice stands on the first page only', async () => {
+  const { page, press, ended, pages } = session([red], { notice: 'the exercise is yours' });
+  await page('the exercise is yours');
+  press('h');
+  await page('why?');
+  expect(pages.at(-1)).not.toContain('the exercise is yours');
+  press('q');
+  await ended;
 });
 
 test('each h shows one more paragraph of the hint, and says when there is none left', async () => {

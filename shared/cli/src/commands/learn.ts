@@ -25,17 +25,21 @@ export async function learn(context: Context, name: string, options: LearnOption
   const { root, out, err } = context;
   const lab = await labNamed(context, name);
   const folder = relative(context.cwd, lab.dir) || '.';
-  if (options.fresh && !(await startOver(context, lab, options))) return exit.done;
+  const backup = options.fresh ? await startOver(context, lab, options) : '';
+  if (backup === undefined) return exit.done;
   const made = await makeAttempt(lab);
   const progress = new ProgressFile(root, (sentence) => err.write(`warning: ${sentence}\n`));
   await progress.started(lab.name);
   const known = (await progress.read()).get(lab.name)?.total ?? 0;
-  if (made) {
-    out.write(
-      `${colors.bold(lab.title)}: the exercise is yours now, in ${colors.cyan(`${folder}/${impl}:${await firstTask(lab)}`)}\n`,
-    );
-    out.write('Open it in your editor. Each time you save it, it is graded here.\n\n');
-  }
+  const notice = [
+    ...(backup === '' ? [] : [`The old attempt is kept in ${backup}`]),
+    ...(made
+      ? [
+          `The exercise is yours now, in ${colors.cyan(`${folder}/${impl}:${await firstTask(lab)}`)}`,
+          'Open it in your editor. Each time you save it, it is graded here.',
+        ]
+      : []),
+  ].join('\n');
 
   const gradeAttempt = (signal: AbortSignal, onLaw: (law: Law) => void) =>
     grade(lab, { impl, signal, onLaw, types: true });
@@ -47,6 +51,7 @@ export async function learn(context: Context, name: string, options: LearnOption
   };
 
   if (options.once) {
+    if (notice !== '') out.write(`${notice}\n\n`);
     const grading = await interruptible((signal) => gradeAttempt(signal, () => {}));
     await record(grading);
     out.write(`${resultView(grading, { folder, width: out.columns, known })}\n`);
@@ -61,6 +66,7 @@ export async function learn(context: Context, name: string, options: LearnOption
 
   const session = new LearnSession({
     title: lab.title,
+    notice,
     folder,
     width: out.columns,
     known,
@@ -82,18 +88,16 @@ export async function learn(context: Context, name: string, options: LearnOption
   return code;
 }
 
-/** @returns false where the learner thinks better of it. */
-async function startOver(context: Context, lab: Lab, { yes }: LearnOptions): Promise<boolean> {
-  const { out } = context;
+/** @returns where the old attempt is kept, '' where there was none, undefined where the learner thinks better of it. */
+async function startOver(context: Context, lab: Lab, { yes }: LearnOptions): Promise<string | undefined> {
   if (!yes) {
-    if (!process.stdin.isTTY)
+    if (!process.stdin.isTTY) {
       throw new UsageError('--fresh asks before it sets your attempt aside; without a terminal, add --yes');
+    }
     const prompt = createInterface({ input: process.stdin, output: process.stdout });
     const answer = await prompt.question(`Set your attempt at ${lab.title} aside and begin anew? (y/N) `);
     prompt.close();
-    if (!/^y(es)?$/i.test(answer.trim())) return false;
+    if (!/^y(es)?$/i.test(answer.trim())) return undefined;
   }
-  const backup = await setAttemptAside(lab, context.root);
-  if (backup) out.write(`The old attempt is kept in ${backup}\n`);
-  return true;
+  return (await setAttemptAside(lab, context.root)) ?? '';
 }

@@ -10,6 +10,8 @@ import { diffView, greenView, keysLine, resultView, type Verdict, verdictOf } fr
 /** The world of a session; a test brings its own. */
 export type SessionPorts = {
   readonly title: string;
+  /** What to tell on the first page; '' for nothing. */
+  readonly notice: string;
   /** Path of the lab's folder as the learner would type it. */
   readonly folder: string;
   readonly width: number;
@@ -40,6 +42,7 @@ export class LearnSession {
   #known: number;
   #hintsShown = 0;
   #extra = '';
+  #noticed = false;
   #confirmingDiff = false;
   #settled: Promise<void> = Promise.resolve();
   #keys: Promise<void> = Promise.resolve();
@@ -189,8 +192,11 @@ export class LearnSession {
       ['d', 'diff to the reference'] as const,
       ['q', 'quit'] as const,
     ];
+    const notice = this.#noticed ? '' : this.#ports.notice;
+    this.#noticed = true;
     const page = [
       `${colors.bold(title)}  ${colors.cyan(`${folder}/attempt/index.ts`)}  ${colors.dim('graded when you save it')}`,
+      notice,
       resultView(this.#grading, { folder, width, known: this.#known }),
       this.#extra,
       keys ? keysLine(offered) : '',
