@@ -26,18 +26,26 @@ const compilerOptions = {
   noEmit: true,
 };
 
-/** Copies each lab's src/ into an empty folder that has its declared dependencies and nothing else. */
-export const standalone: Gate = {
-  name: 'standalone',
-  why: '`pnpm lab copy` gives code that compiles and loads in a project of the reader’s own',
-  scope: 'lab',
-  async run({ root, labs }) {
-    const found = await pooled(labs, 2, (lab) => tryAlone(root, lab));
-    return found.flat();
-  },
-};
+/**
+ * Copies each lab's src/ into an empty folder that has its declared dependencies and nothing else.
+ *
+ * @param importMs Milliseconds that an import may take until the process ends by itself.
+ */
+export function standaloneGate(importMs: number): Gate {
+  return {
+    name: 'standalone',
+    why: '`pnpm lab copy` gives code that compiles and loads in a project of the reader’s own',
+    scope: 'lab',
+    async run({ root, labs }) {
+      const found = await pooled(labs, 2, (lab) => tryAlone(root, lab, importMs));
+      return found.flat();
+    },
+  };
+}
 
-async function tryAlone(root: string, lab: Lab): Promise<readonly Finding[]> {
+export const standalone = standaloneGate(10_000);
+
+async function tryAlone(root: string, lab: Lab, importMs: number): Promise<readonly Finding[]> {
   await using scratch = await Scratch.outside();
   const manifest: unknown = JSON.parse(await readFile(join(lab.dir, 'package.json'), 'utf8'));
   const missing = await furnish(scratch, root, lab, manifest);
@@ -45,7 +53,7 @@ async function tryAlone(root: string, lab: Lab): Promise<readonly Finding[]> {
   const compiled = await execBin(bins.tsc(), ['--pretty', 'false', '-p', scratch.dir], { cwd: scratch.dir });
   return [
     ...diagnosticsOf(compiled, scratch.dir).map((each) => judge(root, lab, each)),
-    ...(await tryImport(scratch, root, lab)),
+    ...(await tryImport(scratch, root, lab, importMs)),
   ];
 }
 
@@ -104,7 +112,7 @@ function judge(root: string, lab: Lab, { where, file, text }: { where: string; f
   };
 }
 
-async function tryImport(scratch: Scratch, root: string, lab: Lab): Promise<Finding[]> {
+async function tryImport(scratch: Scratch, root: string, lab: Lab, importMs: number): Promise<Finding[]> {
   const where = relative(root, join(lab.dir, 'src/index.ts'));
   const { flags } = parseScript(lab.demo, `scripts.demo of ${lab.name}`);
   const loaders = flags.map((flag) => (/^[@a-z]/.test(flag) ? resolved(flag, lab) : flag));
@@ -113,7 +121,7 @@ async function tryImport(scratch: Scratch, root: string, lab: Lab): Promise<Find
     [...loaders, '--input-type=module', '--eval', "await import('./src/index.ts')"],
     {
       cwd: scratch.dir,
-      timeoutMs: 10_000,
+      timeoutMs: importMs,
     },
   );
   if (run.timedOut) {

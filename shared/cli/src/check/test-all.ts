@@ -27,6 +27,16 @@ interface Suite {
   readonly dir: string;
 }
 
+/** Nobody who runs the tests asked for telemetry, an update, or a second look at the lockfile per package. */
+const quiet = {
+  TURBO_TELEMETRY_DISABLED: '1',
+  TURBO_NO_UPDATE_NOTIFIER: '1',
+  pnpm_config_verify_deps_before_run: 'false',
+  pnpm_config_loglevel: 'error',
+} as const;
+
+let interrupted = false;
+
 try {
   process.exitCode = await main();
 } catch (error) {
@@ -101,21 +111,11 @@ function chosen(suites: readonly Suite[], names: readonly string[]): readonly Su
   });
 }
 
-/** Nobody who runs the tests asked for telemetry, an update, or a second look at the lockfile per package. */
-const quiet = {
-  TURBO_TELEMETRY_DISABLED: '1',
-  TURBO_NO_UPDATE_NOTIFIER: '1',
-  pnpm_config_verify_deps_before_run: 'false',
-  pnpm_config_loglevel: 'error',
-} as const;
-
 /** What the labs would find on this machine: a suite that was skipped for want of a server runs again once it is there. */
 async function servers(): Promise<string> {
   const reports = await inspectServices();
   return reports.map(({ service, origin, version }) => `${service}=${origin ?? 'none'}:${version ?? ''}`).join(',');
 }
-
-let interrupted = false;
 
 function runTurbo(
   suites: readonly Suite[],

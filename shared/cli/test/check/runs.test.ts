@@ -1,0 +1,194 @@
+import type { SuiteOptions, SuiteResult } from '@shared/testkit';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { demoRuns } from '../../src/check/demo-runs.ts';
+import { demos } from '../../src/check/demos.ts';
+import { grading } from '../../src/check/grading.ts';
+import { suites } from '../../src/check/suites.ts';
+import { at, edited, findingsWith } from './fixture.ts';
+
+const law = 'a counter counts up by one';
+const passing: SuiteResult = {
+  ok: true,
+  tests: [{ name: law, path: [], file: 'test/counter.test.ts', state: 'passed', ms: 1 }],
+  problems: [],
+  missing: [],
+  ms: 1,
+};
+const failing = (error: string): SuiteResult => ({
+  ...passing,
+  ok: false,
+  tests: passing.tests.map((each) => ({ ...each, state: 'failed', error })),
+});
+
+afterEach(() => vi.unstubAllEnvs());
+
+describe('grading', () => {
+  test('passes a suite that accepts the reference alone', { timeout: 30_000 }, async () => {
+    expect(await findingsWith(grading, {}, { suites })).toEqual([]);
+  });
+
+  /** Answers by the implementation asked for: the reference passes, everything else fails, but for `changes`. */
+  const graded = (changes: Readonly<Record<string, SuiteResult>>, files: Record<string, string> = {}) => {
+    const asked: SuiteOptions[] = [];
+    const run = async (options: SuiteOptions) => {
+      asked.push(options);
+      const impl = options.impl ?? 'src/index.ts';
+      return changes[impl] ?? (impl === 'src/index.ts' ? passing : failing('expected 2 to be 1'));
+    };
+    return findingsWith(grading, files, { suites: run }).then((findings) => ({ findings, asked }));
+  };
+
+  test('a pitfall is run by the very law that its header names, and no other', async () => {
+    const { asked } = await graded({});
+    expect(asked.find(({ impl }) => impl === 'pitfalls/off-by-one.ts')?.testName).toBe(law);
+  });
+
+  const skipped: SuiteResult = {
+    ...passing,
+    tests: passing.tests.map((each) => ({ ...each, state: 'skipped', note: 'later' })),
+  };
+  const defects: readonly (readonly [name: string, impl: string, result: SuiteResult, what: string, remedy: string])[] =
+    [
+      [
+        'a reference that fails',
+        'src/index.ts',
+        failing('expected 1'),
+        `the reference fails "${law}"`,
+        'mend the reference or the law',
+      ],
+      ['a law that is skipped', 'src/index.ts', skipped, `"${law}" is skipped: later`, 'run it always'],
+      [
+        'an exercise that is solved',
+        'exercise/index.ts',
+        passing,
+        'the untouched exercise passes the suite',
+        'make the stub throw',
+      ],
+      [
+        'an exercise that hangs',
+        'exercise/index.ts',
+        failing('hangs: not done after 5000 ms'),
+        `"${law}" hangs on the untouched exercise`,
+        'throw at once',
+      ],
+      [
+        'an exercise that does not load',
+        'exercise/index.ts',
+        { ...failing(''), tests: [], problems: ['no such table'] },
+        'the suite breaks on it: no such table',
+        'must load',
+      ],
+      [
+        'a pitfall that passes',
+        'pitfalls/off-by-one.ts',
+        passing,
+        `"${law}" lets this pitfall pass`,
+        'strengthen the law',
+      ],
+      [
+        'a pitfall that does not load',
+        'pitfalls/off-by-one.ts',
+        { ...failing(''), tests: [], problems: ['bad import'] },
+        'breaks outside the law',
+        'by its behaviour',
+      ],
+    ];
+  test.each(defects)('%s is found, with its remedy', async (_name, impl, result, what, remedy) => {
+    const { findings } = await graded({ [impl]: result });
+    expect(findings).toEqual([
+      { where: at(impl), what: expect.stringContaining(what), remedy: expect.stringContaining(remedy) },
+    ]);
+  });
+
+  test('a pitfall that names no law is found', async () => {
+    const { findings } = await graded({}, edited(at('pitfalls/off-by-one.ts'), 'by one', 'by two'));
+    expect(findings).toMatchObject([{ what: 'no law is called "a counter counts up by two"' }]);
+  });
+
+  test('a law that holds on the untouched exercise is listed, as long as another one fails', async () => {
+    const half: SuiteResult = {
+      ...failing('no'),
+      tests: [...failing('no').tests, { name: 'other', path: [], file: '', state: 'passed', ms: 0 }],
+    };
+    const { findings } = await graded({ 'exercise/index.ts': half });
+    expect(findings).toMatchObject([{ severity: 'warning', what: '"other" holds although nothing has been written' }]);
+  });
+
+  test('a missing server is a warning here, and a failure where all servers must be', async () => {
+    const missing: SuiteResult = { ...passing, missing: ['no redis-server'] };
+    vi.stubEnv('LABS_REQUIRE', '');
+    expect((await graded({ 'src/index.ts': missing })).findings).toMatchObject([{ severity: 'warning' }]);
+    vi.stubEnv('LABS_REQUIRE', 'all');
+    expect((await graded({ 'src/index.ts': missing })).findings).toMatchObject([{ severity: 'error' }]);
+  });
+});
+
+describe('demos', () => {
+  test('a demo whose verdicts hold passes', async () => {
+    expect(await findingsWith(demos, {}, { demos: demoRuns() })).toEqual([]);
+  });
+
+  const demo = at('demo.ts');
+  const defects: readonly (readonly [
+    name: string,
+    changes: Record<string, string>,
+    where: string,
+    what: string,
+    remedy: string,
+  ])[] = [
+    [
+      'a verdict that does not hold',
+      edited(demo, 'count === 1', 'count === 2'),
+      demo,
+      'does not hold: the first count is one (1)',
+      'mend the claim',
+    ],
+    [
+      'a demo that throws',
+      edited(demo, 'story.verdict', "throw new Error('no route');\n    story.verdict"),
+      demo,
+      'no route',
+      'run it by hand',
+    ],
+    [
+      'a demo that writes over its events',
+      edited(
+        demo,
+        'const count',
+        "console.info = () => undefined;\n    process.stdout.write('hello\\n');\n    const count",
+      ),
+      demo,
+      'holds events alone',
+      'run it by hand',
+    ],
+    [
+      'an example that fails',
+      { [at('examples/more.ts')]: 'process.exitCode = 1;\n' },
+      at('examples/more.ts'),
+      'exit code 1',
+      'run it by hand',
+    ],
+    ['a demo that does not end', { [demo]: 'setInterval(() => undefined, 1000);\n' }, demo, 'does not end', 'a timer'],
+  ];
+  test.concurrent.each(defects)('%s is found, with its remedy', async (_name, changes, where, what, remedy) => {
+    const findings = await findingsWith(demos, changes, { demos: demoRuns({ timeoutMs: 2000 }) });
+    expect(findings).toEqual([{ where, what: expect.stringContaining(what), remedy: expect.stringContaining(remedy) }]);
+  });
+
+  test('a demo runs once, however many gates look at it', async () => {
+    await using repo = await (await import('./fixture.ts')).Repo.with({
+      [demo]: "import { appendFileSync } from 'node:fs';\nappendFileSync('ran', 'x');\n",
+    });
+    const runs = demoRuns();
+    await Promise.all([repo.findings(demos, { demos: runs }), repo.findings(demos, { demos: runs })]);
+    expect(await repo.read(at('ran'))).toBe('x');
+  });
+
+  test('a missing server is a warning here, and a failure where all servers must be', async () => {
+    const changes = { [demo]: 'process.exitCode = 3;\n' };
+    vi.stubEnv('LABS_REQUIRE', '');
+    expect(await findingsWith(demos, changes, { demos: demoRuns() })).toMatchObject([{ severity: 'warning' }]);
+    vi.stubEnv('LABS_REQUIRE', 'all');
+    expect(await findingsWith(demos, changes, { demos: demoRuns() })).toMatchObject([{ severity: 'error' }]);
+  });
+});
