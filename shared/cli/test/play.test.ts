@@ -20,6 +20,7 @@ const stories: Record<string, string> = {
   stuck: 'await new Promise(() => {});\n',
   missing: 'process.exitCode = 3;\n',
   patient,
+  main: "if (import.meta.main) console.log('main, with', process.argv.slice(2).join(' '));\n",
 };
 
 let home: House;
@@ -40,6 +41,7 @@ beforeAll(async () => {
     'labs/web/loaded/examples/patient.ts': patient,
     'labs/web/loaded/examples/busy.ts': `console.log('up', process.pid);\nfor (;;) {}\n`,
     'labs/web/loaded/examples/killed.ts': "process.kill(process.pid, 'SIGKILL');\n",
+    'labs/web/empty/package.json': manifest('empty', 'web', scripts('node demo.ts')),
     'labs/web/shell/package.json': manifest('shell', 'web', scripts('cd .. && node demo.ts')),
   });
 });
@@ -84,6 +86,17 @@ describe('a demo', () => {
     expect(await lab(home.root, ['loaded', '--seed', '1'])).toMatchObject({
       code: 0,
       out: 'loader true --from script --seed 1\n',
+    });
+  });
+
+  test('that asks whether it is the main module is', async () => {
+    expect(await lab(home.root, ['main', '--json'])).toMatchObject({ code: 0, out: 'main, with --json\n' });
+  });
+
+  test('that does not exist is one sentence', async () => {
+    expect(await lab(home.root, ['empty'])).toMatchObject({
+      code: 1,
+      err: '"empty" has no demo.ts, which is what there is to play\n',
     });
   });
 

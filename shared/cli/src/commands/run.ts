@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Context, labNamed } from '../context.ts';
@@ -66,14 +66,16 @@ export async function examplesOf(dir: string): Promise<string[]> {
 const unsettledAwait = 13;
 
 /**
- * Without flags for Node the story runs in this very process: it starts 40 ms sooner, a signal reaches it as it
- * would reach `node demo.ts`, and nothing can outlive us. A loader needs a process that starts with it.
+ * A plain story runs in this very process: it starts 40 ms sooner, a signal reaches it as it would reach `node demo.ts`,
+ * and nothing can outlive us. Flags for Node need a process that starts with them, and `import.meta.main` is only true
+ * in the module that a process starts with.
  */
 async function play(context: Context, lab: Lab, command: NodeCommand, flags: readonly string[]): Promise<number> {
   const args = [...command.args, ...flags];
-  if (command.flags.length > 0) return runNode({ ...command, args }, lab.dir, context.env);
-
   const file = join(lab.dir, command.file);
+  const needsItsOwnProcess = command.flags.length > 0 || (await sourceOf(lab, command)).includes('import.meta.main');
+  if (needsItsOwnProcess) return runNode({ ...command, args }, lab.dir, context.env);
+
   process.chdir(lab.dir);
   process.argv = [process.execPath, file, ...args];
   const unfinished = (code: number) => {
@@ -92,4 +94,13 @@ async function play(context: Context, lab: Lab, command: NodeCommand, flags: rea
     process.off('exit', unfinished);
   }
   return Number(process.exitCode ?? exit.done);
+}
+
+async function sourceOf(lab: Lab, { file }: NodeCommand): Promise<string> {
+  try {
+    return await readFile(join(lab.dir, file), 'utf8');
+  } catch (cause) {
+    if (!isMissing(cause)) throw cause;
+    throw new CommandError(`"${lab.name}" has no ${file}, which is what there is to play`, { cause });
+  }
 }
