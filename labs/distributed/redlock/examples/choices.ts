@@ -17,6 +17,7 @@ await tell({ title: 'Three choices', dir: import.meta.dirname }, async (story) =
   };
   const customers = (count: number, options: LockOptions) =>
     Promise.all(Array.from({ length: count }, () => customer(options)));
+  const prices: [string, string, string][] = [];
   const key = (name: string) => `${redis.namespace}${name}`;
 
   /** Visits of all customers in `forMs`, each holding its lock for `stayMs`. */
@@ -48,6 +49,8 @@ await tell({ title: 'Three choices', dir: import.meta.dirname }, async (story) =
           ['a lock for each locker', fine.toFixed(0)],
         ],
       });
+      prices.push(['granularity', 'one lock for the supermarket', `${coarse.toFixed(0)} visits per second`]);
+      prices.push(['', 'a lock for each locker', `${fine.toFixed(0)} visits per second`]);
       story.verdict('a lock for each locker serves more', `${(fine / coarse).toFixed(1)} ×`, fine > coarse);
     });
 
@@ -72,6 +75,8 @@ await tell({ title: 'Three choices', dir: import.meta.dirname }, async (story) =
         lost.push(leases.filter((kept) => !kept).length);
         waits.push(wait);
         rows.push([`${ttlMs} ms`, `${lost.at(-1)} of 20`, `${wait.toFixed(0)} ms`]);
+        const price = `${lost.at(-1)} of 20 lost; ${wait.toFixed(0)} ms if he dies`;
+        prices.push([ttlMs === 50 ? 'TTL' : '', `${ttlMs} ms`, price]);
       }
       story.table({ columns: ['TTL', 'lost during 60 ms of work', 'wait after a holder died'], rows });
       story.verdict(
@@ -88,9 +93,9 @@ await tell({ title: 'Three choices', dir: import.meta.dirname }, async (story) =
         return infos.reduce((sum, info) => sum + Number(/cmdstat_set:calls=(\d+)/.exec(info)?.[1] ?? 0), 0);
       };
       const manners: [string, RetryOptions][] = [
-        ['kick the door: at once, again', { maxMs: 60_000, delayMs: 0, jitterMs: 0 }],
-        ['all knock together: every 20 ms', { maxMs: 60_000, delayMs: 20, jitterMs: 0 }],
-        ['queue politely: 10 to 30 ms', { maxMs: 60_000, delayMs: 10, jitterMs: 20 }],
+        ['kick the door', { maxMs: 60_000, delayMs: 0, jitterMs: 0 }],
+        ['knock every 20 ms', { maxMs: 60_000, delayMs: 20, jitterMs: 0 }],
+        ['queue, 10 to 30 ms', { maxMs: 60_000, delayMs: 10, jitterMs: 20 }],
       ];
       const rows: [string, string, string][] = [];
       const requests: number[] = [];
@@ -101,6 +106,7 @@ await tell({ title: 'Three choices', dir: import.meta.dirname }, async (story) =
         const perVisit = ((await set()) - before) / count;
         requests.push(perVisit);
         rows.push([manner, perSecond.toFixed(0), perVisit.toFixed(0)]);
+        prices.push([rows.length === 1 ? 'retry' : '', manner, `${perVisit.toFixed(0)} requests a visit`]);
       }
       story.table({
         columns: ['thirty customers, one locker', 'visits per second', 'requests a visit'].map((label, index) =>
@@ -114,6 +120,10 @@ await tell({ title: 'Three choices', dir: import.meta.dirname }, async (story) =
         `${(kicked / queued).toFixed(1)} × fewer requests`,
         queued < kicked,
       );
+    });
+
+    await story.scene('The price list', async () => {
+      story.table({ columns: ['choice', 'made as', 'costs or yields'], rows: prices });
     });
   } catch (error) {
     if (error instanceof NotAcquiredError) story.say('The machine was too busy for these waits.');

@@ -30,6 +30,8 @@ const sha1 = new Map([RELEASE, EXTEND].map((lua) => [lua, createHash('sha1').upd
 
 /** Takes all keys for `token`, or none. */
 export async function lockNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
+  // A request that waits for a broken connection would keep the caller waiting, and take the lock for nobody.
+  if (['reconnecting', 'close', 'end'].includes(node.status)) throw new Error(`not connected (${node.status})`);
   const [key] = keys;
   if (key !== undefined && keys.length === 1) return (await node.set(key, token, 'PX', ttlMs, 'NX')) === 'OK';
   // EVAL, not EVALSHA: were this answered NOSCRIPT and sent again, a release sent meanwhile would overtake it.
