@@ -220,7 +220,7 @@ const preamble = [
   "import type * as Src from './src/index.js';",
   "import type * as Exercise from './exercise/index.js';",
   'interface Any1 { readonly one: 1 } interface Any2 { readonly two: 2 } interface Any3 { readonly three: 3 }',
-  'type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : "differ in readonly, optional or overloaded members";',
+  'type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : "differ in a parameter, or in readonly, optional or overloaded members";',
 ];
 const firstLine = preamble.length + 1;
 

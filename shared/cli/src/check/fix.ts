@@ -35,7 +35,7 @@ async function main(): Promise<number> {
   const formatted = await execBin(bins.biome(), ['check', '--write', '--diagnostic-level=error', ...paths], {
     cwd: root,
   });
-  console.log(formatted.stdout.trim().split('\n').at(-1) ?? '');
+  console.log(`${formatted.stdout}\n${formatted.stderr}`.trim().split('\n').at(-1));
   if (formatted.code !== 0) console.log('what biome cannot mend by itself: `pnpm check --only biome`');
   if (name === undefined) await fixIndex(all);
   let code: number = exit.done;
@@ -69,7 +69,7 @@ async function fixLab(lab: Lab, fresh: boolean): Promise<boolean> {
   const pictured = text.includes('(picture.svg)');
   if (pictured || blocks.some(({ kind }) => kind === 'run')) {
     await using scratch = await Scratch.outside();
-    const runs = await demoRuns({ svg: () => scratch.dir }).of(lab);
+    const runs = await demoRuns(pictured ? { svg: () => scratch.dir } : {}).of(lab);
     const bad = runs.filter(({ outcome }) => outcome !== 'told');
     if (bad.length > 0) {
       for (const run of bad) console.log(`${lab.name} ${run.file}: ${run.outcome}\n${run.evidence}`);
@@ -91,10 +91,7 @@ function runContents(blocks: readonly Block[], runs: readonly DemoRun[], fresh: 
 
 async function redraw(lab: Lab, scratch: Scratch, fresh: boolean): Promise<void> {
   const drawn = await textOf(scratch.path('picture.svg'));
-  if (drawn === undefined) {
-    console.log(`${lab.name}: its README shows picture.svg, and no chart of the demo has \`picture: true\``);
-    return;
-  }
+  if (drawn === undefined) return;
   const path = join(lab.dir, 'picture.svg');
   const now = await textOf(path);
   if (!fresh && now !== undefined && words(now) === words(drawn)) return;

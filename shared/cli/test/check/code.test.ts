@@ -2,11 +2,10 @@ import { expect, test } from 'vitest';
 import { biome } from '../../src/check/biome.ts';
 import { drift } from '../../src/check/drift.ts';
 import { knip } from '../../src/check/knip.ts';
-import { standalone, standaloneGate } from '../../src/check/standalone.ts';
 import { types } from '../../src/check/types.ts';
 import { at, edited, findingsWith } from './fixture.ts';
 
-test.each([types, biome, knip, standalone, drift])('sound code passes: $name', async (gate) => {
+test.each([types, biome, knip, drift])('sound code passes: $name', async (gate) => {
   expect(await findingsWith(gate)).toEqual([]);
 });
 
@@ -64,44 +63,6 @@ test('a dead file and a dead export are found', async () => {
     what: 'spare is exported and nothing imports it',
     remedy: 'drop the `export`, or the code',
   });
-});
-
-test('src that needs an undeclared package neither compiles nor loads alone', async () => {
-  const findings = await findingsWith(standalone, edited(at('package.json'), '"picocolors": "catalog:"', ''));
-  expect(findings).toEqual([
-    {
-      where: `${at('src/counter.ts')}:1`,
-      what: expect.stringContaining('does not compile on its own'),
-      remedy: expect.stringContaining('declare'),
-    },
-    {
-      where: at('src/index.ts'),
-      what: expect.stringContaining('cannot be imported on its own'),
-      remedy: expect.stringContaining('declare'),
-    },
-  ]);
-});
-
-test('src that keeps a process alive by its mere import is found', async () => {
-  const changes = edited(at('src/index.ts'), 'export', 'setInterval(() => undefined, 1000);\nexport');
-  expect(await findingsWith(standaloneGate(800), changes)).toEqual([
-    {
-      where: at('src/index.ts'),
-      what: 'importing it keeps the process alive',
-      remedy: expect.stringContaining('when they are asked for'),
-    },
-  ]);
-});
-
-test('a declared dependency that is not installed is found', async () => {
-  const changes = edited(at('package.json'), '"picocolors"', '"no-such-package-here": "catalog:",\n    "picocolors"');
-  expect(await findingsWith(standalone, changes)).toEqual([
-    {
-      where: at('package.json'),
-      what: 'declares no-such-package-here, which is not installed',
-      remedy: expect.stringContaining('install'),
-    },
-  ]);
 });
 
 /** A second lab, whose src/ has this helper; the first one gets `first`. */

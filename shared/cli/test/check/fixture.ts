@@ -14,8 +14,8 @@ const law = 'a counter counts up by one';
 /** A small monorepo in which every gate passes. */
 const sound: Readonly<Record<string, string>> = {
   LICENSE: 'MIT\n',
-  'package.json': `${JSON.stringify({ name: 'fixture', version: '0.0.0', private: true, type: 'module' })}\n`,
-  'pnpm-workspace.yaml': 'packages:\n  - labs/*/*\n',
+  'package.json': `${JSON.stringify({ name: 'fixture', version: '0.0.0', private: true, type: 'module' }, undefined, 2)}\n`,
+  'pnpm-workspace.yaml': 'packages:\n  - labs/*/*\ncatalog:\n  picocolors: 1.1.1\n  vitest: 5.1.1\n',
   'knip.json':
     '{ "workspaces": { "labs/*/*": { "entry": ["{exercise,pitfalls,test}/**/*.ts"], "project": ["**/*.ts"] } } }\n',
   'README.md': [
@@ -228,11 +228,15 @@ export async function findingsWith(
   return await repo.findings(gate, context);
 }
 
-/** The text of a file of the sound monorepo, with a replacement. */
-export function edited(file: string, from: string, to: string): Record<string, string> {
-  const text = sound[file];
-  if (text === undefined || !text.includes(from)) throw new Error(`the fixture has no ${file} with ${from}`);
-  return { [file]: text.replace(from, to) };
+/** The text of a file of the sound monorepo, with replacements: from, to, from, to. */
+export function edited(file: string, ...replacements: readonly string[]): Record<string, string> {
+  let text = sound[file] ?? '';
+  for (let i = 0; i < replacements.length; i += 2) {
+    const [from = '', to = ''] = replacements.slice(i, i + 2);
+    if (!text.includes(from)) throw new Error(`the fixture has no ${file} with ${from}`);
+    text = text.replace(from, to);
+  }
+  return { [file]: text };
 }
 
 /** Prefix of the lab's files. */
