@@ -14,7 +14,7 @@ export function handle(o: {
 }): Servers {
   const { close, version, count, ...rest } = o;
   const banner = `${o.service}${count > 1 ? ` ×${count}` : ''}: ${o.origin} ${version}`;
-  announce(banner);
+  announce(banner, 'banner');
   let closing: Promise<void> | undefined;
   return {
     ...rest,

@@ -1,6 +1,7 @@
 /** One story as a program: signals, exit codes, and an end that always cleans up. */
 import { Console } from 'node:console';
 import { randomInt } from 'node:crypto';
+import diagnostics from 'node:diagnostics_channel';
 import { constants } from 'node:os';
 import { isPromise } from 'node:util/types';
 import { exitCodeOf } from './describe.ts';
@@ -28,6 +29,8 @@ const SAME_KEYPRESS_MS = 300;
 const LINGER_MS = 2000;
 const PAUSE_MS = 1500;
 const SIGPIPE_CODE = 141;
+/** Where servers say what they are at; `story.use()` tells the banner, so only the progress is left to say. */
+const SERVICES = 'concept-labs:services';
 
 /** Runs one story from its first word to its last server. */
 export async function run(options: TellOptions, flags: Flags, body: (story: Story) => Promise<void>): Promise<void> {
@@ -80,6 +83,7 @@ export async function run(options: TellOptions, flags: Flags, body: (story: Stor
     ['beforeExit', stuck],
   ];
   for (const [name, listener] of listeners) process.on(name, listener);
+  diagnostics.subscribe(SERVICES, hearProgress);
   // With --json stdout belongs to the events, whatever a library logs.
   const console = globalThis.console;
   if (flags.json) globalThis.console = new Console(process.stderr, process.stderr);
@@ -170,6 +174,7 @@ export async function run(options: TellOptions, flags: Flags, body: (story: Stor
   await flush();
   if (halt !== undefined) process.exit(code);
   for (const [name, listener] of listeners) process.off(name, listener);
+  diagnostics.unsubscribe(SERVICES, hearProgress);
   setTimeout(endLingering, LINGER_MS, code).unref();
 }
 
@@ -284,6 +289,11 @@ async function flush(): Promise<void> {
       else stream.write('', () => done());
     });
   await within(Promise.all([drained(process.stdout), drained(process.stderr)]), FLUSH_MS);
+}
+
+function hearProgress(said: unknown): void {
+  if (typeof said !== 'object' || said === null || !('line' in said) || !('kind' in said)) return;
+  if (said.kind === 'progress') process.stderr.write(`  ${said.line}\n`);
 }
 
 function endLingering(code: number): void {
