@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Ajv } from 'ajv';
+import { Ajv, type ValidateFunction } from 'ajv';
 import { LineCounter, parseDocument } from 'yaml';
 import { containers } from '../../../services/src/compose.ts';
 import { isRecord } from '../labs.ts';
@@ -47,18 +47,25 @@ export function composeGate(expected: readonly Expected[]): Gate {
 
 export const compose = composeGate(Object.values(containers).flat());
 
-/** The schema of the Compose Specification, as dclint ships it. */
 async function againstSchema(value: unknown): Promise<Finding[]> {
-  const schema: unknown = JSON.parse(await readFile(join(packageDir('dclint'), 'schemas/compose.schema.json'), 'utf8'));
-  if (!isRecord(schema)) throw new TypeError('the compose schema of dclint is no object');
-  const { $schema: _dialect, ...rules } = schema;
-  const validate = new Ajv({ allErrors: true, strict: false, validateFormats: false, logger: false }).compile(rules);
+  validator ??= compileSchema();
+  const validate = await validator;
   if (validate(value)) return [];
   return (validate.errors ?? []).map(({ instancePath, message, params }) => ({
     where: `${file} ${instancePath}`,
     what: `${message}${'additionalProperty' in params ? `: "${params['additionalProperty']}"` : ''}`,
     remedy: 'see the Compose Specification, https://docs.docker.com/reference/compose-file/services/',
   }));
+}
+
+let validator: Promise<ValidateFunction> | undefined;
+
+/** The schema of the Compose Specification, as dclint ships it. */
+async function compileSchema(): Promise<ValidateFunction> {
+  const schema: unknown = JSON.parse(await readFile(join(packageDir('dclint'), 'schemas/compose.schema.json'), 'utf8'));
+  if (!isRecord(schema)) throw new TypeError('the compose schema of dclint is no object');
+  const { $schema: _dialect, ...rules } = schema;
+  return new Ajv({ allErrors: true, strict: false, validateFormats: false, logger: false }).compile(rules);
 }
 
 function entries(value: unknown): readonly (readonly [string, Record<string, unknown>])[] {
