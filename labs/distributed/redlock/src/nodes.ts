@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
 
 /** One resource needs no script: this is the lock of a single node, `SET key token NX PX ttl`. */
@@ -26,7 +25,8 @@ end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
 return 1`;
 
-const sha1 = new Map([RELEASE, EXTEND].map((lua) => [lua, createHash('sha1').update(lua).digest('hex')]));
+// Always EVAL, never EVALSHA: "NOSCRIPT" would need a second request, which a release to a silent node never gets to send,
+// and which a release can overtake on its way to a slow one.
 
 /** Takes all keys for `token`, or none. */
 export async function lockNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
@@ -34,30 +34,17 @@ export async function lockNode(node: Redis, keys: readonly string[], token: stri
   if (['reconnecting', 'close', 'end'].includes(node.status)) throw new Error(`not connected (${node.status})`);
   const [key] = keys;
   if (key !== undefined && keys.length === 1) return (await node.set(key, token, 'PX', ttlMs, 'NX')) === 'OK';
-  // EVAL, not EVALSHA: were this answered NOSCRIPT and sent again, a release sent meanwhile would overtake it.
   return (await node.eval(ACQUIRE_ALL, keys.length, ...keys, token, ttlMs)) === 1;
 }
 
 /** Deletes those keys that still carry `token`; true when all did. */
 export async function unlockNode(node: Redis, keys: readonly string[], token: string): Promise<boolean> {
-  return (await run(node, RELEASE, keys, token)) === keys.length;
+  return (await node.eval(RELEASE, keys.length, ...keys, token)) === keys.length;
 }
 
 /** Sets the time to live of all keys anew, if all still carry `token`. */
 export async function extendNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
-  return (await run(node, EXTEND, keys, token, ttlMs)) === 1;
-}
-
-async function run(node: Redis, lua: string, keys: readonly string[], ...args: (string | number)[]): Promise<unknown> {
-  try {
-    return await node.evalsha(sha1.get(lua) ?? '', keys.length, ...keys, ...args);
-  } catch (error) {
-    // A restarted node has forgotten its scripts.
-    if (error instanceof Error && error.message.startsWith('NOSCRIPT')) {
-      return node.eval(lua, keys.length, ...keys, ...args);
-    }
-    throw error;
-  }
+  return (await node.eval(EXTEND, keys.length, ...keys, token, ttlMs)) === 1;
 }
 
 /** Writes what is sent in one tick of the event loop at once: under load, one system call for many requests. */
