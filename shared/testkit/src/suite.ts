@@ -33,6 +33,8 @@ export interface SuiteOptions {
   readonly impl?: string;
   /** Run only the tests of this very name. None of that name: the result has a problem that says so. */
   readonly testName?: string;
+  /** Load only this test file, relative to `dir`: with `testName`, the others would start their servers for nothing. */
+  readonly file?: string;
   /** Ends the run; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /** Called as each test ends. */
@@ -75,7 +77,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
   const traceFile = join(scratch, 'trace.jsonl');
   const tail = await Tail.open(traceFile);
   const run = new Run(options.blockedMs ?? 6000, options.loadMs ?? 30_000, onTest, onOutput);
-  const child = spawn(process.execPath, vitestArgs(dir, testName), {
+  const child = spawn(process.execPath, vitestArgs(options), {
     cwd: dir,
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -125,11 +127,12 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
   return run.result(testName, output, performance.now() - start);
 }
 
-function vitestArgs(dir: string, testName: string | undefined): string[] {
+function vitestArgs({ dir, testName, file }: SuiteOptions): string[] {
   const config = join(kit, 'vitest.config.ts');
   const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
   const filter = testName === undefined ? [] : ['--testNamePattern', `(^| )${RegExp.escape(testName)}$`];
-  return [vitest, 'run', '--config', config, '--configLoader', 'native', '--root', dir, ...filter];
+  const files = file === undefined ? [] : [resolve(dir, file)];
+  return [vitest, 'run', ...files, '--config', config, '--configLoader', 'native', '--root', dir, ...filter];
 }
 
 function environment(dir: string, impl: string | undefined, traceFile: string): NodeJS.ProcessEnv {

@@ -26,7 +26,12 @@ describe.concurrent('a suite', { timeout: patience }, () => {
   });
 
   test('runs one test by its very name, and a failure shows claim, evidence and place, but no stack', async () => {
-    const { tests } = await runSuite({ dir: lab, impl: 'pitfalls/off-by-one.ts', testName: law });
+    const { tests } = await runSuite({
+      dir: lab,
+      impl: 'pitfalls/off-by-one.ts',
+      testName: law,
+      file: 'test/laws.test.ts',
+    });
     expect(tests).toHaveLength(1);
     expect(tests[0]?.error?.split('\n')).toEqual([
       'expected 3 to be 2 // Object.is equality',

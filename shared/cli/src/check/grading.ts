@@ -38,11 +38,10 @@ async function gradeLab(lab: Lab, { root, suites }: GateContext): Promise<readon
   const jobs = [
     async () => judgeExercise(at('exercise/index.ts'), await suites({ dir: lab.dir, impl: 'exercise/index.ts' })),
     ...(await readPitfalls(lab.dir)).map((pitfall) => async () => {
-      const { caughtBy: testName } = pitfall;
-      const known = testName !== undefined && reference.tests.some(({ name }) => name === testName);
-      // The anatomy gate has more to say about a header without a test.
-      if (!known) return unknownTest(at(pitfall.file), pitfall);
-      return judgePitfall(at(pitfall.file), pitfall, await suites({ dir: lab.dir, impl: pitfall.file, testName }));
+      const law = reference.tests.find(({ name }) => name === pitfall.caughtBy);
+      if (law === undefined) return unknownTest(at(pitfall.file), pitfall);
+      const run = await suites({ dir: lab.dir, impl: pitfall.file, testName: law.name, file: law.file });
+      return judgePitfall(at(pitfall.file), pitfall, run);
     }),
   ];
   const findings = (await pooled(jobs, 2, (job) => job())).flat();
@@ -74,7 +73,8 @@ function judgeReference(where: string, { tests, problems }: SuiteResult): Findin
 function judgeExercise(where: string, { ok, tests, problems }: SuiteResult): Finding[] {
   const hung = tests.filter(({ error }) => error?.startsWith('hangs'));
   if (problems.length > 0) {
-    const remedy = 'the untouched exercise must load, so that a learner sees red laws and no stack';
+    const remedy =
+      'the stub must load, and only a law may call what is not written yet, no hook: a learner sees red laws';
     return problems.map((problem) => ({ where, what: `the suite breaks on it: ${problem}`, remedy }));
   }
   if (ok) {

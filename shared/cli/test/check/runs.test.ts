@@ -40,7 +40,8 @@ describe('grading', () => {
 
   test('a pitfall is run by the very law that its header names, and no other', async () => {
     const { asked } = await graded({});
-    expect(asked.find(({ impl }) => impl === 'pitfalls/off-by-one.ts')?.testName).toBe(law);
+    const pitfall = asked.find(({ impl }) => impl === 'pitfalls/off-by-one.ts');
+    expect(pitfall).toMatchObject({ testName: law, file: 'test/counter.test.ts' });
   });
 
   const skipped: SuiteResult = {
@@ -76,7 +77,7 @@ describe('grading', () => {
         'exercise/index.ts',
         { ...failing(''), tests: [], problems: ['no such table'] },
         'the suite breaks on it: no such table',
-        'must load',
+        'must load, and only a law',
       ],
       [
         'a pitfall that passes',
