@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { chaos, describeWith, History, ManualClock, overlaps, random, until } from '@shared/testkit';
 import type { Redis } from 'ioredis';
@@ -463,7 +464,10 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
 
   // ── many clients, many faults ─────────────────────────────────────────────────────────────────────────────────────
 
-  test('fifty clients never hold one lock at once while nodes are killed, hung and cut off', async ({ skip }) => {
+  test('fifty clients never hold one lock at once while nodes are killed, hung and cut off', async ({
+    skip,
+    signal: over,
+  }) => {
     skip(!redis.faults, NOT_OURS);
     const TTL = 300;
     const keys = [fresh(), fresh(), fresh()];
@@ -491,9 +495,9 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
         number % 2 ? proxies.map((proxy) => proxy.url) : urls,
       );
       // On a slow machine it takes longer until half of them have had a turn.
-      while (performance.now() - start < 1_500 || winners.size <= 25) {
+      while (!over.aborted && (performance.now() - start < 1_500 || winners.size <= 25)) {
         const key = dice.pick(keys);
-        const lease = await redlock.acquire([key], TTL).catch(() => undefined);
+        const lease = await redlock.acquire([key], TTL).catch(() => delay(5));
         if (!lease) continue;
         const from = performance.now();
         winners.add(who);
@@ -505,7 +509,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       }
     };
     const clients = Array.from({ length: 50 }, (_, number) => client(number));
-    await until(() => spans.length > 20, { timeoutMs: 15_000 });
+    await until(() => spans.length > 5, { timeoutMs: 4_000 });
     await victim.kill();
     const killed = performance.now();
     // A node without its data comes back no sooner than the locks that it forgot have run out.

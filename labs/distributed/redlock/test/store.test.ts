@@ -33,12 +33,12 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     );
 
   beforeAll(async () => {
-    await fencing.migrate();
     await pool.query('CREATE TABLE contents (locker text PRIMARY KEY, holder text NOT NULL)');
   });
   afterAll(() => pool.end());
 
   test('a stale holder writes nothing', async () => {
+    await fencing.migrate();
     const key = fresh();
     const redlock = lock();
     const history = new History<string>();
@@ -57,6 +57,7 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
   });
 
   test('fencing tokens grow from holder to holder', async () => {
+    await fencing.migrate();
     const key = fresh();
     const tokens: bigint[] = [];
     await Promise.all(
@@ -76,6 +77,7 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
   });
 
   test('of concurrent writers the newest token wins, whatever the order', async () => {
+    await fencing.migrate();
     const key = fresh();
     const fences = random(SEED).shuffle(Array.from({ length: 30 }, (_, index) => BigInt(index)));
     const outcomes = await Promise.all(fences.map((fence) => put(key, fence, `holder ${fence}`)));
@@ -84,6 +86,7 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
   });
 
   test('a write that fails leaves no mark and no open transaction', async () => {
+    await fencing.migrate();
     const key = fresh();
     const failing = fencing.write(key, 7n, (tx) => tx.query('SELECT no_such_column'));
     await expect(failing).rejects.toThrow('no_such_column');
@@ -93,6 +96,7 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
   });
 
   test('a holder that stalls before it has its fencing token gets none', async ({ skip }) => {
+    await fencing.migrate();
     skip(!pg.faults, 'it hangs the database, and this one is not ours');
     const lease = await lock().acquire([fresh()], 150);
     await pg.node.pause();
