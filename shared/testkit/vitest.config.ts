@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { defineConfig, mergeConfig } from 'vitest/config';
 import { reporter } from './src/reporter.ts';
+import { typeTests } from './src/type-tests.ts';
 
 /**
  * The preset of every suite, run by `lab-test` in the package's own folder. Where that has a vitest.config.ts of its own
@@ -10,7 +11,8 @@ import { reporter } from './src/reporter.ts';
  */
 const root = process.cwd();
 const impl = process.env['LAB_IMPL'];
-const supervised = process.env['LAB_TRACE'] !== undefined;
+const trace = process.env['LAB_TRACE'];
+const typecheck = trace === undefined ? undefined : typeTests(root, impl, dirname(trace));
 
 const preset = defineConfig({
   root,
@@ -25,9 +27,10 @@ const preset = defineConfig({
     testTimeout: 5000,
     hookTimeout: 10_000,
     teardownTimeout: 2000,
-    reporters: supervised ? [reporter(root)] : ['default'],
+    reporters: trace === undefined ? ['default'] : [reporter(root)],
     allowOnly: !process.env['CI'],
     cache: false,
+    ...(typecheck ? { typecheck } : {}),
   },
 });
 

@@ -22,6 +22,10 @@ export function explain(error: SerializedError, root: string): string {
 
 function headline({ name, message }: SerializedError): string {
   const text = String(message);
+  // The constraint is a type of expectTypeOf's own, a screen long; what matters stands below it.
+  if (name === 'TypeCheckError') {
+    return text.replace(/does not satisfy the constraint '.*'\.$/m, 'is not the type that the law claims:');
+  }
   return !name || name === 'Error' || name === 'AssertionError' ? text : `${name}: ${text}`;
 }
 

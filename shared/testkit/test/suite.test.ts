@@ -105,6 +105,17 @@ describe.concurrent('a suite', { timeout: patience }, () => {
     await until(async () => (await processes('dies-with-us')).length === 0, { what: 'no process of the run' });
   });
 
+  test('grades what an implementation promises in types too', async () => {
+    const result = await runSuite({ dir: resolve(lab, '../types'), impl: 'pitfalls/widens.ts' });
+    expect(states(result)).toEqual({ 'a pair keeps its literal type': 'failed', 'a pair has two places': 'passed' });
+    expect(result.tests.find(({ state }) => state === 'failed')?.error?.split('\n')).toEqual([
+      `Type 'readonly [number, "a"]' is not the type that the law claims:`,
+      "  Types of property '1' are incompatible.",
+      expect.stringContaining('Actual string'),
+      'at test/types.test-d.ts:5',
+    ]);
+  });
+
   test('skips aloud what needs a server that is missing, and closes what it started', async () => {
     const { ok, tests, missing } = await withoutRequire(() => runSuite({ dir: resolve(lab, '../servers') }));
     expect(tests.filter(({ state }) => state === 'failed')).toEqual([]);

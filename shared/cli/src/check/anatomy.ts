@@ -186,7 +186,7 @@ interface Law extends TestName {
 }
 
 async function lawsOf(dir: string, files: readonly string[]): Promise<readonly Law[]> {
-  const suites = files.filter((file) => /^test\/.*\.test\.ts$/.test(file));
+  const suites = files.filter((file) => /^test\/.*\.test(-d)?\.ts$/.test(file));
   const found = await Promise.all(
     suites.map(async (file) => {
       const text = await readFile(join(dir, file), 'utf8');

@@ -6,7 +6,6 @@ import { packageDirs } from './packages.ts';
 import { pooled } from './pooled.ts';
 import { diagnosticsOf } from './tsc.ts';
 
-/** Type tests (test/types.test-d.ts) are checked here too: each package's tsconfig.json includes the whole folder. */
 export const types: Gate = {
   name: 'types',
   why: 'every package type-checks in the strict mode of tsconfig.base.json',
