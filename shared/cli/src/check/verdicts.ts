@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { type SuiteResult, type Tally, tally } from '@shared/testkit';
-import { seconds } from '../text.ts';
+import { plural, seconds } from '../text.ts';
 
 /** The result of one package's suite, fresh or out of the cache; undefined when it left none. */
 export interface Verdict {
@@ -26,13 +26,20 @@ export function verdictLines({ name, result, cached }: Verdict): string {
     ...result.tests
       .filter(({ state }) => state === 'failed')
       .map((test) => `  ${styleText('red', '✗')} ${test.name}\n      ${indented(test.error ?? '')}`),
-    ...result.tests
-      .filter(({ state }) => state === 'skipped')
-      .map(
-        (test) =>
-          `  ${styleText('yellow', '↷')} ${test.name}\n      skipped: ${indented(test.note ?? 'marked so in the suite')}`,
-      ),
+    ...skips(result),
   ].join('\n');
+}
+
+/** One entry a reason: a missing server is missing for every file of a suite. */
+function skips({ tests }: SuiteResult): readonly string[] {
+  const byReason = Map.groupBy(
+    tests.filter(({ state }) => state === 'skipped'),
+    ({ note }) => note ?? 'marked so in the suite',
+  );
+  return [...byReason].map(([reason, skipped]) => {
+    const names = [...new Set(skipped.map(({ name }) => name))].join(' · ');
+    return `  ${styleText('yellow', '↷')} ${names}\n      skipped: ${indented(reason)}`;
+  });
 }
 
 function indented(text: string): string {
@@ -56,10 +63,11 @@ export function closing(verdicts: readonly Verdict[]): string {
   const { passed, failed, skipped } = total(verdicts);
   const bad = verdicts.filter(({ result }) => !result?.ok).map(({ name }) => name);
   const silent = verdicts.filter(({ result }) => result?.ok && tally(result).passed === 0).map(({ name }) => name);
+  const tested = verdicts.length - silent.length;
+  const sound =
+    tested > 0 ? `Every law that was tested holds, in ${plural(tested, 'suite')}.` : 'Nothing could be tested.';
   return [
-    bad.length > 0
-      ? `Look at: ${bad.join(', ')}.`
-      : `Every law that was tested holds, in ${verdicts.length - silent.length} suites.`,
+    bad.length > 0 ? `Look at: ${bad.join(', ')}.` : sound,
     ...(silent.length > 0
       ? [`Not tested here: ${silent.join(', ')}. The reason stands above; \`pnpm lab doctor\` helps.`]
       : []),

@@ -91,6 +91,15 @@ test('a suite that left no result, and a problem outside the tests, count as fai
   expect(closing(verdicts).split('\n')).toEqual(['Look at: a, b.', '0 passed, 2 failed, 0 skipped']);
 });
 
+test('a run in which every suite was skipped does not read as a success', () => {
+  const result = suite({ tests: [law('its servers start', 'skipped', { note: 'no redis' })] });
+  expect(closing([{ name: 'a', cached: false, result }]).split('\n')).toEqual([
+    'Nothing could be tested.',
+    'Not tested here: a. The reason stands above; `pnpm lab doctor` helps.',
+    '0 passed, 0 failed, 1 skipped',
+  ]);
+});
+
 test('a verdict shows failures with their evidence, and skips with their reason', () => {
   const tests = [
     law('holds', 'passed'),
