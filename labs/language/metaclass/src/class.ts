@@ -1,0 +1,81 @@
+/** Any class whose instances are a `T` and whose constructor takes `A`; as it stands, any class at all. */
+export type Class<T extends object = object, A extends readonly unknown[] = never[]> = new (...args: A) => T;
+
+/** A class that need not be complete: `abstract` in TypeScript, a class like any other when it runs. */
+export type AbstractClass<T extends object = object> = abstract new (...args: never[]) => T;
+
+/** A class made at run time: the compiler can't know its members, so each of them is `unknown`. */
+export interface MadeClass {
+  new (...args: unknown[]): Record<string, unknown>;
+  readonly name: string;
+  readonly [member: string]: unknown;
+}
+
+/**
+ * A class decorator of the standard, which is also a plain function: `@it class A {}` or `const A = it(class A {})`.
+ * A plain call has no context.
+ */
+export type Decorate<B extends Class = Class> = <C extends B>(cls: C, context?: ClassDecoratorContext<C>) => C;
+
+/** Whether `new` accepts it. Nothing of `value` is run. */
+export function isClass(value: unknown): value is MadeClass {
+  if (typeof value !== 'function') return false;
+  try {
+    Reflect.construct(Object, [], value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs `inspect` on the class once it is complete.
+ *
+ * The standard calls a class decorator _before_ the static fields are there, and before the decorators above it have
+ * had their turn; the initializers run after both, on the class that everybody will see.
+ */
+export function whenComplete<C extends Class>(
+  cls: C,
+  context: ClassDecoratorContext<C> | undefined,
+  inspect: (cls: C) => void,
+): C {
+  if (context) {
+    context.addInitializer(function () {
+      inspect(this);
+    });
+  } else {
+    inspect(cls);
+  }
+  return cls;
+}
+
+/** The member as it would be found from `from`, own or inherited, without running a getter; nothing of `end` or above. */
+export function findMember(from: object, key: PropertyKey, end: object): PropertyDescriptor | undefined {
+  for (let at: object | null = from; at !== null && at !== end; at = Reflect.getPrototypeOf(at)) {
+    const found = Reflect.getOwnPropertyDescriptor(at, key);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/**
+ * A Proxy of `cls` that decides what `new` gives. `make` runs the constructor, with the `new.target` of the caller.
+ *
+ * `onSuper` is asked in place of `onNew` when a subclass's `super()` arrives here, which it does: a subclass has a
+ * prototype of its own, while another Proxy around this one shares ours. Default: construct and be quiet.
+ */
+export function intercept<C extends Class>(
+  cls: C,
+  onNew: (make: () => object, args: readonly unknown[]) => object,
+  onSuper: typeof onNew = (make) => make(),
+): C {
+  const proxy = new Proxy(cls, {
+    construct(target, args: unknown[], newTarget) {
+      const make = (): object => Reflect.construct(target, args, newTarget);
+      return newTarget.prototype === target.prototype ? onNew(make, args) : onSuper(make, args);
+    },
+  });
+  // `new instance.constructor()` would otherwise lead behind the Proxy.
+  Object.defineProperty(cls.prototype, 'constructor', { value: proxy, writable: true, configurable: true });
+  return proxy;
+}
