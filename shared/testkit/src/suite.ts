@@ -141,6 +141,8 @@ function environment(dir: string, impl: string | undefined, traceFile: string): 
   return {
     ...env,
     NO_COLOR: '1',
+    // Starting vitest takes 0.4 s with it and 0.65 s without. The folder is the one of module.enableCompileCache().
+    NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'] ?? join(tmpdir(), 'node-compile-cache'),
     LAB_TRACE: traceFile,
     LAB_LIFELINE: '1',
     ...(impl === undefined
