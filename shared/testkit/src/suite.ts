@@ -307,11 +307,10 @@ class Run {
   result(testName: string | undefined, output: string, ms: number): SuiteResult {
     const tests = testName === undefined ? this.#tests : this.#tests.filter((test) => test.name === testName);
     const problems = [...this.#problems];
-    const ran = tests.filter((test) => test.state !== 'skipped');
     if (this.#done === undefined && problems.length === 0 && !tests.some((test) => test.state === 'failed')) {
       problems.push(`vitest ended early:\n${output.trim()}`);
     }
-    if (testName !== undefined && ran.length === 0 && problems.length === 0 && this.#missing.length === 0) {
+    if (testName !== undefined && tests.length === 0 && problems.length === 0 && this.#missing.length === 0) {
       problems.push(
         this.#tests.some((test) => test.name === 'its servers start' && test.state === 'failed')
           ? 'the servers of the suite did not start'

@@ -14,6 +14,8 @@ import { textOf } from './files.ts';
 import { Scratch } from './scratch.ts';
 
 const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
+// Servers of our own, whatever else answers on this machine: they alone may be killed, and two runs are alike.
+process.env['LABS_SERVICES'] ??= 'embedded';
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.once(signal, () => process.exit(exit.interrupted));
 

@@ -26,7 +26,10 @@ export const grading: Gate = {
 async function gradeLab(lab: Lab, { root, suites }: GateContext): Promise<readonly Finding[]> {
   const start = performance.now();
   const at = (file: string): string => relative(root, join(lab.dir, file));
-  const reference = await suites({ dir: lab.dir });
+  const [reference, untouched] = await Promise.all([
+    suites({ dir: lab.dir }),
+    suites({ dir: lab.dir, impl: 'exercise/index.ts' }),
+  ]);
   if (reference.missing.length > 0) {
     const severity = process.env['LABS_REQUIRE'] === 'all' ? 'error' : 'warning';
     const what = `not graded, a server is missing: ${reference.missing.join('; ')}`;
@@ -35,16 +38,18 @@ async function gradeLab(lab: Lab, { root, suites }: GateContext): Promise<readon
   const broken = judgeReference(at('src/index.ts'), reference);
   // Everything below is measured against a suite that the reference passes.
   if (broken.length > 0) return broken;
-  const jobs = [
-    async () => judgeExercise(at('exercise/index.ts'), await suites({ dir: lab.dir, impl: 'exercise/index.ts' })),
-    ...(await readPitfalls(lab.dir)).map((pitfall) => async () => {
-      const law = reference.tests.find(({ name }) => name === pitfall.caughtBy);
-      if (law === undefined) return unknownTest(at(pitfall.file), pitfall);
-      const run = await suites({ dir: lab.dir, impl: pitfall.file, testName: law.name, file: law.file });
-      return judgePitfall(at(pitfall.file), pitfall, run);
-    }),
+  const pitfalls = await pooled(await readPitfalls(lab.dir), 2, async (pitfall) => {
+    const law = reference.tests.find(({ name }) => name === pitfall.caughtBy);
+    if (law === undefined) return unknownTest(at(pitfall.file), pitfall);
+    if (law.state === 'skipped') return [];
+    const run = await suites({ dir: lab.dir, impl: pitfall.file, testName: law.name, file: law.file });
+    return judgePitfall(at(pitfall.file), pitfall, run);
+  });
+  const findings = [
+    ...judgeSkips(at('test'), reference),
+    ...judgeExercise(at('exercise/index.ts'), untouched),
+    ...pitfalls.flat(),
   ];
-  const findings = (await pooled(jobs, 2, (job) => job())).flat();
   const ms = performance.now() - start;
   if (ms > budgetMs) {
     const what = `grading takes ${(ms / 1000).toFixed(1)} s, and ${budgetMs / 1000} s are the limit`;
@@ -58,16 +63,22 @@ function judgeReference(where: string, { tests, problems }: SuiteResult): Findin
   return [
     ...problems.map((what) => ({ where, what, remedy })),
     ...tests
-      .filter(({ state }) => state !== 'passed')
-      .map(({ name, state, error, note }) => ({
-        where,
-        what:
-          state === 'failed'
-            ? `the reference fails "${name}"\n${error ?? ''}`
-            : `"${name}" is skipped: ${note ?? 'it is marked so in the suite'}`,
-        remedy: state === 'failed' ? remedy : 'a law is true or it is not: run it always, or remove it',
-      })),
+      .filter(({ state }) => state === 'failed')
+      .map(({ name, error }) => ({ where, what: `the reference fails "${name}"\n${error ?? ''}`, remedy })),
   ];
+}
+
+/** A law that is skipped with a reason (faults cannot be injected here) is judged elsewhere; one without is forgotten. */
+function judgeSkips(where: string, { tests }: SuiteResult): Finding[] {
+  const tolerant = process.env['LABS_REQUIRE'] !== 'all';
+  return tests
+    .filter(({ state }) => state === 'skipped')
+    .map(({ name, note }) => ({
+      where,
+      what: `"${name}" is skipped: ${note ?? 'it is marked so in the suite'}`,
+      remedy: note === undefined ? 'a law is true or it is not: run it, or remove it' : 'run the gate where it is not',
+      severity: note !== undefined && tolerant ? ('warning' as const) : ('error' as const),
+    }));
 }
 
 function judgeExercise(where: string, { ok, tests, problems }: SuiteResult): Finding[] {

@@ -44,10 +44,6 @@ describe('grading', () => {
     expect(pitfall).toMatchObject({ testName: law, file: 'test/counter.test.ts' });
   });
 
-  const skipped: SuiteResult = {
-    ...passing,
-    tests: passing.tests.map((each) => ({ ...each, state: 'skipped', note: 'later' })),
-  };
   const defects: readonly (readonly [name: string, impl: string, result: SuiteResult, what: string, remedy: string])[] =
     [
       [
@@ -57,7 +53,6 @@ describe('grading', () => {
         `the reference fails "${law}"`,
         'mend the reference or the law',
       ],
-      ['a law that is skipped', 'src/index.ts', skipped, `"${law}" is skipped: later`, 'run it always'],
       [
         'an exercise that is solved',
         'exercise/index.ts',
@@ -99,6 +94,31 @@ describe('grading', () => {
     expect(findings).toEqual([
       { where: at(impl), what: expect.stringContaining(what), remedy: expect.stringContaining(remedy) },
     ]);
+  });
+
+  const skipping = (note?: string): SuiteResult => ({
+    ...passing,
+    tests: passing.tests.map((each) => ({ ...each, state: 'skipped', ...(note === undefined ? {} : { note }) })),
+  });
+
+  test('a law that is skipped without a reason is found', async () => {
+    const { findings } = await graded({ 'src/index.ts': skipping() });
+    expect(findings).toEqual([
+      {
+        where: at('test'),
+        what: `"${law}" is skipped: it is marked so in the suite`,
+        remedy: 'a law is true or it is not: run it, or remove it',
+        severity: 'error',
+      },
+    ]);
+  });
+
+  test('a law that cannot run here is a warning, and a failure where all servers must be; its pitfall waits', async () => {
+    const results = { 'src/index.ts': skipping('no faults'), 'pitfalls/off-by-one.ts': skipping('no faults') };
+    vi.stubEnv('LABS_REQUIRE', '');
+    expect((await graded(results)).findings).toMatchObject([{ severity: 'warning' }]);
+    vi.stubEnv('LABS_REQUIRE', 'all');
+    expect((await graded(results)).findings).toMatchObject([{ severity: 'error' }]);
   });
 
   test('a pitfall that names no law is found', async () => {
