@@ -1,0 +1,110 @@
+import { AttributeError, NotPyObjectError } from './errors.ts';
+import {
+  asDescriptor,
+  find,
+  hookOf,
+  instances,
+  type LookupPlace,
+  lookup,
+  read,
+  recordOf,
+  remove,
+  typeOf,
+  write,
+} from './lookup.ts';
+import { isDataDescriptor } from './protocol.ts';
+
+/**
+ * Reads an attribute as Python does: `o` is an instance or a class.
+ *
+ * @param fallback Given instead of an AttributeError. `undefined` counts if it is passed.
+ * @throws AttributeError when there is none, NotPyObjectError for another object, and whatever the descriptor throws.
+ */
+export function getattr(o: object, name: PropertyKey, ...fallback: [fallback?: unknown]): unknown {
+  try {
+    return read(recordOf(o), name);
+  } catch (error) {
+    if (fallback.length > 0 && error instanceof AttributeError) return fallback[0];
+    throw error;
+  }
+}
+
+/**
+ * Assigns an attribute: a data descriptor of the class decides, else the value goes into the object's own dictionary.
+ *
+ * @throws AttributeError when the descriptor has no `set`, and whatever it throws.
+ */
+export function setattr(o: object, name: PropertyKey, value: unknown): void {
+  write(recordOf(o), name, value);
+}
+
+/** Deletes an attribute, as `setattr` assigns it. @throws AttributeError when there is nothing to delete. */
+export function delattr(o: object, name: PropertyKey): void {
+  remove(recordOf(o), name);
+}
+
+/** Whether `getattr` gives something; only an AttributeError counts as no, so a refusal is thrown. */
+export function hasattr(o: object, name: PropertyKey): boolean {
+  const missing = Symbol('missing');
+  return getattr(o, name, missing) !== missing;
+}
+
+/** The instance's own dictionary: what is written here passes every descriptor by. */
+export function vars(o: object): Record<PropertyKey, unknown> {
+  const record = instances.get(o);
+  if (!record) throw new NotPyObjectError('Only an instance of a pyClass has a dictionary to write to.');
+  return record.raw;
+}
+
+/** The classes that are asked for an attribute of `o`'s class, or of the class `o`, in order. */
+export function mro(o: object): readonly object[] {
+  const record = recordOf(o);
+  return ('mro' in record ? record : record.type).mro.map(({ self }) => self);
+}
+
+/** Whether `o` is an instance of `type` or of one derived from it. */
+export function isInstance(o: unknown, type: object): boolean {
+  const record = typeof o === 'object' && o !== null ? instances.get(o) : undefined;
+  return record?.type.mro.some(({ self }) => self === type) ?? false;
+}
+
+/** One place where an attribute may be, and whether it is what a read of it gives. */
+export interface LookupStep {
+  readonly place: LookupPlace;
+  readonly wins: boolean;
+  readonly why: string;
+}
+
+/**
+ * Where `getattr(o, name)` looks, in order, what it finds there, and which place wins. Nothing is called.
+ *
+ * No step wins when the attribute is missing. A descriptor that throws an AttributeError hands over to `__getattr__`
+ * after it has won.
+ */
+export function explain(o: object, name: PropertyKey): readonly LookupStep[] {
+  const record = recordOf(o);
+  const type = typeOf(record);
+  const hit = type && find(type.mro, name);
+  const inClass = hit ? `${hit.in.name} is the first class with it, as ${kindOf(hit.value)}` : 'no class has it';
+  const hook = hookOf(record);
+  const places: readonly [LookupPlace, string][] = [
+    ['data descriptor', inClass],
+    ['own dictionary', 'mro' in record ? 'the class or its bases' : 'the instance itself'],
+    ['non-data descriptor', inClass],
+    ['class value', inClass],
+    ['JavaScript', 'what every object inherits'],
+    ['__getattr__', hook ? 'the class has the hook' : 'no class has the hook'],
+  ];
+  const winner = lookup(record, name)?.place ?? (hook ? '__getattr__' : undefined);
+  const last = places.findIndex(([place]) => place === winner);
+  return places.map(([place, why], index) => ({
+    place,
+    wins: index === last,
+    why: last >= 0 && index > last ? 'not asked' : why,
+  }));
+}
+
+function kindOf(value: unknown): string {
+  if (isDataDescriptor(value)) return value.get ? 'a data descriptor' : 'a data descriptor that cannot be read';
+  return asDescriptor(value)?.get ? 'a non-data descriptor' : 'a plain value';
+}

@@ -1,0 +1,60 @@
+import { InvalidArgumentError } from './errors.ts';
+import { find, instances, read, recordOf, remove, write } from './lookup.ts';
+import type { ValueOf } from './protocol.ts';
+import { type Namespace, pyClass } from './py-class.ts';
+
+/** The one Proxy of each object: whoever attaches twice, or looks it up in a WeakMap, meets the same identity. */
+const proxies = new WeakMap<object, { readonly proxy: object; readonly attributes: Namespace }>();
+
+/**
+ * Puts descriptors in front of an object that exists already, such as a Map, a Date, or one with private fields.
+ *
+ * Its own methods and accessors run on the object itself: their internal slots and private fields are there, not on the
+ * Proxy. So what they do inside doesn't pass the descriptors; where it must, make the class with `pyClass`, whose
+ * constructor returns the Proxy. Keep no reference to `target`: it is another identity, without descriptors.
+ *
+ * @throws InvalidArgumentError when other attributes are attached to `target` already.
+ */
+export function attach<T extends object, N extends Namespace>(
+  target: T,
+  attributes: N,
+): Omit<T, keyof N> & { -readonly [K in keyof N]: ValueOf<N[K]> };
+export function attach(target: object, attributes: Namespace): object {
+  const known = proxies.get(target);
+  if (known?.attributes === attributes) return known.proxy;
+  if (known) throw new InvalidArgumentError('This object has other attributes attached. Name them all at once.');
+  const owner = pyClass(target.constructor?.name || 'object', [], attributes);
+  const record = recordOf(owner);
+  if (!('mro' in record)) throw new InvalidArgumentError('unreachable: a class has an order');
+  const answers = (key: PropertyKey) => find(record.mro, key) !== undefined;
+  const bound = new WeakMap<object, unknown>();
+  const entry = { self: target, type: record, raw: {} };
+  const proxy: object = new Proxy(target, {
+    get(_target, key) {
+      if (answers(key)) return read(entry, key);
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== 'function' || key === 'constructor') return value;
+      // `map.set(…)` returns the map: the caller must not get hold of the one without descriptors.
+      const method = bound.get(value) ?? ((...args: unknown[]) => outside(Reflect.apply(value, target, args)));
+      bound.set(value, method);
+      return method;
+    },
+    set(_target, key, value) {
+      if (!answers(key)) return Reflect.set(target, key, value, target);
+      write(entry, key, value);
+      return true;
+    },
+    deleteProperty(_target, key) {
+      if (!answers(key)) return Reflect.deleteProperty(target, key);
+      remove(entry, key);
+      return true;
+    },
+    has: (_target, key) => answers(key) || key in target,
+  });
+  const outside = (value: unknown) => (value === target ? proxy : value);
+  entry.self = proxy;
+  instances.set(proxy, entry);
+  proxies.set(target, { proxy, attributes });
+  proxies.set(proxy, { proxy, attributes });
+  return proxy;
+}

@@ -1,0 +1,177 @@
+import { AttributeError, NotPyObjectError } from './errors.ts';
+import { type Attribute, descriptor, isDataDescriptor, isDescriptor } from './protocol.ts';
+
+/** What is known of a class: what it says itself, and whom to ask after it. */
+export interface ClassRecord {
+  readonly self: object;
+  readonly name: string;
+  readonly dict: Map<PropertyKey, unknown>;
+  /** The class itself first. */
+  readonly mro: readonly ClassRecord[];
+  readonly meta: ClassRecord | undefined;
+  /** The JavaScript class behind it. */
+  readonly raw: NewableFunction;
+}
+
+/** What is known of an instance: its class, and its dictionary, which is the target of its Proxy and inherits nothing. */
+export interface InstanceRecord {
+  readonly self: object;
+  readonly type: ClassRecord;
+  readonly raw: Record<PropertyKey, unknown>;
+}
+
+export const classes = new WeakMap<object, ClassRecord>();
+export const instances = new WeakMap<object, InstanceRecord>();
+
+/** The places where an attribute may be found, in order. */
+export type LookupPlace =
+  | 'data descriptor'
+  | 'own dictionary'
+  | 'non-data descriptor'
+  | 'class value'
+  | 'JavaScript'
+  | '__getattr__';
+
+export interface Found {
+  readonly place: LookupPlace;
+  /** The class, or the object, that has it. */
+  readonly where: string;
+  read(): unknown;
+}
+
+type Holder = InstanceRecord | ClassRecord;
+interface Hit {
+  readonly in: ClassRecord;
+  readonly value: unknown;
+}
+
+export function recordOf(o: object): Holder {
+  const record = instances.get(o) ?? classes.get(o);
+  if (record) return record;
+  throw new NotPyObjectError(`${Object.prototype.toString.call(o)} is no instance of a pyClass, nor such a class.`);
+}
+
+/** The class of an instance; the metaclass of a class. */
+export const typeOf = (holder: Holder): ClassRecord | undefined => ('mro' in holder ? holder.meta : holder.type);
+
+/** The first class in the order of resolution that has `key`. The search ends there, whatever it is that was found. */
+export function find(mro: readonly ClassRecord[], key: PropertyKey): Hit | undefined {
+  for (const record of mro) {
+    if (record.dict.has(key)) return { in: record, value: record.dict.get(key) };
+  }
+  return undefined;
+}
+
+/** A value as the descriptor that it is: a function is a non-data descriptor, whose `get` binds it to the instance. */
+export function asDescriptor(value: unknown): Attribute | undefined {
+  if (isDescriptor(value)) return value;
+  if (typeof value !== 'function' || classes.has(value)) return undefined;
+  return descriptor({ get: (o) => (o === undefined ? value : value.bind(o)) });
+}
+
+/** `object.__getattribute__` of CPython, and for a class `type.__getattribute__`: the order is theirs. */
+export function lookup(holder: Holder, key: PropertyKey): Found | undefined {
+  const type = typeOf(holder);
+  const hit = type && find(type.mro, key);
+  const found = hit && asDescriptor(hit.value);
+  const where = hit?.in.name ?? '';
+  const get = found?.get && (() => found.get?.(holder.self, type?.self ?? holder.self));
+  if (get && isDataDescriptor(found)) return { place: 'data descriptor', where, read: get };
+
+  const own = lookupOwn(holder, key);
+  if (own) return own;
+
+  if (get) return { place: 'non-data descriptor', where, read: get };
+  if (hit) return { place: 'class value', where, read: () => hit.value };
+  // Where Python's root is `object`, ours is Object (for a class, Function): `toString`, `constructor`, `name`.
+  const root = 'mro' in holder ? holder.raw : Object.prototype;
+  const from = 'mro' in holder ? holder.raw : holder.type.raw.prototype;
+  if (key in root) return { place: 'JavaScript', where: 'Object', read: () => Reflect.get(from, key, holder.self) };
+  return undefined;
+}
+
+/** What the object itself has. An instance gives it as it is; a class lets its descriptors answer, without an instance. */
+function lookupOwn(holder: Holder, key: PropertyKey): Found | undefined {
+  if (!('mro' in holder)) {
+    if (!Object.hasOwn(holder.raw, key)) return undefined;
+    return { place: 'own dictionary', where: 'the instance', read: () => Reflect.get(holder.raw, key, holder.self) };
+  }
+  const hit = find(holder.mro, key);
+  if (!hit) return undefined;
+  const found = asDescriptor(hit.value);
+  const read = () => (found?.get ? found.get(undefined, holder.self) : hit.value);
+  return { place: 'own dictionary', where: hit.in.name, read };
+}
+
+/** The `__getattr__` of the class, which is asked when all else has failed. */
+export function hookOf(holder: Holder): ((name: PropertyKey) => unknown) | undefined {
+  const type = typeOf(holder);
+  const hook = type && find(type.mro, '__getattr__')?.value;
+  return typeof hook === 'function' ? (name) => Reflect.apply(hook, holder.self, [name]) : undefined;
+}
+
+/** Reads `key`; the hook is asked when there is none, or when the read ends in an AttributeError, wherever that comes from. */
+export function read(
+  holder: Holder,
+  key: PropertyKey,
+  absent: (holder: Holder, key: PropertyKey) => unknown = missing,
+) {
+  try {
+    const found = lookup(holder, key);
+    if (found) return found.read();
+  } catch (error) {
+    const hook = error instanceof AttributeError ? hookOf(holder) : undefined;
+    if (hook) return hook(key);
+    throw error;
+  }
+  const hook = hookOf(holder);
+  return hook ? hook(key) : absent(holder, key);
+}
+
+function missing(holder: Holder, key: PropertyKey): never {
+  throw new AttributeError(`${nameOf(holder)} has no attribute ${String(key)}.`);
+}
+
+/** `object.__setattr__`: a data descriptor of the class takes the value, else the dictionary does. */
+export function write(holder: Holder, key: PropertyKey, value: unknown): void {
+  const found = dataDescriptorOf(holder, key);
+  const refused = (why: string) => new AttributeError(`${nameOf(holder)}.${String(key)} cannot be assigned: ${why}.`);
+  if (found) {
+    if (!found.set) throw refused('its descriptor has no set');
+    found.set(holder.self, value);
+  } else if ('mro' in holder) {
+    holder.dict.set(key, value);
+    // Defined, not assigned: `__proto__` is an attribute like any other.
+  } else if (!Reflect.defineProperty(holder.raw, key, plain(value))) {
+    throw refused('the object is frozen');
+  }
+}
+
+/** `object.__delattr__` */
+export function remove(holder: Holder, key: PropertyKey): void {
+  const found = dataDescriptorOf(holder, key);
+  const refused = (why: string) => new AttributeError(`${nameOf(holder)}.${String(key)} cannot be deleted: ${why}.`);
+  if (found) {
+    if (!found.delete) throw refused('its descriptor has no delete');
+    found.delete(holder.self);
+  } else if ('mro' in holder) {
+    if (!holder.dict.delete(key)) throw refused('the class has none of its own');
+  } else {
+    if (!Object.hasOwn(holder.raw, key)) throw refused('the instance has none of its own');
+    if (!Reflect.deleteProperty(holder.raw, key)) throw refused('the object is frozen');
+  }
+}
+
+/** A property as an assignment makes it. */
+export const plain = (value: unknown) => ({ value, writable: true, enumerable: true, configurable: true });
+
+/** The data descriptor that a write or a deletion of `key` goes to. */
+export function dataDescriptorOf(holder: Holder, key: PropertyKey): Attribute | undefined {
+  const type = typeOf(holder);
+  const value = type && find(type.mro, key)?.value;
+  return isDataDescriptor(value) ? value : undefined;
+}
+
+export function nameOf(holder: Holder): string {
+  return 'mro' in holder ? `class ${holder.name}` : holder.type.name;
+}

@@ -1,0 +1,253 @@
+import { isInstance } from './access.ts';
+import { property } from './attributes.ts';
+import { AttributeError, ClassDefinitionError } from './errors.ts';
+import {
+  asDescriptor,
+  type ClassRecord,
+  classes,
+  dataDescriptorOf,
+  find,
+  type InstanceRecord,
+  instances,
+  lookup,
+  nameOf,
+  read,
+  remove,
+  write,
+} from './lookup.ts';
+import { linearize } from './mro.ts';
+import { isDescriptor, type ValueOf } from './protocol.ts';
+
+/** What a class body says: descriptors, methods, plain values; `__init__` and the hook `__getattr__`. */
+export type Namespace = Readonly<Record<PropertyKey, unknown>>;
+
+type AnyClass = new (...args: never) => object;
+type Bases<B extends readonly AnyClass[]> = B extends readonly [
+  infer First extends AnyClass,
+  ...infer Rest extends readonly AnyClass[],
+]
+  ? InstanceType<First> & Bases<Rest>
+  : object;
+type Own<N> = { -readonly [K in keyof N as K extends `__${string}__` ? never : K]: ValueOf<N[K]> };
+/** What an instance has: what its class says, and for the rest its bases. */
+export type Instance<N, B extends readonly AnyClass[]> = Own<N> & Omit<Bases<B>, keyof N>;
+type Arguments<N, B extends readonly AnyClass[]> = N extends { __init__(...args: infer A): void }
+  ? A
+  : B extends readonly [new (...args: infer A) => object, ...unknown[]]
+    ? A
+    : [];
+
+/** A class. `new` makes an instance; a JavaScript class may extend it, private fields included. */
+export interface PyClass<I extends object = object, A extends readonly unknown[] = never> {
+  new (...args: A): I;
+  readonly name: string;
+  readonly prototype: I;
+}
+
+export interface ClassOptions {
+  /** A class whose attributes the new class has, as an instance has those of its class. Default: that of the bases, or none. */
+  readonly metaclass?: AnyClass;
+}
+
+export type DefineClass = <N extends Namespace, const B extends readonly AnyClass[]>(
+  name: string,
+  bases: B,
+  namespace: N & ThisType<Instance<N, B>>,
+  options?: ClassOptions,
+) => PyClass<Instance<N, B>, Arguments<N, B>>;
+
+/** What JavaScript itself asks of any object, to learn what it is: an answer from a hook would be taken at its word. */
+const PROBES: ReadonlySet<PropertyKey> = new Set(['then', 'toJSON']);
+
+/** The Proxy of an instance. Its target is the instance's dictionary, so that every trap without an entry here is right. */
+export class InstanceTraps implements ProxyHandler<object> {
+  protected readonly record: InstanceRecord;
+
+  constructor(record: InstanceRecord) {
+    this.record = record;
+  }
+
+  /** As `getattr`, but a missing attribute is undefined: `await`, JSON and inspectors try names that nobody has. */
+  get(_target: object, key: PropertyKey, _receiver: unknown): unknown {
+    if (typeof key === 'symbol' || PROBES.has(key)) return lookup(this.record, key)?.read();
+    return read(this.record, key, () => undefined);
+  }
+
+  set(_target: object, key: PropertyKey, value: unknown, receiver: unknown): boolean {
+    if (receiver === this.record.self) write(this.record, key, value);
+    // An object that has this instance as its prototype is written to: it gets a property of its own, as anywhere else.
+    else if (typeof receiver !== 'object' || receiver === null) return false;
+    else if (!dataDescriptorOf(this.record, key)) return Reflect.set({}, key, value, receiver);
+    else
+      throw new AttributeError(
+        `${nameOf(this.record)}.${String(key)} is an attribute of the instance, not of its heirs.`,
+      );
+    return true;
+  }
+
+  /** A class field of a JavaScript subclass is defined, not assigned: it has to pass the descriptor all the same. */
+  defineProperty(target: object, key: PropertyKey, property: PropertyDescriptor): boolean {
+    if (!dataDescriptorOf(this.record, key)) return Reflect.defineProperty(target, key, property);
+    if (!('value' in property))
+      throw new AttributeError(`${nameOf(this.record)}.${String(key)} has a descriptor already.`);
+    write(this.record, key, property.value);
+    return true;
+  }
+
+  deleteProperty(target: object, key: PropertyKey): boolean {
+    if (dataDescriptorOf(this.record, key) || Object.hasOwn(target, key)) remove(this.record, key);
+    return true;
+  }
+
+  getPrototypeOf(): object {
+    return this.record.type.raw.prototype;
+  }
+
+  /** From now on the engine compares what `getPrototypeOf` says with the target. */
+  preventExtensions(target: object): boolean {
+    return Reflect.setPrototypeOf(target, this.getPrototypeOf()) && Reflect.preventExtensions(target);
+  }
+
+  has(target: object, key: PropertyKey): boolean {
+    return Object.hasOwn(target, key) || find(this.record.type.mro, key) !== undefined || key in Object.prototype;
+  }
+}
+
+class ClassTraps implements ProxyHandler<AnyClass> {
+  readonly #record: ClassRecord;
+  readonly #Traps: typeof InstanceTraps;
+
+  constructor(record: ClassRecord, Traps: typeof InstanceTraps) {
+    this.#record = record;
+    this.#Traps = Traps;
+  }
+
+  get(target: AnyClass, key: PropertyKey, receiver: unknown): unknown {
+    if (key === 'prototype') return target.prototype;
+    if (key === Symbol.hasInstance) return (o: unknown) => isInstance(o, Object(receiver));
+    if (typeof key === 'symbol' || PROBES.has(key)) return lookup(this.#record, key)?.read();
+    return read(this.#record, key, () => undefined);
+  }
+
+  set(_target: AnyClass, key: PropertyKey, value: unknown, receiver: unknown): boolean {
+    if (receiver !== this.#record.self) return Reflect.set({}, key, value, receiver);
+    write(this.#record, key, value);
+    return true;
+  }
+
+  deleteProperty(_target: AnyClass, key: PropertyKey): boolean {
+    if (dataDescriptorOf(this.#record, key) || this.#record.dict.has(key)) remove(this.#record, key);
+    return true;
+  }
+
+  has(target: AnyClass, key: PropertyKey): boolean {
+    return key in target || find(this.#record.mro, key) !== undefined;
+  }
+
+  construct(_target: AnyClass, args: readonly unknown[], newTarget: NewableFunction): object {
+    const type = adopt(newTarget);
+    const raw: Record<PropertyKey, unknown> = Object.create(null);
+    const record = { self: Object(raw), type, raw };
+    // Returned from the base constructor, the Proxy is `this` in every subclass: its private fields are made on it.
+    record.self = new Proxy(raw, new this.#Traps(record));
+    instances.set(record.self, record);
+    const init = find(type.mro, '__init__')?.value;
+    if (typeof init === 'function') Reflect.apply(init, record.self, args);
+    return record.self;
+  }
+}
+
+/** The record of a class; a JavaScript class that extends one of ours gets its own, with its prototype as the dictionary. */
+function adopt(ctor: NewableFunction): ClassRecord {
+  const known = classes.get(ctor);
+  if (known) return known;
+  const base = adopt(Object.getPrototypeOf(ctor));
+  const dict = new Map<PropertyKey, unknown>();
+  for (const [key, own] of ownProperties(ctor.prototype)) {
+    const { get, set } = own;
+    if (get || set)
+      dict.set(
+        key,
+        property((o) => get?.call(o), set && ((o, value) => set.call(o, value))),
+      );
+    else if (key !== 'constructor') dict.set(key, own.value);
+  }
+  const record = { self: ctor, name: ctor.name, raw: ctor, dict, meta: base.meta, mro: base.mro };
+  record.mro = [record, ...base.mro];
+  classes.set(ctor, record);
+  return record;
+}
+
+/** @throws ClassDefinitionError for a class that pyClass did not make. */
+function ours(name: string, base: AnyClass): ClassRecord {
+  const record = classes.get(base);
+  if (record && record.self !== record.raw) return record;
+  const why = record ? 'its constructor would not run' : 'it is not made by pyClass';
+  throw new ClassDefinitionError(
+    `${name} cannot derive from ${base.name}: ${why}. Write class ${name} extends ${base.name}.`,
+  );
+}
+
+const ownProperties = (o: object) =>
+  Reflect.ownKeys(o).map((key) => [key, Reflect.getOwnPropertyDescriptor(o, key) ?? {}] as const);
+
+/** Python's rule: the most derived of all metaclasses named, and it must derive from each of them. */
+function metaclassOf(name: string, named: readonly (ClassRecord | undefined)[]): ClassRecord | undefined {
+  const candidates = named.filter((each) => each !== undefined);
+  const winner = candidates.find(({ mro }) => candidates.every((each) => mro.includes(each)));
+  if (winner || candidates.length === 0) return winner;
+  const names = [...new Set(candidates.map((each) => each.name))].join(' and ');
+  throw new ClassDefinitionError(`${name}: the metaclasses ${names} conflict. Name one that derives from all of them.`);
+}
+
+/** `pyClass`, for instances whose Proxy has these traps. */
+export function definer(Traps: typeof InstanceTraps): DefineClass {
+  const define = (
+    name: string,
+    bases: readonly AnyClass[],
+    namespace: Namespace,
+    options: ClassOptions = {},
+  ): AnyClass => {
+    if (name === '') throw new ClassDefinitionError('A class needs a name; it got an empty one.');
+    const twice = bases.find((base, index) => bases.indexOf(base) !== index);
+    if (twice) throw new ClassDefinitionError(`${name}: the base ${twice.name} is named twice.`);
+    const parents = bases.map((base) => ours(name, base));
+    const meta = metaclassOf(name, [
+      options.metaclass && ours(name, options.metaclass),
+      ...parents.map((each) => each.meta),
+    ]);
+    const raw = class {};
+    const dict = new Map<PropertyKey, unknown>(ownProperties(namespace).map(([key, { value }]) => [key, value]));
+    const record = { self: raw, name, raw, dict, meta, mro: linearize(name, parents) };
+    record.mro = [record, ...record.mro];
+    record.self = new Proxy(raw, new ClassTraps(record, Traps));
+    classes.set(record.self, record);
+    Object.defineProperty(raw, 'name', { value: name, configurable: true });
+    Object.defineProperty(raw.prototype, 'constructor', { value: record.self, configurable: true, writable: true });
+    if (bases[0]) Object.setPrototypeOf(raw.prototype, bases[0].prototype);
+    for (const [key, value] of dict) {
+      // For `super.name` in a JavaScript subclass, which goes along the prototypes and never asks a Proxy.
+      const get = function get(this: object) {
+        const found = asDescriptor(dict.get(key));
+        return found?.get ? found.get(this, record.self) : dict.get(key);
+      };
+      Object.defineProperty(raw.prototype, key, { get, configurable: true });
+      if (isDescriptor(value) && typeof key === 'string') value.setName?.(record.self, key);
+    }
+    return record.self;
+  };
+  // What a class has is known from its namespace alone; that its instances have it is what all this code is for.
+  return define as DefineClass;
+}
+
+/**
+ * Makes a class as Python's `class` statement does.
+ *
+ * Functions are methods, descriptors (see `descriptor`) answer for their attribute, `__init__` gets the arguments of
+ * `new`, `__getattr__` is asked for what nobody has. An assignment to an instance lands in its dictionary, unless a data
+ * descriptor of its class takes it.
+ *
+ * @throws ClassDefinitionError for an empty name, a base that is no such class or is named twice, bases without a
+ *   consistent order (C3), metaclasses in conflict; and what a `setName` throws.
+ */
+export const pyClass: DefineClass = definer(InstanceTraps);
