@@ -14,7 +14,7 @@ export interface TestResult extends TracedResult {
 }
 
 export interface SuiteResult {
-  /** Every test passed or was skipped, none is missing, and nothing failed outside the tests. */
+  /** Every test passed or was skipped (with LABS_REQUIRE=all a skip with a reason is a failure), none is missing, and nothing failed outside the tests. */
   readonly ok: boolean;
   /** In the order in which they ended. */
   readonly tests: readonly TestResult[];
@@ -258,7 +258,8 @@ class Run {
     }
   }
 
-  #add(result: TracedResult, evidence: readonly string[] = []): void {
+  #add(traced: TracedResult, evidence: readonly string[] = []): void {
+    const result = required(traced);
     const test =
       result.error === undefined || evidence.length === 0
         ? result
@@ -326,6 +327,12 @@ class Run {
       ms,
     };
   }
+}
+
+/** Where everything must be at hand (CI), a test that gives a reason not to run has failed. */
+function required(result: TracedResult): TracedResult {
+  if (process.env['LABS_REQUIRE'] !== 'all' || result.state !== 'skipped' || result.note === undefined) return result;
+  return { ...result, state: 'failed', error: `skipped, which LABS_REQUIRE=all forbids: ${result.note}` };
 }
 
 function insertEvidence(error: string, evidence: readonly string[]): string {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type SpawnOptionsWithoutStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -127,7 +127,28 @@ describe.concurrent('a suite', { timeout: patience }, () => {
       ['servers are closed, those too whose suite was skipped', 'passed', undefined],
     ]);
   });
+
+  test('does not skip where everything must be at hand', async () => {
+    const run = await exec(process.execPath, [resolve(import.meta.dirname, '../src/lab-test.ts')], {
+      cwd: resolve(lab, '../servers'),
+      env: { ...process.env, LABS_REQUIRE: 'all', LAB_REPORT: '' },
+    });
+    expect(run.code).toBe(1);
+    expect(run.stdout).toContain('✗ its servers start\n    no redis-server: apt install redis');
+    expect(run.stdout.trimEnd()).toMatch(/2 passed, 1 failed, 0 skipped {2}\d+\.\d s$/);
+  });
 });
+
+/** Runs a program to its end. */
+async function exec(program: string, args: readonly string[], options: SpawnOptionsWithoutStdio) {
+  const child = spawn(program, args, options);
+  let stdout = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk;
+  });
+  const [code] = await once(child, 'close');
+  return { code, stdout };
+}
 
 /** Linux alone can be asked for the environment of a process; elsewhere the answer is "none". */
 async function processes(mark: string): Promise<string[]> {
