@@ -1,0 +1,414 @@
+import { type Call, type Policy, runCancellable } from './call.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { CallTimeoutError, CircuitOpenError, FallbackError, InvalidOptionError, RejectedError } from './errors.ts';
+import { LONGEST_TIMER_MS, numberOf, shareOf, wholeNumberOf } from './options.ts';
+import { CountWindow, TimeWindow, type Window } from './window.ts';
+
+/** The last `size` calls, or the last `size` milliseconds in `buckets` parts (default 10). */
+export type WindowOptions =
+  | { readonly type: 'count'; readonly size: number }
+  | { readonly type: 'time'; readonly size: number; readonly buckets?: number };
+
+/** The defaults are those of Hystrix: half of at least 20 calls within 10 s, 5 s off, one probe. */
+export interface BreakerOptions {
+  /** For messages and metrics. Default "circuit". */
+  readonly name?: string;
+  /** What the rates are taken over. Default: the last 10,000 ms in 10 parts. */
+  readonly window?: WindowOptions;
+  /** Calls in the window before its rates mean anything: of one call, one failure is 100 %. Default 20. */
+  readonly minCalls?: number;
+  /** Share of failures that opens the circuit, above 0 and at most 1. Default 0.5. */
+  readonly failureRate?: number;
+  /** Milliseconds from which a call counts as slow. Default: none does. */
+  readonly slowMs?: number;
+  /** Share of slow calls that opens the circuit, above 0 and at most 1. Default 1. */
+  readonly slowRate?: number;
+  /** Milliseconds until the first probe; or a function of how often in a row it has opened: 1, 2, … Default 5,000. */
+  readonly openMs?: number | ((times: number) => number);
+  readonly halfOpen?: {
+    /** Probes that decide together; no more than these are let through. Default 1. */
+    readonly permits?: number;
+    /** Share of failed or slow probes with which the circuit still closes, from 0 to below 1. Default 0. */
+    readonly maxFailureRate?: number;
+    /** A probe that takes longer is cancelled and has failed, in milliseconds. Default 5,000. */
+    readonly probeTimeoutMs?: number;
+  };
+  /** Time limit of each call, in milliseconds; `run` may set another. Default: none. */
+  readonly timeoutMs?: number;
+  /**
+   * Whether an error says that the dependency is unwell. A 404 or a declined card is an answer: it counts neither as a
+   * failure nor as a success. Default: every error does. (Refusals by a policy and aborts by the caller never count.)
+   */
+  readonly isFailure?: (error: unknown) => boolean;
+  readonly clock?: Clock;
+}
+
+export interface RunOptions<T> {
+  /** Milliseconds after which the call is cancelled and has failed. */
+  readonly timeoutMs?: number;
+  /** Plan B, when the call has failed or was refused. Not for an error that is an answer, nor for a caller who left. */
+  readonly fallback?: (error: unknown) => T | PromiseLike<T>;
+  /** Aborting it ends this call, and no other. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type StateName = 'closed' | 'open' | 'half-open' | 'isolated';
+
+/**
+ * The circuit's state, with what is known in it and nothing else. A call keeps the state object that it began in; a
+ * result is evidence only while that very object is current, so each period of a circuit is a generation of its own.
+ */
+export type State =
+  | { readonly name: 'closed'; readonly window: Window }
+  | { readonly name: 'open'; readonly until: number; readonly times: number }
+  | { readonly name: 'half-open'; readonly times: number; started: number; done: number; failed: number }
+  | { readonly name: 'isolated'; holders: number };
+
+/** A state in which calls are let through. */
+export type Pass = Extract<State, { name: 'closed' | 'half-open' }>;
+export type Outcome = 'success' | 'failure' | 'ignored';
+
+export interface Transition {
+  readonly breaker: string;
+  readonly from: StateName;
+  readonly to: StateName;
+  /** When, in milliseconds of the breaker's monotonic clock. */
+  readonly at: number;
+  /** The error that opened it; undefined where slowness did, or where nothing opened. */
+  readonly cause?: unknown;
+}
+
+/** Since the breaker was made. */
+export interface Totals {
+  readonly success: number;
+  readonly failure: number;
+  /** Answers that are errors, refusals of an inner policy, callers who left. */
+  readonly ignored: number;
+  /** Refused by this circuit. */
+  readonly rejected: number;
+  /** Of the failures: those that ran into the time limit. */
+  readonly timeout: number;
+  /** Successes and failures that took `slowMs` or longer. */
+  readonly slow: number;
+  /** Results that came after the period they belonged to, and decided nothing. */
+  readonly late: number;
+  readonly fallback: number;
+  readonly opened: number;
+}
+
+export interface Snapshot {
+  readonly name: string;
+  readonly state: StateName;
+  /** What the window holds now; zeros unless closed. */
+  readonly window: { readonly calls: number; readonly failures: number; readonly slow: number };
+  /** Milliseconds until a probe may go through; 0 unless open. */
+  readonly retryAfterMs: number;
+  readonly totals: Totals;
+}
+
+/**
+ * A circuit breaker: counts how calls to one dependency end, and stops calling when too many end badly.
+ *
+ * Make one for each dependency and keep it; a breaker made for each request remembers nothing. It has no timer of its
+ * own: an open circuit looks at the clock when it is called, so it needs no `close()` and survives a frozen process.
+ * Source: Michael Nygard, "Release It!"; https://martinfowler.com/bliki/CircuitBreaker.html
+ */
+export class CircuitBreaker implements Policy {
+  readonly name: string;
+  protected readonly clock: Clock;
+  protected readonly plan: Plan;
+  protected current: State;
+  readonly #totals: { -readonly [K in keyof Totals]: number };
+  readonly #listeners = new Set<(transition: Transition) => void>();
+
+  /** @throws InvalidOptionError on a number that is none, or on a threshold that can never be met or always is. */
+  constructor(options: BreakerOptions = {}) {
+    this.name = options.name ?? 'circuit';
+    this.clock = options.clock ?? systemClock;
+    this.plan = this.check(options);
+    this.#totals = {
+      success: 0,
+      failure: 0,
+      ignored: 0,
+      rejected: 0,
+      timeout: 0,
+      slow: 0,
+      late: 0,
+      fallback: 0,
+      opened: 0,
+    };
+    this.current = this.closed();
+  }
+
+  /** What the next call meets: an open circuit whose time has passed is half-open. */
+  get state(): StateName {
+    const { current } = this;
+    return current.name === 'open' && this.clock.mono() >= current.until ? 'half-open' : current.name;
+  }
+
+  /**
+   * Runs `call`, unless the circuit is open.
+   *
+   * @throws CircuitOpenError when refused; CallTimeoutError after `timeoutMs`; the signal's reason when it aborts;
+   *   FallbackError when the fallback fails too; else what the call throws.
+   * @throws InvalidOptionError on a time limit that no timer can keep.
+   */
+  async run<T>(call: Call<T>, options: RunOptions<T> = {}): Promise<T> {
+    const { signal, fallback, timeoutMs = this.plan.timeoutMs } = options;
+    if (options.timeoutMs !== undefined) numberOf('timeoutMs', options.timeoutMs, 1, LONGEST_TIMER_MS);
+    if (signal?.aborted) throw signal.reason;
+    const start = this.clock.mono();
+    const pass = this.admit(start);
+    if (pass === undefined) {
+      this.#totals.rejected++;
+      const refusal = this.refusal(start);
+      if (fallback) return this.fallBack(refusal, fallback);
+      throw refusal;
+    }
+    const limitMs = pass.name === 'half-open' ? Math.min(timeoutMs, this.plan.probeTimeoutMs) : timeoutMs;
+    try {
+      const value = await this.execute(call, signal, limitMs);
+      this.settle(pass, 'success', this.clock.mono() - start, undefined);
+      return value;
+    } catch (error) {
+      const outcome = this.judge(error, signal);
+      this.settle(pass, outcome, this.clock.mono() - start, error);
+      if (!fallback || !this.deservesFallback(error, outcome)) throw error;
+      return this.fallBack(error, fallback);
+    }
+  }
+
+  /** Tells of each change of state, in order. Returns the function that ends it. What a listener throws is a warning. */
+  on(_event: 'transition', listener: (transition: Transition) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Holds the circuit open by hand (a deployment, an incident) until every handle has been disposed; then it closes. */
+  isolate(): Disposable {
+    if (this.current.name !== 'isolated') this.enter({ name: 'isolated', holders: 0 });
+    const held = this.current;
+    let holding = true;
+    if (held.name === 'isolated') held.holders++;
+    return {
+      [Symbol.dispose]: () => {
+        if (holding && held.name === 'isolated' && --held.holders === 0) this.enter(this.closed());
+        holding = false;
+      },
+    };
+  }
+
+  snapshot(): Snapshot {
+    const now = this.clock.mono();
+    const { current } = this;
+    let window = { calls: 0, failures: 0, slow: 0 };
+    if (current.name === 'closed') {
+      current.window.advance(now);
+      const { calls, failures, slow } = current.window;
+      window = { calls, failures, slow };
+    }
+    const retryAfterMs = current.name === 'open' ? Math.max(0, current.until - now) : 0;
+    return { name: this.name, state: this.state, window, retryAfterMs, totals: { ...this.#totals } };
+  }
+
+  // The steps, each a method of its own, so that a variant (see pitfalls/) changes just one.
+
+  /** The period that a call beginning at `now` belongs to; undefined: it is refused. */
+  protected admit(now: number): Pass | undefined {
+    const state = this.current;
+    switch (state.name) {
+      case 'closed':
+        return state;
+      case 'isolated':
+        return undefined;
+      case 'open':
+        if (now < state.until) return undefined;
+        this.enter({ name: 'half-open', times: state.times, started: 0, done: 0, failed: 0 });
+        return this.admit(now);
+      case 'half-open':
+        if (state.started >= this.plan.permits) return undefined;
+        state.started++;
+        return state;
+    }
+  }
+
+  /** Runs the call with a signal of its own, for `limitMs` at most. */
+  protected execute<T>(call: Call<T>, signal: AbortSignal | undefined, limitMs: number): T | PromiseLike<T> {
+    if (!signal && limitMs === Number.POSITIVE_INFINITY) return call(new AbortController().signal);
+    return runCancellable(
+      call,
+      signal,
+      limitMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : {
+            clock: this.clock,
+            ms: limitMs,
+            error: () => new CallTimeoutError(`${this.name}: no answer within ${limitMs} ms; the call was cancelled.`),
+          },
+    );
+  }
+
+  /** What an error says of the dependency's health. */
+  protected judge(error: unknown, signal: AbortSignal | undefined): Outcome {
+    if (signal?.aborted || error instanceof RejectedError) return 'ignored';
+    if (error instanceof CallTimeoutError) return 'failure';
+    try {
+      return this.plan.isFailure(error) ? 'failure' : 'ignored';
+    } catch {
+      // A predicate that trips over an error it did not expect has not found it harmless.
+      return 'failure';
+    }
+  }
+
+  /** Counts one result, and moves the circuit if it is time to. */
+  protected settle(pass: Pass, outcome: Outcome, tookMs: number, error: unknown): void {
+    const slow = tookMs >= this.plan.slowMs && outcome !== 'ignored';
+    this.#totals[outcome]++;
+    if (slow) this.#totals.slow++;
+    if (error instanceof CallTimeoutError) this.#totals.timeout++;
+    if (!this.isCurrent(pass)) {
+      this.#totals.late++;
+    } else if (pass.name === 'half-open') {
+      this.settleProbe(pass, outcome, slow, error);
+    } else if (outcome !== 'ignored') {
+      pass.window.record(this.clock.mono(), outcome === 'failure', slow);
+      if (this.trips(pass.window)) this.open(1, error);
+    }
+  }
+
+  /** Whether a result that began in `pass` is evidence of how things are now. */
+  protected isCurrent(pass: Pass): boolean {
+    return pass === this.current;
+  }
+
+  protected trips({ calls, failures, slow }: Window): boolean {
+    const { minCalls, failureRate, slowRate } = this.plan;
+    return calls >= minCalls && (failures / calls >= failureRate || slow / calls >= slowRate);
+  }
+
+  protected settleProbe(pass: Extract<State, { name: 'half-open' }>, outcome: Outcome, slow: boolean, error: unknown) {
+    if (outcome === 'ignored') {
+      // It has proved nothing: the permit is free for another probe. Kept, it would lock the circuit for ever.
+      pass.started--;
+      return;
+    }
+    const { permits, maxFailureRate } = this.plan;
+    pass.done++;
+    if (outcome === 'failure' || slow) pass.failed++;
+    if (pass.failed / permits > maxFailureRate) this.open(pass.times + 1, error);
+    else if (pass.done === permits) this.enter(this.closed());
+  }
+
+  protected open(times: number, cause: unknown): void {
+    this.#totals.opened++;
+    this.enter({ name: 'open', until: this.clock.mono() + this.openFor(times), times }, cause);
+  }
+
+  protected openFor(times: number): number {
+    const { openMs } = this.plan;
+    const ms = openMs(times);
+    // The first value was checked when the breaker was made; a later one that is no duration must not end the outage.
+    return ms >= 0 && ms < Number.POSITIVE_INFINITY ? ms : openMs(1);
+  }
+
+  protected closed(): State {
+    return { name: 'closed', window: this.createWindow() };
+  }
+
+  protected createWindow(): Window {
+    const { window } = this.plan;
+    return window.type === 'count'
+      ? new CountWindow(window.size)
+      : new TimeWindow(window.size, window.buckets ?? 10, this.clock.mono());
+  }
+
+  protected enter(next: State, cause?: unknown): void {
+    const from = this.current.name;
+    this.current = next;
+    const transition = { breaker: this.name, from, to: next.name, at: this.clock.mono(), cause };
+    for (const listener of this.#listeners) {
+      try {
+        listener(transition);
+      } catch (error) {
+        process.emitWarning(error instanceof Error ? error : String(error));
+      }
+    }
+  }
+
+  protected refusal(now: number): CircuitOpenError {
+    const { current } = this;
+    if (current.name === 'isolated') {
+      return new CircuitOpenError(`${this.name} is held open by hand; not called.`, this.plan.openMs(1));
+    }
+    if (current.name !== 'open') {
+      return new CircuitOpenError(`${this.name} is being probed; no more calls for now.`, this.plan.probeTimeoutMs);
+    }
+    const ms = Math.ceil(current.until - now);
+    return new CircuitOpenError(`${this.name} is open for another ${ms} ms; not called.`, ms);
+  }
+
+  /** A refusal by this circuit or by a policy within it is worth a plan B, though it is no evidence. */
+  protected deservesFallback(error: unknown, outcome: Outcome): boolean {
+    return outcome === 'failure' || error instanceof RejectedError;
+  }
+
+  protected async fallBack<T>(error: unknown, fallback: (error: unknown) => T | PromiseLike<T>): Promise<T> {
+    this.#totals.fallback++;
+    try {
+      return await fallback(error);
+    } catch (fallbackError) {
+      throw new FallbackError(error, fallbackError);
+    }
+  }
+
+  protected check(options: BreakerOptions): Plan {
+    const { window = { type: 'time', size: 10_000, buckets: 10 }, halfOpen = {}, openMs = 5_000 } = options;
+    const inAll = Number.MAX_SAFE_INTEGER;
+    wholeNumberOf('window.size', window.size, 1, window.type === 'count' ? 2 ** 24 : inAll);
+    if (window.type === 'time') wholeNumberOf('window.buckets', window.buckets ?? 10, 1, window.size);
+    const minCalls = wholeNumberOf('minCalls', options.minCalls ?? 20, 1, inAll);
+    if (window.type === 'count' && minCalls > window.size) {
+      throw new InvalidOptionError(
+        `minCalls is ${minCalls}, but the window holds ${window.size} calls: it would never open. Lower minCalls.`,
+      );
+    }
+    if (options.slowRate !== undefined && options.slowMs === undefined) {
+      throw new InvalidOptionError('slowRate needs slowMs: from how many milliseconds is a call slow?');
+    }
+    const maxFailureRate = numberOf('halfOpen.maxFailureRate', halfOpen.maxFailureRate ?? 0, 0, 1);
+    if (maxFailureRate === 1) throw new InvalidOptionError('halfOpen.maxFailureRate must be below 1: all may fail.');
+    const openFor = typeof openMs === 'number' ? () => openMs : openMs;
+    numberOf('openMs', openFor(1), 0, inAll);
+    return {
+      window,
+      minCalls,
+      failureRate: shareOf('failureRate', options.failureRate ?? 0.5),
+      slowMs: options.slowMs === undefined ? Number.POSITIVE_INFINITY : numberOf('slowMs', options.slowMs, 0, inAll),
+      slowRate: shareOf('slowRate', options.slowRate ?? 1),
+      openMs: openFor,
+      permits: wholeNumberOf('halfOpen.permits', halfOpen.permits ?? 1, 1, inAll),
+      maxFailureRate,
+      probeTimeoutMs: numberOf('halfOpen.probeTimeoutMs', halfOpen.probeTimeoutMs ?? 5_000, 1, LONGEST_TIMER_MS),
+      timeoutMs:
+        options.timeoutMs === undefined
+          ? Number.POSITIVE_INFINITY
+          : numberOf('timeoutMs', options.timeoutMs, 1, LONGEST_TIMER_MS),
+      isFailure: options.isFailure ?? (() => true),
+    };
+  }
+}
+
+/** The options, checked and complete. */
+interface Plan {
+  readonly window: WindowOptions;
+  readonly minCalls: number;
+  readonly failureRate: number;
+  readonly slowMs: number;
+  readonly slowRate: number;
+  readonly openMs: (times: number) => number;
+  readonly permits: number;
+  readonly maxFailureRate: number;
+  readonly probeTimeoutMs: number;
+  readonly timeoutMs: number;
+  readonly isFailure: (error: unknown) => boolean;
+}

@@ -1,0 +1,57 @@
+import type { Clock } from './clock.ts';
+
+/** What a policy runs. It is given a signal of its own: hand it on to `fetch`, a query, a timer, so that they end too. */
+export type Call<T> = (signal: AbortSignal) => T | PromiseLike<T>;
+
+/** Runs calls under some rule: a circuit breaker, a bulkhead, a retry, or several of them composed. */
+export interface Policy {
+  /** Aborting `signal` ends this call, and no other: the promise rejects with the signal's reason at once. */
+  run<T>(call: Call<T>, options?: { readonly signal?: AbortSignal | undefined }): Promise<T>;
+}
+
+export interface TimeLimit {
+  readonly clock: Clock;
+  readonly ms: number;
+  /** The error that the caller gets, and the reason of the call's signal. */
+  readonly error: () => Error;
+}
+
+/**
+ * Runs `call` until it settles, the limit has passed or `signal` aborts, whichever is first. In the latter two cases the
+ * promise rejects at once and the call's own signal aborts: waiting for a call that ignores its signal would be to hang
+ * with it. Leaves no timer and no listener behind.
+ */
+export function runCancellable<T>(
+  call: Call<T>,
+  signal: AbortSignal | undefined,
+  limit: TimeLimit | undefined,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const controller = new AbortController();
+    let cancel: (() => void) | undefined;
+    const end = () => {
+      cancel?.();
+      signal?.removeEventListener('abort', onAbort);
+    };
+    const stop = (reason: unknown) => {
+      end();
+      // First the verdict, then the abort: else the call's own AbortError would be the one that the caller sees.
+      reject(reason);
+      controller.abort(reason);
+    };
+    const onAbort = () => stop(signal?.reason);
+    if (signal?.aborted) return reject(signal.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (limit) cancel = limit.clock.after(limit.ms, () => stop(limit.error()));
+    new Promise<T>((answer) => answer(call(controller.signal))).then(
+      (value) => {
+        end();
+        resolve(value);
+      },
+      (error: unknown) => {
+        end();
+        reject(error);
+      },
+    );
+  });
+}

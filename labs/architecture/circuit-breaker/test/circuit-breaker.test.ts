@@ -1,0 +1,611 @@
+import { getEventListeners, once } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { History, random } from '@shared/testkit';
+import { describe, expect, test, vi } from 'vitest';
+import {
+  type BreakerOptions,
+  BulkheadFullError,
+  CallTimeoutError,
+  CircuitBreaker,
+  CircuitOpenError,
+  FallbackError,
+  InvalidOptionError,
+  type Transition,
+} from '#lab';
+import { handClock, outcome } from './hand-clock.ts';
+
+const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
+const DOWN = new Error('payment: 503');
+const pay = async () => 'paid';
+const fail = async () => {
+  throw DOWN;
+};
+
+/** A call that ends when the test says so, whatever its signal says. */
+function pending() {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const signals: AbortSignal[] = [];
+  const call = vi.fn((signal: AbortSignal) => {
+    signals.push(signal);
+    return promise;
+  });
+  return { call, signals, resolve: () => resolve('paid'), reject: () => reject(DOWN) };
+}
+
+/** Opens at half of four calls, for a second; one probe of 500 ms at most. */
+function fuse(options: BreakerOptions = {}) {
+  const time = handClock();
+  const breaker = new CircuitBreaker({
+    name: 'payment',
+    window: { type: 'count', size: 4 },
+    minCalls: 4,
+    failureRate: 0.5,
+    openMs: 1_000,
+    halfOpen: { permits: 1, probeTimeoutMs: 500 },
+    clock: time.clock,
+    ...options,
+  });
+  return { ...time, breaker };
+}
+
+const feed = async (breaker: CircuitBreaker, calls: string) => {
+  for (const each of calls) await breaker.run(each === '.' ? pay : fail).catch(() => {});
+};
+
+async function blown(options: BreakerOptions = {}) {
+  const fused = fuse(options);
+  await feed(fused.breaker, 'xxxx');
+  expect(fused.breaker.state, 'four failures of four').toBe('open');
+  return fused;
+}
+
+describe('circuit breaker', () => {
+  // ── closed ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a closed circuit hands on what the call returns and what it throws', async () => {
+    const { breaker } = fuse();
+    expect(breaker.state).toBe('closed');
+    expect(await breaker.run(pay)).toBe('paid');
+    expect(await breaker.run(() => 7)).toBe(7);
+    expect((await outcome(breaker.run(fail))).error).toBe(DOWN);
+    const thrown = breaker.run(() => {
+      throw DOWN;
+    });
+    expect((await outcome(thrown)).error).toBe(DOWN);
+  });
+
+  test('a circuit opens at exactly the minimum number of calls', async () => {
+    const { breaker } = fuse({ window: { type: 'count', size: 10 }, minCalls: 6 });
+    await feed(breaker, 'xxxxx');
+    expect(breaker.state, 'five failures of five').toBe('closed');
+    await feed(breaker, 'x');
+    expect(breaker.state, 'six of six').toBe('open');
+  });
+
+  test('a circuit opens at exactly the failure rate', async () => {
+    const options: BreakerOptions = { window: { type: 'count', size: 100 }, minCalls: 100, failureRate: 0.07 };
+    const below = fuse(options).breaker;
+    await feed(below, `${'x'.repeat(6)}${'.'.repeat(94)}`);
+    expect(below.state, '6 of 100').toBe('closed');
+    const at = fuse(options).breaker;
+    await feed(at, `${'x'.repeat(7)}${'.'.repeat(93)}`);
+    expect(at.state, '7 of 100').toBe('open');
+  });
+
+  test('an open circuit refuses at once and calls nothing', async () => {
+    const { breaker, pass } = await blown();
+    await pass(400);
+    const call = vi.fn(pay);
+    const { error } = await outcome(breaker.run(call));
+    expect(error).toBeInstanceOf(CircuitOpenError);
+    expect(error).toHaveProperty('retryAfterMs', 600);
+    expect(String(error)).toContain('payment is open for another 600 ms');
+    expect(call).not.toHaveBeenCalled();
+  });
+
+  test('a count window forgets the oldest call', async () => {
+    const { breaker } = fuse({ failureRate: 0.75 });
+    await feed(breaker, 'xx......xx.');
+    expect(breaker.snapshot().window).toEqual({ calls: 4, failures: 2, slow: 0 });
+    await feed(breaker, '.');
+    expect(breaker.state, 'four failures in twelve calls, two in the last four').toBe('closed');
+    await feed(breaker, 'xxx');
+    expect(breaker.state).toBe('open');
+  });
+
+  test('a time window forgets what is older than its size', async () => {
+    const { breaker, pass } = fuse({ window: { type: 'time', size: 1_000, buckets: 10 }, failureRate: 0.75 });
+    await feed(breaker, 'x');
+    await pass(500);
+    await feed(breaker, 'xx');
+    expect(breaker.snapshot().window.calls).toBe(3);
+    await pass(500);
+    expect(breaker.snapshot().window.calls, 'the first is 1,000 ms old').toBe(2);
+    await feed(breaker, 'x');
+    expect(breaker.state, 'three in the window').toBe('closed');
+    await feed(breaker, 'x');
+    expect(breaker.state, 'four').toBe('open');
+  });
+
+  test('an idle gap longer than the window forgets everything', async () => {
+    const { breaker, pass } = fuse({ window: { type: 'time', size: 10_000, buckets: 10 }, minCalls: 5 });
+    await feed(breaker, 'xxxx');
+    await pass(3_600_000);
+    await feed(breaker, 'x');
+    expect(breaker.state, 'one failure in the last hour').toBe('closed');
+    expect(breaker.snapshot().window).toEqual({ calls: 1, failures: 1, slow: 0 });
+  });
+
+  test('slow calls open the circuit though they succeed', async () => {
+    const { breaker, pass } = fuse({ slowMs: 200, slowRate: 0.5 });
+    const take = async (ms: number) => {
+      const { call, resolve } = pending();
+      const running = breaker.run(call);
+      await pass(ms);
+      resolve();
+      await running;
+    };
+    await take(199);
+    await take(199);
+    await take(200);
+    expect(breaker.state).toBe('closed');
+    await take(900);
+    expect(breaker.state, 'two of four were slow').toBe('open');
+  });
+
+  test('what no circuit can be made from is refused', () => {
+    const bad: [string, BreakerOptions][] = [
+      ['no minimum', { minCalls: 0 }],
+      ['a minimum that is not a number', { minCalls: Number.NaN }],
+      ['half a call', { minCalls: 1.5 }],
+      ['a rate of nothing', { failureRate: 0 }],
+      ['a rate that is not a number', { failureRate: Number.NaN }],
+      ['a rate above all', { failureRate: 50 }],
+      ['a minimum that the window cannot hold', { window: { type: 'count', size: 3 } }],
+      ['a window of nothing', { window: { type: 'time', size: 0 } }],
+      ['a window that is not a number', { window: { type: 'time', size: Number.NaN } }],
+      ['no buckets', { window: { type: 'time', size: 1_000, buckets: 0 } }],
+      ['a negative slowness', { slowMs: -1 }],
+      ['a slow rate of nothing', { slowMs: 100, slowRate: 0 }],
+      ['a slow rate without slowness', { slowRate: 0.5 }],
+      ['an endless opening', { openMs: Number.POSITIVE_INFINITY }],
+      ['an opening that is not a number', { openMs: Number.NaN }],
+      ['a function that gives no number', { openMs: () => Number.NaN }],
+      ['no probe', { halfOpen: { permits: 0 } }],
+      ['probes that are not a number', { halfOpen: { permits: Number.NaN } }],
+      ['probes of which all may fail', { halfOpen: { maxFailureRate: 1 } }],
+      ['a probe without an end', { halfOpen: { probeTimeoutMs: Number.POSITIVE_INFINITY } }],
+      ['a time limit of 0', { timeoutMs: 0 }],
+      ['a time limit beyond any timer', { timeoutMs: 2 ** 31 }],
+    ];
+    for (const [what, options] of bad) expect(() => fuse(options), what).toThrow(InvalidOptionError);
+    expect(() => new CircuitBreaker()).not.toThrow();
+  });
+
+  test('a bad time limit is refused before anything is called', async () => {
+    const { breaker } = fuse();
+    const call = vi.fn(pay);
+    expect((await outcome(breaker.run(call, { timeoutMs: Number.NaN }))).error).toBeInstanceOf(InvalidOptionError);
+    expect(call).not.toHaveBeenCalled();
+  });
+
+  // ── what is no evidence ─────────────────────────────────────────────────────────────────────────────────────────
+
+  test('an error that is an answer does not count', async () => {
+    const declined = new Error('402: card declined');
+    const { breaker } = fuse({ isFailure: (error) => error !== declined });
+    for (let n = 0; n < 20; n++) {
+      const { error } = await outcome(breaker.run(() => Promise.reject(declined)));
+      expect(error).toBe(declined);
+    }
+    expect(breaker.state).toBe('closed');
+    expect(breaker.snapshot().window.calls, 'neither a failure nor a success').toBe(0);
+  });
+
+  test('a refusal by another policy does not count', async () => {
+    const { breaker } = fuse();
+    for (let n = 0; n < 20; n++) {
+      await outcome(breaker.run(() => Promise.reject(new BulkheadFullError('full', 0))));
+    }
+    expect(breaker.state).toBe('closed');
+    expect(breaker.snapshot().totals).toMatchObject({ failure: 0, ignored: 20 });
+  });
+
+  test('a refusal by the circuit itself does not count', async () => {
+    const { breaker, pass } = await blown();
+    for (let n = 0; n < 20; n++) await outcome(breaker.run(pay));
+    expect(breaker.snapshot().totals).toMatchObject({ failure: 4, rejected: 20, opened: 1 });
+    await pass(1_000);
+    expect(await breaker.run(pay)).toBe('paid');
+    expect(breaker.state).toBe('closed');
+  });
+
+  test('a caller who leaves ends his own call, and it does not count', async () => {
+    const { breaker } = fuse();
+    const gone = new Error('the customer closed the page');
+    for (let n = 0; n < 20; n++) {
+      const { call, signals } = pending();
+      const caller = new AbortController();
+      const running = outcome(breaker.run(call, { signal: caller.signal }));
+      caller.abort(gone);
+      expect((await running).error).toBe(gone);
+      expect(signals.map((signal) => signal.aborted)).toEqual([true]);
+    }
+    const call = vi.fn(pay);
+    expect((await outcome(breaker.run(call, { signal: AbortSignal.abort(gone) }))).error).toBe(gone);
+    expect(call, 'he had left before').not.toHaveBeenCalled();
+    expect(breaker.state).toBe('closed');
+    expect(breaker.snapshot().window.calls).toBe(0);
+  });
+
+  // ── time limits ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a call beyond its time limit is cancelled, told to its caller, and has failed', async () => {
+    const { breaker, pass } = fuse({ timeoutMs: 300 });
+    const { call, signals } = pending();
+    const running = outcome(breaker.run(call));
+    await pass(299);
+    expect(signals[0]?.aborted).toBe(false);
+    await pass(1);
+    const { error } = await running;
+    expect(error).toBeInstanceOf(CallTimeoutError);
+    expect(signals[0]?.aborted, 'the signal of the call').toBe(true);
+    expect(signals[0]?.reason).toBe(error);
+    expect(breaker.snapshot().window).toEqual({ calls: 1, failures: 1, slow: 0 });
+  });
+
+  test('one call beyond its time limit leaves all other calls alone', async () => {
+    const { breaker, pass } = fuse();
+    const [hasty, patient, later] = [pending(), pending(), pending()];
+    const [first, second] = [outcome(breaker.run(hasty.call, { timeoutMs: 100 })), outcome(breaker.run(patient.call))];
+    await pass(100);
+    expect((await first).error).toBeInstanceOf(CallTimeoutError);
+    expect(patient.signals[0]?.aborted, 'a call under way').toBe(false);
+    const third = outcome(breaker.run(later.call, { timeoutMs: 100 }));
+    expect(later.signals[0]?.aborted, 'a call after it').toBe(false);
+    patient.resolve();
+    later.resolve();
+    expect([(await second).value, (await third).value]).toEqual(['paid', 'paid']);
+  });
+
+  test('a call that has ended leaves no timer and no listener behind', async () => {
+    const { breaker, timers } = fuse({ timeoutMs: 300 });
+    const caller = new AbortController();
+    await breaker.run(pay, { signal: caller.signal });
+    await outcome(breaker.run(fail, { signal: caller.signal }));
+    expect(timers()).toBe(0);
+    expect(getEventListeners(caller.signal, 'abort')).toEqual([]);
+  });
+
+  // ── half-open ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a probe that succeeds closes the circuit, and the past is forgotten', async () => {
+    const { breaker, pass } = await blown();
+    await pass(999);
+    expect((await outcome(breaker.run(pay))).error).toBeInstanceOf(CircuitOpenError);
+    await pass(1);
+    expect(breaker.state).toBe('half-open');
+    expect(await breaker.run(pay)).toBe('paid');
+    expect(breaker.state).toBe('closed');
+    await feed(breaker, 'xxx');
+    expect(breaker.state, 'three failures of three, after the recovery').toBe('closed');
+  });
+
+  test('a probe that fails opens the circuit again, for as long as openMs says', async () => {
+    const { breaker, pass } = await blown({ openMs: (times) => 1_000 * 2 ** (times - 1) });
+    await pass(1_000);
+    await feed(breaker, 'x');
+    expect(breaker.state).toBe('open');
+    await pass(1_999);
+    expect(breaker.state).toBe('open');
+    await pass(1);
+    await feed(breaker, 'x');
+    await pass(3_999);
+    expect(breaker.state).toBe('open');
+    await pass(1);
+    await feed(breaker, '.xxxx');
+    await pass(1_000);
+    expect(breaker.state, 'after a recovery it counts from 1 again').toBe('half-open');
+  });
+
+  test('an open circuit needs no timer to let a probe through', async () => {
+    let now = 0;
+    const { breaker } = await blown({ clock: { mono: () => now, after: () => () => {} } });
+    now += 1_000;
+    expect(breaker.state).toBe('half-open');
+    expect((await outcome(breaker.run(pay))).value).toBe('paid');
+  });
+
+  test('no more probes than permits are let through, and the rest are refused at once', async () => {
+    const { breaker, pass, turn } = await blown({ halfOpen: { permits: 3, probeTimeoutMs: 500 } });
+    await pass(1_000);
+    const probe = pending();
+    const callers = Array.from({ length: 50 }, () => breaker.run(probe.call));
+    const ends = callers.map((caller) => outcome(caller));
+    await turn();
+    expect(probe.call).toHaveBeenCalledTimes(3);
+    const refusals = await Promise.all(ends.slice(3));
+    expect(refusals.filter(({ error }) => error instanceof CircuitOpenError)).toHaveLength(47);
+    probe.resolve();
+    await Promise.all(ends);
+    expect(breaker.state, 'all three are well').toBe('closed');
+  });
+
+  test('probes decide together: as many may fail as maxFailureRate says', async () => {
+    const halfOpen = { permits: 4, maxFailureRate: 0.25, probeTimeoutMs: 500 };
+    const one = await blown({ halfOpen });
+    await one.pass(1_000);
+    await feed(one.breaker, '.x.');
+    expect(one.breaker.state, 'three of four are back').toBe('half-open');
+    await feed(one.breaker, '.');
+    expect(one.breaker.state, 'one of four failed').toBe('closed');
+    const two = await blown({ halfOpen });
+    await two.pass(1_000);
+    await feed(two.breaker, 'xx');
+    expect(two.breaker.state, 'two have failed: the rest cannot save it').toBe('open');
+  });
+
+  test('a probe that hangs runs out of time, and the circuit opens again', async () => {
+    const { breaker, pass, timers } = await blown();
+    await pass(1_000);
+    const probe = pending();
+    const running = outcome(breaker.run(probe.call));
+    const other = await outcome(breaker.run(pay));
+    expect(other.error, 'another caller does not wait for the probe').toBeInstanceOf(CircuitOpenError);
+    await pass(500);
+    expect((await running).error).toBeInstanceOf(CallTimeoutError);
+    expect(probe.signals[0]?.aborted).toBe(true);
+    expect(breaker.state).toBe('open');
+    expect(timers()).toBe(0);
+    await pass(1_000);
+    expect(await breaker.run(pay)).toBe('paid');
+  });
+
+  test('a probe that proves nothing gives its permit back', async () => {
+    const declined = new Error('402: card declined');
+    const { breaker, pass } = await blown({ isFailure: (error) => error !== declined });
+    await pass(1_000);
+    await outcome(breaker.run(() => Promise.reject(declined)));
+    expect(breaker.state, 'an answer is no verdict').toBe('half-open');
+    const caller = new AbortController();
+    const left = outcome(breaker.run(pending().call, { signal: caller.signal }));
+    caller.abort();
+    await left;
+    expect((await outcome(breaker.run(pay))).value, 'the next caller probes').toBe('paid');
+    expect(breaker.state).toBe('closed');
+  });
+
+  test('a slow probe is no sign of health', async () => {
+    const { breaker, pass } = await blown({ slowMs: 200 });
+    await pass(1_000);
+    const probe = pending();
+    const running = outcome(breaker.run(probe.call));
+    await pass(300);
+    probe.resolve();
+    expect((await running).value, 'its caller is served all the same').toBe('paid');
+    expect(breaker.state).toBe('open');
+  });
+
+  // ── generations ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('failures that arrive while the circuit is open do not keep it open longer', async () => {
+    const { breaker, pass } = fuse();
+    const late = [pending(), pending(), pending()];
+    const ends = late.map(({ call }) => outcome(breaker.run(call)));
+    await feed(breaker, 'xxxx');
+    for (const { reject } of late) {
+      await pass(300);
+      reject();
+      await pass(0);
+    }
+    await Promise.all(ends);
+    await pass(100);
+    expect(breaker.state, '1,000 ms after it opened').toBe('half-open');
+  });
+
+  test('a success from before the circuit opened does not close it', async () => {
+    const { breaker, pass } = fuse();
+    const old = pending();
+    const slow = breaker.run(old.call);
+    await feed(breaker, 'xxxx');
+    await pass(1_000);
+    const probe = pending();
+    const probing = outcome(breaker.run(probe.call));
+    old.resolve();
+    expect(await slow).toBe('paid');
+    expect(breaker.state, 'the probe is still under way').toBe('half-open');
+    probe.reject();
+    await probing;
+    expect(breaker.state, 'the probe has failed').toBe('open');
+  });
+
+  test('failures from before a recovery do not open the circuit again', async () => {
+    const { breaker, pass } = fuse();
+    const old = Array.from({ length: 8 }, pending);
+    const ends = old.map(({ call }) => outcome(breaker.run(call)));
+    await feed(breaker, 'xxxx');
+    await pass(1_000);
+    await feed(breaker, '.');
+    expect(breaker.state).toBe('closed');
+    for (const { reject } of old) reject();
+    await Promise.all(ends);
+    expect(breaker.state, 'eight failures of calls that began in the outage').toBe('closed');
+    expect(breaker.snapshot().window.calls).toBe(0);
+    expect(breaker.snapshot().totals.late).toBe(8);
+  });
+
+  // ── plan B ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a fallback answers for a failure, a time-out and a refusal, and is told which', async () => {
+    const { breaker, pass } = fuse({ timeoutMs: 300 });
+    const fallback = vi.fn(async (_error: unknown) => 'pay at the door');
+    expect(await breaker.run(fail, { fallback })).toBe('pay at the door');
+    const hanging = outcome(breaker.run(pending().call, { fallback }));
+    await pass(300);
+    expect((await hanging).value).toBe('pay at the door');
+    await feed(breaker, 'xx');
+    expect(await breaker.run(pay, { fallback })).toBe('pay at the door');
+    const [failure, timeout, refusal] = fallback.mock.calls.map(([error]) => error);
+    expect(failure).toBe(DOWN);
+    expect(timeout).toBeInstanceOf(CallTimeoutError);
+    expect(refusal).toBeInstanceOf(CircuitOpenError);
+    expect(breaker.snapshot().totals.failure, 'a call that a fallback answered for has failed').toBe(4);
+  });
+
+  test('an answer needs no fallback, and neither does a caller who left', async () => {
+    const declined = new Error('402: card declined');
+    const { breaker } = fuse({ isFailure: (error) => error !== declined });
+    const fallback = vi.fn(async () => 'pay at the door');
+    expect((await outcome(breaker.run(() => Promise.reject(declined), { fallback }))).error).toBe(declined);
+    const caller = new AbortController();
+    const left = outcome(breaker.run(pending().call, { fallback, signal: caller.signal }));
+    caller.abort(new Error('gone'));
+    expect((await left).error).toEqual(new Error('gone'));
+    expect(fallback).not.toHaveBeenCalled();
+  });
+
+  test('a fallback that fails does not hide the first error', async () => {
+    const { breaker } = fuse();
+    const empty = new Error('the cache is empty');
+    const { error } = await outcome(breaker.run(fail, { fallback: () => Promise.reject(empty) }));
+    expect(error).toBeInstanceOf(FallbackError);
+    expect(error).toMatchObject({ cause: DOWN, fallbackError: empty });
+    expect(String(error)).toMatch(/the cache is empty.*payment: 503/);
+  });
+
+  // ── what others see ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('each change of state is told once, with its cause', async () => {
+    const { breaker, pass } = fuse();
+    const told: Transition[] = [];
+    const off = breaker.on('transition', (transition) => told.push(transition));
+    await feed(breaker, 'xxxx');
+    await outcome(breaker.run(pay));
+    await pass(1_000);
+    await feed(breaker, '.');
+    off();
+    await feed(breaker, 'xxxx');
+    expect(told).toEqual([
+      { breaker: 'payment', from: 'closed', to: 'open', at: 0, cause: DOWN },
+      { breaker: 'payment', from: 'open', to: 'half-open', at: 1_000, cause: undefined },
+      { breaker: 'payment', from: 'half-open', to: 'closed', at: 1_000, cause: undefined },
+    ]);
+  });
+
+  test('a listener that throws harms neither the call nor the circuit', async () => {
+    const { breaker } = fuse();
+    const warned = once(process, 'warning');
+    breaker.on('transition', () => {
+      throw new Error('the pager is out of battery');
+    });
+    await feed(breaker, 'xxx');
+    expect((await outcome(breaker.run(fail))).error).toBe(DOWN);
+    expect(breaker.state).toBe('open');
+    const [warning] = await warned;
+    expect(warning).toEqual(new Error('the pager is out of battery'));
+  });
+
+  test('a circuit held open by hand stays open until the last hand lets go', async () => {
+    const { breaker, pass } = fuse();
+    const call = vi.fn(pay);
+    {
+      using _deployment = breaker.isolate();
+      {
+        using _incident = breaker.isolate();
+        expect(breaker.state).toBe('isolated');
+      }
+      await pass(3_600_000);
+      expect((await outcome(breaker.run(call))).error).toBeInstanceOf(CircuitOpenError);
+    }
+    expect(call).not.toHaveBeenCalled();
+    expect(breaker.state).toBe('closed');
+    expect(await breaker.run(pay)).toBe('paid');
+  });
+
+  test('a snapshot says what was counted', async () => {
+    const { breaker, pass } = fuse({ slowMs: 0 });
+    await feed(breaker, '.x.x');
+    await outcome(breaker.run(pay));
+    await pass(250);
+    expect(breaker.snapshot()).toEqual({
+      name: 'payment',
+      state: 'open',
+      window: { calls: 0, failures: 0, slow: 0 },
+      retryAfterMs: 750,
+      totals: {
+        success: 2,
+        failure: 2,
+        ignored: 0,
+        rejected: 1,
+        timeout: 0,
+        slow: 4,
+        late: 0,
+        fallback: 0,
+        opened: 1,
+      },
+    });
+  });
+
+  // ── many calls ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('memory does not grow with the number of calls', async () => {
+    setFlagsFromString('--expose-gc');
+    const gc: () => void = runInNewContext('gc');
+    const heap = () => {
+      gc();
+      return process.memoryUsage().heapUsed;
+    };
+    // The hardest case: time stands still, so that no call is ever too old.
+    const { breaker } = fuse({ window: { type: 'time', size: 10_000, buckets: 10 }, minCalls: 20 });
+    const many = async (count: number) => {
+      for (let n = 0; n < count; n++) await breaker.run(pay);
+    };
+    await many(10_000);
+    const before = heap();
+    await many(150_000);
+    const grown = (heap() - before) / 1024;
+    expect(breaker.snapshot().window.calls).toBe(160_000);
+    expect(grown, 'kilobytes for 150,000 calls').toBeLessThan(1_000);
+  });
+
+  test('whatever the order of results: nothing runs while open, and never more probes than permits', async () => {
+    const dice = random(SEED);
+    const history = new History<string>();
+    const { breaker, pass, turn } = fuse({ halfOpen: { permits: 3, maxFailureRate: 0.4, probeTimeoutMs: 500 } });
+    let state = breaker.state;
+    let probes = 0;
+    const wrong: string[] = [];
+    breaker.on('transition', ({ from, to, at }) => {
+      state = to;
+      probes = 0;
+      history.record(`${at} ms: ${from} → ${to}`);
+    });
+    const running: ReturnType<typeof pending>[] = [];
+    const ends: Promise<unknown>[] = [];
+    for (let step = 0; step < 3_000; step++) {
+      const next = dice.int(0, 9);
+      if (next < 4) {
+        const one = pending();
+        const call = (signal: AbortSignal) => {
+          if (state === 'open') wrong.push(`a call while open, at step ${step}`);
+          if (state === 'half-open' && ++probes > 3) wrong.push(`probe ${probes}, at step ${step}`);
+          running.push(one);
+          return one.call(signal);
+        };
+        ends.push(outcome(breaker.run(call)));
+      } else if (next < 8 && running.length > 0) {
+        const [one] = running.splice(dice.int(0, running.length - 1), 1);
+        if (dice.next() < 0.5) one?.reject();
+        else one?.resolve();
+        await turn();
+      } else {
+        await pass(dice.int(1, 400));
+      }
+    }
+    for (const one of running) one.resolve();
+    await Promise.all(ends);
+    expect(wrong, history.toString()).toEqual([]);
+    expect(breaker.snapshot().totals.opened, 'the dice should have opened it').toBeGreaterThan(10);
+  });
+});

@@ -1,0 +1,32 @@
+import { ManualClock, until } from '@shared/testkit';
+import type { Clock } from '#lab';
+
+/** A clock that stands still until the test moves it; `turn()` lets every promise that can go on without time go on. */
+export function handClock() {
+  const manual = new ManualClock();
+  const clock: Clock = {
+    mono: manual.mono,
+    after(ms, callback) {
+      const cancel = new AbortController();
+      manual.sleep(ms, cancel.signal).then(callback, () => {});
+      return () => cancel.abort();
+    },
+  };
+  return {
+    clock,
+    pass: (ms: number) => manual.advance(ms),
+    turn: () => manual.advance(0),
+    timers: () => manual.pending,
+  };
+}
+
+/** How a promise ended; red after two seconds if it never does. */
+export const outcome = <T>(promise: Promise<T>): Promise<{ value: T | undefined; error: unknown }> =>
+  until(
+    () =>
+      promise.then(
+        (value) => ({ value, error: undefined }),
+        (error: unknown) => ({ value: undefined, error }),
+      ),
+    { timeoutMs: 2_000, what: 'the call to end' },
+  );
