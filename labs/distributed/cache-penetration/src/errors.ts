@@ -1,0 +1,46 @@
+/** Every error of this lab; `instanceof CacheError` tells it from the errors of the loader, which pass untouched. */
+export abstract class CacheError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** An argument that nothing can be made from. */
+export class InvalidArgumentError extends CacheError {}
+
+/** A value that JSON can't hold (a function, a BigInt, a circle). Nothing was stored. */
+export class UnstorableValueError extends CacheError {}
+
+/** Redis didn't take an invalidation, so what is cached may be stale until its TTL ends. Call `invalidate` again. */
+export class InvalidationFailedError extends CacheError {}
+
+/** Redis didn't take an id, so a row of that id would be refused by the filter. Don't commit the row. */
+export class FilterUnavailableError extends CacheError {}
+
+/** Another rebuild took over, or the half-built filter was evicted. The filter in use is untouched. */
+export class RebuildLostError extends CacheError {}
+
+/** The client asked for too many things that don't exist: answer 429, with `retryAfterMs` in the Retry-After header. */
+export class BannedError extends CacheError {
+  readonly client: string;
+  readonly retryAfterMs: number;
+
+  constructor(client: string, retryAfterMs: number) {
+    super(`${client} asked too often for what does not exist: let it wait for ${retryAfterMs} ms.`);
+    this.client = client;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** @throws InvalidArgumentError unless `value` is a whole number from `from` to `to`. */
+export function whole(name: string, value: number, from: number, to: number): number {
+  if (Number.isInteger(value) && value >= from && value <= to) return value;
+  throw new InvalidArgumentError(`${name} must be a whole number from ${from} to ${to}; it is ${value}.`);
+}
+
+/** A key, id or name that Redis is asked for. @throws InvalidArgumentError when it is empty or above 512 characters. */
+export function named(what: string, text: string): string {
+  if (text.length > 0 && text.length <= 512) return text;
+  throw new InvalidArgumentError(`${what} must have 1 to 512 characters; it has ${text.length}.`);
+}

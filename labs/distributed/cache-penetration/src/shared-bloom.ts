@@ -1,0 +1,189 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { FilterUnavailableError, named, RebuildLostError } from './errors.ts';
+import { type Answer, type Build, Filter, type FilterOptions, type FilterStats, statsOf } from './filter.ts';
+import { Script } from './redis.ts';
+import { type Fingerprint, predictedFpp } from './sizing.ts';
+
+// KEYS: 1 what is known of the filter, 2 and 3 the two bitmaps (one in use, one being built), 4 what was added lately.
+// The size travels with the filter, so clients that were configured differently still agree on its bits.
+const COMMON = `
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function open(role)
+  local slot = tonumber(redis.call('HGET', KEYS[1], role) or '')
+  if not slot then return nil end
+  local of = redis.call('HMGET', KEYS[1], slot .. 'kind', slot .. 'bits', slot .. 'hashes')
+  local filter = { key = KEYS[slot], kind = of[1], bits = tonumber(of[2]), hashes = tonumber(of[3]) }
+  -- A bitmap that was evicted, or evicted and begun anew by somebody, would say no to everybody.
+  local sound = filter.kind == 'module' and redis.call('EXISTS', filter.key) == 1
+    or filter.kind == 'bitmap' and redis.call('STRLEN', filter.key) == math.ceil(filter.bits / 8)
+  if sound then return filter end
+  redis.call('HDEL', KEYS[1], role)
+  return nil
+end
+local function positions(filter, print)
+  local a, b = string.match(print, '(%d+):(%d+)')
+  local at, step, list = a % filter.bits, 1 + b % (filter.bits - 1), {}
+  for i = 1, filter.hashes do
+    list[i] = at
+    at = (at + step) % filter.bits
+  end
+  return list
+end
+local function put(filter, print)
+  if filter.kind == 'module' then return redis.call('BF.ADD', filter.key, print) end
+  for _, at in ipairs(positions(filter, print)) do redis.call('SETBIT', filter.key, string.format('%.0f', at), 1) end
+end`;
+
+const script = (body: string) => new Script(COMMON + body);
+
+const ASK = script(`
+local filter = open('current')
+if not filter then return 'missing' end
+if filter.kind == 'module' then return redis.call('BF.EXISTS', filter.key, ARGV[1]) == 1 and 'maybe' or 'unknown' end
+local get = { filter.key }
+for _, at in ipairs(positions(filter, ARGV[1])) do
+  get[#get + 1] = 'GET'
+  get[#get + 1] = 'u1'
+  get[#get + 1] = string.format('%.0f', at)
+end
+for _, bit in ipairs(redis.call('BITFIELD', unpack(get))) do
+  if bit == 0 then return 'unknown' end
+end
+return 'maybe'`);
+
+const ADD = script(`
+local at, current, next = now(), open('current'), open('next')
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', at)
+for i = 2, #ARGV do
+  redis.call('ZADD', KEYS[4], at + ARGV[1], ARGV[i])
+  if current then put(current, ARGV[i]) end
+  if next then put(next, ARGV[i]) end
+end`);
+
+const BEGIN = script(`
+local token, kind, bits, hashes, capacity, fpp = unpack(ARGV)
+local slot = redis.call('HGET', KEYS[1], 'current') == '2' and 3 or 2
+redis.call('DEL', KEYS[slot])
+if kind == 'module' then redis.call('BF.RESERVE', KEYS[slot], fpp, capacity)
+else redis.call('SETBIT', KEYS[slot], string.format('%.0f', bits - 1), 0) end
+redis.call('HSET', KEYS[1], 'next', slot, 'token', token, slot .. 'kind', kind, slot .. 'bits', bits, slot .. 'hashes', hashes)
+local next = open('next')
+for _, print in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. now(), '+inf')) do put(next, print) end`);
+
+const FILL = script(`
+local next = redis.call('HGET', KEYS[1], 'token') == ARGV[1] and open('next')
+if not next then return 0 end
+for i = 2, #ARGV do put(next, ARGV[i]) end
+return 1`);
+
+const SWAP = script(`
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] or not open('next') then return 0 end
+local slot = redis.call('HGET', KEYS[1], 'next')
+redis.call('HSET', KEYS[1], 'current', slot)
+redis.call('HDEL', KEYS[1], 'next', 'token')
+redis.call('UNLINK', KEYS[5 - slot])
+return 1`);
+
+const ABANDON = script(`
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return end
+local slot = redis.call('HGET', KEYS[1], 'next')
+redis.call('HDEL', KEYS[1], 'next', 'token')
+if slot then redis.call('UNLINK', KEYS[tonumber(slot)]) end`);
+
+const STATS = script(`
+local filter = open('current')
+if not filter then return nil end
+local set = filter.kind == 'bitmap' and redis.call('BITCOUNT', filter.key) or -1
+return { filter.bits, filter.hashes, set }`);
+
+export interface SharedBloomOptions extends FilterOptions {
+  /** The name that all processes use for this filter. */
+  readonly name: string;
+  /** Default "cache:". */
+  readonly prefix?: string;
+  /** `module`: RedisBloom's `BF.*`. Default: RedisBloom when the server has it at the time of a rebuild, else a bitmap. */
+  readonly kind?: 'bitmap' | 'module';
+}
+
+/**
+ * A Bloom filter in Redis that all processes share: a bitmap and Lua, or RedisBloom where the server has it.
+ *
+ * Give its keys no TTL and the server no `allkeys-*` eviction. A server that comes back with an older copy of its data
+ * (an old snapshot, a replica promoted too early) has lost the newest ids: rebuild at once.
+ */
+export class SharedBloom extends Filter {
+  protected readonly redis: Redis;
+  protected readonly keys: readonly [about: string, a: string, b: string, recent: string];
+  readonly #kind: 'bitmap' | 'module' | undefined;
+
+  constructor(redis: Redis, options: SharedBloomOptions) {
+    super(options);
+    this.redis = redis;
+    this.#kind = options.kind;
+    const key = `${options.prefix ?? 'cache:'}bloom:{${named('The name', options.name)}}`;
+    this.keys = [key, `${key}:a`, `${key}:b`, `${key}:recent`];
+  }
+
+  async stats(): Promise<FilterStats | undefined> {
+    const found = await STATS.run(this.redis, this.keys);
+    if (!Array.isArray(found)) return undefined;
+    const [bits, hashes, set] = found.map(Number);
+    return statsOf({ bits: bits ?? 0, hashes: hashes ?? 0 }, set === -1 ? Number.NaN : (set ?? 0));
+  }
+
+  protected override async ask(print: Fingerprint): Promise<Answer> {
+    try {
+      const answer = await ASK.run(this.redis, this.keys, text(print));
+      return answer === 'maybe' || answer === 'unknown' ? answer : 'missing';
+    } catch (error) {
+      this.onEvent({ type: 'redis-down', doing: 'ask the filter', error });
+      return 'missing';
+    }
+  }
+
+  protected override async insert(prints: readonly Fingerprint[]): Promise<void> {
+    try {
+      for (let from = 0; from < prints.length; from += 1_000) {
+        await ADD.run(this.redis, this.keys, this.pendingMs, ...prints.slice(from, from + 1_000).map(text));
+      }
+    } catch (cause) {
+      throw new FilterUnavailableError("Don't commit the row: the filter would refuse whoever asks for it.", { cause });
+    }
+  }
+
+  protected override async begin(): Promise<Build> {
+    const token = randomUUID();
+    const kind = this.#kind ?? ((await this.#hasModule()) ? 'module' : 'bitmap');
+    const { bits, hashes } = this.shape;
+    await BEGIN.run(
+      this.redis,
+      this.keys,
+      token,
+      kind,
+      bits,
+      hashes,
+      this.capacity,
+      predictedFpp(this.shape, this.capacity),
+    );
+    const check = (done: unknown) => {
+      if (done !== 1) throw new RebuildLostError('Another rebuild has begun since, or the new filter was evicted.');
+    };
+    return {
+      add: async (prints) => check(await FILL.run(this.redis, this.keys, token, ...prints.map(text))),
+      swap: async () => check(await SWAP.run(this.redis, this.keys, token)),
+      // A build that is never abandoned costs its memory and is overwritten by the next.
+      abandon: async () => void (await ABANDON.run(this.redis, this.keys, token).catch(() => {})),
+    };
+  }
+
+  async #hasModule(): Promise<boolean> {
+    const found = await this.redis.command('INFO', 'BF.RESERVE');
+    return Array.isArray(found) && found[0] !== null;
+  }
+}
+
+const text = ({ a, b }: Fingerprint) => `${a}:${b}`;

@@ -1,0 +1,541 @@
+import { startRedis } from '@shared/services';
+import { describeWith, History, random, until } from '@shared/testkit';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import {
+  BannedError,
+  bloomShape,
+  type CacheEvent,
+  clientAddress,
+  clientName,
+  connectRedis,
+  type Filter,
+  FilterUnavailableError,
+  InvalidArgumentError,
+  insertRow,
+  LocalBloom,
+  LookupCache,
+  MissGuard,
+  predictedFpp,
+  protect,
+  RebuildLostError,
+  SharedBloom,
+  UnstorableValueError,
+} from '#lab';
+
+const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
+const MINUTE = 60_000;
+
+await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis: servers }) => {
+  const [node] = servers.nodes;
+  /** A client of the test's own. On a slow machine it is patient. */
+  const connect = (url = node.url, timeoutMs = 5_000) => {
+    const redis = connectRedis(url, { timeoutMs });
+    onTestFinished(() => redis.disconnect());
+    return redis;
+  };
+  let prefixes = 0;
+  const freshPrefix = () => `${servers.namespace}${++prefixes}:`;
+  const setUp = () => {
+    const redis = connect();
+    const prefix = freshPrefix();
+    const events: CacheEvent[] = [];
+    const keys = async () => (await redis.keys(`${prefix}*`)).sort();
+    return { redis, prefix, events, keys, onEvent: (event: CacheEvent) => void events.push(event) };
+  };
+  const names = (what: string, count: number) => Array.from({ length: count }, (_, index) => `${what}${index}`);
+  /** A filter of each kind, with nothing in it yet. */
+  const filters = (
+    options: { capacity?: number; fpp?: number; pendingMs?: number } = {},
+    { redis, prefix, onEvent } = setUp(),
+  ): { kind: string; filter: Filter }[] => {
+    const all = { capacity: 2_000, ...options, onEvent };
+    return [
+      { kind: 'in process', filter: new LocalBloom(all) },
+      { kind: 'shared', filter: new SharedBloom(redis, { ...all, name: 'parcels', prefix }) },
+    ];
+  };
+  const refused = async (filter: Filter, ids: readonly string[]) => {
+    const answers = await Promise.all(ids.map((id) => filter.mayContain(id)));
+    return ids.filter((_, index) => !answers[index]);
+  };
+  const deferred = <T>() => Promise.withResolvers<T>();
+
+  // ── what can be computed ──────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a filter is sized from the number of ids and the share of strangers it may let pass', () => {
+    expect(bloomShape(1_000, 0.01)).toEqual({ bits: 9_586, hashes: 7 });
+    expect(bloomShape(1_000_000, 0.001)).toEqual({ bits: 14_377_588, hashes: 10 });
+    expect(predictedFpp({ bits: 9_586, hashes: 7 }, 1_000)).toBeCloseTo(0.01, 3);
+    expect(predictedFpp({ bits: 9_586, hashes: 7 }, 0)).toBe(0);
+    expect(predictedFpp({ bits: 9_586, hashes: 7 }, 3_000)).toBeGreaterThan(0.3);
+  });
+
+  test('what no defence can be made from is refused', async () => {
+    const { redis } = setUp();
+    const bad: [string, () => unknown][] = [
+      ['a capacity of 0', () => bloomShape(0, 0.01)],
+      ['half an id', () => new LocalBloom({ capacity: 1.5 })],
+      ['no false positives at all', () => bloomShape(1_000, 0)],
+      ['nothing but false positives', () => new LocalBloom({ capacity: 10, fpp: 1 })],
+      ['not a number', () => bloomShape(1_000, Number.NaN)],
+      ['more bits than Redis has', () => bloomShape(1_000_000_000, 0.000_001)],
+      ['a filter without a name', () => new SharedBloom(redis, { capacity: 10, name: '' })],
+      ['a TTL of 0', () => new LookupCache(redis, { ttlMs: 0 })],
+      ['half a millisecond', () => new LookupCache(redis, { ttlMs: 1_000.5 })],
+      ['a marker that outlives half of a value', () => new LookupCache(redis, { ttlMs: 1_000, nullTtlMs: 501 })],
+      ['a limit of 0', () => new MissGuard(redis, { limit: 0 })],
+      ['a ban that never ends', () => new MissGuard(redis, { banMs: Number.POSITIVE_INFINITY })],
+      ['a network that is none', () => clientAddress('10.0.0.1', '203.0.113.7', ['10.0.0.0/33'])],
+    ];
+    for (const [what, make] of bad) expect(make, what).toThrow(InvalidArgumentError);
+    const load = async () => 'a row';
+    await expect(new LookupCache(redis).lookup('', load), 'an empty key').rejects.toThrow(InvalidArgumentError);
+    await expect(new LookupCache(redis).lookup('k'.repeat(513), load)).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('a client has one name, however its address is written', () => {
+    expect(clientName('203.0.113.7')).toBe('203.0.113.7');
+    expect(clientName('::ffff:203.0.113.7')).toBe('203.0.113.7');
+    expect(clientName('::FFFF:CB00:7107')).toBe('203.0.113.7');
+    expect(clientName('2001:db8:0:1::1')).toBe(clientName('2001:0DB8:0000:0001:ffff::42'));
+    expect(clientName('2001:db8:0:1::1')).not.toBe(clientName('2001:db8:0:2::1'));
+    expect(clientName('customer-42')).toBe('customer-42');
+  });
+
+  test('only our own proxies are believed about where a request came from', () => {
+    const trusted = ['10.0.0.0/8', 'fd00::/8'];
+    expect(clientAddress('203.0.113.7', '198.51.100.1'), 'no proxy of ours').toBe('203.0.113.7');
+    expect(clientAddress('203.0.113.7', '198.51.100.1', trusted), 'not from our proxy').toBe('203.0.113.7');
+    expect(clientAddress('10.0.0.1', '203.0.113.7', trusted)).toBe('203.0.113.7');
+    expect(clientAddress('10.0.0.1', '1.2.3.4, 203.0.113.7', trusted), 'he wrote 1.2.3.4 himself').toBe('203.0.113.7');
+    expect(clientAddress('10.0.0.1', '1.2.3.4, 203.0.113.7, 10.9.9.9', trusted)).toBe('203.0.113.7');
+    expect(clientAddress('::ffff:10.0.0.1', '203.0.113.7:4711', trusted)).toBe('203.0.113.7');
+    expect(clientAddress('fd00::1', '[2001:db8::1]:443', trusted)).toBe('2001:db8::1');
+    expect(clientAddress('10.0.0.1', '1.2.3.4, unknown', trusted), 'nobody to blame').toBeUndefined();
+    expect(clientAddress('10.0.0.1', undefined, trusted)).toBe('10.0.0.1');
+  });
+
+  // ── null markers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a row is loaded once, and so is the news that there is none', async () => {
+    const { redis, prefix } = setUp();
+    const cache = new LookupCache(redis, { prefix });
+    const row = vi.fn(async () => ({ shelf: 7 }));
+    const nothing = vi.fn(async () => null);
+    for (let call = 0; call < 5; call++) {
+      expect(await cache.lookup('known', row)).toEqual({ shelf: 7 });
+      expect(await cache.lookup('unknown', nothing)).toBeNull();
+    }
+    expect({ row: row.mock.calls.length, nothing: nothing.mock.calls.length }).toEqual({ row: 1, nothing: 1 });
+    const sources = async (key: string) => (await protect({ cache }).read(key, row)).source;
+    expect([await sources('known'), await sources('unknown'), await sources('new')]).toEqual(['hit', 'null', 'load']);
+  });
+
+  test('no value is taken for a marker, and no marker for a value', async () => {
+    const { redis, prefix, keys } = setUp();
+    const cache = new LookupCache(redis, { prefix });
+    await cache.lookup('nothing', async () => null);
+    const [stored = ''] = await keys();
+    const marker = await redis.get(stored);
+    const values = ['', 0, false, 'null', 'undefined', marker, `${marker}:x`, [], {}, [null], { value: null }, '\n"é"'];
+    for (const [index, value] of values.entries()) {
+      await cache.lookup(`key ${index}`, async () => value);
+      const again = await protect({ cache }).read(`key ${index}`, async () => 'loaded again');
+      expect(again, `after ${JSON.stringify(value)} was stored`).toMatchObject({ value, source: 'hit' });
+    }
+    const forgotten: () => Promise<string | null> = vi.fn();
+    expect(await cache.lookup('undefined', forgotten), 'a loader that returns undefined has no row').toBeNull();
+    expect(await cache.lookup('undefined', async () => 'loaded again')).toBeNull();
+  });
+
+  test('a marker lives for a short time, a value for a long one', async () => {
+    const { redis, prefix, keys } = setUp();
+    const cache = new LookupCache(redis, { prefix, ttlMs: 10 * MINUTE, nullTtlMs: MINUTE });
+    await cache.lookup('unknown', async () => null);
+    const [marker = ''] = await keys();
+    expect(await redis.pttl(marker)).toSatisfy((ms: number) => ms > 0 && ms <= MINUTE);
+    await cache.lookup('known', async () => 'a row');
+    const [value = ''] = (await keys()).filter((key) => key !== marker);
+    expect(await redis.pttl(value)).toSatisfy((ms: number) => ms > MINUTE && ms <= 10 * MINUTE);
+    const brief = new LookupCache(redis, { prefix, ttlMs: 100, nullTtlMs: 20 });
+    await brief.lookup('soon', async () => null);
+    expect(await until(() => brief.lookup('soon', async () => 'here now'))).toBe('here now');
+  });
+
+  test('a load that fails is thrown to its caller and stored as nothing', async () => {
+    const { redis, prefix, keys } = setUp();
+    const cache = new LookupCache(redis, { prefix });
+    const failing = async () => {
+      throw new Error('the database is down');
+    };
+    await expect(cache.lookup('known', failing)).rejects.toThrow('the database is down');
+    expect(await keys()).toEqual([]);
+    expect(await cache.lookup('known', async () => 'a row')).toBe('a row');
+  });
+
+  test('what JSON cannot hold is refused, and what cannot be decoded is loaded again', async () => {
+    const { redis, prefix, keys, events, onEvent } = setUp();
+    const cache = new LookupCache(redis, { prefix, onEvent });
+    await expect(cache.lookup('big', async () => 1n)).rejects.toThrow(UnstorableValueError);
+    await expect(cache.lookup('code', async () => () => {})).rejects.toThrow(UnstorableValueError);
+    expect(await keys()).toEqual([]);
+    await cache.lookup('known', async () => 'a row');
+    const [key = ''] = await keys();
+    for (const junk of ['', 'x', '{"value":1}', 'v', 'vzz:{', '\u0000']) {
+      await redis.set(key, junk);
+      expect(await cache.lookup('known', async () => 'from the database'), JSON.stringify(junk)).toBe(
+        'from the database',
+      );
+    }
+    expect(events.map(({ type }) => type)).toEqual(Array.from({ length: 6 }, () => 'undecodable'));
+  });
+
+  test('a load that began before an invalidation stores nothing after it', async () => {
+    const { redis, prefix, events, onEvent } = setUp();
+    const history = new History<string>();
+    const ours = new LookupCache(redis, { prefix, onEvent });
+    const theirs = new LookupCache(connect(), { prefix });
+    const [asked, answer] = [deferred<void>(), deferred<string | null>()];
+    const reading = ours.lookup('parcel', () => {
+      asked.resolve();
+      return answer.promise;
+    });
+    await Promise.race([asked.promise, reading]);
+    history.record('a reader asks the database: there is no such row yet');
+    await theirs.invalidate('parcel');
+    history.record('elsewhere the row is committed, and the key invalidated');
+    answer.resolve(null);
+    await reading;
+    const after = await theirs.lookup('parcel', async () => 'the row');
+    history.record(`the reader has stored what it read; the next one is told ${JSON.stringify(after)}`);
+    expect(after, history.toString()).toBe('the row');
+    expect(events.map(({ type }) => type)).toEqual(['fenced']);
+    expect(await ours.lookup('parcel', async () => 'loaded again'), 'the newer load was stored').toBe('the row');
+  });
+
+  test('a load that outlives its fence is not stored', async () => {
+    const { redis, prefix } = setUp();
+    let now = 0;
+    const cache = new LookupCache(redis, { prefix, fenceMs: 1_000, clock: { mono: () => now } });
+    const slow = async () => {
+      now += 1_000;
+      return null;
+    };
+    await cache.lookup('parcel', slow);
+    expect(await cache.lookup('parcel', async () => 'the row')).toBe('the row');
+  });
+
+  // ── the filter ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('every id that was added passes, and of the strangers no more than half again the share asked for', async () => {
+    const ids = names('parcel ', 1_000);
+    const strangers = names('stranger ', 5_000);
+    for (const { kind, filter } of filters({ capacity: 1_000, fpp: 0.01 })) {
+      await filter.rebuild(ids.slice(0, 800));
+      await filter.add(...ids.slice(800));
+      expect(await refused(filter, ids), kind).toEqual([]);
+      const passed = 1 - (await refused(filter, strangers)).length / strangers.length;
+      expect(passed, `${kind}: false positives`).toBeLessThanOrEqual(0.015);
+      expect(passed, `${kind}: a filter of this size lets some pass`).toBeGreaterThan(0);
+      expect((await filter.stats())?.ids, kind).toSatisfy((count: number) => count > 900 && count < 1_100);
+    }
+  }, 20_000);
+
+  test('a filter that was never built lets everybody pass, one that was built of nothing lets nobody', async () => {
+    const setting = setUp();
+    for (const { kind, filter } of filters({}, setting)) {
+      expect(await filter.mayContain('parcel'), kind).toBe(true);
+      await filter.add('another');
+      expect(await filter.mayContain('parcel'), `${kind}: one id does not make a filter`).toBe(true);
+      expect(await filter.stats(), kind).toBeUndefined();
+      await filter.rebuild([]);
+      expect(await filter.mayContain('parcel'), kind).toBe(false);
+      expect(await filter.mayContain('another'), `${kind}: it may not be committed yet`).toBe(true);
+    }
+    expect(new Set(setting.events.map(({ type }) => type))).toEqual(new Set(['filter-missing']));
+  });
+
+  test('a filter that lost a key to eviction lets everybody pass until it is rebuilt', async () => {
+    const { redis, prefix, keys } = setUp();
+    const filter = new SharedBloom(redis, { capacity: 100, name: 'parcels', prefix, pendingMs: 0 });
+    const ids = names('parcel ', 100);
+    await filter.rebuild(ids);
+    await filter.add('before');
+    for (const key of await keys()) {
+      await filter.rebuild(ids);
+      await redis.del(key);
+      expect(await refused(filter, ids), `without ${key}`).toEqual([]);
+      await filter.add('since');
+      expect(await refused(filter, ids), `without ${key}, and an id was added since`).toEqual([]);
+    }
+    await filter.rebuild(ids);
+    expect(await refused(filter, ['stranger'])).toEqual(['stranger']);
+  });
+
+  test('processes that were configured for different sizes agree on one shared filter', async () => {
+    const { redis, prefix } = setUp();
+    const small = new SharedBloom(redis, { capacity: 100, name: 'parcels', prefix });
+    const large = new SharedBloom(connect(), { capacity: 5_000, fpp: 0.001, name: 'parcels', prefix });
+    const ids = names('parcel ', 100);
+    await large.rebuild(ids.slice(0, 50));
+    await small.add(...ids.slice(50));
+    expect(await refused(large, ids)).toEqual([]);
+    expect(await refused(small, ids)).toEqual([]);
+    expect((await refused(small, names('stranger ', 200))).length).toBeGreaterThan(190);
+  });
+
+  test('an id that is gone is refused after a rebuild, and no other with it', async () => {
+    const ids = names('parcel ', 2_000);
+    const [stay, gone] = [ids.slice(0, 1_000), ids.slice(1_000)];
+    for (const { kind, filter } of filters({ pendingMs: 0 })) {
+      await filter.rebuild(ids);
+      await filter.rebuild(stay);
+      expect(await refused(filter, stay), `${kind}: rows that are still there`).toEqual([]);
+      expect((await refused(filter, gone)).length, kind).toBeGreaterThan(950);
+    }
+  });
+
+  test('nobody is refused while a filter is rebuilt', async () => {
+    const ids = names('parcel ', 2_500);
+    for (const { kind, filter } of filters({ pendingMs: 0 })) {
+      await filter.rebuild(ids);
+      const seen: string[][] = [];
+      await filter.rebuild(
+        (async function* () {
+          for (const [index, id] of ids.entries()) {
+            if (index % 400 === 0) seen.push(await refused(filter, ids.slice(-20)));
+            yield id;
+          }
+        })(),
+      );
+      expect(seen.flat(), kind).toEqual([]);
+    }
+  });
+
+  test('what is added during a rebuild is in the old filter and in the new', async () => {
+    for (const { kind, filter } of filters({ pendingMs: 0 })) {
+      await filter.rebuild(names('parcel ', 10));
+      const [reading, more] = [deferred<void>(), deferred<void>()];
+      const rebuilding = filter.rebuild(
+        (async function* () {
+          yield 'parcel 0';
+          reading.resolve();
+          await more.promise;
+          yield 'parcel 1';
+        })(),
+      );
+      await Promise.race([reading.promise, rebuilding]);
+      await filter.add('meanwhile');
+      expect(await filter.mayContain('meanwhile'), `${kind}, before the change-over`).toBe(true);
+      more.resolve();
+      await rebuilding;
+      expect(await filter.mayContain('meanwhile'), `${kind}, after it`).toBe(true);
+    }
+  });
+
+  test('an id that was added before a rebuild and committed during it is not lost', async () => {
+    for (const { kind, filter } of filters({ pendingMs: MINUTE })) {
+      const committed = names('parcel ', 10);
+      await filter.rebuild(committed);
+      await filter.add('in a transaction');
+      // The rebuild reads a snapshot of the database in which the transaction hasn't been committed.
+      await filter.rebuild(committed);
+      expect(await filter.mayContain('in a transaction'), kind).toBe(true);
+    }
+  });
+
+  test('a rebuild that fails, or that another one overtakes, leaves the filter in use as it is', async () => {
+    const ids = names('parcel ', 100);
+    for (const { kind, filter } of filters({ pendingMs: 0 })) {
+      await filter.rebuild(ids);
+      const failing = filter.rebuild(
+        (async function* () {
+          yield 'parcel 0';
+          throw new Error('the database is down');
+        })(),
+      );
+      await expect(failing, kind).rejects.toThrow('the database is down');
+      expect(await refused(filter, ids), kind).toEqual([]);
+      const [reading, more] = [deferred<void>(), deferred<void>()];
+      const overtaken = filter.rebuild(
+        (async function* () {
+          yield 'parcel 0';
+          reading.resolve();
+          await more.promise;
+        })(),
+      );
+      await Promise.race([reading.promise, overtaken]);
+      await filter.rebuild([...ids, 'newest']);
+      more.resolve();
+      await expect(overtaken, kind).rejects.toThrow(RebuildLostError);
+      expect(await refused(filter, [...ids, 'newest', 'stranger']), kind).toEqual(['stranger']);
+    }
+  });
+
+  test('RedisBloom is used where the server has it', async ({ skip }) => {
+    const { redis, prefix } = setUp();
+    const found = await redis.command('INFO', 'BF.RESERVE');
+    skip(!Array.isArray(found) || found[0] === null, 'this Redis has no BF.RESERVE: give one by REDIS_URL');
+    const filter = new SharedBloom(redis, { capacity: 1_000, name: 'parcels', prefix, kind: 'module' });
+    const ids = names('parcel ', 1_000);
+    await filter.rebuild(ids.slice(0, 500));
+    await filter.add(...ids.slice(500));
+    expect(await refused(filter, ids)).toEqual([]);
+    expect((await refused(filter, names('stranger ', 1_000))).length).toBeGreaterThan(970);
+  });
+
+  // ── the guard ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('the miss at the limit bans, and no number of hits does', async () => {
+    const { redis, prefix } = setUp();
+    const guard = new MissGuard(redis, { prefix });
+    const cache = new LookupCache(redis, { prefix });
+    const busy = protect({ guard, cache }, '198.51.100.1');
+    for (let hit = 0; hit < 150; hit++) expect((await busy.read('known', async () => 'a row')).value).toBe('a row');
+    expect(await guard.allow('198.51.100.1')).toEqual({ allowed: true, misses: 0, retryAfterMs: 0 });
+    const nuisance = protect({ guard, cache }, '203.0.113.7');
+    for (let miss = 1; miss <= 100; miss++) await nuisance.read(`unknown ${miss}`, async () => null);
+    const load = vi.fn(async () => 'a row');
+    const error: unknown = await nuisance.read('known', load).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(BannedError);
+    expect(error).toHaveProperty(
+      'retryAfterMs',
+      expect.toSatisfy((ms: number) => ms > 0 && ms <= 600_000),
+    );
+    expect((await busy.read('known', load)).value, 'others are served').toBe('a row');
+    await guard.forgive('203.0.113.7');
+    expect((await nuisance.read('known', load)).value).toBe('a row');
+  });
+
+  test('an error of the database is not held against the client', async () => {
+    const { redis, prefix } = setUp();
+    const guard = new MissGuard(redis, { prefix, limit: 3 });
+    const client = protect({ guard, cache: new LookupCache(redis, { prefix }) }, '203.0.113.7');
+    for (let call = 0; call < 5; call++) {
+      const failing = client.read(`parcel ${call}`, async () => Promise.reject(new Error('the database is down')));
+      await expect(failing).rejects.toThrow('the database is down');
+    }
+    expect(await guard.allow('203.0.113.7')).toMatchObject({ allowed: true, misses: 0 });
+  });
+
+  test('all the ways to write one address share one count', async () => {
+    const { redis, prefix } = setUp();
+    const guard = new MissGuard(redis, { prefix, limit: 3 });
+    await guard.recordMiss('203.0.113.7');
+    await guard.recordMiss('::ffff:203.0.113.7');
+    expect(await guard.recordMiss('::ffff:cb00:7107')).toMatchObject({ allowed: false, misses: 3 });
+    for (const last of ['1', '2', '3']) await guard.recordMiss(`2001:db8:0:1::${last}`);
+    expect(await guard.allow('2001:db8:0:1:ffff::')).toMatchObject({ allowed: false, misses: 3 });
+    expect(await guard.allow('2001:db8:0:2::1')).toMatchObject({ allowed: true, misses: 0 });
+  });
+
+  test('a ban ends in its own time, whatever the banned client does meanwhile', async () => {
+    const { redis, prefix } = setUp();
+    const guard = new MissGuard(redis, { prefix, limit: 2, windowMs: 10 * MINUTE, banMs: MINUTE });
+    await guard.recordMiss('203.0.113.7');
+    const { retryAfterMs } = await guard.recordMiss('203.0.113.7');
+    expect(retryAfterMs, 'the ban, not the window').toBeLessThanOrEqual(MINUTE);
+    const start = performance.now();
+    await until(async () => {
+      await guard.recordMiss('203.0.113.7');
+      return performance.now() - start > 60;
+    });
+    expect((await guard.allow('203.0.113.7')).retryAfterMs).toBeLessThanOrEqual(MINUTE - 50);
+    const brief = new MissGuard(redis, { prefix, limit: 1, banMs: 30 });
+    expect((await brief.recordMiss('198.51.100.1')).allowed).toBe(false);
+    await until(async () => (await brief.allow('198.51.100.1')).allowed, { what: 'the ban to end' });
+  });
+
+  test('a client that dies between two commands leaves no count without an end', async () => {
+    const { redis, prefix, keys } = setUp();
+    const doomed = connect();
+    const guard = new MissGuard(doomed, { prefix, limit: 2 });
+    await new MissGuard(redis, { prefix }).recordMiss('198.51.100.1');
+    // Each process gets one command more through before it dies.
+    for (let survived = 1; survived <= 3; survived++) {
+      let sent = 0;
+      const send = doomed.sendCommand.bind(doomed);
+      const spy = vi.spyOn(doomed, 'sendCommand').mockImplementation((command, stream) => {
+        if (++sent > survived) command.reject(new Error('this process is dead'));
+        return sent > survived ? command.promise : send(command, stream);
+      });
+      await guard.recordMiss('203.0.113.7').catch(() => {});
+      spy.mockRestore();
+      for (const key of await keys())
+        expect(await redis.pttl(key), `${key} after ${survived} command(s)`).toBeGreaterThan(0);
+    }
+  });
+
+  test('of concurrent misses each is counted once, and the ban falls once', async () => {
+    const { prefix, redis, keys } = setUp();
+    const guards = Array.from({ length: 8 }, () => new MissGuard(connect(), { prefix, limit: 150 }));
+    const verdicts = await Promise.all(
+      Array.from({ length: 149 }, (_, miss) => guards[miss % 8]?.recordMiss('203.0.113.7')),
+    );
+    expect(verdicts.map((verdict) => verdict?.misses).sort((a = 0, b = 0) => a - b)).toEqual(
+      Array.from({ length: 149 }, (_, index) => index + 1),
+    );
+    expect(verdicts.filter((verdict) => !verdict?.allowed)).toEqual([]);
+    const more = await Promise.all(guards.map((guard) => guard.recordMiss('203.0.113.7')));
+    expect(more.map(({ misses, allowed }) => ({ misses, allowed }))).toEqual(
+      guards.map(() => ({ misses: 150, allowed: false })),
+    );
+    for (const key of await keys()) expect(await redis.pttl(key), key).toBeGreaterThan(0);
+  });
+
+  // ── together ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('an attack of random ids costs the database next to nothing and Redis no memory', async () => {
+    const { redis, prefix, keys } = setUp();
+    const filter = new LocalBloom({ capacity: 1_000, fpp: 0.01 });
+    const cache = new LookupCache(redis, { prefix });
+    await filter.rebuild(names('parcel ', 1_000));
+    const dice = random(SEED);
+    const load = vi.fn(async () => null);
+    const station = protect({ filter, cache });
+    const ids = Array.from({ length: 2_000 }, () => `no such parcel ${dice.int(0, 1e9)}`);
+    await Promise.all(ids.map((id) => station.read(id, load)));
+    expect(load.mock.calls.length, 'queries').toBeLessThan(100);
+    expect((await keys()).length, 'keys in Redis').toBeLessThan(100);
+    expect((await station.read('parcel 1', async () => 'a row')).value).toBe('a row');
+  });
+
+  test('a read that is aborted ends with the reason, before the database is asked', async () => {
+    const { redis, prefix } = setUp();
+    const cache = protect({ cache: new LookupCache(redis, { prefix }) });
+    const load = vi.fn(async () => 'a row');
+    const gone = AbortSignal.abort(new Error('the caller hung up'));
+    await expect(cache.read('parcel', load, gone)).rejects.toThrow('the caller hung up');
+    expect(load).not.toHaveBeenCalled();
+    const late = new AbortController();
+    const waiting = cache.read(
+      'parcel',
+      (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      late.signal,
+    );
+    late.abort(new Error('and so did this one'));
+    await expect(waiting).rejects.toThrow('and so did this one');
+  });
+
+  test('with Redis down or hung everybody is served from the database', async () => {
+    const { prefix, events, onEvent } = setUp();
+    await using link = await node.proxy();
+    const hung = connect(link.url, 60);
+    await until(() => hung.ping());
+    link.partition();
+    const down = connect('redis://127.0.0.1:1', 60);
+    for (const redis of [down, hung]) {
+      const filter = new SharedBloom(redis, { capacity: 10, name: 'parcels', prefix, onEvent });
+      const cache = new LookupCache(redis, { prefix, onEvent });
+      const guard = new MissGuard(redis, { prefix, limit: 1, onEvent });
+      const station = protect({ guard, filter, cache }, '203.0.113.7');
+      expect((await station.read('unknown', async () => null)).value).toBeNull();
+      expect(await station.read('known', async () => 'a row')).toMatchObject({ value: 'a row', source: 'load' });
+      const commit = vi.fn(async () => {});
+      await expect(insertRow({ filter, cache }, 'new', commit)).rejects.toThrow(FilterUnavailableError);
+      expect(commit, 'a row whose id the filter has not got is not committed').not.toHaveBeenCalled();
+    }
+    expect(new Set(events.map(({ type }) => type))).toEqual(new Set(['redis-down', 'filter-missing']));
+    link.heal();
+  });
+});
