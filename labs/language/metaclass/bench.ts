@@ -1,5 +1,7 @@
+import 'reflect-metadata/lite';
 import { tell } from '@shared/story';
 import { contest, ratio, type Standing } from '@shared/testkit';
+import { container } from 'tsyringe';
 import { defineClass, derive, final, singleton, typeMeta } from './src/index.ts';
 
 /** Calls in one operation, so that the clock and the promise of a turn cost next to nothing. */
@@ -12,7 +14,9 @@ class Plain {
   }
 }
 class Wrapped extends Plain {}
-class Once extends Plain {}
+class Once {
+  readonly cents = 1;
+}
 
 let kept: object | undefined;
 const batch = (one: (i: number) => object) => async () => {
@@ -54,18 +58,26 @@ await tell({ title: 'What `new` costs', dir: import.meta.dirname }, async (story
   });
 
   await story.scene('The one instance', async () => {
-    const Config = singleton()(Once);
+    const Config = singleton()(class Config extends Once {});
+    container.registerSingleton(Once);
     let config: Once | undefined;
     const getConfig = () => {
-      config ??= new Once(1);
+      config ??= new Once();
       return config;
     };
     const standings = await contest(
-      { 'a plain function': batch(() => getConfig()), 'new on a singleton': batch(() => new Config(1)) },
+      {
+        'a plain function': batch(() => getConfig()),
+        'new on a singleton': batch(() => new Config()),
+        'resolve of tsyringe': batch(() => container.resolve(Once)),
+      },
       { turnMs: 300 },
     );
-    const [, proxied = Number.NaN] = against(standings);
+    const [, proxied = Number.NaN, resolved = Number.NaN] = against(standings);
     story.verdict('a plain function is the cheaper singleton', `${proxied.toFixed(1)} ×`, proxied > 1);
+    story.verdict('a container costs more than the Proxy', `${(resolved / proxied).toFixed(1)} ×`, resolved > proxied);
+    const around = new Once() !== container.resolve(Once);
+    story.verdict('and `new` leads around the container', around ? 'a second instance' : 'the same', around);
   });
   if (kept === undefined) throw new Error('nothing was made');
 });

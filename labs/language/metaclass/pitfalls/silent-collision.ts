@@ -1,7 +1,7 @@
 // Flaw: `x` takes the name attr_x from the member that had it, and who asks for attr_x gets the wrong one.
 // Seen in: the PrefixMeta of the roadmap; generated members over those of the class, in
 //   https://github.com/ericvsmith/dataclasses/issues/11
-// Caught by: a name that is taken is an error, and nothing has been renamed
+// Caught by: prefixMeta refuses a name that is taken, too
 import { derive, type Meta, typeMeta } from '../src/index.ts';
 
 export * from '../src/index.ts';

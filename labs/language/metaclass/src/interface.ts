@@ -69,8 +69,9 @@ function methodFaults(member: string, { args, kind }: MethodSpec, found: Propert
 /** Refuses a class that breaks `spec`, when it is made. @throws InterfaceError with all its faults. */
 export function implementing(spec: InterfaceSpec): Decorate {
   return (cls, context) =>
-    whenComplete(cls, context, (complete) => {
-      const faults = faultsOf(complete, spec);
-      if (faults.length > 0) throw new InterfaceError(complete.name, spec.name, faults);
+    whenComplete(cls, context, (made) => {
+      const faults = faultsOf(made, spec);
+      if (faults.length === 0) return;
+      throw new InterfaceError(made.name, spec.name, faults);
     });
 }

@@ -26,7 +26,7 @@ export interface Meta {
   create?(name: string, bases: readonly Class[], ns: Namespace, kw: Keywords): Class;
   /** `__init__`: the class is there; register it, check it. */
   init?(cls: MadeClass, name: string, bases: readonly Class[], ns: Namespace, kw: Keywords): void;
-  /** `__call__`: what `new cls(...args)` gives. A class whose meta has none is a plain class, at full speed. */
+  /** `__call__`: what `new cls(...args)` gives. A class whose meta has none is no Proxy. */
   call?(cls: MadeClass, args: readonly unknown[]): object;
 }
 
@@ -98,16 +98,14 @@ export function defineClass(
   assertBases(name, bases);
   const chosen = mostDerived(meta, name, bases);
   const steps = complete(chosen);
-  const ns: unknown = steps.prepare(name, bases, { ...kw });
-  if (!(ns instanceof Map)) throw new InvalidStepError(`prepare must return a Map for ${name}; it returned ${ns}.`);
+  const ns = asNamespace(name, steps.prepare(name, bases, { ...kw }));
   body(ns);
   const order = [...ns.keys()];
-  const created = steps.create(name, bases, ns, { ...kw });
-  if (!isClass(created)) throw new InvalidStepError(`create must return a class for ${name}; it returned ${created}.`);
-  const cls: MadeClass = chosen.call ? intercept(created, (_make, args) => steps.call(cls, args)) : created;
+  const raw = asClass(name, steps.create(name, bases, ns, { ...kw }));
+  const cls = isCallable(chosen) ? callable(raw, steps) : raw;
   metas.set(cls, chosen);
   orders.set(cls, order);
-  origins.set(cls, created);
+  origins.set(cls, raw);
   steps.init(cls, name, bases, ns, { ...kw });
   return cls;
 }
@@ -151,6 +149,26 @@ function complete(meta: Meta): Required<Meta> {
     init: (...args) => meta.init?.(...args),
     call: (...args) => (meta.call ? meta.call(...args) : typeMeta.call(...args)),
   };
+}
+
+/** Whether the meta has a say in `new`; the call of `typeMeta` is what `new` does anyway. */
+function isCallable(meta: Meta): boolean {
+  return meta.call !== undefined && meta.call !== typeMeta.call;
+}
+
+function callable(raw: MadeClass, steps: Required<Meta>): MadeClass {
+  const cls: MadeClass = intercept(raw, (_make, args) => steps.call(cls, args));
+  return cls;
+}
+
+function asNamespace(name: string, prepared: unknown): Namespace {
+  if (prepared instanceof Map) return prepared;
+  throw new InvalidStepError(`prepare must return a Map for ${name}; it returned ${prepared}.`);
+}
+
+function asClass(name: string, created: unknown): MadeClass {
+  if (isClass(created)) return created;
+  throw new InvalidStepError(`create must return a class for ${name}; it returned ${created}.`);
 }
 
 /** A class without members; one without a constructor of its own, where there is no `body`, costs nothing at `new`. */

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import {
   type Class,
@@ -64,6 +65,20 @@ function faultsIn(make: () => unknown): readonly string[] {
     throw error;
   }
   return [];
+}
+
+abstract class Plugin {
+  abstract pay(cents: number): string;
+}
+class Card extends Plugin {
+  pay(cents: number) {
+    return `card ${cents}`;
+  }
+}
+class Cash extends Plugin {
+  pay(cents: number) {
+    return `cash ${cents}`;
+  }
 }
 
 describe('interfaces', () => {
@@ -282,8 +297,6 @@ describe('prefixes', () => {
     expect(() => prefixed('attr_')(Order)).toThrow(PrefixCollisionError);
     expect(Order.id).toBe(0);
     expect([new Order().x(), new Order().attr_x()]).toEqual(['x', 'attr_x']);
-    const body = (ns: Namespace) => void ns.set('x', 1).set('attr_x', 2);
-    expect(() => defineClass(prefixMeta('attr_'), 'Order', [], body)).toThrow(PrefixCollisionError);
   });
 
   test('an empty prefix is refused', () => {
@@ -405,30 +418,9 @@ describe('final classes', () => {
     expect(() => new Gold(5)).toThrow(/Money is final/);
     expect(fields).toBe(0);
   });
-
-  test('a final base is refused by defineClass while no subclass exists', () => {
-    let bodies = 0;
-    const Money = final()(class Money {});
-    expect(() => defineClass(typeMeta, 'Gold', [Money], () => void bodies++)).toThrow(FinalClassError);
-    expect(bodies).toBe(0);
-  });
 });
 
 describe('registries', () => {
-  abstract class Plugin {
-    abstract pay(cents: number): string;
-  }
-  class Card extends Plugin {
-    pay(cents: number) {
-      return `card ${cents}`;
-    }
-  }
-  class Cash extends Plugin {
-    pay(cents: number) {
-      return `cash ${cents}`;
-    }
-  }
-
   test('what is registered is found by its key, in the order of registration', () => {
     const plugins = new Registry(Plugin);
     expect(plugins.register('card')(Card)).toBe(Card);
@@ -501,21 +493,6 @@ describe('registries', () => {
     const Wallet = decorate([singleton(), plugins.register('wallet')], class Wallet extends Card {});
     expect(plugins.get('wallet')).toBe(Wallet);
     expect(new (plugins.get('wallet'))()).toBe(new Wallet());
-  });
-
-  test('a class made by a registering meta registers itself, and so does each class made from it', () => {
-    const plugins = new Registry(Plugin);
-    const meta = registering(plugins);
-    const Base = defineClass(meta, 'Remote', [Card], () => {}, { abstract: true });
-    const Visa = defineClass(typeMeta, 'Visa', [Base], () => {}, { key: 'visa' });
-    const Gift = defineClass(meta, 'Gift', [Cash], () => {});
-    expect([...plugins]).toEqual([
-      ['visa', Visa],
-      ['Gift', Gift],
-    ]);
-    expect(new (plugins.get('visa'))().pay(7)).toBe('card 7');
-    expect(() => defineClass(meta, 'Stranger', [], () => {})).toThrow(NotRegistrableError);
-    expect(() => defineClass(meta, 'Gift', [Cash], () => {})).toThrow(DuplicateKeyError);
   });
 });
 
@@ -625,6 +602,11 @@ describe('metas', () => {
     expect('age' in User).toBe(false);
   });
 
+  test('prefixMeta refuses a name that is taken, too', () => {
+    const body = (ns: Namespace) => void ns.set('x', 1).set('attr_x', 2);
+    expect(() => defineClass(prefixMeta('attr_'), 'Order', [], body)).toThrow(PrefixCollisionError);
+  });
+
   test('a subclass is made by the meta of its base', () => {
     const log: string[] = [];
     const meta = logging(log);
@@ -707,6 +689,24 @@ describe('metas', () => {
     expect(Parent.name).toBe('Parent');
   });
 
+  test('a class is a Proxy only where its meta has a call', () => {
+    const Plain = defineClass(typeMeta, 'Plain', [], nothing);
+    const Derived = defineClass(
+      derive(typeMeta, () => ({ init: nothing })),
+      'Derived',
+      [Plain],
+      nothing,
+    );
+    const Called = defineClass(
+      derive(typeMeta, (parent) => ({ call: parent.call })),
+      'Called',
+      [],
+      nothing,
+    );
+    expect([Plain, Derived, Called].map((cls) => types.isProxy(cls))).toEqual([false, false, true]);
+    expect(new Called()).toBeInstanceOf(Called);
+  });
+
   test('what no class can be made from is refused', () => {
     let bodies = 0;
     const body = () => void bodies++;
@@ -716,12 +716,34 @@ describe('metas', () => {
       expect(() => defineClass(typeMeta, 'B', [base], body)).toThrow(InvalidArgumentError);
     }
     expect(() => defineClass(typeMeta, 'B', [A, A], body)).toThrow(/names its base A twice/);
-    const constructor = (ns: Namespace) => void ns.set('constructor', 'none');
-    expect(() => defineClass(typeMeta, 'B', [], constructor)).toThrow(InvalidArgumentError);
+    const bad = (ns: Namespace) => void ns.set('constructor', 'none');
+    expect(() => defineClass(typeMeta, 'B', [], bad)).toThrow(InvalidArgumentError);
     const three: Meta = { prepare: () => JSON.parse('3') };
     expect(() => defineClass(three, 'B', [], body)).toThrow(InvalidStepError);
     expect(bodies).toBe(0);
     const arrow: Meta = { create: () => JSON.parse('{}') };
     expect(() => defineClass(arrow, 'B', [], nothing)).toThrow(InvalidStepError);
+  });
+
+  test('a final base is refused by defineClass while no subclass exists', () => {
+    let bodies = 0;
+    const Money = final()(class Money {});
+    expect(() => defineClass(typeMeta, 'Gold', [Money], () => void bodies++)).toThrow(FinalClassError);
+    expect(bodies).toBe(0);
+  });
+
+  test('a class made by a registering meta registers itself, and so does each class made from it', () => {
+    const plugins = new Registry(Plugin);
+    const meta = registering(plugins);
+    const Base = defineClass(meta, 'Remote', [Card], () => {}, { abstract: true });
+    const Visa = defineClass(typeMeta, 'Visa', [Base], () => {}, { key: 'visa' });
+    const Gift = defineClass(meta, 'Gift', [Cash], () => {});
+    expect([...plugins]).toEqual([
+      ['visa', Visa],
+      ['Gift', Gift],
+    ]);
+    expect(new (plugins.get('visa'))().pay(7)).toBe('card 7');
+    expect(() => defineClass(meta, 'Stranger', [], () => {})).toThrow(NotRegistrableError);
+    expect(() => defineClass(meta, 'Gift', [Cash], () => {})).toThrow(DuplicateKeyError);
   });
 });
