@@ -133,7 +133,7 @@ await tell(options, async (story) => {
         },
         {
           label: `${name}, checked`,
-          marks: [{ at: 0, label: `call 0: ${fault?.member} ${fault?.kind}`, tone: 'good' as const }],
+          marks: [{ at: 0, label: `${fault?.member} ${fault?.kind}`, tone: 'good' as const }],
         },
       ]),
     });
