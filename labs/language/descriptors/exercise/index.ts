@@ -162,7 +162,9 @@ export function readOnly<T, O extends object = object>(_inner?: Attribute<T, O>)
 
 /**
  * Puts descriptors in front of an object that exists already. Its own methods run on the object itself, never on the
- * Proxy, and one object has one Proxy. @throws InvalidArgumentError when it has other attributes attached.
+ * Proxy, and one object has one Proxy.
+ *
+ * @throws InvalidArgumentError when it has other attributes attached, or a fixed property of that name.
  */
 export function attach<T extends object, N extends Namespace>(
   _target: T,

@@ -87,15 +87,15 @@ export function explain(o: object, name: PropertyKey): readonly LookupStep[] {
   const hit = type && find(type.mro, name);
   const inClass = hit ? `${hit.in.name} is the first class with it, as ${kindOf(hit.value)}` : 'no class has it';
   const hook = hookOf(record);
+  const winner = lookup(record, name)?.place ?? (hook ? '__getattr__' : undefined);
   const places: readonly [LookupPlace, string][] = [
     ['data descriptor', inClass],
-    ['own dictionary', 'mro' in record ? 'the class or its bases' : 'the instance itself'],
+    ['own dictionary', winner === 'own dictionary' ? 'it is there' : 'it is not there'],
     ['non-data descriptor', inClass],
     ['class value', inClass],
     ['JavaScript', 'what every object inherits'],
     ['__getattr__', hook ? 'the class has the hook' : 'no class has the hook'],
   ];
-  const winner = lookup(record, name)?.place ?? (hook ? '__getattr__' : undefined);
   const last = places.findIndex(([place]) => place === winner);
   return places.map(([place, why], index) => ({
     place,

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from './errors.ts';
-import { find, instances, read, recordOf, remove, write } from './lookup.ts';
+import { find, instances, read, remove, write } from './lookup.ts';
 import type { ValueOf } from './protocol.ts';
-import { type Namespace, pyClass } from './py-class.ts';
+import { type Namespace, ours, pyClass } from './py-class.ts';
 
 /** The one Proxy of each object: whoever attaches twice, or looks it up in a WeakMap, meets the same identity. */
 const proxies = new WeakMap<object, { readonly proxy: object; readonly attributes: Namespace }>();
@@ -13,7 +13,8 @@ const proxies = new WeakMap<object, { readonly proxy: object; readonly attribute
  * Proxy. So what they do inside doesn't pass the descriptors; where it must, make the class with `pyClass`, whose
  * constructor returns the Proxy. Keep no reference to `target`: it is another identity, without descriptors.
  *
- * @throws InvalidArgumentError when other attributes are attached to `target` already.
+ * @throws InvalidArgumentError when other attributes are attached to `target` already, or one is the name of a property
+ *   that is neither writable nor configurable: the engine allows nothing but its value there.
  */
 export function attach<T extends object, N extends Namespace>(
   target: T,
@@ -23,17 +24,20 @@ export function attach(target: object, attributes: Namespace): object {
   const known = proxies.get(target);
   if (known?.attributes === attributes) return known.proxy;
   if (known) throw new InvalidArgumentError('This object has other attributes attached. Name them all at once.');
-  const owner = pyClass(target.constructor?.name || 'object', [], attributes);
-  const record = recordOf(owner);
-  if (!('mro' in record)) throw new InvalidArgumentError('unreachable: a class has an order');
-  const answers = (key: PropertyKey) => find(record.mro, key) !== undefined;
+  const fixed = Reflect.ownKeys(attributes).find((key) => isFixed(target, key));
+  if (fixed !== undefined) {
+    throw new InvalidArgumentError(`The object's own ${String(fixed)} is fixed: no descriptor may answer for it.`);
+  }
+  const name = target.constructor?.name || 'object';
+  const type = ours(name, pyClass(name, [], attributes));
+  const answers = (key: PropertyKey) => find(type.mro, key) !== undefined;
   const bound = new WeakMap<object, unknown>();
-  const entry = { self: target, type: record, raw: {} };
+  const entry = { self: target, type, raw: Object.create(null) };
   const proxy: object = new Proxy(target, {
     get(_target, key) {
       if (answers(key)) return read(entry, key);
       const value: unknown = Reflect.get(target, key, target);
-      if (typeof value !== 'function' || key === 'constructor') return value;
+      if (typeof value !== 'function' || key === 'constructor' || isFixed(target, key)) return value;
       // `map.set(…)` returns the map: the caller must not get hold of the one without descriptors.
       const method = bound.get(value) ?? ((...args: unknown[]) => outside(Reflect.apply(value, target, args)));
       bound.set(value, method);
@@ -57,4 +61,9 @@ export function attach(target: object, attributes: Namespace): object {
   proxies.set(target, { proxy, attributes });
   proxies.set(proxy, { proxy, attributes });
   return proxy;
+}
+
+function isFixed(target: object, key: PropertyKey): boolean {
+  const own = Reflect.getOwnPropertyDescriptor(target, key);
+  return own?.configurable === false && own.writable === false;
 }

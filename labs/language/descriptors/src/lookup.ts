@@ -34,8 +34,6 @@ export type LookupPlace =
 
 export interface Found {
   readonly place: LookupPlace;
-  /** The class, or the object, that has it. */
-  readonly where: string;
   read(): unknown;
 }
 
@@ -74,33 +72,28 @@ export function lookup(holder: Holder, key: PropertyKey): Found | undefined {
   const type = typeOf(holder);
   const hit = type && find(type.mro, key);
   const found = hit && asDescriptor(hit.value);
-  const where = hit?.in.name ?? '';
   const get = found?.get && (() => found.get?.(holder.self, type?.self ?? holder.self));
-  if (get && isDataDescriptor(found)) return { place: 'data descriptor', where, read: get };
+  if (get && isDataDescriptor(found)) return { place: 'data descriptor', read: get };
 
   const own = lookupOwn(holder, key);
-  if (own) return own;
+  if (own) return { place: 'own dictionary', read: own };
 
-  if (get) return { place: 'non-data descriptor', where, read: get };
-  if (hit) return { place: 'class value', where, read: () => hit.value };
+  if (get) return { place: 'non-data descriptor', read: get };
+  if (hit) return { place: 'class value', read: () => hit.value };
   // Where Python's root is `object`, ours is Object (for a class, Function): `toString`, `constructor`, `name`.
   const root = 'mro' in holder ? holder.raw : Object.prototype;
   const from = 'mro' in holder ? holder.raw : holder.type.raw.prototype;
-  if (key in root) return { place: 'JavaScript', where: 'Object', read: () => Reflect.get(from, key, holder.self) };
+  if (key in root) return { place: 'JavaScript', read: () => Reflect.get(from, key, holder.self) };
   return undefined;
 }
 
 /** What the object itself has. An instance gives it as it is; a class lets its descriptors answer, without an instance. */
-function lookupOwn(holder: Holder, key: PropertyKey): Found | undefined {
-  if (!('mro' in holder)) {
-    if (!Object.hasOwn(holder.raw, key)) return undefined;
-    return { place: 'own dictionary', where: 'the instance', read: () => Reflect.get(holder.raw, key, holder.self) };
-  }
+function lookupOwn(holder: Holder, key: PropertyKey): (() => unknown) | undefined {
+  if (!('mro' in holder)) return Object.hasOwn(holder.raw, key) ? () => holder.raw[key] : undefined;
   const hit = find(holder.mro, key);
   if (!hit) return undefined;
   const found = asDescriptor(hit.value);
-  const read = () => (found?.get ? found.get(undefined, holder.self) : hit.value);
-  return { place: 'own dictionary', where: hit.in.name, read };
+  return () => (found?.get ? found.get(undefined, holder.self) : hit.value);
 }
 
 /** The `__getattr__` of the class, which is asked when all else has failed. */
@@ -129,13 +122,13 @@ export function read(
 }
 
 function missing(holder: Holder, key: PropertyKey): never {
-  throw new AttributeError(`${nameOf(holder)} has no attribute ${String(key)}.`);
+  throw new AttributeError(`${label(holder, key)}: there is no such attribute.`);
 }
 
 /** `object.__setattr__`: a data descriptor of the class takes the value, else the dictionary does. */
 export function write(holder: Holder, key: PropertyKey, value: unknown): void {
   const found = dataDescriptorOf(holder, key);
-  const refused = (why: string) => new AttributeError(`${nameOf(holder)}.${String(key)} cannot be assigned: ${why}.`);
+  const refused = (why: string) => new AttributeError(`${label(holder, key)} cannot be assigned: ${why}.`);
   if (found) {
     if (!found.set) throw refused('its descriptor has no set');
     found.set(holder.self, value);
@@ -150,7 +143,7 @@ export function write(holder: Holder, key: PropertyKey, value: unknown): void {
 /** `object.__delattr__` */
 export function remove(holder: Holder, key: PropertyKey): void {
   const found = dataDescriptorOf(holder, key);
-  const refused = (why: string) => new AttributeError(`${nameOf(holder)}.${String(key)} cannot be deleted: ${why}.`);
+  const refused = (why: string) => new AttributeError(`${label(holder, key)} cannot be deleted: ${why}.`);
   if (found) {
     if (!found.delete) throw refused('its descriptor has no delete');
     found.delete(holder.self);
@@ -172,6 +165,7 @@ export function dataDescriptorOf(holder: Holder, key: PropertyKey): Attribute | 
   return isDataDescriptor(value) ? value : undefined;
 }
 
-export function nameOf(holder: Holder): string {
-  return 'mro' in holder ? `class ${holder.name}` : holder.type.name;
+/** For messages: `Card.balance`. */
+export function label(holder: Holder, key: PropertyKey): string {
+  return `${'mro' in holder ? `class ${holder.name}` : holder.type.name}.${String(key)}`;
 }

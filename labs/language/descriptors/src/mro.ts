@@ -3,7 +3,7 @@ import { ClassDefinitionError } from './errors.ts';
 /**
  * The order in which a class and its bases are asked: C3. Each class comes before its bases, and bases stay in the order
  * in which they were named.
- * Source: https://www.python.org/download/releases/2.3/mro/
+ * Source: https://docs.python.org/3/howto/mro.html
  *
  * @throws ClassDefinitionError when there is no such order.
  */

@@ -9,8 +9,8 @@ import {
   find,
   type InstanceRecord,
   instances,
+  label,
   lookup,
-  nameOf,
   read,
   remove,
   write,
@@ -78,19 +78,17 @@ export class InstanceTraps implements ProxyHandler<object> {
     // An object that has this instance as its prototype is written to: it gets a property of its own, as anywhere else.
     else if (typeof receiver !== 'object' || receiver === null) return false;
     else if (!dataDescriptorOf(this.record, key)) return Reflect.set({}, key, value, receiver);
-    else
-      throw new AttributeError(
-        `${nameOf(this.record)}.${String(key)} is an attribute of the instance, not of its heirs.`,
-      );
+    else throw new AttributeError(`${label(this.record, key)} is an attribute of the instance, not of its heirs.`);
     return true;
   }
 
   /** A class field of a JavaScript subclass is defined, not assigned: it has to pass the descriptor all the same. */
-  defineProperty(target: object, key: PropertyKey, property: PropertyDescriptor): boolean {
-    if (!dataDescriptorOf(this.record, key)) return Reflect.defineProperty(target, key, property);
-    if (!('value' in property))
-      throw new AttributeError(`${nameOf(this.record)}.${String(key)} has a descriptor already.`);
-    write(this.record, key, property.value);
+  defineProperty(target: object, key: PropertyKey, own: PropertyDescriptor): boolean {
+    const found = dataDescriptorOf(this.record, key);
+    if (!found) return Reflect.defineProperty(target, key, own);
+    if ('value' in own) write(this.record, key, own.value);
+    else
+      throw new AttributeError(`${label(this.record, key)} has a descriptor already: an accessor cannot replace it.`);
     return true;
   }
 
@@ -178,8 +176,8 @@ function adopt(ctor: NewableFunction): ClassRecord {
   return record;
 }
 
-/** @throws ClassDefinitionError for a class that pyClass did not make. */
-function ours(name: string, base: AnyClass): ClassRecord {
+/** The record of a class made by `pyClass`. @throws ClassDefinitionError for any other. */
+export function ours(name: string, base: AnyClass): ClassRecord {
   const record = classes.get(base);
   if (record && record.self !== record.raw) return record;
   const why = record ? 'its constructor would not run' : 'it is not made by pyClass';

@@ -17,40 +17,7 @@ import {
   vars,
 } from '#lab';
 import { ON_A_CLASS, ON_AN_INSTANCE, ORDERS } from './cpython.ts';
-
-type Kind = '-' | 'plain' | 'get' | 'set' | 'delete' | 'getset' | 'getdelete';
-type Place = 'meta' | 'sub' | 'base' | 'inst';
-
-/** The world of the table in cpython.ts: `x` may be in the metaclass, the class, its base, and the instance. */
-class World {
-  readonly calls: string[] = [];
-
-  make(kind: Kind, place: Place): unknown {
-    if (kind === 'plain') return place;
-    const nameOf = (owner: object) => ('name' in owner ? String(owner.name) : '?');
-    const made = descriptor({
-      ...(kind.startsWith('get') && {
-        get: (o: object | undefined, owner: object) => `${place}.get(${o === undefined ? '-' : 'o'},${nameOf(owner)})`,
-      }),
-      ...(kind.endsWith('set') && { set: () => void this.calls.push(`${place}.set`) }),
-      ...(kind.endsWith('delete') && { delete: () => void this.calls.push(`${place}.delete`) }),
-    });
-    return Object.assign(made, { toString: () => place });
-  }
-
-  body(kind: Kind, place: Place) {
-    return kind === '-' ? {} : { x: this.make(kind, place) };
-  }
-
-  build(meta: Kind, sub: Kind, base: Kind, inst: Kind) {
-    const Meta = pyClass('M', [], this.body(meta, 'meta'));
-    const Base = pyClass('B', [], this.body(base, 'base'), { metaclass: Meta });
-    const Sub = pyClass('S', [Base], this.body(sub, 'sub'));
-    const o = new Sub();
-    if (inst !== '-') vars(o)['x'] = this.make(inst, 'inst');
-    return { Sub, o };
-  }
-}
+import { type Kind, kindsOf, rowsOf, World } from './world.ts';
 
 const ACTIONS = {
   read: (target: object) => String(getattr(target, 'x')),
@@ -74,9 +41,6 @@ function outcome(action: keyof typeof ACTIONS, cell: readonly [Kind, Kind, Kind,
     world.calls[0] ?? (action === 'assign' && after === 'new' ? 'stored' : after === before ? 'nothing' : 'removed')
   );
 }
-
-const rowsOf = (table: string) => table.trim().split('\n');
-const kindsOf = (cell: string) => cell.split(' ') as Kind[];
 
 describe('descriptors', () => {
   test('a descriptor answers for the reads, writes and deletions of its attribute', () => {

@@ -185,6 +185,17 @@ describe('the Proxy in front', () => {
     expect([vault.limit, 'limit' in vault, 'nobody' in vault]).toEqual([7, true, false]);
   });
 
+  test('what is fixed in an object stays what it is, behind descriptors too', () => {
+    const open = () => 'opened';
+    const vault = attach(Object.freeze({ open, pin: 4711 }), { limit: range(0, 9, { default: 5 }) });
+    expect([vault.open === open, vault.pin, vault.limit]).toEqual([true, 4711, 5]);
+    vault.limit = 7;
+    expect(vault.limit).toBe(7);
+    expect(() => setattr(vault, 'limit', 10)).toThrow(ValidationError);
+    expect(() => Object.assign(vault, { pin: 1 })).toThrow(TypeError);
+    expect(() => attach(Object.freeze({ limit: 1 }), { limit: range(0, 9) })).toThrow(InvalidArgumentError);
+  });
+
   test('an object has one Proxy, and its methods do not give away what is behind', () => {
     const attributes = { limit: range(0, 9, { default: 5 }) };
     const raw = new Map<string, number>();
