@@ -16,7 +16,7 @@ export async function payOrRefund({ redis, pool, orders, strategy }: Orders) {
   await pool.query('CREATE TABLE IF NOT EXISTS bookings (id text PRIMARY KEY, state text NOT NULL)');
   await pool.query('CREATE TABLE IF NOT EXISTS ledger (booking text NOT NULL, entry text NOT NULL)');
   const nodes = connectNodes(redis.nodes.map((node) => node.url));
-  const redlock = new Redlock(nodes, { retry: { delayMs: 5, jitterMs: 20 } });
+  const redlock = new Redlock(nodes, { nodeTimeoutMs: 500, retry: { delayMs: 5, jitterMs: 20 } });
 
   const settle = async (id: string, entry: 'paid' | 'refunded') => {
     const { rows } = await pool.query<{ state: string }>('SELECT state FROM bookings WHERE id = $1', [id]);

@@ -23,7 +23,7 @@ export async function scheduledJob({ redis, pool, instances, ticks, strategy }: 
 
   const instance = async (number: number) => {
     const nodes = connectNodes(redis.nodes.map((node) => node.url));
-    const redlock = new Redlock(nodes);
+    const redlock = new Redlock(nodes, { nodeTimeoutMs: 500 });
     for (let tick = 0; tick < ticks; tick++) {
       // No two clocks strike at once.
       await delay(60 + 10 * number);
