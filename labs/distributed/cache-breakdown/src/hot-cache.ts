@@ -1,0 +1,397 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { LRUCache } from 'lru-cache';
+import pLimit, { type LimitFunction } from 'p-limit';
+import { type Clock, sleep, systemClock } from './clock.ts';
+import { refreshEarly } from './early.ts';
+import { decode, type Envelope, encode } from './envelope.ts';
+import {
+  ClosedError,
+  InvalidArgumentError,
+  InvalidationFailedError,
+  LoadFailedElsewhereError,
+  named,
+  OverloadedError,
+  whole,
+} from './errors.ts';
+import type { Layer, Load, Read } from './layers.ts';
+import { type Found, LeasedStore } from './lease.ts';
+import { AbandonedError, SingleFlight, unlessAborted } from './single-flight.ts';
+
+/** How long a value lasts. Durations are whole milliseconds. */
+export interface Freshness {
+  /** How long a value is good. Default 60,000. */
+  readonly ttlMs?: number;
+  /** How long after that it is still handed out, as `stale`, while one process loads it anew. Default 0. */
+  readonly staleMs?: number;
+  /** XFetch: above 1 refreshes earlier before the TTL ends, 0 never. Default 1. */
+  readonly beta?: number;
+}
+
+export interface HotCacheOptions extends Freshness {
+  /** Default "cache:". */
+  readonly prefix?: string;
+  /** How long this process may answer from its own memory; as long an invalidation elsewhere isn't heard. Default 0. */
+  readonly nearMs?: number;
+  /** Keys in that memory. Default 1,000. */
+  readonly nearKeys?: number;
+  /** A process that dies while it loads has a successor after this time. Default 1,000. */
+  readonly leaseMs?: number;
+  /** Bound of one read: waiting for others and the load together. Default 5,000. */
+  readonly timeoutMs?: number;
+  /** Loads of this process at once, whatever Redis does. Default 8. */
+  readonly maxLoads?: number;
+  /** Loads that may wait for their turn. Default 64. */
+  readonly maxWaiting?: number;
+  readonly clock?: Clock;
+  /** Told of what went wrong without harming a caller; must not throw. Default: nobody is told. */
+  readonly onEvent?: (event: CacheEvent) => void;
+}
+
+export interface GetOptions extends Freshness {
+  /** Gives up this caller's wait; others who wait for the same key are not touched. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * `redis-down`: a read went on without Redis. `undecodable`: a stored text was none of ours; it counts as a miss.
+ * `refused`: a loaded value was not stored, since the key was invalidated meanwhile or the lease ran out.
+ * `refresh-failed`: a load in the background failed; the old value stays until its time is over.
+ */
+export type CacheEvent =
+  | { readonly type: 'redis-down' | 'undecodable' | 'refresh-failed'; readonly key: string; readonly error: unknown }
+  | { readonly type: 'refused'; readonly key: string };
+
+interface Plan {
+  readonly ttlMs: number;
+  readonly staleMs: number;
+  readonly beta: number;
+}
+
+/** A value with its times, on the clock of this process. */
+interface Entry {
+  readonly value: unknown;
+  readonly loadMs: number;
+  readonly bornAt: number;
+  readonly freshUntil: number;
+  /** When Redis will have dropped it. */
+  readonly goneAt: number;
+  /** How long this process may answer from its memory. */
+  readonly nearUntil: number;
+}
+
+/**
+ * A read-through cache for keys that a crowd asks for: when the value has run out, the database is asked once.
+ *
+ * Once in this process (single flight), once in the cluster (a lease in Redis), and best of all before anybody has to
+ * wait: past the TTL the old value is handed out while one process loads (`staleMs`), and shortly before the TTL ends one
+ * reader loads ahead of time (XFetch, `beta`). Values are what JSON can hold, and shared: don't change what you get.
+ *
+ * Redis down or hung: reads go on, each process for itself, at most `maxLoads` at once.
+ */
+export class HotCache {
+  protected readonly store: LeasedStore;
+  protected readonly flights: SingleFlight;
+  protected readonly refreshes: SingleFlight;
+  protected readonly clock: Clock;
+  protected readonly limit: LimitFunction;
+  protected readonly leaseMs: number;
+  readonly #plan: Plan;
+  readonly #near: LRUCache<string, Entry>;
+  readonly #nearMs: number;
+  readonly #maxWaiting: number;
+  readonly #onEvent: (event: CacheEvent) => void;
+  #closed = false;
+
+  /** `redis`: a client whose commands end in bounded time, as `connectRedis` makes it. @throws InvalidArgumentError */
+  constructor(redis: Redis, options: HotCacheOptions = {}) {
+    const { clock = systemClock, prefix = 'cache:', onEvent = () => {} } = options;
+    this.#plan = planOf({ ttlMs: 60_000, staleMs: 0, beta: 1 }, options);
+    this.#nearMs = whole('nearMs', options.nearMs ?? 0, 0, LONGEST_TIMER_MS);
+    this.#near = new LRUCache({ max: whole('nearKeys', options.nearKeys ?? 1_000, 1, 10_000_000) });
+    this.#maxWaiting = whole('maxWaiting', options.maxWaiting ?? 64, 0, 1_000_000);
+    this.#onEvent = onEvent;
+    this.leaseMs = whole('leaseMs', options.leaseMs ?? 1_000, 10, LONGEST_TIMER_MS);
+    this.clock = clock;
+    this.limit = pLimit(whole('maxLoads', options.maxLoads ?? 8, 1, 100_000));
+    const timeoutMs = whole('timeoutMs', options.timeoutMs ?? 5_000, 1, LONGEST_TIMER_MS);
+    this.store = this.newStore(redis, prefix);
+    this.flights = this.newFlights(timeoutMs);
+    this.refreshes = this.newFlights(timeoutMs);
+  }
+
+  /**
+   * The value of `key`, from memory, from Redis, or else from `load`, which answers null for a row that doesn't exist.
+   * A null is kept like a value.
+   *
+   * @throws what `load` throws (it is never stored, and everybody who waits for this load gets it, once);
+   *   LoadFailedElsewhereError when another process loaded for us and failed; LoadTimeoutError after `timeoutMs`;
+   *   OverloadedError; InvalidArgumentError; the reason of `signal`.
+   */
+  async getOrLoad<T>(key: string, load: Load<T>, options: GetOptions = {}): Promise<Read<T>> {
+    options.signal?.throwIfAborted();
+    if (this.#closed) throw new ClosedError('The cache was closed.');
+    const entry = this.#near.get(key);
+    const now = this.clock.mono();
+    if (entry !== undefined && now < entry.nearUntil) {
+      const beta = options.beta ?? this.#plan.beta;
+      if (refreshEarly(entry.freshUntil - now, entry.loadMs, beta)) this.#refresh(key, load, options, entry);
+      // A key has one type of value: that is the callers' promise, and no check at run time could tell.
+      return { value: entry.value as T | null, source: 'hit', ageMs: now - entry.bornAt };
+    }
+    const plan = planOf(this.#plan, options);
+    named('The key', key);
+    return this.flights.run(key, (signal) => this.#fetch(key, load, plan, signal), options.signal);
+  }
+
+  /**
+   * Forgets `key`: call it after the commit that changes the row. A load that runs now, wherever it runs, will not be
+   * stored, and who asks from now on doesn't get its value. Another process's memory may have the old one for `nearMs`.
+   * @throws InvalidationFailedError when Redis didn't take it.
+   */
+  async invalidate(key: string): Promise<void> {
+    this.forget(key);
+    try {
+      await this.store.invalidate(key);
+    } catch (cause) {
+      throw new InvalidationFailedError(`${key} may be stale until its TTL ends: invalidate it again.`, { cause });
+    } finally {
+      // Again: what was read from Redis in the meantime may be the old value.
+      this.forget(key);
+    }
+  }
+
+  /** This cache as a layer: what lies below it is its database. What a lower layer refused or found stale isn't kept. */
+  layer(options: Freshness = {}): Layer {
+    return {
+      read: async (key, load, next) => {
+        const below = async (signal: AbortSignal) => {
+          const read = await next(key, (outer) => load(AbortSignal.any([outer, signal])));
+          if (read.source === 'refused' || read.source === 'stale') throw new Unkept(read);
+          return read.value;
+        };
+        try {
+          return await this.getOrLoad(key, below, options);
+        } catch (error) {
+          // It was thrown by `below`, whose type is that of the key.
+          if (error instanceof Unkept) return error.read as Read<never>;
+          throw error;
+        }
+      },
+      invalidate: (key) => this.invalidate(key),
+    };
+  }
+
+  /** Ends what is running with a ClosedError, and so every later call. The Redis client stays open: it is yours. */
+  close(): void {
+    this.#closed = true;
+    this.flights.close();
+    this.refreshes.close();
+    this.#near.clear();
+  }
+
+  // The steps, each a method of its own, so that a variant (see pitfalls/) changes just one.
+
+  protected newStore(redis: Redis, prefix: string): LeasedStore {
+    return new LeasedStore(redis, prefix, this.leaseMs);
+  }
+
+  protected newFlights(timeoutMs: number): SingleFlight {
+    return new SingleFlight({ timeoutMs, clock: this.clock });
+  }
+
+  /** Runs a load in its turn: the database has no more than `maxLoads` of this process's at once. */
+  protected async gate<T>(key: string, load: () => Promise<T>): Promise<T> {
+    const { activeCount, pendingCount, concurrency } = this.limit;
+    if (activeCount + pendingCount >= concurrency + this.#maxWaiting) {
+      throw new OverloadedError(key, activeCount, pendingCount);
+    }
+    return this.limit(load);
+  }
+
+  /** Nobody who comes from now on is answered with what was read before. */
+  protected forget(key: string): void {
+    this.#near.delete(key);
+    this.flights.forget(key);
+    this.refreshes.forget(key);
+  }
+
+  /** How long to wait until Redis is asked again for what somebody else is loading: an eighth of the wait so far. */
+  protected nextLook(waitedMs: number, leaseLeftMs: number): number {
+    const pause = Math.min(Math.max(waitedMs / 8, 2), 100) * (0.75 + Math.random() / 2);
+    return leaseLeftMs > 0 ? Math.min(pause, leaseLeftMs) : pause;
+  }
+
+  /** A refresh that failed keeps its lease, so that the next attempt isn't the next reader's: it comes after `leaseMs`. */
+  protected refreshFailed(key: string, error: unknown): void {
+    this.#onEvent({ type: 'refresh-failed', key, error });
+  }
+
+  async #fetch<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Read<T>> {
+    const since = this.clock.mono();
+    let waitedFor = '';
+    for (let refused = 0; ; ) {
+      signal.throwIfAborted();
+      const token = randomUUID();
+      let found: Found;
+      try {
+        found = await this.store.find(key, token, 0, waitedFor);
+      } catch (error) {
+        this.#onEvent({ type: 'redis-down', key, error });
+        // It may have been heard all the same.
+        this.store.release(key, token).catch(() => {});
+        return this.#alone(key, load, plan, signal);
+      }
+      if (found.kind === 'failed') throw new LoadFailedElsewhereError(key, found.reason);
+      if (found.kind === 'value') {
+        const read = await this.#read<T>(key, found, load, plan, signal);
+        if (read) return read;
+      }
+      if (found.kind === 'granted') {
+        const { read, kept } = await this.#load(key, load, plan, token, signal);
+        // Refused: what was loaded may be older than an invalidation. Once more, and whoever joined since is served right.
+        if (kept || ++refused === 2) return read;
+      }
+      if (found.kind === 'held') {
+        waitedFor = found.holder;
+        await sleep(this.clock, this.nextLook(this.clock.mono() - since, found.leftMs), signal);
+      }
+    }
+  }
+
+  /** Hands up what Redis had, and sees to it that somebody loads anew where that is due; undefined for what isn't ours. */
+  async #read<T>(
+    key: string,
+    found: Found & { kind: 'value' },
+    load: Load<T>,
+    plan: Plan,
+    signal: AbortSignal,
+  ): Promise<Read<T> | undefined> {
+    const envelope = await this.#open<T>(key, found.text);
+    if (!envelope) return undefined;
+    const now = this.clock.mono();
+    const entry = this.#remember(key, envelope, now + found.leftMs, signal);
+    const remaining = entry.freshUntil - now;
+    if (remaining <= 0 || refreshEarly(remaining, entry.loadMs, plan.beta)) this.#refresh(key, load, plan, entry);
+    return { value: envelope.value, source: remaining > 0 ? 'hit' : 'stale', ageMs: now - entry.bornAt };
+  }
+
+  async #open<T>(key: string, text: string): Promise<Envelope<T> | undefined> {
+    try {
+      return decode<T>(text);
+    } catch (error) {
+      this.#onEvent({ type: 'undecodable', key, error });
+      await this.store.discard(key, text).catch(() => {});
+      return undefined;
+    }
+  }
+
+  /** Loads under the lease `token` and stores; `kept` is false when the lease was lost meanwhile. */
+  async #load<T>(key: string, load: Load<T>, plan: Plan, token: string, signal: AbortSignal, background = false) {
+    const stop = this.store.keepAlive(key, token, this.clock);
+    let envelope: Envelope<T>;
+    let text: string;
+    try {
+      const start = this.clock.mono();
+      const value = await this.#ask(key, load, signal);
+      envelope = { value, loadMs: this.clock.mono() - start, ttlMs: plan.ttlMs, staleMs: plan.staleMs };
+      text = encode(key, envelope);
+    } catch (error) {
+      if (!background) this.store.release(key, token, reasonFor(error)).catch(() => {});
+      throw error;
+    } finally {
+      stop();
+    }
+    const read: Read<T> = { value: envelope.value, source: 'load', ageMs: 0 };
+    try {
+      const keepMs = plan.ttlMs + plan.staleMs;
+      const kept = await this.store.commit(key, token, text, keepMs);
+      if (kept) this.#remember(key, envelope, this.clock.mono() + keepMs, signal);
+      else this.#onEvent({ type: 'refused', key });
+      return { read, kept };
+    } catch (error) {
+      this.#onEvent({ type: 'redis-down', key, error });
+      return { read, kept: true };
+    }
+  }
+
+  /** Without Redis: no lease, so nothing is stored but in this process, for `nearMs`. */
+  async #alone<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Read<T>> {
+    const start = this.clock.mono();
+    const value = await this.#ask(key, load, signal);
+    const now = this.clock.mono();
+    const envelope = { value, loadMs: now - start, ttlMs: plan.ttlMs, staleMs: 0 };
+    this.#remember(key, envelope, now + plan.ttlMs, signal);
+    return { value, source: 'load', ageMs: 0 };
+  }
+
+  async #ask<T>(key: string, load: Load<T>, signal: AbortSignal): Promise<T | null> {
+    const turn = this.gate(key, async () => {
+      signal.throwIfAborted();
+      // A load that ignores the signal goes on behind our back; nobody waits for it, and its turn is over.
+      return unlessAborted(load(signal), signal);
+    });
+    const value = await unlessAborted(turn, signal);
+    if (value !== undefined) return value;
+    throw new InvalidArgumentError(`The load of ${key} gave undefined: let it give null for a row that isn't there.`);
+  }
+
+  /** Loads anew in the background: one process does, under the lease, and nobody waits for it. */
+  #refresh<T>(key: string, load: Load<T>, options: GetOptions, entry: Entry): void {
+    const refreshing = this.refreshes.run(key, async (signal) => {
+      const plan = planOf(this.#plan, options);
+      const token = randomUUID();
+      const found = await this.store.find(key, token, Math.ceil(entry.goneAt - this.clock.mono()));
+      if (found.kind === 'granted') await this.#load(key, load, plan, token, signal, true);
+      if (found.kind !== 'value') return;
+      // Somebody was quicker.
+      const envelope = await this.#open(key, found.text);
+      if (envelope) this.#remember(key, envelope, this.clock.mono() + found.leftMs, signal);
+    });
+    refreshing.catch((error: unknown) => {
+      if (!this.#closed) this.refreshFailed(key, error);
+    });
+  }
+
+  /** An entry of this process; in its memory only if nothing was invalidated since the flight of `signal` began. */
+  #remember(key: string, envelope: Envelope<unknown>, goneAt: number, signal: AbortSignal): Entry {
+    const { value, loadMs, ttlMs, staleMs } = envelope;
+    const freshUntil = goneAt - staleMs;
+    const nearUntil = Math.min(this.clock.mono() + this.#nearMs, freshUntil);
+    const entry = { value, loadMs, bornAt: freshUntil - ttlMs, freshUntil, goneAt, nearUntil };
+    const current = this.flights.isCurrent(key, signal) || this.refreshes.isCurrent(key, signal);
+    if (current && this.#nearMs > 0) this.#near.set(key, entry);
+    return entry;
+  }
+}
+
+/** What a layer below answered, and is not to be kept. */
+class Unkept extends Error {
+  readonly read: Read<unknown>;
+
+  constructor(read: Read<unknown>) {
+    super(`the layer below answered "${read.source}"`);
+    this.read = read;
+  }
+}
+
+/** What those who wait in other processes are told; nothing where the load itself didn't fail: then one of them loads. */
+function reasonFor(error: unknown): string {
+  const notTheLoads = [AbandonedError, ClosedError, OverloadedError, Unkept];
+  return notTheLoads.some((kind) => error instanceof kind) ? '' : String(error);
+}
+
+/** Node fires a timer beyond this at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** A hundred years: what Redis adds to its clock must not overflow. */
+const LONGEST_TTL_MS = 100 * 365 * 86_400_000;
+
+function planOf(base: Plan, { ttlMs = base.ttlMs, staleMs = base.staleMs, beta = base.beta }: Freshness): Plan {
+  whole('ttlMs', ttlMs, 1, LONGEST_TTL_MS);
+  whole('staleMs', staleMs, 0, LONGEST_TTL_MS);
+  if (!(beta >= 0 && beta < Number.POSITIVE_INFINITY)) {
+    throw new InvalidArgumentError(`beta must be a number from 0; it is ${beta}.`);
+  }
+  return { ttlMs, staleMs, beta };
+}

@@ -1,0 +1,659 @@
+import { startRedis } from '@shared/services';
+import { describeWith, History, random, until } from '@shared/testkit';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import {
+  type CacheEvent,
+  type Clock,
+  ClosedError,
+  compose,
+  connectRedis,
+  HotCache,
+  type HotCacheOptions,
+  InvalidArgumentError,
+  InvalidationFailedError,
+  type Layer,
+  type Load,
+  LoadFailedElsewhereError,
+  LoadTimeoutError,
+  OverloadedError,
+  refreshEarly,
+  SingleFlight,
+  systemClock,
+  UnstorableValueError,
+} from '#lab';
+
+const SEED = Number(process.env['LAB_SEED'] ?? 20_262);
+const MINUTE = 60_000;
+/** No early refresh where a law counts loads. */
+const CALM = { ttlMs: MINUTE, beta: 0 };
+
+await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis }) => {
+  const [node] = redis.nodes;
+  const connect = (url = node.url) => {
+    const client = connectRedis(url, { timeoutMs: 2_000 });
+    onTestFinished(() => client.disconnect());
+    return client;
+  };
+  /** A cache with a connection of its own: to the others it is another process. */
+  const shop = (options: HotCacheOptions = {}, client = connect()) => {
+    const cache = new HotCache(client, { ...CALM, prefix: redis.namespace, ...options });
+    onTestFinished(() => cache.close());
+    return cache;
+  };
+  let tags = 0;
+  const fresh = () => `price:${++tags}`;
+
+  /** A database that answers when the test says so, and counts. */
+  const depot = (answer: () => string | Promise<string>) => {
+    const open = Promise.withResolvers<void>();
+    const signals: AbortSignal[] = [];
+    const load = async (signal: AbortSignal) => {
+      signals.push(signal);
+      // Read at the beginning, as a query does; it may be a rejection that nobody has looked at yet.
+      const value = Promise.resolve(answer());
+      value.catch(() => {});
+      await open.promise;
+      return value;
+    };
+    /** Resolves once a load has begun; rejects if `call`, which should have begun it, ends without one. */
+    const asked = async (call: Promise<unknown>) => {
+      const ended = () => expect(signals.length, 'loads begun when the call ended').toBeGreaterThan(0);
+      await Promise.race([until(() => signals.length > 0, { what: 'a load to begin' }), call.then(ended, ended)]);
+    };
+    return { load, open: open.resolve, signals, asked };
+  };
+  /** How a promise ended; red after `timeoutMs` if it never does. */
+  const outcome = <T>(promise: Promise<T>, timeoutMs = 3_000) =>
+    until(
+      () =>
+        promise.then(
+          (value) => ({ value, error: undefined }),
+          (error: unknown) => ({ value: undefined, error }),
+        ),
+      { timeoutMs, what: 'the call to end' },
+    );
+  const price = (cache: HotCache, key: string, load: Load<string>) => {
+    const reading = cache.getOrLoad(key, load).then(({ value }) => value);
+    // A law that is broken elsewhere may never look at it.
+    reading.catch(() => {});
+    return reading;
+  };
+
+  // ── a cache ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('what no cache can be made from is refused', async () => {
+    const bad: HotCacheOptions[] = [
+      { ttlMs: 0 },
+      { ttlMs: 1.5 },
+      { ttlMs: Number.NaN },
+      { staleMs: -1 },
+      { beta: -1 },
+      { beta: Number.NaN },
+      { leaseMs: 0 },
+      { timeoutMs: 0 },
+      { maxLoads: 0 },
+      { maxWaiting: -1 },
+      { nearMs: -1 },
+      { nearKeys: 0 },
+    ];
+    for (const options of bad) expect(() => shop(options), JSON.stringify(options)).toThrow(InvalidArgumentError);
+    const load = async () => '12.90';
+    await expect(shop().getOrLoad('', load)).rejects.toThrow(InvalidArgumentError);
+    await expect(shop().getOrLoad(fresh(), load, { ttlMs: -1 })).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('a value is loaded once, and then comes from the cache', async () => {
+    const key = fresh();
+    const cache = shop();
+    expect(await cache.getOrLoad(key, async () => '12.90')).toMatchObject({ value: '12.90', source: 'load' });
+    expect(await cache.getOrLoad(key, async () => 'another')).toMatchObject({ value: '12.90', source: 'hit' });
+    expect(await shop().getOrLoad(key, async () => 'another')).toMatchObject({ value: '12.90', source: 'hit' });
+  });
+
+  test('null, nothing, zero and a stored text itself are values like any other', async () => {
+    const key = fresh();
+    const client = connect();
+    await price(shop({}, client), key, async () => 'any');
+    const [stored] = await client.keys(`${redis.namespace}*${key}*`);
+    const text = await client.get(stored ?? '');
+    for (const value of [null, '', 0, false, text, { tag: '12.90' }, []]) {
+      const other = fresh();
+      await shop().getOrLoad(other, async () => value);
+      const read = await shop().getOrLoad<unknown>(other, async () => 'loaded again');
+      expect(read.value, `${JSON.stringify(value)} comes back`).toEqual(value);
+    }
+  });
+
+  test('what cannot be stored is an error, and leaves no lease', async () => {
+    const key = fresh();
+    const circle: { self?: unknown } = {};
+    circle.self = circle;
+    await expect(shop().getOrLoad(key, async () => circle)).rejects.toThrow(UnstorableValueError);
+    const nothing: Load<string> = async () => JSON.parse('{}').tag;
+    await expect(shop().getOrLoad(key, nothing)).rejects.toThrow(InvalidArgumentError);
+    // A lease left behind would hold this one up for a minute.
+    const { value } = await outcome(shop({ leaseMs: MINUTE }).getOrLoad(key, async () => '12.90'));
+    expect(value?.source).toBe('load');
+  });
+
+  test('a text that is none of ours counts as missing', async () => {
+    const key = fresh();
+    const client = connect();
+    const events: CacheEvent[] = [];
+    await price(shop({}, client), key, async () => '12.90');
+    const [stored] = await client.keys(`${redis.namespace}*${key}*`);
+    await client.set(stored ?? '', '{"price":', 'PX', MINUTE);
+    const cache = shop({ onEvent: (event) => events.push(event) });
+    expect(await price(cache, key, async () => '13.50')).toBe('13.50');
+    expect(events.map(({ type }) => type)).toEqual(['undecodable']);
+    expect(await price(shop(), key, async () => 'loaded again')).toBe('13.50');
+  });
+
+  // ── one load in a process ─────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a thousand callers of one process cause one load', async () => {
+    const key = fresh();
+    const cache = shop();
+    const { load, open, signals, asked } = depot(() => '12.90');
+    const crowd = Array.from({ length: 1_000 }, () => price(cache, key, load));
+    await asked(Promise.all(crowd));
+    open();
+    expect(new Set(await Promise.all(crowd))).toEqual(new Set(['12.90']));
+    expect(signals.length).toBe(1);
+  });
+
+  test('a load that fails rejects all who wait, once, and is not kept', async () => {
+    const key = fresh();
+    const cache = shop();
+    const { load, open, signals, asked } = depot(() => Promise.reject(new Error('the depot is closed')));
+    const crowd = Array.from({ length: 50 }, () => outcome(cache.getOrLoad(key, load)));
+    await asked(Promise.all(crowd));
+    open();
+    const errors = (await Promise.all(crowd)).map(({ error }) => String(error));
+    expect(new Set(errors)).toEqual(new Set(['Error: the depot is closed']));
+    expect(signals.length, 'loads').toBe(1);
+    expect(await price(cache, key, async () => '12.90'), 'who asks later').toBe('12.90');
+  });
+
+  test('a loader that throws before it awaits is like one that rejects', async () => {
+    const key = fresh();
+    const flights = new SingleFlight();
+    const failing = flights.run(key, () => {
+      throw new Error('no connection');
+    });
+    await expect(failing).rejects.toThrow('no connection');
+    expect(flights.size, 'flights left').toBe(0);
+    expect((await outcome(flights.run(key, async () => '12.90'))).value).toBe('12.90');
+    const cache = shop();
+    const broken: Load<string> = () => {
+      throw new Error('no connection');
+    };
+    await expect(cache.getOrLoad(key, broken)).rejects.toThrow('no connection');
+    expect((await outcome(price(cache, key, async () => '12.90'))).value).toBe('12.90');
+  });
+
+  test('a caller who gives up leaves at once, and takes nobody along', async () => {
+    const key = fresh();
+    const cache = shop();
+    const { load, open, signals, asked } = depot(() => '12.90');
+    const leaving = new AbortController();
+    const first = outcome(cache.getOrLoad(key, load, { signal: leaving.signal }));
+    const second = outcome(price(cache, key, load));
+    const third = outcome(cache.getOrLoad(key, load, { signal: new AbortController().signal }));
+    await asked(first);
+    leaving.abort(new Error('the customer went home'));
+    expect((await first).error).toEqual(new Error('the customer went home'));
+    expect(signals[0]?.aborted, 'the load is told to stop').toBe(false);
+    open();
+    expect((await second).value).toBe('12.90');
+    expect((await third).value?.value).toBe('12.90');
+    expect(signals.length).toBe(1);
+  });
+
+  test('when the last caller has gone, the load may stop and the next caller starts anew', async () => {
+    const key = fresh();
+    const cache = shop({ leaseMs: MINUTE });
+    const { load, signals, asked } = depot(() => '12.90');
+    const leaving = new AbortController();
+    const crowd = [1, 2].map(() => outcome(cache.getOrLoad(key, load, { signal: leaving.signal })));
+    await asked(Promise.all(crowd));
+    leaving.abort(new Error('closing time'));
+    await Promise.all(crowd);
+    expect(signals[0]?.aborted).toBe(true);
+    // Elsewhere too: a lease left behind would hold it up for a minute.
+    expect((await outcome(price(shop(), key, async () => '13.50'))).value).toBe('13.50');
+  });
+
+  test('a load that hangs ends in bounded time, and the next one may run', async () => {
+    const key = fresh();
+    const cache = shop({ timeoutMs: 100, maxLoads: 1 });
+    const { load, signals } = depot(() => 'never');
+    const { error } = await outcome(cache.getOrLoad(key, load));
+    expect(error).toBeInstanceOf(LoadTimeoutError);
+    expect(signals.every(({ aborted }) => aborted)).toBe(true);
+    expect((await outcome(price(shop(), key, async () => '12.90'))).value).toBe('12.90');
+    expect((await outcome(price(cache, fresh(), async () => '13.50'))).value, 'the only turn is free again').toBe(
+      '13.50',
+    );
+  });
+
+  test('a closed cache ends what runs and takes nothing new', async () => {
+    const key = fresh();
+    const cache = shop();
+    const { load, asked } = depot(() => 'never');
+    const waiting = outcome(cache.getOrLoad(key, load));
+    await asked(waiting);
+    cache.close();
+    expect((await waiting).error).toBeInstanceOf(ClosedError);
+    await expect(cache.getOrLoad(key, load)).rejects.toThrow(ClosedError);
+  });
+
+  // ── one load in the cluster ───────────────────────────────────────────────────────────────────────────────────────
+
+  test('of two processes one loads', async () => {
+    const key = fresh();
+    const client = connect();
+    const { load, open, signals, asked } = depot(() => '12.90');
+    const a = price(shop(), key, load);
+    await asked(a);
+    const sends = vi.spyOn(client, 'sendCommand');
+    const b = price(shop({}, client), key, load);
+    await until(() => signals.length > 1 || sends.mock.calls.length > 5, { what: 'B to load, or to look again' });
+    open();
+    expect(await Promise.all([a, b])).toEqual(['12.90', '12.90']);
+    expect(signals.length, 'loads').toBe(1);
+  });
+
+  test('nobody can finish a load between the look at the value and the taking of the lease', async () => {
+    const key = fresh();
+    const client = connect();
+    const [a, b] = [shop(), shop({}, client)];
+    // So that Redis knows the scripts.
+    await price(b, fresh(), async () => 'any');
+    let loads = 0;
+    const load = async () => `load ${++loads}`;
+    // Whoever needs two commands finds, at the second, that another process has loaded in the meantime.
+    let commands = 0;
+    const send = client.sendCommand.bind(client);
+    vi.spyOn(client, 'sendCommand').mockImplementation(async (command, stream) => {
+      if (++commands === 2 && loads === 0) await price(a, key, load);
+      return send(command, stream);
+    });
+    await price(b, key, load);
+    expect(await price(shop(), key, load)).toBe('load 1');
+    expect(loads).toBe(1);
+  });
+
+  test('a load that fails in one process fails who waits in another, once', async () => {
+    const key = fresh();
+    const client = connect();
+    const { load, open, signals, asked } = depot(() => Promise.reject(new Error('the depot is closed')));
+    const a = outcome(shop().getOrLoad(key, load));
+    await asked(a);
+    const sends = vi.spyOn(client, 'sendCommand');
+    const b = outcome(shop({}, client).getOrLoad(key, load));
+    await until(() => sends.mock.calls.length > 2, { what: 'B to wait' });
+    open();
+    expect(String((await a).error)).toBe('Error: the depot is closed');
+    const { error } = await b;
+    expect(error).toBeInstanceOf(LoadFailedElsewhereError);
+    expect(String(error)).toContain('the depot is closed');
+    expect(signals.length, 'loads').toBe(1);
+    expect((await outcome(price(shop({}, client), key, async () => '12.90'))).value).toBe('12.90');
+  });
+
+  test('a process that dies while it loads has a successor', async () => {
+    const key = fresh();
+    const client = connect();
+    const dying = depot(() => 'never');
+    const dead = price(shop({ leaseMs: 300 }, client), key, dying.load);
+    await dying.asked(dead);
+    // No message of his comes any more: no renewal, no release.
+    client.disconnect();
+    const { value } = await outcome(shop({ leaseMs: 300 }).getOrLoad(key, async () => '12.90'));
+    expect(value).toMatchObject({ value: '12.90', source: 'load' });
+  });
+
+  test('who waits for a holder that never ends waits in bounded time', async () => {
+    const key = fresh();
+    const client = connect();
+    const { load, asked } = depot(() => 'never');
+    const stuck = price(shop(), key, load);
+    await asked(stuck);
+    for (const stored of await client.keys(`${redis.namespace}*${key}*`)) await client.persist(stored);
+    const { error } = await outcome(shop({ timeoutMs: 150 }).getOrLoad(key, load));
+    expect(error).toBeInstanceOf(LoadTimeoutError);
+  });
+
+  test('a load that is slow keeps its lease', async () => {
+    const key = fresh();
+    // Its timers run ten times as fast as the leases in Redis: a busy machine doesn't make it late.
+    const quick: Clock = { ...systemClock, after: (ms, callback, bg) => systemClock.after(ms / 10, callback, bg) };
+    const slow = { leaseMs: 250, timeoutMs: 10 * MINUTE };
+    const { load, open, signals, asked } = depot(() => '12.90');
+    const a = price(shop({ ...slow, clock: quick }), key, load);
+    await asked(a);
+    const start = performance.now();
+    const b = price(shop(slow), key, load);
+    await until(() => signals.length > 1 || performance.now() - start > 700);
+    open();
+    expect(await Promise.all([a, b])).toEqual(['12.90', '12.90']);
+    expect(signals.length, 'loads').toBe(1);
+  });
+
+  test('a holder whose lease ran out stores nothing, and takes no lease from its successor', async () => {
+    const key = fresh();
+    const history = new History<string>();
+    // A process that stands still does not renew.
+    const stalled: Clock = {
+      ...systemClock,
+      after: (ms, callback, bg) => (bg ? () => {} : systemClock.after(ms, callback)),
+    };
+    const [old, next] = [depot(() => 'old'), depot(() => 'new')];
+    let refused = 0;
+    const slow = price(shop({ leaseMs: 100, clock: stalled, onEvent: () => refused++ }), key, old.load);
+    await old.asked(slow);
+    history.record('A loads, and its lease runs out');
+    const second = price(shop({ leaseMs: MINUTE }), key, next.load);
+    await next.asked(second);
+    history.record('B has the lease and loads');
+    old.open();
+    let gotOld = false;
+    slow.then(() => (gotOld = true));
+    await until(() => refused > 0 || gotOld, { what: 'A to try and store' });
+    const client = connect();
+    const sends = vi.spyOn(client, 'sendCommand');
+    let third = 0;
+    const c = price(shop({}, client), key, async () => `load ${++third} of C`);
+    await until(() => third > 0 || sends.mock.calls.length > 4, { what: 'C to load, or to wait' });
+    history.record(`A has tried to store; C, who asks now, loaded ${third} times`);
+    expect(third, history.toString()).toBe(0);
+    next.open();
+    expect(await second, history.toString()).toBe('new');
+    expect(await c, history.toString()).toBe('new');
+    expect(await slow, 'A looked again').toBe('new');
+    expect(await price(shop(), key, async () => 'loaded again')).toBe('new');
+  });
+
+  // ── invalidation ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('an invalidation during a load leaves nothing of the old value', async () => {
+    const key = fresh();
+    let tag = '12.90';
+    const events: CacheEvent[] = [];
+    const { load, open, asked } = depot(() => tag);
+    const a = price(shop({ onEvent: (event) => events.push(event) }), key, load);
+    await asked(a);
+    tag = '9.90';
+    await shop().invalidate(key);
+    open();
+    expect(await a, 'who waits').toBe('9.90');
+    expect(await price(shop(), key, async () => tag), 'who asks later').toBe('9.90');
+    expect(events).toEqual([{ type: 'refused', key }]);
+  });
+
+  test('who asks after an invalidation does not get what was being loaded before', async () => {
+    const key = fresh();
+    const cache = shop();
+    const { load, open, asked } = depot(() => '12.90');
+    const before = price(cache, key, load);
+    await asked(before);
+    await cache.invalidate(key);
+    const after = outcome(price(cache, key, async () => '9.90'));
+    expect((await after).value).toBe('9.90');
+    open();
+    await before;
+    expect(await price(cache, key, async () => 'loaded again')).toBe('9.90');
+  });
+
+  test('the memory of a process answers without Redis until its time is over or it is told', async () => {
+    const key = fresh();
+    const client = connect();
+    let now = 0;
+    const cache = shop({ nearMs: 1_000, clock: { ...systemClock, mono: () => now } }, client);
+    let tag = '12.90';
+    const read = () => price(cache, key, async () => tag);
+    await read();
+    const sends = vi.spyOn(client, 'sendCommand');
+    tag = '9.90';
+    expect(await read()).toBe('12.90');
+    expect(sends.mock.calls.length, 'requests').toBe(0);
+    await shop().invalidate(key);
+    now += 1_000;
+    expect(await read(), 'after nearMs').toBe('9.90');
+    tag = '8.90';
+    await cache.invalidate(key);
+    expect(await read(), 'after its own invalidation').toBe('8.90');
+  });
+
+  test('what was loaded before an invalidation does not get into the memory after it', async () => {
+    const key = fresh();
+    const cache = shop({ nearMs: MINUTE });
+    const { load, open, asked } = depot(() => '12.90');
+    const before = price(cache, key, load);
+    await asked(before);
+    await cache.invalidate(key);
+    open();
+    await before;
+    await cache.invalidate(key);
+    expect(await price(cache, key, async () => '9.90')).toBe('9.90');
+  });
+
+  // ── nobody waits ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('past its TTL a value is handed out, while one process loads it anew', async () => {
+    const key = fresh();
+    const times = { ttlMs: 30, staleMs: MINUTE };
+    const clients = [connect(), connect(), connect()];
+    const caches = clients.map((client) => shop(times, client));
+    await Promise.all(caches.map((cache) => price(cache, key, async () => '12.90')));
+    const { load, open, signals } = depot(() => '9.90');
+    const read = (cache: HotCache) => outcome(cache.getOrLoad(key, load));
+    await until(async () => (await Promise.all(caches.map(read))).every(({ value }) => value?.source === 'stale'));
+    await until(() => signals.length > 0);
+    const sends = clients.map((client) => vi.spyOn(client, 'sendCommand'));
+    for (const cache of caches) expect((await read(cache)).value).toMatchObject({ value: '12.90', source: 'stale' });
+    await until(() => signals.length > 1 || sends.every(({ mock }) => mock.calls.length > 0));
+    // Whatever was asked for in the background has been answered once these are.
+    for (const client of clients) await client.ping();
+    await new Promise(setImmediate);
+    expect(signals.length, 'loads').toBe(1);
+    open();
+    await until(async () => (await price(shop(times), key, load)) === '9.90', { what: 'the new value' });
+  });
+
+  test('a refresh that fails in the background bothers nobody, and is not repeated by every reader', async () => {
+    const key = fresh();
+    const events: CacheEvent[] = [];
+    const unhandled = vi.fn();
+    const usual = process.rawListeners('unhandledRejection');
+    process.removeAllListeners('unhandledRejection').on('unhandledRejection', unhandled);
+    onTestFinished(() => {
+      process.off('unhandledRejection', unhandled);
+      for (const listener of usual) process.on('unhandledRejection', listener as NodeJS.UnhandledRejectionListener);
+    });
+    const cache = shop({ ttlMs: 1, staleMs: MINUTE, leaseMs: MINUTE, onEvent: (event) => events.push(event) });
+    await price(cache, key, async () => '12.90');
+    let loads = 0;
+    const load: Load<string> = async () => {
+      loads++;
+      throw new Error('the depot is closed');
+    };
+    await until(async () => (await cache.getOrLoad(key, load)).source === 'stale' && loads > 0);
+    await until(() => events.length > 0 || unhandled.mock.calls.length > 0);
+    for (let reader = 0; reader < 20; reader++) expect(await price(cache, key, load)).toBe('12.90');
+    await new Promise(setImmediate);
+    expect(unhandled.mock.calls).toEqual([]);
+    expect(events).toMatchObject([{ type: 'refresh-failed', key, error: { message: 'the depot is closed' } }]);
+    expect(loads).toBe(1);
+  });
+
+  test('the dice of the early refresh: e to the power of −remaining / (load time · beta)', () => {
+    expect(
+      refreshEarly(0, 100, 1, () => 0),
+      'nothing remains',
+    ).toBe(true);
+    expect(refreshEarly(1, 100, 1, () => 0)).toBe(false);
+    expect(refreshEarly(100, 100, 1, () => 1 - 1 / Math.E - 0.01)).toBe(false);
+    expect(refreshEarly(100, 100, 1, () => 1 - 1 / Math.E + 0.01)).toBe(true);
+    expect(refreshEarly(0, 100, 0), 'beta 0').toBe(false);
+    const dice = random(SEED);
+    for (const [remaining, loadMs, beta] of [
+      [100, 100, 1],
+      [300, 100, 1],
+      [300, 100, 3],
+    ] as const) {
+      const yes = Array.from({ length: 20_000 }, () => refreshEarly(remaining, loadMs, beta, dice.next)).filter(
+        Boolean,
+      );
+      expect(yes.length / 20_000).toBeCloseTo(Math.exp(-remaining / (loadMs * beta)), 1);
+    }
+  });
+
+  test('an early refresh keeps nobody waiting, and one process does it', async () => {
+    const key = fresh();
+    const eager = { beta: 1e12 };
+    const caches = [shop(eager), shop({ ...eager, nearMs: MINUTE })];
+    const first = depot(() => '12.90');
+    const loading = price(shop(), key, first.load);
+    await first.asked(loading);
+    // A load that took no time is never due early.
+    const start = performance.now();
+    await until(() => performance.now() - start > 5);
+    first.open();
+    await loading;
+    const { load, open, signals } = depot(() => '9.90');
+    for (const cache of [...caches, ...caches]) {
+      expect((await outcome(cache.getOrLoad(key, load))).value).toMatchObject({ value: '12.90', source: 'hit' });
+    }
+    await until(() => signals.length > 0);
+    expect(signals.length, 'loads').toBe(1);
+    open();
+    await until(async () => (await price(shop(), key, load)) === '9.90', { what: 'the new value' });
+  });
+
+  // ── without Redis ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('without Redis the value is loaded all the same, and the database stays gated', async () => {
+    const link = await node.proxy();
+    onTestFinished(() => link[Symbol.asyncDispose]());
+    for (const fault of ['hung', 'refused'] as const) {
+      const client = connectRedis(link.url, { timeoutMs: 100 });
+      onTestFinished(() => client.disconnect());
+      const events: CacheEvent[] = [];
+      const cache = shop({ maxLoads: 4, maxWaiting: 10, onEvent: (event) => events.push(event) }, client);
+      await price(cache, fresh(), async () => 'any');
+      if (fault === 'hung') link.partition();
+      else await link[Symbol.asyncDispose]();
+      let [running, most, loads] = [0, 0, 0];
+      const open = Promise.withResolvers<void>();
+      const load = async () => {
+        loads++;
+        most = Math.max(most, ++running);
+        await open.promise;
+        running--;
+        return '12.90';
+      };
+      const keys = Array.from({ length: 40 }, fresh);
+      const crowd = keys.flatMap((key) => Array.from({ length: 10 }, () => outcome(price(cache, key, load), 4_000)));
+      await until(() => events.length >= 40 && loads >= 4, { what: 'all keys to be asked for' });
+      open.resolve();
+      const ends = await Promise.all(crowd);
+      expect(most, `${fault}: loads at once`).toBe(4);
+      expect(loads, `${fault}: loads`).toBe(14);
+      expect(ends.filter(({ value }) => value === '12.90').length, fault).toBe(140);
+      expect(ends.filter(({ error }) => error instanceof OverloadedError).length, fault).toBe(260);
+      link.heal();
+    }
+  }, 15_000);
+
+  test('an invalidation that Redis did not take is an error', async () => {
+    const client = connect('redis://127.0.0.1:1');
+    await expect(shop({}, client).invalidate(fresh())).rejects.toThrow(InvalidationFailedError);
+  });
+
+  // ── layers ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('layers answer outermost first, and are invalidated innermost first', async () => {
+    const told: string[] = [];
+    const layer = (name: string): Layer => ({
+      read(key, load, next) {
+        told.push(name);
+        return next(key, load);
+      },
+      invalidate: async () => void told.push(`forget ${name}`),
+    });
+    const cache = compose(layer('outer'), layer('inner'));
+    expect(await cache.read('a', async () => 1)).toEqual({ value: 1, source: 'load', ageMs: 0 });
+    await cache.invalidate('a');
+    expect(told).toEqual(['outer', 'inner', 'forget inner', 'forget outer']);
+  });
+
+  test('each technique is a layer, and keeps nothing that a lower one refused', async () => {
+    const key = fresh();
+    let refusing = true;
+    const bouncer: Layer = {
+      async read(at, load, next) {
+        return refusing ? { value: null, source: 'refused', ageMs: 0 } : next(at, load);
+      },
+    };
+    const cache = compose(new SingleFlight().layer(), shop().layer(), bouncer);
+    expect(await cache.read(key, async () => '12.90')).toMatchObject({ value: null, source: 'refused' });
+    refusing = false;
+    expect(await cache.read(key, async () => '12.90')).toMatchObject({ value: '12.90', source: 'load' });
+    expect(await cache.read(key, async () => 'again')).toMatchObject({ value: '12.90', source: 'hit' });
+    await cache.invalidate(key);
+    const { load, open, signals, asked } = depot(() => '9.90');
+    const crowd = Array.from({ length: 20 }, () => cache.read(key, load));
+    await asked(Promise.all(crowd));
+    open();
+    expect((await Promise.all(crowd)).every(({ value }) => value === '9.90')).toBe(true);
+    expect(signals.length).toBe(1);
+  });
+
+  // ── many processes, many changes ──────────────────────────────────────────────────────────────────────────────────
+
+  test('nobody reads a price from before an invalidation of his own process, and nothing old is left', async () => {
+    const keys = [fresh(), fresh()];
+    const tags = new Map(keys.map((key) => [key, 0]));
+    const caches = [0, 1, 2].map((n) => shop({ ttlMs: 40, staleMs: n * 20, beta: 1, nearMs: n * 10 }));
+    const history = new History<string>();
+    const pause = async (ms: number) => {
+      const start = performance.now();
+      await until(() => performance.now() - start >= ms, { intervalMs: 1 });
+    };
+    const worker = async (number: number) => {
+      const dice = random(SEED + number);
+      const cache = dice.pick(caches);
+      for (let turn = 0; turn < 40; turn++) {
+        const key = dice.pick(keys);
+        const load = async () => {
+          const tag = tags.get(key) ?? 0;
+          await pause(dice.int(0, 8));
+          return tag;
+        };
+        if (dice.next() < 0.15) {
+          const tag = (tags.get(key) ?? 0) + 1;
+          tags.set(key, tag);
+          await cache.invalidate(key);
+          history.record(`${number}: ${key} is now ${tag}`);
+          const { value } = await cache.getOrLoad(key, load);
+          history.record(`${number}: and reads ${value}`);
+          expect(value, history.toString()).toBeGreaterThanOrEqual(tag);
+        } else {
+          await cache.getOrLoad(key, load);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: 12 }, (_, number) => worker(number)));
+    for (const key of keys) {
+      await until(
+        async () => {
+          const reads = await Promise.all(caches.map((cache) => cache.getOrLoad(key, async () => tags.get(key) ?? 0)));
+          return reads.every(({ value }) => value === tags.get(key));
+        },
+        { what: `the newest price of ${key} everywhere` },
+      );
+    }
+  }, 15_000);
+});
