@@ -1,0 +1,12 @@
+export type { CacheOptions } from './cache.ts';
+export type { Clock } from './clock.ts';
+export * from './errors.ts';
+export { currentPrincipal, type Principal, runAs } from './guard.ts';
+export type { AnyMethod, AsyncMethod } from './method.ts';
+export type { RateLimitOptions } from './rate-limit.ts';
+export type { RetryOptions } from './retry.ts';
+export { type Handler, type Match, type Method, type Params, type Route, type RouteRequest, Router } from './router.ts';
+export { type RunningServer, type ServeOptions, serve } from './server.ts';
+export { currentSignal } from './timeout.ts';
+export type { Timing } from './timing.ts';
+export { type Transaction, Transactions } from './transaction.ts';

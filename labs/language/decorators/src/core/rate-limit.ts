@@ -1,0 +1,69 @@
+import { type Clock, systemClock } from './clock.ts';
+import { RateLimitedError } from './errors.ts';
+import { currentPrincipal } from './guard.ts';
+import { type Behaviour, checkOption, isAsync } from './method.ts';
+
+export interface RateLimitOptions {
+  /** Calls let through at once, and per `perMs`. */
+  readonly limit: number;
+  /** Milliseconds in which a used-up limit is whole again. */
+  readonly perMs: number;
+  /** Who shares a limit. Default: the principal's name; all who have none share one. */
+  readonly key?: (...args: readonly unknown[]) => string;
+  readonly clock?: Pick<Clock, 'mono'>;
+}
+
+/** What is left for one key: a token bucket that fills steadily. */
+interface Bucket {
+  tokens: number;
+  at: number;
+}
+
+/** Callers whose buckets are kept; above it, those that are full again are forgotten, then the oldest. */
+const MAX_BUCKETS = 10_000;
+
+/**
+ * Lets through `limit` calls per `perMs`, for each caller of each instance. What is refused never reaches the method;
+ * an async method rejects, any other throws. This process only: several share nothing.
+ *
+ * @throws RateLimitedError from the call; MisuseError on bad options.
+ */
+export function limiting(options: RateLimitOptions): Behaviour {
+  const { limit, perMs, key = () => currentPrincipal()?.name ?? '', clock = systemClock } = options;
+  checkOption('limit of @rateLimit', limit, 1, Number.MAX_SAFE_INTEGER, true);
+  checkOption('perMs of @rateLimit', perMs, Number.MIN_VALUE, Number.MAX_SAFE_INTEGER);
+  const perToken = perMs / limit;
+  return (method, name) => {
+    const instances = new WeakMap<object, Map<string, Bucket>>();
+    const detached = {};
+    return function (...args) {
+      const owner = (typeof this === 'object' || typeof this === 'function') && this !== null ? this : detached;
+      const buckets = instances.get(owner) ?? new Map<string, Bucket>();
+      if (buckets.size === 0) instances.set(owner, buckets);
+      const now = clock.mono();
+      const wanted = key(...args);
+      const bucket = buckets.get(wanted) ?? { tokens: limit, at: now };
+      bucket.tokens = Math.min(limit, bucket.tokens + (now - bucket.at) / perToken);
+      bucket.at = now;
+      buckets.delete(wanted);
+      buckets.set(wanted, bucket);
+      if (buckets.size > MAX_BUCKETS) forget(buckets, now - perMs);
+      // Time comes in fractions: a bucket that is a billionth short is full enough.
+      if (bucket.tokens < 1 - 1e-9) {
+        const error = new RateLimitedError(name, (1 - bucket.tokens) * perToken);
+        if (isAsync(method)) return Promise.reject(error);
+        throw error;
+      }
+      bucket.tokens -= 1;
+      return Reflect.apply(method, this, args);
+    };
+  };
+}
+
+/** In the order of their last use: the first that is younger ends it. */
+function forget(buckets: Map<string, Bucket>, fullSince: number): void {
+  for (const [key, { at }] of buckets) {
+    if (at > fullSince && buckets.size <= MAX_BUCKETS) return;
+    buckets.delete(key);
+  }
+}

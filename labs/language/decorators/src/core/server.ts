@@ -1,0 +1,166 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { BadRequestError, HttpError, RateLimitedError } from './errors.ts';
+import { type Principal, runAs } from './guard.ts';
+import { checkOption, LONGEST_TIMER_MS } from './method.ts';
+import type { Router } from './router.ts';
+
+export interface ServeOptions {
+  /** Default 0: any that is free. */
+  readonly port?: number;
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** In whose name a request's handler runs; undefined is nobody. Default: always nobody. */
+  readonly identify?: (request: IncomingMessage) => Principal | undefined | Promise<Principal | undefined>;
+  /** A longer body is refused with 413, unread. Default 1 MiB. */
+  readonly maxBodyBytes?: number;
+  /** Milliseconds that `close` waits for the answers on their way. Default 10,000. */
+  readonly drainMs?: number;
+  /** Told of each error that the client isn't: it gets a bare 500. Default: console.error. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export interface RunningServer extends AsyncDisposable {
+  readonly url: string;
+  /** Takes no new connections, lets the answers on their way go out, and closes the rest after `drainMs`. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves the routes by HTTP. What a handler returns becomes JSON, undefined becomes 204, a `Response` is sent as it is.
+ * An HttpError is answered with its status, code and message; any other error with a bare 500.
+ *
+ * @throws what `listen` throws (a port in use); MisuseError on bad options.
+ */
+export async function serve(router: Router, options: ServeOptions = {}): Promise<RunningServer> {
+  const {
+    port = 0,
+    host = '127.0.0.1',
+    identify = () => undefined,
+    maxBodyBytes = 2 ** 20,
+    drainMs = 10_000,
+  } = options;
+  const { onError = (error: unknown) => console.error(error) } = options;
+  checkOption('maxBodyBytes', maxBodyBytes, 0, Number.MAX_SAFE_INTEGER, true);
+  checkOption('drainMs', drainMs, 0, LONGEST_TIMER_MS);
+  let closing: Promise<void> | undefined;
+
+  const answer = async (request: IncomingMessage, signal: AbortSignal): Promise<Answer> => {
+    const { method = 'GET', url = '/', headers } = request;
+    const match = router.match(method, url);
+    if (!match) throw new HttpError(404, 'not-found', 'nothing is served here');
+    if (match.kind === 'other-method') {
+      const allow = [...match.allow, 'OPTIONS'].join(', ');
+      if (method === 'OPTIONS') return { status: 204, headers: { allow } };
+      return problem(new HttpError(405, 'method-not-allowed', `one can ${allow} here`), { allow });
+    }
+    const principal = await identify(request);
+    const body = await readJson(request, maxBodyBytes);
+    const query = new URLSearchParams(url.includes('?') ? url.slice(url.indexOf('?')) : '');
+    const call = { method, url, params: match.params, query, headers, body, signal };
+    const result = await runAs(principal, async () => match.handler(call));
+    if (result instanceof Response) return result;
+    return result === undefined ? { status: 204 } : json(200, result);
+  };
+
+  const server = createServer(async (request, response) => {
+    const gone = new AbortController();
+    response.once('close', () => {
+      if (!response.writableFinished) gone.abort(new Error('the client has gone'));
+    });
+    const report = (error: unknown) => {
+      if (!gone.signal.aborted) onError(error);
+    };
+    // Whoever started the server is not who calls.
+    const result = await runAs(undefined, () => answer(request, gone.signal)).catch((error: unknown) => {
+      if (error instanceof HttpError) return refusal(error);
+      report(error);
+      return problem(new HttpError(500, 'internal', 'something went wrong here'));
+    });
+    if (closing) response.setHeader('connection', 'close');
+    await send(response, result, request.method === 'HEAD').catch((error: unknown) => {
+      report(error);
+      response.destroy();
+    });
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  const address = server.address();
+  const bound = typeof address === 'object' && address !== null ? address.port : port;
+  const close = async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    const drained = new AbortController();
+    const late = delay(drainMs, undefined, { signal: drained.signal }).then(
+      () => server.closeAllConnections(),
+      () => {},
+    );
+    await closed;
+    drained.abort();
+    await late;
+  };
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    close: () => (closing ??= close()),
+    [Symbol.asyncDispose]: () => (closing ??= close()),
+  };
+}
+
+/** What is sent: this, or a handler's own Response. */
+type Answer = Response | { readonly status: number; readonly headers?: Record<string, string>; readonly text?: string };
+
+function json(status: number, value: unknown, headers: Record<string, string> = {}): Answer {
+  return { status, headers: { 'content-type': 'application/json', ...headers }, text: JSON.stringify(value) };
+}
+
+function problem({ status, code, message }: HttpError, headers: Record<string, string> = {}): Answer {
+  return json(status, { error: { code, message } }, headers);
+}
+
+function refusal(error: HttpError): Answer {
+  if (error instanceof RateLimitedError) {
+    return problem(error, { 'retry-after': String(Math.ceil(error.retryAfterMs / 1_000)) });
+  }
+  return problem(error, error.status === 401 ? { 'www-authenticate': 'Bearer' } : {});
+}
+
+/** @throws HttpError 413 or 415, BadRequestError */
+async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = Number(request.headers['content-length'] ?? 0);
+  if (bytes <= maxBytes) {
+    bytes = 0;
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) break;
+      chunks.push(chunk);
+    }
+  }
+  if (bytes > maxBytes) {
+    // The rest is thrown away as it comes: a connection that is cut loses the answer, too.
+    request.resume();
+    throw new HttpError(413, 'too-large', `a body has ${maxBytes} bytes at most`);
+  }
+  if (bytes === 0) return undefined;
+  const type = request.headers['content-type'] ?? '';
+  if (!/^application\/json\s*(;|$)/i.test(type)) {
+    throw new HttpError(415, 'not-json', 'a body must be application/json');
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString());
+  } catch {
+    throw new BadRequestError('the body is no JSON');
+  }
+}
+
+async function send(response: ServerResponse, answer: Answer, isHead: boolean): Promise<void> {
+  const own = answer instanceof Response;
+  const body = own ? Buffer.from(await answer.arrayBuffer()) : Buffer.from(answer.text ?? '');
+  response.statusCode = answer.status;
+  if (own) response.setHeaders(answer.headers);
+  else for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
+  if (answer.status !== 204 && answer.status !== 304) response.setHeader('content-length', body.length);
+  response.end(isHead ? undefined : body);
+}

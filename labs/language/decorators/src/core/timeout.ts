@@ -1,0 +1,43 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { type Clock, systemClock } from './clock.ts';
+import { TimeoutError } from './errors.ts';
+import { type Behaviour, checkOption, LONGEST_TIMER_MS, refuseGenerator } from './method.ts';
+
+const signals = new AsyncLocalStorage<AbortSignal>();
+
+/** Aborts when the innermost `@timeout` around this code, or one further out, gives up. Hand it to `fetch` and the like. */
+export function currentSignal(): AbortSignal | undefined {
+  return signals.getStore();
+}
+
+/**
+ * Rejects when the method takes longer than `ms` milliseconds, and aborts `currentSignal()` within it. A method that
+ * doesn't look at the signal goes on; only nobody waits for it any more.
+ *
+ * @throws TimeoutError from the call; MisuseError on a bad `ms`, on a generator.
+ */
+export function timingOut(ms: number, clock: Pick<Clock, 'sleep'> = systemClock): Behaviour {
+  checkOption('ms of @timeout', ms, Number.MIN_VALUE, LONGEST_TIMER_MS);
+  return (method, name) => {
+    refuseGenerator('timeout', method, name);
+    return async function (...args) {
+      const outer = currentSignal();
+      outer?.throwIfAborted();
+      const late = new AbortController();
+      const done = new AbortController();
+      const signal = outer ? AbortSignal.any([outer, late.signal]) : late.signal;
+      const aborted = new Promise<never>((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason), { signal: done.signal });
+      });
+      clock.sleep(ms, done.signal).then(
+        () => late.abort(new TimeoutError(name, ms)),
+        () => {},
+      );
+      try {
+        return await Promise.race([signals.run(signal, () => Reflect.apply(method, this, args)), aborted]);
+      } finally {
+        done.abort();
+      }
+    };
+  };
+}

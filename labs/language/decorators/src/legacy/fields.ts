@@ -1,0 +1,73 @@
+import { BadRequestError, MisuseError } from '../core/errors.ts';
+import { chain } from '../core/notes.ts';
+import { propertyType } from './metadata.ts';
+
+const TYPES = new Map<unknown, string>([
+  [String, 'string'],
+  [Number, 'number'],
+  [Boolean, 'boolean'],
+]);
+
+const fields = new WeakMap<object, Map<string, unknown>>();
+
+/**
+ * A field of a body, checked by its declared type (`design:type`): string, number, boolean, or a class with fields.
+ * Write it as `@field() declare dish: string`: without `declare` the field wipes what the parent's constructor set.
+ *
+ * @throws MisuseError on a type that says nothing at run time (a union, an interface, the elements of an array).
+ */
+export function field(): (target: object, name: string) => void {
+  return (target, name) => {
+    const type = propertyType(target, name);
+    if (!TYPES.has(type) && !(typeof type === 'function' && hasFields(type))) {
+      throw new MisuseError(
+        `the type of @field ${name} says nothing at run time: use string, number, boolean or a class with @field`,
+      );
+    }
+    const own = fields.get(target) ?? new Map<string, unknown>();
+    fields.set(target, own.set(name, type));
+  };
+}
+
+/** The prototype of a class with `@field`s, its own or inherited. */
+export function hasFields(type: object): boolean {
+  return 'prototype' in type && fieldsOf(type.prototype).length > 0;
+}
+
+function fieldsOf(prototype: unknown): readonly (readonly [name: string, type: unknown])[] {
+  if (typeof prototype !== 'object' || prototype === null) return [];
+  const all = new Map<string, unknown>();
+  for (const at of chain(prototype))
+    for (const [name, type] of fields.get(at) ?? []) if (!all.has(name)) all.set(name, type);
+  return [...all];
+}
+
+/**
+ * An instance of `type` with the declared fields of `value`, and no others. Its constructor doesn't run.
+ *
+ * @throws BadRequestError with all that is wrong.
+ */
+export function checkBody(type: object, value: unknown): object {
+  const problems: string[] = [];
+  const instance = read(type, value, 'the body', problems);
+  if (problems.length > 0) throw new BadRequestError(problems.join('; '));
+  return instance;
+}
+
+function read(type: object, value: unknown, at: string, problems: string[]): object {
+  const prototype: unknown = 'prototype' in type ? type.prototype : undefined;
+  const instance: object = Object.create(typeof prototype === 'object' ? prototype : null);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    problems.push(`${at} must be an object`);
+    return instance;
+  }
+  for (const [name, fieldType] of fieldsOf(prototype)) {
+    const given: unknown = Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
+    const wanted = TYPES.get(fieldType);
+    if (wanted !== undefined && typeof given !== wanted) problems.push(`${name} must be a ${wanted}`);
+    const checked =
+      wanted === undefined && typeof fieldType === 'function' ? read(fieldType, given, name, problems) : given;
+    Object.defineProperty(instance, name, { value: checked, writable: true, enumerable: true, configurable: true });
+  }
+  return instance;
+}

@@ -1,0 +1,34 @@
+// The legacy dialect (TypeScript's experimentalDecorators with emitDecoratorMetadata, and reflect-metadata).
+import { type CacheOptions, caching } from '../core/cache.ts';
+import type { AsyncMethod } from '../core/method.ts';
+import { limiting, type RateLimitOptions } from '../core/rate-limit.ts';
+import { type RetryOptions, retrying } from '../core/retry.ts';
+import { timingOut } from '../core/timeout.ts';
+import { type Timing, timing } from '../core/timing.ts';
+import { inTransaction, type Transaction, type Transactions } from '../core/transaction.ts';
+import { type MemberDecorator, type MethodDecoratorOf, onMember, onMethod, onReader } from './decorate.ts';
+
+export { compose, type MemberDecorator, type MethodDecoratorOf } from './decorate.ts';
+export { field } from './fields.ts';
+export { body, param } from './parameters.ts';
+export { requires } from './requires.ts';
+export { buildRouter, route } from './route.ts';
+
+/** Remembers results for each instance; see `caching` in core/cache.ts. */
+export const cached = (options: CacheOptions): MemberDecorator => onReader('cached', caching(options));
+
+/** Calls again what rejected; see `retrying` in core/retry.ts. */
+export const retry = (options: RetryOptions): MethodDecoratorOf<AsyncMethod> => onMethod('retry', retrying(options));
+
+/** Rejects after `ms` milliseconds; see `timingOut` in core/timeout.ts. */
+export const timeout = (ms: number): MethodDecoratorOf<AsyncMethod> => onMethod('timeout', timingOut(ms));
+
+/** Tells how long each call took; see `timing` in core/timing.ts. */
+export const timed = (sink: (timing: Timing) => void): MemberDecorator => onMember('timed', timing(sink));
+
+/** Refuses calls beyond a limit; see `limiting` in core/rate-limit.ts. */
+export const rateLimit = (options: RateLimitOptions): MethodDecoratorOf => onMethod('rateLimit', limiting(options));
+
+/** Runs each call in a transaction; see `Transactions` in core/transaction.ts. */
+export const transactional = <T extends Transaction>(transactions: Transactions<T>): MethodDecoratorOf<AsyncMethod> =>
+  onMethod('transactional', inTransaction(transactions));

@@ -1,0 +1,91 @@
+import { BadRequestError, MisuseError } from '../core/errors.ts';
+import { chain } from '../core/notes.ts';
+import type { RouteRequest } from '../core/router.ts';
+import { checkBody, hasFields } from './fields.ts';
+import { parameterTypes } from './metadata.ts';
+
+type Source = { readonly kind: 'param'; readonly name: string } | { readonly kind: 'body' };
+
+const sources = new WeakMap<object, Map<PropertyKey, Map<number, Source>>>();
+
+/**
+ * Fills a parameter from the path, as its declared type (`design:paramtypes`): String, Number or Boolean. What doesn't
+ * fit is refused with 400, before the method and its guard.
+ */
+export function param(name: string): ParameterDecorator {
+  return note('param', { kind: 'param', name });
+}
+
+/** Fills a parameter with the body, checked against the `@field`s of its declared class. */
+export function body(): ParameterDecorator {
+  return note('body', { kind: 'body' });
+}
+
+function note(decorator: string, source: Source): ParameterDecorator {
+  return (target, name, index) => {
+    if (name === undefined || typeof target === 'function') {
+      throw new MisuseError(`@${decorator} belongs on a parameter of an instance's method`);
+    }
+    const members = sources.get(target) ?? new Map<PropertyKey, Map<number, Source>>();
+    const noted = members.get(name) ?? new Map<number, Source>();
+    sources.set(target, members.set(name, noted.set(index, source)));
+  };
+}
+
+/**
+ * How to fill the arguments of a routed method from a request.
+ *
+ * @throws MisuseError where a parameter has a type that says nothing at run time (an interface, a union), isn't in the
+ *   path, or is filled by nothing.
+ */
+export function argumentsOf(
+  controller: object,
+  name: PropertyKey,
+  path: string,
+  label: string,
+): (request: RouteRequest) => unknown[] {
+  const key = typeof name === 'number' ? String(name) : name;
+  const owner = chain(controller).find((at) => Object.hasOwn(at, key));
+  const noted = owner && sources.get(owner)?.get(key);
+  if (!owner || !noted) return (request) => [request];
+  const types = parameterTypes(owner, key);
+  if (!types) throw new MisuseError(`the types of ${label} are unknown: compile with emitDecoratorMetadata`);
+  const fillers = types.map((type, index) => {
+    const source = noted.get(index);
+    if (!source) throw new MisuseError(`parameter ${index} of ${label} has neither @param nor @body`);
+    return source.kind === 'body' ? bodyFiller(type, label) : paramFiller(source.name, type, path, label);
+  });
+  return (request) => fillers.map((fill) => fill(request));
+}
+
+type Filler = (request: RouteRequest) => unknown;
+
+function bodyFiller(type: unknown, label: string): Filler {
+  if (typeof type === 'function' && hasFields(type)) return (request) => checkBody(type, request.body);
+  throw new MisuseError(
+    `the @body of ${label} needs a class with @field as its type: an interface is nothing at run time`,
+  );
+}
+
+function paramFiller(name: string, type: unknown, path: string, label: string): Filler {
+  if (!path.split('/').includes(`:${name}`)) throw new MisuseError(`${label} takes :${name}, and ${path} has none`);
+  const text: (request: RouteRequest) => string = ({ params }) => params[name] ?? '';
+  if (type === String) return text;
+  const refuse = (wanted: string) => new BadRequestError(`:${name} must be ${wanted}`);
+  if (type === Number) {
+    return (request) => {
+      const value = Number(text(request));
+      if (text(request).trim() === '' || !Number.isFinite(value)) throw refuse('a number');
+      return value;
+    };
+  }
+  if (type === Boolean) {
+    return (request) => {
+      if (text(request) !== 'true' && text(request) !== 'false') throw refuse('true or false');
+      return text(request) === 'true';
+    };
+  }
+  throw new MisuseError(
+    `@param(${name}) of ${label} must be a string, number or boolean, each by itself: a union is Object at run time`,
+  );
+}

@@ -1,0 +1,46 @@
+import { guarding, isGuard } from '../core/guard.ts';
+import { type Callable, isCallable, wrap } from '../core/method.ts';
+import { chain, Notes } from '../core/notes.ts';
+import { type MemberDecorator, onMember } from './decorate.ts';
+import { metadataOf } from './metadata.ts';
+
+const requirements = new Notes<readonly string[]>();
+
+/**
+ * Lets only those call who have all the permissions; without any permission, all who are signed in (see `runAs`).
+ *
+ * A subclass that overrides the method and says nothing is guarded too, from when its first instance is made. Not so
+ * an override that is a field, or static: such a one is guarded where the router calls it, and nowhere else.
+ *
+ * @throws UnauthenticatedError, ForbiddenError from the call; MisuseError where it guards nothing.
+ */
+export function requires(...permissions: readonly string[]): MemberDecorator {
+  return onMember('requires', guarding(permissions), (context) => {
+    if (context.kind !== 'method' || context.static || context.private) return;
+    const { name, metadata } = context;
+    requirements.add(metadata, name, permissions);
+    context.addInitializer(function () {
+      guardOverride(this, name, metadata);
+    });
+  });
+}
+
+/** Puts the guard in front of a method that the class `metadata` belongs to, or an ancestor, says to be guarded. */
+export function guarded(method: Callable, name: PropertyKey, metadata: object): Callable {
+  const needed = requirements.all(metadata).get(name);
+  return needed === undefined || isGuard(method) ? method : wrap(method, String(name), guarding(needed.flat()));
+}
+
+/** Guards the most derived `name` of an instance, where a subclass has put one in front of the decorated. */
+function guardOverride(instance: unknown, name: PropertyKey, metadata: object): void {
+  if (typeof instance !== 'object' || instance === null) return;
+  for (const prototype of chain(Object.getPrototypeOf(instance))) {
+    const owner = Object.hasOwn(prototype.constructor, Symbol.metadata) ? metadataOf(prototype.constructor) : undefined;
+    if (owner === metadata) return;
+    const descriptor = Object.getOwnPropertyDescriptor(prototype, name);
+    if (!descriptor || !isCallable(descriptor.value)) continue;
+    if (owner !== undefined && requirements.own(owner, name).length > 0) return;
+    Object.defineProperty(prototype, name, { ...descriptor, value: guarded(descriptor.value, name, metadata) });
+    return;
+  }
+}

@@ -1,0 +1,797 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { History, ManualClock, until } from '@shared/testkit';
+import { describe, expect, test, vi } from 'vitest';
+import {
+  BadRequestError,
+  currentPrincipal,
+  currentSignal,
+  ForbiddenError,
+  MisuseError,
+  type Principal,
+  RateLimitedError,
+  RouteConflictError,
+  type RouteRequest,
+  runAs,
+  standard,
+  TimeoutError,
+  type Timing,
+  type Transaction,
+  Transactions,
+  UnauthenticatedError,
+} from '#lab';
+
+const { buildRouter, cached, compose, rateLimit, requires, retry, route, timed, timeout, transactional } = standard;
+const HOUR = 3_600_000;
+const ALWAYS = { ttlMs: HOUR, max: 100 };
+
+const somebody = (name: string, ...permissions: readonly string[]): Principal => ({
+  name,
+  can: (permission) => permissions.includes(permission),
+});
+const rider = somebody('Rui', 'rider');
+const guest = somebody('Gus');
+
+describe('decorators', () => {
+  // ── what a decorator is ───────────────────────────────────────────────────────────────────────────────────────────
+
+  test('decorators are evaluated from the top down and applied from the bottom up', () => {
+    const history = new History<string>();
+    const mark = (name: string) => {
+      history.record(`evaluate ${name}`);
+      return <M>(method: M, _context: ClassMethodDecoratorContext): M => {
+        history.record(`apply ${name}`);
+        return method;
+      };
+    };
+    class Kitchen {
+      @mark('A')
+      @compose(mark('B'), mark('C'))
+      @mark('D')
+      cook() {
+        return 'rice';
+      }
+    }
+    expect(new Kitchen().cook()).toBe('rice');
+    const order = ['evaluate A', 'evaluate B', 'evaluate C', 'evaluate D', 'apply D', 'apply C', 'apply B', 'apply A'];
+    expect(history.ops).toEqual(order);
+  });
+
+  test('a decorated method keeps this, its name and its length', async () => {
+    class Kitchen {
+      readonly dish = 'rice';
+      @timed(() => {}) served(guest: string, table: number) {
+        return `${this.dish} for ${guest} at ${table}`;
+      }
+      @cached(ALWAYS) cooked(times: number) {
+        return this.dish.repeat(times);
+      }
+      @rateLimit({ limit: 9, perMs: HOUR }) plated(side: string) {
+        return `${this.dish} with ${side}`;
+      }
+      @retry({ attempts: 2, delayMs: 0 }) async fetched(_from: string) {
+        return this.dish;
+      }
+      @timeout(HOUR) async delivered(_to: string, _by: number) {
+        return this.dish;
+      }
+      @requires() wrapped(paper: string) {
+        return `${this.dish} in ${paper}`;
+      }
+    }
+    const kitchen = new Kitchen();
+    expect(kitchen.served('Ann', 4)).toBe('rice for Ann at 4');
+    expect(kitchen.cooked(2)).toBe('ricerice');
+    expect(kitchen.plated('peas')).toBe('rice with peas');
+    expect(await kitchen.fetched('market')).toBe('rice');
+    expect(await kitchen.delivered('Ann', 3)).toBe('rice');
+    expect(runAs(guest, () => kitchen.wrapped('foil'))).toBe('rice in foil');
+    const { served, cooked, plated, fetched, delivered, wrapped } = Kitchen.prototype;
+    const shapes = [served, cooked, plated, fetched, delivered, wrapped].map(({ name, length }) => [name, length]);
+    expect(shapes).toEqual([
+      ['served', 2],
+      ['cooked', 1],
+      ['plated', 1],
+      ['fetched', 1],
+      ['delivered', 2],
+      ['wrapped', 1],
+    ]);
+  });
+
+  test('a sync method stays sync, and what it throws is thrown', () => {
+    class Kitchen {
+      @timed(() => {})
+      @cached(ALWAYS)
+      @rateLimit({ limit: 9, perMs: HOUR })
+      @requires('rider')
+      burn(dish: string) {
+        if (dish === 'rice') throw new RangeError('burnt');
+        return `charred ${dish}`;
+      }
+    }
+    const kitchen = new Kitchen();
+    runAs(rider, () => {
+      expect(kitchen.burn('peas')).toBe('charred peas');
+      expect(() => kitchen.burn('rice')).toThrow(RangeError);
+    });
+  });
+
+  test('static, private, accessor, getter and setter members are decorated like any other', () => {
+    const names: string[] = [];
+    const watch = timed(({ name }) => names.push(name));
+    class Till {
+      #cents = 5;
+      @watch static open() {
+        return new Till();
+      }
+      @watch #count() {
+        return this.#cents;
+      }
+      @watch accessor owner = 'Ann';
+      @watch get total() {
+        return this.#count();
+      }
+      @watch set total(cents: number) {
+        this.#cents = cents;
+      }
+    }
+    const till = Till.open();
+    till.total = 7;
+    expect(till.total).toBe(7);
+    till.owner = 'Bo';
+    expect(till.owner).toBe('Bo');
+    expect(names).toEqual(['open', 'total', '#count', 'total', 'owner', 'owner']);
+  });
+
+  test('a decorator in the wrong place is refused while the class is defined', () => {
+    const onField = () =>
+      class {
+        // @ts-expect-error a field is no method
+        @cached(ALWAYS) dish = 'rice';
+      };
+    const onClass = () => {
+      // @ts-expect-error a class is no method
+      @requires('rider')
+      class Kitchen {}
+      return Kitchen;
+    };
+    const onSetter = () =>
+      class {
+        // @ts-expect-error a setter has nothing to remember
+        @cached(ALWAYS) set dish(_name: string) {}
+      };
+    const onStatic = () =>
+      class {
+        readonly dish = 'rice';
+        @route('GET', '/') static list() {}
+      };
+    const onPrivate = () =>
+      class {
+        @route('GET', '/') #list() {}
+        readonly call = () => this.#list();
+      };
+    const onGenerator = () =>
+      class {
+        @cached(ALWAYS) *dishes() {
+          yield 'rice';
+        }
+      };
+    for (const define of [onField, onClass, onSetter, onStatic, onPrivate, onGenerator]) {
+      expect(define, String(define)).toThrow(MisuseError);
+    }
+  });
+
+  test('options that make no sense are refused while the class is defined', () => {
+    const bad: [string, () => unknown][] = [
+      ['no attempt', () => retry({ attempts: 0, delayMs: 1 })],
+      ['half an attempt', () => retry({ attempts: 1.5, delayMs: 1 })],
+      ['a wait that is not a number', () => retry({ attempts: 2, delayMs: Number.NaN })],
+      ['a jitter above 1', () => retry({ attempts: 2, delayMs: 1, jitter: 2 })],
+      ['a cache of nothing', () => cached({ ttlMs: 1, max: 0 })],
+      ['a cache for no time', () => cached({ ttlMs: 0, max: 1 })],
+      ['a timeout of 0', () => timeout(0)],
+      ['a timeout beyond any timer', () => timeout(2 ** 31)],
+      ['a limit of 0', () => rateLimit({ limit: 0, perMs: 1 })],
+      ['a limit per no time', () => rateLimit({ limit: 1, perMs: 0 })],
+      ['an empty permission', () => requires('')],
+      ['a path without a slash', () => route('GET', 'orders')],
+      ['a parameter without a name', () => route('GET', '/orders/:')],
+      ['a parameter twice', () => route('GET', '/:id/:id')],
+      ['an encoded path', () => route('GET', '/caf%C3%A9')],
+      ['a controller without routes', () => buildRouter({})],
+    ];
+    for (const [what, define] of bad) expect(define, what).toThrow(MisuseError);
+  });
+
+  // ── timed ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a call is timed until it has settled, and a failure is told as one', async () => {
+    const seen: Timing[] = [];
+    const oven = Promise.withResolvers<string>();
+    class Kitchen {
+      @timed((timing) => seen.push(timing)) async bake() {
+        return oven.promise;
+      }
+      @timed((timing) => seen.push(timing)) spill() {
+        throw new Error('spilt');
+      }
+    }
+    const kitchen = new Kitchen();
+    const baking = kitchen.bake();
+    await turn();
+    expect(seen, 'while it bakes').toEqual([]);
+    oven.resolve('bread');
+    expect(await baking).toBe('bread');
+    expect(() => kitchen.spill()).toThrow('spilt');
+    oven.promise = Promise.reject(new Error('burnt'));
+    await expect(kitchen.bake()).rejects.toThrow('burnt');
+    expect(seen.map(({ name, ok }) => [name, ok])).toEqual([
+      ['bake', true],
+      ['spill', false],
+      ['bake', false],
+    ]);
+    expect(seen.every(({ ms }) => ms >= 0)).toBe(true);
+  });
+
+  test('a generator is timed until its end', async () => {
+    const seen: Timing[] = [];
+    class Kitchen {
+      @timed((timing) => seen.push(timing)) async *courses() {
+        yield 'soup';
+        yield 'rice';
+      }
+      @timed((timing) => seen.push(timing)) *plates() {
+        yield 'deep';
+        throw new Error('none left');
+      }
+    }
+    const courses = new Kitchen().courses();
+    expect(await courses.next()).toEqual({ value: 'soup', done: false });
+    expect(seen, 'after the first course').toEqual([]);
+    expect(await Array.fromAsync(courses)).toEqual(['rice']);
+    expect(() => [...new Kitchen().plates()]).toThrow('none left');
+    for await (const _ of new Kitchen().courses()) break;
+    expect(seen.map(({ name, ok }) => [name, ok])).toEqual([
+      ['courses', true],
+      ['plates', false],
+      ['courses', true],
+    ]);
+  });
+
+  test('a sink that throws changes no result', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    class Kitchen {
+      @timed(() => {
+        throw new Error('disk full');
+      })
+      async cook() {
+        return 'rice';
+      }
+    }
+    try {
+      expect(await new Kitchen().cook()).toBe('rice');
+      expect(String(warned.mock.calls[0]?.[0])).toContain('disk full');
+    } finally {
+      warned.mockRestore();
+    }
+  });
+
+  // ── cached ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('each instance has a cache of its own', () => {
+    class Kitchen {
+      calls = 0;
+      readonly city: string;
+      constructor(city: string) {
+        this.city = city;
+      }
+      @cached(ALWAYS) price(dish: string) {
+        this.calls++;
+        return `${dish} in ${this.city}`;
+      }
+      @cached(ALWAYS) get menu() {
+        return [this.city];
+      }
+    }
+    const [rome, oslo] = [new Kitchen('Rome'), new Kitchen('Oslo')];
+    expect([rome.price('rice'), oslo.price('rice'), rome.price('rice')]).toEqual([
+      'rice in Rome',
+      'rice in Oslo',
+      'rice in Rome',
+    ]);
+    expect([rome.calls, oslo.calls]).toEqual([1, 1]);
+    expect(rome.menu).toBe(rome.menu);
+    expect(oslo.menu).toEqual(['Oslo']);
+  });
+
+  test('calls are the same when their arguments are, type and place included', () => {
+    const body = vi.fn((...args: unknown[]) => args.length);
+    class Kitchen {
+      @cached(ALWAYS) cook(...args: unknown[]) {
+        return body(...args);
+      }
+      @cached({ ...ALWAYS, key: (dish) => JSON.stringify(dish) }) plate(dish: object) {
+        return body(dish);
+      }
+    }
+    const kitchen = new Kitchen();
+    const calls = [
+      [1],
+      ['1'],
+      [null],
+      ['null'],
+      [undefined],
+      [],
+      [1n],
+      [true],
+      ['a', 'b'],
+      ['a,b'],
+      ['a;b', 'c'],
+      ['a', 'b;c'],
+    ];
+    for (const args of calls)
+      for (const again of [1, 2]) expect(kitchen.cook(...args), `call ${again}`).toBe(args.length);
+    expect(body.mock.calls).toEqual(calls);
+    expect(() => kitchen.cook({ dish: 'rice' }), 'an object, and no key').toThrow(MisuseError);
+    kitchen.plate({ dish: 'rice' });
+    kitchen.plate({ dish: 'rice' });
+    expect(body).toHaveBeenCalledTimes(calls.length + 1);
+  });
+
+  test('who asks while the first call is on its way shares it', async () => {
+    const clock = new ManualClock();
+    const oven = Promise.withResolvers<string>();
+    const bake = vi.fn(() => oven.promise);
+    class Kitchen {
+      @cached({ ttlMs: 100, max: 10, clock }) async bread() {
+        return bake();
+      }
+    }
+    const kitchen = new Kitchen();
+    const first = kitchen.bread();
+    await clock.advance(1_000);
+    const second = kitchen.bread();
+    oven.resolve('warm');
+    expect(await Promise.all([first, second])).toEqual(['warm', 'warm']);
+    expect(bake, 'however long it takes').toHaveBeenCalledTimes(1);
+    await clock.advance(99);
+    await kitchen.bread();
+    expect(bake, 'its time runs from when it was there').toHaveBeenCalledTimes(1);
+    await clock.advance(1);
+    await kitchen.bread();
+    expect(bake, 'after its time').toHaveBeenCalledTimes(2);
+  });
+
+  test('what throws or rejects is not remembered', async () => {
+    let calls = 0;
+    class Kitchen {
+      @cached(ALWAYS) async bake() {
+        if (++calls === 1) throw new Error('oven cold');
+        return 'bread';
+      }
+      @cached(ALWAYS) slice() {
+        if (++calls === 3) throw new Error('knife blunt');
+        return 'slice';
+      }
+    }
+    const kitchen = new Kitchen();
+    await expect(kitchen.bake()).rejects.toThrow('oven cold');
+    expect(await kitchen.bake()).toBe('bread');
+    expect(() => kitchen.slice()).toThrow('knife blunt');
+    expect(kitchen.slice()).toBe('slice');
+  });
+
+  test('a full cache drops what was not used for longest', () => {
+    const body = vi.fn((dish: string) => dish);
+    class Kitchen {
+      @cached({ ttlMs: HOUR, max: 2 }) cook(dish: string) {
+        return body(dish);
+      }
+    }
+    const kitchen = new Kitchen();
+    for (const dish of ['rice', 'peas', 'rice', 'soup', 'rice', 'peas']) kitchen.cook(dish);
+    expect(body.mock.calls.flat()).toEqual(['rice', 'peas', 'soup', 'peas']);
+  });
+
+  // ── retry, timeout ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('attempts counts the calls, the first included', async () => {
+    const clock = new ManualClock();
+    let calls = 0;
+    class Courier {
+      @retry({ attempts: 3, delayMs: 100, jitter: 0, clock }) async ring(opensAt: number) {
+        if (++calls < opensAt) throw new Error(`nobody at ring ${calls}`);
+        return `opened at ring ${calls}`;
+      }
+    }
+    const waited = async (call: Promise<string>) => {
+      const from = clock.mono();
+      const outcome = call.catch((error: unknown) => error).then((value) => ({ value, ms: clock.mono() - from }));
+      await clock.advance(1_000);
+      return outcome;
+    };
+    const courier = new Courier();
+    expect(await waited(courier.ring(3))).toEqual({ value: 'opened at ring 3', ms: 300 });
+    calls = 0;
+    expect(await waited(courier.ring(4))).toEqual({ value: new Error('nobody at ring 3'), ms: 300 });
+    expect(calls).toBe(3);
+  });
+
+  test('an error that is not worth it is thrown once, untouched', async () => {
+    const closed = new TypeError('closed for ever');
+    const call = vi.fn();
+    class Courier {
+      @retry({ attempts: 5, delayMs: 0, retryOn: (error) => !(error instanceof TypeError) }) async ring() {
+        call();
+        throw closed;
+      }
+      @retry({ attempts: 5, delayMs: 0 })
+      @requires('rider')
+      async enter() {
+        call();
+      }
+    }
+    const thrown = await new Courier().ring().catch((error: unknown) => error);
+    expect(thrown).toBe(closed);
+    expect(call).toHaveBeenCalledTimes(1);
+    const can = vi.fn(() => false);
+    await expect(runAs({ name: 'Gus', can }, () => new Courier().enter())).rejects.toThrow(ForbiddenError);
+    expect(can, 'a refusal is final').toHaveBeenCalledTimes(1);
+  });
+
+  test('an abort ends the wait with its reason', async () => {
+    const stop = new AbortController();
+    const call = vi.fn();
+    class Courier {
+      @retry({ attempts: 9, delayMs: HOUR, signal: stop.signal }) async ring() {
+        call();
+        throw new Error('nobody');
+      }
+    }
+    const ringing = new Courier().ring();
+    ringing.catch(() => {});
+    await until(() => call.mock.calls.length === 1);
+    await turn();
+    stop.abort(new Error('shift is over'));
+    await expect(ringing).rejects.toThrow('shift is over');
+    await expect(new Courier().ring()).rejects.toThrow('shift is over');
+    expect(call).toHaveBeenCalledTimes(1);
+  });
+
+  test('a method that takes too long is given up, and hears of it', async () => {
+    const heard: unknown[] = [];
+    class Courier {
+      @timeout(20) async drive() {
+        const signal = currentSignal();
+        signal?.addEventListener('abort', () => heard.push(signal.reason));
+        await until(() => signal?.aborted);
+        throw new Error('too late for anybody');
+      }
+      @timeout(HOUR) async walk() {
+        return currentSignal()?.aborted;
+      }
+    }
+    await expect(new Courier().drive()).rejects.toThrow(TimeoutError);
+    expect(heard).toEqual([expect.any(TimeoutError)]);
+    expect(await new Courier().walk()).toBe(false);
+    expect(currentSignal()).toBe(undefined);
+  });
+
+  test('a timeout around a retry ends its waits', async () => {
+    const call = vi.fn();
+    class Courier {
+      @timeout(30)
+      @retry({ attempts: 9, delayMs: HOUR })
+      async ring() {
+        call();
+        throw new Error('nobody');
+      }
+    }
+    await expect(new Courier().ring()).rejects.toThrow(TimeoutError);
+    expect(call).toHaveBeenCalledTimes(1);
+  });
+
+  // ── rateLimit, transactional ──────────────────────────────────────────────────────────────────────────────────────
+
+  test('who calls beyond the limit is refused until time has passed', async () => {
+    const clock = new ManualClock();
+    const call = vi.fn();
+    class Counter {
+      @rateLimit({ limit: 2, perMs: 1_000, clock }) async order() {
+        call();
+      }
+    }
+    const counter = new Counter();
+    const ann = () => runAs(somebody('Ann'), () => counter.order());
+    await ann();
+    await ann();
+    const refused = await ann().catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(RateLimitedError);
+    expect(refused).toHaveProperty('retryAfterMs', 500);
+    await runAs(somebody('Bo'), () => counter.order());
+    expect(call, 'each caller has a limit').toHaveBeenCalledTimes(3);
+    await clock.advance(499);
+    await expect(ann()).rejects.toThrow(RateLimitedError);
+    await clock.advance(1);
+    await ann();
+    await expect(ann()).rejects.toThrow(RateLimitedError);
+    expect(call).toHaveBeenCalledTimes(4);
+  });
+
+  /** A bank that keeps a record of what it was told. */
+  const bank = () => {
+    const history = new History<string>();
+    let count = 0;
+    const transactions = new Transactions(async () => {
+      const id = ++count;
+      history.record(`begin ${id}`);
+      return {
+        id,
+        commit: async () => history.record(`commit ${id}`),
+        rollback: async () => history.record(`rollback ${id}`),
+      } satisfies Transaction & { id: number };
+    });
+    class Account {
+      @transactional(transactions) async debit(fails?: string) {
+        history.record(`debit in ${transactions.current?.id}`);
+        if (fails) throw new Error(fails);
+      }
+      @transactional(transactions) async transfer(fails?: string) {
+        await this.debit();
+        await this.debit(fails);
+      }
+      @transactional(transactions) async shrug() {
+        await this.debit('no money').catch(() => {});
+        return 'done';
+      }
+    }
+    return { account: new Account(), history, transactions };
+  };
+
+  test('a transaction is committed when the call returns, and rolled back when it throws', async () => {
+    const { account, history, transactions } = bank();
+    await account.debit();
+    await expect(account.debit('no money')).rejects.toThrow('no money');
+    expect(history.ops).toEqual(['begin 1', 'debit in 1', 'commit 1', 'begin 2', 'debit in 2', 'rollback 2']);
+    expect(transactions.current).toBe(undefined);
+  });
+
+  test('a call within a transaction joins it, and its failure undoes the whole', async () => {
+    const { account, history } = bank();
+    await account.transfer();
+    await expect(account.transfer('no money')).rejects.toThrow('no money');
+    await expect(account.shrug(), 'caught in between').rejects.toThrow('no money');
+    expect(history.ops).toEqual([
+      ...['begin 1', 'debit in 1', 'debit in 1', 'commit 1'],
+      ...['begin 2', 'debit in 2', 'debit in 2', 'rollback 2'],
+      ...['begin 3', 'debit in 3', 'rollback 3'],
+    ]);
+  });
+
+  // ── requires ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('nobody, and nobody without the permission, gets past a guard', async () => {
+    const body = vi.fn();
+    class Orders {
+      @requires() mine() {
+        body();
+      }
+      @requires('rider', 'city:rome') async address() {
+        body();
+      }
+      @requires('rider') accessor tip = 0;
+    }
+    const orders = new Orders();
+    expect(() => orders.mine()).toThrow(UnauthenticatedError);
+    await expect(orders.address(), 'an async method rejects').rejects.toThrow(UnauthenticatedError);
+    await expect(runAs(rider, () => orders.address())).rejects.toThrow(ForbiddenError);
+    expect(() => runAs(guest, () => orders.tip)).toThrow(ForbiddenError);
+    expect(() => runAs(guest, () => (orders.tip = 5))).toThrow(ForbiddenError);
+    expect(body).not.toHaveBeenCalled();
+    runAs(guest, () => orders.mine());
+    await runAs(somebody('Ro', 'rider', 'city:rome'), () => orders.address());
+    expect(body).toHaveBeenCalledTimes(2);
+    // @ts-expect-error what is no boolean is no permission
+    await expect(runAs({ name: 'Mal', can: () => 'no' }, () => orders.address())).rejects.toThrow(ForbiddenError);
+  });
+
+  test('the body waits for the answer of the guard', async () => {
+    const body = vi.fn();
+    class Orders {
+      @requires('rider') async address() {
+        body();
+      }
+      @requires('rider') note() {
+        body();
+      }
+    }
+    const answer = Promise.withResolvers<boolean>();
+    const slow: Principal = { name: 'Slo', can: () => answer.promise };
+    const asking = runAs(slow, () => new Orders().address());
+    asking.catch(() => {});
+    await turn();
+    expect(body, 'before the answer').not.toHaveBeenCalled();
+    answer.resolve(false);
+    await expect(asking).rejects.toThrow(ForbiddenError);
+    expect(() => runAs(slow, () => new Orders().note()), 'a sync method cannot wait').toThrow(MisuseError);
+    expect(body, 'after a no').not.toHaveBeenCalled();
+  });
+
+  test('a guard above a cache is asked on every hit', () => {
+    class Orders {
+      @requires('rider')
+      @cached(ALWAYS)
+      address(order: number) {
+        return `${order} Via Roma`;
+      }
+    }
+    const orders = new Orders();
+    expect(runAs(rider, () => orders.address(7))).toBe('7 Via Roma');
+    expect(() => runAs(guest, () => orders.address(7))).toThrow(ForbiddenError);
+  });
+
+  test('concurrent calls keep their principals apart', async () => {
+    class Orders {
+      @requires() async whose() {
+        const before = currentPrincipal()?.name;
+        await turn();
+        return [before, currentPrincipal()?.name];
+      }
+    }
+    const orders = new Orders();
+    const names = Array.from({ length: 20 }, (_, index) => `rider ${index}`);
+    const answers = await Promise.all(names.map((name) => runAs(somebody(name), () => orders.whose())));
+    expect(answers).toEqual(names.map((name) => [name, name]));
+    expect(currentPrincipal()).toBe(undefined);
+  });
+
+  test('an override without a decorator is guarded like what it overrides', () => {
+    const body = vi.fn();
+    class Orders {
+      @requires('rider') address(): string {
+        return 'Via Roma';
+      }
+    }
+    class Plain extends Orders {
+      override address() {
+        body();
+        return 'Plain';
+      }
+    }
+    class Stated extends Orders {
+      @requires('chef') override address() {
+        return 'Stated';
+      }
+    }
+    class Furthest extends Plain {
+      override address() {
+        return `Furthest ${super.address()}`;
+      }
+    }
+    for (const orders of [new Plain(), new Furthest()]) {
+      expect(() => orders.address()).toThrow(UnauthenticatedError);
+      expect(() => runAs(guest, () => orders.address())).toThrow(ForbiddenError);
+    }
+    expect(body).not.toHaveBeenCalled();
+    expect(runAs(rider, () => new Furthest().address())).toBe('Furthest Plain');
+    expect(
+      runAs(somebody('Chi', 'chef'), () => new Stated().address()),
+      'it says what it requires',
+    ).toBe('Stated');
+  });
+
+  // ── route ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What the router finds, as one line. */
+  const found = (controllers: object[], method: string, url: string): string => {
+    const match = buildRouter(...controllers).match(method, url);
+    if (!match) return 'nothing';
+    if (match.kind === 'other-method') return `only ${match.allow.join(' ')}`;
+    const { params, handler } = match;
+    const call: RouteRequest = {
+      ...{ method, url, params, headers: {}, body: undefined },
+      ...{ query: new URLSearchParams(), signal: new AbortController().signal },
+    };
+    return String(handler(call));
+  };
+
+  class Menu {
+    readonly dish = 'rice';
+    @route('GET', '/dishes') list() {
+      return `list of ${this.dish}`;
+    }
+    @route('GET', '/dishes/today') today() {
+      return 'today';
+    }
+    @route('GET', '/dishes/:name')
+    @route('GET', '/meals/:name')
+    one({ params }: RouteRequest<'/dishes/:name'>) {
+      return `one ${params.name}`;
+    }
+    @route('PUT', '/dishes/:dish/price/:cents') price({ params }: RouteRequest<'/dishes/:dish/price/:cents'>) {
+      return `${params.dish} for ${params.cents}`;
+    }
+  }
+
+  test('a route finds its method, its instance and its decoded parameters', () => {
+    const seen = (method: string, url: string) => found([new Menu()], method, url);
+    expect(seen('GET', '/dishes')).toBe('list of rice');
+    expect(seen('GET', '/dishes?sort=price#top')).toBe('list of rice');
+    expect(seen('HEAD', '/dishes')).toBe('list of rice');
+    expect(seen('GET', '/dishes/today'), 'a text before a parameter').toBe('today');
+    expect(seen('GET', '/dishes/fish%20%26%20chips')).toBe('one fish & chips');
+    expect(seen('GET', '/dishes/fish%2Fchips'), 'an encoded slash parts nothing').toBe('one fish/chips');
+    expect(seen('GET', '/meals/peas'), 'two routes of one method').toBe('one peas');
+    expect(seen('PUT', '/dishes/today/price/250')).toBe('today for 250');
+    expect(seen('GET', '/dishes/constructor')).toBe('one constructor');
+  });
+
+  test('a known path under another verb is not an unknown path', () => {
+    const seen = (method: string, url: string) => found([new Menu()], method, url);
+    expect(seen('POST', '/dishes')).toBe('only GET HEAD');
+    expect(seen('PUT', '/dishes/rice')).toBe('only GET HEAD');
+    expect(seen('GET', '/dishes/rice/price/2')).toBe('only PUT');
+    for (const url of ['/', '/dish', '/dishes/', '/dishes//price/2', '/dishes/rice/price', '*', '']) {
+      expect(seen('GET', url), url).toBe('nothing');
+    }
+    expect(() => seen('GET', '/dishes/100%')).toThrow(BadRequestError);
+  });
+
+  test('two methods with one verb and path are refused, and both are named', () => {
+    class Specials {
+      @route('GET', '/dishes/:special') best() {}
+    }
+    const build = () => buildRouter(new Menu(), new Specials());
+    expect(build).toThrow(RouteConflictError);
+    expect(build).toThrow(/Specials\.best.*Menu\.one.*GET \/dishes\/:name/);
+    class Other {
+      @route('POST', '/dishes/:special') best() {
+        return 'best';
+      }
+    }
+    expect(found([new Menu(), new Other()], 'POST', '/dishes/a')).toBe('best');
+  });
+
+  test('a subclass inherits routes, and its siblings inherit none of its own', () => {
+    class Evening extends Menu {
+      @route('GET', '/wine') wine() {
+        return 'wine';
+      }
+      override list() {
+        return `evening ${super.list()}`;
+      }
+    }
+    class Lunch extends Menu {
+      @route('GET', '/soup') soup() {
+        return 'soup';
+      }
+      @route('GET', '/specials') override today() {
+        return 'special';
+      }
+    }
+    expect(found([new Evening()], 'GET', '/wine')).toBe('wine');
+    expect(found([new Evening()], 'GET', '/dishes'), 'its own override').toBe('evening list of rice');
+    expect(found([new Evening()], 'GET', '/soup'), 'a route of its sibling').toBe('nothing');
+    expect(found([new Lunch()], 'GET', '/wine'), 'a route of its sibling').toBe('nothing');
+    expect(found([new Menu()], 'GET', '/wine'), 'a route of its child').toBe('nothing');
+    expect(found([new Lunch()], 'GET', '/specials')).toBe('special');
+    expect(found([new Lunch()], 'GET', '/dishes/today'), 'replaced by the override').toBe('one today');
+  });
+
+  test('a routed method is guarded wherever its guard stands', () => {
+    class Orders {
+      @cached({ ...ALWAYS, key: () => '' })
+      @requires('rider')
+      @route('GET', '/address')
+      address(): string {
+        return 'Via Roma';
+      }
+    }
+    class Careless extends Orders {
+      override address = () => 'a field of the instance';
+    }
+    for (const orders of [new Orders(), new Careless()]) {
+      expect(runAs(rider, () => found([orders], 'GET', '/address'))).toMatch(/Via Roma|a field/);
+      expect(() => runAs(guest, () => found([orders], 'GET', '/address'))).toThrow(ForbiddenError);
+    }
+  });
+});

@@ -1,0 +1,165 @@
+import { request as rawRequest } from 'node:http';
+import { until } from '@shared/testkit';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import {
+  currentPrincipal,
+  HttpError,
+  type Principal,
+  type RouteRequest,
+  runAs,
+  type ServeOptions,
+  serve,
+  standard,
+} from '#lab';
+
+const { buildRouter, rateLimit, requires, route } = standard;
+const HOUR = 3_600_000;
+
+class Orders {
+  readonly hold = Promise.withResolvers<string>();
+  readonly gone: unknown[] = [];
+  @route('GET', '/orders/:id') one({ params, query }: RouteRequest<'/orders/:id'>) {
+    return { id: params.id, lang: query.get('lang') };
+  }
+  @route('POST', '/orders') place({ body }: RouteRequest) {
+    return Response.json({ placed: body }, { status: 201, headers: { location: '/orders/7' } });
+  }
+  @route('DELETE', '/orders/:id') cancel() {}
+  @route('GET', '/address') @requires('rider') address() {
+    return { to: currentPrincipal()?.name };
+  }
+  @route('GET', '/hungry') @rateLimit({ limit: 1, perMs: HOUR }) hungry() {
+    return { wait: true };
+  }
+  @route('GET', '/broken') broken() {
+    throw new Error('password=hunter2');
+  }
+  @route('GET', '/teapot') teapot() {
+    throw new HttpError(418, 'teapot', 'short and stout');
+  }
+  @route('GET', '/slow') async slow({ signal }: RouteRequest) {
+    signal.addEventListener('abort', () => this.gone.push(signal.reason));
+    return this.hold.promise;
+  }
+}
+
+const identify: ServeOptions['identify'] = ({ headers }): Principal | undefined => {
+  const name = headers['authorization'];
+  return name === undefined ? undefined : { name, can: (permission) => permission === name };
+};
+
+const start = async (options: ServeOptions = {}) => {
+  const orders = new Orders();
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => errors.push(error);
+  const server = await serve(buildRouter(orders), { identify, onError, ...options });
+  onTestFinished(() => server.close());
+  const get = async (path: string, init: RequestInit = {}) => {
+    const response = await fetch(`${server.url}${path}`, init);
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
+  };
+  const post = (body: string, type = 'application/json') =>
+    get('/orders', { method: 'POST', body, headers: { 'content-type': type } });
+  return { orders, errors, server, get, post };
+};
+
+describe('the server', () => {
+  test('a decorated method answers a real request', async () => {
+    const { get, post } = await start();
+    expect(await get('/orders/7%2F8?lang=zh')).toMatchObject({ status: 200, body: { id: '7/8', lang: 'zh' } });
+    const placed = await post('{"dish":"rice"}');
+    expect(placed).toMatchObject({ status: 201, body: { placed: { dish: 'rice' } } });
+    expect(placed.headers.get('location')).toBe('/orders/7');
+    expect(await get('/orders/7', { method: 'DELETE' })).toMatchObject({ status: 204, body: undefined });
+    const head = await get('/orders/7', { method: 'HEAD' });
+    expect([head.status, head.body, head.headers.get('content-length')]).toEqual([200, undefined, '22']);
+  });
+
+  test('an unknown path is 404, a known one under another verb 405 with what it allows', async () => {
+    const { get } = await start();
+    expect((await get('/nowhere')).status).toBe(404);
+    const refused = await get('/orders/7', { method: 'PUT' });
+    expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'DELETE, GET, HEAD, OPTIONS']);
+    const asked = await get('/orders', { method: 'OPTIONS' });
+    expect([asked.status, asked.headers.get('allow')]).toEqual([204, 'POST, OPTIONS']);
+  });
+
+  test('what the client got wrong is its own 4xx', async () => {
+    const { get, post, errors } = await start({ maxBodyBytes: 1_000 });
+    expect((await get('/orders/100%')).status, 'a percent sign that encodes nothing').toBe(400);
+    expect((await post('{"dish":')).status, 'half a JSON').toBe(400);
+    expect((await post('dish=rice', 'text/plain')).status, 'no JSON').toBe(415);
+    expect((await post(JSON.stringify('x'.repeat(2_000)))).status, 'too long').toBe(413);
+    const stream = () => ReadableStream.from([Buffer.alloc(900, '1'), Buffer.alloc(900, '1')]);
+    const headers = { 'content-type': 'application/json' };
+    const chunked = await get('/orders', { method: 'POST', body: stream(), duplex: 'half', headers });
+    expect(chunked.status, 'too long, and nobody said so before').toBe(413);
+    expect(await get('/teapot')).toMatchObject({ status: 418, body: { error: { code: 'teapot' } } });
+    expect(errors).toEqual([]);
+  });
+
+  test('a guard answers 401 to nobody, 403 to the wrong one, and runs in the name of the caller', async () => {
+    // Whoever starts the server is nobody to its callers.
+    const admin: Principal = { name: 'admin', can: () => true };
+    const { get } = await runAs(admin, () => start());
+    const as = (name: string) => get('/address', { headers: { authorization: name } });
+    const nobody = await get('/address');
+    expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
+    expect((await as('guest')).status).toBe(403);
+    expect(await as('rider')).toMatchObject({ status: 200, body: { to: 'rider' } });
+    expect((await get('/hungry')).status).toBe(200);
+    const hurried = await get('/hungry');
+    expect(hurried.status).toBe(429);
+    expect(Number(hurried.headers.get('retry-after'))).toBeGreaterThan(3_000);
+  });
+
+  test('an error of ours is a bare 500, and is reported here', async () => {
+    const { get, errors } = await start();
+    const answer = await get('/broken');
+    expect(answer.status).toBe(500);
+    expect(JSON.stringify(answer.body)).not.toContain('hunter2');
+    expect(errors).toEqual([new Error('password=hunter2')]);
+    expect((await get('/orders/7')).status, 'and the server lives').toBe(200);
+  });
+
+  test('a closing server finishes the answers on their way, and takes no more', async () => {
+    const { server, get, orders } = await start();
+    const waiting = get('/slow');
+    const connected = new Promise<void>((resolve) => {
+      const probe = rawRequest(`${server.url}/slow`, () => {});
+      probe.on('error', () => {});
+      probe.on('socket', (socket) => socket.on('connect', () => resolve()));
+      probe.end();
+    });
+    await connected;
+    await until(async () => (await get('/orders/1')).status === 200);
+    const closing = server.close();
+    await expect(get('/orders/7')).rejects.toThrow('fetch failed');
+    orders.hold.resolve('served');
+    expect(await waiting).toMatchObject({ status: 200, body: 'served' });
+    await closing;
+    await server.close();
+  });
+
+  test('a request that never ends holds up a closing server no longer than the drain', async () => {
+    const { server, get, orders } = await start({ drainMs: 30 });
+    const waiting = get('/slow').catch(() => 'cut');
+    await until(async () => (await get('/orders/1')).status === 200);
+    await server.close();
+    expect(await waiting).toBe('cut');
+    orders.hold.resolve('too late');
+  });
+
+  test('a handler hears of a client that has gone', async () => {
+    const { server, orders } = await start();
+    const leave = new AbortController();
+    const asking = fetch(`${server.url}/slow`, { signal: leave.signal });
+    asking.catch(() => {});
+    await until(async () => (await fetch(`${server.url}/orders/1`)).ok);
+    leave.abort();
+    await until(() => orders.gone.length === 1);
+    orders.hold.resolve('to nobody');
+    expect(orders.gone).toEqual([new Error('the client has gone')]);
+  });
+});
