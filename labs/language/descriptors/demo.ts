@@ -60,7 +60,7 @@ await tell(options, async (story) => {
     story.verdict('A guarded getter is hidden by a field', `${plain} of ${TRIES} purchases accepted`, plain === TRIES);
     story.code('src/py-class.ts', {
       from: 'if (!found) return Reflect.defineProperty',
-      to: "if ('value' in own) write",
+      to: 'return true',
     });
     story.verdict('A data descriptor answers for every write', `${managed} of ${TRIES} accepted`, managed === 0);
   });

@@ -86,10 +86,11 @@ export class InstanceTraps implements ProxyHandler<object> {
   defineProperty(target: object, key: PropertyKey, own: PropertyDescriptor): boolean {
     const found = dataDescriptorOf(this.record, key);
     if (!found) return Reflect.defineProperty(target, key, own);
-    if ('value' in own) write(this.record, key, own.value);
-    else
-      throw new AttributeError(`${label(this.record, key)} has a descriptor already: an accessor cannot replace it.`);
-    return true;
+    if ('value' in own) {
+      write(this.record, key, own.value);
+      return true;
+    }
+    throw new AttributeError(`${label(this.record, key)} has a descriptor: an accessor cannot take its place.`);
   }
 
   deleteProperty(target: object, key: PropertyKey): boolean {
@@ -160,16 +161,8 @@ function adopt(ctor: NewableFunction): ClassRecord {
   const known = classes.get(ctor);
   if (known) return known;
   const base = adopt(Object.getPrototypeOf(ctor));
-  const dict = new Map<PropertyKey, unknown>();
-  for (const [key, own] of ownProperties(ctor.prototype)) {
-    const { get, set } = own;
-    if (get || set)
-      dict.set(
-        key,
-        property((o) => get?.call(o), set && ((o, value) => set.call(o, value))),
-      );
-    else if (key !== 'constructor') dict.set(key, own.value);
-  }
+  const dict = dictionaryOf(ctor.prototype);
+  dict.delete('constructor');
   const record = { self: ctor, name: ctor.name, raw: ctor, dict, meta: base.meta, mro: base.mro };
   record.mro = [record, ...base.mro];
   classes.set(ctor, record);
@@ -186,8 +179,16 @@ export function ours(name: string, base: AnyClass): ClassRecord {
   );
 }
 
-const ownProperties = (o: object) =>
-  Reflect.ownKeys(o).map((key) => [key, Reflect.getOwnPropertyDescriptor(o, key) ?? {}] as const);
+/** What a class body says; its accessors are properties. */
+function dictionaryOf(body: object): Map<PropertyKey, unknown> {
+  const dict = new Map<PropertyKey, unknown>();
+  for (const key of Reflect.ownKeys(body)) {
+    const { get, set, value } = Reflect.getOwnPropertyDescriptor(body, key) ?? {};
+    const accessor = get || set;
+    dict.set(key, accessor ? property((o) => get?.call(o), set && ((o, next) => set.call(o, next))) : value);
+  }
+  return dict;
+}
 
 /** Python's rule: the most derived of all metaclasses named, and it must derive from each of them. */
 function metaclassOf(name: string, named: readonly (ClassRecord | undefined)[]): ClassRecord | undefined {
@@ -215,7 +216,7 @@ export function definer(Traps: typeof InstanceTraps): DefineClass {
       ...parents.map((each) => each.meta),
     ]);
     const raw = class {};
-    const dict = new Map<PropertyKey, unknown>(ownProperties(namespace).map(([key, { value }]) => [key, value]));
+    const dict = dictionaryOf(namespace);
     const record = { self: raw, name, raw, dict, meta, mro: linearize(name, parents) };
     record.mro = [record, ...record.mro];
     record.self = new Proxy(raw, new ClassTraps(record, Traps));

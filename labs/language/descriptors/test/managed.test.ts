@@ -112,6 +112,27 @@ describe('managed attributes', () => {
     expect(balance).toBe(0);
   });
 
+  test('an accessor in a class body is a property', () => {
+    const Card = pyClass('Card', [], {
+      cents: range(0, 10_000, { default: 700 }),
+      get euros(): number {
+        return this.cents / 100;
+      },
+      set euros(value: number) {
+        this.cents = value * 100;
+      },
+      get digits(): number {
+        return 16;
+      },
+    });
+    const card = new Card();
+    expect([card.euros, card.digits]).toEqual([7, 16]);
+    card.euros = 9;
+    expect(card.cents).toBe(900);
+    expect(() => setattr(card, 'euros', 1_000)).toThrow(ValidationError);
+    expect(() => setattr(card, 'digits', 4)).toThrow(AttributeError);
+  });
+
   test('read-only is written once', () => {
     const Card = pyClass('Card', [], { iban: readOnly(typed(isText)) });
     const card = new Card();
