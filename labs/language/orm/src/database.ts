@@ -1,0 +1,303 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Pool, type PoolClient, types as parsers } from 'pg';
+import { InvalidQueryError, PoolTimeoutError, SerializationError, TransactionError, translate } from './errors.ts';
+import type { Row } from './hydrate.ts';
+import { callSite, type RepeatedLoad, warn } from './repeated-load.ts';
+import type { Batch } from './stored.ts';
+
+export interface DatabaseOptions {
+  readonly connectionString: string;
+  /** Connections at most. Default 10. */
+  readonly max?: number;
+  /** How long to wait for a connection, in milliseconds. Default 5,000. */
+  readonly waitMs?: number;
+  /** Told when a relation is loaded one by one. Default: a process warning. */
+  readonly onRepeatedLoad?: (load: RepeatedLoad) => void;
+  /** How many loads of one relation, on objects of one query, are repeated. Default 10. */
+  readonly repeatedLoads?: number;
+}
+
+export interface TransactionOptions {
+  /** Default: the server's, which is read committed unless somebody changed it. */
+  readonly isolation?: 'read committed' | 'repeatable read' | 'serializable';
+  /** How often to run the body again after a SerializationError. Default 0: a body may have effects elsewhere. */
+  readonly retries?: number;
+  /** Looked at before each statement and before COMMIT: when it has aborted, all is rolled back. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Statement {
+  readonly sql: string;
+  readonly params: readonly unknown[];
+  readonly ms: number;
+}
+export interface Result {
+  readonly rows: readonly Row[];
+  /** Rows returned, or changed. */
+  readonly count: number;
+  /** What Postgres says that it did: `COMMIT` may have become `ROLLBACK`. */
+  readonly command: string;
+}
+
+/** One open transaction, or one savepoint in it. */
+interface Frame {
+  readonly client: PoolClient;
+  readonly depth: number;
+  readonly signals: readonly AbortSignal[];
+  readonly afterCommit: (() => unknown)[];
+  ended: boolean;
+  /** Until it settles a savepoint is open above: a statement of this frame must not land in it, and go when it goes. */
+  above: Promise<void> | undefined;
+}
+
+const OID = { int8: 20, date: 1082 };
+/** Lossless: `bigint`, and a date without a time of day as its text. `numeric` comes as a string anyway. */
+const parserOf = (oid: number, format?: 'text' | 'binary') =>
+  oid === OID.int8
+    ? BigInt
+    : oid === OID.date
+      ? String
+      : parsers.getTypeParser(oid, format === 'binary' ? format : 'text');
+
+/**
+ * A pool of connections, and transactions that find their own way: inside of `transaction(body)` every query of this
+ * database goes to the transaction's connection, however deep in the calls it is made.
+ */
+export class Database implements AsyncDisposable {
+  protected readonly pool: Pool;
+  readonly #frames = new AsyncLocalStorage<Frame>();
+  readonly #listeners = new Set<(statement: Statement) => void>();
+  readonly #options: DatabaseOptions;
+  readonly #broken = new WeakSet<PoolClient>();
+  #cursors = 0;
+
+  constructor(options: DatabaseOptions) {
+    const { connectionString, max = 10, waitMs = 5_000 } = options;
+    this.#options = options;
+    this.pool = new Pool({
+      connectionString,
+      max,
+      connectionTimeoutMillis: waitMs,
+      types: { getTypeParser: parserOf },
+    });
+    // A connection that breaks fails its statement, and is replaced. Without listeners it would end the process too.
+    this.pool.on('error', () => {});
+    this.pool.on('connect', (client) => void client.on('error', () => {}));
+  }
+
+  /** Connections: open, idle of these, and callers that wait for one. */
+  get stats(): { readonly total: number; readonly idle: number; readonly waiting: number } {
+    const { totalCount, idleCount, waitingCount } = this.pool;
+    return { total: totalCount, idle: idleCount, waiting: waitingCount };
+  }
+
+  /** Tells `listener` of each statement, after it. Ends with its block. */
+  onQuery(listener: (statement: Statement) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Counts a load of one relation on one object of a batch. */
+  noteLoad(batch: Batch, relation: string, remedy: RepeatedLoad['remedy']): void {
+    const count = (batch.loads.get(relation) ?? 0) + 1;
+    batch.loads.set(relation, count);
+    if (count !== (this.#options.repeatedLoads ?? 10)) return;
+    (this.#options.onRepeatedLoad ?? warn)({ relation, remedy, count, of: batch.size, at: callSite() });
+  }
+
+  /**
+   * One statement, rows as arrays; in the transaction that is open around the call, if there is one.
+   * @throws QueryError and those that extend it; ConnectionError; PoolTimeoutError; TransactionError when the
+   *   transaction around the call has ended.
+   */
+  async query(sql: string, params: readonly unknown[] = []): Promise<Result> {
+    const frame = this.#frames.getStore();
+    if (frame) {
+      while (frame.above) await frame.above;
+      assertOpen(frame);
+      return this.send(frame.client, sql, params);
+    }
+    return this.#withClient((client) => this.send(client, sql, params));
+  }
+
+  /** Your own SQL, where this ORM's ends: a tagged template, of which every value becomes a parameter. */
+  async sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly Row[]> {
+    const sql = text.reduce((before, part, index) => `${before}$${index}${part}`);
+    return (await this.query(sql, values)).rows;
+  }
+
+  protected async send(client: PoolClient, sql: string, params: readonly unknown[] = []): Promise<Result> {
+    const start = performance.now();
+    try {
+      const { rows, rowCount, command } = await client.query<unknown[]>({
+        text: sql,
+        values: [...params],
+        rowMode: 'array',
+      });
+      return { rows, count: rowCount ?? 0, command };
+    } catch (error) {
+      throw translate(error, sql);
+    } finally {
+      const ms = performance.now() - start;
+      for (const listener of this.#listeners) listener({ sql, params, ms });
+    }
+  }
+
+  /**
+   * Runs `body` in a transaction: committed when it returns, rolled back when it throws. Inside of another one it is a
+   * savepoint: what it rolls back is its own; siblings in a `Promise.all` take turns.
+   *
+   * @throws what the body throws; SerializationError after the last of `retries`; TransactionError when Postgres made
+   *   a ROLLBACK of the COMMIT, because the body has swallowed the error of a statement.
+   */
+  async transaction<T>(body: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const outer = this.#frames.getStore();
+    if (outer) return this.#savepoint(outer, body, options);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#outermost(body, options);
+      } catch (error) {
+        if (!(error instanceof SerializationError) || attempt >= (options.retries ?? 0)) throw error;
+        await delay(Math.random() * 20 * 2 ** Math.min(attempt, 6));
+      }
+    }
+  }
+
+  /** Runs `hook` once the outermost transaction has been committed, in order; at once where none is open; never after a rollback. */
+  async onCommit(hook: () => unknown): Promise<void> {
+    const frame = this.#frames.getStore();
+    if (frame) frame.afterCommit.push(hook);
+    else await hook();
+  }
+
+  async #outermost<T>(body: () => Promise<T>, { isolation, signal }: TransactionOptions): Promise<T> {
+    signal?.throwIfAborted();
+    const begin = isolation ? `BEGIN ISOLATION LEVEL ${LEVELS[isolation]}` : 'BEGIN';
+    const signals = signal ? [signal] : [];
+    const { result, hooks } = await this.#withClient(async (client) => {
+      const frame: Frame = { client, depth: 0, signals, afterCommit: [], ended: false, above: undefined };
+      await this.send(client, begin);
+      const done = await this.#inside(frame, body, 'COMMIT', 'ROLLBACK');
+      return { result: done, hooks: frame.afterCommit };
+    });
+    for (const hook of hooks) await hook();
+    return result;
+  }
+
+  async #savepoint<T>(
+    outer: Frame,
+    body: () => Promise<T>,
+    { isolation, retries, signal }: TransactionOptions,
+  ): Promise<T> {
+    if (isolation || retries) throw new InvalidQueryError('Isolation and retries belong to the outermost transaction.');
+    const before = outer.above;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    outer.above = promise;
+    const signals = signal ? [...outer.signals, signal] : outer.signals;
+    const frame: Frame = { ...outer, depth: outer.depth + 1, signals, afterCommit: [], above: undefined };
+    const name = `s${frame.depth}`;
+    try {
+      await before;
+      assertOpen(outer);
+      signal?.throwIfAborted();
+      await this.send(outer.client, `SAVEPOINT ${name}`);
+      const result = await this.#inside(frame, body, `RELEASE ${name}`, `ROLLBACK TO ${name}`);
+      outer.afterCommit.push(...frame.afterCommit);
+      return result;
+    } finally {
+      if (outer.above === promise) outer.above = undefined;
+      resolve();
+    }
+  }
+
+  async #inside<T>(frame: Frame, body: () => Promise<T>, commit: string, rollback: string): Promise<T> {
+    try {
+      const result = await this.#frames.run(frame, body);
+      while (frame.above) await frame.above;
+      assertOpen(frame);
+      frame.ended = true;
+      const { command } = await this.send(frame.client, commit);
+      if (commit === 'COMMIT' && command === 'ROLLBACK') {
+        throw new TransactionError('Postgres rolled back at COMMIT: a statement failed and its error was swallowed.');
+      }
+      return result;
+    } catch (error) {
+      frame.ended = true;
+      // Where even this fails the transaction goes with its connection.
+      await this.send(frame.client, rollback).catch(() => this.#broken.add(frame.client));
+      throw error;
+    }
+  }
+
+  /** Rows of a large result, `size` at a time, by a cursor of the server's. */
+  async *cursor(
+    sql: string,
+    params: readonly unknown[],
+    size: number,
+  ): AsyncGenerator<readonly Row[], void, undefined> {
+    const frame = this.#frames.getStore();
+    const client = frame?.client ?? (await this.connect());
+    const cursor = `c${++this.#cursors}`;
+    try {
+      if (!frame) await this.send(client, 'BEGIN READ ONLY');
+      await this.send(client, `DECLARE ${cursor} NO SCROLL CURSOR FOR ${sql}`, params);
+      for (let count = size; count === size; ) {
+        while (frame?.above) await frame.above;
+        if (frame) assertOpen(frame);
+        const batch = await this.send(client, `FETCH ${size} FROM ${cursor}`);
+        count = batch.count;
+        if (count > 0) yield batch.rows;
+      }
+    } finally {
+      // Also after a `break`. A failed statement has ended cursor and transaction already.
+      const end = frame ? `CLOSE ${cursor}` : 'ROLLBACK';
+      await this.send(client, end).catch(() => this.#broken.add(client));
+      if (!frame) this.#release(client);
+    }
+  }
+
+  protected async connect(): Promise<PoolClient> {
+    try {
+      return await this.pool.connect();
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.includes('timeout')) throw translate(error, 'connect');
+      const { total, idle, waiting } = this.stats;
+      const state = `${total} open, ${idle} idle, ${waiting + 1} waiting`;
+      throw new PoolTimeoutError(
+        `No connection within ${this.#options.waitMs ?? 5_000} ms (${state}): raise max, or look for long transactions.`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #withClient<T>(use: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.connect();
+    try {
+      return await use(client);
+    } finally {
+      this.#release(client);
+    }
+  }
+
+  /** Never with a transaction open: the next borrower would be in it. */
+  #release(client: PoolClient): void {
+    client.release(this.#broken.has(client));
+  }
+
+  /** Ends all connections, once they are idle. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pool.end();
+  }
+}
+
+const LEVELS = {
+  'read committed': 'READ COMMITTED',
+  'repeatable read': 'REPEATABLE READ',
+  serializable: 'SERIALIZABLE',
+} as const;
+
+function assertOpen({ signals, ended }: Frame): void {
+  if (ended) throw new TransactionError('The transaction around this call has ended: is an await missing?');
+  for (const signal of signals) signal.throwIfAborted();
+}

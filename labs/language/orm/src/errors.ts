@@ -1,0 +1,117 @@
+/** Every error of this ORM: what was wrong, with which value, what to do. */
+export abstract class OrmError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A class that no table can be made from: found when its metadata is first used, before any SQL. */
+export class DefinitionError extends OrmError {}
+
+/** A query that has no meaning: an `undefined`, a value of another type, a filter after a slice. Nothing was sent. */
+export class InvalidQueryError extends OrmError {}
+
+/** A name that is no field, relation or lookup of the model; the message lists those that are. */
+export class UnknownFieldError extends InvalidQueryError {
+  constructor(name: string, model: string, choices: Iterable<string>) {
+    super(`${model} has no ${JSON.stringify(name)}. Choices: ${[...choices].join(', ')}.`);
+  }
+}
+
+export interface Issue {
+  readonly field: string;
+  readonly message: string;
+  /** Position in the list given to `bulkCreate`, else undefined. */
+  readonly row?: number;
+}
+
+/** All that is wrong with an object, at once. Nothing was sent. */
+export class ValidationError extends OrmError {
+  readonly issues: readonly Issue[];
+  constructor(model: string, issues: readonly Issue[]) {
+    const list = issues.map(
+      ({ field, message, row }) => `${row === undefined ? '' : `row ${row}: `}${field} ${message}`,
+    );
+    super(`${model} is not valid: ${list.join('; ')}.`);
+    this.issues = issues;
+  }
+}
+
+/** `get()` found no row, or the row of an object is gone. */
+export class DoesNotExistError extends OrmError {}
+
+/** `get()` found more than one row: filter by something unique, or ask for `first()`. */
+export class MultipleObjectsError extends OrmError {}
+
+/** `ref.value` or `many.items` was read before it was loaded: name it in `selectRelated` or `prefetch`, or `await load()`. */
+export class NotLoadedError extends OrmError {}
+
+/** Somebody else has saved or deleted the row since this object was loaded: `refresh()` and decide again. */
+export class StaleObjectError extends OrmError {}
+
+/** A delete was refused because rows refer to what it would delete, by relations with `onDelete: 'protect'`. */
+export class ProtectedError extends OrmError {
+  /** Count of blocking rows by "Model.field". */
+  readonly blockers: Readonly<Record<string, number>>;
+  constructor(what: string, blockers: Readonly<Record<string, number>>) {
+    const list = Object.entries(blockers).map(([by, rows]) => `${by} (${rows})`);
+    super(`${what} is still referred to by ${list.join(', ')}: delete or move those first.`);
+    this.blockers = blockers;
+  }
+}
+
+/** A change would lose data. Look at it; then say `allowDestructive`, or write the rename that it may be meant as. */
+export class DestructiveChangeError extends OrmError {
+  readonly changes: readonly string[];
+  constructor(changes: readonly string[]) {
+    super(`Data would be lost: ${changes.join(', ')}. Say allowDestructive, or write the rename yourself.`);
+    this.changes = changes;
+  }
+}
+
+/** Postgres refused a statement. `code` is its SQLSTATE; values aren't in the message, since messages end up in logs. */
+export class QueryError extends OrmError {
+  readonly code: string;
+  readonly sql: string;
+  constructor(sql: string, code: string, cause: Error) {
+    super(`${cause.message} (SQLSTATE ${code}) in: ${sql.length > 300 ? `${sql.slice(0, 300)}…` : sql}`, { cause });
+    this.code = code;
+    this.sql = sql;
+  }
+}
+
+/** A unique or foreign key constraint would be broken: `constraint` names it. */
+export class ConstraintError extends QueryError {
+  readonly constraint: string;
+  constructor(sql: string, code: string, constraint: string, cause: Error) {
+    super(sql, code, cause);
+    this.constraint = constraint;
+  }
+}
+
+/** Concurrent transactions got in each other's way (40001, 40P01): run it again, see `retries`. */
+export class SerializationError extends QueryError {}
+
+/** No connection became free, or none could be opened, within `waitMs`. */
+export class PoolTimeoutError extends OrmError {}
+
+/** The server can't be reached, or the connection broke in the middle of a statement. */
+export class ConnectionError extends OrmError {}
+
+/** A statement came after the end of its transaction (an `await` is missing), or its COMMIT became a ROLLBACK. */
+export class TransactionError extends OrmError {}
+
+const isDatabaseError = (error: Error): error is Error & { code: string; constraint?: string } =>
+  'code' in error && typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code);
+
+/** The typed error for what the driver threw. */
+export function translate(error: unknown, sql: string): Error {
+  if (error instanceof OrmError || !(error instanceof Error))
+    return error instanceof Error ? error : new Error(String(error));
+  if (!isDatabaseError(error)) return new ConnectionError(`${error.message}: is the server up?`, { cause: error });
+  const { code } = error;
+  if (code === '40001' || code === '40P01') return new SerializationError(sql, code, error);
+  if (code.startsWith('23')) return new ConstraintError(sql, code, error.constraint ?? '', error);
+  return new QueryError(sql, code, error);
+}

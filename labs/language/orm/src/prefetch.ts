@@ -1,0 +1,86 @@
+import type { Database } from './database.ts';
+import { InvalidQueryError } from './errors.ts';
+import { isForeignKey, type ModelMeta } from './meta.ts';
+import { Model } from './model.ts';
+import { Many, Ref } from './relation.ts';
+import { keyOf } from './stored.ts';
+
+/** Loads relations of many objects by one statement each: `WHERE author_id = ANY(…)`. `books__reviews` goes on from there. */
+export async function prefetch(
+  db: Database,
+  meta: ModelMeta,
+  rows: readonly unknown[],
+  paths: readonly string[],
+): Promise<void> {
+  const objects = rows.filter((row) => row instanceof Model);
+  if (objects.length < rows.length)
+    throw new InvalidQueryError('Only objects have relations to prefetch: leave out values().');
+  if (objects.length === 0) return;
+  for (const [head, own] of Map.groupBy(paths, (path) => path.split('__')[0] ?? '')) {
+    const rest = own.map((path) => path.slice(head.length + 2)).filter((path) => path !== '');
+    const found = meta.many.has(head)
+      ? await loadMany(db, meta, objects, head)
+      : await loadRefs(db, meta, objects, head);
+    if (rest.length > 0) await prefetch(db, relatedMeta(meta, head), found, rest);
+  }
+}
+
+/** What refers to the objects. */
+async function loadMany(
+  db: Database,
+  meta: ModelMeta,
+  objects: readonly Model[],
+  name: string,
+): Promise<readonly Model[]> {
+  const { source, via } = meta.many.get(name) ?? unrelated(meta, name);
+  const related = source();
+  const query = related.objects(db).filterDynamic({ [`${via}__in`]: objects.map(keyOf) });
+  const found = await query.orderDynamic(related.meta.pk.name).all();
+  const groups = Map.groupBy(found, (each): unknown => refOf(each, via)?.id);
+  for (const object of objects) {
+    const items = groups.get(keyOf(object)) ?? [];
+    // Each of them also knows whose it is: no query on the way back.
+    for (const each of items) refOf(each, via)?.set(object);
+    const many: unknown = Reflect.get(object, name);
+    if (many instanceof Many) many.set(items);
+  }
+  return found;
+}
+
+/** What the objects refer to. */
+async function loadRefs(
+  db: Database,
+  meta: ModelMeta,
+  objects: readonly Model[],
+  name: string,
+): Promise<readonly Model[]> {
+  const { target } = foreignKey(meta, name);
+  const refs = objects.map((object) => refOf(object, name)).filter((ref) => ref !== undefined);
+  const missing = [...new Set(refs.filter((ref) => !ref.isLoaded).map(({ id }) => id))];
+  const { pk } = target().meta;
+  const found = await target()
+    .objects(db)
+    .filterDynamic({ [`${pk.name}__in`]: missing })
+    .all();
+  const byKey = new Map(found.map((each) => [keyOf(each), each]));
+  for (const ref of refs) {
+    const object = byKey.get(ref.id);
+    if (object && !ref.isLoaded) ref.set(object);
+  }
+  return [...new Set(refs.map(({ value }) => value))];
+}
+
+const relatedMeta = (meta: ModelMeta, name: string) =>
+  (meta.many.get(name)?.source() ?? foreignKey(meta, name).target()).meta;
+
+function foreignKey(meta: ModelMeta, name: string) {
+  const column = meta.column(name);
+  return isForeignKey(column) ? column : unrelated(meta, name);
+}
+function unrelated(meta: ModelMeta, name: string): never {
+  throw new InvalidQueryError(`${name} of ${meta.name} is no relation: there is nothing to prefetch.`);
+}
+function refOf(object: Model, name: string): Ref<Model> | undefined {
+  const value: unknown = Reflect.get(object, name);
+  return value instanceof Ref ? value : undefined;
+}

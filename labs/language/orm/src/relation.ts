@@ -1,0 +1,165 @@
+import { InvalidQueryError, NotLoadedError } from './errors.ts';
+import type { FieldDecorator, FieldOptions } from './field.ts';
+import { addColumn, addMany, Column, type ManyRelation, type OnDelete } from './meta.ts';
+import type { EntityClass, Model } from './model.ts';
+import type { QuerySet } from './query-set.ts';
+import { type Batch, entityOf, keyOf, Stored } from './stored.ts';
+import type { PkOf, RefKey } from './types.ts';
+
+/** One end of a foreign key: it knows the other row's key, and the object once that has been loaded. */
+export class Ref<T extends Model> {
+  readonly #target: () => EntityClass<T>;
+  readonly #key: unknown;
+  readonly #from: { readonly name: string; readonly batch: Batch } | undefined;
+  #object: T | undefined;
+
+  constructor(target: () => EntityClass<T>, key: unknown, from?: { readonly name: string; readonly batch: Batch }) {
+    this.#target = target;
+    this.#key = key;
+    this.#from = from;
+  }
+
+  /** A reference to an object. A new one has to be saved before the object that refers to it. */
+  static to<T extends Model>(object: T): Ref<T> {
+    // The entity of a T is the class of Ts.
+    const ref = new Ref<T>(() => entityOf(object) as EntityClass<T>, undefined);
+    ref.set(object);
+    return ref;
+  }
+  /** A reference to the row with this key, without loading it. */
+  static key<T extends Model>(target: EntityClass<T>, key: PkOf<T>): Ref<T> {
+    return new Ref(() => target, key);
+  }
+
+  /** The other row's key. No query. */
+  get id(): PkOf<T> {
+    // What the row held, or what the other object has as its key: the database made sure that it is one.
+    return (this.#object ? keyOf(this.#object) : this.#key) as PkOf<T>;
+  }
+  get isLoaded(): boolean {
+    return this.#object !== undefined;
+  }
+  /** The other object. No query. @throws NotLoadedError unless it was selected, prefetched or loaded before. */
+  get value(): T {
+    if (this.#object) return this.#object;
+    const how = this.#from
+      ? `add .selectRelated('${this.#from.name}') to the query, or await load()`
+      : 'read it with get()';
+    throw new NotLoadedError(`The ${this.#target().name} ${String(this.#key)} is not loaded: ${how}.`);
+  }
+  /** The other object, by a query of its own unless it is loaded. In a loop this is N+1, which the database reports. */
+  async load(): Promise<T> {
+    if (this.#object) return this.#object;
+    if (!this.#from)
+      throw new InvalidQueryError('A reference made from a key knows no database: read the object with get().');
+    const { name, batch } = this.#from;
+    batch.db.noteLoad(batch, name, 'selectRelated');
+    const target = this.#target();
+    const object = await target.objects(batch.db).byKey(this.#key);
+    this.set(object);
+    return object;
+  }
+  /** Says which object it is, without a query; `selectRelated` and `prefetch` do. */
+  set(object: T): void {
+    this.#object = object;
+  }
+  toJSON(): unknown {
+    return this.id;
+  }
+}
+
+/** The other end: the objects that refer to `owner`. */
+export class Many<T extends Model> {
+  readonly #owner: Stored;
+  readonly #relation: ManyRelation;
+  #items: readonly T[] | undefined;
+
+  constructor(owner: Stored, relation: ManyRelation) {
+    this.#owner = owner;
+    this.#relation = relation;
+  }
+
+  /** A query for them, to filter and order further. */
+  query(): QuerySet<T> {
+    const batch = Stored.batchOf(this.#owner);
+    if (!batch) throw new InvalidQueryError(`${this.#relation.name} of an object that is not saved: save it first.`);
+    const source = this.#relation.source() as EntityClass<T>;
+    return source.objects(batch.db).filterDynamic({ [this.#relation.via]: keyOf(this.#owner) });
+  }
+  get isLoaded(): boolean {
+    return this.#items !== undefined;
+  }
+  /** The objects. No query. @throws NotLoadedError unless they were prefetched or loaded before. */
+  get items(): readonly T[] {
+    if (this.#items) return this.#items;
+    const { name } = this.#relation;
+    throw new NotLoadedError(`${name} is not loaded: add .prefetch('${name}') to the query, or await load().`);
+  }
+  /** The objects, by a query of their own unless they are loaded. In a loop this is N+1, which the database reports. */
+  async load(): Promise<readonly T[]> {
+    if (this.#items) return this.#items;
+    const query = this.query();
+    const batch = Stored.batchOf(this.#owner);
+    batch?.db.noteLoad(batch, this.#relation.name, 'prefetch');
+    const items = await query.all();
+    this.set(items);
+    return items;
+  }
+  set(items: readonly T[]): void {
+    this.#items = items;
+  }
+  toJSON(): unknown {
+    return this.#items;
+  }
+}
+
+class KeyColumn extends Column {
+  readonly target: () => EntityClass;
+  readonly onDelete: OnDelete;
+
+  constructor(name: string, options: ForeignKeyOptions, target: () => EntityClass) {
+    super(
+      name,
+      { ...options, column: options.column ?? `${new Column(name, {}, () => this.type).column}_id` },
+      () => target().meta.pk.type,
+    );
+    this.target = target;
+    this.onDelete = options.onDelete;
+  }
+  override raw(value: unknown): unknown {
+    if (value instanceof Ref) return value.id;
+    return value instanceof Stored ? keyOf(value) : value;
+  }
+  override wrap(value: unknown, batch: Batch): unknown {
+    return value === null ? null : new Ref(this.target, value, { name: this.name, batch });
+  }
+}
+
+export interface ForeignKeyOptions extends Pick<FieldOptions<never>, 'null' | 'unique' | 'index' | 'column'> {
+  /** What becomes of this row when the other is deleted: it goes too, it forbids that, or it forgets (needs `null`). */
+  readonly onDelete: OnDelete;
+}
+
+/** `@ForeignKey(() => Author, { onDelete: 'protect' }) declare author: Ref<Author>`. Indexed, unless `index: false`. */
+export function ForeignKey<T extends Model, const O extends ForeignKeyOptions>(
+  target: () => EntityClass<T>,
+  options: O,
+): FieldDecorator<O extends { readonly null: true } ? Ref<T> | null : Ref<T>> {
+  return (owner: object, name: string) => addColumn(owner, new KeyColumn(name, options, target));
+}
+
+/** `@Reverse(() => Book, 'author') declare books: Many<Book>`: the objects whose foreign key `via` is this one. */
+export function Reverse<T extends Model>(source: () => EntityClass<T>, via: RefKey<T>): FieldDecorator<Many<T>> {
+  return (owner: object, name: string) => {
+    const relation = { name, source, via };
+    addMany(owner, relation);
+    const made = new WeakMap<Stored, Many<T>>();
+    Object.defineProperty(owner, name, {
+      get(this: Stored) {
+        const many = made.get(this) ?? new Many<T>(this, relation);
+        made.set(this, many);
+        return many;
+      },
+    });
+  };
+}

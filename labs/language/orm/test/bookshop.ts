@@ -1,0 +1,67 @@
+// The bookshop that the suite, the demo and the type tests share.
+import { Entity, Field, ForeignKey, type Issue, type Many, Model, type Ref, Reverse } from '#lab';
+
+@Entity()
+export class Publisher extends Model {
+  @Field.int({ primaryKey: true }) declare id: number;
+  @Field.char({ max: 40, unique: true }) declare name: string;
+  @Reverse(() => Author, 'publisher') declare authors: Many<Author>;
+}
+
+/** Without @Entity(): its fields belong to the entities that extend it. */
+export class Dated extends Model {
+  @Field.int({ primaryKey: true }) declare id: number;
+  @Field.timestamp({ default: () => new Date() }) declare createdAt: Date;
+}
+
+@Entity()
+export class Author extends Dated {
+  @Field.char({ max: 50 }) declare name: string;
+  @Field.int({ null: true }) declare born: number | null;
+  @ForeignKey(() => Publisher, { onDelete: 'setNull', null: true }) declare publisher: Ref<Publisher> | null;
+  @Reverse(() => Book, 'author') declare books: Many<Book>;
+}
+
+@Entity({ indexes: [['author', 'title']] })
+export class Book extends Model {
+  @Field.int({ primaryKey: true }) declare id: number;
+  @Field.char({ max: 50 }) declare title: string;
+  @Field.decimal({
+    digits: 8,
+    scale: 2,
+    validate: (price) => (price.startsWith('-') ? 'must not be negative' : undefined),
+  })
+  declare price: string;
+  @Field.int({ default: 0 }) declare stock: number;
+  @Field.text({ null: true }) declare blurb: string | null;
+  @ForeignKey(() => Author, { onDelete: 'cascade' }) declare author: Ref<Author>;
+  @Reverse(() => Review, 'book') declare reviews: Many<Review>;
+
+  override validate(): Issue[] {
+    const sold = this.blurb?.startsWith('Sold out') && this.stock > 0;
+    return [
+      ...super.validate(),
+      ...(sold ? [{ field: 'stock', message: 'is not 0, and the blurb says sold out' }] : []),
+    ];
+  }
+}
+
+@Entity()
+export class Review extends Model {
+  @Field.int({ primaryKey: true }) declare id: number;
+  @Field.int() declare stars: number;
+  @Field.char({ max: 20 }) declare reader: string;
+  @ForeignKey(() => Book, { onDelete: 'cascade' }) declare book: Ref<Book>;
+}
+
+/** An order can't lose its book: the delete is refused. */
+@Entity({ table: 'order' })
+export class Order extends Model {
+  @Field.bigint({ primaryKey: true }) declare id: bigint;
+  @Field.int({ default: 1 }) declare quantity: number;
+  @ForeignKey(() => Book, { onDelete: 'protect' }) declare book: Ref<Book>;
+  @Field.char({ max: 10, choices: ['open', 'paid', 'sent'], default: 'open' }) declare state: 'open' | 'paid' | 'sent';
+  @Field.int({ version: true }) declare version: number;
+}
+
+export const ENTITIES = [Publisher, Author, Book, Review, Order];
