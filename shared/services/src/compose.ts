@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { FaultUnavailableError } from './errors.ts';
 import type { Lever } from './faults.ts';
@@ -34,7 +35,7 @@ export const containers = {
   rabbitmqManagement: [{ name: 'rabbitmq', port: 45673 }],
 } as const satisfies Record<string, readonly Container[]>;
 
-const COMPOSE_FILE = new URL('../../../docker-compose.yml', import.meta.url).pathname;
+const COMPOSE_FILE = fileURLToPath(new URL('../../../docker-compose.yml', import.meta.url));
 
 /** Whether anything listens on 127.0.0.1:`port`. A closed port of the loopback answers within a millisecond. */
 export function listens(port: number, timeoutMs = 200): Promise<boolean> {
@@ -72,7 +73,7 @@ export async function composeLever(
   };
   const id = await compose('ps', '--quiet').catch(() => '');
   if (id === '') {
-    return `docker compose has no container "${container.name}" here. Run \`docker compose --profile ${service} up --detach --wait\`, or set LABS_SERVICES=embedded.`;
+    return `docker compose shows no container "${container.name}" here (is the engine up?). Run \`docker compose --profile ${service} up --detach --wait\`, or set LABS_SERVICES=embedded.`;
   }
   return {
     start: async () => {

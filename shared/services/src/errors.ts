@@ -110,6 +110,9 @@ export class BadSettingError extends ServiceError {
 
 /** The URL variable names fewer independent servers than the lab needs. */
 export class TooFewUrlsError extends ServiceError {
+  /** Servers are missing, be it that others are there. */
+  readonly exitCode = 3;
+
   constructor(service: string, variable: string, given: number, wanted: number) {
     super(
       service,
