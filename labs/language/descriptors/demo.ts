@@ -267,7 +267,7 @@ await tell(options, async (story) => {
     const guard = standings.at(-1)?.perSecond ?? Number.NaN;
     const hundred = (100 * 1e6) / (guard * ROUNDS * managedCards.length);
     story.say(
-      `A hundred guarded reads took ${hundred.toFixed(0)} µs: nothing in a request. In an inner loop, read it into a variable first.`,
+      `At this rate a hundred guarded reads take ${hundred.toFixed(0)} µs: little in a request. In an inner loop, read it into a variable first.`,
     );
   });
   story.next([

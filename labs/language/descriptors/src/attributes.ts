@@ -6,7 +6,7 @@ import {
   PermissionDeniedError,
   ValidationError,
 } from './errors.ts';
-import { plain } from './lookup.ts';
+import { assigned } from './lookup.ts';
 import { type Attribute, type Descriptor, descriptor } from './protocol.ts';
 
 export interface FieldOptions<T> {
@@ -41,7 +41,7 @@ class Name {
 }
 
 /** A value of each instance's own, which is collected with the instance. `check` throws at what it refuses. */
-function field<T>(check: (value: unknown, name: Name) => void, options: FieldOptions<T>): Attribute<T> {
+function slot<T>(check: (value: unknown, name: Name) => void, options: FieldOptions<T>): Attribute<T> {
   const values = new WeakMap<object, { readonly value: T }>();
   const name = new Name();
   const initial = hasDefault(options) ? { value: options.default } : undefined;
@@ -70,7 +70,7 @@ const hasDefault = <T>(options: FieldOptions<T>): options is Required<FieldOptio
 /** An attribute that holds what `guard` lets pass. @throws ValidationError on a write of anything else. */
 export function typed<T>(guard: (value: unknown) => value is T, options: FieldOptions<T> = {}): Attribute<T> {
   const wanted = guard.name ? `what ${guard.name} accepts` : 'what its guard accepts';
-  return field<T>((value, name) => {
+  return slot<T>((value, name) => {
     if (!guard(value)) throw new ValidationError(String(name), value, wanted);
   }, options);
 }
@@ -78,7 +78,7 @@ export function typed<T>(guard: (value: unknown) => value is T, options: FieldOp
 /** A number from `lo` to `hi`, both included; NaN is none. @throws InvalidArgumentError when nothing is in between. */
 export function range(lo: number, hi: number, options: FieldOptions<number> = {}): Attribute<number> {
   if (!(lo <= hi)) throw new InvalidArgumentError(`No number is from ${lo} to ${hi}.`);
-  return field<number>((value, name) => {
+  return slot<number>((value, name) => {
     const inside = typeof value === 'number' && value >= lo && value <= hi;
     if (!inside) throw new ValidationError(String(name), value, `a number from ${lo} to ${hi}`);
   }, options);
@@ -88,7 +88,7 @@ export function range(lo: number, hi: number, options: FieldOptions<number> = {}
 export function oneOf<const V extends readonly unknown[]>(...values: V): Attribute<V[number]> {
   if (values.length === 0) throw new InvalidArgumentError('oneOf needs at least one value to choose from.');
   const allowed = new Set<unknown>(values);
-  return field<V[number]>((value, name) => {
+  return slot<V[number]>((value, name) => {
     if (!allowed.has(value)) throw new ValidationError(String(name), value, `one of ${values.map(String).join(', ')}`);
   }, {});
 }
@@ -137,7 +137,7 @@ export function lazy<T, O extends object = object>(compute: (o: O) => T): Attrib
       // A data descriptor around this one hides the dictionary, and would have it computed each time.
       if (Object.hasOwn(own, key)) return own[key] as T;
       const value = compute(o);
-      Reflect.defineProperty(own, key, plain(value));
+      Reflect.defineProperty(own, key, assigned(value));
       if (value instanceof Promise) {
         value.catch(() => {
           if (own[key] === value) delete own[key];
@@ -212,7 +212,7 @@ export function readOnly<T, O extends object = object>(inner: Attribute<T, O> = 
 }
 
 function anything<T, O extends object>(): Attribute<T, O> {
-  return field<T>(() => {}, {});
+  return slot<T>(() => {}, {});
 }
 
 type Action = AuditEntry['action'];

@@ -135,7 +135,7 @@ export function write(holder: Holder, key: PropertyKey, value: unknown): void {
   } else if ('mro' in holder) {
     holder.dict.set(key, value);
     // Defined, not assigned: `__proto__` is an attribute like any other.
-  } else if (!Reflect.defineProperty(holder.raw, key, plain(value))) {
+  } else if (!Reflect.defineProperty(holder.raw, key, assigned(value))) {
     throw refused('the object is frozen');
   }
 }
@@ -156,7 +156,7 @@ export function remove(holder: Holder, key: PropertyKey): void {
 }
 
 /** A property as an assignment makes it. */
-export const plain = (value: unknown) => ({ value, writable: true, enumerable: true, configurable: true });
+export const assigned = (value: unknown) => ({ value, writable: true, enumerable: true, configurable: true });
 
 /** The data descriptor that a write or a deletion of `key` goes to. */
 export function dataDescriptorOf(holder: Holder, key: PropertyKey): Attribute | undefined {
