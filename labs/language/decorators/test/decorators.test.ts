@@ -169,13 +169,20 @@ describe('decorators', () => {
         @route('GET', '/') #list() {}
         readonly call = () => this.#list();
       };
+    const onSync = () =>
+      class {
+        // @ts-expect-error a sync method cannot wait
+        @retry({ attempts: 2, delayMs: 1 }) *dishes() {
+          yield 'rice';
+        }
+      };
     const onGenerator = () =>
       class {
         @cached(ALWAYS) *dishes() {
           yield 'rice';
         }
       };
-    for (const define of [onField, onClass, onSetter, onStatic, onPrivate, onGenerator]) {
+    for (const define of [onField, onClass, onSetter, onStatic, onPrivate, onSync, onGenerator]) {
       expect(define, String(define)).toThrow(MisuseError);
     }
   });
@@ -694,26 +701,29 @@ describe('decorators', () => {
     return String(handler(call));
   };
 
-  class Menu {
-    readonly dish = 'rice';
-    @route('GET', '/dishes') list() {
-      return `list of ${this.dish}`;
+  const menu = () => {
+    class Menu {
+      readonly dish = 'rice';
+      @route('GET', '/dishes') list() {
+        return `list of ${this.dish}`;
+      }
+      @route('GET', '/dishes/today') today() {
+        return 'today';
+      }
+      @route('GET', '/dishes/:name')
+      @route('GET', '/meals/:name')
+      one({ params }: RouteRequest<'/dishes/:name'>) {
+        return `one ${params.name}`;
+      }
+      @route('PUT', '/dishes/:dish/price/:cents') price({ params }: RouteRequest<'/dishes/:dish/price/:cents'>) {
+        return `${params.dish} for ${params.cents}`;
+      }
     }
-    @route('GET', '/dishes/today') today() {
-      return 'today';
-    }
-    @route('GET', '/dishes/:name')
-    @route('GET', '/meals/:name')
-    one({ params }: RouteRequest<'/dishes/:name'>) {
-      return `one ${params.name}`;
-    }
-    @route('PUT', '/dishes/:dish/price/:cents') price({ params }: RouteRequest<'/dishes/:dish/price/:cents'>) {
-      return `${params.dish} for ${params.cents}`;
-    }
-  }
+    return Menu;
+  };
 
   test('a route finds its method, its instance and its decoded parameters', () => {
-    const seen = (method: string, url: string) => found([new Menu()], method, url);
+    const seen = (method: string, url: string) => found([new (menu())()], method, url);
     expect(seen('GET', '/dishes')).toBe('list of rice');
     expect(seen('GET', '/dishes?sort=price#top')).toBe('list of rice');
     expect(seen('HEAD', '/dishes')).toBe('list of rice');
@@ -723,10 +733,17 @@ describe('decorators', () => {
     expect(seen('GET', '/meals/peas'), 'two routes of one method').toBe('one peas');
     expect(seen('PUT', '/dishes/today/price/250')).toBe('today for 250');
     expect(seen('GET', '/dishes/constructor')).toBe('one constructor');
+    class Typed {
+      // @ts-expect-error the path has no :name, and the compiler knows
+      @route('GET', '/:id') one({ params }: RouteRequest<'/:name'>) {
+        return params.name;
+      }
+    }
+    expect(found([new Typed()], 'GET', '/7')).toBe('undefined');
   });
 
   test('a known path under another verb is not an unknown path', () => {
-    const seen = (method: string, url: string) => found([new Menu()], method, url);
+    const seen = (method: string, url: string) => found([new (menu())()], method, url);
     expect(seen('POST', '/dishes')).toBe('only GET HEAD');
     expect(seen('PUT', '/dishes/rice')).toBe('only GET HEAD');
     expect(seen('GET', '/dishes/rice/price/2')).toBe('only PUT');
@@ -737,6 +754,7 @@ describe('decorators', () => {
   });
 
   test('two methods with one verb and path are refused, and both are named', () => {
+    const Menu = menu();
     class Specials {
       @route('GET', '/dishes/:special') best() {}
     }
@@ -752,6 +770,7 @@ describe('decorators', () => {
   });
 
   test('a subclass inherits routes, and its siblings inherit none of its own', () => {
+    const Menu = menu();
     class Evening extends Menu {
       @route('GET', '/wine') wine() {
         return 'wine';

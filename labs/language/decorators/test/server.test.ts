@@ -1,4 +1,5 @@
-import { request as rawRequest } from 'node:http';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { until } from '@shared/testkit';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
@@ -15,33 +16,36 @@ import {
 const { buildRouter, rateLimit, requires, route } = standard;
 const HOUR = 3_600_000;
 
-class Orders {
-  readonly hold = Promise.withResolvers<string>();
-  readonly gone: unknown[] = [];
-  @route('GET', '/orders/:id') one({ params, query }: RouteRequest<'/orders/:id'>) {
-    return { id: params.id, lang: query.get('lang') };
+const kitchen = () => {
+  class Orders {
+    readonly hold = Promise.withResolvers<string>();
+    readonly gone: unknown[] = [];
+    @route('GET', '/orders/:id') one({ params, query }: RouteRequest<'/orders/:id'>) {
+      return { id: params.id, lang: query.get('lang') };
+    }
+    @route('POST', '/orders') place({ body }: RouteRequest) {
+      return Response.json({ placed: body }, { status: 201, headers: { location: '/orders/7' } });
+    }
+    @route('DELETE', '/orders/:id') cancel() {}
+    @route('GET', '/address') @requires('rider') address() {
+      return { to: currentPrincipal()?.name };
+    }
+    @route('GET', '/hungry') @rateLimit({ limit: 1, perMs: HOUR }) hungry() {
+      return { wait: true };
+    }
+    @route('GET', '/broken') broken() {
+      throw new Error('password=hunter2');
+    }
+    @route('GET', '/teapot') teapot() {
+      throw new HttpError(418, 'teapot', 'short and stout');
+    }
+    @route('GET', '/slow') async slow({ signal }: RouteRequest) {
+      signal.addEventListener('abort', () => this.gone.push(signal.reason));
+      return this.hold.promise;
+    }
   }
-  @route('POST', '/orders') place({ body }: RouteRequest) {
-    return Response.json({ placed: body }, { status: 201, headers: { location: '/orders/7' } });
-  }
-  @route('DELETE', '/orders/:id') cancel() {}
-  @route('GET', '/address') @requires('rider') address() {
-    return { to: currentPrincipal()?.name };
-  }
-  @route('GET', '/hungry') @rateLimit({ limit: 1, perMs: HOUR }) hungry() {
-    return { wait: true };
-  }
-  @route('GET', '/broken') broken() {
-    throw new Error('password=hunter2');
-  }
-  @route('GET', '/teapot') teapot() {
-    throw new HttpError(418, 'teapot', 'short and stout');
-  }
-  @route('GET', '/slow') async slow({ signal }: RouteRequest) {
-    signal.addEventListener('abort', () => this.gone.push(signal.reason));
-    return this.hold.promise;
-  }
-}
+  return new Orders();
+};
 
 const identify: ServeOptions['identify'] = ({ headers }): Principal | undefined => {
   const name = headers['authorization'];
@@ -49,7 +53,7 @@ const identify: ServeOptions['identify'] = ({ headers }): Principal | undefined 
 };
 
 const start = async (options: ServeOptions = {}) => {
-  const orders = new Orders();
+  const orders = kitchen();
   const errors: unknown[] = [];
   const onError = (error: unknown) => errors.push(error);
   const server = await serve(buildRouter(orders), { identify, onError, ...options });
@@ -126,13 +130,9 @@ describe('the server', () => {
   test('a closing server finishes the answers on their way, and takes no more', async () => {
     const { server, get, orders } = await start();
     const waiting = get('/slow');
-    const connected = new Promise<void>((resolve) => {
-      const probe = rawRequest(`${server.url}/slow`, () => {});
-      probe.on('error', () => {});
-      probe.on('socket', (socket) => socket.on('connect', () => resolve()));
-      probe.end();
-    });
-    await connected;
+    const unused = connect(Number(new URL(server.url).port));
+    unused.on('error', () => {});
+    await once(unused, 'connect');
     await until(async () => (await get('/orders/1')).status === 200);
     const closing = server.close();
     await expect(get('/orders/7')).rejects.toThrow('fetch failed');

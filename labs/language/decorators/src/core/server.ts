@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BadRequestError, HttpError, RateLimitedError } from './errors.ts';
 import { type Principal, runAs } from './guard.ts';
@@ -63,7 +64,16 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
     return result === undefined ? { status: 204 } : json(200, result);
   };
 
+  /** Requests on their way, for each connection; a browser also opens some that it never uses. */
+  const open = new Map<Socket, number>();
+  const count = (socket: Socket, by: number) => open.set(socket, (open.get(socket) ?? 0) + by);
+
   const server = createServer(async (request, response) => {
+    const { socket } = request;
+    count(socket, 1);
+    response.once('close', () => {
+      if (open.has(socket)) count(socket, -1);
+    });
     const gone = new AbortController();
     response.once('close', () => {
       if (!response.writableFinished) gone.abort(new Error('the client has gone'));
@@ -84,6 +94,10 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
     });
   });
 
+  server.on('connection', (socket) => {
+    count(socket, 0);
+    socket.once('close', () => open.delete(socket));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);
@@ -92,6 +106,7 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
   const bound = typeof address === 'object' && address !== null ? address.port : port;
   const close = async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const [socket, requests] of open) if (requests === 0) socket.destroy();
     const drained = new AbortController();
     const late = delay(drainMs, undefined, { signal: drained.signal }).then(
       () => server.closeAllConnections(),

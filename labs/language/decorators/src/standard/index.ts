@@ -20,20 +20,31 @@ export { requires } from './requires.ts';
 export { buildRouter, route } from './route.ts';
 
 /** Remembers results for each instance; see `caching` in core/cache.ts. */
-export const cached = (options: CacheOptions): ReaderDecorator => onReader('cached', caching(options));
+export function cached(options: CacheOptions): ReaderDecorator {
+  return onReader('cached', caching(options));
+}
 
 /** Calls again what rejected; see `retrying` in core/retry.ts. */
-export const retry = (options: RetryOptions): MethodDecoratorOf<AsyncMethod> => onMethod('retry', retrying(options));
+export function retry(options: RetryOptions): MethodDecoratorOf<AsyncMethod> {
+  return onMethod('retry', retrying(options));
+}
 
 /** Rejects after `ms` milliseconds; see `timingOut` in core/timeout.ts. */
-export const timeout = (ms: number): MethodDecoratorOf<AsyncMethod> => onMethod('timeout', timingOut(ms));
+export function timeout(ms: number): MethodDecoratorOf<AsyncMethod> {
+  return onMethod('timeout', timingOut(ms));
+}
 
 /** Tells how long each call took; see `timing` in core/timing.ts. */
-export const timed = (sink: (timing: Timing) => void): MemberDecorator => onMember('timed', timing(sink));
+export function timed(sink: (timing: Timing) => void): MemberDecorator {
+  return onMember('timed', timing(sink));
+}
 
 /** Refuses calls beyond a limit; see `limiting` in core/rate-limit.ts. */
-export const rateLimit = (options: RateLimitOptions): MethodDecoratorOf => onMethod('rateLimit', limiting(options));
+export function rateLimit(options: RateLimitOptions): MethodDecoratorOf {
+  return onMethod('rateLimit', limiting(options));
+}
 
 /** Runs each call in a transaction; see `Transactions` in core/transaction.ts. */
-export const transactional = <T extends Transaction>(transactions: Transactions<T>): MethodDecoratorOf<AsyncMethod> =>
-  onMethod('transactional', inTransaction(transactions));
+export function transactional<T extends Transaction>(transactions: Transactions<T>): MethodDecoratorOf<AsyncMethod> {
+  return onMethod('transactional', inTransaction(transactions));
+}

@@ -183,21 +183,20 @@ describe('the legacy dialect', () => {
     expect(got).toHaveBeenCalledTimes(1);
   });
 
-  class Address {
-    @field() declare street: string;
-  }
-  class Order {
-    @field() declare dish: string;
-    @field() declare count: number;
-    @field() declare address: Address;
-  }
-  class Orders {
-    @route('POST', '/orders/:city') place(@param('city') city: string, @body() order: Order) {
-      return { order, city };
-    }
-  }
-
   test('a body is checked against the declared types of its class', () => {
+    class Address {
+      @field() declare street: string;
+    }
+    class Order {
+      @field() declare dish: string;
+      @field() declare count: number;
+      @field() declare address: Address;
+    }
+    class Orders {
+      @route('POST', '/orders/:city') place(@param('city') city: string, @body() order: Order) {
+        return { order, city };
+      }
+    }
     const place = (sent: unknown) => call([new Orders()], 'POST', '/orders/Rome', sent);
     const sent = { dish: 'rice', count: 2, address: { street: 'Via Roma' } };
     const placed = place({ ...sent, admin: true, __proto__: { dish: 'soup' } });
