@@ -17,13 +17,18 @@ export type Found =
 // load, and this one would load a second time.
 const FIND = new Script(`
 local left = redis.call('PTTL', KEYS[1])
-if left > tonumber(ARGV[3]) then return {'value', redis.call('GET', KEYS[1]), left} end
+if left > tonumber(ARGV[3]) then
+  return {'value', redis.call('GET', KEYS[1]), left}
+end
 local failure = ARGV[4] ~= '' and redis.call('GET', KEYS[3])
 if failure and string.sub(failure, 1, #ARGV[4]) == ARGV[4] then
   return {'failed', string.sub(failure, #ARGV[4] + 2), 0}
 end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'granted', '', 0} end
-return {'held', redis.call('GET', KEYS[2]), redis.call('PTTL', KEYS[2])}`);
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  return {'granted', '', 0}
+end
+local holder = redis.call('GET', KEYS[2])
+return {'held', holder, redis.call('PTTL', KEYS[2])}`);
 
 // An invalidation deletes the lease, and an expired lease may have a new holder: either way the value is too old to keep.
 const COMMIT = new Script(`
