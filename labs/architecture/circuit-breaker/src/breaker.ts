@@ -1,47 +1,9 @@
-import { type Call, type Policy, runCancellable } from './call.ts';
+import { type Call, type Policy, runCancellable, type TimeLimit } from './call.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { CallTimeoutError, CircuitOpenError, FallbackError, InvalidOptionError, RejectedError } from './errors.ts';
-import { LONGEST_TIMER_MS, numberOf, shareOf, wholeNumberOf } from './options.ts';
+import { CallTimeoutError, CircuitOpenError, FallbackError, RejectedError } from './errors.ts';
+import { LONGEST_TIMER_MS, numberOf } from './options.ts';
+import { type BreakerOptions, type Plan, planOf } from './plan.ts';
 import { CountWindow, TimeWindow, type Window } from './window.ts';
-
-/** The last `size` calls, or the last `size` milliseconds in `buckets` parts (default 10). */
-export type WindowOptions =
-  | { readonly type: 'count'; readonly size: number }
-  | { readonly type: 'time'; readonly size: number; readonly buckets?: number };
-
-/** The defaults are those of Hystrix: half of at least 20 calls within 10 s, 5 s off, one probe. */
-export interface BreakerOptions {
-  /** For messages and metrics. Default "circuit". */
-  readonly name?: string;
-  /** What the rates are taken over. Default: the last 10,000 ms in 10 parts. */
-  readonly window?: WindowOptions;
-  /** Calls in the window before its rates mean anything: of one call, one failure is 100 %. Default 20. */
-  readonly minCalls?: number;
-  /** Share of failures that opens the circuit, above 0 and at most 1. Default 0.5. */
-  readonly failureRate?: number;
-  /** Milliseconds from which a call counts as slow. Default: none does. */
-  readonly slowMs?: number;
-  /** Share of slow calls that opens the circuit, above 0 and at most 1. Default 1. */
-  readonly slowRate?: number;
-  /** Milliseconds until the first probe; or a function of how often in a row it has opened: 1, 2, … Default 5,000. */
-  readonly openMs?: number | ((times: number) => number);
-  readonly halfOpen?: {
-    /** Probes that decide together; no more than these are let through. Default 1. */
-    readonly permits?: number;
-    /** Share of failed or slow probes with which the circuit still closes, from 0 to below 1. Default 0. */
-    readonly maxFailureRate?: number;
-    /** A probe that takes longer is cancelled and has failed, in milliseconds. Default 5,000. */
-    readonly probeTimeoutMs?: number;
-  };
-  /** Time limit of each call, in milliseconds; `run` may set another. Default: none. */
-  readonly timeoutMs?: number;
-  /**
-   * Whether an error says that the dependency is unwell. A 404 or a declined card is an answer: it counts neither as a
-   * failure nor as a success. Default: every error does. (Refusals by a policy and aborts by the caller never count.)
-   */
-  readonly isFailure?: (error: unknown) => boolean;
-  readonly clock?: Clock;
-}
 
 export interface RunOptions<T> {
   /** Milliseconds after which the call is cancelled and has failed. */
@@ -118,6 +80,7 @@ export class CircuitBreaker implements Policy {
   protected readonly clock: Clock;
   protected readonly plan: Plan;
   protected current: State;
+  readonly #limit: TimeLimit;
   readonly #totals: { -readonly [K in keyof Totals]: number };
   readonly #listeners = new Set<(transition: Transition) => void>();
 
@@ -136,6 +99,13 @@ export class CircuitBreaker implements Policy {
       late: 0,
       fallback: 0,
       opened: 0,
+    };
+    this.#limit = {
+      clock: this.clock,
+      timeoutError: (ms) => {
+        this.#totals.timeout++;
+        return new CallTimeoutError(`${this.name}: no answer within ${ms} ms; the call was cancelled.`);
+      },
     };
     this.current = this.closed();
   }
@@ -157,22 +127,23 @@ export class CircuitBreaker implements Policy {
     const { signal, fallback, timeoutMs = this.plan.timeoutMs } = options;
     if (options.timeoutMs !== undefined) numberOf('timeoutMs', options.timeoutMs, 1, LONGEST_TIMER_MS);
     if (signal?.aborted) throw signal.reason;
-    const start = this.clock.mono();
-    const pass = this.admit(start);
+    const pass = this.admit();
     if (pass === undefined) {
       this.#totals.rejected++;
-      const refusal = this.refusal(start);
+      const refusal = this.refusal();
       if (fallback) return this.fallBack(refusal, fallback);
       throw refusal;
     }
+    // To ask the clock is a good part of the price of a call, so it's asked only where the answer matters.
+    const start = this.plan.slowMs < Number.POSITIVE_INFINITY ? this.clock.mono() : 0;
     const limitMs = pass.name === 'half-open' ? Math.min(timeoutMs, this.plan.probeTimeoutMs) : timeoutMs;
     try {
       const value = await this.execute(call, signal, limitMs);
-      this.settle(pass, 'success', this.clock.mono() - start, undefined);
+      this.settle(pass, 'success', start, undefined);
       return value;
     } catch (error) {
       const outcome = this.judge(error, signal);
-      this.settle(pass, outcome, this.clock.mono() - start, error);
+      this.settle(pass, outcome, start, error);
       if (!fallback || !this.deservesFallback(error, outcome)) throw error;
       return this.fallBack(error, fallback);
     }
@@ -213,8 +184,8 @@ export class CircuitBreaker implements Policy {
 
   // The steps, each a method of its own, so that a variant (see pitfalls/) changes just one.
 
-  /** The period that a call beginning at `now` belongs to; undefined: it is refused. */
-  protected admit(now: number): Pass | undefined {
+  /** The period that a call beginning now belongs to; undefined: it is refused. */
+  protected admit(): Pass | undefined {
     const state = this.current;
     switch (state.name) {
       case 'closed':
@@ -222,9 +193,9 @@ export class CircuitBreaker implements Policy {
       case 'isolated':
         return undefined;
       case 'open':
-        if (now < state.until) return undefined;
+        if (this.clock.mono() < state.until) return undefined;
         this.enter({ name: 'half-open', times: state.times, started: 0, done: 0, failed: 0 });
-        return this.admit(now);
+        return this.admit();
       case 'half-open':
         if (state.started >= this.plan.permits) return undefined;
         state.started++;
@@ -235,17 +206,7 @@ export class CircuitBreaker implements Policy {
   /** Runs the call with a signal of its own, for `limitMs` at most. */
   protected execute<T>(call: Call<T>, signal: AbortSignal | undefined, limitMs: number): T | PromiseLike<T> {
     if (!signal && limitMs === Number.POSITIVE_INFINITY) return call(new AbortController().signal);
-    return runCancellable(
-      call,
-      signal,
-      limitMs === Number.POSITIVE_INFINITY
-        ? undefined
-        : {
-            clock: this.clock,
-            ms: limitMs,
-            error: () => new CallTimeoutError(`${this.name}: no answer within ${limitMs} ms; the call was cancelled.`),
-          },
-    );
+    return runCancellable(call, signal, limitMs, this.#limit);
   }
 
   /** What an error says of the dependency's health. */
@@ -260,18 +221,18 @@ export class CircuitBreaker implements Policy {
     }
   }
 
-  /** Counts one result, and moves the circuit if it is time to. */
-  protected settle(pass: Pass, outcome: Outcome, tookMs: number, error: unknown): void {
-    const slow = tookMs >= this.plan.slowMs && outcome !== 'ignored';
+  /** Counts the result of a call that began at `start`, and moves the circuit if it is time to. */
+  protected settle(pass: Pass, outcome: Outcome, start: number, error: unknown): void {
+    const now = this.clock.mono();
+    const slow = now - start >= this.plan.slowMs && outcome !== 'ignored';
     this.#totals[outcome]++;
     if (slow) this.#totals.slow++;
-    if (error instanceof CallTimeoutError) this.#totals.timeout++;
     if (!this.isCurrent(pass)) {
       this.#totals.late++;
     } else if (pass.name === 'half-open') {
       this.settleProbe(pass, outcome, slow, error);
     } else if (outcome !== 'ignored') {
-      pass.window.record(this.clock.mono(), outcome === 'failure', slow);
+      pass.window.record(now, outcome === 'failure', slow);
       if (this.trips(pass.window)) this.open(1, error);
     }
   }
@@ -335,7 +296,7 @@ export class CircuitBreaker implements Policy {
     }
   }
 
-  protected refusal(now: number): CircuitOpenError {
+  protected refusal(): CircuitOpenError {
     const { current } = this;
     if (current.name === 'isolated') {
       return new CircuitOpenError(`${this.name} is held open by hand; not called.`, this.plan.openMs(1));
@@ -343,7 +304,7 @@ export class CircuitBreaker implements Policy {
     if (current.name !== 'open') {
       return new CircuitOpenError(`${this.name} is being probed; no more calls for now.`, this.plan.probeTimeoutMs);
     }
-    const ms = Math.ceil(current.until - now);
+    const ms = Math.ceil(current.until - this.clock.mono());
     return new CircuitOpenError(`${this.name} is open for another ${ms} ms; not called.`, ms);
   }
 
@@ -362,53 +323,6 @@ export class CircuitBreaker implements Policy {
   }
 
   protected check(options: BreakerOptions): Plan {
-    const { window = { type: 'time', size: 10_000, buckets: 10 }, halfOpen = {}, openMs = 5_000 } = options;
-    const inAll = Number.MAX_SAFE_INTEGER;
-    wholeNumberOf('window.size', window.size, 1, window.type === 'count' ? 2 ** 24 : inAll);
-    if (window.type === 'time') wholeNumberOf('window.buckets', window.buckets ?? 10, 1, window.size);
-    const minCalls = wholeNumberOf('minCalls', options.minCalls ?? 20, 1, inAll);
-    if (window.type === 'count' && minCalls > window.size) {
-      throw new InvalidOptionError(
-        `minCalls is ${minCalls}, but the window holds ${window.size} calls: it would never open. Lower minCalls.`,
-      );
-    }
-    if (options.slowRate !== undefined && options.slowMs === undefined) {
-      throw new InvalidOptionError('slowRate needs slowMs: from how many milliseconds is a call slow?');
-    }
-    const maxFailureRate = numberOf('halfOpen.maxFailureRate', halfOpen.maxFailureRate ?? 0, 0, 1);
-    if (maxFailureRate === 1) throw new InvalidOptionError('halfOpen.maxFailureRate must be below 1: all may fail.');
-    const openFor = typeof openMs === 'number' ? () => openMs : openMs;
-    numberOf('openMs', openFor(1), 0, inAll);
-    return {
-      window,
-      minCalls,
-      failureRate: shareOf('failureRate', options.failureRate ?? 0.5),
-      slowMs: options.slowMs === undefined ? Number.POSITIVE_INFINITY : numberOf('slowMs', options.slowMs, 0, inAll),
-      slowRate: shareOf('slowRate', options.slowRate ?? 1),
-      openMs: openFor,
-      permits: wholeNumberOf('halfOpen.permits', halfOpen.permits ?? 1, 1, inAll),
-      maxFailureRate,
-      probeTimeoutMs: numberOf('halfOpen.probeTimeoutMs', halfOpen.probeTimeoutMs ?? 5_000, 1, LONGEST_TIMER_MS),
-      timeoutMs:
-        options.timeoutMs === undefined
-          ? Number.POSITIVE_INFINITY
-          : numberOf('timeoutMs', options.timeoutMs, 1, LONGEST_TIMER_MS),
-      isFailure: options.isFailure ?? (() => true),
-    };
+    return planOf(options);
   }
-}
-
-/** The options, checked and complete. */
-interface Plan {
-  readonly window: WindowOptions;
-  readonly minCalls: number;
-  readonly failureRate: number;
-  readonly slowMs: number;
-  readonly slowRate: number;
-  readonly openMs: (times: number) => number;
-  readonly permits: number;
-  readonly maxFailureRate: number;
-  readonly probeTimeoutMs: number;
-  readonly timeoutMs: number;
-  readonly isFailure: (error: unknown) => boolean;
 }

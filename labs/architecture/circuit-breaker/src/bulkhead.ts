@@ -69,7 +69,7 @@ export class Bulkhead implements Policy {
   }
 
   protected execute<T>(call: Call<T>, signal: AbortSignal | undefined): T | PromiseLike<T> {
-    return signal ? runCancellable(call, signal, undefined) : call(new AbortController().signal);
+    return signal ? runCancellable(call, signal) : call(new AbortController().signal);
   }
 
   /** Resolves when a slot is ours; rejects when it never will be, and nobody hands us one any more. */

@@ -11,9 +11,8 @@ export interface Policy {
 
 export interface TimeLimit {
   readonly clock: Clock;
-  readonly ms: number;
-  /** The error that the caller gets, and the reason of the call's signal. */
-  readonly error: () => Error;
+  /** The error for a call that took longer than `ms`: what its caller gets, and the reason of its signal. */
+  timeoutError(ms: number): Error;
 }
 
 /**
@@ -24,9 +23,11 @@ export interface TimeLimit {
 export function runCancellable<T>(
   call: Call<T>,
   signal: AbortSignal | undefined,
-  limit: TimeLimit | undefined,
+  ms: number = Number.POSITIVE_INFINITY,
+  limit?: TimeLimit,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
     const controller = new AbortController();
     let cancel: (() => void) | undefined;
     const end = () => {
@@ -40,18 +41,19 @@ export function runCancellable<T>(
       controller.abort(reason);
     };
     const onAbort = () => stop(signal?.reason);
-    if (signal?.aborted) return reject(signal.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
-    if (limit) cancel = limit.clock.after(limit.ms, () => stop(limit.error()));
-    new Promise<T>((answer) => answer(call(controller.signal))).then(
-      (value) => {
+    if (limit && ms < Number.POSITIVE_INFINITY) cancel = limit.clock.after(ms, () => stop(limit.timeoutError(ms)));
+    const fail = (error: unknown) => {
+      end();
+      reject(error);
+    };
+    try {
+      Promise.resolve(call(controller.signal)).then((value) => {
         end();
         resolve(value);
-      },
-      (error: unknown) => {
-        end();
-        reject(error);
-      },
-    );
+      }, fail);
+    } catch (error) {
+      fail(error);
+    }
   });
 }

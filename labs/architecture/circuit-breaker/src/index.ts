@@ -1,11 +1,9 @@
 export type {
-  BreakerOptions,
   RunOptions,
   Snapshot,
   StateName,
   Totals,
   Transition,
-  WindowOptions,
 } from './breaker.ts';
 export { CircuitBreaker } from './breaker.ts';
 export type { BulkheadOptions } from './bulkhead.ts';
@@ -26,3 +24,4 @@ export {
 } from './errors.ts';
 export type { MetricRegistry } from './metrics.ts';
 export { promMetrics } from './metrics.ts';
+export type { BreakerOptions, WindowOptions } from './plan.ts';

@@ -78,10 +78,11 @@ export class TimeWindow implements Window {
 
   advance(now: number): void {
     const newest = Math.floor(now / this.#bucketMs);
+    if (newest <= this.#newest) return;
     // After a gap longer than the window every bucket is old: a ring that turns by one a call would keep them.
     const steps = this.steps(newest - this.#newest);
     for (let step = 1; step <= steps; step++) this.#drop(this.#newest + step);
-    if (newest > this.#newest) this.#newest = newest;
+    this.#newest = newest;
   }
 
   /** How many buckets to drop when the clock is `behind` buckets ahead of us. */

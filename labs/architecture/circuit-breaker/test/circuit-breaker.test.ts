@@ -13,7 +13,7 @@ import {
   InvalidOptionError,
   type Transition,
 } from '#lab';
-import { handClock, outcome } from './hand-clock.ts';
+import { begun, handClock, outcome } from './hand-clock.ts';
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 const DOWN = new Error('payment: 503');
@@ -25,6 +25,7 @@ const fail = async () => {
 /** A call that ends when the test says so, whatever its signal says. */
 function pending() {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
+  promise.catch(() => {});
   const signals: AbortSignal[] = [];
   const call = vi.fn((signal: AbortSignal) => {
     signals.push(signal);
@@ -69,10 +70,12 @@ describe('circuit breaker', () => {
     expect(await breaker.run(pay)).toBe('paid');
     expect(await breaker.run(() => 7)).toBe(7);
     expect((await outcome(breaker.run(fail))).error).toBe(DOWN);
-    const thrown = breaker.run(() => {
-      throw DOWN;
-    });
-    expect((await outcome(thrown)).error).toBe(DOWN);
+    const thrown = outcome(
+      breaker.run(() => {
+        throw DOWN;
+      }),
+    );
+    expect((await thrown).error).toBe(DOWN);
   });
 
   test('a circuit opens at exactly the minimum number of calls', async () => {
@@ -141,7 +144,7 @@ describe('circuit breaker', () => {
     const { breaker, pass } = fuse({ slowMs: 200, slowRate: 0.5 });
     const take = async (ms: number) => {
       const { call, resolve } = pending();
-      const running = breaker.run(call);
+      const running = begun(breaker.run(call));
       await pass(ms);
       resolve();
       await running;
@@ -321,8 +324,7 @@ describe('circuit breaker', () => {
     const { breaker, pass, turn } = await blown({ halfOpen: { permits: 3, probeTimeoutMs: 500 } });
     await pass(1_000);
     const probe = pending();
-    const callers = Array.from({ length: 50 }, () => breaker.run(probe.call));
-    const ends = callers.map((caller) => outcome(caller));
+    const ends = Array.from({ length: 50 }, () => outcome(breaker.run(probe.call)));
     await turn();
     expect(probe.call).toHaveBeenCalledTimes(3);
     const refusals = await Promise.all(ends.slice(3));
@@ -407,7 +409,7 @@ describe('circuit breaker', () => {
   test('a success from before the circuit opened does not close it', async () => {
     const { breaker, pass } = fuse();
     const old = pending();
-    const slow = breaker.run(old.call);
+    const slow = begun(breaker.run(old.call));
     await feed(breaker, 'xxxx');
     await pass(1_000);
     const probe = pending();

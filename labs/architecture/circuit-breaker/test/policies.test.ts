@@ -16,7 +16,7 @@ import {
   type RetryOptions,
   retry,
 } from '#lab';
-import { handClock, outcome } from './hand-clock.ts';
+import { begun, handClock, outcome } from './hand-clock.ts';
 
 const DOWN = new Error('payment: 503');
 const fail = async () => {
@@ -47,7 +47,7 @@ describe('bulkhead', () => {
   test('no more calls than slots are under way, and the rest wait in line', async () => {
     const { bulkhead, turn } = compartment();
     const { call, order, inside } = counter();
-    const ends = [1, 2, 3, 4, 5].map((who) => bulkhead.run(call(who)));
+    const ends = [1, 2, 3, 4, 5].map((who) => begun(bulkhead.run(call(who))));
     await turn();
     expect(order).toEqual([1, 2]);
     expect(bulkhead.load).toEqual({ active: 2, waiting: 3 });
@@ -68,7 +68,7 @@ describe('bulkhead', () => {
   test('a full queue refuses at once', async () => {
     const { bulkhead, turn } = compartment();
     const { call, order } = counter();
-    for (let who = 1; who <= 5; who++) void bulkhead.run(call(who)).catch(() => {});
+    for (let who = 1; who <= 5; who++) void begun(bulkhead.run(call(who)));
     await turn();
     const refused = await Promise.all([6, 7, 8].map((who) => outcome(bulkhead.run(call(who)))));
     expect(refused.every(({ error }) => error instanceof BulkheadFullError)).toBe(true);
@@ -89,10 +89,10 @@ describe('bulkhead', () => {
   test('who waits too long is refused, and his slot goes to somebody else', async () => {
     const { bulkhead, pass, turn, timers } = compartment({ concurrent: 1 });
     const { call, order, inside } = counter();
-    const first = bulkhead.run(call(1));
+    const first = begun(bulkhead.run(call(1)));
     const impatient = outcome(bulkhead.run(call(2)));
     await pass(300);
-    const patient = bulkhead.run(call(3));
+    const patient = begun(bulkhead.run(call(3)));
     await pass(100);
     expect((await impatient).error).toBeInstanceOf(QueueTimeoutError);
     inside[0]?.end();
@@ -107,7 +107,7 @@ describe('bulkhead', () => {
   test('who leaves the queue takes no slot with him', async () => {
     const { bulkhead, turn } = compartment({ concurrent: 1 });
     const { call, order, inside } = counter();
-    const first = bulkhead.run(call(1));
+    const first = begun(bulkhead.run(call(1)));
     const caller = new AbortController();
     const left = outcome(bulkhead.run(call(2), { signal: caller.signal }));
     await turn();
@@ -142,7 +142,7 @@ describe('bulkhead', () => {
     const payment = compartment();
     const stock = compartment();
     const { call } = counter();
-    for (let who = 0; who < 20; who++) void payment.bulkhead.run(call(who)).catch(() => {});
+    for (let who = 0; who < 20; who++) void begun(payment.bulkhead.run(call(who)));
     await payment.turn();
     expect(payment.bulkhead.load).toEqual({ active: 2, waiting: 3 });
     for (let n = 0; n < 20; n++)

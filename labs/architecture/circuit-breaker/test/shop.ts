@@ -21,8 +21,8 @@ async function serve(handle: (request: IncomingMessage, response: ServerResponse
   return {
     url: `http://127.0.0.1:${address.port}`,
     async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
       server.close();
+      server.closeAllConnections();
     },
   };
 }
@@ -91,10 +91,11 @@ export interface ShopParts {
 /** `POST /orders`, `GET /orders` (the newest), `GET /home`. */
 export async function startShop(parts: ShopParts) {
   const { pool, redis, payment, recommendations, pay, recommend } = parts;
-  const load = { underWay: 0, mostUnderWay: 0 };
+  const load = { underWay: 0, mostUnderWay: 0, begun: 0 };
 
   const placeOrder = async () => {
     const connection = await pool.connect();
+    load.begun++;
     try {
       await connection.query('BEGIN');
       const { rows } = await connection.query<{ id: number }>("INSERT INTO orders (state) VALUES ('new') RETURNING id");
@@ -116,14 +117,15 @@ export async function startShop(parts: ShopParts) {
     'GET /home': () =>
       recommend(
         (signal) => ask(recommendations.url, signal),
-        async () => ({ source: 'best-sellers', items: await redis.zrange(parts.bestSellers, 0, 2, 'REV') }),
+        async () => ({ source: 'best-sellers', items: await redis.zrevrange(parts.bestSellers, 0, 2) }),
       ),
   };
   const served = await serve(async (request, response) => {
     load.mostUnderWay = Math.max(load.mostUnderWay, ++load.underWay);
-    const reply = (status: number, body: unknown, headers: Record<string, string> = {}) => {
-      const all: Record<string, string> = { 'content-type': 'application/json', ...headers };
-      response.writeHead(status, all).end(JSON.stringify(body));
+    const reply = (status: number, body: unknown, retryAfter?: number) => {
+      response.setHeader('content-type', 'application/json');
+      if (retryAfter !== undefined) response.setHeader('retry-after', retryAfter);
+      response.writeHead(status).end(JSON.stringify(body));
     };
     try {
       const route = routes[`${request.method} ${request.url}`];
@@ -131,8 +133,7 @@ export async function startShop(parts: ShopParts) {
       else reply(404, {});
     } catch (error) {
       if (error instanceof RejectedError) {
-        const seconds = Math.ceil(error.retryAfterMs / 1_000);
-        reply(503, { message: 'Payment is busy, please retry later.' }, { 'retry-after': String(seconds) });
+        reply(503, { message: 'Payment is busy, please retry later.' }, Math.ceil(error.retryAfterMs / 1_000));
       } else reply(502, { message: String(error) });
     } finally {
       load.underWay--;
