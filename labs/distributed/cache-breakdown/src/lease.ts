@@ -72,6 +72,9 @@ export class LeasedStore {
    * @param waitedFor the token of the holder whom the caller waited for, to learn how that ended.
    */
   async find(key: string, token: string, beyondMs = 0, waitedFor = ''): Promise<Found> {
+    // A question that waits for a broken connection would keep the caller waiting, and take the lease for nobody.
+    if (['reconnecting', 'close', 'end'].includes(this.redis.status))
+      throw new Error(`not connected (${this.redis.status})`);
     const answer = await FIND.run(this.redis, this.keys(key), token, this.leaseMs, Math.max(0, beyondMs), waitedFor);
     const [kind, text, left] = Array.isArray(answer) ? answer : [];
     if (kind === 'value') return { kind, text: String(text), leftMs: Number(left) };

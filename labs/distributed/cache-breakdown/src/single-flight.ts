@@ -30,6 +30,8 @@ export class SingleFlight {
   protected readonly timeoutMs: number;
   protected readonly flights = new Map<string, Flight>();
   readonly #clock: Clock;
+  /** Of all flights, those that were taken off the map too. */
+  readonly #aborts = new Set<AbortController>();
 
   /** @throws InvalidArgumentError */
   constructor(options: SingleFlightOptions = {}) {
@@ -69,7 +71,7 @@ export class SingleFlight {
 
   /** Ends every flight with a ClosedError. */
   close(): void {
-    for (const { abort } of this.flights.values()) abort.abort(new ClosedError('The cache was closed.'));
+    for (const abort of this.#aborts) abort.abort(new ClosedError('The cache was closed.'));
   }
 
   /** One flight as a layer: one read of whatever lies below at a time, for each key. */
@@ -87,9 +89,11 @@ export class SingleFlight {
     const abort = new AbortController();
     const { signal } = abort;
     const cancel = this.limit(key, abort);
+    this.#aborts.add(abort);
     // In an async function, so that work which throws before its first await is like work that rejects.
     const result = unlessAborted((async () => work(signal))(), signal).finally(() => {
       cancel();
+      this.#aborts.delete(abort);
       flight.landed = true;
       if (this.isCurrent(key, signal)) this.flights.delete(key);
     });

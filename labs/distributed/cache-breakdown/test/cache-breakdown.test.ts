@@ -240,11 +240,15 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
   test('a closed cache ends what runs and takes nothing new', async () => {
     const key = fresh();
     const cache = shop();
-    const { load, asked } = depot(() => 'never');
+    const { load, signals, asked } = depot(() => 'never');
+    const forgotten = outcome(cache.getOrLoad(key, load));
+    await asked(forgotten);
+    await cache.invalidate(key);
     const waiting = outcome(cache.getOrLoad(key, load));
-    await asked(waiting);
+    await until(() => signals.length === 2, { what: 'a second load, since the key was invalidated' });
     cache.close();
     expect((await waiting).error).toBeInstanceOf(ClosedError);
+    expect((await forgotten).error).toBeInstanceOf(ClosedError);
     await expect(cache.getOrLoad(key, load)).rejects.toThrow(ClosedError);
   });
 
