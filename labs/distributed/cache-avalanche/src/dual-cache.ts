@@ -1,0 +1,92 @@
+import type { Redis } from 'ioredis';
+import { InvalidArgumentError, LONGEST_TIMER_MS, LONGEST_TTL_MS, whole } from './errors.ts';
+import { jitterTtl } from './jitter.ts';
+import { Lease } from './lease.ts';
+import { type CacheOptions, type Look, ReadThrough } from './read-through.ts';
+import type { Store } from './store.ts';
+
+export interface DualCacheOptions extends CacheOptions {
+  /** How long A keeps a value, in milliseconds. Default 7,200,000: two hours. */
+  readonly ttlAMs?: number;
+  /** How long B does. Default 10,800,000: three hours. Must outlast A, whatever the jitter. */
+  readonly ttlBMs?: number;
+  /** Share of both TTLs taken off or added at random. Default 1/12. */
+  readonly spread?: number;
+  /** How long the process that refreshes may take before another one may try, in milliseconds. Default 10,000. */
+  readonly leaseMs?: number;
+  /** The Redis that has B; a server of its own lets B outlive the loss of A. Default: the one that has A. */
+  readonly backup?: Redis;
+}
+
+/**
+ * Two caches (双缓存策略): A, and B that lives longer. When A has run out, B answers at once while one process of all
+ * loads both anew. Only when both have run out does anybody wait.
+ */
+export class DualCache extends ReadThrough {
+  protected readonly ttlMs: readonly [a: number, b: number];
+  readonly #spread: number | undefined;
+  readonly #leaseMs: number;
+  readonly #a: Store;
+  readonly #b: Store;
+  readonly #refreshing = new Set<string>();
+
+  /** `redis`: a client whose commands end in bounded time, as `connectRedis` makes it. @throws InvalidArgumentError */
+  constructor(redis: Redis, options: DualCacheOptions = {}) {
+    super(redis, options);
+    const a = whole('ttlAMs', options.ttlAMs ?? 7_200_000, 1, LONGEST_TTL_MS / 2);
+    const b = whole('ttlBMs', options.ttlBMs ?? 10_800_000, 1, LONGEST_TTL_MS / 2);
+    this.#spread = options.spread;
+    if (jitterTtl(b, this.#spread, () => 0) <= jitterTtl(a, this.#spread, () => 1)) {
+      throw new InvalidArgumentError(`B must outlast A, jitter included: ttlBMs is ${b}, ttlAMs ${a}.`);
+    }
+    this.ttlMs = [a, b];
+    this.#leaseMs = whole('leaseMs', options.leaseMs ?? 10_000, 1, LONGEST_TIMER_MS);
+    this.#a = this.newStore(redis, 'a:');
+    this.#b = this.newStore(options.backup ?? redis, 'b:');
+  }
+
+  protected override async look<T>(key: string): Promise<Look<T>> {
+    const a = await this.#a.read<T>(key);
+    if (a.value) return { read: { ...a.value, source: a.value.value === null ? 'null' : 'hit' }, places: [] };
+    const b = await this.#b.read<T>(key);
+    const places = [
+      { store: this.#a, generation: a.generation },
+      { store: this.#b, generation: b.generation },
+    ];
+    return b.value ? { read: { ...b.value, source: 'stale' }, places } : { places };
+  }
+
+  /** B first: once A is empty, a reader would find the old value in B and take it for good. */
+  protected override async drop(key: string): Promise<void> {
+    await this.#b.drop(key);
+    await this.#a.drop(key);
+  }
+
+  protected override ttlOf(index: number): number {
+    return jitterTtl(this.ttlMs[index === 0 ? 0 : 1], this.#spread);
+  }
+
+  protected override refresh(key: string, update: () => Promise<unknown>): void {
+    if (this.#refreshing.has(key)) return;
+    this.#refreshing.add(key);
+    this.refreshOnce(key, update)
+      .catch((error: unknown) => this.refreshFailed(key, error))
+      .finally(() => this.#refreshing.delete(key));
+  }
+
+  /** One process of all refreshes. A refresh that fails keeps its lease: the next attempt comes after `leaseMs`. */
+  protected async refreshOnce(key: string, update: () => Promise<unknown>): Promise<void> {
+    const lease = this.newLease(key);
+    if (!(await lease.claim())) return;
+    await update();
+    await lease.release();
+  }
+
+  protected newLease(key: string): Lease {
+    return new Lease(this.redis, `${this.prefix}lease:${key}`, this.#leaseMs);
+  }
+
+  protected refreshFailed(key: string, error: unknown): void {
+    this.report('refresh-failed', key, error);
+  }
+}

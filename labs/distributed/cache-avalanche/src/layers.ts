@@ -1,0 +1,48 @@
+/** What a read falls back on: the database. `null`: there is no such row. */
+export type Load<T> = (signal: AbortSignal) => Promise<T | null>;
+
+/**
+ * A value as a layer hands it up. `source`: `hit` a cached value, `null` a cached "no such row", `stale` one that should
+ * have been replaced by now, `load` the database answered; `refused` is for layers of other kinds. `ageMs` is the time
+ * since its load began, by the wall clocks of whoever loaded and whoever reads: good for a dashboard, not for a decision.
+ */
+export interface Read<T> {
+  readonly value: T | null;
+  readonly source: 'hit' | 'stale' | 'null' | 'load' | 'refused';
+  readonly ageMs: number;
+}
+
+export type Next = <T>(key: string, load: Load<T>) => Promise<Read<T>>;
+
+/** A layer: it answers, or asks the next. Layers compose like middleware, outermost first. */
+export interface Layer {
+  read<T>(key: string, load: Load<T>, next: Next): Promise<Read<T>>;
+  invalidate?(key: string): Promise<void>;
+}
+
+export interface Cache {
+  /** @throws what `load` throws, what a layer throws, and the reason of `signal` when it aborts. */
+  read<T>(key: string, load: Load<T>, signal?: AbortSignal): Promise<Read<T>>;
+  /** Tells every layer that the row has changed, the innermost first: an outer one would be refilled from it. */
+  invalidate(key: string): Promise<void>;
+}
+
+const never = new AbortController().signal;
+
+/** One cache out of layers, outermost first. The last asks the database. */
+export function compose(...layers: readonly Layer[]): Cache {
+  return {
+    read(key, load, signal = never) {
+      const step = async <U>(index: number, at: string, ask: Load<U>): Promise<Read<U>> => {
+        signal.throwIfAborted();
+        const layer = layers[index];
+        if (layer) return layer.read(at, ask, (key, load) => step(index + 1, key, load));
+        return { value: (await ask(signal)) ?? null, source: 'load', ageMs: 0 };
+      };
+      return step(0, key, load);
+    },
+    async invalidate(key) {
+      for (const layer of layers.toReversed()) await layer.invalidate?.(key);
+    },
+  };
+}

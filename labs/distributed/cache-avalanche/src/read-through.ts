@@ -1,0 +1,217 @@
+import type { Redis } from 'ioredis';
+import { type Clock, systemClock } from './clock.ts';
+import {
+  CacheError,
+  InvalidArgumentError,
+  InvalidationFailedError,
+  LONGEST_TIMER_MS,
+  LoadTimeoutError,
+  named,
+  whole,
+} from './errors.ts';
+import type { Layer, Load, Read } from './layers.ts';
+import { pack, Store } from './store.ts';
+
+export interface CacheOptions {
+  /** Put before each key in Redis. Default "cache:". */
+  readonly prefix?: string;
+  /** How long a load may take before its callers get a LoadTimeoutError, in milliseconds. Default 5,000. */
+  readonly loadTimeoutMs?: number;
+  readonly clock?: Clock;
+  /** Told what went wrong without harming the caller: for logs and counters. Must not throw. */
+  readonly onEvent?: (event: CacheEvent) => void;
+}
+
+/**
+ * `redis-down`: the database was asked instead. `undecodable`: an entry of another version or program, which counts as
+ * a miss. `fenced`: a load began before an invalidation or a newer store, so it wasn't stored. `refresh-failed`: nobody
+ * noticed, the old value stays.
+ */
+export interface CacheEvent {
+  readonly type: 'redis-down' | 'undecodable' | 'fenced' | 'refresh-failed';
+  readonly key: string;
+  readonly error?: unknown;
+}
+
+export interface ReadOptions {
+  /** Takes this caller away and nobody else: the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** The places that were looked into, each with the generation that was found there: in these a load may be stored. */
+export interface Look<T> {
+  readonly read?: Read<T>;
+  readonly places: readonly { readonly store: Store; readonly generation: string }[];
+}
+
+/** A load, with what the layer below says of its age. */
+type Ask<T> = (signal: AbortSignal) => Promise<Read<T>>;
+
+/** What the caches of this lab have in common: one flight for each key, and no value that is older than an invalidation. */
+export abstract class ReadThrough {
+  protected readonly redis: Redis;
+  protected readonly clock: Clock;
+  protected readonly prefix: string;
+  readonly #loadTimeoutMs: number;
+  readonly #onEvent: (event: CacheEvent) => void;
+  readonly #flights = new Map<string, Promise<Read<unknown>>>();
+
+  constructor(redis: Redis, options: CacheOptions) {
+    this.redis = redis;
+    this.clock = options.clock ?? systemClock;
+    this.prefix = options.prefix ?? 'cache:';
+    this.#loadTimeoutMs = whole('loadTimeoutMs', options.loadTimeoutMs ?? 5_000, 1, LONGEST_TIMER_MS / 4);
+    this.#onEvent = options.onEvent ?? (() => {});
+  }
+
+  /**
+   * The value of `key` from the cache, or else from `load`, which answers null for a row that doesn't exist. A null is
+   * kept like a value; a failure never is. Who asks while the same key is being looked up or loaded waits for that.
+   *
+   * @throws what `load` throws (everybody who waits for it gets it, once); LoadTimeoutError; InvalidArgumentError; the
+   *   reason of `signal`.
+   */
+  async getOrLoad<T>(key: string, load: Load<T>, options: ReadOptions = {}): Promise<Read<T>> {
+    return this.#get<T>(key, async (signal) => asRead(key, await load(signal)), options.signal);
+  }
+
+  /**
+   * Forgets `key`. A load that runs now, in whatever process, won't be stored.
+   * @throws InvalidationFailedError when Redis didn't take it.
+   */
+  async invalidate(key: string): Promise<void> {
+    named('The key', key);
+    this.#flights.delete(key);
+    try {
+      await this.drop(key);
+    } catch (cause) {
+      throw new InvalidationFailedError(`${key} may be stale until its TTL ends. Invalidate it again.`, { cause });
+    } finally {
+      this.#flights.delete(key);
+    }
+  }
+
+  /**
+   * This cache as a layer: what lies below is its database. What is stale or refused down there isn't kept. `load` gets
+   * the signal of the flight, not of the caller who began it: others wait for the same load.
+   */
+  layer(): Layer {
+    const below =
+      <T>(load: Load<T>, signal: AbortSignal): Load<T> =>
+      async () => {
+        signal.throwIfAborted();
+        return load(signal);
+      };
+    return {
+      read: (key, load, next) => this.#get(key, (signal) => next(key, below(load, signal))),
+      invalidate: (key) => this.invalidate(key),
+    };
+  }
+
+  // The steps, each a method of its own, so that a variant (see pitfalls/) changes just one.
+
+  /** What the cache has of `key`. A `stale` read is being refreshed by `refresh`. */
+  protected abstract look<T>(key: string): Promise<Look<T>>;
+
+  protected abstract drop(key: string): Promise<void>;
+
+  /** How long the `index`th of the places keeps what is stored there, in milliseconds; 0: for ever. */
+  protected abstract ttlOf(index: number): number;
+
+  /** Sees to it that a stale value is replaced, while its readers go on. Must not throw. */
+  protected refresh(_key: string, _update: () => Promise<unknown>): void {}
+
+  protected newStore(redis: Redis, suffix: string): Store {
+    const tombstoneMs = 2 * this.#loadTimeoutMs + 60_000;
+    return new Store(redis, this.prefix + suffix, tombstoneMs, (key, error) => this.report('undecodable', key, error));
+  }
+
+  /** One flight for each key: who comes while it is under way gets the same outcome. */
+  protected coalesce<T>(key: string, fly: () => Promise<Read<T>>): Promise<Read<T>> {
+    const flying = this.#flights.get(key);
+    // A key has one type of value: that is the callers' promise, and no check at run time could tell.
+    if (flying) return flying as Promise<Read<T>>;
+    const flight = fly().finally(() => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    });
+    this.#flights.set(key, flight);
+    return flight;
+  }
+
+  /** Stores what was loaded wherever nothing newer has come since `looked`; false when it was refused everywhere. */
+  protected async keep<T>(key: string, read: Read<T>, looked: Look<T>): Promise<boolean> {
+    const text = pack(key, read.value, Date.now() - read.ageMs);
+    const kept = await Promise.all(
+      looked.places.map(({ store, generation }, index) => store.commit(key, generation, text, this.ttlOf(index))),
+    );
+    if (kept.every(Boolean)) return true;
+    this.report('fenced', key);
+    return false;
+  }
+
+  protected report(type: CacheEvent['type'], key: string, error?: unknown): void {
+    this.#onEvent({ type, key, ...(error !== undefined && { error }) });
+  }
+
+  /** Loads within the time limit and stores. */
+  protected async update<T>(key: string, ask: Ask<T>, looked: Look<T>): Promise<{ read: Read<T>; kept: boolean }> {
+    const since = this.clock.mono();
+    const read = await this.#ask(ask);
+    if (read.source === 'stale' || read.source === 'refused') return { read, kept: true };
+    const aged = { ...read, ageMs: read.ageMs + this.clock.mono() - since };
+    try {
+      return { read, kept: await this.keep(key, aged, looked) };
+    } catch (error) {
+      if (error instanceof CacheError) throw error;
+      this.report('redis-down', key, error);
+      return { read, kept: true };
+    }
+  }
+
+  async #get<T>(key: string, ask: Ask<T>, signal?: AbortSignal): Promise<Read<T>> {
+    named('The key', key);
+    signal?.throwIfAborted();
+    const flight = this.coalesce(key, () => this.#fly(key, ask));
+    return signal ? unlessAborted(flight, signal) : flight;
+  }
+
+  async #fly<T>(key: string, ask: Ask<T>): Promise<Read<T>> {
+    for (let attempt = 1; ; attempt++) {
+      const looked = await this.look<T>(key).catch((error: unknown): Look<T> => {
+        this.report('redis-down', key, error);
+        return { places: [] };
+      });
+      if (looked.read?.source === 'stale') this.refresh(key, () => this.update(key, ask, looked));
+      if (looked.read) return looked.read;
+      const { read, kept } = await this.update(key, ask, looked);
+      // Refused: it may be older than an invalidation, and somebody may have joined since. Look again.
+      if (kept || attempt === 2) return read;
+    }
+  }
+
+  async #ask<T>(ask: Ask<T>): Promise<Read<T>> {
+    const abort = new AbortController();
+    const expire = () => abort.abort(new LoadTimeoutError(this.#loadTimeoutMs));
+    const cancel = this.clock.after(this.#loadTimeoutMs, expire);
+    try {
+      return await unlessAborted(ask(abort.signal), abort.signal);
+    } finally {
+      cancel();
+    }
+  }
+}
+
+function asRead<T>(key: string, value: T | null): Read<T> {
+  if (value !== undefined) return { value, source: 'load', ageMs: 0 };
+  throw new InvalidArgumentError(`The load of ${key} gave undefined: let it give null for a row that isn't there.`);
+}
+
+/** The outcome of `promise`, or the reason of `signal` as soon as it aborts, even if the promise never settles. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

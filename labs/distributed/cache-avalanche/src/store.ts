@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { UnstorableValueError } from './errors.ts';
+import { Script } from './redis.ts';
+
+/** What Redis has of a key: a value if there is one, and the generation of the entry, '' where there is none. */
+export interface Entry<T> {
+  readonly value?: { readonly value: T | null; readonly ageMs: number };
+  readonly generation: string;
+}
+
+// Each store and each invalidation is a new generation. Who read an older one before it loaded may have loaded an older
+// value: it is refused. No generation at all is an entry that has expired: loads end sooner than a tombstone does.
+const COMMIT = new Script(`
+local current = redis.call('HGET', KEYS[1], 'generation')
+if current and current ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'value', ARGV[3])
+if ARGV[4] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1`);
+
+const DROP = new Script(`
+redis.call('HDEL', KEYS[1], 'value')
+redis.call('HSET', KEYS[1], 'generation', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
+
+/** Values in one Redis, a hash for each key, with a generation that keeps what was loaded before an invalidation out. */
+export class Store {
+  readonly #redis: Redis;
+  readonly #prefix: string;
+  readonly #tombstoneMs: number;
+  readonly #undecodable: (key: string, error: unknown) => void;
+
+  /** @param tombstoneMs how long an invalidation is remembered: longer than any load takes. */
+  constructor(
+    redis: Redis,
+    prefix: string,
+    tombstoneMs: number,
+    undecodable: (key: string, error: unknown) => void = () => {},
+  ) {
+    this.#redis = redis;
+    this.#prefix = prefix;
+    this.#tombstoneMs = tombstoneMs;
+    this.#undecodable = undecodable;
+  }
+
+  async read<T>(key: string): Promise<Entry<T>> {
+    const [text, generation] = await this.#redis.hmget(this.#prefix + key, 'value', 'generation');
+    if (typeof text !== 'string') return { generation: generation ?? '' };
+    try {
+      return { value: unpack<T>(text), generation: generation ?? '' };
+    } catch (error) {
+      this.#undecodable(key, error);
+      return { generation: generation ?? '' };
+    }
+  }
+
+  /** Stores `text`, which `pack` made, unless the entry is of another generation by now. `ttlMs` 0: for ever. */
+  async commit(key: string, generation: string, text: string, ttlMs: number): Promise<boolean> {
+    return (await COMMIT.run(this.#redis, [this.#prefix + key], generation, randomUUID(), text, ttlMs)) === 1;
+  }
+
+  /** Deletes the value and keeps the news of it, so that a load that runs now isn't stored. */
+  async drop(key: string): Promise<void> {
+    await DROP.run(this.#redis, [this.#prefix + key], randomUUID(), this.#tombstoneMs);
+  }
+}
+
+/** The value lies inside, so none can be taken for a missing one: not null, not "", not this text itself. */
+export function pack(key: string, value: unknown, bornAt: number): string {
+  try {
+    const json = JSON.stringify(value);
+    if (json === undefined) throw new Error(`JSON has no text for a ${typeof value}`);
+    return `1:${Math.floor(bornAt)}:${json}`;
+  } catch (cause) {
+    throw new UnstorableValueError(`${key}: give the cache something that JSON can hold.`, { cause });
+  }
+}
+
+/** @throws when the text is none of ours: another version wrote it, or another program. */
+function unpack<T>(text: string): { value: T | null; ageMs: number } {
+  const json = text.indexOf(':', 2) + 1;
+  const bornAt = Number(text.slice(2, json - 1));
+  if (!text.startsWith('1:') || json === 0 || !Number.isInteger(bornAt)) throw new Error('no entry of this version');
+  return { value: JSON.parse(text.slice(json)), ageMs: Math.max(0, Date.now() - bornAt) };
+}

@@ -1,0 +1,52 @@
+import pLimit from 'p-limit';
+import { whole } from './errors.ts';
+import type { Load, Read } from './layers.ts';
+
+export interface WarmUpOptions {
+  /** Keys under way at once. Default 4: the database has its customers to serve, too. */
+  readonly maxLoads?: number;
+  /** Ends the warm-up; the promise rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface WarmUpReport {
+  readonly loaded: number;
+  /** Keys that were in the cache already. */
+  readonly present: number;
+  readonly failed: readonly { readonly key: string; readonly error: unknown }[];
+}
+
+/** What can be warmed: a cache of this lab, or what `compose` makes, as `{ getOrLoad: cache.read }`. */
+export interface Warmable {
+  getOrLoad<T>(key: string, load: Load<T>, options?: { readonly signal?: AbortSignal }): Promise<Read<T>>;
+}
+
+/**
+ * Fills an empty cache before the crowd comes: `keys` in order, the hottest first, a few at a time. Fill one with
+ * jitter: keys that were warmed together would expire together. A key that fails is reported, and the rest goes on.
+ *
+ * @throws the reason of `signal`; InvalidArgumentError
+ */
+export async function warmUp<T>(
+  cache: Warmable,
+  keys: Iterable<string>,
+  load: (key: string, signal: AbortSignal) => Promise<T | null>,
+  options: WarmUpOptions = {},
+): Promise<WarmUpReport> {
+  const limit = pLimit(whole('maxLoads', options.maxLoads ?? 4, 1, 10_000));
+  const failed: { key: string; error: unknown }[] = [];
+  let [loaded, present] = [0, 0];
+  const { signal } = options;
+  await limit.map(keys, async (key) => {
+    signal?.throwIfAborted();
+    try {
+      const { source } = await cache.getOrLoad(key, (stop) => load(key, stop), { ...(signal && { signal }) });
+      if (source === 'load') loaded++;
+      else present++;
+    } catch (error) {
+      failed.push({ key, error });
+    }
+  });
+  signal?.throwIfAborted();
+  return { loaded, present, failed };
+}
