@@ -57,7 +57,7 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
     }
     const principal = await identify(request);
     const body = await readJson(request, maxBodyBytes);
-    const query = new URLSearchParams(url.includes('?') ? url.slice(url.indexOf('?')) : '');
+    const query = new URLSearchParams(url.includes('?') ? url.slice(url.indexOf('?')) : undefined);
     const call = { method, url, params: match.params, query, headers, body, signal };
     const result = await runAs(principal, async () => match.handler(call));
     if (result instanceof Response) return result;
@@ -143,8 +143,10 @@ function refusal(error: HttpError): Answer {
 
 /** @throws HttpError 413 or 415, BadRequestError */
 async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+  const { headers } = request;
+  if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return undefined;
   const chunks: Buffer[] = [];
-  let bytes = Number(request.headers['content-length'] ?? 0);
+  let bytes = Number(headers['content-length'] ?? 0);
   if (bytes <= maxBytes) {
     bytes = 0;
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
@@ -159,7 +161,7 @@ async function readJson(request: IncomingMessage, maxBytes: number): Promise<unk
     throw new HttpError(413, 'too-large', `a body has ${maxBytes} bytes at most`);
   }
   if (bytes === 0) return undefined;
-  const type = request.headers['content-type'] ?? '';
+  const type = headers['content-type'] ?? '';
   if (!/^application\/json\s*(;|$)/i.test(type)) {
     throw new HttpError(415, 'not-json', 'a body must be application/json');
   }

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { type Clock, systemClock } from './clock.ts';
 import { TimeoutError } from './errors.ts';
 import { type Behaviour, checkOption, LONGEST_TIMER_MS, refuseGenerator } from './method.ts';
 
@@ -16,7 +15,7 @@ export function currentSignal(): AbortSignal | undefined {
  *
  * @throws TimeoutError from the call; MisuseError on a bad `ms`, on a generator.
  */
-export function timingOut(ms: number, clock: Pick<Clock, 'sleep'> = systemClock): Behaviour {
+export function timingOut(ms: number): Behaviour {
   checkOption('ms of @timeout', ms, Number.MIN_VALUE, LONGEST_TIMER_MS);
   return (method, name) => {
     refuseGenerator('timeout', method, name);
@@ -24,19 +23,16 @@ export function timingOut(ms: number, clock: Pick<Clock, 'sleep'> = systemClock)
       const outer = currentSignal();
       outer?.throwIfAborted();
       const late = new AbortController();
-      const done = new AbortController();
       const signal = outer ? AbortSignal.any([outer, late.signal]) : late.signal;
-      const aborted = new Promise<never>((_, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason), { signal: done.signal });
-      });
-      clock.sleep(ms, done.signal).then(
-        () => late.abort(new TimeoutError(name, ms)),
-        () => {},
-      );
+      const { promise: aborted, reject } = Promise.withResolvers<never>();
+      const giveUp = () => reject(signal.reason);
+      signal.addEventListener('abort', giveUp);
+      const timer = setTimeout(() => late.abort(new TimeoutError(name, ms)), ms);
       try {
         return await Promise.race([signals.run(signal, () => Reflect.apply(method, this, args)), aborted]);
       } finally {
-        done.abort();
+        clearTimeout(timer);
+        signal.removeEventListener('abort', giveUp);
       }
     };
   };

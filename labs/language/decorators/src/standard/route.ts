@@ -1,7 +1,7 @@
 import { MisuseError } from '../core/errors.ts';
 import { isCallable } from '../core/method.ts';
 import { Notes } from '../core/notes.ts';
-import { checkRoute, type Method, type RouteRequest, Router } from '../core/router.ts';
+import { checkRoute, type Handler, type Method, type RouteRequest, Router } from '../core/router.ts';
 import { checkKind, type MethodDecoratorOf } from './decorate.ts';
 import { metadataOf } from './metadata.ts';
 import { guarded } from './requires.ts';
@@ -51,10 +51,9 @@ export function buildRouter(...controllers: readonly object[]): Router {
       const method: unknown = Reflect.get(controller, name);
       const label = `${controller.constructor.name}.${String(name)}`;
       if (!isCallable(method)) throw new MisuseError(`${label} has a @route and is no method any more`);
-      const handler = guarded(method, name, metadata);
-      for (const each of declared) {
-        router.add({ ...each, label, handler: (request) => Reflect.apply(handler, controller, [request]) });
-      }
+      const checked = guarded(method, name, metadata);
+      const handler: Handler = (request) => Reflect.apply(checked, controller, [request]);
+      for (const each of declared) router.add({ ...each, label, handler });
     }
   }
   return router;
