@@ -91,15 +91,21 @@ export interface ShopParts {
 /** `POST /orders`, `GET /orders` (the newest), `GET /home`. */
 export async function startShop(parts: ShopParts) {
   const { pool, redis, payment, recommendations, pay, recommend } = parts;
-  const load = { underWay: 0, mostUnderWay: 0, begun: 0 };
+  const load = { underWay: 0, mostUnderWay: 0 };
+  /** Orders in the order in which they got a connection, and the requests to payment that each of them cost. */
+  const orders: { readonly at: number; requests: number }[] = [];
 
   const placeOrder = async () => {
     const connection = await pool.connect();
-    load.begun++;
+    const order = { at: performance.now(), requests: 0 };
+    orders.push(order);
     try {
       await connection.query('BEGIN');
       const { rows } = await connection.query<{ id: number }>("INSERT INTO orders (state) VALUES ('new') RETURNING id");
-      await pay.run((signal) => ask(`${payment.url}/charge`, signal, 'POST'));
+      await pay.run((signal) => {
+        order.requests++;
+        return ask(`${payment.url}/charge`, signal, 'POST');
+      });
       await connection.query("UPDATE orders SET state = 'paid' WHERE id = $1", [rows[0]?.id]);
       await connection.query('COMMIT');
       return rows[0];
@@ -139,5 +145,5 @@ export async function startShop(parts: ShopParts) {
       load.underWay--;
     }
   });
-  return { ...served, load };
+  return { ...served, load, orders };
 }
