@@ -24,9 +24,10 @@ if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`);
 
+// The deletion first: a server whose memory is full refuses SET, but not in a script that has already deleted.
 const INVALIDATE = new Script(`
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-return redis.call('UNLINK', KEYS[1])`);
+redis.call('UNLINK', KEYS[1])
+return redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])`);
 
 /** What a stored text says. */
 type Entry<T> = { readonly value: T | null; readonly storedAt: number };

@@ -50,7 +50,8 @@ for _, at in ipairs(positions(filter, ARGV[1])) do
   get[#get + 1] = 'u1'
   get[#get + 1] = string.format('%.0f', at)
 end
-for _, bit in ipairs(redis.call('BITFIELD', unpack(get))) do
+-- Not BITFIELD, which a server whose memory is full refuses, though it only reads here.
+for _, bit in ipairs(redis.call('BITFIELD_RO', unpack(get))) do
   if bit == 0 then return 'unknown' end
 end
 return 'maybe'`);

@@ -11,6 +11,7 @@ import {
   type Filter,
   FilterUnavailableError,
   InvalidArgumentError,
+  InvalidationFailedError,
   insertRow,
   LocalBloom,
   LookupCache,
@@ -515,6 +516,23 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     );
     late.abort(new Error('and so did this one'));
     await expect(waiting).rejects.toThrow('and so did this one');
+  });
+
+  test('with Redis full the filter still refuses strangers, and a changed row is not served', async ({ skip }) => {
+    skip(!servers.faults, 'it limits the memory of a server, and this one is not ours');
+    const { redis, prefix } = setUp();
+    const filter = new SharedBloom(redis, { capacity: 100, name: 'parcels', prefix });
+    const cache = new LookupCache(redis, { prefix });
+    await filter.rebuild(['known']);
+    await cache.lookup('known', async () => 'old');
+    onTestFinished(async () => void (await redis.config('SET', 'maxmemory', '0')));
+    await redis.config('SET', 'maxmemory', '1');
+    const station = protect({ guard: new MissGuard(redis, { prefix }), filter, cache }, '203.0.113.7');
+    const load = vi.fn(async () => 'new');
+    expect((await station.read('stranger', load)).source).toBe('refused');
+    expect((await station.read('known', load)).value).toBe('old');
+    await cache.invalidate('known').catch((error: unknown) => expect(error).toBeInstanceOf(InvalidationFailedError));
+    expect((await station.read('known', load)).value).toBe('new');
   });
 
   test('with Redis down or hung everybody is served from the database', async () => {
