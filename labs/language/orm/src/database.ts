@@ -41,7 +41,7 @@ export interface Result {
 }
 
 /** One open transaction, or one savepoint in it. */
-interface Frame {
+export interface Frame {
   readonly client: PoolClient;
   readonly depth: number;
   readonly signals: readonly AbortSignal[];
@@ -66,7 +66,8 @@ const parserOf = (oid: number, format?: 'text' | 'binary') =>
  */
 export class Database implements AsyncDisposable {
   protected readonly pool: Pool;
-  readonly #frames = new AsyncLocalStorage<Frame>();
+  /** The transaction around a call, wherever the call is made from. */
+  protected readonly frames = new AsyncLocalStorage<Frame>();
   readonly #listeners = new Set<(statement: Statement) => void>();
   readonly #options: DatabaseOptions;
   readonly #broken = new WeakSet<PoolClient>();
@@ -112,13 +113,13 @@ export class Database implements AsyncDisposable {
    *   transaction around the call has ended.
    */
   async query(sql: string, params: readonly unknown[] = []): Promise<Result> {
-    const frame = this.#frames.getStore();
+    const frame = this.frames.getStore();
     if (frame) {
       while (frame.above) await frame.above;
       assertOpen(frame);
       return this.send(frame.client, sql, params);
     }
-    return this.#withClient((client) => this.send(client, sql, params));
+    return this.withClient((client) => this.send(client, sql, params));
   }
 
   /** Your own SQL, where this ORM's ends: a tagged template, of which every value becomes a parameter. */
@@ -152,7 +153,7 @@ export class Database implements AsyncDisposable {
    *   a ROLLBACK of the COMMIT, because the body has swallowed the error of a statement.
    */
   async transaction<T>(body: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    const outer = this.#frames.getStore();
+    const outer = this.frames.getStore();
     if (outer) return this.#savepoint(outer, body, options);
     for (let attempt = 0; ; attempt++) {
       try {
@@ -166,7 +167,7 @@ export class Database implements AsyncDisposable {
 
   /** Runs `hook` once the outermost transaction has been committed, in order; at once where none is open; never after a rollback. */
   async onCommit(hook: () => unknown): Promise<void> {
-    const frame = this.#frames.getStore();
+    const frame = this.frames.getStore();
     if (frame) frame.afterCommit.push(hook);
     else await hook();
   }
@@ -175,7 +176,7 @@ export class Database implements AsyncDisposable {
     signal?.throwIfAborted();
     const begin = isolation ? `BEGIN ISOLATION LEVEL ${LEVELS[isolation]}` : 'BEGIN';
     const signals = signal ? [signal] : [];
-    const { result, hooks } = await this.#withClient(async (client) => {
+    const { result, hooks } = await this.withClient(async (client) => {
       const frame: Frame = { client, depth: 0, signals, afterCommit: [], ended: false, above: undefined };
       await this.send(client, begin);
       const done = await this.#inside(frame, body, 'COMMIT', 'ROLLBACK');
@@ -213,7 +214,7 @@ export class Database implements AsyncDisposable {
 
   async #inside<T>(frame: Frame, body: () => Promise<T>, commit: string, rollback: string): Promise<T> {
     try {
-      const result = await this.#frames.run(frame, body);
+      const result = await this.frames.run(frame, body);
       while (frame.above) await frame.above;
       assertOpen(frame);
       frame.ended = true;
@@ -230,30 +231,31 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  /** Rows of a large result, `size` at a time, by a cursor of the server's. */
-  async *cursor(
+  /** A large result, `size` rows at a time, by a cursor of the server's. `read` may ask more, on the same connection. */
+  async *cursor<T>(
     sql: string,
     params: readonly unknown[],
     size: number,
-  ): AsyncGenerator<readonly Row[], void, undefined> {
-    const frame = this.#frames.getStore();
-    const client = frame?.client ?? (await this.connect());
+    read: (rows: readonly Row[]) => Promise<readonly T[]>,
+  ): AsyncGenerator<T, void, undefined> {
+    const outer = this.frames.getStore();
+    const client = outer?.client ?? (await this.connect());
+    const frame: Frame = outer ?? { client, depth: 0, signals: [], afterCommit: [], ended: false, above: undefined };
     const cursor = `c${++this.#cursors}`;
     try {
-      if (!frame) await this.send(client, 'BEGIN READ ONLY');
+      if (!outer) await this.send(client, 'BEGIN READ ONLY');
       await this.send(client, `DECLARE ${cursor} NO SCROLL CURSOR FOR ${sql}`, params);
       for (let count = size; count === size; ) {
-        while (frame?.above) await frame.above;
-        if (frame) assertOpen(frame);
+        while (frame.above) await frame.above;
+        assertOpen(frame);
         const batch = await this.send(client, `FETCH ${size} FROM ${cursor}`);
         count = batch.count;
-        if (count > 0) yield batch.rows;
+        yield* await this.frames.run(frame, () => read(batch.rows));
       }
     } finally {
-      // Also after a `break`. A failed statement has ended cursor and transaction already.
-      const end = frame ? `CLOSE ${cursor}` : 'ROLLBACK';
-      await this.send(client, end).catch(() => this.#broken.add(client));
-      if (!frame) this.#release(client);
+      // Also after a `break`. A failed statement has ended the cursor already.
+      await this.send(client, outer ? `CLOSE ${cursor}` : 'ROLLBACK').catch(() => outer ?? this.#broken.add(client));
+      if (!outer) this.#release(client);
     }
   }
 
@@ -271,7 +273,7 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  async #withClient<T>(use: (client: PoolClient) => Promise<T>): Promise<T> {
+  protected async withClient<T>(use: (client: PoolClient) => Promise<T>): Promise<T> {
     const client = await this.connect();
     try {
       return await use(client);
@@ -297,7 +299,7 @@ const LEVELS = {
   serializable: 'SERIALIZABLE',
 } as const;
 
-function assertOpen({ signals, ended }: Frame): void {
+export function assertOpen({ signals, ended }: Frame): void {
   if (ended) throw new TransactionError('The transaction around this call has ended: is an await missing?');
   for (const signal of signals) signal.throwIfAborted();
 }

@@ -109,7 +109,8 @@ const isDatabaseError = (error: Error): error is Error & { code: string; constra
 export function translate(error: unknown, sql: string): Error {
   if (error instanceof OrmError || !(error instanceof Error))
     return error instanceof Error ? error : new Error(String(error));
-  if (!isDatabaseError(error)) return new ConnectionError(`${error.message}: is the server up?`, { cause: error });
+  if (!isDatabaseError(error) || /^(08|57P)/.test(error.code))
+    return new ConnectionError(`${error.message}: is the server up?`, { cause: error });
   const { code } = error;
   if (code === '40001' || code === '40P01') return new SerializationError(sql, code, error);
   if (code.startsWith('23')) return new ConstraintError(sql, code, error.constraint ?? '', error);

@@ -82,18 +82,20 @@ export const Entity =
 
 function append(key: symbol, target: object, value: unknown): void {
   // Own metadata only: what is added to a class must never reach its base, nor its siblings through the base.
-  const own: unknown[] = Reflect.getOwnMetadata(key, target) ?? [];
-  Reflect.defineMetadata(key, [...own, value], target);
+  Reflect.defineMetadata(key, [...own(key, target), value], target);
 }
 export const addColumn = (target: object, column: Column): void => append(COLUMNS, target, column);
 export const addMany = (target: object, relation: ManyRelation): void => append(MANY, target, relation);
+
+const own = <T>(key: symbol, target: object): readonly T[] => Reflect.getOwnMetadata(key, target) ?? [];
+/** What decorators wrote down about one prototype's own columns. */
+export const columnsOf = (target: object): readonly Column[] => own(COLUMNS, target);
 
 /** What decorators wrote down on a class and on those that it extends, base first; a redeclared name replaces the base's. */
 function collected<T extends { name: string }>(key: symbol, entity: EntityClass): Map<string, T> {
   const chain: object[] = [];
   for (let at: object | null = entity.prototype; at; at = Object.getPrototypeOf(at)) chain.unshift(at);
-  const own = (target: object): T[] => Reflect.getOwnMetadata(key, target) ?? [];
-  return new Map(chain.flatMap(own).map((each) => [each.name, each]));
+  return new Map(chain.flatMap((target) => own<T>(key, target)).map((each) => [each.name, each]));
 }
 
 /** A relation's column; `relation.ts` makes them. */

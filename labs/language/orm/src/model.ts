@@ -30,19 +30,22 @@ const metas = new WeakMap<object, ModelMeta>();
  * After a rollback an object may hold what the database doesn't: `refresh()` it, or throw it away.
  */
 export class Model extends Stored {
+  // biome-ignore-start lint/complexity/noThisInStatic: these are for the classes that extend this one.
   /** What the decorators wrote down. @throws DefinitionError when no table can be made from the class. */
   static get meta(): ModelMeta {
     const meta = metas.get(this) ?? this.describe();
     metas.set(this, meta);
     return meta;
   }
+  /** What `objects` makes; a class that extends QuerySet adds steps of your own to every entity below. */
+  protected static readonly querySet: typeof QuerySet = QuerySet;
   protected static describe(): ModelMeta {
     return new ModelMeta(this);
   }
 
   /** All rows: where each query begins. */
   static objects<M extends Model>(this: EntityClass<M>, db: Database): QuerySet<M> {
-    return new QuerySet<M>(db, this);
+    return new this.querySet<M>(db, this);
   }
 
   /** A new object, with defaults; `save({ db })` makes it a row. @throws UnknownFieldError. */
@@ -56,6 +59,8 @@ export class Model extends Stored {
     fillDefaults(object, this.meta);
     return object;
   }
+
+  // biome-ignore-end lint/complexity/noThisInStatic: as above.
 
   // Called around save() and delete() of one object, in their transaction. Bulk statements don't call them.
   beforeSave?(): unknown;

@@ -37,7 +37,8 @@ export interface Query {
   readonly distinct: boolean;
   readonly lock: string;
 }
-const EVERYTHING: Query = {
+/** All rows, as objects, in no order. */
+export const EVERYTHING: Query = {
   conditions: [],
   order: [],
   from: 0,
@@ -199,9 +200,7 @@ export class QuerySet<M extends Model, A = unknown, R = M & A> implements AsyncI
   async *iterator(options: { readonly batchSize?: number } = {}): AsyncGenerator<R, void, undefined> {
     const { sql, params, empty, read } = this.select();
     if (empty) return;
-    for await (const rows of this.db.cursor(sql, params, options.batchSize ?? 500)) {
-      yield* await this.finish(read(rows));
-    }
+    yield* this.db.cursor(sql, params, options.batchSize ?? 500, (rows) => this.finish(read(rows)));
   }
   /** The one row. @throws DoesNotExistError; MultipleObjectsError. */
   async get(...conditions: readonly (Conditions<M, A> | Q<Conditions<M, A>>)[]): Promise<R> {
@@ -288,15 +287,16 @@ export class QuerySet<M extends Model, A = unknown, R = M & A> implements AsyncI
   /** Deletes all rows, and what refers to them as its `onDelete` says. Returns how many of each entity. Without hooks. */
   async delete(options: { readonly everything?: boolean } = {}): Promise<Readonly<Record<string, number>>> {
     this.assertNarrowed('delete', options);
+    const doomed = this.with<A, unknown>({ columns: [this.meta.pk.name], lock: ' FOR UPDATE OF t0' });
+    const { sql, params, empty } = doomed.select();
     return this.db.transaction(async () => {
-      const keys = await this.with<A, unknown>({ columns: [this.meta.pk.name], lock: ' FOR UPDATE OF t0' }).#keys();
-      return deleteRows(this.db, this.entity, keys);
+      const { rows } = empty ? { rows: [] } : await this.db.query(sql, params);
+      return deleteRows(
+        this.db,
+        this.entity,
+        rows.map(([key]) => key),
+      );
     });
-  }
-
-  async #keys(): Promise<readonly unknown[]> {
-    const { sql, params, empty } = this.select();
-    return empty ? [] : (await this.db.query(sql, params)).rows.map(([key]) => key);
   }
 
   protected assertNarrowed(what: string, { everything = false }: { readonly everything?: boolean }): void {

@@ -1,0 +1,266 @@
+import { startPostgres } from '@shared/services';
+import { describeWith, until } from '@shared/testkit';
+import { expect, test } from 'vitest';
+import {
+  ConnectionError,
+  ConstraintError,
+  type Database,
+  InvalidQueryError,
+  PoolTimeoutError,
+  QueryError,
+  SerializationError,
+  TransactionError,
+} from '#lab';
+import { Author, Book, Order, Publisher } from './bookshop.ts';
+import { open, stocked } from './shop.ts';
+
+const NOT_OURS = 'it kills and restarts the server, and this one is not ours';
+
+await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
+  const backend = async (db: Database) => String((await db.sql`SELECT pg_backend_pid()`)[0]);
+
+  test('what returns is committed, what throws is rolled back', async () => {
+    const { db } = await open(pg);
+    const publishers = Publisher.objects(db);
+    expect(await db.transaction(async () => (await publishers.create({ name: 'A' })).name)).toBe('A');
+    const failing = db.transaction(async () => {
+      await publishers.create({ name: 'B' });
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    expect(await publishers.orderBy('name').values('name').all()).toEqual([{ name: 'A' }]);
+  });
+
+  test('a query finds the transaction around it, however deep in the calls', async () => {
+    const { db } = await open(pg, { max: 2 });
+    const service = async () => (await Publisher.objects(db).create({ name: 'A' })).refresh();
+    await db.transaction(async () => {
+      const own = await backend(db);
+      await service();
+      expect(await Promise.all([backend(db), backend(db)])).toEqual([own, own]);
+      expect(await Publisher.objects(db).count()).toBe(1);
+      expect((await Array.fromAsync(Publisher.objects(db).iterator())).length).toBe(1);
+    });
+    expect(await Publisher.objects(db).count()).toBe(1);
+  });
+
+  test('concurrent transactions never share a connection', async () => {
+    const { db } = await open(pg, { max: 5 });
+    const inside = new Map<string, number>();
+    let clashes = 0;
+    const one = async (n: number) => {
+      const own = await backend(db);
+      if (inside.has(own)) clashes++;
+      inside.set(own, n);
+      await Publisher.objects(db).create({ name: `P${n}` });
+      if ((await backend(db)) !== own) clashes++;
+      inside.delete(own);
+      if (n % 3 === 0) throw new Error('odd one out');
+    };
+    const results = await Promise.allSettled(Array.from({ length: 30 }, (_, n) => db.transaction(() => one(n))));
+    expect(clashes).toBe(0);
+    const committed = results.filter(({ status }) => status === 'fulfilled').length;
+    expect(committed).toBe(20);
+    expect(await Publisher.objects(db).count()).toBe(committed);
+  });
+
+  test('an inner transaction is a savepoint: it rolls back alone', async () => {
+    const { db } = await open(pg);
+    const publishers = Publisher.objects(db);
+    await db.transaction(async () => {
+      await publishers.create({ name: 'outer' });
+      const inner = db.transaction(async () => {
+        await publishers.create({ name: 'inner' });
+        await db.transaction(() => publishers.create({ name: 'innermost' }));
+        await publishers.create({ name: 'outer' });
+      });
+      await expect(inner).rejects.toThrow(ConstraintError);
+      await publishers.create({ name: 'after' });
+    });
+    expect((await publishers.orderBy('name').all()).map(({ name }) => name)).toEqual(['after', 'outer']);
+  });
+
+  test('siblings take turns, and a statement of the outer transaction does not fall into one of them', async () => {
+    const { db } = await open(pg);
+    const publishers = Publisher.objects(db);
+    await db.transaction(async () => {
+      const sibling = (name: string, fails: boolean) =>
+        db.transaction(async () => {
+          await publishers.create({ name });
+          await publishers.count();
+          if (fails) throw new Error(name);
+        });
+      const all = [sibling('a', true), publishers.create({ name: 'outer' }), sibling('b', false), sibling('c', true)];
+      await Promise.allSettled(all);
+    });
+    expect((await publishers.orderBy('name').all()).map(({ name }) => name)).toEqual(['b', 'outer']);
+  });
+
+  test('after a commit, and only then, its hooks run in order', async () => {
+    const { db } = await open(pg);
+    const log: string[] = [];
+    const note = (what: string) => db.onCommit(() => void log.push(what));
+    await db.transaction(async () => {
+      await note('first');
+      await db.transaction(async () => note('inner'));
+      await db
+        .transaction(async () => {
+          await note('rolled back');
+          throw new Error('inner');
+        })
+        .catch(() => {});
+      await db.onCommit(async () => log.push(`sees ${await Publisher.objects(db).count()}`));
+      await Publisher.objects(db).create({ name: 'A' });
+      expect(log).toEqual([]);
+    });
+    expect(log).toEqual(['first', 'inner', 'sees 1']);
+    const failing = db.transaction(async () => {
+      await note('never');
+      throw new Error('outer');
+    });
+    await expect(failing).rejects.toThrow('outer');
+    await note('at once');
+    expect(log.slice(3)).toEqual(['at once']);
+  });
+
+  test('a serialization failure is retried as often as was said, the whole body', async () => {
+    const { db } = await stocked(pg);
+    let bodies = 0;
+    const add = (retries: number) =>
+      db.transaction(
+        async () => {
+          bodies++;
+          const book = await Book.objects(db).get({ id: 1 });
+          book.stock += 1;
+          await book.save();
+        },
+        { isolation: 'serializable', retries },
+      );
+    const impatient = await Promise.allSettled(Array.from({ length: 5 }, () => add(0)));
+    const done = impatient.filter(({ status }) => status === 'fulfilled').length;
+    for (const each of impatient)
+      if (each.status === 'rejected') expect(each.reason).toBeInstanceOf(SerializationError);
+    await Promise.all(Array.from({ length: 5 }, () => add(100)));
+    expect((await Book.objects(db).get({ id: 1 })).stock).toBe(done + 5);
+    expect(bodies).toBeGreaterThanOrEqual(10);
+    await expect(
+      db.transaction(() => add(1)),
+      'these belong to the outermost',
+    ).rejects.toThrow(InvalidQueryError);
+  });
+
+  test('a statement after the end of its transaction is refused', async () => {
+    const { db } = await open(pg);
+    const late = Promise.withResolvers<void>();
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    await db.transaction(async () => {
+      // The await that somebody forgot.
+      void ended.then(() => Publisher.objects(db).create({ name: 'late' })).then(() => late.resolve(), late.reject);
+    });
+    end();
+    await expect(late.promise).rejects.toThrow(TransactionError);
+    expect(await Publisher.objects(db).count()).toBe(0);
+  });
+
+  test('a commit that Postgres made a rollback of is an error', async () => {
+    const { db } = await open(pg);
+    const swallowing = db.transaction(async () => {
+      await Publisher.objects(db).create({ name: 'A' });
+      await Publisher.objects(db)
+        .create({ name: 'A' })
+        .catch(() => {});
+    });
+    await expect(swallowing).rejects.toThrow(TransactionError);
+    expect(await Publisher.objects(db).count()).toBe(0);
+  });
+
+  test('an aborted transaction is rolled back', async () => {
+    const { db } = await open(pg);
+    const stop = new AbortController();
+    const running = db.transaction(
+      async () => {
+        await Publisher.objects(db).create({ name: 'A' });
+        stop.abort(new Error('the user left'));
+      },
+      { signal: stop.signal },
+    );
+    await expect(running).rejects.toThrow('the user left');
+    await expect(db.transaction(async () => 1, { signal: stop.signal })).rejects.toThrow('the user left');
+    expect(await Publisher.objects(db).count()).toBe(0);
+  });
+
+  test('the next borrower of a connection is in no transaction', async () => {
+    const { db } = await open(pg, { max: 1 });
+    const failing = [
+      () => db.transaction(async () => db.sql`SELECT 1 / 0`),
+      () => db.sql`SELECT 1 / 0`,
+      () => db.transaction(() => db.transaction(async () => db.sql`SELECT nonsense`)),
+      () => Array.fromAsync(Publisher.objects(db).filter({ name__regex: '(' }).iterator()),
+    ];
+    for (const call of failing) {
+      await expect(call()).rejects.toThrow(QueryError);
+      expect(await Publisher.objects(db).count()).toBe(0);
+      expect((await db.sql`SELECT now() = statement_timestamp()`)[0], 'no transaction is open').toEqual([true]);
+    }
+    expect(db.stats).toEqual({ total: 1, idle: 1, waiting: 0 });
+  });
+
+  test('a broken constraint is named, at the statement or at the commit', async () => {
+    const { db } = await stocked(pg);
+    const error = (call: () => Promise<unknown>) => call().catch((caught: unknown) => caught);
+    expect(await error(() => Publisher.objects(db).create({ name: 'Penguin' }))).toMatchObject({
+      name: 'ConstraintError',
+      code: '23505',
+      constraint: 'publisher_name_key',
+    });
+    const orphan = await error(() => Order.objects(db).create({ book: 12_345 }));
+    expect(orphan).toMatchObject({ name: 'ConstraintError', code: '23503', constraint: 'order_book_id_fkey' });
+    expect(String(orphan), 'values stay out of messages').not.toContain('12345');
+  });
+
+  test('two workers that skip what is locked never take the same row', async () => {
+    const { db } = await stocked(pg);
+    const taken: number[] = [];
+    const worker = () =>
+      db.transaction(async () => {
+        const books = await Book.objects(db)
+          .filter({ stock: 1 })
+          .orderBy('id')
+          .forUpdate({ skipLocked: true })
+          .slice(0, 3)
+          .all();
+        taken.push(...books.map(({ id }) => id));
+        await until(() => taken.length >= 12, { what: 'all workers to have theirs' });
+      });
+    await Promise.all([worker(), worker(), worker(), worker()]);
+    expect(new Set(taken).size).toBe(12);
+  });
+
+  test('whoever waits too long for a connection learns why', async () => {
+    const { db } = await open(pg, { max: 1, waitMs: 60 });
+    const { promise: free, resolve } = Promise.withResolvers<void>();
+    const holder = db.transaction(() => free);
+    await until(() => db.stats.idle === 0);
+    const error = await db.sql`SELECT 1`.catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(PoolTimeoutError);
+    expect(String(error)).toMatch(/60 ms \(1 open, 0 idle, 1 waiting\)/);
+    resolve();
+    await holder;
+    expect(await db.sql`SELECT 1`).toEqual([[1]]);
+  });
+
+  test('a server that is away gives a typed error, and is used again when it is back', async ({ skip }) => {
+    skip(!pg.faults, NOT_OURS);
+    const { db } = await stocked(pg, { waitMs: 2_000 });
+    const running = db.transaction(async () => {
+      await Author.objects(db).filter({ id: 1 }).update({ name: 'lost' });
+      await pg.node.kill();
+      await Author.objects(db).count();
+    });
+    await expect(running).rejects.toThrow(ConnectionError);
+    await expect(db.sql`SELECT 1`).rejects.toThrow(ConnectionError);
+    await pg.node.restart();
+    expect((await Author.objects(db).get({ id: 1 })).name).toBe('Author 0');
+    expect(db.stats.waiting).toBe(0);
+  });
+});
