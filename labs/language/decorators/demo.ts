@@ -51,7 +51,6 @@ await tell(options, async (story) => {
       `${here.leaks.cacheAbove} of 1 in the standard dialect, ${there.leaks.cacheAbove} of 1 in the legacy`,
       leaks('cacheAbove') === 2,
     );
-    story.code('test/standard/delivery.ts', { from: 'The guard sees every', to: 'guardAbove' });
     story.verdict('With the two lines swapped it does not', `${leaks('guardAbove')} of 2`, leaks('guardAbove') === 0);
   });
 

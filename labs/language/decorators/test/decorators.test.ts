@@ -798,10 +798,10 @@ describe('decorators', () => {
 
   test('a routed method is guarded wherever its guard stands', () => {
     class Orders {
-      @cached({ ...ALWAYS, key: () => '' })
+      @cached({ ...ALWAYS, key: ({ url }: RouteRequest) => url })
       @requires('rider')
       @route('GET', '/address')
-      address(): string {
+      address(_request: RouteRequest): string {
         return 'Via Roma';
       }
     }

@@ -7,8 +7,8 @@ export interface CacheOptions {
   readonly ttlMs: number;
   /** Results kept for each instance; above it, the one not used for longest is dropped. */
   readonly max: number;
-  /** What makes two calls the same. Default: equal arguments, of primitive types only. */
-  readonly key?: (...args: readonly unknown[]) => string;
+  /** What makes two calls the same, from the method's own arguments. Default: equal arguments, of primitive types only. */
+  key?(...args: readonly unknown[]): string;
   readonly clock?: Pick<Clock, 'mono'>;
 }
 

@@ -8,8 +8,8 @@ export interface RateLimitOptions {
   readonly limit: number;
   /** Milliseconds in which a used-up limit is whole again. */
   readonly perMs: number;
-  /** Who shares a limit. Default: the principal's name; all who have none share one. */
-  readonly key?: (...args: readonly unknown[]) => string;
+  /** Who shares a limit, from the method's own arguments. Default: the principal's name; all who have none share one. */
+  key?(...args: readonly unknown[]): string;
   readonly clock?: Pick<Clock, 'mono'>;
 }
 

@@ -18,8 +18,21 @@ import {
   UnguardedOverrideError,
 } from '#lab';
 
-const { body, buildRouter, cached, compose, field, param, rateLimit, requires, retry, route, timed, timeout, transactional } =
-  legacy;
+const {
+  body,
+  buildRouter,
+  cached,
+  compose,
+  field,
+  param,
+  rateLimit,
+  requires,
+  retry,
+  route,
+  timed,
+  timeout,
+  transactional,
+} = legacy;
 const HOUR = 3_600_000;
 const ALWAYS = { ttlMs: HOUR, max: 100 };
 const rider: Principal = { name: 'Rui', can: (permission) => permission === 'rider' };
@@ -177,7 +190,12 @@ describe('the legacy dialect', () => {
     }
     call([new Orders()], 'GET', '/orders/7/true/Rome');
     expect(got).toHaveBeenCalledWith('Rome', 7, true);
-    for (const url of ['/orders/seven/true/Rome', '/orders/%20/true/Rome', '/orders/7/yes/Rome', '/orders/Infinity/true/Rome']) {
+    for (const url of [
+      '/orders/seven/true/Rome',
+      '/orders/%20/true/Rome',
+      '/orders/7/yes/Rome',
+      '/orders/Infinity/true/Rome',
+    ]) {
       expect(() => call([new Orders()], 'GET', url), url).toThrow(BadRequestError);
     }
     expect(got).toHaveBeenCalledTimes(1);
