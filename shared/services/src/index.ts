@@ -1,6 +1,7 @@
 /** Real servers for demos and tests, and the faults that can befall them. */
 import type { ServiceReport } from './doctor.ts';
 import type { PostgresOptions, PostgresServers } from './postgres.ts';
+import type { RabbitOptions, RabbitServers } from './rabbit.ts';
 import type { RedisOptions, RedisServers } from './redis.ts';
 
 export { onAnnounce } from './announce.ts';
@@ -18,7 +19,15 @@ export {
   UnreachableUrlError,
 } from './errors.ts';
 export type { NetworkProxy as Proxy, Node, Origin, Servers } from './types.ts';
-export type { PostgresOptions, PostgresServers, RedisOptions, RedisServers, ServiceReport };
+export type {
+  PostgresOptions,
+  PostgresServers,
+  RabbitOptions,
+  RabbitServers,
+  RedisOptions,
+  RedisServers,
+  ServiceReport,
+};
 
 // Each loads its file when called: a demo's first line must not wait for servers that it does not use.
 
@@ -38,6 +47,15 @@ export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
  */
 export async function startPostgres(o: PostgresOptions = {}): Promise<PostgresServers> {
   return (await import('./postgres.ts')).startPostgres(o);
+}
+
+/**
+ * Starts (or finds) a RabbitMQ; `await rabbit.vhost()` is the URL of a virtual host of one's own in it.
+ * @throws MissingServerError, PortTakenError, ServerDiedError, StartTimeoutError, UnreachableUrlError,
+ *   LoginRefusedError, BadSettingError, or the signal's reason
+ */
+export async function startRabbit(o: RabbitOptions = {}): Promise<RabbitServers> {
+  return (await import('./rabbit.ts')).startRabbit(o);
 }
 
 /**
