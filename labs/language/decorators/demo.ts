@@ -28,7 +28,7 @@ const places: readonly (readonly [what: string, code: string])[] = [
 
 /** No loader lowers both dialects: the legacy one runs in a process of its own. */
 async function legacyDelivery(signal: AbortSignal): Promise<Delivered> {
-  const args = ['--import', '@oxc-node/core/register', 'test/legacy/delivery.ts'];
+  const args = ['--import', import.meta.resolve('@oxc-node/core/register'), 'test/legacy/delivery.ts'];
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname, signal });
   return JSON.parse(stdout);
 }
