@@ -1,0 +1,13 @@
+// Flaw: the event is marked as delivered before the subscriber has it, so a subscriber that fails never hears of it again.
+// Seen in: https://github.com/civitai/civitai/pull/3275
+// Caught by: an event whose subscriber failed is told again, before the later ones of its order
+import { OutboxRelay as Reference } from '../src/index.ts';
+
+export * from '../src/index.ts';
+
+export class OutboxRelay extends Reference {
+  protected override async deliver(waiting: Parameters<Reference['mark']>[0]): Promise<void> {
+    await this.mark(waiting);
+    await super.deliver(waiting);
+  }
+}

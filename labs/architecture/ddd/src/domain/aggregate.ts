@@ -1,0 +1,39 @@
+/**
+ * The root of an aggregate: an entity (equal by identity) that is loaded, changed and saved as a whole, with the version
+ * that it was loaded at and the events that it recorded since. It knows nothing of how it is saved.
+ */
+export abstract class Aggregate<Event> {
+  readonly id: string;
+  #version: number;
+  #events: readonly Event[] = [];
+
+  constructor(id: string, version: number) {
+    this.id = id;
+    this.#version = version;
+  }
+
+  /** How often it has been saved; 0 means never. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** What has happened since it was loaded or saved, oldest first. */
+  get events(): readonly Event[] {
+    return this.#events;
+  }
+
+  /** For repositories, once a transaction with `saved` (what `events` was) has been committed; never before. */
+  committed(saved: readonly Event[]): void {
+    this.#version += 1;
+    this.#events = this.#events.slice(saved.length);
+  }
+
+  /** The same thing, whatever has become of it in the meantime. */
+  equals(other: Aggregate<unknown>): boolean {
+    return this.id === other.id && this.constructor === other.constructor;
+  }
+
+  protected record(event: Event): void {
+    this.#events = Object.freeze([...this.#events, event]);
+  }
+}

@@ -1,0 +1,75 @@
+import type { Pool } from 'pg';
+import type { Subscriber } from '../application/payment-policy.ts';
+import type { DomainEvent } from '../domain/events.ts';
+
+type Waiting = { readonly id: string; readonly aggregateId: string; readonly event: DomainEvent };
+
+/** The outcome of a round. `failed`: told, but some subscriber threw; they stay in the outbox for the next round. */
+export type Round = { readonly delivered: number; readonly failed: readonly unknown[] };
+
+/**
+ * Tells subscribers what has been committed: at least once, each aggregate's events in their order. One relay works at
+ * a time (an advisory lock), so that two of them don't overtake each other; another one's round ends with 0 delivered.
+ * The pool needs a connection for the relay beside those of the subscribers.
+ */
+export class OutboxRelay {
+  protected readonly pool: Pool;
+  protected readonly subscribers: readonly Subscriber[];
+
+  constructor(pool: Pool, subscribers: readonly Subscriber[]) {
+    this.pool = pool;
+    this.subscribers = subscribers;
+  }
+
+  /** Delivers until nothing is left that can be delivered now, events recorded meanwhile included. */
+  async drain(): Promise<Round> {
+    const client = await this.pool.connect();
+    let broken = true;
+    try {
+      const lock = await client.query<{ mine: boolean }>("SELECT pg_try_advisory_lock(hashtext('outbox')) AS mine");
+      const round = lock.rows[0]?.mine ? await this.#round() : { delivered: 0, failed: [] };
+      if (lock.rows[0]?.mine) await client.query("SELECT pg_advisory_unlock(hashtext('outbox'))");
+      broken = false;
+      return round;
+    } finally {
+      // A connection that may still have the lock is closed, and the lock is gone with it.
+      client.release(broken);
+    }
+  }
+
+  /** Told first and marked afterwards: a crash in between means once more, not never. */
+  protected async deliver(waiting: Waiting): Promise<void> {
+    for (const subscriber of this.subscribers) await subscriber(waiting.event);
+    await this.mark(waiting);
+  }
+
+  protected async mark({ id }: Waiting): Promise<void> {
+    await this.pool.query('UPDATE outbox SET delivered_at = now() WHERE id = $1', [id]);
+  }
+
+  async #round(): Promise<Round> {
+    const failed: unknown[] = [];
+    const stuck: string[] = [];
+    for (let delivered = 0; ; ) {
+      const waiting = await this.#next(stuck);
+      if (!waiting) return { delivered, failed };
+      try {
+        await this.deliver(waiting);
+        delivered += 1;
+      } catch (error) {
+        failed.push(error);
+        stuck.push(waiting.aggregateId);
+      }
+    }
+  }
+
+  /** The oldest event that waits. An aggregate whose event failed waits as a whole: its later events come later. */
+  async #next(stuck: readonly string[]): Promise<Waiting | undefined> {
+    const { rows } = await this.pool.query<Waiting>(
+      `SELECT id, aggregate_id AS "aggregateId", event FROM outbox
+       WHERE delivered_at IS NULL AND NOT aggregate_id = ANY ($1::uuid[]) ORDER BY id LIMIT 1`,
+      [stuck],
+    );
+    return rows[0];
+  }
+}

@@ -1,0 +1,32 @@
+import type { DomainEvent } from '../domain/events.ts';
+
+/** What a cook needs, in the language of the kitchen: grams and heat. Nothing about money, vouchers or customers. */
+export type Ticket = {
+  readonly orderId: string;
+  readonly pans: readonly { readonly ingredients: Readonly<Record<string, number>>; readonly chillies: number }[];
+};
+
+/** Dish → ingredient → grams in a medium portion. The kitchen's own book. */
+export type RecipeBook = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+const portion: Readonly<Record<string, number>> = { small: 0.5, medium: 1, large: 1.5 };
+const chillies: Readonly<Record<string, number>> = { none: 0, mild: 3, medium: 8, hot: 20 };
+
+/**
+ * The border between two bounded contexts: Ordering's published language in, the kitchen's out. "Large, medium hot" is
+ * so many grams and so many chillies here and nowhere else. Undefined for an event that is no news to the kitchen.
+ *
+ * @throws Error on a dish, size or heat that the book doesn't have: the two contexts have drifted apart.
+ */
+export function kitchenTicket(event: DomainEvent, book: RecipeBook): Ticket | undefined {
+  if (event.type !== 'order-paid') return undefined;
+  const pans = event.dishes.flatMap(({ name, size, spiciness, quantity }) => {
+    const [recipe, factor, heat] = [book[name], portion[size], chillies[spiciness]];
+    if (!recipe || factor === undefined || heat === undefined) {
+      throw new Error(`The kitchen has no recipe for ${size} ${name}, ${spiciness} spice: add it to the book.`);
+    }
+    const ingredients = Object.fromEntries(Object.entries(recipe).map(([what, grams]) => [what, grams * factor]));
+    return Array.from({ length: quantity }, () => ({ ingredients, chillies: heat }));
+  });
+  return { orderId: event.orderId, pans };
+}

@@ -1,0 +1,367 @@
+import { startPostgres } from '@shared/services';
+import { describeWith, History, random } from '@shared/testkit';
+import { Pool } from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  Address,
+  AlreadyChargedError,
+  ConcurrencyError,
+  Customer,
+  customerId,
+  Dish,
+  type DomainEvent,
+  httpApi,
+  InvalidValueError,
+  Money,
+  migrate,
+  NotFoundError,
+  Order,
+  type OrderId,
+  OrderService,
+  OrderStateError,
+  OutboxRelay,
+  orderId,
+  PaymentError,
+  PostgresCustomers,
+  PostgresOrders,
+  PrintedMenu,
+  paymentPolicy,
+  Size,
+  Spiciness,
+  type Subscriber,
+  UnknownDishError,
+} from '#lab';
+import { auditTransactions, watchTransactions } from './audit.ts';
+
+const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
+const yuan = (text: string) => Money.parse(text, 'CNY');
+const fish = new Dish('fish with pickled cabbage', Size.Large, Spiciness.Medium);
+const home = new Address('Beijing', 'Chaoyang 1');
+const menu = new PrintedMenu('CNY', { [fish.name]: { large: '128.00', small: '58.00' }, rice: { small: '3.00' } });
+const item = { name: fish.name, size: 'large', spiciness: 'medium', quantity: 1 };
+const where = { city: 'Beijing', street: 'Chaoyang 1' };
+
+await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg }) => {
+  const pool = new Pool({ connectionString: pg.url, max: 10 });
+  const orders = new PostgresOrders(pool);
+  const customers = new PostgresCustomers(pool);
+  const service = new OrderService({ orders, customers, menu });
+
+  beforeAll(async () => {
+    await migrate(pool);
+    await migrate(pool); // a second time does no harm
+    await auditTransactions(pool);
+  });
+  afterAll(() => pool.end());
+
+  const draft = () => {
+    const order = Order.draft(customerId(), home, 'CNY');
+    order.add(fish, yuan('128.00'), 2);
+    return order;
+  };
+  const registered = async (balance: string) => {
+    const customer = Customer.register(yuan(balance));
+    await customers.save(customer);
+    return customer.id;
+  };
+  const announced = async (id: string) => {
+    const sql = 'SELECT event FROM outbox WHERE aggregate_id = $1 ORDER BY id';
+    return (await pool.query<{ event: DomainEvent }>(sql, [id])).rows.map(({ event }) => event.type);
+  };
+  /** A relay that minds the events of this test alone: the others' are told to nobody. */
+  const relay = (ids: readonly string[], ...subscribers: Subscriber[]) =>
+    new OutboxRelay(
+      pool,
+      subscribers.map((subscriber) => async (event) => {
+        if (ids.includes(event.orderId)) await subscriber(event);
+      }),
+    );
+  const settle = (...ids: OrderId[]) => relay(ids, paymentPolicy({ orders, customers })).drain();
+  const outcome = (promise: Promise<unknown>) =>
+    promise.then(
+      () => 'saved',
+      (error: unknown) => (error instanceof Error ? error.constructor.name : String(error)),
+    );
+
+  // ── repositories ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('an order comes back as it was saved', async () => {
+    const order = draft();
+    order.add(new Dish('rice', Size.Small, Spiciness.None), Money.of(2 ** 45, 'CNY'), 20);
+    order.redeem(yuan('12.34'));
+    await orders.save(order);
+    expect((await orders.get(order.id)).snapshot()).toEqual({ ...order.snapshot(), version: 1 });
+    expect(order.version, 'and the one in hand knows that it was saved').toBe(1);
+    order.remove(fish);
+    order.deliverTo(new Address('Shanghai', 'Bund 9'));
+    order.place();
+    await orders.save(order);
+    expect((await orders.get(order.id)).snapshot()).toEqual({ ...order.snapshot(), version: 2 });
+    const empty = Order.draft(customerId(), home, 'JPY');
+    await orders.save(empty);
+    expect((await orders.get(empty.id)).snapshot()).toEqual(empty.snapshot());
+  });
+
+  test('what is not there is an error of its own', async () => {
+    await expect(orders.get(orderId())).rejects.toBeInstanceOf(NotFoundError);
+    await expect(customers.get(customerId())).rejects.toBeInstanceOf(NotFoundError);
+  });
+
+  test('of two editors of one order the second is refused', async () => {
+    const order = draft();
+    await orders.save(order);
+    const [one, other] = [await orders.get(order.id), await orders.get(order.id)];
+    one.changeQuantity(fish, 3);
+    other.deliverTo(new Address('Shanghai', 'Bund 9'));
+    await orders.save(one);
+    const history = new History<string>();
+    history.record('both loaded version 1; the first saved 3 portions');
+    history.record(`the second saves another address: ${await outcome(orders.save(other))}`);
+    const stored = await orders.get(order.id);
+    history.record(`stored: ${stored.lines.map(({ quantity }) => quantity)} portions, to ${stored.address.city}`);
+    expect(
+      stored.lines.map(({ quantity }) => quantity),
+      history.toString(),
+    ).toEqual([3]);
+    expect(await outcome(orders.save(other)), history.toString()).toBe('ConcurrencyError');
+    const twin = Order.draft(order.customerId, home, 'CNY', order.id);
+    expect(await outcome(orders.save(twin)), 'a new order under an id that is taken').toBe('ConcurrencyError');
+  });
+
+  test('of many editors at once exactly one wins', async () => {
+    const order = draft();
+    await orders.save(order);
+    for (let round = 1; round <= 5; round++) {
+      const editors = await Promise.all(Array.from({ length: 8 }, () => orders.get(order.id)));
+      const outcomes = await Promise.all(
+        editors.map((editor, index) => {
+          editor.changeQuantity(fish, index + 1);
+          return outcome(orders.save(editor));
+        }),
+      );
+      expect(outcomes.sort(), `round ${round}`).toEqual([...Array(7).fill('ConcurrencyError'), 'saved']);
+    }
+    expect((await orders.get(order.id)).version).toBe(6);
+  });
+
+  test('an order that could not be saved announces nothing', async () => {
+    const order = draft();
+    await orders.save(order);
+    const [stale, other] = [await orders.get(order.id), await orders.get(order.id)];
+    other.deliverTo(new Address('Shanghai', 'Bund 9'));
+    await orders.save(other);
+    stale.place();
+    await expect(orders.save(stale)).rejects.toBeInstanceOf(ConcurrencyError);
+    expect(await announced(order.id), `stored: ${(await orders.get(order.id)).status}`).toEqual([]);
+  });
+
+  test('a save that failed can be repeated, with its events', async () => {
+    const order = draft();
+    order.place();
+    await pool.query('ALTER TABLE outbox ADD CONSTRAINT broken CHECK (false) NOT VALID');
+    const failed = await outcome(orders.save(order));
+    await pool.query('ALTER TABLE outbox DROP CONSTRAINT broken');
+    expect(failed, 'the outbox took nothing').not.toBe('saved');
+    await expect(orders.get(order.id), 'so the order is not there either').rejects.toBeInstanceOf(NotFoundError);
+    expect([order.version, order.events.length]).toEqual([0, 1]);
+    await orders.save(order);
+    expect([order.version, order.events.length]).toEqual([1, 0]);
+    await orders.save(order);
+    expect(await announced(order.id), 'announced once').toEqual(['order-placed']);
+  });
+
+  // ── use cases ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('an order that cannot be made leaves nothing behind', async () => {
+    const customer = await registered('100.00');
+    const count = async () => (await pool.query<{ n: string }>('SELECT count(*) AS n FROM orders')).rows[0]?.n;
+    const before = await count();
+    const request = { ...where, customerId: customer, items: [item] };
+    const bad = [
+      ['too dear', request, PaymentError],
+      ['no dish', { ...request, items: [] }, InvalidValueError],
+      ['quantity 0', { ...request, items: [{ ...item, quantity: 0 }] }, InvalidValueError],
+      ['gigantic', { ...request, items: [{ ...item, size: 'gigantic' }] }, InvalidValueError],
+      ['not on the menu', { ...request, items: [{ ...item, size: 'medium' }] }, UnknownDishError],
+      ['half a fen off', { ...request, voucher: 0.5 }, InvalidValueError],
+      ['nobody', { ...request, customerId: customerId() }, NotFoundError],
+      ['no such id', { ...request, customerId: '7' }, InvalidValueError],
+    ] as const;
+    for (const [name, each, error] of bad) {
+      await expect(service.createOrder(each), name).rejects.toBeInstanceOf(error);
+    }
+    expect(await count()).toBe(before);
+    await expect(
+      service.createOrder({ ...request, voucher: 2_800 }),
+      'with a voucher it is enough',
+    ).resolves.toBeTruthy();
+  });
+
+  test('a placed order is paid, and the customer charged, once the event has gone round', async () => {
+    const customer = await registered('500.00');
+    const id = await service.createOrder({ ...where, customerId: customer, voucher: 1_000, items: [item, item] });
+    expect([(await orders.get(id)).status, String((await customers.get(customer)).balance)]).toEqual([
+      'placed',
+      '500.00 CNY',
+    ]);
+    expect((await settle(id)).failed).toEqual([]);
+    const receipt = await service.receipt(id);
+    const line = { dish: 'large fish with pickled cabbage, medium spice', quantity: 2, net: '246.00 CNY' };
+    expect(receipt).toEqual({ orderId: id, status: 'paid', lines: [line], total: '246.00 CNY' });
+    expect(String((await customers.get(customer)).balance)).toBe('254.00 CNY');
+    expect(await announced(id)).toEqual(['order-placed', 'order-paid']);
+    await expect(service.changeAddress(id, 'Shanghai', 'Bund 9')).rejects.toBeInstanceOf(OrderStateError);
+  });
+
+  test('of two orders that the money is enough for one of, one is paid and the other declined', async () => {
+    const customer = await registered('200.00');
+    const request = { ...where, customerId: customer, items: [item] };
+    const ids = await Promise.all([service.createOrder(request), service.createOrder(request)]);
+    await settle(...ids);
+    const statuses = await Promise.all(ids.map(async (id) => (await orders.get(id)).status));
+    expect(statuses.sort()).toEqual(['declined', 'paid']);
+    expect(String((await customers.get(customer)).balance)).toBe('72.00 CNY');
+  });
+
+  test('a transaction changes one aggregate, and its events are announced in it', async () => {
+    const customer = await registered('500.00');
+    const watched = await watchTransactions(pool);
+    const id = await service.createOrder({ ...where, customerId: customer, items: [item] });
+    await service.changeAddress(id, 'Shanghai', 'Bund 9');
+    await settle(id);
+    expect((await orders.get(id)).status).toBe('paid');
+    const transactions = (await watched()).filter(({ ids }) => ids.includes(id) || ids.includes(customer));
+    const history = new History<string>();
+    for (const { tables, ids } of transactions) history.record(`${tables.join(', ')}: ${ids.length} aggregate(s)`);
+    expect(
+      transactions.map(({ ids }) => ids.length),
+      history.toString(),
+    ).toEqual(transactions.map(() => 1));
+    const announcing = transactions.filter(({ tables }) => tables.includes('outbox'));
+    const honest = announcing.filter(({ tables }) => tables.includes('orders') || tables.includes('customers'));
+    expect([announcing.length, honest.length], history.toString()).toEqual([3, 3]);
+  });
+
+  test('an order is charged once, however often its event is told', async () => {
+    const customer = await registered('500.00');
+    const id = await service.createOrder({ ...where, customerId: customer, items: [item] });
+    const told: DomainEvent[] = [];
+    const policy = paymentPolicy({ orders, customers });
+    const witness: Subscriber = async (event) => {
+      told.push(event);
+      await policy(event);
+    };
+    await relay([id], witness).drain();
+    for (const event of [...told, ...told]) await policy(event);
+    expect(told.map(({ type }) => type)).toEqual(['order-placed', 'customer-charged', 'order-paid']);
+    expect(String((await customers.get(customer)).balance)).toBe('372.00 CNY');
+    const again = await customers.get(customer);
+    again.charge(id, yuan('128.00'));
+    await expect(customers.save(again)).rejects.toBeInstanceOf(AlreadyChargedError);
+    expect(String((await customers.get(customer)).balance)).toBe('372.00 CNY');
+  });
+
+  test('an event whose subscriber failed is told again, before the later ones of its order', async () => {
+    const customer = await registered('500.00');
+    const id = await service.createOrder({ ...where, customerId: customer, items: [item] });
+    const order = await orders.get(id);
+    order.pay();
+    await orders.save(order);
+    const told: string[] = [];
+    let down = true;
+    const kitchen = relay([id], async ({ type }) => {
+      if (down) throw new Error('the kitchen does not answer');
+      told.push(type);
+    });
+    const round = await kitchen.drain();
+    expect(round.failed, 'the first failed, so the second was not tried').toHaveLength(1);
+    expect(told).toEqual([]);
+    down = false;
+    expect((await kitchen.drain()).failed).toEqual([]);
+    expect(told).toEqual(['order-placed', 'order-paid']);
+    expect(await kitchen.drain(), 'and then there is nothing left').toEqual({ delivered: 0, failed: [] });
+  });
+
+  test('of two relays at once one works, so that nothing is told twice or out of order', async () => {
+    await relay([]).drain();
+    const customer = await registered('2000.00');
+    const request = { ...where, customerId: customer, items: [item] };
+    const ids = await Promise.all(Array.from({ length: 6 }, () => service.createOrder(request)));
+    const told: string[] = [];
+    const subscriber: Subscriber = async ({ orderId: id }) => {
+      told.push(id);
+      await pool.query('SELECT 1');
+    };
+    await Promise.all([relay(ids, subscriber).drain(), relay(ids, subscriber).drain(), relay(ids, subscriber).drain()]);
+    expect(told.toSorted()).toEqual(ids.toSorted());
+  });
+
+  test('whatever fails on the way, every order ends paid or declined and the money adds up', async () => {
+    const dice = random(SEED);
+    const people = await Promise.all(['300.00', '700.00', '1000.00'].map(registered));
+    const small = { ...item, size: 'small', quantity: 2 };
+    const ids: OrderId[] = [];
+    const policy = paymentPolicy({ orders, customers });
+    const flaky: Subscriber = async (event) => {
+      if (dice.next() < 0.2) throw new Error('down before');
+      await policy(event);
+      if (dice.next() < 0.2) throw new Error('down after: it will be told again');
+    };
+    for (let round = 0; round < 6; round++) {
+      const requests = people.map((customer) => ({
+        ...where,
+        customerId: customer,
+        items: [dice.pick([item, small])],
+      }));
+      const made = await Promise.allSettled(requests.map((request) => service.createOrder(request)));
+      ids.push(...made.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])));
+      await Promise.all([relay(ids, flaky).drain(), relay(ids, flaky).drain()]);
+    }
+    // Now that nothing fails any more, one round is enough.
+    expect((await settle(...ids)).failed).toEqual([]);
+    const made = await Promise.all(ids.map((id) => orders.get(id)));
+    expect(made.filter(({ status }) => status !== 'paid' && status !== 'declined')).toEqual([]);
+    const paid = made.filter(({ status }) => status === 'paid').reduce((sum, { total }) => sum.add(total), yuan('0'));
+    const left = await Promise.all(people.map(async (id) => (await customers.get(id)).balance));
+    expect(paid.minor, 'somebody ate').toBeGreaterThan(0);
+    expect(String(left.reduce((sum, balance) => sum.add(balance), paid)), 'spent + left').toBe('2000.00 CNY');
+  });
+
+  // ── the waiter ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('the waiter says what became of a request', async () => {
+    const api = httpApi(service);
+    const customer = await registered('500.00');
+    const send = async (method: string, path: string, body?: unknown) => {
+      const init =
+        body === undefined ? { method } : { method, body: typeof body === 'string' ? body : JSON.stringify(body) };
+      const response = await api(new Request(`http://restaurant${path}`, init));
+      return { status: response.status, body: await response.text() };
+    };
+    const request = { ...where, customerId: customer, items: [item] };
+    const created = await send('POST', '/orders', request);
+    expect(created.status, created.body).toBe(201);
+    const { orderId: id }: { orderId: string } = JSON.parse(created.body);
+    expect((await send('GET', `/orders/${id}`)).body).toContain('"status":"placed"');
+    expect((await send('PUT', `/orders/${id}/address`, { city: 'Shanghai', street: 'Bund 9' })).status).toBe(204);
+    const answers = [
+      await send('POST', '/orders', '{not JSON'),
+      await send('POST', '/orders', { ...request, items: 'fish' }),
+      await send('PUT', `/orders/${id}/address`, { city: 7 }),
+      await send('POST', '/orders', { ...request, items: [{ ...item, quantity: 4 }] }),
+      await send('POST', '/orders', { ...request, items: [{ ...item, quantity: 0 }] }),
+      await send('GET', `/orders/${orderId()}`),
+      await send('DELETE', `/orders/${id}`),
+      await send('GET', '/'),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([400, 400, 400, 402, 422, 404, 404, 404]);
+    expect(answers[3]?.body).toContain('owes 512.00 CNY and has 500.00 CNY');
+  });
+
+  test('a fault of the database is no refusal', async () => {
+    const gone = new Pool({ connectionString: pg.url, max: 1 });
+    await gone.end();
+    const api = httpApi(new OrderService({ orders: new PostgresOrders(gone), customers, menu }));
+    await expect(api(new Request(`http://restaurant/orders/${orderId()}`))).rejects.toThrow();
+  });
+});
