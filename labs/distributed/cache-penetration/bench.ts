@@ -165,7 +165,7 @@ await tell({ title: 'Cache penetration, measured', dir: import.meta.dirname }, a
               bentocache: (worker) => bento.getOrSet({ key: key(worker), factory: () => row, ttl: '10m' }),
               cacheable: (worker) => cacheable.getOrSet(key(worker), async () => row, { ttl: '10m' }),
             },
-            { workers, rounds: 9, turnMs: 400 },
+            { workers, rounds: 31, turnMs: 100 },
           );
           story.table({ columns, rows: rows(standings) });
           const [mine, ...theirs] = standings;
