@@ -9,7 +9,7 @@ export type MethodDecoratorOf<Bound extends AnyMethod = AnyMethod> = <M extends 
   descriptor: TypedPropertyDescriptor<M>,
 ) => void;
 
-/** Of methods, getters and setters; static ones too. The dialect has no private members and no `accessor`s. */
+/** Of methods, getters, setters and `accessor`s; static ones too. The dialect has no private members. */
 export type MemberDecorator = <Value>(
   target: object,
   name: string | symbol,

@@ -84,6 +84,7 @@ describe('the legacy dialect', () => {
       set total(cents: number) {
         this.cents = cents;
       }
+      @timed((timing) => seen.push(timing)) accessor owner = 'Ann';
       @cached(ALWAYS) get coins() {
         return [this.cents];
       }
@@ -92,7 +93,9 @@ describe('the legacy dialect', () => {
     till.total = 7;
     expect(till.total).toBe(7);
     expect(till.coins).toBe(till.coins);
-    expect(seen.map(({ name }) => name)).toEqual(['open', 'total', 'total']);
+    till.owner = 'Bo';
+    expect(till.owner).toBe('Bo');
+    expect(seen.map(({ name }) => name)).toEqual(['open', 'total', 'total', 'owner', 'owner']);
   });
 
   test('in the legacy dialect too, the policies do what they say', async () => {
