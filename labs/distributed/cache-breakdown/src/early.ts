@@ -14,6 +14,7 @@ export function refreshEarly(
   beta = 1,
   random: () => number = Math.random,
 ): boolean {
-  // 1 − random lies in (0, 1]: the logarithm of 0 would refresh whatever remains.
-  return beta > 0 && -loadMs * beta * Math.log(1 - random()) >= remainingMs;
+  // 1 − random lies in (0, 1]: ln 0 would refresh whatever remains.
+  const aheadMs = -loadMs * beta * Math.log(1 - random());
+  return beta > 0 && aheadMs >= remainingMs;
 }

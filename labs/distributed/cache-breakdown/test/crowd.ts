@@ -30,8 +30,11 @@ export interface Order {
   readonly beta?: number;
 }
 
-/** One look at the price: from, to, and the version that was seen. Milliseconds since 1970, comparable across processes. */
-export type Shopping = readonly [from: number, to: number, version: number];
+/**
+ * One look at the price: from, to, the version that was seen, and whether the customer waited for a query of his process.
+ * Milliseconds since 1970, comparable across processes.
+ */
+export type Shopping = readonly [from: number, to: number, version: number, waited: boolean];
 
 export interface Report {
   readonly visits: readonly Shopping[];

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Pool } from 'pg';
-import type { Load } from '../src/index.ts';
+import type { HotCacheOptions, Load } from '../src/index.ts';
 import type { Order, Report, Shopping, Tag } from './crowd.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -25,22 +25,26 @@ const query =
     return row ? { cents: row.cents, version: row.version } : null;
   };
 
-type Read = (key: string, load: Load<Tag>) => Promise<Tag | null>;
+/** The price, and whether it came from a query that this customer waited for. */
+type Read = (key: string, load: Load<Tag>) => Promise<{ tag: Tag | null; waited: boolean }>;
 
 /** What most of us write first: look, load, store. */
 const aside =
   (ttlMs: () => number): Read =>
   async (key, load) => {
     const text = await redis.get(`${prefix}aside:${key}`);
-    if (text !== null) return JSON.parse(text);
-    const value = await load(never);
-    await redis.set(`${prefix}aside:${key}`, JSON.stringify(value), 'PX', Math.ceil(ttlMs()));
-    return value;
+    if (text !== null) return { tag: JSON.parse(text), waited: false };
+    const tag = await load(never);
+    await redis.set(`${prefix}aside:${key}`, JSON.stringify(tag), 'PX', Math.ceil(ttlMs()));
+    return { tag, waited: true };
   };
 
-const hot = (options: import('../src/index.ts').HotCacheOptions): Read => {
-  const cache = new HotCache(redis, { prefix, ...options });
-  return async (key, load) => (await cache.getOrLoad(key, load)).value;
+const hot = (name: string, options: HotCacheOptions): Read => {
+  const cache = new HotCache(redis, { prefix: `${prefix}${name}:`, ...options });
+  return async (key, load) => {
+    const { value, source } = await cache.getOrLoad(key, load);
+    return { tag: value, waited: source === 'load' };
+  };
 };
 
 const never = new AbortController().signal;
@@ -57,22 +61,22 @@ async function technique({ technique: name, ttlMs, beta = 1 }: Order): Promise<R
       return (key, load) => flights.run(key, () => read(key, load));
     }
     case 'lease':
-      return hot({ ttlMs, beta: 0 });
+      return hot(name, { ttlMs, beta: 0 });
     case 'stale while loading':
-      return hot({ ttlMs, beta: 0, staleMs: 4 * ttlMs });
+      return hot(name, { ttlMs, beta: 0, staleMs: 4 * ttlMs });
     case 'early refresh':
-      return hot({ ttlMs, beta });
+      return hot(name, { ttlMs, beta });
     case 'all, and memory':
-      return hot({ ttlMs, beta, staleMs: 4 * ttlMs, nearMs: 20 });
+      return hot(name, { ttlMs, beta, staleMs: 4 * ttlMs, nearMs: 20 });
     case 'bentocache': {
       const { bentocacheOn } = await import('./peers.ts');
       const bento = bentocacheOn(redis, `${prefix}bento`, ttlMs);
-      return (key, load) => bento.getOrSet({ key, factory: () => load(never) });
+      return async (key, load) => ({ tag: await bento.getOrSet({ key, factory: () => load(never) }), waited: true });
     }
     case 'cacheable': {
       const { cacheableOn } = await import('./peers.ts');
       const cache = cacheableOn(redisUrl, `${prefix}cacheable`, ttlMs);
-      return async (key, load) => (await cache.getOrSet(key, () => load(never))) ?? null;
+      return async (key, load) => ({ tag: (await cache.getOrSet(key, () => load(never))) ?? null, waited: true });
     }
   }
 }
@@ -94,8 +98,8 @@ async function shop(order: Order): Promise<Report> {
   const visit = async () => {
     const from = now();
     try {
-      const tag = await read(key, load);
-      visits.push([from, now(), tag?.version ?? 0]);
+      const { tag, waited } = await read(key, load);
+      visits.push([from, now(), tag?.version ?? 0, waited]);
     } catch {
       failed++;
     }
@@ -106,7 +110,7 @@ async function shop(order: Order): Promise<Report> {
       if (order.forMs === undefined) return visit();
       // They come one after the other, and each looks at the price again and again.
       for (let turn = 0; now() - start < order.forMs; turn++) {
-        await new Promise((done) => setTimeout(done, 5 + ((number + turn) % 10)));
+        await new Promise((done) => setTimeout(done, 20 + ((7 * number + turn) % 20)));
         await visit();
       }
     }),
