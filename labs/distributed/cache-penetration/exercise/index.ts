@@ -161,7 +161,7 @@ export class LocalBloom extends Filter {
   }
 }
 
-/** A Bloom filter in Redis that all processes share: a bitmap and Lua, or RedisBloom where the server has it. */
+/** A Bloom filter in Redis that all processes share: a bitmap and Lua. */
 export class SharedBloom extends Filter {
   protected readonly redis: Redis;
   protected readonly options: SharedBloomOptions;

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { FilterUnavailableError, named, RebuildLostError } from './errors.ts';
 import { type Answer, type Build, Filter, type FilterOptions, type FilterStats, statsOf } from './filter.ts';
 import { Script } from './redis.ts';
-import { type Fingerprint, predictedFpp } from './sizing.ts';
+import type { Fingerprint } from './sizing.ts';
 
 // KEYS: 1 what is known of the filter, 2 and 3 the two bitmaps (one in use, one being built), 4 what was added lately.
 // The size travels with the filter, so clients that were configured differently still agree on its bits.
@@ -15,12 +15,10 @@ end
 local function open(role)
   local slot = tonumber(redis.call('HGET', KEYS[1], role) or '')
   if not slot then return nil end
-  local of = redis.call('HMGET', KEYS[1], slot .. 'kind', slot .. 'bits', slot .. 'hashes')
-  local filter = { key = KEYS[slot], kind = of[1], bits = tonumber(of[2]), hashes = tonumber(of[3]) }
+  local of = redis.call('HMGET', KEYS[1], slot .. 'bits', slot .. 'hashes')
+  local filter = { key = KEYS[slot], bits = tonumber(of[1]), hashes = tonumber(of[2]) }
   -- A bitmap that was evicted, or evicted and begun anew by somebody, would say no to everybody.
-  local sound = filter.kind == 'module' and redis.call('EXISTS', filter.key) == 1
-    or filter.kind == 'bitmap' and redis.call('STRLEN', filter.key) == math.ceil(filter.bits / 8)
-  if sound then return filter end
+  if filter.bits and redis.call('STRLEN', filter.key) == math.ceil(filter.bits / 8) then return filter end
   redis.call('HDEL', KEYS[1], role)
   return nil
 end
@@ -34,7 +32,6 @@ local function positions(filter, print)
   return list
 end
 local function put(filter, print)
-  if filter.kind == 'module' then return redis.call('BF.ADD', filter.key, print) end
   for _, at in ipairs(positions(filter, print)) do redis.call('SETBIT', filter.key, string.format('%.0f', at), 1) end
 end`;
 
@@ -43,7 +40,6 @@ const script = (body: string) => new Script(COMMON + body);
 const ASK = script(`
 local filter = open('current')
 if not filter then return 'missing' end
-if filter.kind == 'module' then return redis.call('BF.EXISTS', filter.key, ARGV[1]) == 1 and 'maybe' or 'unknown' end
 local get = { filter.key }
 for _, at in ipairs(positions(filter, ARGV[1])) do
   get[#get + 1] = 'GET'
@@ -66,12 +62,11 @@ for i = 2, #ARGV do
 end`);
 
 const BEGIN = script(`
-local token, kind, bits, hashes, capacity, fpp = unpack(ARGV)
+local token, bits, hashes = unpack(ARGV)
 local slot = redis.call('HGET', KEYS[1], 'current') == '2' and 3 or 2
 redis.call('DEL', KEYS[slot])
-if kind == 'module' then redis.call('BF.RESERVE', KEYS[slot], fpp, capacity)
-else redis.call('SETBIT', KEYS[slot], string.format('%.0f', bits - 1), 0) end
-redis.call('HSET', KEYS[1], 'next', slot, 'token', token, slot .. 'kind', kind, slot .. 'bits', bits, slot .. 'hashes', hashes)
+redis.call('SETBIT', KEYS[slot], string.format('%.0f', bits - 1), 0)
+redis.call('HSET', KEYS[1], 'next', slot, 'token', token, slot .. 'bits', bits, slot .. 'hashes', hashes)
 local next = open('next')
 for _, print in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. now(), '+inf')) do put(next, print) end`);
 
@@ -98,20 +93,17 @@ if slot then redis.call('UNLINK', KEYS[tonumber(slot)]) end`);
 const STATS = script(`
 local filter = open('current')
 if not filter then return nil end
-local set = filter.kind == 'bitmap' and redis.call('BITCOUNT', filter.key) or -1
-return { filter.bits, filter.hashes, set }`);
+return { filter.bits, filter.hashes, redis.call('BITCOUNT', filter.key) }`);
 
 export interface SharedBloomOptions extends FilterOptions {
   /** The name that all processes use for this filter. */
   readonly name: string;
   /** Default "cache:". */
   readonly prefix?: string;
-  /** `module`: RedisBloom's `BF.*`. Default: RedisBloom when the server has it at the time of a rebuild, else a bitmap. */
-  readonly kind?: 'bitmap' | 'module';
 }
 
 /**
- * A Bloom filter in Redis that all processes share: a bitmap and Lua, or RedisBloom where the server has it.
+ * A Bloom filter in Redis that all processes share: a bitmap and Lua, on any Redis from 6.2. (RedisBloom's `BF.*` need a module.)
  *
  * Give its keys no TTL and the server no `allkeys-*` eviction. A server that comes back with an older copy of its data
  * (an old snapshot, a replica promoted too early) has lost the newest ids: rebuild at once.
@@ -119,12 +111,10 @@ export interface SharedBloomOptions extends FilterOptions {
 export class SharedBloom extends Filter {
   protected readonly redis: Redis;
   protected readonly keys: readonly [about: string, a: string, b: string, recent: string];
-  readonly #kind: 'bitmap' | 'module' | undefined;
 
   constructor(redis: Redis, options: SharedBloomOptions) {
     super(options);
     this.redis = redis;
-    this.#kind = options.kind;
     const key = `${options.prefix ?? 'cache:'}bloom:{${named('The name', options.name)}}`;
     this.keys = [key, `${key}:a`, `${key}:b`, `${key}:recent`];
   }
@@ -133,7 +123,7 @@ export class SharedBloom extends Filter {
     const found = await STATS.run(this.redis, this.keys);
     if (!Array.isArray(found)) return undefined;
     const [bits, hashes, set] = found.map(Number);
-    return statsOf({ bits: bits ?? 0, hashes: hashes ?? 0 }, set === -1 ? Number.NaN : (set ?? 0));
+    return statsOf({ bits: bits ?? 0, hashes: hashes ?? 0 }, set ?? 0);
   }
 
   protected override async ask(print: Fingerprint): Promise<Answer> {
@@ -158,18 +148,7 @@ export class SharedBloom extends Filter {
 
   protected override async begin(): Promise<Build> {
     const token = randomUUID();
-    const kind = this.#kind ?? ((await this.#hasModule()) ? 'module' : 'bitmap');
-    const { bits, hashes } = this.shape;
-    await BEGIN.run(
-      this.redis,
-      this.keys,
-      token,
-      kind,
-      bits,
-      hashes,
-      this.capacity,
-      predictedFpp(this.shape, this.capacity),
-    );
+    await BEGIN.run(this.redis, this.keys, token, this.shape.bits, this.shape.hashes);
     const check = (done: unknown) => {
       if (done !== 1) throw new RebuildLostError('Another rebuild has begun since, or the new filter was evicted.');
     };
@@ -179,11 +158,6 @@ export class SharedBloom extends Filter {
       // A build that is never abandoned costs its memory and is overwritten by the next.
       abandon: async () => void (await ABANDON.run(this.redis, this.keys, token).catch(() => {})),
     };
-  }
-
-  async #hasModule(): Promise<boolean> {
-    const found = await this.redis.command('INFO', 'BF.RESERVE');
-    return Array.isArray(found) && found[0] !== null;
   }
 }
 

@@ -373,18 +373,6 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     }
   });
 
-  test('RedisBloom is used where the server has it', async ({ skip }) => {
-    const { redis, prefix } = setUp();
-    const found = await redis.command('INFO', 'BF.RESERVE');
-    skip(!Array.isArray(found) || found[0] === null, 'this Redis has no BF.RESERVE: give one by REDIS_URL');
-    const filter = new SharedBloom(redis, { capacity: 1_000, name: 'parcels', prefix, kind: 'module' });
-    const ids = names('parcel ', 1_000);
-    await filter.rebuild(ids.slice(0, 500));
-    await filter.add(...ids.slice(500));
-    expect(await refused(filter, ids)).toEqual([]);
-    expect((await refused(filter, names('stranger ', 1_000))).length).toBeGreaterThan(970);
-  });
-
   // ── the guard ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('the miss at the limit bans, and no number of hits does', async () => {
