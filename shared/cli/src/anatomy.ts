@@ -85,6 +85,7 @@ export const labFiles: readonly LabFile[] = [
   },
   { path: 'test/NAME.test.ts', required: true, what: 'the suite, as laws on #lab', template: suite },
   { path: 'test/**/*.ts', required: false, what: 'more of the suite; types.test-d.ts where inference is the lesson' },
+  { path: 'test/*/tsconfig.json', required: false, what: 'where a part of the suite needs other compiler options' },
   { path: 'bench.ts', required: false, what: 'ratios against peers, in one run' },
   { path: 'examples/*.ts', required: false, what: 'runnable stories beside the demo: pnpm lab NAME EXAMPLE' },
   { path: 'picture.svg', required: false, what: 'the one chart of a real run, drawn by pnpm fix' },

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { bins, execBin } from './exec.ts';
 import type { Finding, Gate, GateContext } from './gate.ts';
@@ -19,7 +19,11 @@ export const types: Gate = {
 
 async function packages({ root, labs, narrowed }: GateContext): Promise<string[]> {
   const dirs = narrowed ? labs.map(({ dir }) => dir) : await packageDirs(root);
-  return dirs.filter((dir) => existsSync(join(dir, 'tsconfig.json')));
+  // A folder that compiles under other options (another dialect of decorators) has a tsconfig.json of its own.
+  const nested = dirs.flatMap((dir) =>
+    globSync('test/*/tsconfig.json', { cwd: dir }).map((file) => join(dir, file, '..')),
+  );
+  return [...dirs, ...nested].filter((dir) => existsSync(join(dir, 'tsconfig.json')));
 }
 
 async function check(root: string, dir: string): Promise<Finding[]> {
