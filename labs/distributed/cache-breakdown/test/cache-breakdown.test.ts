@@ -228,7 +228,7 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     const key = fresh();
     const cache = shop({ timeoutMs: 100, maxLoads: 1 });
     const { load, signals } = depot(() => 'never');
-    const { error } = await outcome(cache.getOrLoad(key, load));
+    const { error } = await outcome(cache.getOrLoad(key, load), 1_500);
     expect(error).toBeInstanceOf(LoadTimeoutError);
     expect(signals.every(({ aborted }) => aborted)).toBe(true);
     expect((await outcome(price(shop(), key, async () => '12.90'))).value).toBe('12.90');

@@ -1,22 +1,26 @@
 import { startPostgres, startRedis } from '@shared/services';
 import { describeWith } from '@shared/testkit';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Depot, type Order, Shop } from './crowd.ts';
 
 const servers = { redis: () => startRedis(), pg: () => startPostgres() };
 
 await describeWith('a crowd in two processes', servers, ({ redis, pg }) => {
   const depot = new Depot(pg.url);
-  const open = async () => {
-    const shop = await Shop.open({ redisUrl: redis.nodes[0].url, databaseUrl: pg.url, prefix: redis.namespace });
-    onTestFinished(() => shop.kill());
-    return shop;
+  let shops: Promise<[Shop, Shop]> | undefined;
+  const both = () => {
+    const place = { redisUrl: redis.nodes[0].url, databaseUrl: pg.url, prefix: redis.namespace };
+    shops ??= Promise.all([Shop.open(place), Shop.open(place)]);
+    return shops;
   };
   beforeAll(() => depot.stock());
-  afterAll(() => depot[Symbol.asyncDispose]());
+  afterAll(async () => {
+    for (const shop of (await shops?.catch(() => [])) ?? []) await shop.kill();
+    await depot[Symbol.asyncDispose]();
+  });
 
   test('a thousand customers of two processes cause one query of the database', async () => {
-    const shops = await Promise.all([open(), open()]);
+    const shops = await both();
     await depot.tag('milk');
     const before = await depot.answered();
     const order: Order = { technique: 'lease', key: 'milk', ttlMs: 60_000, loadMs: 50, customers: 500 };
@@ -27,7 +31,7 @@ await describeWith('a crowd in two processes', servers, ({ redis, pg }) => {
   }, 20_000);
 
   test('when the process that loads is killed, another one loads', async () => {
-    const [victim, heir] = await Promise.all([open(), open()]);
+    const [victim, heir] = await both();
     await depot.tag('eggs');
     const order: Order = { technique: 'lease', key: 'eggs', ttlMs: 60_000, loadMs: 100, customers: 10 };
     const loading = victim.loads();
