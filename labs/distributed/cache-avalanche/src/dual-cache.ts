@@ -3,7 +3,7 @@ import { InvalidArgumentError, LONGEST_TIMER_MS, LONGEST_TTL_MS, whole } from '.
 import { jitterTtl } from './jitter.ts';
 import { Lease } from './lease.ts';
 import { type CacheOptions, type Look, ReadThrough } from './read-through.ts';
-import type { Store } from './store.ts';
+import type { Entry, Store } from './store.ts';
 
 export interface DualCacheOptions extends CacheOptions {
   /** How long A keeps a value, in milliseconds. Default 7,200,000: two hours. */
@@ -14,7 +14,7 @@ export interface DualCacheOptions extends CacheOptions {
   readonly spread?: number;
   /** How long the process that refreshes may take before another one may try, in milliseconds. Default 10,000. */
   readonly leaseMs?: number;
-  /** The Redis that has B; a server of its own lets B outlive the loss of A. Default: the one that has A. */
+  /** The Redis that has B; a server of its own lets B answer when A's is lost. Default: the one that has A. */
   readonly backup?: Redis;
 }
 
@@ -23,12 +23,13 @@ export interface DualCacheOptions extends CacheOptions {
  * loads both anew. Only when both have run out does anybody wait.
  */
 export class DualCache extends ReadThrough {
-  protected readonly ttlMs: readonly [a: number, b: number];
+  readonly #ttlMs: readonly [a: number, b: number];
   readonly #spread: number | undefined;
   readonly #leaseMs: number;
-  readonly #a: Store;
-  readonly #b: Store;
+  readonly #backup: Redis;
   readonly #refreshing = new Set<string>();
+  protected readonly a: Store;
+  protected readonly b: Store;
 
   /** `redis`: a client whose commands end in bounded time, as `connectRedis` makes it. @throws InvalidArgumentError */
   constructor(redis: Redis, options: DualCacheOptions = {}) {
@@ -39,54 +40,65 @@ export class DualCache extends ReadThrough {
     if (jitterTtl(b, this.#spread, () => 0) <= jitterTtl(a, this.#spread, () => 1)) {
       throw new InvalidArgumentError(`B must outlast A, jitter included: ttlBMs is ${b}, ttlAMs ${a}.`);
     }
-    this.ttlMs = [a, b];
+    this.#ttlMs = [a, b];
     this.#leaseMs = whole('leaseMs', options.leaseMs ?? 10_000, 1, LONGEST_TIMER_MS);
-    this.#a = this.newStore(redis, 'a:');
-    this.#b = this.newStore(options.backup ?? redis, 'b:');
+    this.#backup = options.backup ?? redis;
+    this.a = this.newStore(redis, 'a:');
+    this.b = this.newStore(this.#backup, 'b:');
   }
 
   protected override async look<T>(key: string): Promise<Look<T>> {
-    const a = await this.#a.read<T>(key);
-    if (a.value) return { read: { ...a.value, source: a.value.value === null ? 'null' : 'hit' }, places: [] };
-    const b = await this.#b.read<T>(key);
+    const a = await this.#readOne<T>(this.a, key);
+    if (a?.value) return { read: { ...a.value, source: a.value.value === null ? 'null' : 'hit' }, places: [] };
+    const b = await this.#readOne<T>(this.b, key);
     const places = [
-      { store: this.#a, generation: a.generation },
-      { store: this.#b, generation: b.generation },
+      ...(a ? [{ store: this.a, generation: a.generation }] : []),
+      ...(b ? [{ store: this.b, generation: b.generation }] : []),
     ];
-    return b.value ? { read: { ...b.value, source: 'stale' }, places } : { places };
+    return b?.value ? { read: { ...b.value, source: 'stale' }, places } : { places };
   }
 
   /** B first: once A is empty, a reader would find the old value in B and take it for good. */
   protected override async drop(key: string): Promise<void> {
-    await this.#b.drop(key);
-    await this.#a.drop(key);
+    await this.b.drop(key);
+    await this.a.drop(key);
   }
 
-  protected override ttlOf(index: number): number {
-    return jitterTtl(this.ttlMs[index === 0 ? 0 : 1], this.#spread);
+  protected override ttlOf(store: Store): number {
+    return jitterTtl(this.#ttlMs[store === this.a ? 0 : 1], this.#spread);
   }
 
-  protected override refresh(key: string, update: () => Promise<unknown>): void {
+  protected override refresh<T>(key: string, looked: Look<T>, update: () => Promise<unknown>): void {
     if (this.#refreshing.has(key)) return;
     this.#refreshing.add(key);
-    this.refreshOnce(key, update)
+    this.refreshOnce(key, looked, update)
       .catch((error: unknown) => this.refreshFailed(key, error))
       .finally(() => this.#refreshing.delete(key));
   }
 
-  /** One process of all refreshes. A refresh that fails keeps its lease: the next attempt comes after `leaseMs`. */
-  protected async refreshOnce(key: string, update: () => Promise<unknown>): Promise<void> {
+  /** One process of all refreshes. Where that fails, or A is down, the lease stays: next try after `leaseMs`. */
+  protected async refreshOnce<T>(key: string, looked: Look<T>, update: () => Promise<unknown>): Promise<void> {
     const lease = this.newLease(key);
     if (!(await lease.claim())) return;
     await update();
-    await lease.release();
+    if (looked.places.some(({ store }) => store === this.a)) await lease.release();
   }
 
   protected newLease(key: string): Lease {
-    return new Lease(this.redis, `${this.prefix}lease:${key}`, this.#leaseMs);
+    return new Lease(this.#backup, `${this.prefix}lease:${key}`, this.#leaseMs);
   }
 
   protected refreshFailed(key: string, error: unknown): void {
     this.report('refresh-failed', key, error);
+  }
+
+  /** Undefined when this one's Redis is down: the other one goes on. */
+  async #readOne<T>(store: Store, key: string): Promise<Entry<T> | undefined> {
+    try {
+      return await store.read<T>(key);
+    } catch (error) {
+      this.report('redis-down', key, error);
+      return undefined;
+    }
   }
 }

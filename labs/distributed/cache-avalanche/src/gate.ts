@@ -103,7 +103,7 @@ export class DatabaseGate {
     const turn = Promise.withResolvers<void>();
     // Out of the queue in the same step: a place that is handed to somebody who has gone would be lost for ever.
     const giveUp = (reason: unknown) => {
-      this.#waiting.delete(turn.resolve);
+      this.forget(turn.resolve);
       turn.reject(reason);
     };
     const cancel = this.#clock.after(this.#maxWaitMs, () => giveUp(new GateTimeoutError(this.#maxWaitMs)));
@@ -118,6 +118,11 @@ export class DatabaseGate {
     }
   }
 
+  /** Takes somebody who has gone out of the queue. */
+  protected forget(waiter: () => void): void {
+    this.#waiting.delete(waiter);
+  }
+
   /** Hands the place to whoever has waited longest. */
   protected leave(): void {
     const [next] = this.#waiting;
@@ -127,6 +132,17 @@ export class DatabaseGate {
     }
     this.#waiting.delete(next);
     next();
+  }
+
+  /** The place is free when the load has really ended, not when its caller has been told that it is too late. */
+  protected leaveAfter(loading: Promise<unknown>): void {
+    let left = false;
+    const once = () => {
+      if (!left) this.leave();
+      left = true;
+    };
+    const cancel = this.#clock.after(this.#abandonMs, once, 'background');
+    loading.then(once, once).finally(cancel);
   }
 
   async #load<T>(load: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
@@ -154,17 +170,7 @@ export class DatabaseGate {
       throw error;
     } finally {
       cancel();
-      this.#leaveAfter(loading);
+      this.leaveAfter(loading);
     }
-  }
-
-  #leaveAfter(loading: Promise<unknown>): void {
-    let left = false;
-    const once = () => {
-      if (!left) this.leave();
-      left = true;
-    };
-    const cancel = this.#clock.after(this.#abandonMs, once, 'background');
-    loading.then(once, once).finally(cancel);
   }
 }

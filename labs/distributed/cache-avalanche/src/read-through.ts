@@ -115,11 +115,11 @@ export abstract class ReadThrough {
 
   protected abstract drop(key: string): Promise<void>;
 
-  /** How long the `index`th of the places keeps what is stored there, in milliseconds; 0: for ever. */
-  protected abstract ttlOf(index: number): number;
+  /** How long `store` keeps what is stored now, in milliseconds; 0: for ever. */
+  protected abstract ttlOf(store: Store): number;
 
   /** Sees to it that a stale value is replaced, while its readers go on. Must not throw. */
-  protected refresh(_key: string, _update: () => Promise<unknown>): void {}
+  protected refresh<T>(_key: string, _looked: Look<T>, _update: () => Promise<unknown>): void {}
 
   protected newStore(redis: Redis, suffix: string): Store {
     const tombstoneMs = 2 * this.#loadTimeoutMs + 60_000;
@@ -138,11 +138,11 @@ export abstract class ReadThrough {
     return flight;
   }
 
-  /** Stores what was loaded wherever nothing newer has come since `looked`; false when it was refused everywhere. */
+  /** Stores what was loaded wherever nothing newer has come since `looked`; false when it was refused anywhere. */
   protected async keep<T>(key: string, read: Read<T>, looked: Look<T>): Promise<boolean> {
     const text = pack(key, read.value, Date.now() - read.ageMs);
     const kept = await Promise.all(
-      looked.places.map(({ store, generation }, index) => store.commit(key, generation, text, this.ttlOf(index))),
+      looked.places.map(({ store, generation }) => store.commit(key, generation, text, this.ttlOf(store))),
     );
     if (kept.every(Boolean)) return true;
     this.report('fenced', key);
@@ -181,7 +181,7 @@ export abstract class ReadThrough {
         this.report('redis-down', key, error);
         return { places: [] };
       });
-      if (looked.read?.source === 'stale') this.refresh(key, () => this.update(key, ask, looked));
+      if (looked.read?.source === 'stale') this.refresh(key, looked, () => this.update(key, ask, looked));
       if (looked.read) return looked.read;
       const { read, kept } = await this.update(key, ask, looked);
       // Refused: it may be older than an invalidation, and somebody may have joined since. Look again.

@@ -23,6 +23,9 @@ redis.call('HDEL', KEYS[1], 'value')
 redis.call('HSET', KEYS[1], 'generation', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
+/** While ioredis is in one of these a command would wait for the next attempt to connect. */
+const BROKEN: readonly string[] = ['reconnecting', 'close', 'end'];
+
 /** Values in one Redis, a hash for each key, with a generation that keeps what was loaded before an invalidation out. */
 export class Store {
   readonly #redis: Redis;
@@ -43,7 +46,9 @@ export class Store {
     this.#undecodable = undecodable;
   }
 
+  /** @throws when Redis doesn't answer; at once while the connection is known to be broken. */
   async read<T>(key: string): Promise<Entry<T>> {
+    if (BROKEN.includes(this.#redis.status)) throw new Error(`no Redis: its connection is "${this.#redis.status}"`);
     const [text, generation] = await this.#redis.hmget(this.#prefix + key, 'value', 'generation');
     if (typeof text !== 'string') return { generation: generation ?? '' };
     try {

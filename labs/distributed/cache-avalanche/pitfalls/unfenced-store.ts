@@ -1,0 +1,14 @@
+// Flaw: whatever was loaded is stored, also what was read before an invalidation: the old value is back for a whole TTL.
+// Seen in: https://github.com/logto-io/logto/pull/9428
+// Caught by: a load that began before an invalidation is not stored
+import { type Read, TtlCache as Reference } from '../src/index.ts';
+import type { Look } from '../src/read-through.ts';
+
+export * from '../src/index.ts';
+
+export class TtlCache extends Reference {
+  protected override async keep<T>(key: string, read: Read<T>): Promise<boolean> {
+    const now: Look<T> = await this.look(key);
+    return super.keep(key, read, now);
+  }
+}

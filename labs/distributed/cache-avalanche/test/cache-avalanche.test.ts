@@ -1,0 +1,498 @@
+import { startRedis } from '@shared/services';
+import { describeWith, until } from '@shared/testkit';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import {
+  type CacheEvent,
+  connectRedis,
+  DatabaseGate,
+  DualCache,
+  type DualCacheOptions,
+  InvalidArgumentError,
+  InvalidationFailedError,
+  jitterTtl,
+  LoadTimeoutError,
+  PerpetualCache,
+  type PerpetualCacheOptions,
+  TtlCache,
+  type TtlCacheOptions,
+  UnstorableValueError,
+  warmUp,
+} from '#lab';
+import { Depot, Refresher } from './kitchen.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const NOT_OURS = 'it kills a server, and this one is not ours';
+
+await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) }, ({ redis }) => {
+  const [node, second] = redis.nodes;
+  const connect = (url = node.url, timeoutMs = 3_000) => {
+    const client = connectRedis(url, { timeoutMs });
+    onTestFinished(() => client.disconnect());
+    return client;
+  };
+  let shelves = 0;
+  const fresh = () => `${redis.namespace}shelf${++shelves}:`;
+  // To the others a cache with a connection of its own is another process.
+  const ttlCache = (options: TtlCacheOptions = {}, client = connect()) =>
+    new TtlCache(client, { prefix: fresh(), ...options });
+  const dualCache = (options: DualCacheOptions = {}, client = connect()) =>
+    new DualCache(client, { prefix: fresh(), spread: 0, ...options });
+  const perpetualCache = (options: PerpetualCacheOptions = {}, client = connect()) => {
+    const cache = new PerpetualCache(client, { prefix: fresh(), refreshMs: 30, leaseMs: 3_000, ...options });
+    onTestFinished(() => cache.close());
+    return cache;
+  };
+  const pttls = async (prefix: string) => {
+    const client = connect();
+    const keys = await client.keys(`${prefix}*`);
+    return Promise.all(keys.map((key) => client.pttl(key)));
+  };
+  /** Nobody may be bothered by a rejection in the background. */
+  const unhandledRejections = () => {
+    const unhandled = vi.fn();
+    const usual = process.rawListeners('unhandledRejection');
+    process.removeAllListeners('unhandledRejection').on('unhandledRejection', unhandled);
+    onTestFinished(() => {
+      process.off('unhandledRejection', unhandled);
+      for (const listener of usual) process.on('unhandledRejection', listener as NodeJS.UnhandledRejectionListener);
+    });
+    return unhandled;
+  };
+
+  // ── staggered expiry ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('sixty minutes with jitter are 55 to 65, in whole milliseconds', () => {
+    for (let n = 0; n < 1_000; n++) {
+      const ttl = jitterTtl(HOUR);
+      expect(Number.isInteger(ttl)).toBe(true);
+      expect(ttl).toBeGreaterThanOrEqual(55 * MINUTE);
+      expect(ttl).toBeLessThanOrEqual(65 * MINUTE);
+    }
+    expect(jitterTtl(HOUR, 1 / 12, () => 0)).toBe(55 * MINUTE);
+    expect(jitterTtl(HOUR, 1 / 12, () => 0.5)).toBe(HOUR);
+    expect(jitterTtl(HOUR, 0)).toBe(HOUR);
+    expect(jitterTtl(1, 0.9, () => 0)).toBe(1);
+  });
+
+  test('what nothing can be made from is refused', async () => {
+    const client = connect();
+    const bad: [string, () => unknown][] = [
+      ['a TTL of 0', () => jitterTtl(0)],
+      ['a TTL that is not a number', () => jitterTtl(Number.NaN)],
+      ['a negative spread', () => jitterTtl(HOUR, -0.1)],
+      ['a spread of all', () => jitterTtl(HOUR, 1)],
+      ['a TTL of a fraction', () => new TtlCache(client, { ttlMs: 1.5 })],
+      ['a cache with a spread of all', () => new TtlCache(client, { spread: 1 })],
+      ['no time to load', () => new TtlCache(client, { loadTimeoutMs: 0 })],
+      ['B as short as A', () => new DualCache(client, { ttlAMs: HOUR, ttlBMs: HOUR, spread: 0 })],
+      ['B that jitter may end before A', () => new DualCache(client, { ttlAMs: HOUR, ttlBMs: HOUR + MINUTE })],
+      ['no refresh', () => new PerpetualCache(client, { refreshMs: 0 })],
+      ['a negative lease', () => new PerpetualCache(client, { leaseMs: -1 })],
+      ['a gate that is closed', () => new DatabaseGate({ maxConcurrent: 0 })],
+      ['an endless queue', () => new DatabaseGate({ maxWaiting: Number.POSITIVE_INFINITY })],
+      ['a circuit that opens at nothing', () => new DatabaseGate({ breaker: { failureRate: 0 } })],
+      ['a circuit that opens beyond all', () => new DatabaseGate({ breaker: { failureRate: 1.1 } })],
+    ];
+    for (const [what, make] of bad) expect(make, what).toThrow(InvalidArgumentError);
+    const cache = ttlCache();
+    await expect(cache.getOrLoad('', async () => 1)).rejects.toThrow(InvalidArgumentError);
+    await expect(cache.invalidate('')).rejects.toThrow(InvalidArgumentError);
+    await expect(warmUp(cache, ['a'], async () => 1, { maxLoads: 0 })).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('what was loaded is kept, also that there is nothing', async () => {
+    const cache = ttlCache();
+    expect(await cache.getOrLoad('plain', async () => 3.5)).toMatchObject({ value: 3.5, source: 'load' });
+    expect(await cache.getOrLoad('plain', async () => 9)).toMatchObject({ value: 3.5, source: 'hit' });
+    expect(await cache.getOrLoad('none', async () => null)).toMatchObject({ value: null, source: 'load' });
+    expect(await cache.getOrLoad('none', async () => 9)).toMatchObject({ value: null, source: 'null' });
+  });
+
+  test('no value is taken for a missing one', async () => {
+    const cache = ttlCache();
+    for (const [index, value] of ['', 0, false, 'null', '1:0:null', [], {}, ':'].entries()) {
+      await cache.getOrLoad(`odd ${index}`, async () => value);
+      expect(await cache.getOrLoad<unknown>(`odd ${index}`, async () => 'loaded again')).toMatchObject({
+        value,
+        source: 'hit',
+      });
+    }
+  });
+
+  test('a value that can not be kept is refused, and stored nowhere', async () => {
+    const prefix = fresh();
+    const cache = ttlCache({ prefix });
+    await expect(cache.getOrLoad('big', async () => 1n)).rejects.toThrow(UnstorableValueError);
+    const nothing: () => Promise<unknown> = async () => undefined;
+    await expect(cache.getOrLoad('undefined', nothing)).rejects.toThrow(InvalidArgumentError);
+    expect(await connect().keys(`${prefix}*`)).toEqual([]);
+  });
+
+  test('keys that are stored together do not expire together', async () => {
+    const prefix = fresh();
+    const cache = ttlCache({ prefix, ttlMs: HOUR });
+    await warmUp(
+      cache,
+      Array.from({ length: 400 }, (_, n) => `yoghurt ${n}`),
+      async (key) => key,
+      { maxLoads: 50 },
+    );
+    const ends = (await pttls(prefix)).map((ms) => ms / MINUTE);
+    expect(ends).toHaveLength(400);
+    expect(Math.min(...ends)).toBeGreaterThan(54);
+    expect(Math.max(...ends)).toBeLessThanOrEqual(65);
+    const inOneMinute = Math.max(...ends.map((from) => ends.filter((end) => end >= from && end < from + 1).length));
+    expect(inOneMinute, 'of 400 keys in the fullest minute').toBeLessThan(100);
+  });
+
+  test('one hot key under a crowd is one load', async () => {
+    const cache = ttlCache();
+    const depot = new Depot(() => 3.5);
+    const crowd = Array.from({ length: 100 }, () => cache.getOrLoad('hot', depot.load));
+    await until(() => depot.loads > 0);
+    depot.open();
+    const reads = await Promise.all(crowd);
+    expect(new Set(reads.map(({ value }) => value))).toEqual(new Set([3.5]));
+    expect(depot.loads).toBe(1);
+  });
+
+  test('a load that fails fails everybody who waits, once, and is not kept', async () => {
+    const cache = ttlCache();
+    const depot = new Depot(() => Promise.reject(new Error('the depot is closed')));
+    const crowd = Array.from({ length: 20 }, () => cache.getOrLoad('a', depot.load).catch((error: Error) => error));
+    await until(() => depot.loads > 0);
+    depot.open();
+    for (const error of await Promise.all(crowd)) expect(error).toMatchObject({ message: 'the depot is closed' });
+    expect(depot.loads).toBe(1);
+    const thrown = () => {
+      throw new Error('at once');
+    };
+    await expect(cache.getOrLoad('a', thrown)).rejects.toThrow('at once');
+    expect(await cache.getOrLoad('a', async () => 1)).toMatchObject({ value: 1, source: 'load' });
+  });
+
+  test('a caller who leaves takes nobody along', async () => {
+    const cache = ttlCache();
+    const depot = new Depot(() => 1);
+    const leaves = new AbortController();
+    const first = cache.getOrLoad('a', depot.load, { signal: leaves.signal });
+    const second = cache.getOrLoad('a', depot.load);
+    await until(() => depot.loads > 0);
+    leaves.abort(new Error('had enough'));
+    await expect(first).rejects.toThrow('had enough');
+    depot.open();
+    expect(await second).toMatchObject({ value: 1 });
+    expect(depot.loads).toBe(1);
+  });
+
+  test('a load that hangs is given up in bounded time', async () => {
+    const cache = ttlCache({ loadTimeoutMs: 30 });
+    const signals: AbortSignal[] = [];
+    const hang = (signal: AbortSignal) => {
+      signals.push(signal);
+      return new Promise<number>(() => {});
+    };
+    await expect(cache.getOrLoad('a', hang)).rejects.toThrow(LoadTimeoutError);
+    expect(signals.map((signal) => signal.aborted)).toEqual([true]);
+    expect(await cache.getOrLoad('a', async () => 1)).toMatchObject({ value: 1 });
+  });
+
+  test('a load that began before an invalidation is not stored', async () => {
+    const prefix = fresh();
+    const [here, there] = [ttlCache({ prefix }), ttlCache({ prefix })];
+    const depot = new Depot((load) => (load === 1 ? 'old' : 'new'));
+    const slow = here.getOrLoad('a', depot.load);
+    await until(() => depot.loads === 1);
+    await there.invalidate('a');
+    depot.open();
+    await slow;
+    expect(await there.getOrLoad('a', async () => 'new')).toMatchObject({ value: 'new' });
+    expect(await here.getOrLoad('a', async () => 'newest')).toMatchObject({ value: 'new', source: 'hit' });
+  });
+
+  test('an entry that is none of ours is a miss, and an event', async () => {
+    const prefix = fresh();
+    const events: CacheEvent[] = [];
+    const cache = ttlCache({ prefix, onEvent: (event) => events.push(event) });
+    await cache.getOrLoad('a', async () => 1);
+    const client = connect();
+    const [key = ''] = await client.keys(`${prefix}*`);
+    await client.hset(key, 'value', 'gibberish');
+    expect(await cache.getOrLoad('a', async () => 2)).toMatchObject({ value: 2, source: 'load' });
+    expect(await cache.getOrLoad('a', async () => 3)).toMatchObject({ value: 2, source: 'hit' });
+    expect(events).toMatchObject([{ type: 'undecodable', key: 'a' }]);
+  });
+
+  test('without Redis the database is asked, and an invalidation says that it failed', async () => {
+    const link = await node.proxy();
+    const events: CacheEvent[] = [];
+    const cache = ttlCache({ onEvent: (event) => events.push(event) }, connect(link.url));
+    await cache.getOrLoad('a', async () => 1);
+    await link[Symbol.asyncDispose]();
+    expect(await cache.getOrLoad('a', async () => 2)).toMatchObject({ value: 2, source: 'load' });
+    expect(new Set(events.map(({ type }) => type))).toEqual(new Set(['redis-down']));
+    await expect(cache.invalidate('a')).rejects.toThrow(InvalidationFailedError);
+  });
+
+  // ── never expires ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a value that never expires has no TTL, and is loaded anew in the background', async () => {
+    const prefix = fresh();
+    const cache = perpetualCache({ prefix });
+    let price = 0;
+    cache.keepFresh('a', async () => ++price);
+    const never = vi.fn(async () => -1);
+    await until(() => price > 2);
+    const { value } = await cache.getOrLoad<number>('a', never);
+    expect(value).toBeGreaterThanOrEqual(2);
+    expect(never).not.toHaveBeenCalled();
+    const client = connect();
+    const keys = (await client.keys(`${prefix}*`)).filter((key) => key.endsWith('a'));
+    expect(await Promise.all(keys.map((key) => client.pttl(key)))).toEqual([-1]);
+  });
+
+  test('a refresh that fails in the background bothers nobody, and the old value stays', async () => {
+    const unhandled = unhandledRejections();
+    const events: CacheEvent[] = [];
+    const cache = perpetualCache({ onEvent: (event) => events.push(event) });
+    let closed = false;
+    cache.keepFresh('a', async () => {
+      if (closed) throw new Error('the depot is closed');
+      return 3.5;
+    });
+    await until(async () => (await cache.staleness()).get('a') !== Number.POSITIVE_INFINITY);
+    closed = true;
+    await until(() => events.length > 1 || unhandled.mock.calls.length > 0);
+    await new Promise(setImmediate);
+    expect(unhandled.mock.calls).toEqual([]);
+    expect(events[0]).toMatchObject({ type: 'refresh-failed', key: 'a', error: { message: 'the depot is closed' } });
+    expect(await cache.getOrLoad('a', async () => 9)).toMatchObject({ value: 3.5 });
+  });
+
+  test('one process of all refreshes', async () => {
+    const prefix = fresh();
+    const loads = [0, 0, 0];
+    for (const index of loads.keys()) {
+      perpetualCache({ prefix }).keepFresh('a', async () => (loads[index] = (loads[index] ?? 0) + 1));
+    }
+    await until(() => loads.some((count) => count > 4));
+    expect(
+      loads.filter((count) => count > 0),
+      `loads by process: ${loads}`,
+    ).toHaveLength(1);
+  });
+
+  test('who closes lets another one refresh, and refreshes no more', async () => {
+    const prefix = fresh();
+    const leaseMs = 10 * MINUTE;
+    const [a, b] = [perpetualCache({ prefix, leaseMs }), perpetualCache({ prefix, leaseMs })];
+    const loads = { a: 0, b: 0 };
+    a.keepFresh('key', async () => ++loads.a);
+    await until(() => a.refreshing && loads.a > 0);
+    b.keepFresh('key', async () => ++loads.b);
+    await a.close();
+    const before = loads.a;
+    await until(() => loads.b > 1);
+    expect(loads.a).toBe(before);
+    expect([a.refreshing, b.refreshing]).toEqual([false, true]);
+    expect(() => a.keepFresh('key', async () => 1)).toThrow(InvalidArgumentError);
+  });
+
+  test("a refresher that stalled can not end its successor's lease", async () => {
+    const prefix = fresh();
+    const cache = perpetualCache({ prefix, refreshMs: 10 * MINUTE, leaseMs: 10 * MINUTE });
+    cache.keepFresh('a', async () => 1);
+    await until(() => cache.refreshing);
+    const client = connect();
+    const keys = await client.keys(`${prefix}*`);
+    const types = await Promise.all(keys.map((key) => client.type(key)));
+    const lease = keys[types.indexOf('string')] ?? '';
+    // Its lease has run out while it stalled, and somebody else has taken it.
+    await client.set(lease, 'the successor', 'PX', MINUTE);
+    await cache.close();
+    expect(await client.get(lease)).toBe('the successor');
+  });
+
+  test("a refresher that stalled does not store over its successor's value", async () => {
+    const prefix = fresh();
+    const [stalled, successor] = [perpetualCache({ prefix }), perpetualCache({ prefix })];
+    const depot = new Depot(() => 'old');
+    stalled.keepFresh('a', depot.load);
+    await until(() => depot.loads > 0);
+    await stalled.close();
+    successor.keepFresh('a', async () => 'new');
+    await until(async () => (await successor.staleness()).get('a') !== Number.POSITIVE_INFINITY);
+    await successor.close();
+    depot.open();
+    await until(() => depot.running === 0);
+    await new Promise((done) => setTimeout(done, 20));
+    expect(await successor.getOrLoad('a', async () => 'loaded')).toMatchObject({ value: 'new' });
+  });
+
+  test('the refresher is killed: the old value is served, its staleness grows, and another one takes over', async () => {
+    const prefix = fresh();
+    const order = { url: node.url, prefix, key: 'a', refreshMs: 30, leaseMs: 400 };
+    await using first = await Refresher.start({ ...order, name: 'first' });
+    const reader = perpetualCache({ prefix, staleMs: 100, refreshMs: 30, leaseMs: 400 });
+    const load = vi.fn(async () => 'loaded by a customer');
+    await first.kill();
+    // Nobody refreshes now: the reader hasn't been told to keep anything.
+    const late = await until(async () => {
+      const read = await reader.getOrLoad<string>('a', load);
+      return read.source === 'stale' && read.ageMs > 150 ? read : undefined;
+    });
+    expect(late.value).toMatch(/^first/);
+    reader.keepFresh('a', async () => 'second');
+    const taken = await until(async () => {
+      const read = await reader.getOrLoad<string>('a', load);
+      return read.value === 'second' ? read : undefined;
+    });
+    expect(taken.ageMs).toBeLessThan(late.ageMs);
+    await until(async () => ((await reader.staleness()).get('a') ?? 0) < 100);
+    expect(load).not.toHaveBeenCalled();
+  });
+
+  // ── two caches ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('when A has run out, B answers everybody at once, and one process of all loads anew', async () => {
+    const prefix = fresh();
+    const options = { prefix, ttlAMs: 40, ttlBMs: 30_000, leaseMs: 20_000 };
+    const [here, there] = [dualCache(options), dualCache(options)];
+    const depot = new Depot(() => 'new');
+    await here.getOrLoad('a', async () => 'old');
+    await until(async () => (await here.getOrLoad('a', depot.load)).source !== 'hit');
+    const crowd = Array.from({ length: 40 }, (_, n) => (n % 2 ? here : there).getOrLoad('a', depot.load));
+    // The door of the depot is closed: whoever waited for it would wait for ever.
+    const reads = await Promise.all(crowd);
+    expect(reads.map(({ value, source }) => `${source} ${value}`)).toEqual(reads.map(() => 'stale old'));
+    await until(() => depot.loads > 0);
+    await until(async () => (await connect().keys(`${prefix}*`)).length > 0);
+    expect(depot.loads).toBe(1);
+    depot.open();
+    await until(async () => (await there.getOrLoad('a', depot.load)).value === 'new');
+  });
+
+  test('B outlasts A by an hour, jitter included', async () => {
+    const prefix = fresh();
+    const cache = dualCache({ prefix, spread: 1 / 12 });
+    for (let n = 0; n < 20; n++) await cache.getOrLoad(`key ${n}`, async () => n);
+    const hours = (await pttls(prefix)).map((ms) => ms / HOUR).sort((a, b) => a - b);
+    const [a, b] = [hours.slice(0, 20), hours.slice(20)];
+    expect(b).toHaveLength(20);
+    expect(Math.min(...a)).toBeGreaterThan(1.8);
+    expect(Math.max(...a)).toBeLessThan(2.2);
+    expect(Math.min(...b)).toBeGreaterThan(2.7);
+    expect(new Set(a.map((ttl) => ttl.toFixed(4))).size).toBeGreaterThan(10);
+  });
+
+  test('a background load that fails bothers nobody, and is not repeated by every reader', async () => {
+    const unhandled = unhandledRejections();
+    const events: CacheEvent[] = [];
+    const cache = dualCache({ ttlAMs: 1, ttlBMs: MINUTE, leaseMs: MINUTE, onEvent: (event) => events.push(event) });
+    await cache.getOrLoad('a', async () => 'old');
+    let loads = 0;
+    const fail = async () => {
+      loads++;
+      throw new Error('the depot is closed');
+    };
+    await until(async () => (await cache.getOrLoad('a', fail)).source === 'stale' && loads > 0);
+    await until(() => events.length > 0 || unhandled.mock.calls.length > 0);
+    for (let reader = 0; reader < 20; reader++)
+      expect(await cache.getOrLoad('a', fail)).toMatchObject({ value: 'old' });
+    await new Promise(setImmediate);
+    expect(unhandled.mock.calls).toEqual([]);
+    expect(events).toMatchObject([{ type: 'refresh-failed', key: 'a', error: { message: 'the depot is closed' } }]);
+    expect(loads).toBe(1);
+  });
+
+  test('a background load that began before an invalidation is stored in neither', async () => {
+    const prefix = fresh();
+    const [here, there] = [dualCache({ prefix, ttlAMs: 1 }), dualCache({ prefix })];
+    const depot = new Depot(() => 'old');
+    await here.getOrLoad('a', async () => 'older');
+    await until(async () => (await here.getOrLoad('a', depot.load)).source === 'stale' && depot.loads > 0);
+    await there.invalidate('a');
+    depot.open();
+    await until(() => depot.running === 0);
+    await new Promise((done) => setTimeout(done, 20));
+    expect(await there.getOrLoad('a', async () => 'new')).toMatchObject({ value: 'new', source: 'load' });
+  });
+
+  test('an invalidation takes B before A: no reader finds the old value in B alone', async () => {
+    const prefix = fresh();
+    // Two servers at the end of long lines, so that a reader comes in between.
+    await using link = await node.proxy();
+    await using backupLink = await second?.proxy();
+    if (!backupLink || !second) throw new Error('two servers were asked for');
+    const far = dualCache({ prefix, backup: connect(backupLink.url) }, connect(link.url));
+    const near = dualCache({ prefix, backup: connect(second.url) });
+    await far.getOrLoad('a', async () => 'old');
+    for (const line of [link, backupLink]) line.latency(40);
+    let invalidated = false;
+    const invalidation = far.invalidate('a').finally(() => {
+      invalidated = true;
+    });
+    const seen: string[] = [];
+    while (!invalidated) {
+      const { source, value } = await near.getOrLoad('a', async () => 'new');
+      if (seen.at(-1) !== `${source} ${value}`) seen.push(`${source} ${value}`);
+    }
+    await invalidation;
+    expect(seen).not.toContain('stale old');
+    expect(await near.getOrLoad('a', async () => 'new')).toMatchObject({ value: 'new' });
+  });
+
+  test('B on a server of its own answers when the server of A is gone', async ({ skip }) => {
+    skip(!redis.faults, NOT_OURS);
+    if (!second) throw new Error('two servers were asked for');
+    const cache = dualCache({ backup: connect(node.url), leaseMs: MINUTE }, connect(second.url, 500));
+    await cache.getOrLoad('a', async () => 'old');
+    await second.kill();
+    try {
+      const load = vi.fn(async () => 'new');
+      for (let reader = 0; reader < 20; reader++) {
+        expect(await cache.getOrLoad('a', load)).toMatchObject({ source: 'stale' });
+      }
+      expect(load.mock.calls.length, 'loads by 20 readers').toBeLessThanOrEqual(1);
+      await expect(cache.invalidate('a')).rejects.toThrow(InvalidationFailedError);
+    } finally {
+      await second.restart();
+    }
+  });
+
+  // ── an empty cache ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a warm-up loads a few at a time, reports what failed, and leaves the crowd nothing to load', async () => {
+    const cache = ttlCache();
+    const keys = Array.from({ length: 30 }, (_, n) => `key ${n}`);
+    await cache.getOrLoad('key 3', async () => 'was there');
+    const depot = new Depot((load) => (load === 5 ? Promise.reject(new Error('the depot is closed')) : load), true);
+    const report = await warmUp(
+      cache,
+      keys,
+      async () => {
+        await new Promise(setImmediate);
+        return depot.load();
+      },
+      { maxLoads: 3 },
+    );
+    expect(report).toMatchObject({ loaded: 28, present: 1, failed: [{ error: { message: 'the depot is closed' } }] });
+    expect(depot.most).toBeLessThanOrEqual(3);
+    const crowd = new Depot(() => 'loaded by a customer', true);
+    await Promise.all(keys.map((key) => cache.getOrLoad<unknown>(key, crowd.load)));
+    expect(crowd.loads).toBe(1);
+  });
+
+  test('a warm-up that is called off stops', async () => {
+    const stop = new AbortController();
+    const depot = new Depot((load) => {
+      if (load === 5) stop.abort(new Error('deployed again'));
+      return load;
+    }, true);
+    const keys = Array.from({ length: 100 }, (_, n) => `key ${n}`);
+    const warming = warmUp(ttlCache(), keys, depot.load, { maxLoads: 1, signal: stop.signal });
+    await expect(warming).rejects.toThrow('deployed again');
+    expect(depot.loads).toBeLessThan(10);
+  });
+});

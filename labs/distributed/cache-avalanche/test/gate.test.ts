@@ -1,0 +1,233 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { startPostgres, startRedis } from '@shared/services';
+import { describeWith, until } from '@shared/testkit';
+import { Pool } from 'pg';
+import { afterAll, describe, expect, test } from 'vitest';
+import {
+  CircuitOpenError,
+  compose,
+  connectRedis,
+  DatabaseGate,
+  DatabaseSparedError,
+  DualCache,
+  GateFullError,
+  type GateOptions,
+  GateTimeoutError,
+  LoadTimeoutError,
+  TtlCache,
+} from '#lab';
+import { Depot, handClock } from './kitchen.ts';
+
+const failing = () => Promise.reject(new Error('the depot is closed'));
+
+describe('the gate', () => {
+  const gate = (options: GateOptions = {}) => {
+    const clock = handClock();
+    return { clock, gate: new DatabaseGate({ clock, maxConcurrent: 2, maxWaiting: 3, breaker: false, ...options }) };
+  };
+
+  test('no more loads run at once than the gate allows, in the order of arrival', async () => {
+    const { gate: door } = gate({ maxWaiting: 20 });
+    const depot = new Depot((load) => load);
+    const order: number[] = [];
+    const crowd = Array.from({ length: 12 }, (_, n) => door.run(depot.load).then(() => order.push(n)));
+    await until(() => depot.running === 2);
+    expect(door.stats()).toMatchObject({ running: 2, waiting: 10, refused: 0 });
+    for (let n = 0; n < 12; n++) {
+      depot.one();
+      await until(() => order.length === n + 1);
+    }
+    await Promise.all(crowd);
+    expect(depot.most).toBe(2);
+    expect(order).toEqual(Array.from({ length: 12 }, (_, n) => n));
+    expect(door.stats()).toMatchObject({ running: 0, waiting: 0 });
+  });
+
+  test('the queue is bounded: who comes beyond it is refused at once', async () => {
+    const { gate: door } = gate();
+    const depot = new Depot(() => 1);
+    const crowd = Array.from({ length: 9 }, () => door.run(depot.load).catch((error: unknown) => error));
+    const refused = await Promise.race([Promise.all(crowd.slice(5)), delay(2_000, [])]);
+    expect(refused).toHaveLength(4);
+    for (const error of refused) {
+      expect(error).toBeInstanceOf(GateFullError);
+      expect(error).toBeInstanceOf(DatabaseSparedError);
+      expect(error).toMatchObject({ retryAfterMs: 1_000 });
+    }
+    expect(door.stats()).toMatchObject({ running: 2, waiting: 3, refused: 4 });
+    depot.open();
+    expect(await Promise.all(crowd.slice(0, 5))).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  test('who waits too long for a turn is sent away', async () => {
+    const { gate: door, clock } = gate({ maxWaitMs: 100 });
+    const depot = new Depot(() => 1);
+    const running = [door.run(depot.load), door.run(depot.load)];
+    const waiting = door.run(depot.load).catch((error: unknown) => error);
+    await clock.manual.advance(100);
+    expect(await waiting).toBeInstanceOf(GateTimeoutError);
+    depot.open();
+    await Promise.all(running);
+    expect(depot.loads).toBe(2);
+  });
+
+  test('a place is not given to somebody who has gone', async () => {
+    const { gate: door, clock } = gate({ maxConcurrent: 1, maxWaitMs: 100 });
+    const depot = new Depot(() => 1);
+    const leaves = new AbortController();
+    const first = door.run(depot.load);
+    const left = door.run(depot.load, leaves.signal).catch((error: unknown) => error);
+    const late = door.run(depot.load).catch((error: unknown) => error);
+    await clock.manual.advance(50);
+    const patient = door.run(depot.load);
+    leaves.abort(new Error('had enough'));
+    await clock.manual.advance(50);
+    expect(await left).toMatchObject({ message: 'had enough' });
+    expect(await late).toBeInstanceOf(GateTimeoutError);
+    depot.open();
+    expect(await Promise.race([Promise.all([first, patient]), delay(2_000, 'the place is lost')])).toEqual([1, 1]);
+    expect(await door.run(depot.load)).toBe(1);
+  });
+
+  test('a load that fails, or throws at once, leaves its place', async () => {
+    const { gate: door } = gate({ maxConcurrent: 1 });
+    for (let n = 0; n < 5; n++) {
+      await expect(door.run(failing)).rejects.toThrow('the depot is closed');
+      const thrown = () => {
+        throw new Error('at once');
+      };
+      await expect(door.run(thrown)).rejects.toThrow('at once');
+    }
+    expect(await door.run(async () => 1)).toBe(1);
+    await until(() => door.stats().running === 0);
+  });
+
+  test('a load that goes on after its time keeps its place: the database is still at work', async () => {
+    const { gate: door, clock } = gate({ maxConcurrent: 1, loadTimeoutMs: 100, maxWaitMs: 10_000, abandonMs: 1_000 });
+    const depot = new Depot(() => 1);
+    const deaf = door.run(depot.load).catch((error: unknown) => error);
+    const next = door.run(depot.load).catch((error: unknown) => error);
+    await clock.manual.advance(100);
+    expect(await deaf).toBeInstanceOf(LoadTimeoutError);
+    expect(depot.loads, 'loads at work or begun').toBe(1);
+    depot.one();
+    await until(() => depot.loads === 2);
+    // And one that never ends is given up at last.
+    await clock.manual.advance(100);
+    expect(await next).toBeInstanceOf(LoadTimeoutError);
+    await clock.manual.advance(1_000);
+    expect(door.stats().running).toBe(0);
+  });
+
+  test('after too many failures nothing is tried for a while, then one load', async () => {
+    const { gate: door, clock } = gate({ breaker: { window: 4, failureRate: 0.5, openMs: 1_000 } });
+    const depot = new Depot(() => 1, true);
+    await door.run(depot.load);
+    await door.run(depot.load);
+    await expect(door.run(failing)).rejects.toThrow('the depot is closed');
+    expect(door.stats().circuit).toBe('closed');
+    await expect(door.run(failing)).rejects.toThrow('the depot is closed');
+    expect(door.stats().circuit).toBe('open');
+    await clock.manual.advance(400);
+    await expect(door.run(depot.load)).rejects.toMatchObject({ name: 'CircuitOpenError', retryAfterMs: 600 });
+    expect(depot.loads).toBe(2);
+    await clock.manual.advance(600);
+    const slow = new Depot(() => 2);
+    const probe = door.run(slow.load);
+    await until(() => slow.loads === 1);
+    await expect(door.run(depot.load)).rejects.toThrow(CircuitOpenError);
+    slow.open();
+    expect(await probe).toBe(2);
+    expect(await door.run(depot.load)).toBe(1);
+    expect(door.stats().circuit).toBe('closed');
+  });
+
+  test('a probe that fails or hangs opens the circuit again', async () => {
+    const breaker = { window: 1, openMs: 1_000 };
+    const { gate: door, clock } = gate({ breaker, loadTimeoutMs: 100 });
+    await expect(door.run(failing)).rejects.toThrow('the depot is closed');
+    await clock.manual.advance(1_000);
+    await expect(door.run(failing)).rejects.toThrow('the depot is closed');
+    expect(door.stats().circuit).toBe('open');
+    await clock.manual.advance(1_000);
+    const hung = door.run(() => new Promise(() => {})).catch((error: unknown) => error);
+    await clock.manual.advance(100);
+    expect(await hung).toBeInstanceOf(LoadTimeoutError);
+    expect(door.stats().circuit).toBe('open');
+  });
+
+  test('how a load ends counts in the period in which it began', async () => {
+    const { gate: door, clock } = gate({ breaker: { window: 1, openMs: 1_000 } });
+    const late = new Depot(() => 1);
+    const slow = door.run(late.load);
+    await until(() => late.loads === 1);
+    await expect(door.run(failing)).rejects.toThrow('the depot is closed');
+    await clock.manual.advance(1_000);
+    const probe = new Depot(() => 2);
+    const probing = door.run(probe.load);
+    await until(() => probe.loads === 1);
+    late.open();
+    await slow;
+    expect(door.stats().circuit).toBe('probing');
+    probe.open();
+    await probing;
+    expect(door.stats().circuit).toBe('closed');
+  });
+
+  test('neither a caller who leaves nor an error that is an answer says that the database is unwell', async () => {
+    const isFailure = (error: unknown) => !(error instanceof RangeError);
+    const { gate: door } = gate({ breaker: { window: 1, isFailure } });
+    await expect(door.run(() => Promise.reject(new RangeError('no such shelf')))).rejects.toThrow('no such shelf');
+    const leaves = new AbortController();
+    const depot = new Depot(() => 1);
+    const left = door.run(depot.load, leaves.signal).catch((error: unknown) => error);
+    await until(() => depot.loads === 1);
+    leaves.abort(new Error('had enough'));
+    expect(await left).toMatchObject({ message: 'had enough' });
+    expect(door.stats().circuit).toBe('closed');
+    depot.open();
+  });
+});
+
+const servers = { redis: () => startRedis(), postgres: () => startPostgres() };
+
+await describeWith('the gate before Postgres', servers, ({ redis, postgres }) => {
+  const client = connectRedis(redis.nodes[0].url, { timeoutMs: 3_000 });
+  const pool = new Pool({ connectionString: postgres.url, max: 4, connectionTimeoutMillis: 150 });
+  afterAll(async () => {
+    client.disconnect();
+    await pool.end();
+  });
+  let shelves = 0;
+  const fresh = () => `${redis.namespace}gate${++shelves}:`;
+  const query = async () => {
+    const { rows } = await pool.query<{ cents: number }>('SELECT 129 AS cents, pg_sleep(0.02)');
+    return rows[0]?.cents ?? null;
+  };
+  /** 150 customers, each for a yoghurt of its own, at once. */
+  const crowd = async (read: (key: string) => Promise<unknown>) => {
+    const ends = await Promise.allSettled(Array.from({ length: 150 }, (_, n) => read(`yoghurt ${n}`)));
+    const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
+    const spared = errors.filter((error) => error instanceof DatabaseSparedError).length;
+    return { served: ends.length - errors.length, spared, exhausted: errors.length - spared };
+  };
+  const options = { maxConcurrent: 2, maxWaiting: 10, maxWaitMs: 4_000, breaker: false } as const;
+
+  test('without a gate a crowd exhausts the pool of connections, behind one it does not', async () => {
+    const bare = compose(new TtlCache(client, { prefix: fresh() }).layer());
+    const without = await crowd((key) => bare.read(key, query));
+    expect(without.exhausted, 'customers who met an exhausted pool').toBeGreaterThan(0);
+    const gate = new DatabaseGate(options);
+    const gated = compose(new TtlCache(client, { prefix: fresh() }).layer(), gate.layer());
+    expect(await crowd((key) => gated.read(key, query))).toEqual({ served: 12, spared: 138, exhausted: 0 });
+    await until(() => gate.stats().running === 0);
+  });
+
+  test('what the gate refuses is answered from B', async () => {
+    const dual = new DualCache(client, { prefix: fresh(), ttlAMs: 1, ttlBMs: 60_000, spread: 0 });
+    const gated = compose(dual.layer(), new DatabaseGate(options).layer());
+    for (let n = 0; n < 150; n++) await dual.getOrLoad(`yoghurt ${n}`, async () => 99);
+    await delay(5);
+    expect(await crowd((key) => gated.read(key, query))).toEqual({ served: 150, spared: 0, exhausted: 0 });
+  });
+});

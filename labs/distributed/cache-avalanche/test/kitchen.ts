@@ -1,0 +1,97 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { ManualClock } from '@shared/testkit';
+import type { Clock } from '../src/index.ts';
+
+/** A clock that moves when the test says so, as the lab wants it. */
+export function handClock(): Clock & { readonly manual: ManualClock } {
+  const manual = new ManualClock();
+  return {
+    manual,
+    mono: manual.mono,
+    after(ms, callback) {
+      const cancelled = new AbortController();
+      manual.sleep(ms, cancelled.signal).then(callback, () => {});
+      return () => cancelled.abort();
+    },
+  };
+}
+
+/** Loads that end when the test says so: a depot with a door. */
+export class Depot<T> {
+  /** Begun so far. */
+  loads = 0;
+  running = 0;
+  most = 0;
+  readonly #answer: (load: number) => T | Promise<T>;
+  readonly #doors: PromiseWithResolvers<void>[] = [];
+  #open: boolean;
+
+  /** @param open with the door open a load ends at once. */
+  constructor(answer: (load: number) => T | Promise<T>, open = false) {
+    this.#answer = answer;
+    this.#open = open;
+  }
+
+  readonly load = async (): Promise<T> => {
+    const load = ++this.loads;
+    this.most = Math.max(this.most, ++this.running);
+    const door = Promise.withResolvers<void>();
+    if (this.#open) door.resolve();
+    else this.#doors.push(door);
+    try {
+      await door.promise;
+      return await this.#answer(load);
+    } finally {
+      this.running--;
+    }
+  };
+
+  open(): void {
+    this.#open = true;
+    for (const door of this.#doors.splice(0)) door.resolve();
+  }
+
+  /** Lets the oldest one that waits go. */
+  one(): void {
+    this.#doors.shift()?.resolve();
+  }
+}
+
+/** A process of its own that keeps one key fresh; the value is `${name} ${number of the load}`. */
+export class Refresher implements AsyncDisposable {
+  readonly #child: ReturnType<typeof fork>;
+
+  private constructor(child: ReturnType<typeof fork>) {
+    this.#child = child;
+  }
+
+  static async start(order: {
+    url: string;
+    prefix: string;
+    key: string;
+    name: string;
+    refreshMs: number;
+    leaseMs: number;
+  }): Promise<Refresher> {
+    const child = fork(join(import.meta.dirname, 'refresher.ts'), [JSON.stringify(order)], { execArgv: [] });
+    await Promise.race([
+      once(child, 'message'),
+      once(child, 'exit').then(([code]) => Promise.reject(new Error(`the refresher ended with ${code}`))),
+    ]);
+    return new Refresher(child);
+  }
+
+  /** kill -9. */
+  async kill(): Promise<void> {
+    const gone =
+      this.#child.exitCode === null && this.#child.signalCode === null ? once(this.#child, 'exit') : undefined;
+    this.#child.kill('SIGKILL');
+    await gone;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kill();
+  }
+}
