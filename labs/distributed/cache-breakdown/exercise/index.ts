@@ -56,6 +56,11 @@ export class SingleFlight {
     throw new Error('size is not written yet: its comment in attempt/index.ts is the task.');
   }
 
+  /** Is there a flight that a caller would join? */
+  has(_key: string): boolean {
+    return false;
+  }
+
   /**
    * The result of the flight for `key`, which `work` starts unless there is one. A caller's signal takes that caller away
    * and nobody else; when the last one has gone, the work's own signal aborts.

@@ -338,6 +338,8 @@ export class HotCache {
 
   /** Loads anew in the background: one process does, under the lease, and nobody waits for it. */
   #refresh<T>(key: string, load: Load<T>, options: GetOptions, entry: Entry): void {
+    // Not joined: a failure is reported once, and a hot key asks often.
+    if (this.refreshes.has(key)) return;
     const refreshing = this.refreshes.run(key, async (signal) => {
       const plan = planOf(this.#plan, options);
       const token = randomUUID();

@@ -44,6 +44,11 @@ export class SingleFlight {
     return this.flights.size;
   }
 
+  /** Is there a flight that a caller would join? */
+  has(key: string): boolean {
+    return this.flights.has(key);
+  }
+
   /**
    * The result of the flight for `key`, which `work` starts unless there is one.
    * @throws what the work throws; LoadTimeoutError; the reason of `signal` when that aborts.

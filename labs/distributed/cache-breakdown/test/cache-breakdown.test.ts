@@ -480,18 +480,16 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     });
     const cache = shop({ ttlMs: 1, staleMs: MINUTE, leaseMs: MINUTE, onEvent: (event) => events.push(event) });
     await price(cache, key, async () => '12.90');
-    let loads = 0;
-    const load: Load<string> = async () => {
-      loads++;
-      throw new Error('the depot is closed');
-    };
-    await until(async () => (await cache.getOrLoad(key, load)).source === 'stale' && loads > 0);
+    const { load, open, signals } = depot(() => Promise.reject(new Error('the depot is closed')));
+    await until(async () => (await cache.getOrLoad(key, load)).source === 'stale' && signals.length > 0);
+    for (let reader = 0; reader < 5; reader++) expect(await price(cache, key, load)).toBe('12.90');
+    open();
     await until(() => events.length > 0 || unhandled.mock.calls.length > 0);
     for (let reader = 0; reader < 20; reader++) expect(await price(cache, key, load)).toBe('12.90');
     await new Promise(setImmediate);
     expect(unhandled.mock.calls).toEqual([]);
     expect(events).toMatchObject([{ type: 'refresh-failed', key, error: { message: 'the depot is closed' } }]);
-    expect(loads).toBe(1);
+    expect(signals.length, 'loads').toBe(1);
   });
 
   test('the dice of the early refresh: e to the power of −remaining / (load time · beta)', () => {
