@@ -2,7 +2,6 @@ import type { Redis } from 'ioredis';
 import type {
   BreakerOptions,
   Cache,
-  CacheOptions,
   Clock,
   DualCacheOptions,
   GateOptions,

@@ -18,7 +18,7 @@ import {
   UnstorableValueError,
   warmUp,
 } from '#lab';
-import { Depot, Refresher } from './kitchen.ts';
+import { Depot, later, Refresher } from './kitchen.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -149,8 +149,8 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
   test('one hot key under a crowd is one load', async () => {
     const cache = ttlCache();
     const depot = new Depot(() => 3.5);
-    const crowd = Array.from({ length: 100 }, () => cache.getOrLoad('hot', depot.load));
-    await until(() => depot.loads > 0);
+    const crowd = Array.from({ length: 100 }, () => later(cache.getOrLoad('hot', depot.load)));
+    await depot.begun(crowd);
     depot.open();
     const reads = await Promise.all(crowd);
     expect(new Set(reads.map(({ value }) => value))).toEqual(new Set([3.5]));
@@ -161,7 +161,7 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const cache = ttlCache();
     const depot = new Depot(() => Promise.reject(new Error('the depot is closed')));
     const crowd = Array.from({ length: 20 }, () => cache.getOrLoad('a', depot.load).catch((error: Error) => error));
-    await until(() => depot.loads > 0);
+    await depot.begun(crowd);
     depot.open();
     for (const error of await Promise.all(crowd)) expect(error).toMatchObject({ message: 'the depot is closed' });
     expect(depot.loads).toBe(1);
@@ -176,9 +176,9 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const cache = ttlCache();
     const depot = new Depot(() => 1);
     const leaves = new AbortController();
-    const first = cache.getOrLoad('a', depot.load, { signal: leaves.signal });
-    const second = cache.getOrLoad('a', depot.load);
-    await until(() => depot.loads > 0);
+    const first = later(cache.getOrLoad('a', depot.load, { signal: leaves.signal }));
+    const second = later(cache.getOrLoad('a', depot.load));
+    await depot.begun([first, second]);
     leaves.abort(new Error('had enough'));
     await expect(first).rejects.toThrow('had enough');
     depot.open();
@@ -202,8 +202,8 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const prefix = fresh();
     const [here, there] = [ttlCache({ prefix }), ttlCache({ prefix })];
     const depot = new Depot((load) => (load === 1 ? 'old' : 'new'));
-    const slow = here.getOrLoad('a', depot.load);
-    await until(() => depot.loads === 1);
+    const slow = later(here.getOrLoad('a', depot.load));
+    await depot.begun(slow);
     await there.invalidate('a');
     depot.open();
     await slow;
@@ -467,16 +467,12 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const cache = ttlCache();
     const keys = Array.from({ length: 30 }, (_, n) => `key ${n}`);
     await cache.getOrLoad('key 3', async () => 'was there');
-    const depot = new Depot((load) => (load === 5 ? Promise.reject(new Error('the depot is closed')) : load), true);
-    const report = await warmUp(
-      cache,
-      keys,
-      async () => {
-        await new Promise(setImmediate);
-        return depot.load();
-      },
-      { maxLoads: 3 },
-    );
+    const depot = new Depot(async (load) => {
+      await new Promise(setImmediate);
+      if (load === 5) throw new Error('the depot is closed');
+      return load;
+    }, true);
+    const report = await warmUp(cache, keys, depot.load, { maxLoads: 3 });
     expect(report).toMatchObject({ loaded: 28, present: 1, failed: [{ error: { message: 'the depot is closed' } }] });
     expect(depot.most).toBeLessThanOrEqual(3);
     const crowd = new Depot(() => 'loaded by a customer', true);

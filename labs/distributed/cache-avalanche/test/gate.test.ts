@@ -16,7 +16,7 @@ import {
   LoadTimeoutError,
   TtlCache,
 } from '#lab';
-import { Depot, handClock } from './kitchen.ts';
+import { Depot, handClock, later } from './kitchen.ts';
 
 const failing = () => Promise.reject(new Error('the depot is closed'));
 
@@ -30,8 +30,8 @@ describe('the gate', () => {
     const { gate: door } = gate({ maxWaiting: 20 });
     const depot = new Depot((load) => load);
     const order: number[] = [];
-    const crowd = Array.from({ length: 12 }, (_, n) => door.run(depot.load).then(() => order.push(n)));
-    await until(() => depot.running === 2);
+    const crowd = Array.from({ length: 12 }, (_, n) => later(door.run(depot.load).then(() => order.push(n))));
+    await depot.begun(crowd, 2);
     expect(door.stats()).toMatchObject({ running: 2, waiting: 10, refused: 0 });
     for (let n = 0; n < 12; n++) {
       depot.one();
@@ -62,7 +62,7 @@ describe('the gate', () => {
   test('who waits too long for a turn is sent away', async () => {
     const { gate: door, clock } = gate({ maxWaitMs: 100 });
     const depot = new Depot(() => 1);
-    const running = [door.run(depot.load), door.run(depot.load)];
+    const running = [later(door.run(depot.load)), later(door.run(depot.load))];
     const waiting = door.run(depot.load).catch((error: unknown) => error);
     await clock.manual.advance(100);
     expect(await waiting).toBeInstanceOf(GateTimeoutError);
@@ -75,11 +75,11 @@ describe('the gate', () => {
     const { gate: door, clock } = gate({ maxConcurrent: 1, maxWaitMs: 100 });
     const depot = new Depot(() => 1);
     const leaves = new AbortController();
-    const first = door.run(depot.load);
+    const first = later(door.run(depot.load));
     const left = door.run(depot.load, leaves.signal).catch((error: unknown) => error);
     const late = door.run(depot.load).catch((error: unknown) => error);
     await clock.manual.advance(50);
-    const patient = door.run(depot.load);
+    const patient = later(door.run(depot.load));
     leaves.abort(new Error('had enough'));
     await clock.manual.advance(50);
     expect(await left).toMatchObject({ message: 'had enough' });
@@ -133,8 +133,8 @@ describe('the gate', () => {
     expect(depot.loads).toBe(2);
     await clock.manual.advance(600);
     const slow = new Depot(() => 2);
-    const probe = door.run(slow.load);
-    await until(() => slow.loads === 1);
+    const probe = later(door.run(slow.load));
+    await slow.begun(probe);
     await expect(door.run(depot.load)).rejects.toThrow(CircuitOpenError);
     slow.open();
     expect(await probe).toBe(2);
@@ -159,13 +159,13 @@ describe('the gate', () => {
   test('how a load ends counts in the period in which it began', async () => {
     const { gate: door, clock } = gate({ breaker: { window: 1, openMs: 1_000 } });
     const late = new Depot(() => 1);
-    const slow = door.run(late.load);
-    await until(() => late.loads === 1);
+    const slow = later(door.run(late.load));
+    await late.begun(slow);
     await expect(door.run(failing)).rejects.toThrow('the depot is closed');
     await clock.manual.advance(1_000);
     const probe = new Depot(() => 2);
-    const probing = door.run(probe.load);
-    await until(() => probe.loads === 1);
+    const probing = later(door.run(probe.load));
+    await probe.begun(probing);
     late.open();
     await slow;
     expect(door.stats().circuit).toBe('probing');
@@ -181,7 +181,7 @@ describe('the gate', () => {
     const leaves = new AbortController();
     const depot = new Depot(() => 1);
     const left = door.run(depot.load, leaves.signal).catch((error: unknown) => error);
-    await until(() => depot.loads === 1);
+    await depot.begun(left);
     leaves.abort(new Error('had enough'));
     expect(await left).toMatchObject({ message: 'had enough' });
     expect(door.stats().circuit).toBe('closed');

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { ManualClock } from '@shared/testkit';
+import { ManualClock, until } from '@shared/testkit';
 import type { Clock } from '../src/index.ts';
 
 /** A clock that moves when the test says so, as the lab wants it. */
@@ -16,6 +16,12 @@ export function handClock(): Clock & { readonly manual: ManualClock } {
       return () => cancelled.abort();
     },
   };
+}
+
+/** A promise that is awaited later: until then its rejection is nobody's business. */
+export function later<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
 
 /** Loads that end when the test says so: a depot with a door. */
@@ -48,6 +54,17 @@ export class Depot<T> {
     }
   };
 
+  /** Resolves when the `count`th load has begun; rejects if `calls`, which should begin it, all end without. */
+  async begun(calls: Promise<unknown> | readonly Promise<unknown>[], count = 1): Promise<void> {
+    const all = Promise.allSettled([calls].flat());
+    let ended = false;
+    void all.then(() => {
+      ended = true;
+    });
+    await until(() => ended || this.loads >= count, { what: `load ${count} to begin` });
+    if (this.loads < count) throw new Error(`the calls ended, and ${this.loads} loads have begun`);
+  }
+
   open(): void {
     this.#open = true;
     for (const door of this.#doors.splice(0)) door.resolve();
@@ -75,7 +92,10 @@ export class Refresher implements AsyncDisposable {
     refreshMs: number;
     leaseMs: number;
   }): Promise<Refresher> {
-    const child = fork(join(import.meta.dirname, 'refresher.ts'), [JSON.stringify(order)], { execArgv: [] });
+    const child = fork(join(import.meta.dirname, 'refresher.ts'), [JSON.stringify(order)], {
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
     await Promise.race([
       once(child, 'message'),
       once(child, 'exit').then(([code]) => Promise.reject(new Error(`the refresher ended with ${code}`))),
