@@ -3,14 +3,11 @@
 export {
   Address,
   Aggregate,
-  AlreadyChargedError,
-  ConcurrencyError,
   type Currency,
   CurrencyMismatchError,
   Customer,
   type CustomerEvent,
   type CustomerId,
-  type CustomerRepository,
   type CustomerSnapshot,
   customerId,
   Dish,
@@ -19,13 +16,10 @@ export {
   httpApi,
   InvalidValueError,
   kitchenTicket,
-  type Menu,
   migrate,
-  NotFoundError,
   type OrderEvent,
   type OrderId,
   type OrderLine,
-  type OrderRepository,
   type OrderRequest,
   type OrderSnapshot,
   OrderStateError,
@@ -37,7 +31,6 @@ export {
   PrintedMenu,
   type Receipt,
   type RecipeBook,
-  RepositoryError,
   type Round,
   Size,
   Spiciness,
@@ -51,4 +44,13 @@ export { paymentPolicy } from './application/payment-policy.ts';
 export { checkout } from './domain/checkout.ts';
 export { Money } from './domain/money.ts';
 export { Order } from './domain/order.ts';
+export {
+  AlreadyChargedError,
+  ConcurrencyError,
+  type CustomerRepository,
+  type Menu,
+  NotFoundError,
+  type OrderRepository,
+  RepositoryError,
+} from './domain/ports.ts';
 export { PostgresOrders } from './infrastructure/postgres-orders.ts';

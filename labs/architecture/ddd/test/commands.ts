@@ -129,7 +129,7 @@ export type Run = { readonly broken: ReadonlySet<Broken>; readonly log: readonly
 export function run(
   subject: Subject,
   sequence: readonly Command[],
-  isRefusal = (error: unknown) => error instanceof DomainError,
+  isRefusal: (error: unknown) => boolean = (error) => error instanceof DomainError,
 ): Run {
   const found = new Set<Broken>();
   const log: string[] = [];

@@ -130,7 +130,7 @@ describe('values', () => {
     }
   });
 
-  test('a size, a spiciness, a dish, an address or an id that does not exist cannot be made', () => {
+  test('a size, a spiciness, a dish, an address, an id or a currency that does not exist cannot be made', () => {
     expect(() => Size.of('gigantic')).toThrow(InvalidValueError);
     expect(() => Size.of('Large')).toThrow('one of small, medium, large');
     expect(() => Spiciness.of('')).toThrow(InvalidValueError);
@@ -139,6 +139,7 @@ describe('values', () => {
     expect(() => new Address('Beijing', '')).toThrow(InvalidValueError);
     expect(() => orderId('7')).toThrow(InvalidValueError);
     expect(() => customerId("' OR 1=1")).toThrow(InvalidValueError);
+    expect(() => Order.draft(customerId(), home, 'gold')).toThrow(InvalidValueError);
   });
 });
 
@@ -328,22 +329,27 @@ describe('the neighbours', () => {
 
   test('a dish that is not on the menu has no price', async () => {
     const menu = new PrintedMenu('CNY', { [fish.name]: { large: '128.00' } });
-    expect(String(await menu.priceOf(fish))).toBe('128.00 CNY');
+    const order = draft();
+    order.add(fish, await menu.priceOf(fish), 1);
+    expect(String(order.total)).toBe('128.00 CNY');
     await expect(menu.priceOf(rice)).rejects.toBeInstanceOf(UnknownDishError);
     await expect(menu.priceOf(new Dish(fish.name, Size.Small, Spiciness.Hot))).rejects.toThrow('small fish');
     expect(() => new PrintedMenu('CNY', { rice: { small: '-1' } })).toThrow(InvalidValueError);
   });
 
   test('the kitchen gets grams and chillies, and nothing else', () => {
-    const book = { [fish.name]: { fish: 1_000, 'pickled cabbage': 500 } };
+    const book = { [fish.name]: { fish: 1_500, 'pickled cabbage': 500 } };
+    const order = withFish();
+    order.place();
+    order.pay();
+    const pan = { ingredients: { fish: 1_500, 'pickled cabbage': 500 }, chillies: 8 };
+    const tickets = order.events.map((event) => kitchenTicket(event, book));
+    expect(tickets, '"placed" is no news to the kitchen').toEqual([undefined, { orderId: order.id, pans: [pan, pan] }]);
     const portion = { name: fish.name, size: 'large', spiciness: 'medium', quantity: 2 };
-    const id = orderId();
-    const pan = { ingredients: { fish: 1_500, 'pickled cabbage': 750 }, chillies: 8 };
-    const ticket = kitchenTicket({ type: 'order-paid', orderId: id, dishes: [portion] }, book);
-    expect(ticket).toEqual({ orderId: id, pans: [pan, pan] });
-    expect(kitchenTicket({ type: 'order-declined', orderId: id }, book), 'no news to the kitchen').toBeUndefined();
     const drifted = { ...portion, size: 'gigantic' };
-    expect(() => kitchenTicket({ type: 'order-paid', orderId: id, dishes: [drifted] }, book)).toThrow('no recipe');
+    expect(() => kitchenTicket({ type: 'order-paid', orderId: order.id, dishes: [drifted] }, book)).toThrow(
+      'no recipe',
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 import type { OrderRequest, Receipt } from '../../src/application/order-service.ts';
 import type { OrderId } from '../../src/domain/ids.ts';
-import type { CustomerRepository, Menu, OrderRepository } from '../../src/domain/ports.ts';
+import type { CustomerRepository, Menu, OrderRepository } from '../domain/ports.ts';
 
 type Ports = { readonly orders: OrderRepository; readonly customers: CustomerRepository; readonly menu: Menu };
 

@@ -1,5 +1,5 @@
 import type { Subscriber } from '../../src/application/payment-policy.ts';
-import type { CustomerRepository, OrderRepository } from '../../src/domain/ports.ts';
+import type { CustomerRepository, OrderRepository } from '../domain/ports.ts';
 
 /**
  * "When an order is placed, charge the customer; when he has been charged, the order is paid; when he was refused, it is

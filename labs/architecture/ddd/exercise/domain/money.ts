@@ -4,6 +4,7 @@ import type { Currency } from '../../src/domain/money.ts';
  * An amount in minor units (fen, cents), zero or more, in one currency: CNY, EUR and USD have 2 digits after the point,
  * JPY 0, KWD 3. A value object: frozen, equal by value, and impossible to make wrong.
  *
+ * Keep helpers beside the class, as functions: with a `#private` member the amounts of the given parts would be strangers.
  * `InvalidValueError(what, value, rule)` and `CurrencyMismatchError(one, other)` are in src/domain/errors.ts.
  */
 export class Money {

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { OrderId } from '../../src/domain/ids.ts';
-import type { OrderRepository } from '../../src/domain/ports.ts';
 import type { Order } from '../domain/order.ts';
+import type { OrderRepository } from '../domain/ports.ts';
 
 /**
  * Orders in PostgreSQL: `orders`, `order_lines` and `outbox`, written together or not at all. The tables are in

@@ -41,12 +41,12 @@ export class Money {
 
   /** @throws CurrencyMismatchError */
   add(other: Money): Money {
-    return Money.of(this.minor + this.#same(other).minor, this.currency);
+    return Money.of(this.minor + minorOf(other, this), this.currency);
   }
 
   /** @throws CurrencyMismatchError; InvalidValueError when `other` is more than this. */
   subtract(other: Money): Money {
-    return Money.of(this.minor - this.#same(other).minor, this.currency);
+    return Money.of(this.minor - minorOf(other, this), this.currency);
   }
 
   /** @throws InvalidValueError unless `count` is a whole number, 0 or more. */
@@ -56,7 +56,7 @@ export class Money {
 
   /** @throws CurrencyMismatchError */
   isAtLeast(other: Money): boolean {
-    return this.minor >= this.#same(other).minor;
+    return this.minor >= minorOf(other, this);
   }
 
   /** The lesser of the two. @throws CurrencyMismatchError */
@@ -94,9 +94,10 @@ export class Money {
     const text = String(this.minor).padStart(places + 1, '0');
     return `${places ? `${text.slice(0, -places)}.${text.slice(-places)}` : text} ${this.currency}`;
   }
+}
 
-  #same(other: Money): Money {
-    if (other.currency !== this.currency) throw new CurrencyMismatchError(this.currency, other.currency);
-    return other;
-  }
+/** The minor units of `other`, if it may be reckoned with `one`. */
+function minorOf(other: Money, one: Money): number {
+  if (other.currency !== one.currency) throw new CurrencyMismatchError(one.currency, other.currency);
+  return other.minor;
 }

@@ -6,10 +6,10 @@ export type Ticket = {
   readonly pans: readonly { readonly ingredients: Readonly<Record<string, number>>; readonly chillies: number }[];
 };
 
-/** Dish → ingredient → grams in a medium portion. The kitchen's own book. */
+/** Dish → ingredient → grams in a large portion. The kitchen's own book. */
 export type RecipeBook = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
-const portion: Readonly<Record<string, number>> = { small: 0.5, medium: 1, large: 1.5 };
+const portion: Readonly<Record<string, number>> = { small: 0.5, medium: 0.8, large: 1 };
 const chillies: Readonly<Record<string, number>> = { none: 0, mild: 3, medium: 8, hot: 20 };
 
 /**
