@@ -1,6 +1,25 @@
 export { Compiler } from './compiler.ts';
 export { Database, type DatabaseOptions, type Result, type Statement, type TransactionOptions } from './database.ts';
-export * from './errors.ts';
+export {
+  ConnectionError,
+  ConstraintError,
+  DefinitionError,
+  DestructiveChangeError,
+  DoesNotExistError,
+  InvalidQueryError,
+  type Issue,
+  MultipleObjectsError,
+  NotLoadedError,
+  OrmError,
+  PoolTimeoutError,
+  ProtectedError,
+  QueryError,
+  SerializationError,
+  StaleObjectError,
+  TransactionError,
+  UnknownFieldError,
+  ValidationError,
+} from './errors.ts';
 export { Avg, Count, F, Max, Min, Q, Sum } from './expression.ts';
 export { Field, type FieldOptions } from './field.ts';
 export { Column, Entity, type EntityOptions, ModelMeta, type OnDelete } from './meta.ts';

@@ -34,7 +34,8 @@ async function loadMany(
 ): Promise<readonly Model[]> {
   const { source, via } = meta.many.get(name) ?? unrelated(meta, name);
   const related = source();
-  const query = related.objects(db).filterDynamic({ [`${via}__in`]: objects.map(keyOf) });
+  const theirs = { [`${via}__in`]: objects.map(keyOf) };
+  const query = related.objects(db).filterDynamic(theirs);
   const found = await query.orderDynamic(related.meta.pk.name).all();
   const groups = Map.groupBy(found, (each): unknown => refOf(each, via)?.id);
   for (const object of objects) {

@@ -59,3 +59,13 @@ export async function stocked(pg: PostgresServers, options: Partial<DatabaseOpti
   );
   return { ...shop, authors, books };
 }
+
+/** What a promise or a call throws. */
+export const failure = async (call: () => unknown): Promise<unknown> => {
+  try {
+    await call();
+  } catch (error) {
+    return error;
+  }
+  return 'nothing was thrown';
+};
