@@ -73,6 +73,7 @@ export class Dish {
   }
 
   toString(): string {
-    return `${this.size} ${this.name}, ${this.spiciness} spice`;
+    const spice = this.spiciness === Spiciness.None ? '' : `, ${this.spiciness} spice`;
+    return `${this.size} ${this.name}${spice}`;
   }
 }
