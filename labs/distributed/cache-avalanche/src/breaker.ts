@@ -2,7 +2,7 @@ import type { Clock } from './clock.ts';
 import { CircuitOpenError, InvalidArgumentError, LONGEST_TIMER_MS, whole } from './errors.ts';
 
 export interface BreakerOptions {
-  /** The last so many loads are looked at; nothing is decided before there are so many. Default 20. */
+  /** The last so many loads are looked at; nothing is decided before there are so many. Default 10. */
   readonly window?: number;
   /** Share of them that may fail, above 0 and at most 1; at this share the circuit opens. Default 0.5. */
   readonly failureRate?: number;
@@ -35,7 +35,7 @@ export class Breaker {
   /** @throws InvalidArgumentError */
   constructor(clock: Clock, options: BreakerOptions = {}) {
     this.#clock = clock;
-    this.#window = whole('breaker.window', options.window ?? 20, 1, 100_000);
+    this.#window = whole('breaker.window', options.window ?? 10, 1, 100_000);
     this.#failureRate = options.failureRate ?? 0.5;
     if (!(this.#failureRate > 0 && this.#failureRate <= 1)) {
       throw new InvalidArgumentError(`breaker.failureRate must be above 0 and at most 1; it is ${this.#failureRate}.`);

@@ -18,7 +18,7 @@ export interface GateOptions {
    * in milliseconds. Default 30,000. Better: have the driver stop it (`statement_timeout`).
    */
   readonly abandonMs?: number;
-  /** When to stop asking altogether; false: never. */
+  /** When to stop asking altogether; false: never. With a window above `maxConcurrent`, loads that hang don't fill it. */
   readonly breaker?: BreakerOptions | false;
   readonly clock?: Clock;
 }
