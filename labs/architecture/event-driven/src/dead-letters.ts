@@ -1,0 +1,72 @@
+import type { Pool } from 'pg';
+import type { Bus, Cemetery } from './bus.ts';
+import { NoDeadLetterError } from './errors.ts';
+import type { Envelope } from './event.ts';
+import { identifier } from './outbox.ts';
+
+/** An event that a group could not handle. */
+export interface DeadLetter {
+  readonly group: string;
+  readonly event: Envelope;
+  /** The last try's error. */
+  readonly reason: string;
+  readonly attempts: number;
+}
+
+/** Where poison goes, so that others pass: kept with the reason, until somebody has mended the handler and replays it. */
+export class DeadLetters implements Cemetery {
+  readonly #pool: Pool;
+  readonly #table: string;
+
+  /** @param table Default "dead_letters". */
+  constructor(pool: Pool, table = 'dead_letters') {
+    this.#pool = pool;
+    this.#table = identifier(table);
+  }
+
+  /** Creates the table where it is missing. Part of your migrations. */
+  async migrate(): Promise<void> {
+    await this.#pool.query(`
+      CREATE TABLE IF NOT EXISTS ${this.#table} ("group" text, id uuid, event jsonb NOT NULL, reason text NOT NULL,
+        attempts int NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY ("group", id))`);
+  }
+
+  /** Twice the same is one: a crash before the acknowledgement brings the event, and its death, again. */
+  async add(group: string, event: Envelope, error: Error, attempts: number): Promise<void> {
+    await this.#pool.query(
+      `INSERT INTO ${this.#table} VALUES ($1, $2, $3, $4, $5)
+       ON CONFLICT ("group", id) DO UPDATE SET reason = excluded.reason, attempts = excluded.attempts, at = now()`,
+      [group, event.id, event, `${error.name}: ${error.message}`, attempts],
+    );
+  }
+
+  /** Oldest first. @param group Default: of all groups. */
+  async list(group?: string): Promise<DeadLetter[]> {
+    const { rows } = await this.#pool.query<DeadLetter>(
+      `SELECT "group", event, reason, attempts FROM ${this.#table} WHERE $1::text IS NULL OR "group" = $1 ORDER BY at`,
+      [group],
+    );
+    return rows;
+  }
+
+  /**
+   * Sends it to its group again, and to no other. Twice does no harm where the group has an inbox.
+   * @throws NoDeadLetterError, or what the bus throws; then it is still here
+   */
+  async replay(group: string, id: string, bus: Pick<Bus, 'publish'>): Promise<void> {
+    const { rows } = await this.#pool.query<{ event: Envelope; at: string }>(
+      `SELECT event, at::text FROM ${this.#table} WHERE "group" = $1 AND id = $2`,
+      [group, id],
+    );
+    const [row] = rows;
+    if (row === undefined)
+      throw new NoDeadLetterError(`${group} has no dead letter ${id}: list() names those there are`);
+    await bus.publish([row.event], group);
+    // Should it have died again meanwhile, that is a newer entry: it stays.
+    await this.#pool.query(`DELETE FROM ${this.#table} WHERE "group" = $1 AND id = $2 AND at = $3`, [
+      group,
+      id,
+      row.at,
+    ]);
+  }
+}

@@ -1,0 +1,97 @@
+import type { Cemetery, Delivery, SubscribeOptions } from './bus.ts';
+import { UnknownEventError } from './errors.ts';
+import type { Reader } from './event.ts';
+
+/**
+ * What every transport does with an event in hand: a lane for each key, retries in the lane (so that a later event of
+ * the same key can't overtake), a dead letter after the last one, and only then the acknowledgement.
+ */
+export class Dispatcher {
+  protected readonly group: string;
+  protected readonly reader: Reader;
+  protected readonly options: Required<SubscribeOptions>;
+  protected readonly dead: Cemetery;
+  readonly #lanes = new Map<string, Promise<void>>();
+  readonly #abort = new AbortController();
+  readonly #waiting: (() => void)[] = [];
+  #inHand = 0;
+
+  constructor(group: string, reader: Reader, options: Required<SubscribeOptions>, dead: Cemetery) {
+    this.group = group;
+    this.reader = reader;
+    this.options = options;
+    this.dead = dead;
+  }
+
+  /** Resolves when there is room for another: the transport reads no further before. */
+  async accept(delivery: Delivery): Promise<void> {
+    while (this.#inHand >= this.options.concurrency) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#inHand++;
+    const lane = this.laneOf(delivery);
+    const mine = (this.#lanes.get(lane) ?? Promise.resolve())
+      .then(() => this.process(delivery, this.#abort.signal))
+      // An acknowledgement that fails is a connection that broke: the broker sends the event again.
+      .catch(() => {})
+      .then(() => {
+        this.#inHand--;
+        if (this.#lanes.get(lane) === mine) this.#lanes.delete(lane);
+        this.#waiting.shift()?.();
+      });
+    this.#lanes.set(lane, mine);
+  }
+
+  /** Resolves when nothing is in hand. */
+  async drain(): Promise<void> {
+    while (this.#lanes.size > 0) await Promise.all(this.#lanes.values());
+  }
+
+  /** Somebody else serves the group now, or nobody: retries end, nothing more is acknowledged. */
+  abort(): void {
+    this.#abort.abort();
+  }
+
+  protected laneOf({ event }: Delivery): string {
+    return event.key;
+  }
+
+  protected async process(delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const { event } = delivery;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        await this.reader.handle(event, signal);
+        break;
+      } catch (error) {
+        const hopeless = error instanceof UnknownEventError || attempt >= this.options.maxAttempts;
+        if (hopeless && (await this.#bury(delivery, error, attempt, signal))) break;
+        await pause(this.options.backoffMs(attempt), signal);
+      }
+    }
+    if (!signal.aborted) await delivery.ack();
+  }
+
+  /** Whether the dead letter is safe. Where it is not, the event is tried again rather than lost. */
+  async #bury({ event }: Delivery, error: unknown, attempts: number, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return false;
+    const reason = error instanceof Error ? error : new Error(String(error));
+    return this.dead.add(this.group, event, reason, attempts).then(
+      () => true,
+      () => false,
+    );
+  }
+}
+
+/** Resolves after `ms`, or at once when `signal` aborts. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,22 @@
+/** Every error of this package; `instanceof EventError` tells it from a handler's own. */
+export abstract class EventError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** An argument that nothing can be made of. */
+export class InvalidArgumentError extends EventError {}
+
+/** A type or version that this reader does not know. Trying again does not help: deploy the reader first, then replay. */
+export class UnknownEventError extends EventError {}
+
+/** The broker has no queue for the event. It stays in the outbox; subscribe a group to its type. */
+export class UnroutableError extends EventError {}
+
+/** The bus was closed, or its connection broke: open another. */
+export class BusClosedError extends EventError {}
+
+/** There is no dead letter of this group and event. */
+export class NoDeadLetterError extends EventError {}

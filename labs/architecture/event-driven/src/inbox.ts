@@ -1,0 +1,70 @@
+import type { Pool, PoolClient } from 'pg';
+import type { Envelope } from './event.ts';
+import { identifier } from './outbox.ts';
+
+/**
+ * Idempotent consumer: the note "this one is done" is written by the same transaction as the effect. A broker delivers
+ * at least once; with this, a reader of the database sees each effect once.
+ */
+export class Inbox {
+  readonly #pool: Pool;
+  protected readonly table: string;
+
+  /** @param table Default "inbox". */
+  constructor(pool: Pool, table = 'inbox') {
+    this.#pool = pool;
+    this.table = identifier(table);
+  }
+
+  /** Creates the table where it is missing. Part of your migrations. */
+  async migrate(): Promise<void> {
+    await this.#pool.query(`
+      CREATE TABLE IF NOT EXISTS ${this.table} (
+        consumer text, event uuid, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (consumer, event))`);
+  }
+
+  /**
+   * Runs `effect` in a transaction, unless this consumer has done so for this event before. Only what goes through `tx`
+   * happens once: an e-mail, say, has to be an event of its own.
+   * @throws what `effect` throws; then nothing is written and the event may come again
+   */
+  async once(
+    consumer: string,
+    event: Pick<Envelope, 'id'>,
+    effect: (tx: PoolClient) => Promise<unknown>,
+  ): Promise<'done' | 'duplicate'> {
+    return transaction(this.#pool, async (tx) => {
+      if (!(await this.note(tx, consumer, event.id))) return 'duplicate';
+      await effect(tx);
+      return 'done';
+    });
+  }
+
+  /** Whether the note is new. Two transactions with the same note wait for each other: the second finds it. */
+  protected async note(db: Pick<PoolClient, 'query'>, consumer: string, id: string): Promise<boolean> {
+    const { rowCount } = await db.query(`INSERT INTO ${this.table} VALUES ($1, $2) ON CONFLICT DO NOTHING`, [
+      consumer,
+      id,
+    ]);
+    return rowCount === 1;
+  }
+}
+
+/** Runs `work` in a transaction. @throws what `work` throws, after ROLLBACK */
+export async function transaction<T>(pool: Pool, work: (tx: PoolClient) => Promise<T>): Promise<T> {
+  const tx = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await tx.query('BEGIN');
+    const result = await work(tx);
+    await tx.query('COMMIT');
+    return result;
+  } catch (error) {
+    await tx.query('ROLLBACK').catch((lost: Error) => {
+      broken = lost;
+    });
+    throw error;
+  } finally {
+    tx.release(broken);
+  }
+}

@@ -1,0 +1,73 @@
+import type { Pool, PoolClient } from 'pg';
+import type { Envelope } from './event.ts';
+
+/** An event that waits to be published, and its place in the outbox. */
+export interface Waiting {
+  readonly position: bigint;
+  readonly event: Envelope;
+}
+
+/**
+ * Transactional outbox: the event is a row in the same database, written by the same transaction as the change that it
+ * tells of. There is no moment at which one of them exists without the other. The rows stay: they are the order's story.
+ */
+export class Outbox {
+  protected readonly pool: Pool;
+  protected readonly table: string;
+
+  /** @param table Default "outbox". */
+  constructor(pool: Pool, table = 'outbox') {
+    this.pool = pool;
+    this.table = identifier(table);
+  }
+
+  /** Creates the table where it is missing. Part of your migrations. */
+  async migrate(): Promise<void> {
+    const index = (name: string) => identifier(`${this.table.slice(1, -1)}_${name}`);
+    await this.pool.query(`
+      CREATE TABLE IF NOT EXISTS ${this.table} (
+        position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        id uuid NOT NULL UNIQUE,
+        key text NOT NULL,
+        event jsonb NOT NULL,
+        published boolean NOT NULL DEFAULT false);
+      CREATE INDEX IF NOT EXISTS ${index('waiting')} ON ${this.table} (position) WHERE NOT published;
+      CREATE INDEX IF NOT EXISTS ${index('key')} ON ${this.table} (key, position)`);
+  }
+
+  /** Writes the event with the change that it tells of. `tx` is that change's open transaction. */
+  async add(tx: PoolClient, event: Envelope): Promise<void> {
+    // Positions are given out at the insert, not at the commit. Under this lock the two orders agree for a key.
+    await tx.query('SELECT pg_advisory_xact_lock(hashtext($1))', [event.key]);
+    await tx.query(`INSERT INTO ${this.table} (id, key, event) VALUES ($1, $2, $3)`, [event.id, event.key, event]);
+  }
+
+  /**
+   * The oldest that are not published. Asked by the flag, never by `position > last seen`: a smaller position may be
+   * committed after a larger one was read, and would be skipped for ever.
+   */
+  async waiting(db: Pool | PoolClient, limit: number): Promise<Waiting[]> {
+    const { rows } = await db.query<{ position: string; event: Envelope }>(
+      `SELECT position, event FROM ${this.table} WHERE NOT published ORDER BY position LIMIT $1`,
+      [limit],
+    );
+    return rows.map(({ position, event }) => ({ position: BigInt(position), event }));
+  }
+
+  /** Marks them as published. */
+  async mark(db: Pool | PoolClient, published: readonly Waiting[]): Promise<void> {
+    const positions = published.map(({ position }) => position.toString());
+    await db.query(`UPDATE ${this.table} SET published = true WHERE position = ANY($1::bigint[])`, [positions]);
+  }
+
+  /** What became of an order: its events, oldest first, each with the event that caused it. */
+  async trace(key: string): Promise<Envelope[]> {
+    const { rows } = await this.pool.query<{ event: Envelope }>(
+      `SELECT event FROM ${this.table} WHERE key = $1 ORDER BY position`,
+      [key],
+    );
+    return rows.map(({ event }) => event);
+  }
+}
+
+export const identifier = (name: string) => `"${name.replaceAll('"', '""')}"`;

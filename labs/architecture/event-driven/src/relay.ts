@@ -1,0 +1,102 @@
+import type { Pool, PoolClient } from 'pg';
+import type { Bus } from './bus.ts';
+import { pause } from './dispatcher.ts';
+import { InvalidArgumentError } from './errors.ts';
+import type { Outbox } from './outbox.ts';
+
+export interface RelayOptions {
+  /** Events a round. Default 100. */
+  readonly batch?: number;
+  /** Milliseconds between looks at an empty outbox, and after an error. Default 50. */
+  readonly idleMs?: number;
+  /** Names the lock: relays of one outbox share it. Default "relay". */
+  readonly lock?: string;
+  /** Hears of each failed round. Default: nobody does; the round is repeated all the same. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/**
+ * Carries the outbox to the bus: publish, and once the broker has confirmed, mark. A crash in between publishes twice,
+ * never not at all: the inbox makes that harmless. Of several relays one works, the others stand by, since two would
+ * overtake each other.
+ */
+export class Relay {
+  readonly #pool: Pool;
+  protected readonly outbox: Pick<Outbox, 'waiting' | 'mark'>;
+  protected readonly bus: Pick<Bus, 'publish'>;
+  protected readonly options: Required<RelayOptions>;
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+
+  /** @throws InvalidArgumentError */
+  constructor(pool: Pool, outbox: Pick<Outbox, 'waiting' | 'mark'>, bus: Pick<Bus, 'publish'>, o: RelayOptions = {}) {
+    const { batch = 100, idleMs = 50, lock = 'relay', onError = () => {} } = o;
+    if (!Number.isInteger(batch) || batch < 1) {
+      throw new InvalidArgumentError(`batch is ${batch}: give a whole number, at least 1`);
+    }
+    this.#pool = pool;
+    this.outbox = outbox;
+    this.bus = bus;
+    this.options = { batch, idleMs, lock, onError };
+  }
+
+  /** One round. @returns how many were published: 0 when nothing waits or another relay is at work */
+  async round(): Promise<number> {
+    const client = await this.#pool.connect();
+    let broken: Error | undefined;
+    try {
+      if (!(await this.lock(client))) return 0;
+      try {
+        return await this.carry(client);
+      } finally {
+        await this.unlock(client);
+      }
+    } catch (error) {
+      // A connection that may still hold the lock must not go back to the pool.
+      broken = error instanceof Error ? error : new Error(String(error));
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  /** Works until `stop()`. */
+  start(): void {
+    this.#running ??= this.#work(this.#stopping.signal);
+  }
+
+  /** Finishes the round in hand. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  protected async carry(client: PoolClient): Promise<number> {
+    const waiting = await this.outbox.waiting(client, this.options.batch);
+    if (waiting.length === 0) return 0;
+    await this.bus.publish(waiting.map(({ event }) => event));
+    await this.outbox.mark(client, waiting);
+    return waiting.length;
+  }
+
+  protected async lock(client: PoolClient): Promise<boolean> {
+    const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock(hashtext($1)) AS mine', [
+      this.options.lock,
+    ]);
+    return rows[0]?.mine ?? false;
+  }
+
+  protected async unlock(client: PoolClient): Promise<void> {
+    await client.query('SELECT pg_advisory_unlock(hashtext($1))', [this.options.lock]);
+  }
+
+  async #work(stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      const carried = await this.round().catch((error: unknown) => {
+        this.options.onError(error);
+        return 0;
+      });
+      if (carried === 0) await pause(this.options.idleMs, stop);
+    }
+  }
+}

@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { type Bus, type Cemetery, checked, type Delivery, type SubscribeOptions, type Subscription } from './bus.ts';
+import { Dispatcher, pause } from './dispatcher.ts';
+import { BusClosedError, InvalidArgumentError } from './errors.ts';
+import type { Envelope, Reader } from './event.ts';
+
+export interface StreamsOptions {
+  /** Of every key that it keeps. Default "events:". */
+  readonly prefix?: string;
+  /** Milliseconds after which a silent consumer's work goes to another of its group. Default 5000. */
+  readonly leaseMs?: number;
+}
+
+const KEEP = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0`;
+const LEAVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+type Entry = readonly [id: string, fields: readonly string[]];
+
+/**
+ * Redis Streams: one stream, a consumer group for each service. A consumer's unacknowledged events are taken over by
+ * the next one, before any new event. Redis has to run with `appendonly yes`, or its crash loses what it confirmed.
+ */
+export class StreamsBus implements Bus {
+  readonly #redis: Redis;
+  readonly #dead: Cemetery;
+  protected readonly prefix: string;
+  readonly #leaseMs: number;
+  readonly #subscriptions = new Set<Subscription>();
+  #closed = false;
+
+  /** @param redis for publishing; each subscription opens a connection like it. It remains yours to close. */
+  constructor(redis: Redis, dead: Cemetery, options: StreamsOptions = {}) {
+    const { prefix = 'events:', leaseMs = 5000 } = options;
+    if (!Number.isInteger(leaseMs) || leaseMs < 50) {
+      throw new InvalidArgumentError(`leaseMs is ${leaseMs}: give whole milliseconds, at least 50`);
+    }
+    this.#redis = redis;
+    this.#dead = dead;
+    this.prefix = prefix;
+    this.#leaseMs = leaseMs;
+  }
+
+  async publish(events: readonly Envelope[], only = ''): Promise<void> {
+    if (this.#closed) throw new BusClosedError('the bus is closed: open another');
+    const pipeline = this.#redis.pipeline();
+    for (const event of events) {
+      pipeline.xadd(`${this.prefix}stream`, '*', 'event', JSON.stringify(event), 'only', only);
+    }
+    for (const [error] of (await pipeline.exec()) ?? []) if (error !== null) throw error;
+  }
+
+  async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
+    const settings = checked(group, options);
+    if (this.#closed) throw new BusClosedError('the bus is closed: open another');
+    await this.#redis.xgroup('CREATE', `${this.prefix}stream`, group, '0', 'MKSTREAM').catch((error: unknown) => {
+      if (!String(error).includes('BUSYGROUP')) throw error;
+    });
+    const stopping = new AbortController();
+    const connection = this.#redis.duplicate();
+    connection.on('error', () => {});
+    const serving = this.#serve(
+      connection,
+      group,
+      stopping.signal,
+      () => this.dispatcher(group, reader, settings),
+      reader,
+    );
+    const subscription = {
+      stop: async () => {
+        stopping.abort();
+        this.#subscriptions.delete(subscription);
+        await serving;
+        connection.disconnect();
+      },
+    };
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#subscriptions].map((each) => each.stop()));
+  }
+
+  /**
+   * Drops what every group has done with; entries in hand stay, whatever their age. Run it now and then.
+   * @returns how many were dropped
+   */
+  async trim(): Promise<number> {
+    const stream = `${this.prefix}stream`;
+    const groups = rows(await this.#redis.xinfo('GROUPS', stream));
+    let oldest: string | undefined;
+    for (const fields of groups) {
+      const pending = rows([await this.#redis.xpending(stream, field(fields, 'name'))])[0];
+      const next = typeof pending?.[1] === 'string' ? pending[1] : after(field(fields, 'last-delivered-id'));
+      if (oldest === undefined || compare(next, oldest) < 0) oldest = next;
+    }
+    return oldest === undefined ? 0 : this.#redis.xtrim(stream, 'MINID', oldest);
+  }
+
+  protected dispatcher(group: string, reader: Reader, options: Required<SubscribeOptions>): Dispatcher {
+    return new Dispatcher(group, reader, options, this.#dead);
+  }
+
+  /** What a dead consumer had in hand, oldest first. */
+  protected async takeOver(redis: Redis, group: string, me: string, from: string): Promise<[string, Entry[]]> {
+    const reply = await redis.xautoclaim(`${this.prefix}stream`, group, me, 0, from, 'COUNT', 100);
+    return [String(reply[0]), entries(reply[1])];
+  }
+
+  protected delivery(redis: Redis, group: string, id: string, event: Envelope): Delivery {
+    return { event, ack: () => redis.xack(`${this.prefix}stream`, group, id) };
+  }
+
+  /** Serves the group while it has the lease; stands by while another has it. */
+  async #serve(redis: Redis, group: string, stop: AbortSignal, open: () => Dispatcher, reader: Reader): Promise<void> {
+    const me = randomUUID();
+    const lease = `${this.prefix}lease:${group}`;
+    const keep = async () => (await this.#redis.eval(KEEP, 1, lease, me, this.#leaseMs)) === 1;
+    while (!stop.aborted) {
+      if (!(await keep().catch(() => false))) {
+        await pause(this.#leaseMs / 3, stop);
+        continue;
+      }
+      const dispatcher = open();
+      const lost = new AbortController();
+      const renewal = setInterval(() => {
+        keep().then(
+          (kept) => kept || lost.abort(),
+          () => lost.abort(),
+        );
+      }, this.#leaseMs / 3);
+      lost.signal.addEventListener('abort', () => dispatcher.abort());
+      try {
+        await this.#read(redis, group, me, dispatcher, reader, AbortSignal.any([stop, lost.signal]));
+      } catch {
+        // The connection broke: what is in hand comes again.
+        dispatcher.abort();
+        await pause(this.#leaseMs / 3, stop);
+      }
+      await dispatcher.drain();
+      clearInterval(renewal);
+      await this.#redis.eval(LEAVE, 1, lease, me).catch(() => {});
+    }
+  }
+
+  async #read(
+    redis: Redis,
+    group: string,
+    me: string,
+    dispatcher: Dispatcher,
+    reader: Reader,
+    end: AbortSignal,
+  ): Promise<void> {
+    const accept = async (list: readonly Entry[]) => {
+      for (const [id, fields] of list) {
+        if (end.aborted) return;
+        const event: Envelope = JSON.parse(field(fields, 'event'));
+        const only = field(fields, 'only');
+        const delivery = this.delivery(this.#redis, group, id, event);
+        if (reader.types.includes(event.type) && (only === '' || only === group)) await dispatcher.accept(delivery);
+        else await delivery.ack();
+      }
+    };
+    for (let from = '0-0'; !end.aborted; ) {
+      const [next, list] = await this.takeOver(redis, group, me, from);
+      await accept(list);
+      from = next;
+      if (from === '0-0') break;
+    }
+    while (!end.aborted) {
+      const wait = Math.min(Math.floor(this.#leaseMs / 3), 200);
+      const stream = `${this.prefix}stream`;
+      const reply = await redis.xreadgroup('GROUP', group, me, 'COUNT', 100, 'BLOCK', wait, 'STREAMS', stream, '>');
+      for (const [, list] of rows(reply)) await accept(entries(list));
+    }
+  }
+}
+
+const rows = (reply: unknown): unknown[][] => (Array.isArray(reply) ? reply.filter(Array.isArray) : []);
+/** Entries that were deleted while in hand have no fields. */
+const entries = (list: unknown): Entry[] =>
+  rows(list).flatMap(([id, fields]) => (Array.isArray(fields) ? [[String(id), fields.map(String)] as const] : []));
+
+function field(fields: readonly unknown[], name: string): string {
+  const at = fields.findIndex((each, index) => index % 2 === 0 && each === name);
+  return at < 0 ? '' : String(fields[at + 1]);
+}
+
+const parts = (id: string) => id.split('-').map(Number);
+const after = (id: string) => `${parts(id)[0]}-${(parts(id)[1] ?? 0) + 1}`;
+function compare(a: string, b: string): number {
+  const [[ams = 0, aseq = 0], [bms = 0, bseq = 0]] = [parts(a), parts(b)];
+  return ams - bms || aseq - bseq;
+}

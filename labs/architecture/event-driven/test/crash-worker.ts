@@ -1,0 +1,105 @@
+// One order, from its placing to its effect. Kills itself (SIGKILL) after its n-th request to the database or the broker,
+// counted from the placing on; ends by itself when the effect is there and nothing waits.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { type Bus, DeadLetters, delivery, Inbox, Outbox, RabbitBus, Relay, StreamsBus, transaction } from '#lab';
+
+export interface Order {
+  readonly broker: { readonly kind: 'streams' | 'rabbit'; readonly url: string; readonly prefix: string };
+  readonly database: string;
+  readonly name: string;
+}
+
+/** Who is at work: outbox, relay or consumer. */
+const part = new AsyncLocalStorage<string>();
+type Step = (what: string) => Promise<void>;
+
+/** Does the work, or what is left of it. `step` hears of each answer from a server. */
+export async function work({ broker, database, name }: Order, step: Step = async () => {}): Promise<void> {
+  const pool = new pg.Pool({ connectionString: database });
+  pool.on('error', () => {});
+  let begun = false;
+  const answered = async (what: string) => {
+    if (begun) await step(`${part.getStore() ?? 'the broker'}: ${what}`);
+  };
+  pool.on('connect', (client) => {
+    const query = client.query.bind(client);
+    Reflect.set(client, 'query', async (...args: unknown[]) => {
+      const result = await Reflect.apply(query, undefined, args);
+      await answered(String(args[0]).trim().split(/\s+/).slice(0, 3).join(' '));
+      return result;
+    });
+  });
+  const dead = new DeadLetters(pool, `${name}_dead`);
+  const outbox = new Outbox(pool, `${name}_outbox`);
+  const inbox = new Inbox(pool, `${name}_inbox`);
+  for (const table of [dead, outbox, inbox]) await table.migrate();
+  await pool.query(`
+    CREATE TABLE IF NOT EXISTS ${name}_orders (id text PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS ${name}_effects (effect text NOT NULL)`);
+  const redis = broker.kind === 'streams' ? new Redis(broker.url) : undefined;
+  const prefix = `${broker.prefix}${name}:`;
+  const bus: Bus = redis
+    ? new StreamsBus(redis, dead, { prefix, leaseMs: 50 })
+    : await RabbitBus.open(broker.url, dead, { prefix });
+
+  if (redis) {
+    const xack = redis.xack.bind(redis);
+    Reflect.set(redis, 'xack', async (...args: Parameters<typeof xack>) => {
+      const done = await xack(...args);
+      await answered('XACK');
+      return done;
+    });
+  }
+  const published = {
+    publish: async (...args: Parameters<Bus['publish']>) => {
+      await bus.publish(...args);
+      await answered('publish');
+    },
+  };
+  const kitchen = delivery.reader({
+    OrderPlaced: (event) =>
+      inbox.once('kitchen', event, (tx) => tx.query(`INSERT INTO ${name}_effects VALUES ('cooked')`)),
+  });
+  // From here on each answer may be the last thing that this process hears.
+  begun = true;
+  await part.run('consumer', () => bus.subscribe('kitchen', kitchen, { backoffMs: () => 5 }));
+  const placing = async (tx: pg.PoolClient) => {
+    const { rowCount } = await tx.query(`INSERT INTO ${name}_orders VALUES ('order-1') ON CONFLICT DO NOTHING`);
+    if (rowCount !== 1) return;
+    await outbox.add(tx, delivery.create('OrderPlaced', 'order-1', { dish: '鱼香肉丝饭', cents: 1800 }));
+  };
+  await part.run('outbox', () => transaction(pool, placing));
+  const relay = new Relay(pool, outbox, published, { lock: name });
+  await part.run('relay', async () => {
+    while ((await relay.round()) > 0);
+  });
+  const observer = new pg.Client({ connectionString: database });
+  await observer.connect();
+  for (let waiting = true; waiting; await delay(2)) {
+    const { rowCount } = await observer.query(`SELECT FROM ${name}_effects`);
+    const stream = redis && (await redis.xinfo('GROUPS', `${prefix}stream`));
+    // The group's fields: name, consumers, pending, entries-read, lag, each after its label.
+    const behind = /"(?:pending|lag)",[^0]/.test(JSON.stringify(stream ?? []));
+    waiting = rowCount === 0 || behind;
+  }
+  await observer.end();
+  await bus.close();
+  redis?.disconnect();
+  await pool.end();
+}
+
+if (import.meta.main) {
+  const { killAt, ...order } = JSON.parse(process.argv[2] ?? '{}');
+  let steps = 0;
+  await work(order, async (what) => {
+    if (++steps !== killAt) return;
+    await new Promise<void>((sent) => process.send?.(what, () => sent()));
+    process.kill(process.pid, 'SIGKILL');
+    // Not one instruction more.
+    await new Promise(() => {});
+  });
+  process.exit(0);
+}

@@ -1,0 +1,514 @@
+import { startPostgres, startRedis } from '@shared/services';
+import { describeWith, History, until } from '@shared/testkit';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
+import {
+  type Bus,
+  Catalogue,
+  DeadLetters,
+  delivery,
+  type Envelope,
+  EventError,
+  Inbox,
+  InvalidArgumentError,
+  MemoryBus,
+  NoDeadLetterError,
+  Outbox,
+  Platform,
+  Relay,
+  StreamsBus,
+  transaction,
+  UnknownEventError,
+} from '#lab';
+import { crashEverywhere } from './crash.ts';
+
+const LEASE_MS = 500;
+const NOW = { backoffMs: () => 1 };
+const placed = (key: string, cents = 1800) => delivery.create('OrderPlaced', key, { dish: '鱼香肉丝饭', cents });
+/** Its place among the test's events: what a law of order looks at. */
+const numbered = (key: string, count: number) => Array.from({ length: count }, (_, n) => placed(key, n));
+const centsOf = ({ data }: Envelope) => (typeof data === 'object' && data && 'cents' in data ? Number(data.cents) : -1);
+
+const servers = { postgres: () => startPostgres(), redis: () => startRedis() };
+await describeWith('event-driven', servers, ({ postgres, redis }) => {
+  const pool = new pg.Pool({ connectionString: postgres.url, max: 20 });
+  pool.on('error', () => {});
+  const client = new Redis(redis.nodes[0].url);
+  afterAll(async () => {
+    client.disconnect();
+    await pool.end();
+  });
+
+  let worlds = 0;
+  /** Tables and a stream of the test's own. */
+  const world = async () => {
+    const name = `w${++worlds}`;
+    const outbox = new Outbox(pool, `${name}_outbox`);
+    const inbox = new Inbox(pool, `${name}_inbox`);
+    const dead = new DeadLetters(pool, `${name}_dead`);
+    for (const part of [outbox, inbox, dead]) await part.migrate();
+    await pool.query(`CREATE TABLE ${name}_effects (id text NOT NULL)`);
+    const prefix = `${redis.namespace}${name}:`;
+    const open = () => {
+      const bus = new StreamsBus(client, dead, { prefix, leaseMs: LEASE_MS });
+      onTestFinished(() => bus.close());
+      return bus;
+    };
+    const relayTo = (bus: Pick<Bus, 'publish'>) => new Relay(pool, outbox, bus, { lock: name, idleMs: 5 });
+    const effect = (id: string) => (tx: pg.PoolClient) => tx.query(`INSERT INTO ${name}_effects VALUES ($1)`, [id]);
+    const effects = async () =>
+      (await pool.query<{ id: string }>(`SELECT id FROM ${name}_effects`)).rows.map(({ id }) => id);
+    const add = (...events: Envelope[]) =>
+      transaction(pool, async (tx) => {
+        for (const event of events) await outbox.add(tx, event);
+      });
+    return { name, outbox, inbox, dead, prefix, open, relayTo, effect, effects, add };
+  };
+  /** A group that writes down what it gets. */
+  const listen = async (bus: Bus, group: string, options = {}) => {
+    const got: Envelope[] = [];
+    const reader = delivery.reader({ OrderPlaced: async (event) => void got.push(event) });
+    const subscription = await bus.subscribe(group, reader, { ...NOW, ...options });
+    return { got, subscription };
+  };
+
+  // ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('an event says what it is about and which event it answers', () => {
+    const first = placed('order-1');
+    const second = delivery.create('OrderPaid', 'order-1', { dish: 'x', cents: 1 }, first);
+    const third = delivery.create('MealReady', 'order-1', { cents: 1 }, second);
+    expect([first.key, first.correlationId, first.causationId]).toEqual(['order-1', first.id, undefined]);
+    expect([third.correlationId, third.causationId]).toEqual([first.id, second.id]);
+    expect(() => placed('')).toThrow(InvalidArgumentError);
+  });
+
+  test('an old version is read as the current one', () => {
+    const old = { ...placed('order-1'), version: 1, data: { dish: 'noodles', yuan: 18 } };
+    expect(delivery.read(old)).toMatchObject({ version: 2, data: { dish: 'noodles', cents: 1800 } });
+  });
+
+  test('versions are raised one by one, in order', () => {
+    interface Events {
+      Grown: { readonly path: string };
+    }
+    const grow = (by: string) => (old: { path: string }) => ({ path: `${old.path}${by}` });
+    const catalogue = new Catalogue<Events>({
+      Grown: { version: 4, upcast: { 1: grow('b'), 2: grow('c'), 3: grow('d') } },
+    });
+    const event = { ...catalogue.create('Grown', 'k', { path: 'a' }), version: 1 };
+    expect(catalogue.read(event).data).toEqual({ path: 'abcd' });
+    expect(catalogue.read({ ...event, version: 3 }).data).toEqual({ path: 'ad' });
+  });
+
+  test('a type or a version that nobody knows is refused', () => {
+    const event = placed('order-1');
+    for (const bad of [
+      { ...event, version: 3 },
+      { ...event, version: 0 },
+      { ...event, type: 'toString' },
+    ]) {
+      expect(() => delivery.read(bad)).toThrow(UnknownEventError);
+    }
+    expect(new UnknownEventError('x')).toBeInstanceOf(EventError);
+  });
+
+  // ── in process ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a bus is not made of nonsense', async () => {
+    const bus = new MemoryBus();
+    const reader = delivery.reader({});
+    await expect(bus.subscribe('', reader)).rejects.toBeInstanceOf(InvalidArgumentError);
+    await expect(bus.subscribe('sms', reader, { maxAttempts: 0 })).rejects.toBeInstanceOf(InvalidArgumentError);
+    await expect(bus.subscribe('sms', reader, { concurrency: 1.5 })).rejects.toBeInstanceOf(InvalidArgumentError);
+    const nobody = { add: async () => {} };
+    expect(() => new StreamsBus(client, nobody, { leaseMs: 1 })).toThrow(InvalidArgumentError);
+    expect(() => new Relay(pool, new Outbox(pool), bus, { batch: 0 })).toThrow(InvalidArgumentError);
+  });
+
+  test('each group gets each event of its types, and no other', async () => {
+    const bus = new MemoryBus();
+    const [kitchen, riders] = [await listen(bus, 'kitchen'), await listen(bus, 'riders')];
+    await bus.publish([placed('1'), delivery.create('MealReady', '1', { cents: 1 }), placed('2')]);
+    await until(() => kitchen.got.length === 2 && riders.got.length === 2);
+    expect(kitchen.got.map(({ type, key }) => `${type} ${key}`)).toEqual(['OrderPlaced 1', 'OrderPlaced 2']);
+  });
+
+  test('a group that throws keeps no event from the others', async () => {
+    const bus = new MemoryBus();
+    const thrower = delivery.reader({
+      OrderPlaced: async () => {
+        throw new Error('no credit for messages');
+      },
+    });
+    await bus.subscribe('sms', thrower, { ...NOW, maxAttempts: 2 });
+    const kitchen = await listen(bus, 'kitchen');
+    await bus.publish([placed('1'), placed('2')]);
+    await until(() => kitchen.got.length === 2);
+  });
+
+  test('a hundred riders more change nothing for who publishes', async () => {
+    const bus = new MemoryBus();
+    const riders = await Promise.all(Array.from({ length: 100 }, (_, n) => listen(bus, `rider ${n}`)));
+    await bus.publish([placed('1')]);
+    await until(() => riders.every(({ got }) => got.length === 1));
+  });
+
+  test('who publishes does not wait for a slow group', async () => {
+    const bus = new MemoryBus();
+    const gate = Promise.withResolvers<void>();
+    await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: () => gate.promise }));
+    const sms = await listen(bus, 'sms');
+    await bus.publish(numbered('1', 5));
+    await until(() => sms.got.length === 5);
+    gate.resolve();
+  });
+
+  test('a retry lets no later event of its key overtake, and holds up no other key', async () => {
+    const bus = new MemoryBus();
+    const order: string[] = [];
+    let failures = 0;
+    const gate = Promise.withResolvers<void>();
+    const reader = delivery.reader({
+      OrderPlaced: async (event) => {
+        if (event.key === 'a' && event.data.cents === 0 && failures++ < 2) {
+          await gate.promise;
+          throw new Error('not yet');
+        }
+        order.push(`${event.key}${event.data.cents}`);
+      },
+    });
+    await bus.subscribe('kitchen', reader, NOW);
+    await bus.publish([...numbered('a', 3), ...numbered('b', 1)]);
+    await until(() => order.includes('b0'));
+    gate.resolve();
+    await until(() => order.length === 4);
+    expect(order).toEqual(['b0', 'a0', 'a1', 'a2']);
+  });
+
+  // ── outbox ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('an order that is rolled back leaves no event', async () => {
+    const { outbox, relayTo } = await world();
+    const published: Envelope[] = [];
+    const relay = relayTo({ publish: async (events) => void published.push(...events) });
+    const rollback = transaction(pool, async (tx) => {
+      await outbox.add(tx, placed('ghost'));
+      // Nobody may see it before the commit, whoever looks.
+      await relay.round();
+      throw new Error('card declined');
+    });
+    await expect(rollback).rejects.toThrow('card declined');
+    expect([await relay.round(), published]).toEqual([0, []]);
+  });
+
+  test('a failed publication stays in the outbox, and a later round takes it along', async () => {
+    const { add, relayTo } = await world();
+    await add(placed('1'), placed('2'));
+    const down = relayTo({ publish: () => Promise.reject(new Error('broker down')) });
+    await expect(down.round()).rejects.toThrow('broker down');
+    const published: Envelope[] = [];
+    const up = relayTo({ publish: async (events) => void published.push(...events) });
+    expect([await up.round(), await up.round()]).toEqual([2, 0]);
+    expect(published.map(({ key }) => key)).toEqual(['1', '2']);
+  });
+
+  test('an event that commits late is not skipped', async () => {
+    const { outbox, add, relayTo } = await world();
+    const published: string[] = [];
+    const relay = relayTo({ publish: async (events) => void published.push(...events.map(({ key }) => key)) });
+    await add(placed('first'));
+    await relay.round();
+    // It takes its position, dawdles, and commits after a later one was published.
+    await transaction(pool, async (tx) => {
+      await outbox.add(tx, placed('late'));
+      await add(placed('quick'));
+      await relay.round();
+    });
+    await relay.round();
+    expect(published).toEqual(['first', 'quick', 'late']);
+  });
+
+  test('events of one order stand in the outbox as they were committed', async () => {
+    const { outbox } = await world();
+    const committed: number[] = [];
+    const slow = async (n: number) => {
+      await transaction(pool, async (tx) => {
+        await outbox.add(tx, placed('one', n));
+        await tx.query('SELECT pg_sleep(0.01)');
+        committed.push(n);
+      });
+    };
+    await Promise.all(Array.from({ length: 8 }, (_, n) => slow(n)));
+    expect((await outbox.trace('one')).map(centsOf)).toEqual(committed);
+  });
+
+  test('two relays at once do not overtake each other', async () => {
+    const { add, relayTo } = await world();
+    const published: number[] = [];
+    let rounds = 0;
+    const slowFirst = {
+      publish: async (events: readonly Envelope[]) => {
+        if (rounds++ === 0) await new Promise((resolve) => setTimeout(resolve, 30));
+        published.push(...events.map(centsOf));
+      },
+    };
+    await add(...numbered('1', 150));
+    await Promise.all([relayTo(slowFirst).round(), relayTo(slowFirst).round()]);
+    const rest = relayTo(slowFirst);
+    while ((await rest.round()) > 0);
+    expect(published).toEqual(Array.from({ length: 150 }, (_, n) => n));
+  });
+
+  // ── inbox ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('an event that comes twice has its effect once', async () => {
+    const { inbox, effect, effects } = await world();
+    const event = placed('1');
+    const outcomes = [
+      await inbox.once('kitchen', event, effect('cooked')),
+      await inbox.once('kitchen', event, effect('cooked')),
+      await inbox.once('finance', event, effect('booked')),
+    ];
+    expect([outcomes, await effects()]).toEqual([
+      ['done', 'duplicate', 'done'],
+      ['cooked', 'booked'],
+    ]);
+  });
+
+  test('an effect that fails leaves no note that it is done', async () => {
+    const { inbox, effect, effects } = await world();
+    const event = placed('1');
+    const failing = inbox.once('kitchen', event, async (tx) => {
+      await effect('half')(tx);
+      throw new Error('gas is out');
+    });
+    await expect(failing).rejects.toThrow('gas is out');
+    expect(await inbox.once('kitchen', event, effect('cooked'))).toBe('done');
+    expect(await effects()).toEqual(['cooked']);
+  });
+
+  test('eight deliveries at the same moment have one effect', async () => {
+    const { inbox, effect, effects } = await world();
+    const event = placed('1');
+    await Promise.all(Array.from({ length: 8 }, () => inbox.once('kitchen', event, effect('cooked'))));
+    expect(await effects()).toEqual(['cooked']);
+  });
+
+  // ── Redis Streams ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('streams: a group that comes later gets what was published before', async () => {
+    const bus = (await world()).open();
+    await bus.publish(numbered('1', 3));
+    const { got } = await listen(bus, 'kitchen');
+    await until(() => got.length === 3);
+    expect(got.map(centsOf)).toEqual([0, 1, 2]);
+  });
+
+  test('streams: poison becomes a dead letter with its reason, and the others pass', async () => {
+    const { open, dead } = await world();
+    const bus = open();
+    const cooked: string[] = [];
+    const reader = delivery.reader({
+      OrderPlaced: async ({ key }) => {
+        if (key === 'poison') throw new RangeError('a dish of length -1');
+        cooked.push(key);
+      },
+    });
+    await bus.subscribe('kitchen', reader, { ...NOW, maxAttempts: 3 });
+    await bus.publish([placed('poison'), placed('1'), placed('2')]);
+    const [letter] = await until(async () => {
+      const list = await dead.list('kitchen');
+      return list.length > 0 && cooked.length === 2 ? list : undefined;
+    });
+    expect(letter).toMatchObject({ attempts: 3, reason: 'RangeError: a dish of length -1', event: { key: 'poison' } });
+    expect(cooked).toEqual(['1', '2']);
+  });
+
+  test('streams: an unknown version is a dead letter at once', async () => {
+    const { open, dead } = await world();
+    const bus = open();
+    await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: async () => {} }), { backoffMs: () => 60_000 });
+    await bus.publish([{ ...placed('1'), version: 9 }]);
+    const [letter] = await until(async () => {
+      const list = await dead.list();
+      return list.length > 0 ? list : undefined;
+    });
+    expect(letter).toMatchObject({ attempts: 1, reason: expect.stringContaining('UnknownEventError') });
+  });
+
+  test('streams: a replayed dead letter goes to its own group alone, and is gone', async () => {
+    const { open, dead } = await world();
+    const bus = open();
+    const sms = await listen(bus, 'sms');
+    const cooked: string[] = [];
+    let mended = false;
+    const reader = delivery.reader({
+      OrderPlaced: async ({ key }) => {
+        if (!mended) throw new Error('gas is out');
+        cooked.push(key);
+      },
+    });
+    await bus.subscribe('kitchen', reader, { ...NOW, maxAttempts: 1 });
+    const event = placed('1');
+    await bus.publish([event]);
+    await until(async () => (await dead.list()).length === 1);
+    mended = true;
+    await dead.replay('kitchen', event.id, bus);
+    await until(() => cooked.length === 1);
+    await bus.publish([placed('2')]);
+    await until(() => sms.got.some(({ key }) => key === '2'));
+    expect([sms.got.map(({ key }) => key), await dead.list()]).toEqual([['1', '2'], []]);
+    await expect(dead.replay('kitchen', event.id, bus)).rejects.toBeInstanceOf(NoDeadLetterError);
+  });
+
+  test('streams: what is not done is not acknowledged', async () => {
+    const { open, prefix } = await world();
+    const bus = open();
+    const gate = Promise.withResolvers<void>();
+    let begun = false;
+    const reader = delivery.reader({
+      OrderPlaced: async () => {
+        begun = true;
+        await gate.promise;
+      },
+    });
+    await bus.subscribe('kitchen', reader, NOW);
+    await bus.publish([placed('1')]);
+    await until(() => begun);
+    const pending = async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]);
+    expect(await pending()).toBe(1);
+    gate.resolve();
+    await until(async () => (await pending()) === 0);
+  });
+
+  test('streams: what a dead consumer had in hand is taken over, in order, before anything new', async () => {
+    const { open, prefix } = await world();
+    const bus = open();
+    await bus.publish(numbered('1', 3));
+    await client.xgroup('CREATE', `${prefix}stream`, 'kitchen', '0').catch(() => {});
+    // It read two, and died.
+    await client.xreadgroup('GROUP', 'kitchen', 'dead', 'COUNT', 2, 'STREAMS', `${prefix}stream`, '>');
+    const { got } = await listen(bus, 'kitchen');
+    await until(() => got.length === 3);
+    expect(got.map(centsOf)).toEqual([0, 1, 2]);
+  });
+
+  test('streams: of two consumers of a group one serves, and the other follows when it stops', async () => {
+    const { open } = await world();
+    const [first, second] = [open(), open()];
+    const a = await listen(first, 'kitchen');
+    await first.publish(numbered('1', 3));
+    await until(() => a.got.length === 3);
+    const b = await listen(second, 'kitchen');
+    await first.publish([placed('1', 3)]);
+    await until(() => a.got.length === 4);
+    await a.subscription.stop();
+    await first.publish([placed('1', 4)]);
+    await until(() => b.got.length === 1);
+    expect([a.got.map(centsOf), b.got.map(centsOf)]).toEqual([[0, 1, 2, 3], [4]]);
+  });
+
+  test('streams: a slow group takes no more in hand than it may', async () => {
+    const { open, prefix } = await world();
+    const bus = open();
+    const gate = Promise.withResolvers<void>();
+    let inHand = 0;
+    let most = 0;
+    const reader = delivery.reader({
+      OrderPlaced: async () => {
+        most = Math.max(most, ++inHand);
+        await gate.promise;
+        inHand--;
+      },
+    });
+    await bus.publish(Array.from({ length: 20 }, (_, n) => placed(`order ${n}`)));
+    await bus.subscribe('kitchen', reader, { ...NOW, concurrency: 4 });
+    await until(() => inHand === 4);
+    gate.resolve();
+    await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0 && inHand === 0);
+    expect(most).toBe(4);
+  });
+
+  test('streams: trimming drops what is done, and nothing that is in hand', async () => {
+    const { open, prefix } = await world();
+    const bus = open();
+    const gate = Promise.withResolvers<void>();
+    const reader = delivery.reader({
+      OrderPlaced: (event) => (event.key === 'slow' ? gate.promise : Promise.resolve()),
+    });
+    await bus.subscribe('kitchen', reader, NOW);
+    await bus.publish([...numbered('1', 5), placed('slow'), ...numbered('2', 5)]);
+    await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 1);
+    expect([await bus.trim(), await client.xlen(`${prefix}stream`)]).toEqual([5, 6]);
+    gate.resolve();
+    await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0);
+    expect([await bus.trim(), await client.xlen(`${prefix}stream`)]).toEqual([6, 0]);
+  });
+
+  // ── the platform ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  const platform = async (refuses: (dish: string) => boolean = () => false) => {
+    const parts = await world();
+    const bus = parts.open();
+    const shop = new Platform({ ...parts, name: `${parts.name}_shop`, pool, bus, refuses });
+    await shop.migrate();
+    const relay = parts.relayTo(bus);
+    relay.start();
+    onTestFinished(() => relay.stop());
+    await shop.open(NOW);
+    return { ...parts, shop };
+  };
+  const ONCE = { charged: 1, cooked: 1, carried: 1, split: 1, 'sms: placed': 1, 'sms: on its way': 1, 'sms: enjoy': 1 };
+
+  test('an order is paid, cooked, carried and settled, each once', async () => {
+    const { shop } = await platform();
+    await shop.place('order-1', '鱼香肉丝饭', 1800);
+    await shop.place('order-1', '鱼香肉丝饭', 1800);
+    await until(async () => (await shop.state('order-1')) === 'delivered');
+    await until(async () => Object.keys(await shop.effects('order-1')).length === 7);
+    expect(await shop.effects('order-1')).toEqual(ONCE);
+  });
+
+  test('a paid order that the kitchen refuses is refunded, once', async () => {
+    const { shop } = await platform((dish) => dish === 'fugu');
+    await shop.place('order-1', 'fugu', 9900);
+    await until(async () => 'sms: refunded' in (await shop.effects('order-1')));
+    expect(await shop.effects('order-1')).toEqual({
+      charged: 1,
+      refused: 1,
+      refunded: 1,
+      'sms: placed': 1,
+      'sms: refunded': 1,
+    });
+    expect(await shop.state('order-1')).toBe('refunded');
+  });
+
+  test('the events of an order tell its story, each with its cause', async () => {
+    const { shop, outbox } = await platform();
+    await shop.place('order-1', '鱼香肉丝饭', 1800);
+    await until(async () => (await shop.state('order-1')) === 'delivered');
+    const story = await outbox.trace('order-1');
+    expect(story.map(({ type }) => type)).toEqual(['OrderPlaced', 'OrderPaid', 'MealReady', 'OrderDelivered']);
+    expect(story.map(({ causationId }) => causationId)).toEqual([undefined, ...story.slice(0, 3).map(({ id }) => id)]);
+    expect(new Set(story.map(({ correlationId }) => correlationId)).size).toBe(1);
+  });
+
+  test('a process that is killed at any step of outbox, relay and consumer loses nothing and doubles nothing', {
+    timeout: 60_000,
+  }, async () => {
+    const history = new History<string>();
+    const runs = await crashEverywhere(
+      { kind: 'streams', url: redis.nodes[0].url, prefix: `${redis.namespace}crash` },
+      postgres.url,
+      pool,
+    );
+    for (const { step, effects } of runs) history.record(`killed ${step}: ${JSON.stringify(effects)}`);
+    expect(runs.length).toBeGreaterThan(8);
+    expect(
+      runs.map(({ effects }) => effects),
+      history.toString(),
+    ).toEqual(runs.map(() => ({ cooked: 1 })));
+  });
+});
