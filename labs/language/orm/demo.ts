@@ -123,7 +123,7 @@ await tell(options, async (story) => {
       report ? `${report.relation}: use ${report.remedy}, at ${report.at.replace(/^.*\//, '')}` : 'nothing',
       report?.relation === 'author' && report.at.includes('demo.ts'),
     );
-    story.code('src/prefetch.ts', { from: 'const theirs =', to: 'const found' });
+    story.code('src/prefetch.ts', { from: 'const missing =', to: 'const found' });
     story.verdict(
       'Prefetched or joined, the page is the same',
       `${prefetched.statements} and ${joined.statements} statements; ${lazy.result}, ${prefetched.result} and ${joined.result} authors`,

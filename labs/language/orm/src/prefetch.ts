@@ -34,8 +34,7 @@ async function loadMany(
 ): Promise<readonly Model[]> {
   const { source, via } = meta.many.get(name) ?? unrelated(meta, name);
   const related = source();
-  const theirs = { [`${via}__in`]: objects.map(keyOf) };
-  const query = related.objects(db).filterDynamic(theirs);
+  const query = related.objects(db).filterDynamic({ [`${via}__in`]: objects.map(keyOf) });
   const found = await query.orderDynamic(related.meta.pk.name).all();
   const groups = Map.groupBy(found, (each): unknown => refOf(each, via)?.id);
   for (const object of objects) {
@@ -57,16 +56,14 @@ async function loadRefs(
 ): Promise<readonly Model[]> {
   const { target } = foreignKey(meta, name);
   const refs = objects.map((object) => refOf(object, name)).filter((ref) => ref !== undefined);
-  const missing = [...new Set(refs.filter((ref) => !ref.isLoaded).map(({ id }) => id))];
-  const { pk } = target().meta;
-  const found = await target()
-    .objects(db)
-    .filterDynamic({ [`${pk.name}__in`]: missing })
-    .all();
+  const missing = refs.filter((ref) => !ref.isLoaded);
+  const keys = [...new Set(missing.map(({ id }) => id))];
+  const which = { [`${target().meta.pk.name}__in`]: keys };
+  const found = await target().objects(db).filterDynamic(which).all();
   const byKey = new Map(found.map((each) => [keyOf(each), each]));
-  for (const ref of refs) {
+  for (const ref of missing) {
     const object = byKey.get(ref.id);
-    if (object && !ref.isLoaded) ref.set(object);
+    if (object) ref.set(object);
   }
   return [...new Set(refs.map(({ value }) => value))];
 }
