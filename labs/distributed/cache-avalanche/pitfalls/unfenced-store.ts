@@ -2,13 +2,13 @@
 // Seen in: https://github.com/logto-io/logto/pull/9428
 // Caught by: a load that began before an invalidation is not stored
 import { type Read, TtlCache as Reference } from '../src/index.ts';
-import type { Look } from '../src/read-through.ts';
+import type { Place } from '../src/read-through.ts';
 
 export * from '../src/index.ts';
 
 export class TtlCache extends Reference {
-  protected override async keep<T>(key: string, read: Read<T>): Promise<boolean> {
-    const now: Look<T> = await this.look(key);
-    return super.keep(key, read, now);
+  protected override async keep<T>(key: string, read: Read<T>, places: readonly Place[]): Promise<boolean> {
+    const now = places.map(async ({ store }) => ({ store, generation: await store.generation(key) }));
+    return super.keep(key, read, await Promise.all(now));
   }
 }

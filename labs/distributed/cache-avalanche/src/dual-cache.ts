@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { InvalidArgumentError, LONGEST_TIMER_MS, LONGEST_TTL_MS, whole } from './errors.ts';
 import { jitterTtl } from './jitter.ts';
 import { Lease } from './lease.ts';
-import { type CacheOptions, type Look, ReadThrough } from './read-through.ts';
+import { type CacheOptions, good, type Look, ReadThrough } from './read-through.ts';
 import type { Entry, Store } from './store.ts';
 
 export interface DualCacheOptions extends CacheOptions {
@@ -48,14 +48,21 @@ export class DualCache extends ReadThrough {
   }
 
   protected override async look<T>(key: string): Promise<Look<T>> {
-    const a = await this.#readOne<T>(this.a, key);
-    if (a?.value) return { read: { ...a.value, source: a.value.value === null ? 'null' : 'hit' }, places: [] };
-    const b = await this.#readOne<T>(this.b, key);
-    const places = [
-      ...(a ? [{ store: this.a, generation: a.generation }] : []),
-      ...(b ? [{ store: this.b, generation: b.generation }] : []),
-    ];
-    return b?.value ? { read: { ...b.value, source: 'stale' }, places } : { places };
+    const stores = [this.a, this.b];
+    const one = async (store: Store): Promise<Entry<T> | undefined> => {
+      try {
+        return await store.read<T>(key);
+      } catch (error) {
+        // This one's Redis is down: the other one goes on.
+        stores.splice(stores.indexOf(store), 1);
+        this.report('redis-down', key, error);
+        return undefined;
+      }
+    };
+    const a = await one(this.a);
+    if (a) return { read: good(a), stores: [] };
+    const b = await one(this.b);
+    return b ? { read: { ...b, source: 'stale' }, stores } : { stores };
   }
 
   /** B first: once A is empty, a reader would find the old value in B and take it for good. */
@@ -81,7 +88,7 @@ export class DualCache extends ReadThrough {
     const lease = this.newLease(key);
     if (!(await lease.claim())) return;
     await update();
-    if (looked.places.some(({ store }) => store === this.a)) await lease.release();
+    if (looked.stores.includes(this.a)) await lease.release();
   }
 
   protected newLease(key: string): Lease {
@@ -90,15 +97,5 @@ export class DualCache extends ReadThrough {
 
   protected refreshFailed(key: string, error: unknown): void {
     this.report('refresh-failed', key, error);
-  }
-
-  /** Undefined when this one's Redis is down: the other one goes on. */
-  async #readOne<T>(store: Store, key: string): Promise<Entry<T> | undefined> {
-    try {
-      return await store.read<T>(key);
-    } catch (error) {
-      this.report('redis-down', key, error);
-      return undefined;
-    }
   }
 }

@@ -3,7 +3,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import { InvalidArgumentError, LONGEST_TIMER_MS, named, whole } from './errors.ts';
 import type { Load } from './layers.ts';
 import { Lease } from './lease.ts';
-import { type CacheOptions, type Look, ReadThrough } from './read-through.ts';
+import { type CacheOptions, good, type Look, ReadThrough } from './read-through.ts';
 import type { Store } from './store.ts';
 
 export interface PerpetualCacheOptions extends CacheOptions {
@@ -72,7 +72,7 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
   async staleness(): Promise<ReadonlyMap<string, number>> {
     const keys = [...this.#kept.keys()];
     const entries = await Promise.all(keys.map((key) => this.#store.read(key)));
-    return new Map(keys.map((key, index) => [key, entries[index]?.value?.ageMs ?? Number.POSITIVE_INFINITY]));
+    return new Map(keys.map((key, index) => [key, entries[index]?.ageMs ?? Number.POSITIVE_INFINITY]));
   }
 
   /** Stops refreshing and lets another process do it. The Redis client stays open. */
@@ -90,12 +90,9 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
   }
 
   protected override async look<T>(key: string): Promise<Look<T>> {
-    const store = this.#store;
-    const { value: found, generation } = await store.read<T>(key);
-    const places = [{ store, generation }];
-    if (!found) return { places };
-    if (found.ageMs > this.#staleMs) return { read: { ...found, source: 'stale' }, places };
-    return { read: { ...found, source: found.value === null ? 'null' : 'hit' }, places };
+    const found = await this.#store.read<T>(key);
+    if (!found) return { stores: [this.#store] };
+    return { read: found.ageMs > this.#staleMs ? { ...found, source: 'stale' } : good(found), stores: [] };
   }
 
   protected override drop(key: string): Promise<void> {
@@ -156,13 +153,15 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
 
   async #refreshKept(key: string, kept: Kept, first: boolean): Promise<void> {
     if (!this.#leading) return;
-    const looked = await this.look<unknown>(key);
-    const leftMs = this.#refreshMs - (looked.read?.ageMs ?? Number.POSITIVE_INFINITY);
-    if (first && leftMs > this.#beatMs / 2) {
-      kept.dueAt = this.clock.mono() + leftMs;
-      return;
+    if (first) {
+      const found = await this.#store.read(key);
+      const leftMs = this.#refreshMs - (found?.ageMs ?? Number.POSITIVE_INFINITY);
+      if (leftMs > this.#beatMs / 2) {
+        kept.dueAt = this.clock.mono() + leftMs;
+        return;
+      }
     }
     const ask = async (signal: AbortSignal) => ({ value: await kept.load(signal), source: 'load' as const, ageMs: 0 });
-    await this.update(key, ask, looked);
+    await this.update(key, ask, [this.#store]);
   }
 }

@@ -10,7 +10,7 @@ import {
   whole,
 } from './errors.ts';
 import type { Layer, Load, Read } from './layers.ts';
-import { pack, Store } from './store.ts';
+import { type Entry, pack, Store } from './store.ts';
 
 export interface CacheOptions {
   /** Put before each key in Redis. Default "cache:". */
@@ -38,10 +38,16 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The places that were looked into, each with the generation that was found there: in these a load may be stored. */
+/** What was found, and the stores that a load belongs into: those that answered. */
 export interface Look<T> {
   readonly read?: Read<T>;
-  readonly places: readonly { readonly store: Store; readonly generation: string }[];
+  readonly stores: readonly Store[];
+}
+
+/** A store, with the generation that its entry had before the load. */
+export interface Place {
+  readonly store: Store;
+  readonly generation: string;
 }
 
 /** A load, with what the layer below says of its age. */
@@ -131,18 +137,20 @@ export abstract class ReadThrough {
     const flying = this.#flights.get(key);
     // A key has one type of value: that is the callers' promise, and no check at run time could tell.
     if (flying) return flying as Promise<Read<T>>;
-    const flight = fly().finally(() => {
+    const land = () => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
-    });
+    };
+    const flight = fly();
     this.#flights.set(key, flight);
+    flight.then(land, land);
     return flight;
   }
 
-  /** Stores what was loaded wherever nothing newer has come since `looked`; false when it was refused anywhere. */
-  protected async keep<T>(key: string, read: Read<T>, looked: Look<T>): Promise<boolean> {
+  /** Stores what was loaded wherever nothing newer has come since; false when it was refused anywhere. */
+  protected async keep<T>(key: string, read: Read<T>, places: readonly Place[]): Promise<boolean> {
     const text = pack(key, read.value, Date.now() - read.ageMs);
     const kept = await Promise.all(
-      looked.places.map(({ store, generation }) => store.commit(key, generation, text, this.ttlOf(store))),
+      places.map(({ store, generation }) => store.commit(key, generation, text, this.ttlOf(store))),
     );
     if (kept.every(Boolean)) return true;
     this.report('fenced', key);
@@ -154,17 +162,31 @@ export abstract class ReadThrough {
   }
 
   /** Loads within the time limit and stores. */
-  protected async update<T>(key: string, ask: Ask<T>, looked: Look<T>): Promise<{ read: Read<T>; kept: boolean }> {
+  protected async update<T>(
+    key: string,
+    ask: Ask<T>,
+    stores: readonly Store[],
+  ): Promise<{ read: Read<T>; kept: boolean }> {
+    const places = await this.#places(key, stores);
     const since = this.clock.mono();
     const read = await this.#ask(ask);
     if (read.source === 'stale' || read.source === 'refused') return { read, kept: true };
     const aged = { ...read, ageMs: read.ageMs + this.clock.mono() - since };
     try {
-      return { read, kept: await this.keep(key, aged, looked) };
+      return { read, kept: await this.keep(key, aged, places) };
     } catch (error) {
       if (error instanceof CacheError) throw error;
       this.report('redis-down', key, error);
       return { read, kept: true };
+    }
+  }
+
+  async #places(key: string, stores: readonly Store[]): Promise<readonly Place[]> {
+    try {
+      return await Promise.all(stores.map(async (store) => ({ store, generation: await store.generation(key) })));
+    } catch (error) {
+      this.report('redis-down', key, error);
+      return [];
     }
   }
 
@@ -177,13 +199,16 @@ export abstract class ReadThrough {
 
   async #fly<T>(key: string, ask: Ask<T>): Promise<Read<T>> {
     for (let attempt = 1; ; attempt++) {
-      const looked = await this.look<T>(key).catch((error: unknown): Look<T> => {
+      let looked: Look<T> = { stores: [] };
+      try {
+        looked = await this.look<T>(key);
+      } catch (error) {
         this.report('redis-down', key, error);
-        return { places: [] };
-      });
-      if (looked.read?.source === 'stale') this.refresh(key, looked, () => this.update(key, ask, looked));
-      if (looked.read) return looked.read;
-      const { read, kept } = await this.update(key, ask, looked);
+      }
+      const { read: found, stores } = looked;
+      if (found?.source === 'stale') this.refresh(key, looked, () => this.update(key, ask, stores));
+      if (found) return found;
+      const { read, kept } = await this.update(key, ask, stores);
       // Refused: it may be older than an invalidation, and somebody may have joined since. Look again.
       if (kept || attempt === 2) return read;
     }
@@ -199,6 +224,11 @@ export abstract class ReadThrough {
       cancel();
     }
   }
+}
+
+/** An entry that is good, as a layer hands it up. */
+export function good<T>({ value, ageMs }: Entry<T>): Read<T> {
+  return { value, source: value === null ? 'null' : 'hit', ageMs };
 }
 
 function asRead<T>(key: string, value: T | null): Read<T> {

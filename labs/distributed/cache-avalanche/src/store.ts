@@ -3,10 +3,10 @@ import type { Redis } from 'ioredis';
 import { UnstorableValueError } from './errors.ts';
 import { Script } from './redis.ts';
 
-/** What Redis has of a key: a value if there is one, and the generation of the entry, '' where there is none. */
+/** A value as Redis has it. */
 export interface Entry<T> {
-  readonly value?: { readonly value: T | null; readonly ageMs: number };
-  readonly generation: string;
+  readonly value: T | null;
+  readonly ageMs: number;
 }
 
 // Each store and each invalidation is a new generation. Who read an older one before it loaded may have loaded an older
@@ -46,17 +46,22 @@ export class Store {
     this.#undecodable = undecodable;
   }
 
-  /** @throws when Redis doesn't answer; at once while the connection is known to be broken. */
-  async read<T>(key: string): Promise<Entry<T>> {
+  /** The value, or undefined. @throws when Redis doesn't answer; at once while the connection is known to be broken. */
+  async read<T>(key: string): Promise<Entry<T> | undefined> {
     if (BROKEN.includes(this.#redis.status)) throw new Error(`no Redis: its connection is "${this.#redis.status}"`);
-    const [text, generation] = await this.#redis.hmget(this.#prefix + key, 'value', 'generation');
-    if (typeof text !== 'string') return { generation: generation ?? '' };
+    const text = await this.#redis.hget(this.#prefix + key, 'value');
+    if (text === null) return undefined;
     try {
-      return { value: unpack<T>(text), generation: generation ?? '' };
+      return unpack<T>(text);
     } catch (error) {
       this.#undecodable(key, error);
-      return { generation: generation ?? '' };
+      return undefined;
     }
+  }
+
+  /** The generation of the entry, '' where there is none. Ask for it before you load. */
+  async generation(key: string): Promise<string> {
+    return (await this.#redis.hget(this.#prefix + key, 'generation')) ?? '';
   }
 
   /** Stores `text`, which `pack` made, unless the entry is of another generation by now. `ttlMs` 0: for ever. */

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { LONGEST_TTL_MS, whole } from './errors.ts';
 import { jitterTtl } from './jitter.ts';
-import { type CacheOptions, type Look, ReadThrough } from './read-through.ts';
+import { type CacheOptions, good, type Look, ReadThrough } from './read-through.ts';
 import type { Store } from './store.ts';
 
 export interface TtlCacheOptions extends CacheOptions {
@@ -27,10 +27,8 @@ export class TtlCache extends ReadThrough {
   }
 
   protected override async look<T>(key: string): Promise<Look<T>> {
-    const store = this.#store;
-    const { value: found, generation } = await store.read<T>(key);
-    if (!found) return { places: [{ store, generation }] };
-    return { read: { ...found, source: found.value === null ? 'null' : 'hit' }, places: [{ store, generation }] };
+    const found = await this.#store.read<T>(key);
+    return found ? { read: good(found), stores: [] } : { stores: [this.#store] };
   }
 
   protected override drop(key: string): Promise<void> {
