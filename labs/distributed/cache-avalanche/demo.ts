@@ -120,7 +120,7 @@ await tell(options, async (story) => {
   });
 
   await story.scene('Two shelves: A for two hours, B for three', async () => {
-    story.code('src/dual-cache.ts', { from: "{ ...b.value, source: 'stale' }" });
+    story.code('src/dual-cache.ts', { from: 'const a = await one(this.a)', to: 'return b' });
     const two = { ttlAMs: HOUR, ttlBMs: 1.5 * HOUR, spread: 0 };
     const cache = new DualCache(client, { ...two, prefix: prefix() });
     const loads = (outcome: Outcome) => outcome.sources.get('load') ?? 0;

@@ -344,10 +344,13 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     });
     expect(late.value).toMatch(/^first/);
     reader.keepFresh('a', async () => 'second');
-    const taken = await until(async () => {
-      const read = await reader.getOrLoad<string>('a', load);
-      return read.value === 'second' ? read : undefined;
-    });
+    const taken = await until(
+      async () => {
+        const read = await reader.getOrLoad<string>('a', load);
+        return read.value === 'second' ? read : undefined;
+      },
+      { timeoutMs: 2_500, what: 'another one to refresh' },
+    );
     expect(taken.ageMs).toBeLessThan(late.ageMs);
     await until(async () => ((await reader.staleness()).get('a') ?? 0) < 100);
     expect(load).not.toHaveBeenCalled();

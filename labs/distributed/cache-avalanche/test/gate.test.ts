@@ -47,7 +47,7 @@ describe('the gate', () => {
     const { gate: door } = gate();
     const depot = new Depot(() => 1);
     const crowd = Array.from({ length: 9 }, () => door.run(depot.load).catch((error: unknown) => error));
-    const refused = await Promise.race([Promise.all(crowd.slice(5)), delay(2_000, [])]);
+    const refused = await Promise.race([Promise.all(crowd.slice(5)), delay(1_000, [])]);
     expect(refused).toHaveLength(4);
     for (const error of refused) {
       expect(error).toBeInstanceOf(GateFullError);
@@ -85,7 +85,7 @@ describe('the gate', () => {
     expect(await left).toMatchObject({ message: 'had enough' });
     expect(await late).toBeInstanceOf(GateTimeoutError);
     depot.open();
-    expect(await Promise.race([Promise.all([first, patient]), delay(2_000, 'the place is lost')])).toEqual([1, 1]);
+    expect(await Promise.race([Promise.all([first, patient]), delay(1_000, 'the place is lost')])).toEqual([1, 1]);
     expect(await door.run(depot.load)).toBe(1);
   });
 
