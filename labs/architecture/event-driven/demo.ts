@@ -188,7 +188,7 @@ await tell(options, async (story) => {
       `${after?.[1]} lost, ${before?.[2]} ghosts`,
       after?.[1] === 10 && before?.[2] === 10,
     );
-    story.code('src/outbox.ts', { from: 'Positions are given out', to: 'INSERT INTO' });
+    story.code('src/outbox.ts', { from: "await tx.query('SELECT pg_adv", to: 'INSERT INTO' });
     story.verdict(
       'One transaction has no gap',
       `${both?.[1]} lost, ${both?.[2]} ghosts`,
@@ -284,16 +284,11 @@ await tell(options, async (story) => {
       unit: 'ms',
       picture: true,
       lanes: [fine, refused].flatMap((events, index) =>
-        events.map((event) => ({
-          label: `order ${index * 3}: ${event.type}`,
-          marks: [
-            {
-              at: Date.parse(event.time) - start,
-              label: '',
-              tone: event.type.startsWith('OrderRef') ? ('bad' as const) : ('good' as const),
-            },
-          ],
-        })),
+        events.slice(1).map((event, n) => {
+          const [from = 0, to = 0] = [events[n], event].map((each) => Date.parse(each?.time ?? '') - start);
+          const tone = event.type.startsWith('OrderRef') ? ('bad' as const) : ('good' as const);
+          return { label: `order ${index * 3} to ${event.type}`, spans: [{ from, to, tone }] };
+        }),
       ),
     });
     const chained = refused.every(({ causationId }, n) => causationId === refused[n - 1]?.id);

@@ -3,9 +3,13 @@ import type { Pool, PoolClient } from 'pg';
 import type {
   Bus,
   Cemetery,
+  Definition,
   Delivery,
   Dispatcher,
   Envelope,
+  EventOf,
+  Handlers,
+  RabbitOptions,
   Reader,
   RelayOptions,
   StreamsOptions,
@@ -14,9 +18,9 @@ import type {
   Waiting,
 } from '../src/index.ts';
 
-// Given: the envelope and the catalogue with its versions, the platform's services, dead letters, RabbitMQ's transport,
-// and the Dispatcher: lanes, retries, dead letters, acknowledgement. Yours: the bus in process, outbox, relay, inbox, and
-// Redis Streams as a transport. `h` in `pnpm lab learn event-driven` gives a hint.
+// Given: the envelope, the platform's services, the table of dead letters, and the Dispatcher: lanes, retries, dead
+// letters, acknowledgement. Yours: the catalogue with its versions, the bus in process, outbox, relay, inbox, and the two
+// transports. `h` in `pnpm lab learn event-driven` gives a hint.
 export type {
   Bus,
   Cemetery,
@@ -38,7 +42,6 @@ export type {
 } from '../src/index.ts';
 export {
   BusClosedError,
-  Catalogue,
   DeadLetters,
   Dispatcher,
   delivery,
@@ -46,11 +49,42 @@ export {
   InvalidArgumentError,
   NoDeadLetterError,
   Platform,
-  RabbitBus,
   transaction,
   UnknownEventError,
   UnroutableError,
 } from '../src/index.ts';
+
+/** The events of a system: their types, versions, and how to read what was written years ago. */
+export class Catalogue<Events extends object> {
+  protected readonly definitions: { readonly [Type in keyof Events & string]: Definition<Events[Type]> };
+
+  constructor(definitions: { readonly [Type in keyof Events & string]: Definition<Events[Type]> }) {
+    this.definitions = definitions;
+  }
+
+  /**
+   * A new event of the current version, with a random id. Its correlation is its cause's, or its own id where it has
+   * none. @throws InvalidArgumentError without a key
+   */
+  create<Type extends keyof Events & string>(
+    type: Type,
+    _key: string,
+    _data: Events[Type],
+    _cause?: Envelope,
+  ): EventOf<Events, Type> {
+    throw new Error(`create of a ${type} is not written yet: its comment in attempt/index.ts is the task.`);
+  }
+
+  /** The same event in its type's current version. @throws UnknownEventError for a type or version that it doesn't know. */
+  read(_event: Envelope): Envelope {
+    throw new Error('read is not written yet: its comment in attempt/index.ts is the task.');
+  }
+
+  /** A reader of the types that have a handler. Handlers get the current version. */
+  reader(_handlers: Handlers<Events>): Reader {
+    throw new Error('reader is not written yet: its comment in attempt/index.ts is the task.');
+  }
+}
 
 /** Events within one process. Each group has a `Dispatcher`; `checked` of src/bus.ts looks at its options. */
 export class MemoryBus implements Bus {
@@ -214,6 +248,33 @@ export class StreamsBus implements Bus {
 
   protected delivery(_redis: Redis, _group: string, _id: string, _event: Envelope): Delivery {
     throw new Error('delivery is not written yet: an event and its XACK.');
+  }
+}
+
+/**
+ * RabbitMQ: the topic exchange `<prefix>all`, and a durable queue `<prefix><group>` for each group with one active
+ * consumer. Publishing is confirmed and mandatory. `subscribe` binds the group's types; `only` goes to one queue.
+ */
+export class RabbitBus implements Bus {
+  /** Resolves when the connection is gone, with the error if there was one. */
+  readonly closed: Promise<Error | undefined> = new Promise(() => {});
+
+  /** Connects (`connect` of amqplib) and declares the exchange. */
+  static open(_url: string, _dead: Cemetery, _options: RabbitOptions = {}): Promise<RabbitBus> {
+    return todo('RabbitBus.open');
+  }
+
+  /** @throws UnroutableError for what no queue takes, BusClosedError when the connection is gone */
+  publish(_events: readonly Envelope[], _only?: string): Promise<void> {
+    return todo('RabbitBus.publish');
+  }
+
+  subscribe(_group: string, _reader: Reader, _options: SubscribeOptions = {}): Promise<Subscription> {
+    return todo('RabbitBus.subscribe');
+  }
+
+  close(): Promise<void> {
+    return todo('RabbitBus.close');
   }
 }
 

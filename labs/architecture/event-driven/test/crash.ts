@@ -17,11 +17,16 @@ const script = fileURLToPath(new URL('./crash-worker.ts', import.meta.url));
 
 /**
  * An order from its placing to its effect, in a process of its own that kills itself after its n-th request to a server:
- * for each n until a run comes through. After each death another finishes the work. Then the effects are counted.
+ * for each n from `first` until a run comes through. After each death another finishes the work. Then the effects are counted.
  */
-export async function crashEverywhere(broker: Order['broker'], database: string, pool: pg.Pool): Promise<Run[]> {
+export async function crashEverywhere(
+  broker: Order['broker'],
+  database: string,
+  pool: pg.Pool,
+  first = 1,
+): Promise<Run[]> {
   const runs: Run[] = [];
-  let next = 1;
+  let next = first;
   let last = Number.POSITIVE_INFINITY;
   const worker = async (name: string, killAt: number) => {
     const child = fork(script, [JSON.stringify({ broker, database, name, killAt })], {

@@ -16,6 +16,8 @@ import {
 } from '#lab';
 import { crashEverywhere } from './crash.ts';
 
+/** BEGIN, the order, the lock, the event, COMMIT: the outbox is the same for every broker. */
+const OUTBOX_STEPS = 5;
 const NOW = { backoffMs: () => 1 };
 const placed = (key: string, cents = 1800) => delivery.create('OrderPlaced', key, { dish: '鱼香肉丝饭', cents });
 const numbered = (key: string, count: number) => Array.from({ length: count }, (_, n) => placed(key, n));
@@ -136,15 +138,15 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await expect(first.publish([placed('1')])).rejects.toBeInstanceOf(BusClosedError);
   });
 
-  test('rabbit: a process that is killed at any step of outbox, relay and consumer loses nothing and doubles nothing', {
+  test('rabbit: a process that is killed at any step of relay and consumer loses nothing and doubles nothing', {
     timeout: 60_000,
   }, async () => {
     const history = new History<string>();
     const broker = { kind: 'rabbit' as const, url: await rabbit.vhost(), prefix: rabbit.namespace };
-    const runs = await crashEverywhere(broker, postgres.url, pool);
+    const runs = await crashEverywhere(broker, postgres.url, pool, OUTBOX_STEPS + 1);
     for (const { step, effects } of runs) history.record(`killed ${step}: ${JSON.stringify(effects)}`);
     for (const { name } of runs) prefixes.push(`${broker.prefix}${name}:`);
-    expect(runs.length).toBeGreaterThan(8);
+    expect(runs.length).toBeGreaterThan(5);
     expect(
       runs.map(({ effects }) => effects),
       history.toString(),

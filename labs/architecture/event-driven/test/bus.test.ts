@@ -1,0 +1,163 @@
+import { until } from '@shared/testkit';
+import { expect, test } from 'vitest';
+import {
+  type Bus,
+  BusClosedError,
+  Catalogue,
+  delivery,
+  type Envelope,
+  EventError,
+  InvalidArgumentError,
+  MemoryBus,
+  UnknownEventError,
+} from '#lab';
+
+const NOW = { backoffMs: () => 1 };
+const placed = (key: string, cents = 1800) => delivery.create('OrderPlaced', key, { dish: '鱼香肉丝饭', cents });
+const numbered = (key: string, count: number) => Array.from({ length: count }, (_, n) => placed(key, n));
+
+/** A group that writes down what it gets. */
+const listen = async (bus: Bus, group: string, options = {}) => {
+  const got: Envelope[] = [];
+  const reader = delivery.reader({ OrderPlaced: async (event) => void got.push(event) });
+  const subscription = await bus.subscribe(group, reader, { ...NOW, ...options });
+  return { got, subscription };
+};
+
+interface Story {
+  OrderPlaced: { readonly dish: string; readonly cents: number };
+  OrderPaid: { readonly cents: number };
+  MealReady: { readonly cents: number };
+}
+const raised = (old: { dish: string; yuan: number }) => ({ dish: old.dish, cents: old.yuan * 100 });
+const catalogue = () =>
+  new Catalogue<Story>({ OrderPlaced: { version: 2, upcast: { 1: raised } }, OrderPaid: {}, MealReady: {} });
+const order = (key: string) => catalogue().create('OrderPlaced', key, { dish: '鱼香肉丝饭', cents: 1800 });
+
+// ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('an event says what it is about and which event it answers', () => {
+  const first = order('order-1');
+  const second = catalogue().create('OrderPaid', 'order-1', { cents: 1 }, first);
+  const third = catalogue().create('MealReady', 'order-1', { cents: 1 }, second);
+  expect([first.key, first.correlationId, first.causationId]).toEqual(['order-1', first.id, undefined]);
+  expect([third.correlationId, third.causationId]).toEqual([first.id, second.id]);
+  expect(() => order('')).toThrow(InvalidArgumentError);
+});
+
+test('an old version is read as the current one', () => {
+  const old = { ...order('order-1'), version: 1, data: { dish: 'noodles', yuan: 18 } };
+  expect(catalogue().read(old)).toMatchObject({ version: 2, data: { dish: 'noodles', cents: 1800 } });
+});
+
+test('versions are raised one by one, in order', () => {
+  interface Events {
+    Grown: { readonly path: string };
+  }
+  const grow = (by: string) => (old: { path: string }) => ({ path: `${old.path}${by}` });
+  const growing = new Catalogue<Events>({
+    Grown: { version: 4, upcast: { 1: grow('b'), 2: grow('c'), 3: grow('d') } },
+  });
+  const event = { ...growing.create('Grown', 'k', { path: 'a' }), version: 1 };
+  expect(growing.read(event).data).toEqual({ path: 'abcd' });
+  expect(growing.read({ ...event, version: 3 }).data).toEqual({ path: 'ad' });
+});
+
+test('a reader has the types of its handlers, and hands them the current version', async () => {
+  const got: number[] = [];
+  const reader = catalogue().reader({ OrderPlaced: async ({ data }) => void got.push(data.cents) });
+  expect(reader.types).toEqual(['OrderPlaced']);
+  const { signal } = new AbortController();
+  await reader.handle({ ...order('order-1'), version: 1, data: { dish: 'noodles', yuan: 18 } }, signal);
+  await expect(reader.handle({ ...order('order-1'), version: 3 }, signal)).rejects.toBeInstanceOf(UnknownEventError);
+  expect(got).toEqual([1800]);
+});
+
+test('a type or a version that nobody knows is refused', () => {
+  const event = order('order-1');
+  for (const bad of [
+    { ...event, version: 3 },
+    { ...event, version: 0 },
+    { ...event, type: 'toString' },
+  ]) {
+    expect(() => catalogue().read(bad)).toThrow(UnknownEventError);
+  }
+  expect(new UnknownEventError('x')).toBeInstanceOf(EventError);
+});
+
+// ── in process ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('a bus is not made of nonsense', async () => {
+  const bus = new MemoryBus();
+  const reader = delivery.reader({});
+  await expect(bus.subscribe('', reader)).rejects.toBeInstanceOf(InvalidArgumentError);
+  await expect(bus.subscribe('sms', reader, { maxAttempts: 0 })).rejects.toBeInstanceOf(InvalidArgumentError);
+  await expect(bus.subscribe('sms', reader, { concurrency: 1.5 })).rejects.toBeInstanceOf(InvalidArgumentError);
+});
+
+test('each group gets each event of its types, and no other', async () => {
+  const bus = new MemoryBus();
+  const [kitchen, riders] = [await listen(bus, 'kitchen'), await listen(bus, 'riders')];
+  await bus.publish([placed('1'), delivery.create('MealReady', '1', { cents: 1 }), placed('2')]);
+  await until(() => kitchen.got.length === 2 && riders.got.length === 2);
+  expect(kitchen.got.map(({ type, key }) => `${type} ${key}`)).toEqual(['OrderPlaced 1', 'OrderPlaced 2']);
+});
+
+test('a group that throws keeps no event from the others', async () => {
+  const bus = new MemoryBus();
+  const thrower = delivery.reader({
+    OrderPlaced: async () => {
+      throw new Error('no credit for messages');
+    },
+  });
+  await bus.subscribe('sms', thrower, { ...NOW, maxAttempts: 2 });
+  const kitchen = await listen(bus, 'kitchen');
+  await bus.publish([placed('1'), placed('2')]);
+  await until(() => kitchen.got.length === 2);
+});
+
+test('a hundred riders more change nothing for who publishes', async () => {
+  const bus = new MemoryBus();
+  const riders = await Promise.all(Array.from({ length: 100 }, (_, n) => listen(bus, `rider ${n}`)));
+  await bus.publish([placed('1')]);
+  await until(() => riders.every(({ got }) => got.length === 1));
+});
+
+test('who publishes does not wait for a slow group', async () => {
+  const bus = new MemoryBus();
+  const gate = Promise.withResolvers<void>();
+  await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: () => gate.promise }));
+  const sms = await listen(bus, 'sms');
+  await bus.publish(numbered('1', 5));
+  await until(() => sms.got.length === 5);
+  gate.resolve();
+});
+
+test('a retry lets no later event of its key overtake, and holds up no other key', async () => {
+  const bus = new MemoryBus();
+  const order: string[] = [];
+  let failures = 0;
+  const gate = Promise.withResolvers<void>();
+  const reader = delivery.reader({
+    OrderPlaced: async (event) => {
+      if (event.key === 'a' && event.data.cents === 0 && failures++ < 2) {
+        await gate.promise;
+        throw new Error('not yet');
+      }
+      order.push(`${event.key}${event.data.cents}`);
+    },
+  });
+  await bus.subscribe('kitchen', reader, NOW);
+  await bus.publish([...numbered('a', 3), ...numbered('b', 1)]);
+  await until(() => order.includes('b0'));
+  gate.resolve();
+  await until(() => order.length === 4);
+  expect(order).toEqual(['b0', 'a0', 'a1', 'a2']);
+});
+
+test('a closed bus says so', async () => {
+  const bus = new MemoryBus();
+  await bus.close();
+  await expect(bus.publish([placed('1')])).rejects.toBeInstanceOf(BusClosedError);
+  await expect(bus.subscribe('sms', delivery.reader({}))).rejects.toBeInstanceOf(BusClosedError);
+});
