@@ -134,7 +134,8 @@ export class Model extends GivenModel {
 
 /**
  * A pool of connections, and transactions. Of the given: `this.withClient(use)` lends a connection, `this.send(client, sql)`
- * sends on it, `this.frames` knows the transaction around a call (`Frame` in src/database.ts says what it has to hold).
+ * sends on it, `this.frames` knows the transaction around a call (`Frame` in src/database.ts says what it holds), `this.assertOpen(frame)`
+ * refuses where that has ended.
  */
 export class Database extends GivenDatabase {
   /**

@@ -257,6 +257,7 @@ export class Compiler {
   assignment(scope: Scope, name: string, value: unknown): Sql {
     const column = scope.meta.column(name);
     this.assertDefined(name, value);
+    if (column.options.version) throw new InvalidQueryError(`${name} counts by itself: leave it out.`);
     if (value instanceof FieldExpression)
       return `${quote(column.column)} = ${this.operand(scope, column, name, value)}`;
     const fault = column.fault(value);

@@ -43,6 +43,8 @@ export interface Result {
 /** One open transaction, or one savepoint in it. */
 export interface Frame {
   readonly client: PoolClient;
+  /** The transaction or savepoint around this savepoint. */
+  readonly outer: Frame | undefined;
   readonly depth: number;
   readonly signals: readonly AbortSignal[];
   readonly afterCommit: (() => unknown)[];
@@ -116,7 +118,7 @@ export class Database implements AsyncDisposable {
     const frame = this.frames.getStore();
     if (frame) {
       while (frame.above) await frame.above;
-      assertOpen(frame);
+      this.assertOpen(frame);
       return this.send(frame.client, sql, params);
     }
     return this.withClient((client) => this.send(client, sql, params));
@@ -156,12 +158,14 @@ export class Database implements AsyncDisposable {
     const outer = this.frames.getStore();
     if (outer) return this.#savepoint(outer, body, options);
     for (let attempt = 0; ; attempt++) {
-      try {
-        return await this.#outermost(body, options);
-      } catch (error) {
+      const outcome = await this.#outermost(body, options).catch((error: unknown) => {
         if (!(error instanceof SerializationError) || attempt >= (options.retries ?? 0)) throw error;
-        await delay(Math.random() * 20 * 2 ** Math.min(attempt, 6));
+      });
+      if (outcome) {
+        await runHooks(outcome.hooks);
+        return outcome.result;
       }
+      await delay(Math.random() * 20 * 2 ** Math.min(attempt, 6));
     }
   }
 
@@ -172,18 +176,15 @@ export class Database implements AsyncDisposable {
     else await hook();
   }
 
-  async #outermost<T>(body: () => Promise<T>, { isolation, signal }: TransactionOptions): Promise<T> {
+  async #outermost<T>(body: () => Promise<T>, { isolation, signal }: TransactionOptions) {
     signal?.throwIfAborted();
     const begin = isolation ? `BEGIN ISOLATION LEVEL ${LEVELS[isolation]}` : 'BEGIN';
     const signals = signal ? [signal] : [];
-    const { result, hooks } = await this.withClient(async (client) => {
-      const frame: Frame = { client, depth: 0, signals, afterCommit: [], ended: false, above: undefined };
+    return this.withClient(async (client) => {
+      const frame = { ...NEW_FRAME, client, signals, afterCommit: [] };
       await this.send(client, begin);
-      const done = await this.#inside(frame, body, 'COMMIT', 'ROLLBACK');
-      return { result: done, hooks: frame.afterCommit };
+      return { result: await this.#inside(frame, body, 'COMMIT', 'ROLLBACK'), hooks: frame.afterCommit };
     });
-    for (const hook of hooks) await hook();
-    return result;
   }
 
   async #savepoint<T>(
@@ -196,11 +197,11 @@ export class Database implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     outer.above = promise;
     const signals = signal ? [...outer.signals, signal] : outer.signals;
-    const frame: Frame = { ...outer, depth: outer.depth + 1, signals, afterCommit: [], above: undefined };
+    const frame = { ...outer, outer, depth: outer.depth + 1, signals, afterCommit: [], above: undefined };
     const name = `s${frame.depth}`;
     try {
       await before;
-      assertOpen(outer);
+      this.assertOpen(outer);
       signal?.throwIfAborted();
       await this.send(outer.client, `SAVEPOINT ${name}`);
       const result = await this.#inside(frame, body, `RELEASE ${name}`, `ROLLBACK TO ${name}`);
@@ -216,7 +217,7 @@ export class Database implements AsyncDisposable {
     try {
       const result = await this.frames.run(frame, body);
       while (frame.above) await frame.above;
-      assertOpen(frame);
+      this.assertOpen(frame);
       frame.ended = true;
       const { command } = await this.send(frame.client, commit);
       if (commit === 'COMMIT' && command === 'ROLLBACK') {
@@ -225,8 +226,9 @@ export class Database implements AsyncDisposable {
       return result;
     } catch (error) {
       frame.ended = true;
-      // Where even this fails the transaction goes with its connection.
-      await this.send(frame.client, rollback).catch(() => this.#broken.add(frame.client));
+      // A savepoint goes with the transaction around it, and then the connection is somebody else's. Where a rollback
+      // fails, the transaction goes with its connection.
+      if (!hasEnded(frame.outer)) await this.send(frame.client, rollback).catch(() => this.#broken.add(frame.client));
       throw error;
     }
   }
@@ -240,23 +242,32 @@ export class Database implements AsyncDisposable {
   ): AsyncGenerator<T, void, undefined> {
     const outer = this.frames.getStore();
     const client = outer?.client ?? (await this.connect());
-    const frame: Frame = outer ?? { client, depth: 0, signals: [], afterCommit: [], ended: false, above: undefined };
+    const frame: Frame = outer ?? { ...NEW_FRAME, client, signals: [], afterCommit: [] };
     const cursor = `c${++this.#cursors}`;
     try {
       if (!outer) await this.send(client, 'BEGIN READ ONLY');
       await this.send(client, `DECLARE ${cursor} NO SCROLL CURSOR FOR ${sql}`, params);
       for (let count = size; count === size; ) {
         while (frame.above) await frame.above;
-        assertOpen(frame);
+        this.assertOpen(frame);
         const batch = await this.send(client, `FETCH ${size} FROM ${cursor}`);
         count = batch.count;
         yield* await this.frames.run(frame, () => read(batch.rows));
       }
     } finally {
-      // Also after a `break`. A failed statement has ended the cursor already.
-      await this.send(client, outer ? `CLOSE ${cursor}` : 'ROLLBACK').catch(() => outer ?? this.#broken.add(client));
-      if (!outer) this.#release(client);
+      // Also after a `break`. A failed statement, or the end of the transaction, has ended the cursor already.
+      if (outer && !hasEnded(outer)) await this.send(client, `CLOSE ${cursor}`).catch(() => {});
+      if (!outer) {
+        await this.send(client, 'ROLLBACK').catch(() => this.#broken.add(client));
+        this.#release(client);
+      }
     }
+  }
+
+  /** @throws TransactionError when `frame` has ended; the reason of its signal when that has aborted. */
+  protected assertOpen(frame: Frame): void {
+    if (hasEnded(frame)) throw new TransactionError('The transaction around this call has ended: is an await missing?');
+    for (const signal of frame.signals) signal.throwIfAborted();
   }
 
   protected async connect(): Promise<PoolClient> {
@@ -299,7 +310,23 @@ const LEVELS = {
   serializable: 'SERIALIZABLE',
 } as const;
 
-export function assertOpen({ signals, ended }: Frame): void {
-  if (ended) throw new TransactionError('The transaction around this call has ended: is an await missing?');
-  for (const signal of signals) signal.throwIfAborted();
+const NEW_FRAME = { outer: undefined, depth: 0, ended: false, above: undefined };
+
+const hasEnded = (frame: Frame | undefined): boolean => frame !== undefined && (frame.ended || hasEnded(frame.outer));
+
+/** The commit stands, whatever a hook does: each has its turn. */
+async function runHooks(hooks: readonly (() => unknown)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const hook of hooks) {
+    try {
+      await hook();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length === 0) return;
+  const cause = new AggregateError(errors);
+  throw new TransactionError(`Committed, but ${errors.length} of ${hooks.length} hooks failed: see the cause.`, {
+    cause,
+  });
 }

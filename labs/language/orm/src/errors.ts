@@ -70,7 +70,7 @@ export class DestructiveChangeError extends OrmError {
   }
 }
 
-/** Postgres refused a statement. `code` is its SQLSTATE; values aren't in the message, since messages end up in logs. */
+/** Postgres refused a statement. `code` is its SQLSTATE; parameters aren't in the message, since it ends up in logs. */
 export class QueryError extends OrmError {
   readonly code: string;
   readonly sql: string;
@@ -99,7 +99,7 @@ export class PoolTimeoutError extends OrmError {}
 /** The server can't be reached, or the connection broke in the middle of a statement. */
 export class ConnectionError extends OrmError {}
 
-/** A statement came after the end of its transaction (an `await` is missing), or its COMMIT became a ROLLBACK. */
+/** A statement came after the end of its transaction (an `await` is missing), its COMMIT became a ROLLBACK, or a hook after it failed. */
 export class TransactionError extends OrmError {}
 
 const isDatabaseError = (error: Error): error is Error & { code: string; constraint?: string } =>

@@ -17,7 +17,12 @@ export function callSite(): string {
   return /(?:file:\/\/)?([^ (]+:\d+:\d+)\)?$/.exec(outside)?.[1] ?? 'an unknown place';
 }
 
+const told = new Set<string>();
+
+/** A process warning, once for each place. */
 export function warn({ relation, remedy, count, of, at }: RepeatedLoad): void {
+  if (told.has(at)) return;
+  told.add(at);
   const text = `${relation} was loaded ${count} times, one by one, on objects of one query (${of} rows) at ${at}. Add .${remedy}('${relation}') to the query.`;
   process.emitWarning(text, 'RepeatedLoadWarning');
 }

@@ -25,7 +25,3 @@ export class Stored {
 export const entityOf = (object: Stored): EntityClass => object.constructor as EntityClass;
 export const metaOf = (object: Stored): ModelMeta => entityOf(object).meta;
 export const keyOf = (object: Stored): unknown => Reflect.get(object, metaOf(object).pk.name);
-/** A column's value as Postgres is sent it. */
-export function encoded(object: Stored, meta: ModelMeta, names: readonly string[]): unknown[] {
-  return names.map((name) => meta.column(name).encode(Reflect.get(object, name)));
-}

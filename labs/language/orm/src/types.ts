@@ -18,14 +18,14 @@ interface ManyLike {
   readonly isLoaded: boolean;
   readonly items: readonly unknown[];
 }
-export type RefTarget<V> = Present<V> extends RefLike ? Present<V>['value'] : never;
-export type ManyTarget<V> = Present<V> extends ManyLike ? Present<V>['items'][number] : never;
+type RefTarget<V> = Present<V> extends RefLike ? Present<V>['value'] : never;
+type ManyTarget<V> = Present<V> extends ManyLike ? Present<V>['items'][number] : never;
 /** The names of an entity's foreign keys. */
 export type RefKey<M> = { [K in Own<M>]: Present<M[K]> extends RefLike ? K : never }[Own<M>];
 /** The names of its reverse relations. */
-export type ManyKey<M> = { [K in Own<M>]: Present<M[K]> extends ManyLike ? K : never }[Own<M>];
+type ManyKey<M> = { [K in Own<M>]: Present<M[K]> extends ManyLike ? K : never }[Own<M>];
 /** The names of its plain columns. */
-export type FieldKey<M> = {
+type FieldKey<M> = {
   [K in Own<M>]: Present<M[K]> extends Method | RefLike | ManyLike ? never : K;
 }[Own<M>];
 
@@ -65,7 +65,7 @@ type LookupValue<V, L, Root> = L extends 'in'
               : string;
 
 /** A foreign key is compared to an object, a reference or a key. */
-export type RefValue<V> = RefTarget<V> | Present<V> | PkOf<RefTarget<V>> | Extract<V, null>;
+type RefValue<V> = RefTarget<V> | Present<V> | PkOf<RefTarget<V>> | Extract<V, null>;
 
 /** How many relations a path may cross. Each makes the compiler's work several times larger. */
 type Hops = [1, 1];

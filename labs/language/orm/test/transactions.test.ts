@@ -123,6 +123,50 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     expect(log.slice(3)).toEqual(['at once']);
   });
 
+  test('a hook that fails keeps no other from its turn, and undoes no commit', async () => {
+    const { db } = await open(pg);
+    const log: string[] = [];
+    let bodies = 0;
+    const failing = db.transaction(
+      async () => {
+        bodies++;
+        await Publisher.objects(db).create({ name: 'A' });
+        await db.onCommit(() => Promise.reject(new SerializationError('mail', '40001', new Error('later'))));
+        await db.onCommit(() => void log.push('second'));
+      },
+      { retries: 3 },
+    );
+    await expect(failing).rejects.toThrow(/Committed, but 1 of 2 hooks failed/);
+    expect([bodies, log, await Publisher.objects(db).count()]).toEqual([1, ['second'], 1]);
+  });
+
+  test('a sibling that is still at work when the transaction has failed touches the connection no more', async () => {
+    const { db, sent } = await open(pg, { max: 1 });
+    const { promise: failed, resolve: fail } = Promise.withResolvers<void>();
+    const slow: Promise<unknown>[] = [];
+    const failing = db.transaction(async () => {
+      const cursor = Publisher.objects(db).iterator({ batchSize: 1 });
+      await Publisher.objects(db).bulkCreate([{ name: 'X' }, { name: 'Y' }]);
+      await cursor.next();
+      slow.push(failed.then(() => cursor.return()));
+      const sibling = db.transaction(async () => {
+        await Publisher.objects(db).create({ name: 'A' });
+        await failed;
+        await Publisher.objects(db).create({ name: 'B' });
+      });
+      slow.push(sibling.catch((error: unknown) => error));
+      await until(() => sent.some(({ params }) => String(params) === 'A'));
+      throw new Error('the other one failed');
+    });
+    await expect(failing).rejects.toThrow('the other one failed');
+    const before = sent.length;
+    fail();
+    const [, outcome] = await Promise.all(slow);
+    expect(outcome).toBeInstanceOf(TransactionError);
+    expect(sent.slice(before).map(({ sql }) => sql)).toEqual([]);
+    expect(await Publisher.objects(db).count()).toBe(0);
+  });
+
   test('a serialization failure is retried as often as was said, the whole body', async () => {
     const { db } = await stocked(pg);
     let bodies = 0;
@@ -237,13 +281,13 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
   });
 
   test('whoever waits too long for a connection learns why', async () => {
-    const { db } = await open(pg, { max: 1, waitMs: 60 });
+    const { db } = await open(pg, { max: 1, waitMs: 800 });
     const { promise: free, resolve } = Promise.withResolvers<void>();
     const holder = db.transaction(() => free);
     await until(() => db.stats.idle === 0);
     const error = await db.sql`SELECT 1`.catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(PoolTimeoutError);
-    expect(String(error)).toMatch(/60 ms \(1 open, 0 idle, 1 waiting\)/);
+    expect(String(error)).toMatch(/800 ms \(1 open, 0 idle, 1 waiting\)/);
     resolve();
     await holder;
     expect(await db.sql`SELECT 1`).toEqual([[1]]);
