@@ -1,0 +1,31 @@
+export {
+  EvictionPolicyError,
+  InvalidArgumentError,
+  LockLostError,
+  PermanentError,
+  ResultTimeoutError,
+  SoftTimeLimitError,
+  TaskExpiredError,
+  TaskFailedError,
+  TaskQueueError,
+  TaskRevokedError,
+  UnknownTaskError,
+} from './errors.ts';
+export { Monitor, type Percentiles, type Snapshot } from './monitor.ts';
+export { AsyncResult, GroupResult, type TaskState } from './result.ts';
+export { type Flow, type Schedule, TaskQueue, type TaskQueueOptions } from './task-queue.ts';
+export {
+  type Envelope,
+  type Json,
+  type Priority,
+  type Result,
+  type RetryPolicy,
+  type SendOptions,
+  type Signature,
+  type Task,
+  type TaskContext,
+  type TaskOptions,
+  type Tasks,
+  task,
+} from './tasks.ts';
+export { TaskWorker, type TaskWorkerOptions } from './worker.ts';

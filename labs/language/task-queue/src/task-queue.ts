@@ -1,0 +1,315 @@
+import { randomUUID } from 'node:crypto';
+import {
+  type ConnectionOptions,
+  FlowProducer,
+  type JobNode,
+  type JobsOptions,
+  type KeepJobs,
+  Queue,
+  QueueEvents,
+  type QueueEventsListener,
+  QueueEventsProducer,
+} from 'bullmq';
+import { EvictionPolicyError, InvalidArgumentError, TaskRevokedError } from './errors.ts';
+import { AsyncResult, type BullJob, type BullQueue, GroupResult, ResultFeed } from './result.ts';
+import type {
+  Envelope,
+  Json,
+  NameOf,
+  PayloadOf,
+  ResultOf,
+  ResultsOf,
+  SendOptions,
+  Signature,
+  Taking,
+  Tasks,
+} from './tasks.ts';
+import { TaskWorker, type TaskWorkerOptions } from './worker.ts';
+
+export interface TaskQueueOptions {
+  readonly connection: ConnectionOptions;
+  /** The queue's name. Producers and workers with one name share it. Default `tasks`. */
+  readonly name?: string;
+  /** What the keys in Redis begin with. Default `bull`. */
+  readonly prefix?: string;
+  /**
+   * How long results and failures are kept, `age` in seconds: as long as somebody may ask for them, or send the same id
+   * again. Default: an hour, and 10 000 of them at most.
+   */
+  readonly keepResults?: KeepJobs;
+}
+
+export type Schedule = { readonly everyMs: number } | { readonly cron: string; readonly tz: string };
+
+/** A job with those that run before it. */
+export interface Flow {
+  readonly name: string;
+  readonly queueName: string;
+  readonly data: Envelope;
+  readonly opts: JobsOptions & { readonly jobId: string };
+  readonly children?: Flow[];
+}
+
+interface Messages extends QueueEventsListener {
+  revoke: (args: { jobId: string }) => void;
+}
+
+/** 1 is the highest of BullMQ, but jobs without any run before it: so every task has one. */
+const PRIORITY = { urgent: 1, normal: 10, background: 100 };
+
+/** Celery's canvas, typed by a task map, on one BullMQ queue. A thin layer: `bull` is the queue beneath. */
+export class TaskQueue<M extends Tasks> {
+  readonly bull: BullQueue;
+  readonly name: string;
+  protected readonly tasks: M;
+  protected readonly shared: { readonly connection: ConnectionOptions; readonly prefix: string };
+  readonly #keep: KeepJobs;
+  readonly #opened: { close(): Promise<void> }[] = [];
+  #flows: FlowProducer | undefined;
+  #events: QueueEvents | undefined;
+  #feed: ResultFeed | undefined;
+  #messages: QueueEventsProducer | undefined;
+
+  constructor(tasks: M, options: TaskQueueOptions) {
+    this.tasks = tasks;
+    this.name = options.name ?? 'tasks';
+    this.shared = { connection: options.connection, prefix: options.prefix ?? 'bull' };
+    this.#keep = options.keepResults ?? { age: 3_600, count: 10_000 };
+    this.bull = this.#keepOpen(new Queue<Envelope, Json, string, Envelope, Json, string>(this.name, this.shared));
+  }
+
+  /** Connects, and looks whether this Redis may hold a queue. @throws EvictionPolicyError */
+  async ready(): Promise<this> {
+    const client = await this.bull.backend.client;
+    const policy = /maxmemory_policy:(\S+)/.exec(await client.info())?.[1];
+    if (policy !== undefined && policy !== 'noeviction') throw new EvictionPolicyError(policy);
+    return this;
+  }
+
+  /** A call of `task`, to be sent by `group`, `chord` or `chain`. */
+  s<N extends NameOf<M>>(task: N, payload: PayloadOf<M, N>, options: SendOptions = {}): Signature<N> {
+    return { task, payload, options };
+  }
+
+  /** Sends a task and returns its ticket at once. @throws InvalidArgumentError before anything is sent. */
+  async delay<N extends NameOf<M>>(
+    task: N,
+    payload: PayloadOf<M, N>,
+    options: SendOptions = {},
+  ): Promise<AsyncResult<ResultOf<M, N>>> {
+    const { name, data, opts } = this.#job(this.s(task, payload, options));
+    await this.bull.add(name, data, opts);
+    return this.result(opts.jobId);
+  }
+
+  /** The ticket of a task that was sent before, here or elsewhere. */
+  result<R>(id: string): AsyncResult<R> {
+    return new AsyncResult<R>(id, this.bull, () => this.#results());
+  }
+
+  /** Sends all at once; the results come in the order of the signatures. */
+  async group<const S extends readonly Signature<NameOf<M>>[]>(signatures: S): Promise<GroupResult<ResultsOf<M, S>>> {
+    const jobs = signatures.map((signature) => this.#job(signature));
+    await this.bull.addBulk(jobs);
+    const parts: unknown = jobs.map(({ opts }) => this.result(opts.jobId));
+    return new GroupResult(parts as GroupResult<ResultsOf<M, S>>['parts']);
+  }
+
+  /**
+   * Runs `header` in parallel, then `callback` with the list of its results, in the order of the signatures.
+   *
+   * When a task of the header fails for good, so does the callback (`fail`, the default), or it gets the results of the
+   * others (`skip`). BullMQ's own default is neither: the callback would wait for ever.
+   */
+  async chord<const S extends readonly Signature<NameOf<M>>[], C extends Taking<M, ResultsOf<M, S>>>(
+    header: S,
+    callback: C,
+    options: SendOptions & { readonly onFailure?: 'fail' | 'skip' } = {},
+  ): Promise<AsyncResult<ResultOf<M, C>>> {
+    if (header.length === 0) throw new InvalidArgumentError('A chord needs at least one task before its callback.');
+    const { onFailure = 'fail', ...rest } = options;
+    const before = header.map((signature) => this.#job(signature));
+    const all = before.map(({ opts }) => opts.jobId);
+    const last = this.#job({ task: callback, payload: undefined, options: rest }, { all });
+    return this.#send({ ...last, children: before.map((job) => this.child(job, onFailure)) });
+  }
+
+  /** Runs one after the other, each with the result of the one before; the ticket is the last one's. */
+  chain<A extends NameOf<M>, B extends Taking<M, ResultOf<M, A>>>(
+    first: Signature<A>,
+    second: B,
+  ): Promise<AsyncResult<ResultOf<M, B>>>;
+  chain<A extends NameOf<M>, B extends Taking<M, ResultOf<M, A>>, C extends Taking<M, ResultOf<M, B>>>(
+    first: Signature<A>,
+    second: B,
+    third: C,
+  ): Promise<AsyncResult<ResultOf<M, C>>>;
+  chain<
+    A extends NameOf<M>,
+    B extends Taking<M, ResultOf<M, A>>,
+    C extends Taking<M, ResultOf<M, B>>,
+    D extends Taking<M, ResultOf<M, C>>,
+  >(first: Signature<A>, second: B, third: C, fourth: D): Promise<AsyncResult<ResultOf<M, D>>>;
+  chain(first: Signature<NameOf<M>>, ...rest: NameOf<M>[]): Promise<AsyncResult<unknown>> {
+    // BullMQ runs children before their parent: the last link is the root, the first one the innermost child.
+    const { id: _, countdownMs: __, eta: ___, ...options } = first.options;
+    let flow = this.#job(first);
+    for (const task of rest) {
+      const link = this.#job({ task, payload: undefined, options }, { previous: flow.opts.jobId });
+      flow = { ...link, children: [this.child(flow, 'fail')] };
+    }
+    return this.#send(flow);
+  }
+
+  /**
+   * Sends `task` on a schedule, whatever the number of instances that call this with the same `id`: the schedule lives
+   * in Redis. A cron pattern needs its time zone. Calling it again with another schedule changes it.
+   */
+  async beat<N extends NameOf<M>>(id: string, schedule: Schedule, task: N, payload: PayloadOf<M, N>): Promise<void> {
+    const repeat =
+      'cron' in schedule
+        ? { pattern: schedule.cron, tz: schedule.tz }
+        : { every: delayMs('everyMs', schedule.everyMs, 1) };
+    const { name, data, opts } = this.#job(this.s(task, payload));
+    const { jobId: _, delay: __, ...template } = opts;
+    await this.bull.upsertJobScheduler(this.scheduleId(id), repeat, { name, data, opts: template });
+  }
+
+  /** Ends a schedule. Says whether there was one. */
+  endBeat(id: string): Promise<boolean> {
+    return this.bull.removeJobScheduler(this.scheduleId(id));
+  }
+
+  /**
+   * Takes a task back, and with a chain's or chord's ticket all tasks before it: what waits is removed, what runs has
+   * its signal aborted, what is done stays done. Says how many it met.
+   */
+  async revoke(id: string): Promise<number> {
+    this.#flows ??= this.#keepOpen(new FlowProducer(this.shared));
+    const flow = await this.#flows.getFlow({ id, queueName: this.name, prefix: this.shared.prefix });
+    let met = 0;
+    // The root first: once it is gone, no end of a child can start it.
+    for (const job of flow ? nodes(flow) : []) {
+      const state = await job.getState();
+      if (state === 'completed' || state === 'failed' || job.id === undefined) continue;
+      met += 1;
+      if (state === 'active') {
+        this.#messages ??= this.#keepOpen(new QueueEventsProducer(this.name, this.shared));
+        await this.#messages.publishEvent({ eventName: 'revoke', jobId: job.id });
+      } else {
+        await job.remove({ removeChildren: false });
+      }
+    }
+    return met;
+  }
+
+  /**
+   * Starts a worker of this queue in this process. `close` it on SIGTERM, and give it time: it finishes what it runs.
+   * @throws EvictionPolicyError, or InvalidArgumentError on an option
+   */
+  async worker(options: TaskWorkerOptions = {}): Promise<TaskWorker> {
+    await this.ready();
+    // A worker that cannot hear must not begin: its tasks could not be revoked.
+    const events = this.#queueEvents();
+    await events.waitUntilReady();
+    const worker = this.#keepOpen(this.createWorker(options));
+    const hear = ({ jobId }: { jobId: string }) => {
+      worker.abort(jobId, new TaskRevokedError(jobId, 'running', TaskRevokedError.reason));
+    };
+    events.on<Messages, 'revoke'>('revoke', hear);
+    worker.bull.once('closed', () => void events.off<Messages, 'revoke'>('revoke', hear));
+    return worker;
+  }
+
+  /** Closes what this queue has opened: its workers first (they finish what they run), then the connections. */
+  async close(): Promise<void> {
+    for (const one of this.#opened.splice(0).toReversed()) await one.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  protected createWorker(options: TaskWorkerOptions): TaskWorker {
+    return new TaskWorker(this.name, this.tasks, this.shared, options);
+  }
+
+  /** BullMQ's options for a job of `task`. */
+  protected jobOptions(task: string, options: SendOptions): JobsOptions {
+    const { attempts = 3, baseMs = 1_000 } = this.tasks[task]?.retry ?? {};
+    return {
+      priority: PRIORITY[options.priority ?? 'normal'],
+      delay: options.eta ? Math.max(0, options.eta.getTime() - Date.now()) : (options.countdownMs ?? 0),
+      attempts,
+      // Half of each wait is left to chance, so that those who failed together don't come back together.
+      backoff: { type: 'exponential', delay: baseMs, jitter: 0.5 },
+      removeOnComplete: this.#keep,
+      removeOnFail: this.#keep,
+    };
+  }
+
+  /** A job of a chain or a chord that others wait for. */
+  protected child(flow: Flow, onFailure: 'fail' | 'skip'): Flow {
+    const policy = onFailure === 'fail' ? { failParentOnFailure: true } : { ignoreDependencyOnFailure: true };
+    return { ...flow, opts: { ...flow.opts, ...policy } };
+  }
+
+  /** The id under which the schedule lies in Redis. */
+  protected scheduleId(id: string): string {
+    return id;
+  }
+
+  #job({ task, payload, options }: Signature, input: Omit<Envelope, 'expires'> = { payload }): Flow {
+    checkOptions(options);
+    if (!Object.hasOwn(this.tasks, task)) throw new InvalidArgumentError(`No task is named ${task}.`);
+    const { id = randomUUID(), expires } = options;
+    const data: Envelope = expires ? { ...input, expires: expires.getTime() } : input;
+    return { name: task, queueName: this.name, data, opts: { ...this.jobOptions(task, options), jobId: id } };
+  }
+
+  async #send<R>(flow: Flow): Promise<AsyncResult<R>> {
+    this.#flows ??= this.#keepOpen(new FlowProducer(this.shared));
+    await this.#flows.add({ ...flow, prefix: this.shared.prefix });
+    return this.result(flow.opts.jobId);
+  }
+
+  #queueEvents(): QueueEvents {
+    this.#events ??= this.#keepOpen(new QueueEvents(this.name, this.shared));
+    return this.#events;
+  }
+
+  async #results(): Promise<ResultFeed> {
+    const events = this.#queueEvents();
+    this.#feed ??= new ResultFeed(events);
+    await events.waitUntilReady();
+    return this.#feed;
+  }
+
+  #keepOpen<C extends { close(): Promise<void> }>(one: C): C {
+    this.#opened.push(one);
+    return one;
+  }
+}
+
+function* nodes(flow: JobNode): Generator<BullJob> {
+  yield flow.job;
+  for (const child of flow.children ?? []) yield* nodes(child);
+}
+
+function checkOptions({ id, countdownMs, eta, expires }: SendOptions): void {
+  if (id !== undefined && (id === '' || id.includes(':') || /^[0-9]+$/.test(id))) {
+    throw new InvalidArgumentError(
+      `The id "${id}" must not be empty, hold a colon or be a whole number: try "task-${id}".`,
+    );
+  }
+  if (countdownMs !== undefined) delayMs('countdownMs', countdownMs, 0);
+  if (countdownMs !== undefined && eta) throw new InvalidArgumentError('Give countdownMs or eta, not both.');
+  for (const [name, date] of Object.entries({ eta, expires })) {
+    if (date && Number.isNaN(date.getTime())) throw new InvalidArgumentError(`${name} is an invalid Date.`);
+  }
+}
+
+function delayMs(name: string, value: number, least: number): number {
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new InvalidArgumentError(`${name} must be a whole number of milliseconds from ${least} on; it is ${value}.`);
+}

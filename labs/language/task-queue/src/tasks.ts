@@ -1,0 +1,96 @@
+/** What survives the journey through Redis. Declare payloads by `type`: an `interface` could grow a method later. */
+export type Json = string | number | boolean | null | undefined | readonly Json[] | { readonly [key: string]: Json };
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a task without a result is a function that returns void.
+export type Result = Json | void;
+
+/** What a task knows of its own run. */
+export interface TaskContext {
+  /** The same in every run of this task: the idempotency key to pass on. */
+  readonly id: string;
+  /** 1 in the first run, 2 in the first retry. A run that a dead worker left behind doesn't count. */
+  readonly attempt: number;
+  /** Aborts when the task is revoked, exceeds `softLimitMs`, or when another worker has taken it over. */
+  readonly signal: AbortSignal;
+  /** Tells whoever watches how far it is, 0 to 100. */
+  progress(percent: number): Promise<void>;
+}
+
+export interface RetryPolicy {
+  /** Runs in all, the first included. Default 3. */
+  readonly attempts?: number;
+  /** Milliseconds that the first retry waits for at most; each later one twice as long. Default 1000. */
+  readonly baseMs?: number;
+}
+
+export interface TaskOptions {
+  readonly retry?: RetryPolicy;
+  /** Milliseconds of a run after which `context.signal` aborts. A task that doesn't listen goes on. Default: none. */
+  readonly softLimitMs?: number;
+}
+
+export interface Task<P extends Json, R extends Result> extends TaskOptions {
+  readonly run: (payload: P, context: TaskContext) => R | Promise<R>;
+}
+
+/** Declares a task; the types of payload and result are inferred from `run`. One that looks at no payload takes any. */
+export function task<P extends Json, R extends Result>(
+  run: Task<P, R>['run'],
+  options: TaskOptions = {},
+): Task<NoInfer<P>, NoInfer<R>> {
+  return { ...options, run };
+}
+
+/** The task map: what producers may send and workers can do. Both sides import the same one. */
+export type Tasks = Readonly<Record<string, Task<never, Result>>>;
+
+export type NameOf<M extends Tasks> = keyof M & string;
+export type PayloadOf<M extends Tasks, N extends keyof M> = Parameters<M[N]['run']>[0];
+export type ResultOf<M extends Tasks, N extends keyof M> = Awaited<ReturnType<M[N]['run']>>;
+
+/** The names of the tasks whose payload may be an `In`. */
+export type Taking<M extends Tasks, In> = {
+  [N in NameOf<M>]: In extends PayloadOf<M, N> ? N : never;
+}[NameOf<M>];
+
+/** One call of a task, not sent yet. */
+export interface Signature<N extends string = string> {
+  readonly task: N;
+  readonly payload: Json;
+  readonly options: SendOptions;
+}
+
+/** The results of several signatures, in the order of the signatures. */
+export type ResultsOf<M extends Tasks, S extends readonly Signature[]> = {
+  -readonly [I in keyof S]: S[I] extends Signature<infer N extends NameOf<M>> ? ResultOf<M, N> : never;
+};
+
+/** `urgent` overtakes `normal`, which overtakes `background`; within one of them it is first come, first served. */
+export type Priority = 'urgent' | 'normal' | 'background';
+
+export interface SendOptions {
+  /**
+   * The idempotency key: while a task with this id is known, sending it again does nothing, and the first payload stays.
+   * No colon, and not a whole number: BullMQ keeps both for itself. Default: a random UUID.
+   */
+  readonly id?: string;
+  /** Milliseconds before it may run. Default 0. */
+  readonly countdownMs?: number;
+  /** The moment before which it doesn't run. Not together with `countdownMs`. */
+  readonly eta?: Date;
+  /** The moment after which it won't be begun. Wall clocks of two machines are compared: leave room. Default: never. */
+  readonly expires?: Date;
+  /** Default `normal`. */
+  readonly priority?: Priority;
+}
+
+/** What is stored as a job's data. */
+export interface Envelope {
+  readonly payload?: Json;
+  /** The payload is the result of the task with this id, which ran before. */
+  readonly previous?: string;
+  /** The payload is the list of the results of these tasks. */
+  readonly all?: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly expires?: number;
+}

@@ -1,0 +1,142 @@
+import { UnrecoverableError, Worker, type WorkerOptions } from 'bullmq';
+import {
+  InvalidArgumentError,
+  LockLostError,
+  PermanentError,
+  SoftTimeLimitError,
+  TaskExpiredError,
+  TaskRevokedError,
+} from './errors.ts';
+import type { BullJob } from './result.ts';
+import type { Envelope, Json, Result, Task, Tasks } from './tasks.ts';
+
+export interface TaskWorkerOptions {
+  /** Tasks at once in this process. Good for waiting; work that computes blocks the others. Default 1. */
+  readonly concurrency?: number;
+  /** At most `max` tasks in `perMs` milliseconds, over all workers of the queue. Default: no limit. */
+  readonly rateLimit?: { readonly max: number; readonly perMs: number };
+  /** Milliseconds without a sign of life after which a worker counts as dead. Renewed at half of it. Default 30 000. */
+  readonly lockMs?: number;
+  /** Milliseconds between two looks for tasks of dead workers. Default 30 000. */
+  readonly stalledCheckMs?: number;
+  /** How often a task may lose its worker before it fails: one that kills its workers must not kill them all. Default 1. */
+  readonly maxStalls?: number;
+  /** Told of what has no caller: a lost connection, a lost lock. Default: `console.error`. */
+  readonly onError?: (error: Error) => void;
+}
+
+/** Runs the tasks of one queue in this process. Made by `TaskQueue.worker`. */
+export class TaskWorker {
+  readonly bull: Worker<Envelope, Json, string>;
+  readonly #tasks: Tasks;
+  readonly #running = new Map<string, AbortController>();
+
+  /** @throws InvalidArgumentError on a number that is not a whole one above 0. */
+  constructor(
+    name: string,
+    tasks: Tasks,
+    bull: Pick<WorkerOptions, 'connection' | 'prefix'>,
+    options: TaskWorkerOptions,
+  ) {
+    const { concurrency = 1, lockMs = 30_000, stalledCheckMs = 30_000, maxStalls = 1, rateLimit } = options;
+    wholeNumbers({ concurrency, lockMs, stalledCheckMs, ...rateLimit });
+    this.#tasks = tasks;
+    this.bull = new Worker<Envelope, Json, string>(name, (job) => this.process(job), {
+      ...bull,
+      concurrency,
+      lockDuration: lockMs,
+      stalledInterval: stalledCheckMs,
+      maxStalledCount: maxStalls,
+      ...(rateLimit && { limiter: { max: rateLimit.max, duration: rateLimit.perMs } }),
+    });
+    this.bull.on('error', options.onError ?? ((error) => console.error(error)));
+    this.bull.on('lockRenewalFailed', (ids) => {
+      for (const id of ids) this.abort(id, new LockLostError(`Another worker has taken over task ${id}.`));
+    });
+  }
+
+  /** Aborts the signal of a task that runs here. Says whether one does. */
+  abort(id: string, reason: Error): boolean {
+    const controller = this.#running.get(id);
+    controller?.abort(reason);
+    return controller !== undefined;
+  }
+
+  /** Takes no more tasks, and resolves when those that run have ended. What waits, waits for other workers. */
+  async close(): Promise<void> {
+    await this.bull.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** One run of one task. */
+  protected async process(job: BullJob): Promise<Json> {
+    const { name, data, id = '' } = job;
+    const definition = this.#tasks[name];
+    if (!definition) throw new UnrecoverableError(`no task is named ${name} in this worker: are its sources old?`);
+    if (data.expires !== undefined && Date.now() > data.expires) throw new UnrecoverableError(TaskExpiredError.reason);
+
+    const controller = new AbortController();
+    const soft = this.startSoftLimit(definition, id, controller);
+    this.#running.set(id, controller);
+    try {
+      const payload = await this.payload(job);
+      const context = {
+        id: this.taskId(job),
+        attempt: job.attemptsMade + 1,
+        signal: controller.signal,
+        progress: (percent: number) => job.updateProgress(percent),
+      };
+      // `send` has checked it against this very map.
+      return (await definition.run(payload as never, context)) ?? null;
+    } catch (error) {
+      throw this.verdict(error, controller.signal);
+    } finally {
+      clearTimeout(soft);
+      this.#running.delete(id);
+    }
+  }
+
+  protected taskId(job: BullJob): string {
+    return job.id ?? '';
+  }
+
+  /** The payload as it was sent, or made of what the tasks before have returned. */
+  protected async payload(job: BullJob): Promise<Json> {
+    const { payload, previous, all } = job.data;
+    if (previous === undefined && all === undefined) return payload;
+    const values: Record<string, Json> = await job.getChildrenValues();
+    const of = (id: string) => values[`${job.queueQualifiedName}:${id}`];
+    if (previous !== undefined) return of(previous);
+    // The hash that Redis returns has no order; those that failed and may are not in it.
+    return this.inOrder(all ?? [], (id) => of(id), values);
+  }
+
+  protected inOrder(ids: readonly string[], of: (id: string) => Json, _values: Readonly<Record<string, Json>>): Json[] {
+    return ids.map(of).filter((value) => value !== undefined);
+  }
+
+  /** What is thrown to BullMQ: an UnrecoverableError isn't retried, whatever attempts are left. */
+  protected verdict(error: unknown, signal: AbortSignal): unknown {
+    if (signal.reason instanceof TaskRevokedError) return new UnrecoverableError(TaskRevokedError.reason);
+    if (error instanceof PermanentError) return new UnrecoverableError(error.message);
+    return error instanceof Error ? error : new Error(String(error), { cause: error });
+  }
+
+  protected startSoftLimit(definition: Task<never, Result>, id: string, controller: AbortController) {
+    const { softLimitMs } = definition;
+    if (softLimitMs === undefined) return undefined;
+    const error = new SoftTimeLimitError(`Task ${id} has run for more than ${softLimitMs} ms.`);
+    return setTimeout(() => controller.abort(error), softLimitMs);
+  }
+}
+
+function wholeNumbers(values: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new InvalidArgumentError(`${name} must be a whole number from 1 on; it is ${value}.`);
+    }
+  }
+}

@@ -1,0 +1,464 @@
+import { startRedis } from '@shared/services';
+import { describeWith, History, until } from '@shared/testkit';
+import { Redis } from 'ioredis';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import {
+  EvictionPolicyError,
+  InvalidArgumentError,
+  LockLostError,
+  Monitor,
+  PermanentError,
+  ResultTimeoutError,
+  SoftTimeLimitError,
+  TaskExpiredError,
+  TaskFailedError,
+  TaskQueue,
+  TaskRevokedError,
+  type Tasks,
+  type TaskWorkerOptions,
+  task,
+  UnknownTaskError,
+} from '#lab';
+
+const HOUR = 3_600_000;
+/** What a test gives a result that must come: the machine may be busy. */
+const PATIENCE = 4_000;
+
+await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
+  const [{ url }] = redis.nodes;
+  const prefix = redis.namespace.replace(/:$/, '');
+  let shops = 0;
+  const fresh = () => `shop-${++shops}`;
+  /** A queue of the test's own; a second one with the same name is another instance of the same service. */
+  const open = <M extends Tasks>(tasks: M, name = fresh()) => {
+    const queue = new TaskQueue(tasks, { connection: { url }, prefix, name });
+    onTestFinished(() => queue.close());
+    return queue;
+  };
+  const work = (queue: { worker: (options: TaskWorkerOptions) => Promise<unknown> }, options: TaskWorkerOptions = {}) =>
+    queue.worker({ onError: () => {}, ...options });
+  /** Something that a test lets happen when it wants to. */
+  const gate = () => Promise.withResolvers<void>();
+
+  const double = task((n: number) => n * 2);
+  const text = task((n: number) => `${n} prints`);
+  const list = task((parts: number[]) => parts.join(' '));
+
+  // ── one task ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('what no task can be sent with is refused before anything is sent', async () => {
+    const queue = open({ double, list });
+    const soon = new Date(Date.now() + HOUR);
+    const bad: [string, () => Promise<unknown>][] = [
+      ['an empty id', () => queue.delay('double', 1, { id: '' })],
+      ['an id with a colon', () => queue.delay('double', 1, { id: 'film:7' })],
+      ['an id that is a whole number', () => queue.delay('double', 1, { id: '7' })],
+      ['a negative countdown', () => queue.delay('double', 1, { countdownMs: -1 })],
+      ['a countdown that is not a number', () => queue.delay('double', 1, { countdownMs: Number.NaN })],
+      ['a countdown and a moment', () => queue.delay('double', 1, { countdownMs: 1, eta: soon })],
+      ['a moment that is none', () => queue.delay('double', 1, { eta: new Date('never') })],
+      ['an end that is none', () => queue.delay('double', 1, { expires: new Date('never') })],
+      ['a chord without a head', () => queue.chord([], 'list')],
+      ['a schedule of 0 ms', () => queue.beat('tick', { everyMs: 0 }, 'double', 1)],
+      ['no task at all at once', () => queue.worker({ concurrency: 0 })],
+      ['a lock of half a millisecond', () => queue.worker({ lockMs: 0.5 })],
+    ];
+    for (const [what, send] of bad) {
+      const error = await Promise.resolve()
+        .then(send)
+        .catch((thrown: unknown) => thrown);
+      expect(error, what).toBeInstanceOf(InvalidArgumentError);
+    }
+    const client = new Redis(url);
+    onTestFinished(() => client.disconnect());
+    expect(await client.keys(`${prefix}:${queue.name}:*-*`)).toEqual([]);
+  });
+
+  test('a task runs in a worker and its result comes back', async () => {
+    const queue = open({ double });
+    const ticket = await queue.delay('double', 21);
+    expect(await ticket.state()).toBe('prioritized');
+    await work(queue);
+    expect(await ticket.get(PATIENCE)).toBe(42);
+  });
+
+  test('a result is there for whoever asks later, from anywhere', async () => {
+    const name = fresh();
+    const queue = open({ double }, name);
+    await work(queue);
+    const { id } = await queue.delay('double', 21);
+    await until(async () => (await queue.bull.getJobCounts('active', 'prioritized', 'waiting'))['active'] === 0);
+    await until(async () => (await queue.result(id).state()) !== 'prioritized');
+    expect(await open({ double }, name).result<number>(id).get(PATIENCE)).toBe(42);
+  });
+
+  test('who waits for too long, or for nothing, is told so', async () => {
+    const queue = open({ double });
+    const ticket = await queue.delay('double', 1);
+    await expect(ticket.get(20)).rejects.toThrow(ResultTimeoutError);
+    await expect(queue.result('nobody').get(PATIENCE)).rejects.toThrow(UnknownTaskError);
+  });
+
+  test('a task sent twice with one id runs once, with the first payload', async () => {
+    const ran: number[] = [];
+    const queue = open({ pay: task((cents: number) => ran.push(cents)) });
+    const first = await queue.delay('pay', 100, { id: 'order-7' });
+    const second = await queue.delay('pay', 999, { id: 'order-7' });
+    await work(queue);
+    await Promise.all([first.get(PATIENCE), second.get(PATIENCE)]);
+    await (await queue.delay('pay', 5, { id: 'order-7' })).get(PATIENCE);
+    expect(ran).toEqual([100]);
+  });
+
+  test('urgent overtakes normal, and normal overtakes background', async () => {
+    const order: string[] = [];
+    const queue = open({ print: task((name: string) => void order.push(name)) });
+    const sent = [
+      await queue.delay('print', 'background', { priority: 'background' }),
+      await queue.delay('print', 'normal 1'),
+      await queue.delay('print', 'normal 2'),
+      await queue.delay('print', 'urgent', { priority: 'urgent' }),
+    ];
+    await work(queue);
+    await Promise.all(sent.map((ticket) => ticket.get(PATIENCE)));
+    expect(order).toEqual(['urgent', 'normal 1', 'normal 2', 'background']);
+  });
+
+  test('no task runs before its time', async () => {
+    const queue = open({ when: task(() => Date.now()) });
+    const due = Date.now() + 150;
+    const sent = [
+      await queue.delay('when', null, { countdownMs: 150 }),
+      await queue.delay('when', null, { eta: new Date(due) }),
+    ];
+    expect(await Promise.all(sent.map((ticket) => ticket.state()))).toEqual(['delayed', 'delayed']);
+    await work(queue, { concurrency: 2 });
+    for (const ticket of sent) expect(await ticket.get(PATIENCE)).toBeGreaterThanOrEqual(due);
+  });
+
+  test('a task that nobody took before it expires never runs', async () => {
+    const ran: string[] = [];
+    const queue = open({ remind: task((whom: string) => void ran.push(whom)) });
+    const late = await queue.delay('remind', 'Li', { expires: new Date(Date.now() - 1) });
+    const timely = await queue.delay('remind', 'Wang', { expires: new Date(Date.now() + HOUR) });
+    await work(queue);
+    await expect(late.get(PATIENCE)).rejects.toThrow(TaskExpiredError);
+    await timely.get(PATIENCE);
+    expect(ran).toEqual(['Wang']);
+  });
+
+  test('a task tells how far it is', async () => {
+    const { promise: enough, resolve } = gate();
+    const queue = open({
+      scan: task(async (_: null, { progress }) => {
+        await progress(40);
+        await enough;
+      }),
+    });
+    const ticket = await queue.delay('scan', null);
+    expect(await ticket.progress()).toBe(0);
+    await work(queue);
+    await until(async () => (await ticket.progress()) === 40, { what: '40 %' });
+    resolve();
+    await ticket.get(PATIENCE);
+  });
+
+  // ── several tasks ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('the results of a group come in the order of its signatures', async () => {
+    const { promise: last, resolve } = gate();
+    const queue = open({ slow: task(() => last.then(() => 'slow')), fast: task(() => void resolve()), double });
+    await work(queue, { concurrency: 3 });
+    const group = await queue.group([queue.s('slow', null), queue.s('fast', null), queue.s('double', 4)]);
+    expect(await group.get(PATIENCE)).toEqual(['slow', null, 8]);
+  });
+
+  test('a chain hands each result to the next task, the first one first', async () => {
+    const queue = open({ double, text });
+    await work(queue);
+    const ticket = await queue.chain(queue.s('double', 3), 'double', 'text');
+    expect(await ticket.get(PATIENCE)).toBe('12 prints');
+  });
+
+  test('the callback of a chord gets the results in the order of the signatures', async () => {
+    const { promise: others, resolve } = gate();
+    let done = 0;
+    const queue = open({
+      first: task(() => others.then(() => 1)),
+      other: task((n: number) => {
+        done += 1;
+        if (done === 2) setTimeout(resolve, 20);
+        return n;
+      }),
+      list,
+    });
+    await work(queue, { concurrency: 3 });
+    const ticket = await queue.chord([queue.s('first', null), queue.s('other', 2), queue.s('other', 3)], 'list');
+    expect(await ticket.get(PATIENCE)).toBe('1 2 3');
+  });
+
+  const broken = task((_: null): number => {
+    throw new PermanentError('the film is black');
+  });
+
+  test('a chord with a failed task fails, and so does a chain, and both name the culprit', async () => {
+    const queue = open({ double, broken, list });
+    await work(queue);
+    const chord = await queue.chord([queue.s('double', 1), queue.s('broken', null)], 'list');
+    await expect(chord.get(2_500)).rejects.toThrow(/Task broken .* the film is black/);
+    const chain = await queue.chain(queue.s('broken', null), 'double', 'double');
+    await expect(chain.get(PATIENCE)).rejects.toThrow(/Task broken .* the film is black/);
+  });
+
+  test('a chord that may skip gets the results of the others', async () => {
+    const queue = open({ double, broken, list });
+    await work(queue);
+    const head = [queue.s('double', 1), queue.s('broken', null), queue.s('double', 3)] as const;
+    const ticket = await queue.chord(head, 'list', { onFailure: 'skip' });
+    expect(await ticket.get(PATIENCE)).toBe('2 6');
+  });
+
+  // ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a failed task is tried again under the same id, as often as its policy says', async () => {
+    const runs: (readonly [string, number])[] = [];
+    const fail = (_: null, { id, attempt }: { id: string; attempt: number }) => {
+      runs.push([id, attempt]);
+      throw new Error(`paper jam ${attempt}`);
+    };
+    const queue = open({ print: task(fail, { retry: { attempts: 3, baseMs: 1 } }) });
+    await work(queue);
+    const ticket = await queue.delay('print', null);
+    await expect(ticket.get(PATIENCE)).rejects.toThrow('paper jam 3');
+    expect(runs).toEqual([1, 2, 3].map((attempt) => [ticket.id, attempt]));
+  });
+
+  test('a task that comes through in the end has not failed', async () => {
+    const jam = (_: null, { attempt }: { attempt: number }) => {
+      if (attempt < 3) throw new Error('paper jam');
+      return attempt;
+    };
+    const queue = open({ print: task(jam, { retry: { attempts: 3, baseMs: 1 } }), list });
+    await work(queue);
+    expect(await (await queue.delay('print', null)).get(PATIENCE)).toBe(3);
+    expect(await (await queue.chord([queue.s('print', null)], 'list')).get(PATIENCE)).toBe('3');
+  });
+
+  test('a permanent error is not tried again', async () => {
+    let runs = 0;
+    class CardStolenError extends PermanentError {}
+    const charge = (_: null) => {
+      runs += 1;
+      throw new CardStolenError('the card is stolen');
+    };
+    const queue = open({ charge: task(charge, { retry: { attempts: 5, baseMs: 1 } }) });
+    await work(queue);
+    await expect((await queue.delay('charge', null)).get(PATIENCE)).rejects.toThrow('the card is stolen');
+    expect(runs).toBe(1);
+  });
+
+  test('those that failed together do not come back together', async () => {
+    const crash = (_: number) => {
+      throw new Error('the lab has no power');
+    };
+    const queue = open({ develop: task(crash, { retry: { attempts: 3, baseMs: HOUR } }) });
+    await queue.group(Array.from({ length: 20 }, (_, film) => queue.s('develop', film)));
+    await work(queue, { concurrency: 20 });
+    await until(async () => (await queue.bull.getDelayedCount()) === 20, { what: '20 tasks to wait for a retry' });
+    const waits = (await queue.bull.getDelayed()).map(({ delay }) => delay);
+    expect(new Set(waits).size, `waits of ${waits} ms`).toBeGreaterThan(10);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(HOUR);
+  });
+
+  test('a task that runs for longer than its soft limit is told by its signal', async () => {
+    const listen = (_: null, { signal }: { signal: AbortSignal }) =>
+      new Promise<void>((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+      });
+    const seen: unknown[] = [];
+    const queue = open({
+      scan: task((_: null, context) => listen(_, context).catch((error: unknown) => void seen.push(error)), {
+        softLimitMs: 30,
+      }),
+    });
+    await work(queue);
+    await (await queue.delay('scan', null)).get(PATIENCE);
+    expect(seen[0]).toBeInstanceOf(SoftTimeLimitError);
+  });
+
+  test('a worker that has lost its lock is told by the signal of its task', async () => {
+    const history = new History<string>();
+    const { promise: enough, resolve } = gate();
+    const reasons: unknown[] = [];
+    const queue = open({
+      scan: task(async (_: null, { id, signal }) => {
+        history.record(`${id} runs`);
+        signal.addEventListener('abort', () => reasons.push(signal.reason));
+        await enough;
+      }),
+    });
+    await work(queue, { lockMs: 200, stalledCheckMs: HOUR });
+    const { id } = await queue.delay('scan', null);
+    const client = new Redis(url);
+    onTestFinished(() => client.disconnect());
+    // As another worker does that has found this one to stand still.
+    const lock = `${prefix}:${queue.name}:${id}:lock`;
+    await until(async () => (await client.del(lock)) === 1, { what: 'the lock to be taken away' });
+    history.record('the lock is gone');
+    try {
+      await until(() => reasons.length > 0, { timeoutMs: 2_500, what: `the signal to abort. ${history}` });
+    } finally {
+      resolve();
+    }
+    expect(reasons[0], history.toString()).toBeInstanceOf(LockLostError);
+  });
+
+  // ── changed minds ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a task revoked while it waits never runs, and who waits for it is told', async () => {
+    const ran: string[] = [];
+    const queue = open({ print: task((name: string) => void ran.push(name)) });
+    const ticket = await queue.delay('print', 'a mistake', { countdownMs: HOUR });
+    const outcome = expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
+    // The one who waits has looked before the task is gone.
+    await until(async () => (await queue.bull.getJobCounts('delayed'))['delayed'] === 1);
+    await new Promise((resume) => setTimeout(resume, 50));
+    expect(await queue.revoke(ticket.id)).toBe(1);
+    await outcome;
+    await work(queue);
+    await (await queue.delay('print', 'a portrait')).get(PATIENCE);
+    expect(ran).toEqual(['a portrait']);
+    expect(await queue.revoke(ticket.id)).toBe(0);
+  });
+
+  /** Runs until its signal aborts. */
+  const endless = (runs: unknown[]) =>
+    task((_: null, { id, signal }) => {
+      runs.push(id);
+      return new Promise<number>((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('stopped')));
+      });
+    });
+
+  test('a task revoked while it runs is told by its signal, and not tried again', async () => {
+    const runs: unknown[] = [];
+    const name = fresh();
+    const tasks = { scan: endless(runs) };
+    await work(open(tasks, name));
+    const desk = open(tasks, name);
+    const ticket = await desk.delay('scan', null);
+    await until(() => runs.length > 0, { what: 'the task to run' });
+    expect(await desk.revoke(ticket.id)).toBe(1);
+    await expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
+    expect(runs).toEqual([ticket.id]);
+  });
+
+  test('a revoked chord takes with it what it waits for', async () => {
+    const runs: unknown[] = [];
+    const queue = open({ scan: endless(runs), double, list });
+    await work(queue);
+    const head = [queue.s('scan', null), queue.s('double', 1, { countdownMs: HOUR })] as const;
+    const ticket = await queue.chord(head, 'list');
+    await until(() => runs.length > 0, { what: 'the first of them to run' });
+    expect(await queue.revoke(ticket.id)).toBe(3);
+    await until(async () => (await queue.bull.getJobCountByTypes('active', 'delayed', 'waiting-children')) === 0, {
+      what: 'nothing to be left of it',
+    });
+  });
+
+  // ── many workers, many instances ──────────────────────────────────────────────────────────────────────────────────
+
+  test('a worker that closes finishes what it runs, and takes nothing more', async () => {
+    const { promise: enough, resolve } = gate();
+    const begun: number[] = [];
+    const queue = open({
+      print: task(async (n: number) => {
+        begun.push(n);
+        await enough;
+        return n;
+      }),
+    });
+    const worker = await queue.worker({ onError: () => {} });
+    const sent = [await queue.delay('print', 1), await queue.delay('print', 2)] as const;
+    await until(() => begun.length === 1, { what: 'the first to begin' });
+    const closed = worker.close();
+    setTimeout(resolve, 50);
+    await closed;
+    expect(await Promise.all(sent.map((ticket) => ticket.state()))).toEqual(['completed', 'prioritized']);
+    expect(begun).toEqual([1]);
+  });
+
+  test('the rate limit holds over all workers together', async () => {
+    let runs = 0;
+    const name = fresh();
+    const tasks = { mail: task((_: number) => void runs++) };
+    const limit = { concurrency: 5, rateLimit: { max: 3, perMs: HOUR } };
+    const [one, two] = [open(tasks, name), open(tasks, name)];
+    await one.group(Array.from({ length: 10 }, (_, n) => one.s('mail', n)));
+    await Promise.all([work(one, limit), work(two, limit)]);
+    await until(() => runs >= 3, { what: 'three tasks to run' });
+    await until(async () => (await one.bull.getJobCountByTypes('active')) === 0);
+    await new Promise((resume) => setTimeout(resume, 100));
+    expect(runs).toBe(3);
+  });
+
+  test('three instances that beat make one schedule, also after a restart', async () => {
+    const ran: string[] = [];
+    const name = fresh();
+    const tasks = { report: task((_: null, { id }) => void ran.push(id)) };
+    for (const _deployment of ['Monday', 'Tuesday']) {
+      const instances = [open(tasks, name), open(tasks, name), open(tasks, name)];
+      for (const instance of instances) await instance.beat('daily', { everyMs: 60 }, 'report', null);
+      await Promise.all(instances.map((instance) => work(instance)));
+      const before = ran.length;
+      await until(() => ran.length >= before + 3, { what: 'three ticks' });
+      await Promise.all(instances.map((instance) => instance.close()));
+    }
+    const office = open(tasks, name);
+    expect(await office.bull.getJobSchedulersCount(), `runs: ${ran}`).toBe(1);
+    expect(new Set(ran).size).toBe(ran.length);
+    expect(await office.endBeat('daily')).toBe(true);
+    expect(await office.endBeat('daily')).toBe(false);
+  });
+
+  test('a schedule by calendar strikes in its time zone', async () => {
+    const queue = open({ report: task(() => null) });
+    await queue.beat('morning', { cron: '0 9 * * *', tz: 'Asia/Shanghai' }, 'report', null);
+    const [job] = await queue.bull.getDelayed();
+    const due = new Date((job?.timestamp ?? 0) + (job?.delay ?? 0));
+    expect(due.toISOString()).toMatch(/T01:00:00\.000Z$/);
+  });
+
+  test('a monitor tells what ran, what failed and for how long, from events alone', async () => {
+    const queue = open({ double, broken });
+    await using monitor = await new Monitor(queue.bull).ready();
+    await work(queue);
+    await (await queue.delay('double', 1)).get(PATIENCE);
+    await (await queue.delay('broken', null))
+      .get(PATIENCE)
+      .catch((error) => expect(error).toBeInstanceOf(TaskFailedError));
+    const seen = await until(async () => {
+      const snapshot = await monitor.snapshot();
+      return snapshot.completed + snapshot.failed === 2 ? snapshot : undefined;
+    });
+    expect(seen).toMatchObject({ completed: 1, failed: 1, stalled: 0, counts: { completed: 1, failed: 1 } });
+    expect(seen.waitMs.p50).toBeGreaterThanOrEqual(0);
+    expect(seen.runMs.p50).toBeGreaterThanOrEqual(0);
+    expect(await monitor.prometheus()).toContain(`bullmq_job_count{queue="${queue.name}", state="failed"} 1`);
+  });
+
+  test('a Redis that may throw keys away is refused', async ({ skip }) => {
+    skip(!redis.faults, 'it changes a setting of the server, and this one is not ours');
+    const client = new Redis(url);
+    onTestFinished(() => client.disconnect());
+    vi.spyOn(console, 'warn').mockImplementation(() => {});
+    onTestFinished(() => void vi.restoreAllMocks());
+    await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    try {
+      await expect(open({ double }).worker()).rejects.toThrow(EvictionPolicyError);
+    } finally {
+      await client.config('SET', 'maxmemory-policy', 'noeviction');
+    }
+    await open({ double }).ready();
+  });
+});
