@@ -20,6 +20,12 @@ await describeWith('the gate before Postgres', servers, ({ redis, postgres }) =>
     const { rows } = await pool.query<{ cents: number }>('SELECT 129 AS cents, pg_sleep(0.02)');
     return rows[0]?.cents ?? null;
   };
+  /** All four connections are made: on a busy machine to make one may take longer than a customer waits. */
+  const connected = () =>
+    until(async () => {
+      await Promise.allSettled(Array.from({ length: 4 }, query));
+      return pool.totalCount === 4 && pool.idleCount === 4;
+    });
   /** 150 customers, each for a yoghurt of its own, at once. */
   const crowd = async (read: (key: string) => Promise<unknown>) => {
     const ends = await Promise.allSettled(Array.from({ length: 150 }, (_, n) => read(`yoghurt ${n}`)));
@@ -33,6 +39,7 @@ await describeWith('the gate before Postgres', servers, ({ redis, postgres }) =>
     const bare = compose(new TtlCache(client, { prefix: fresh() }).layer());
     const without = await crowd((key) => bare.read(key, query));
     expect(without.exhausted, 'customers who met an exhausted pool').toBeGreaterThan(0);
+    await connected();
     const gate = new DatabaseGate(options);
     const gated = compose(new TtlCache(client, { prefix: fresh() }).layer(), gate.layer());
     expect(await crowd((key) => gated.read(key, query))).toEqual({ served: 12, spared: 138, exhausted: 0 });
