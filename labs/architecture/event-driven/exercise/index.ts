@@ -1,3 +1,4 @@
+import type { ChannelModel, ConfirmChannel } from 'amqplib';
 import type { Redis } from 'ioredis';
 import type { Pool, PoolClient } from 'pg';
 import type {
@@ -258,6 +259,9 @@ export class StreamsBus implements Bus {
 export class RabbitBus implements Bus {
   /** Resolves when the connection is gone, with the error if there was one. */
   readonly closed: Promise<Error | undefined> = new Promise(() => {});
+
+  /** Called by `open`. The `publisher` tells by its event `return` what no queue took. */
+  protected constructor(_connection: ChannelModel, _publisher: ConfirmChannel, _dead: Cemetery, _prefix: string) {}
 
   /** Connects (`connect` of amqplib) and declares the exchange. */
   static open(_url: string, _dead: Cemetery, _options: RabbitOptions = {}): Promise<RabbitBus> {
