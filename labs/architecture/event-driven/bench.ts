@@ -86,7 +86,7 @@ await tell({ title: 'What the guarantees cost', dir: import.meta.dirname }, asyn
   const transports: Record<string, (dead: DeadLetters, name: string) => Promise<Bus>> = {
     'Redis Streams': async (dead, name) => new StreamsBus(client, dead, { prefix: `${redis.namespace}${name}:` }),
     RabbitMQ: async (dead, name) =>
-      RabbitBus.open(await rabbit.vhost(), dead, { prefix: `${rabbit.namespace}${name}.` }),
+      RabbitBus.open(await rabbit.vhost(), dead, { prefix: `${rabbit.namespace}${name}.`, expiresMs: 60_000 }),
   };
   for (const [transport, open] of Object.entries(transports)) {
     await story.scene(`${transport}: ${ORDERS} orders, ${WRITERS} writers, ${ROUNDS} rounds`, async () => {
@@ -115,6 +115,6 @@ await tell({ title: 'What the guarantees cost', dir: import.meta.dirname }, asyn
     });
   }
   story.say(
-    'Not compared: @event-driven-io/emmett-postgresql asks for pongo and for types of MongoDB as peers, which are more than this bench is worth.',
+    'Not compared: @event-driven-io/emmett-postgresql needs pongo beside it, with dumbo and types of MongoDB in turn: more than this bench is worth.',
   );
 });

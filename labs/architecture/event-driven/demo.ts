@@ -228,7 +228,10 @@ await tell(options, async (story) => {
       const parts = await world();
       const bus: Bus =
         kind === 'RabbitMQ'
-          ? await RabbitBus.open(await rabbit.vhost(), parts.dead, { prefix: `${rabbit.namespace}${parts.name}.` })
+          ? await RabbitBus.open(await rabbit.vhost(), parts.dead, {
+              prefix: `${rabbit.namespace}${parts.name}.`,
+              expiresMs: 60_000,
+            })
           : new StreamsBus(client, parts.dead, { prefix: parts.prefix });
       const shop = new Platform({
         ...parts,

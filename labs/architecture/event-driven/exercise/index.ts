@@ -254,14 +254,20 @@ export class StreamsBus implements Bus {
 
 /**
  * RabbitMQ: the topic exchange `<prefix>all`, and a durable queue `<prefix><group>` for each group with one active
- * consumer. Publishing is confirmed and mandatory. `subscribe` binds the group's types; `only` goes to one queue.
+ * consumer. Publishing is confirmed and mandatory. `subscribe` binds the group's types; `only` goes to one queue. With `expiresMs` the queues expire and the exchange is
+ * deleted with the last of them.
  */
 export class RabbitBus implements Bus {
   /** Resolves when the connection is gone, with the error if there was one. */
   readonly closed: Promise<Error | undefined> = new Promise(() => {});
 
   /** Called by `open`. The `publisher` tells by its event `return` what no queue took. */
-  protected constructor(_connection: ChannelModel, _publisher: ConfirmChannel, _dead: Cemetery, _prefix: string) {}
+  protected constructor(
+    _connection: ChannelModel,
+    _publisher: ConfirmChannel,
+    _dead: Cemetery,
+    _options: RabbitOptions,
+  ) {}
 
   /** Connects (`connect` of amqplib) and declares the exchange. */
   static open(_url: string, _dead: Cemetery, _options: RabbitOptions = {}): Promise<RabbitBus> {

@@ -7,7 +7,11 @@ import type { Envelope, Reader } from './event.ts';
 export interface RabbitOptions {
   /** Of the exchange's and the queues' names. Default "events.". */
   readonly prefix?: string;
+  /** Milliseconds after which a queue without a consumer goes, with its events. For tests. Default: never. */
+  readonly expiresMs?: number;
 }
+
+const PREFIX = 'events.';
 
 /**
  * RabbitMQ: a topic exchange, and a durable queue for each service. Publishing is confirmed and mandatory: an event that
@@ -20,15 +24,17 @@ export class RabbitBus implements Bus {
   readonly #publisher: ConfirmChannel;
   readonly #dead: Cemetery;
   protected readonly prefix: string;
+  readonly #expiresMs: number | undefined;
   readonly #unroutable = new Set<string>();
   readonly #subscriptions = new Set<Subscription>();
   #gone: BusClosedError | undefined;
 
-  protected constructor(connection: ChannelModel, publisher: ConfirmChannel, dead: Cemetery, prefix: string) {
+  protected constructor(connection: ChannelModel, publisher: ConfirmChannel, dead: Cemetery, options: RabbitOptions) {
     this.#connection = connection;
     this.#publisher = publisher;
     this.#dead = dead;
-    this.prefix = prefix;
+    this.prefix = options.prefix ?? PREFIX;
+    this.#expiresMs = options.expiresMs;
     publisher.on('return', (message) => this.#unroutable.add(message.properties.messageId));
     publisher.on('error', () => {});
     const { promise, resolve } = Promise.withResolvers<Error | undefined>();
@@ -48,9 +54,9 @@ export class RabbitBus implements Bus {
     const connection = await connect(url);
     connection.on('error', () => {});
     const publisher = await connection.createConfirmChannel();
-    const prefix = options.prefix ?? 'events.';
-    await publisher.assertExchange(`${prefix}all`, 'topic', { durable: true });
-    return new this(connection, publisher, dead, prefix);
+    const passing = options.expiresMs !== undefined;
+    await publisher.assertExchange(`${options.prefix ?? PREFIX}all`, 'topic', { durable: true, autoDelete: passing });
+    return new this(connection, publisher, dead, options);
   }
 
   async publish(events: readonly Envelope[], only?: string): Promise<void> {
@@ -84,7 +90,11 @@ export class RabbitBus implements Bus {
     channel.on('error', () => {});
     const queue = this.queueOf(group);
     // One active consumer, the others stand by: two would overtake each other.
-    await channel.assertQueue(queue, { durable: true, arguments: { 'x-single-active-consumer': true } });
+    await channel.assertQueue(queue, {
+      durable: true,
+      ...(this.#expiresMs !== undefined && { expires: this.#expiresMs }),
+      arguments: { 'x-single-active-consumer': true },
+    });
     for (const type of reader.types) await channel.bindQueue(queue, `${this.prefix}all`, type);
     await channel.prefetch(settings.concurrency);
     const dispatcher = this.dispatcher(group, reader, settings);

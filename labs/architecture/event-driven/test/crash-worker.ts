@@ -22,7 +22,7 @@ export async function work({ broker, database, name }: Order, step: Step = async
   pool.on('error', () => {});
   let begun = false;
   const answered = async (what: string) => {
-    if (begun) await step(`${part.getStore() ?? 'the broker'}: ${what}`);
+    if (begun) await step(`${part.getStore() ?? 'consumer'}: ${what}`);
   };
   pool.on('connect', (client) => {
     const query = client.query.bind(client);
@@ -43,7 +43,7 @@ export async function work({ broker, database, name }: Order, step: Step = async
   const prefix = `${broker.prefix}${name}:`;
   const bus: Bus = redis
     ? new StreamsBus(redis, dead, { prefix, leaseMs: 50 })
-    : await RabbitBus.open(broker.url, dead, { prefix });
+    : await RabbitBus.open(broker.url, dead, { prefix, expiresMs: 60_000 });
 
   if (redis) {
     const xack = redis.xack.bind(redis);

@@ -7,8 +7,7 @@ import type pg from 'pg';
 import { type Order, work } from './crash-worker.ts';
 
 export interface Run {
-  readonly name: string;
-  /** "after COMMIT", or "nowhere" for the run that was left alone. */
+  /** After which answer it was killed, "relay: publish"; "nowhere" for a run that came through. */
   readonly step: string;
   readonly effects: Record<string, number>;
 }
@@ -60,7 +59,6 @@ export async function crashEverywhere(
         `SELECT effect, count(*)::int AS times FROM ${name}_effects GROUP BY effect`,
       );
       runs.push({
-        name,
         step,
         effects: Object.fromEntries(rows.map((row) => [row.effect, row.times])),
       });
