@@ -47,7 +47,7 @@ await tell({ title: 'Cache avalanche, measured', dir: import.meta.dirname }, asy
             bentocache: (worker) => bento.getOrSet({ key: key(worker), factory: () => row, ttl: '10m' }),
             cacheable: (worker) => cacheable.getOrSet(key(worker), load, { ttl: '10m' }),
           },
-          { workers, rounds: 9, turnMs: 300 },
+          { workers, rounds: 15, turnMs: 200 },
         );
         story.table({
           columns: ['', ...['per second', 'spread', 'p50 ms', 'p99 ms'].map(right)],

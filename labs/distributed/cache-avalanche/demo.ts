@@ -136,7 +136,7 @@ await tell(options, async (story) => {
   });
 
   await story.scene('The gate before the depot', async () => {
-    story.code('src/gate.ts', { from: 'if (this.#waiting.size >= this.maxWaiting)', to: '}' });
+    story.code('src/gate.ts', { from: 'if (size >= this.maxWaiting)', to: '}' });
     const cache = compose(new TtlCache(client, { prefix: prefix(), ttlMs: HOUR, spread: 0 }).layer(), gate().layer());
     const gated = await day('gate', (key, load) => cache.read(key, load), { expiresIn: HOUR });
     story.verdict(
@@ -188,7 +188,7 @@ await tell(options, async (story) => {
     );
   });
 
-  await story.scene('All of it, and the price list', async () => {
+  await story.scene('Two shelves, staggered, behind the gate', async () => {
     const a = new DualCache(client, { prefix: prefix(), ttlAMs: HOUR, ttlBMs: 2 * HOUR });
     const all = compose(a.layer(), gate().layer());
     const best = await day('all together', (key, load) => all.read(key, load), { expiresIn: HOUR });
@@ -204,6 +204,10 @@ await tell(options, async (story) => {
       ],
       picture: true,
     });
+  });
+
+  await story.scene('The price list', async () => {
+    const best = of('all together');
     story.table({
       caption: `Around the date. Peak: queries in ${SLOT_MS} ms. Staleness: the oldest value that was handed out`,
       columns: [

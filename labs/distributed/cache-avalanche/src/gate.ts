@@ -97,8 +97,9 @@ export class DatabaseGate {
       this.#running++;
       return;
     }
-    if (this.#waiting.size >= this.maxWaiting) {
-      throw new GateFullError(this.#running, this.#waiting.size, this.#maxWaitMs);
+    const { size } = this.#waiting;
+    if (size >= this.maxWaiting) {
+      throw new GateFullError(this.#running, size, this.#maxWaitMs);
     }
     const turn = Promise.withResolvers<void>();
     // Out of the queue in the same step: a place that is handed to somebody who has gone would be lost for ever.
