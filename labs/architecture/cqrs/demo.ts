@@ -1,0 +1,296 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { startPostgres } from '@shared/services';
+import { tell } from '@shared/story';
+import { until } from '@shared/testkit';
+import { Pool } from 'pg';
+import { Projector as InPlace } from './pitfalls/rebuild-in-place.ts';
+import {
+  board,
+  CommandBus,
+  type Item,
+  type OrderEvent,
+  order,
+  PostgresEventStore,
+  type Projection,
+  Projector,
+  Queries,
+  StaleReadError,
+  sales,
+} from './src/index.ts';
+import { killEverywhere } from './test/crash.ts';
+import { fill, LATEST, OneBook } from './test/one-book.ts';
+
+const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+const p95 = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.95)] ?? 0;
+const BURGER: readonly Item[] = [
+  { name: 'cheeseburger', quantity: 2 },
+  { name: 'fries', quantity: 1 },
+];
+const HISTORY = 5_000;
+const SCREENS = 12;
+
+const options = {
+  title: 'CQRS 命令查询职责分离',
+  subtitle: 'The burger shop: one book for whoever orders, one for the big screen, and a copier between them',
+  dir: import.meta.dirname,
+};
+
+await tell(options, async (story) => {
+  const pg = await story.use(startPostgres());
+  await using bin = new AsyncDisposableStack();
+  const connect = (max: number) => {
+    const pool = new Pool({ connectionString: pg.url, max });
+    pool.on('error', () => {});
+    return bin.adopt(pool, (it) => it.end());
+  };
+  const [pool, screens] = [connect(10), connect(4)];
+  const store = new PostgresEventStore<OrderEvent>(pool, 'shop');
+  await store.migrate();
+  const bus = new CommandBus(store, order);
+  const queries = new Queries(screens, 'shop');
+  const screen = new Projector(pool, store, board, { prefix: 'shop', idleMs: 5 });
+  await screen.migrate();
+  let orders = 0;
+  const place = () =>
+    bus.send({ id: `c${++orders}`, orderId: `${orders}`, type: 'place', customer: 'Li', items: BURGER });
+  const drain = async (projector: { round(): Promise<number> }) => {
+    while ((await projector.round()) > 0);
+  };
+  const size = (atLeast = 0n, timeoutMs = 0) =>
+    queries.query(
+      board,
+      async (db, table) => Number((await db.query<{ n: string }>(`SELECT count(*) AS n FROM ${table}`)).rows[0]?.n),
+      { atLeast, timeoutMs },
+    );
+  /** Runs `body` again and again until the returned function is called. */
+  const repeat = (body: () => Promise<unknown>, pauseMs: number) => {
+    const stop = new AbortController();
+    const running = (async () => {
+      while (!stop.signal.aborted) {
+        await body();
+        await delay(pauseMs);
+      }
+    })();
+    return () => {
+      stop.abort();
+      return running;
+    };
+  };
+
+  await story.scene('One book: who asks for his burger keeps the clerk waiting', async () => {
+    story.say(
+      `One book of ${HISTORY} orders, normalised: orders, lines, steps. Two clerks write; ${SCREENS} screens ask every ` +
+        '50 ms for the latest open orders, which is a join of the three. One pool of 10 connections for all.',
+    );
+    const book = new OneBook(pool);
+    await book.open(HISTORY);
+    await fill(pool, 'shop', HISTORY);
+    await drain(screen);
+    const clerks = async (write: () => Promise<unknown>) => {
+      const took: number[] = [];
+      const end = performance.now() + 900;
+      const clerk = async () => {
+        while (performance.now() < end || took.length < 40) {
+          const start = performance.now();
+          await write();
+          took.push(performance.now() - start);
+          await delay(3);
+        }
+      };
+      await Promise.all([clerk(), clerk()]);
+      return p95(took);
+    };
+    const crowded = async (write: () => Promise<unknown>, look: () => Promise<unknown>) => {
+      const stops = Array.from({ length: SCREENS }, () => repeat(look, 50));
+      const result = await clerks(write);
+      await Promise.all(stops.map((stop) => stop()));
+      return result;
+    };
+    const one = {
+      alone: await clerks(() => book.place(BURGER)),
+      crowd: await crowded(
+        () => book.place(BURGER),
+        () => book.board(),
+      ),
+    };
+    story.verdict(
+      'The screens make whoever orders wait, though a reader in Postgres locks out no writer: they take the connections and the processors',
+      `p95 of an order: ${ms(one.alone)} alone, ${ms(one.crowd)} with the screens`,
+      one.crowd > 1.5 * one.alone,
+    );
+    const look = () => queries.query(board, (db, table) => db.query(LATEST.replace('TABLE', table)));
+    screen.start();
+    const two = { alone: await clerks(place), crowd: await crowded(place, look) };
+    await screen.stop();
+    story.bars({
+      title: 'p95 of placing an order',
+      unit: 'ms',
+      items: [
+        { label: 'one book, nobody asks', value: one.alone },
+        { label: `one book, ${SCREENS} screens`, value: one.crowd, tone: 'bad' },
+        { label: 'two books, nobody asks', value: two.alone },
+        { label: `two books, ${SCREENS} screens`, value: two.crowd, tone: 'good' },
+      ],
+    });
+    story.say(
+      'Two books: a command is an event in the log, and the screens read a row an order, made for them, by an index. Writing costs more than before: a command reads its stream, and the appends wait for each other.',
+    );
+    story.verdict(
+      'The same screens on a book of their own',
+      `${ms(two.crowd)} with the screens`,
+      two.crowd < one.crowd,
+    );
+  });
+
+  await story.scene('The copier is killed, after every answer of the database', async () => {
+    story.say(
+      'Three orders of 2 cheeseburgers are collected. The copier counts what was sold, and is killed by SIGKILL.',
+    );
+    const book = new PostgresEventStore<OrderEvent>(pool, 'till');
+    await book.migrate();
+    for (const n of [1, 2, 3]) {
+      const collected: OrderEvent = { type: 'OrderCollected', data: { orderId: `${n}`, items: BURGER.slice(0, 1) } };
+      await book.append({ stream: `order-${n}`, expectedVersion: 0, events: [collected], commandId: `${n}` });
+    }
+    const kill = async (name: string, lab: string) => {
+      const wrong: number[] = [];
+      const deaths = await killEverywhere(
+        async (n) => {
+          await new Projector(pool, book, sales, { prefix: `${name}${n}` }).migrate();
+          const { href } = new URL(lab, import.meta.url);
+          return { task: 'project', database: pg.url, store: 'till', prefix: `${name}${n}`, lab: href };
+        },
+        async ({ n }) => {
+          const next = new Projector(pool, book, sales, { prefix: `${name}${n}` });
+          await until(async () => (await next.round()) === 0 && (await next.lag()).events === 0, { timeoutMs: 20_000 });
+          const [row] = await new Queries(screens, `${name}${n}`).query(
+            sales,
+            async (db, table) => (await db.query<{ sold: number }>(`SELECT sold FROM ${table}`)).rows,
+          );
+          if (row?.sold !== 6) wrong.push(row?.sold ?? 0);
+        },
+      );
+      return { deaths: deaths.filter(({ after }) => after !== undefined).length, wrong };
+    };
+    const apart = await kill('apart', './pitfalls/checkpoint-apart.ts');
+    story.verdict(
+      'Rows first, checkpoint afterwards: killed in between, the next one counts again',
+      `${apart.wrong.length} of ${apart.deaths} deaths, ${[...new Set(apart.wrong)].toSorted((a, b) => a - b).join(' or ')} sold instead of 6`,
+      apart.wrong.length > 0,
+    );
+    story.code('src/projector.ts', { from: 'return transaction(this.pool, async (tx) => {', to: '});' });
+    const together = await kill('together', './src/index.ts');
+    story.verdict(
+      'Rows and checkpoint in one transaction',
+      `${together.wrong.length} of ${together.deaths} deaths`,
+      together.wrong.length === 0 && together.deaths > 5,
+    );
+  });
+
+  await story.scene('The copier takes a break: lag, and reading your own order', async () => {
+    const copier = new Projector(pool, store, board, { prefix: 'shop', idleMs: 5 });
+    const lag: [number, number][] = [];
+    const moments: { at: number; label: string }[] = [];
+    const t0 = performance.now();
+    const now = () => Math.round(performance.now() - t0);
+    const stopClerk = repeat(place, 5);
+    const stopMeter = repeat(async () => lag.push([now(), (await copier.lag()).events]), 20);
+    // The break: as many rounds as he likes, but none of them begins before he is back.
+    await delay(600);
+    moments.push({ at: now(), label: 'back' });
+    const behind = await copier.lag();
+    const { position } = await place();
+    const before = await size();
+    const refused = await size(position, 30).catch((error: unknown) => error);
+    story.verdict(
+      'While he is away the board is old, and whoever asks for his own order is told so',
+      `${behind.events} events behind, the oldest ${ms(behind.ms)} old; ${refused instanceof StaleReadError ? refused.name : 'answered'} for the asker`,
+      behind.events > 0 && refused instanceof StaleReadError,
+    );
+    const asked = performance.now();
+    copier.start();
+    const seen = await size(position, 5_000);
+    const waited = performance.now() - asked;
+    await stopClerk();
+    await until(async () => (await copier.lag()).events === 0, { what: 'the lag to end' });
+    await delay(60);
+    await stopMeter();
+    await copier.stop();
+    story.lines({
+      title: 'How far the board is behind the log',
+      x: { label: 'ms' },
+      y: { label: 'events' },
+      series: [{ label: 'lag', points: lag, tone: 'accent' }],
+      moments,
+      picture: true,
+    });
+    story.verdict(
+      '`atLeast` waits for exactly as long as it takes: no sleep, no guess',
+      `${seen - before} more orders on the board after ${ms(waited)}`,
+      seen > before,
+    );
+    const end = await copier.lag();
+    story.verdict('The lag of an idle shop is nothing', `${end.events} events, ${ms(end.ms)}`, end.events === 0);
+  });
+
+  await story.scene('A new board, while everybody looks at the old one', async () => {
+    const watch = async (projector: { rebuild(): Promise<void> }) => {
+      const full = await size();
+      const sizes: number[] = [];
+      const stop = repeat(async () => sizes.push(await size()), 5);
+      const start = performance.now();
+      await projector.rebuild();
+      const took = performance.now() - start;
+      await stop();
+      return { full, least: Math.min(...sizes), looks: sizes.length, took };
+    };
+    const emptied = await watch(new InPlace(pool, store, board, { prefix: 'shop', batch: 250 }));
+    story.verdict(
+      'Emptied and filled again: the screen loses orders',
+      `down to ${emptied.least} of ${emptied.full} orders in ${emptied.looks} looks`,
+      emptied.least < emptied.full,
+    );
+    const events = (await store.backlog(0n)).events;
+    const built = await watch(new Projector(pool, store, board, { prefix: 'shop', batch: 250 }));
+    story.verdict(
+      'Built beside it, caught up, and switched in one transaction',
+      `never below ${built.least} of ${built.full} orders in ${built.looks} looks; ${events} events in ${ms(built.took)}`,
+      built.least >= built.full,
+    );
+  });
+
+  await story.scene('An event that cannot be applied', async () => {
+    const fussy: Projection<OrderEvent> = {
+      ...sales,
+      on: {
+        OrderCollected: async () => {
+          throw new Error('no such burger');
+        },
+      },
+    };
+    const till = new Projector(pool, store, fussy, { prefix: 'shop' });
+    await till.migrate();
+    const id = `${++orders}`;
+    await bus.send({ id: `place${id}`, orderId: id, type: 'place', customer: 'Wu', items: BURGER });
+    for (const type of ['cook', 'finish', 'collect'] as const)
+      await bus.send({ id: `${type}${id}`, orderId: id, type });
+    await drain(till);
+    const live = new Projector(pool, store, board, { prefix: 'shop' });
+    await drain(live);
+    const [stuck, running] = [await till.lag(), await live.lag()];
+    story.verdict(
+      'It pauses its own read model; the other goes on',
+      `sales: "${stuck.paused}", ${stuck.events} behind; board: ${running.events} behind`,
+      stuck.paused !== undefined && running.events === 0,
+    );
+    const mended = new Projector(pool, store, sales, { prefix: 'shop' });
+    await mended.resume();
+    await drain(mended);
+    const after = await mended.lag();
+    story.verdict(
+      'With mended code it goes on where it stood',
+      `${after.events} behind`,
+      after.events === 0 && !after.paused,
+    );
+  });
+});

@@ -1,0 +1,153 @@
+import type { Pool } from 'pg';
+import type { NewEvent } from './event-store.ts';
+import type { Projection, Tx } from './projection.ts';
+import { exactly, identifier, transaction } from './transaction.ts';
+
+/** One table of a projection, and how far it has come. */
+export interface Build {
+  readonly build: number;
+  readonly table: string;
+  readonly position: bigint;
+  /** Why it stands still: the message of the PoisonEventError. */
+  readonly paused: string | undefined;
+}
+
+type Row = { readonly build: number; readonly position: bigint; readonly paused: string | null };
+
+/**
+ * The builds of a projection: one is live, another may be under construction. The checkpoint of each is a row in the
+ * database of the read model, so that both are committed together.
+ */
+export class Builds<E extends NewEvent> {
+  readonly #name: string;
+  readonly #rows: string;
+
+  /** @param prefix What the tables' names begin with. */
+  constructor(projection: string, prefix: string) {
+    this.#name = projection;
+    this.#rows = identifier(`${prefix}_builds`);
+    this.table = (build) => identifier(`${prefix}_${projection}_${build}`);
+  }
+
+  readonly table: (build: number) => string;
+
+  /** Creates what is missing, the first build included. */
+  async migrate(pool: Pool, projection: Projection<E>): Promise<void> {
+    await transaction(pool, async (tx) => {
+      await tx.query('SELECT pg_advisory_xact_lock(hashtext($1))', [this.#rows]);
+      await tx.query(`
+        CREATE TABLE IF NOT EXISTS ${this.#rows} (
+          projection text, build int, version int NOT NULL, live boolean NOT NULL,
+          position bigint NOT NULL DEFAULT 0, paused text, PRIMARY KEY (projection, build));
+        CREATE UNIQUE INDEX IF NOT EXISTS ${identifier(`${this.#rows.slice(1, -1)}_live`)} ON ${this.#rows} (projection) WHERE live`);
+      const { rowCount } = await tx.query(`SELECT FROM ${this.#rows} WHERE projection = $1`, [this.#name]);
+      if (rowCount === 0) await this.#create(tx, projection, 1, true);
+    });
+  }
+
+  /** A build as it is now, held by nobody. The live one is what queries are answered from. */
+  async find(db: Tx, which: 'live' | number): Promise<Build | undefined> {
+    return which === 'live' ? this.#one(db, 'live', []) : this.#one(db, 'build = $2', [which]);
+  }
+
+  /**
+   * Takes a build for this transaction, unless somebody else has it: of several projectors one works. The lock ends with
+   * the transaction whose writes it guards, so nobody can believe to hold it and be wrong.
+   */
+  async claim(tx: Tx, which: 'live' | number, version: number): Promise<Build | undefined> {
+    return which === 'live'
+      ? this.#one(tx, 'live AND version = $2 FOR UPDATE SKIP LOCKED', [version])
+      : this.#one(tx, 'build = $2 AND version = $3 FOR UPDATE SKIP LOCKED', [which, version]);
+  }
+
+  async advance(tx: Tx, build: number, position: bigint): Promise<void> {
+    await tx.query(`UPDATE ${this.#rows} SET position = $3 WHERE projection = $1 AND build = $2`, [
+      this.#name,
+      build,
+      position,
+    ]);
+  }
+
+  /** Stops a build (`reason`) or lets it go on (undefined). */
+  async pause(db: Tx, which: 'live' | number, reason: string | undefined): Promise<void> {
+    const condition = which === 'live' ? 'live' : 'build = $3';
+    const values = [this.#name, reason ?? null, ...(which === 'live' ? [] : [which])];
+    await db.query(`UPDATE ${this.#rows} SET paused = $2 WHERE projection = $1 AND ${condition}`, values);
+  }
+
+  /** The build under construction for this version: the one that a crash left behind, or a new one. */
+  async open(pool: Pool, projection: Projection<E>): Promise<number> {
+    return transaction(pool, async (tx) => {
+      await this.serialise(tx);
+      const begun = await this.#one(tx, `NOT live AND version = $2 AND ${this.#newer}`, [projection.version]);
+      if (begun) {
+        await this.pause(tx, begun.build, undefined);
+        return begun.build;
+      }
+      const { rows } = await tx.query<{ next: number }>(
+        `SELECT max(build) + 1 AS next FROM ${this.#rows} WHERE projection = $1`,
+        [this.#name],
+      );
+      const next = rows[0]?.next ?? 1;
+      await this.#create(tx, projection, next, false);
+      return next;
+    });
+  }
+
+  /** Only one at a time opens, switches or drops builds. */
+  async serialise(tx: Tx): Promise<void> {
+    await tx.query('SELECT pg_advisory_xact_lock(hashtext($1))', [`${this.#rows} ${this.#name}`]);
+  }
+
+  /** Both builds, held until the end of the transaction: no projector moves either. */
+  async hold(tx: Tx, build: number): Promise<{ readonly live: Build | undefined; readonly next: Build | undefined }> {
+    const live = await this.#one(tx, 'live FOR UPDATE', []);
+    const next = await this.#one(tx, 'build = $2 FOR UPDATE', [build]);
+    return { live, next };
+  }
+
+  /** From the commit on, queries and projectors find the other build. */
+  async switchTo(tx: Tx, build: number): Promise<void> {
+    await tx.query(`UPDATE ${this.#rows} SET live = false WHERE projection = $1 AND live`, [this.#name]);
+    await tx.query(`UPDATE ${this.#rows} SET live = true WHERE projection = $1 AND build = $2`, [this.#name, build]);
+  }
+
+  /** Drops what was live before. Waits for the queries that still read it. */
+  async dropOld(pool: Pool): Promise<void> {
+    await transaction(pool, async (tx) => {
+      await this.serialise(tx);
+      const { rows } = await tx.query<{ build: number }>(
+        `DELETE FROM ${this.#rows} WHERE projection = $1 AND NOT live AND NOT ${this.#newer} RETURNING build`,
+        [this.#name],
+      );
+      for (const { build } of rows) await tx.query(`DROP TABLE IF EXISTS ${this.table(build)}`);
+    });
+  }
+
+  get #newer(): string {
+    return `build > (SELECT build FROM ${this.#rows} WHERE projection = $1 AND live)`;
+  }
+
+  async #create(tx: Tx, projection: Projection<E>, build: number, live: boolean): Promise<void> {
+    await projection.create(tx, this.table(build));
+    await tx.query(`INSERT INTO ${this.#rows} (projection, build, version, live) VALUES ($1, $2, $3, $4)`, [
+      this.#name,
+      build,
+      projection.version,
+      live,
+    ]);
+  }
+
+  async #one(db: Tx, condition: string, values: readonly unknown[]): Promise<Build | undefined> {
+    const { rows } = await db.query<Row>(
+      exactly(`SELECT build, position, paused FROM ${this.#rows} WHERE projection = $1 AND ${condition}`, [
+        this.#name,
+        ...values,
+      ]),
+    );
+    const [row] = rows;
+    if (!row) return undefined;
+    const { build, position, paused } = row;
+    return { build, table: this.table(build), position, paused: paused ?? undefined };
+  }
+}

@@ -1,0 +1,568 @@
+import { startPostgres } from '@shared/services';
+import { describeWith, History, until } from '@shared/testkit';
+import { Pool } from 'pg';
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
+import {
+  board,
+  CommandBus,
+  CommandRejectedError,
+  ConflictError,
+  CqrsError,
+  InvalidArgumentError,
+  type Item,
+  type Log,
+  type OrderCommand,
+  type OrderEvent,
+  order,
+  PostgresEventStore,
+  type Projection,
+  Projector,
+  type ProjectorOptions,
+  Queries,
+  type Recorded,
+  StaleReadError,
+  sales,
+} from '#lab';
+import { killEverywhere } from './crash.ts';
+
+const BURGER: readonly Item[] = [{ name: 'cheeseburger', quantity: 2 }];
+const FRIES: readonly Item[] = [{ name: 'fries', quantity: 1 }];
+const collected = (n: number, items = BURGER): OrderEvent => ({
+  type: 'OrderCollected',
+  data: { orderId: String(n), items },
+});
+
+await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) => {
+  const pool = new Pool({ connectionString: postgres.url, max: 20 });
+  pool.on('error', () => {});
+  afterAll(() => pool.end());
+
+  let shops = 0;
+  /** A shop of the test's own: both books, nothing in them. */
+  const open = async () => {
+    const name = `s${++shops}`;
+    const store = new PostgresEventStore<OrderEvent>(pool, name);
+    await store.migrate();
+    const bus = new CommandBus(store, order);
+    let commands = 0;
+    const send = (orderId: string, wish: DistributiveOmit<OrderCommand, 'id' | 'orderId'>, id = `c${++commands}`) =>
+      bus.send({ id, orderId, ...wish });
+    const projector = async (
+      projection: Projection<OrderEvent> = board,
+      options: ProjectorOptions = {},
+      log: Log<OrderEvent> = store,
+    ) => {
+      const made = new Projector(pool, log, projection, { prefix: name, ...options });
+      await made.migrate();
+      return made;
+    };
+    const queries = new Queries(pool, name);
+    const rows = (projection: { name: string }, options: Parameters<Queries['query']>[2] = {}) =>
+      queries.query(
+        projection,
+        async (db, table) => (await db.query(`SELECT * FROM ${table} ORDER BY 1`)).rows,
+        options,
+      );
+    const raw = (n: number, event: OrderEvent = collected(n)) =>
+      store.append({ stream: `order-${n}`, expectedVersion: 0, events: [event], commandId: `raw${n}` });
+    const sold = async () => Object.fromEntries((await rows(sales)).map(({ item, sold }) => [item, sold]));
+    return { name, store, bus, send, projector, queries, rows, raw, sold };
+  };
+  const drain = async (projector: { round(): Promise<number> }) => {
+    while ((await projector.round()) > 0);
+  };
+
+  // ── the command side ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('what makes no sense is refused', async () => {
+    const { store, send, queries, projector } = await open();
+    const cases: [string, () => unknown][] = [
+      ['no id', () => send('7', { type: 'place', customer: 'Li', items: BURGER }, '')],
+      ['no item', () => send('7', { type: 'place', customer: 'Li', items: [] })],
+      ['no name', () => send('7', { type: 'place', customer: 'Li', items: [{ name: '', quantity: 1 }] })],
+      ['half a burger', () => send('7', { type: 'place', customer: 'Li', items: [{ name: 'burger', quantity: 0.5 }] })],
+      ['no event', () => store.append({ stream: 's', expectedVersion: 0, events: [], commandId: 'c' })],
+      ['no attempt', () => new CommandBus(store, order, { attempts: 0 })],
+      ['a batch of nothing', () => projector(board, { batch: 0 })],
+      ['a negative pause', () => projector(board, { idleMs: -1 })],
+      ['an unknown projection', () => projector().then(() => queries.query({ name: 'menu' }, async () => 1))],
+      ['a wait that is no number', () => queries.query(board, async () => 1, { timeoutMs: Number.NaN })],
+    ];
+    for (const [what, attempt] of cases) {
+      await expect(async () => attempt(), what).rejects.toThrow(InvalidArgumentError);
+    }
+    expect(await store.backlog(0n)).toEqual({ events: 0, ms: 0 });
+    expect(new InvalidArgumentError('x')).toBeInstanceOf(CqrsError);
+  });
+
+  test('an order goes its way, and each step is an event in its stream', async () => {
+    const { store, send } = await open();
+    await send('7', { type: 'place', customer: 'Li', items: BURGER });
+    await send('7', { type: 'change', items: FRIES });
+    for (const type of ['cook', 'finish', 'collect'] as const) await send('7', { type });
+    const events = await store.read('order-7');
+    expect(events.map(({ version, type }) => `${version} ${type}`)).toEqual([
+      '1 OrderPlaced',
+      '2 ItemsChanged',
+      '3 CookingStarted',
+      '4 OrderReady',
+      '5 OrderCollected',
+    ]);
+    expect(events.at(-1)?.data).toEqual({ orderId: '7', items: FRIES });
+  });
+
+  test('a command that the rules refuse writes nothing', async () => {
+    const { store, send } = await open();
+    await expect(send('7', { type: 'cook' })).rejects.toThrow(CommandRejectedError);
+    await send('7', { type: 'place', customer: 'Li', items: BURGER });
+    await send('7', { type: 'cook' });
+    await expect(send('7', { type: 'change', items: FRIES })).rejects.toThrow(CommandRejectedError);
+    await expect(send('7', { type: 'place', customer: 'Wu', items: FRIES })).rejects.toThrow(CommandRejectedError);
+    expect(await store.read('order-7')).toHaveLength(2);
+  });
+
+  test('of several decisions on one version one is written', async () => {
+    const { store } = await open();
+    const append = (commandId: string, expectedVersion: number) =>
+      store.append({ stream: 'order-7', expectedVersion, events: [collected(7), collected(7)], commandId });
+    const outcomes = await Promise.allSettled(['a', 'b', 'c', 'd'].map((id) => append(id, 0)));
+    const lost = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+    expect(lost).toHaveLength(3);
+    for (const error of lost) expect(error).toBeInstanceOf(ConflictError);
+    await expect(append('e', 1), 'an older version').rejects.toThrow(ConflictError);
+    await expect(append('f', 5), 'a version that is not there').rejects.toThrow(ConflictError);
+    expect((await store.read('order-7')).map(({ version }) => version)).toEqual([1, 2]);
+  });
+
+  test('whoever was slower decides anew on what is there by then', async () => {
+    const { store, send } = await open();
+    await send('7', { type: 'place', customer: 'Li', items: BURGER });
+    const outcomes = await Promise.allSettled([
+      send('7', { type: 'change', items: FRIES }),
+      send('7', { type: 'cook' }),
+      send('7', { type: 'change', items: BURGER }),
+    ]);
+    const history = (await store.read('order-7')).map(({ type }) => type);
+    const cooked = history.indexOf('CookingStarted');
+    expect(cooked, `${history}`).toBe(history.length - 1);
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(history.length - 1);
+  });
+
+  test('a command that is sent again has one effect and the same answer', async () => {
+    const { store, bus, send } = await open();
+    await send('7', { type: 'place', customer: 'Li', items: BURGER });
+    const change = { id: 'the same', orderId: '7', type: 'change', items: FRIES } as const;
+    // Another instance has another memory: only what is in the database counts.
+    const other = new CommandBus(new PostgresEventStore<OrderEvent>(pool, `s${shops}`), order);
+    const answers = await Promise.all([bus.send(change), other.send(change), bus.send(change), other.send(change)]);
+    await send('7', { type: 'cook' });
+    answers.push(await other.send(change));
+    expect(new Set(answers.map(({ position }) => position)).size, 'positions told').toBe(1);
+    expect((await store.read('order-7')).map(({ type }) => type)).toEqual([
+      'OrderPlaced',
+      'ItemsChanged',
+      'CookingStarted',
+    ]);
+  });
+
+  // ── the query side ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('the board shows what has happened, once it is projected', async () => {
+    const { send, projector, rows, sold } = await open();
+    const [screen, till] = [await projector(), await projector(sales)];
+    await send('7', { type: 'place', customer: 'Li', items: [...BURGER, ...FRIES] });
+    await send('8', { type: 'place', customer: 'Wu', items: FRIES });
+    for (const type of ['cook', 'finish', 'collect'] as const) await send('7', { type });
+    expect(await rows(board), 'before').toEqual([]);
+    await drain(screen);
+    await drain(till);
+    expect(await rows(board)).toMatchObject([
+      { order_id: '7', customer: 'Li', items: 'cheeseburger ×2, fries ×1', status: 'collected' },
+      { order_id: '8', customer: 'Wu', items: 'fries ×1', status: 'placed' },
+    ]);
+    expect(await sold()).toEqual({ cheeseburger: 2, fries: 1 });
+  });
+
+  test('a read model needs nothing but the events', async () => {
+    const { name, projector, rows } = await open();
+    // The command side is elsewhere: what arrives is the log, and its tables are out of reach.
+    await pool.query(`ALTER TABLE ${name}_events RENAME TO ${name}_elsewhere`);
+    const event = (position: bigint, data: OrderEvent): Recorded<OrderEvent> => ({
+      ...data,
+      position,
+      stream: 'order-7',
+      version: Number(position),
+      at: new Date(),
+    });
+    const log = [
+      event(1n, { type: 'OrderPlaced', data: { orderId: '7', customer: 'Li', items: BURGER } }),
+      event(2n, { type: 'ItemsChanged', data: { orderId: '7', items: FRIES } }),
+    ];
+    const readAll = async (after: bigint) => log.filter(({ position }) => position > after);
+    await drain(await projector(board, {}, { readAll, backlog: async () => ({ events: 0, ms: 0 }) }));
+    expect(await rows(board)).toMatchObject([{ order_id: '7', items: 'fries ×1' }]);
+  });
+
+  test('events that come twice or in disorder do no harm', async () => {
+    const { store, raw, projector, sold } = await open();
+    for (let n = 1; n <= 6; n++) await raw(n);
+    let last: Recorded<OrderEvent>[] = [];
+    const readAll = async (after: bigint, limit: number) => {
+      const fresh = await store.readAll(after, limit);
+      const sent = [...last, ...fresh.toReversed(), ...fresh];
+      last = fresh;
+      return fresh.length === 0 ? [] : sent;
+    };
+    await drain(await projector(sales, { batch: 2 }, { readAll, backlog: (after) => store.backlog(after) }));
+    expect(await sold()).toEqual({ cheeseburger: 12 });
+  });
+
+  test('a batch that fails half-way leaves neither rows nor a checkpoint', async () => {
+    const { raw, projector, sold } = await open();
+    for (let n = 1; n <= 4; n++) await raw(n);
+    let down = true;
+    const flaky: Projection<OrderEvent> = {
+      ...sales,
+      on: {
+        OrderCollected: async (tx, table, event) => {
+          if (down && event.data.orderId === '3') throw Object.assign(new Error('the disk is full'), { code: '53100' });
+          await sales.on.OrderCollected?.(tx, table, event);
+        },
+      },
+    };
+    const till = await projector(flaky);
+    await expect(till.round()).rejects.toThrow('the disk is full');
+    expect(await sold()).toEqual({});
+    expect(await till.lag()).toMatchObject({ events: 4, paused: undefined });
+    down = false;
+    await drain(till);
+    expect(await sold()).toEqual({ cheeseburger: 8 });
+  });
+
+  test('queries never write', async () => {
+    const { queries, projector } = await open();
+    await projector();
+    for (const sql of ['DELETE FROM', 'TRUNCATE', 'DROP TABLE']) {
+      await expect(queries.query(board, (db, table) => db.query(`${sql} ${table}`))).rejects.toThrow(/read-only/);
+    }
+  });
+
+  test('the lag grows with what waits, and an idle shop has none', async () => {
+    const { raw, projector } = await open();
+    const till = await projector(sales);
+    expect(await till.lag()).toEqual({ events: 0, ms: 0, paused: undefined });
+    await raw(1);
+    await raw(2);
+    const early = await till.lag();
+    await until(async () => (await till.lag()).ms > early.ms + 20, { what: 'the lag to grow' });
+    expect(early).toMatchObject({ events: 2 });
+    // The clock of the machine that asks is an hour ahead.
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    expect((await till.lag()).ms).toBeLessThan(1_800_000);
+    await drain(till);
+    expect(await till.lag(), 'all is done').toEqual({ events: 0, ms: 0, paused: undefined });
+  });
+
+  test('a reader sees what it wrote, or is told that it cannot', async () => {
+    const { send, projector, rows } = await open();
+    const screen = await projector(board, { idleMs: 1 });
+    onTestFinished(() => screen.stop());
+    const { position } = await send('7', { type: 'place', customer: 'Li', items: BURGER });
+    const late = await rows(board, { atLeast: position, timeoutMs: 30 }).catch((error: unknown) => error);
+    expect(late).toBeInstanceOf(StaleReadError);
+    expect(late).toMatchObject({ position: 0n, atLeast: position });
+    expect(await rows(board), 'who does not ask for more gets the old board at once').toEqual([]);
+    const waiting = rows(board, { atLeast: position, timeoutMs: 4_000 });
+    screen.start();
+    expect(await waiting).toMatchObject([{ order_id: '7' }]);
+  });
+
+  test('a poison event pauses its own projection, and no other', async () => {
+    const { raw, projector, rows, sold, send } = await open();
+    await raw(1);
+    await raw(2);
+    await raw(3, collected(3, [{ name: 'pineapple', quantity: 1 }]));
+    const { position } = await send('7', { type: 'place', customer: 'Li', items: BURGER });
+    await raw(4);
+    const fussy: Projection<OrderEvent> = {
+      ...sales,
+      on: {
+        OrderCollected: async (tx, table, event) => {
+          if (event.data.items.some(({ name }) => name === 'pineapple')) throw new Error('no such burger');
+          await sales.on.OrderCollected?.(tx, table, event);
+        },
+      },
+    };
+    const told: unknown[] = [];
+    const till = await projector(fussy, { onError: (error) => told.push(error) });
+    const screen = await projector();
+    await drain(till);
+    await drain(till);
+    await drain(screen);
+    expect(await sold(), 'what came before it is counted, what comes after it waits').toEqual({ cheeseburger: 4 });
+    expect(await till.lag()).toMatchObject({ events: 3, paused: expect.stringContaining('no such burger') });
+    expect(told, 'told once, not at each round').toHaveLength(1);
+    expect(await rows(board, { atLeast: position }), 'the board goes on').toHaveLength(1);
+    const mended = await projector(sales);
+    await mended.resume();
+    await drain(mended);
+    expect(await sold()).toEqual({ cheeseburger: 6, pineapple: 1 });
+  });
+
+  test('code of another version leaves the read model alone', async () => {
+    const { raw, projector, sold } = await open();
+    await raw(1);
+    const old = await projector(sales);
+    await drain(old);
+    const next = await projector({ ...sales, version: 2 });
+    expect(await next.round(), 'not before the rebuild').toBe(0);
+    await next.rebuild();
+    await raw(2);
+    await drain(old);
+    expect(await sold(), 'the old code has stood down').toEqual({ cheeseburger: 2 });
+    await drain(next);
+    expect(await sold()).toEqual({ cheeseburger: 4 });
+  });
+
+  // ── the rebuild ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a rebuild gives what the live projection gave', async () => {
+    const { send, projector, queries, rows } = await open();
+    const projections = [board, sales];
+    const projectors = await Promise.all(projections.map((projection) => projector(projection, { batch: 3 })));
+    for (const id of ['7', '8', '9']) {
+      await send(id, { type: 'place', customer: 'Li', items: BURGER });
+      if (id !== '9') await send(id, { type: 'change', items: FRIES });
+      if (id === '7') for (const type of ['cook', 'finish', 'collect'] as const) await send(id, { type });
+    }
+    for (const each of projectors) await drain(each);
+    const before = [await rows(board), await rows(sales)];
+    // A slip of the hand on the screen is what a rebuild mends.
+    const table = await queries.query(board, async (_, name) => name);
+    await pool.query(`UPDATE ${table} SET status = 'lost'`);
+    for (const each of projectors) await each.rebuild();
+    expect([await rows(board), await rows(sales)]).toEqual(before);
+    await expect(pool.query(`SELECT FROM ${table}`), 'the old table is gone').rejects.toThrow('does not exist');
+  });
+
+  test('the board is served throughout a rebuild and never goes back in time', async () => {
+    const { store, send, projector, rows } = await open();
+    for (const id of ['1', '2', '3']) await send(id, { type: 'place', customer: 'Li', items: BURGER });
+    const live = await projector();
+    await drain(live);
+    const served: number[] = [];
+    let told = 0n;
+    // While the rebuild reads an order comes in, is projected, and is asked for; the last one when all had been read.
+    const readAll = async (after: bigint, limit: number) => {
+      const events = await store.readAll(after, limit);
+      if (served.length === 3 || (served.length === 2 && events.length > 0)) return events;
+      const sent = await send(`late ${served.length}`, { type: 'place', customer: 'Wu', items: FRIES });
+      await drain(live);
+      served.push((await rows(board, { atLeast: sent.position, timeoutMs: 0 }).catch(() => [])).length);
+      told = sent.position;
+      return events;
+    };
+    const log = { readAll, backlog: (after: bigint) => store.backlog(after) };
+    await (await projector(board, { batch: 4 }, log)).rebuild();
+    expect(served, 'rows on the board while it was rebuilt').toEqual([4, 5, 6]);
+    expect(await rows(board, { atLeast: told, timeoutMs: 0 }), 'after the switch').toHaveLength(6);
+  });
+
+  test('a rebuild that died goes on where it was', async () => {
+    const { store, raw, projector, sold } = await open();
+    for (let n = 1; n <= 6; n++) await raw(n);
+    await drain(await projector(sales));
+    const asked: bigint[] = [];
+    let lives = 2;
+    const readAll = async (after: bigint, limit: number) => {
+      if (lives-- === 0) throw new Error('the machine is gone');
+      asked.push(after);
+      return store.readAll(after, limit);
+    };
+    const log = { readAll, backlog: (after: bigint) => store.backlog(after) };
+    const till = await projector(sales, { batch: 2 }, log);
+    await expect(till.rebuild()).rejects.toThrow('the machine is gone');
+    expect(await sold(), 'served meanwhile').toEqual({ cheeseburger: 12 });
+    lives = 100;
+    await till.rebuild();
+    expect(await sold()).toEqual({ cheeseburger: 12 });
+    expect(
+      asked.filter((after) => after === 0n),
+      'beginnings',
+    ).toHaveLength(1);
+  });
+
+  // ── many at once, and death ───────────────────────────────────────────────────────────────────────────────────────
+
+  test('a reader never skips an event whose writer commits late', async () => {
+    const { name, store } = await open();
+    const gate = Promise.withResolvers<void>();
+    const slow = new Pool({ connectionString: postgres.url });
+    onTestFinished(() => slow.end());
+    let waiting = false;
+    slow.on('connect', (client) => {
+      const query = client.query.bind(client);
+      Reflect.set(client, 'query', async (...args: unknown[]) => {
+        if (args[0] === 'COMMIT') {
+          waiting = true;
+          await gate.promise;
+        }
+        return Reflect.apply(query, undefined, args);
+      });
+    });
+    const entry = (n: number) => ({
+      stream: `order-${n}`,
+      expectedVersion: 0,
+      events: [collected(n)],
+      commandId: `c${n}`,
+    });
+    const first = new PostgresEventStore<OrderEvent>(slow, name).append(entry(1));
+    await until(() => waiting, { what: 'the first writer to be about to commit' });
+    let done = false;
+    const second = store.append(entry(2)).then(() => {
+      done = true;
+    });
+    const blocked = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
+    await until(async () => done || (await pool.query(blocked)).rowCount, { what: 'the second to commit or to wait' });
+    const history = new History<string>();
+    const seen = await store.readAll(0n, 10);
+    history.record(`seen before the first commits: ${seen.map(({ stream }) => stream).join(', ') || 'nothing'}`);
+    gate.resolve();
+    await Promise.all([first, second]);
+    seen.push(...(await store.readAll(seen.at(-1)?.position ?? 0n, 10)));
+    expect(
+      seen.map(({ stream }) => stream),
+      history.toString(),
+    ).toEqual(['order-1', 'order-2']);
+  });
+
+  test('twelve writers at once: a reader skips nothing and keeps the order of each stream', async () => {
+    const { store } = await open();
+    const writers = Array.from({ length: 12 }, async (_, writer) => {
+      for (let n = 0; n < 15; n++) {
+        const entry = { stream: `order-${writer % 4}`, events: [collected(n)], commandId: `${writer} ${n}` };
+        for (let written = false; !written; ) {
+          const expectedVersion = (await store.read(entry.stream)).length;
+          written = await store.append({ ...entry, expectedVersion }).then(
+            () => true,
+            () => false,
+          );
+        }
+      }
+    });
+    let writing = true;
+    const all = Promise.all(writers).finally(() => {
+      writing = false;
+    });
+    const seen: Recorded<OrderEvent>[] = [];
+    for (let more = true; more || writing; ) {
+      const events = await store.readAll(seen.at(-1)?.position ?? 0n, 7);
+      seen.push(...events);
+      more = events.length > 0;
+    }
+    await all;
+    expect(seen).toHaveLength(12 * 15);
+    for (const stream of new Set(seen.map((event) => event.stream))) {
+      const versions = seen.filter((event) => event.stream === stream).map(({ version }) => version);
+      expect(versions, stream).toEqual(versions.map((_, index) => index + 1));
+    }
+  }, 30_000);
+
+  test('of two instances one projects', async () => {
+    const { raw, projector, sold } = await open();
+    for (let n = 1; n <= 3; n++) await raw(n);
+    let inside = 0;
+    let ended = 0;
+    // Whoever is inside waits until the other is inside too, or has been turned away.
+    const slow: Projection<OrderEvent> = {
+      ...sales,
+      on: {
+        OrderCollected: async (tx, table, event) => {
+          if (event.data.orderId === '1') {
+            inside++;
+            await until(() => inside === 2 || ended > 0, { what: 'the other instance' });
+          }
+          await sales.on.OrderCollected?.(tx, table, event);
+        },
+      },
+    };
+    const instances = [await projector(slow), await projector(slow)];
+    const work = async (instance: { round(): Promise<number> }) => {
+      const applied = await instance.round();
+      ended++;
+      return applied;
+    };
+    const applied = await Promise.all(instances.map(work));
+    expect(await sold(), `instances inside at once: ${inside}`).toEqual({ cheeseburger: 6 });
+    expect(applied.toSorted()).toEqual([0, 3]);
+  });
+
+  test('a projector killed at any step has counted every event once', async () => {
+    const { name, raw, store } = await open();
+    for (let n = 1; n <= 3; n++) await raw(n);
+    const prefix = (n: number) => `${name}_project_${n}`;
+    const make = async (n: number) => {
+      const till = new Projector(pool, store, sales, { prefix: prefix(n), batch: 2 });
+      await till.migrate();
+      return till;
+    };
+    const history = new History<string>();
+    const counts: number[] = [];
+    const deaths = await killEverywhere(
+      async (n) => {
+        await make(n);
+        return { task: 'project', database: postgres.url, store: name, prefix: prefix(n) };
+      },
+      async ({ n, after }) => {
+        const till = await make(n);
+        // The server has yet to notice that the dead one's connection, and with it its lock, is gone.
+        await until(async () => (await till.round()) === 0 && (await till.lag()).events === 0, { timeoutMs: 20_000 });
+        const [row] = await new Queries(pool, prefix(n)).query(
+          sales,
+          async (db, table) => (await db.query<{ sold: number }>(`SELECT sold FROM ${table}`)).rows,
+        );
+        history.record(`${after ? `killed after ${after}` : 'not killed'}: ${row?.sold} of 6 counted`);
+        counts.push(row?.sold ?? 0);
+      },
+    );
+    expect(new Set(counts), history.toString()).toEqual(new Set([6]));
+    expect(
+      deaths.map(({ after }) => after?.split(' ')[0]),
+      'it was killed around each commit',
+    ).toEqual(expect.arrayContaining(['BEGIN', 'INSERT', 'UPDATE', 'COMMIT', undefined]));
+  }, 60_000);
+
+  test('a rebuild killed at any step is served throughout and comes to its end', async () => {
+    const { name, raw, store } = await open();
+    for (let n = 1; n <= 3; n++) await raw(n);
+    const prefix = (n: number) => `${name}_rebuild_${n}`;
+    const make = (n: number) => new Projector(pool, store, sales, { prefix: prefix(n), batch: 2 });
+    const count = (n: number) =>
+      new Queries(pool, prefix(n)).query(
+        sales,
+        async (db, table) => (await db.query<{ sold: number }>(`SELECT sold FROM ${table}`)).rows[0]?.sold,
+      );
+    const history = new History<string>();
+    const counts: unknown[] = [];
+    await killEverywhere(
+      async (n) => {
+        const till = make(n);
+        await till.migrate();
+        await drain(till);
+        return { task: 'rebuild', database: postgres.url, store: name, prefix: prefix(n) };
+      },
+      async ({ n, after }) => {
+        const served = await count(n);
+        await make(n).rebuild();
+        const { rows } = await pool.query(`SELECT build FROM ${prefix(n)}_builds`);
+        const entry = `${served} served, ${await count(n)} after the next rebuild, ${rows.length} build`;
+        history.record(`${after ? `killed after ${after}` : 'not killed'}: ${entry}`);
+        counts.push(entry);
+      },
+    );
+    expect(new Set(counts), history.toString()).toEqual(new Set(['6 served, 6 after the next rebuild, 1 build']));
+  }, 60_000);
+});
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
