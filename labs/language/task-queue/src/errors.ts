@@ -27,8 +27,8 @@ export class TaskFailedError extends TaskQueueError {
   readonly id: string;
   readonly reason: string;
 
-  constructor(id: string, task: string, reason: string) {
-    super(`Task ${task} (${id}) failed: ${reason}`);
+  constructor(id: string, task: string | undefined, reason: string) {
+    super(`Task ${task === undefined ? id : `${task} (${id})`} failed: ${reason}`);
     this.id = id;
     this.reason = reason;
   }

@@ -10,28 +10,32 @@ export type BullJob = Job<Envelope, Json, string>;
 const LOOK_AGAIN_MS = 1_000;
 const CHILD_FAILED = /^child \S+:(\S+) failed$/;
 
+/** What an event has told: the result itself, or merely that it is time to look. */
+type News = { readonly value: unknown } | 'look';
+
 /** Tells of results as they come in. One blocking connection, whatever the number of those who wait. */
 export class ResultFeed {
-  readonly #waiting = new Map<string, Set<() => void>>();
+  readonly #waiting = new Map<string, Set<(news: News) => void>>();
 
   constructor(events: QueueEvents) {
-    const wake = ({ jobId }: { jobId: string }) => {
-      for (const resolve of this.#waiting.get(jobId) ?? []) resolve();
+    const tell = (id: string, news: News) => {
+      for (const resolve of this.#waiting.get(id) ?? []) resolve(news);
     };
-    events.on('completed', wake).on('failed', wake).on('removed', wake);
+    events.on('completed', ({ jobId, returnvalue }) => tell(jobId, { value: returnvalue }));
+    events.on('failed', ({ jobId }) => tell(jobId, 'look'));
+    events.on('removed', ({ jobId }) => tell(jobId, 'look'));
   }
 
   /** Resolves when something happens to the task `id`, and after `ms` at the latest. */
-  news(id: string, ms: number): { arrived: Promise<void>; ignore: () => void } {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
+  news(id: string, ms: number): { arrived: Promise<News>; ignore: () => void } {
+    const { promise, resolve } = Promise.withResolvers<News>();
+    const timer = setTimeout(resolve, ms, 'look');
     const listeners = this.#waiting.get(id) ?? new Set();
     this.#waiting.set(id, listeners.add(resolve));
     const ignore = () => {
       clearTimeout(timer);
       listeners.delete(resolve);
       if (listeners.size === 0) this.#waiting.delete(id);
-      resolve();
     };
     return { arrived: promise, ignore };
   }
@@ -60,20 +64,21 @@ export class AsyncResult<R> {
   async get(timeoutMs = 30_000): Promise<R> {
     const deadline = performance.now() + timeoutMs;
     const feed = await this.#feed();
-    for (let name: string | undefined; ; ) {
+    for (let seen = false; ; seen = true) {
       const left = deadline - performance.now();
       // Listen first, then look: what happens in between is in one of them.
       const { arrived, ignore } = feed.news(this.id, Math.max(0, Math.min(left, LOOK_AGAIN_MS)));
       try {
-        const job = await this.#queue.getJob(this.id);
-        if (!job && name) throw new TaskRevokedError(this.id, name, TaskRevokedError.reason);
-        if (!job)
-          throw new UnknownTaskError(`No task ${this.id} in ${this.#queue.name}: is the id right, its result kept?`);
-        if (job.finishedOn) return await this.#settle(job);
-        if (left <= 0)
-          throw new ResultTimeoutError(`Task ${job.name} (${this.id}) has no result after ${timeoutMs} ms.`);
-        name = job.name;
-        await arrived;
+        // The compiler has checked results where their task was declared; here they come back from Redis.
+        const { end, value } = await this.#look();
+        if (end === 'completed') return value as R;
+        if (end === 'failed') throw await this.#failure();
+        if (end === 'unknown' && seen) throw new TaskRevokedError(this.id, undefined, TaskRevokedError.reason);
+        if (end === 'unknown')
+          throw new UnknownTaskError(`No task ${this.id} in ${this.#queue.name}: is its result kept?`);
+        if (left <= 0) throw new ResultTimeoutError(`Task ${this.id} has no result after ${timeoutMs} ms.`);
+        const news = await arrived;
+        if (news !== 'look') return news.value as R;
       } finally {
         ignore();
       }
@@ -90,15 +95,21 @@ export class AsyncResult<R> {
     return typeof job?.progress === 'number' ? job.progress : 0;
   }
 
-  async #settle(job: BullJob): Promise<R> {
-    // A task that failed, was tried again and came through still has the reason of its failure.
-    const failed = job.failedReason !== undefined && (await job.isFailed());
-    // The compiler has checked the result where the task was declared; here it comes back from Redis.
-    if (!failed) return job.returnvalue as R;
+  /** `failedReason` alone doesn't tell: a task that came through after a retry still has it. */
+  async #look(): Promise<{ end: 'completed' | 'failed' | 'unknown' | undefined; value?: unknown }> {
+    const finished = await this.#queue.backend.isFinished(this.id, true);
+    const [status, result] = typeof finished === 'number' ? [finished, undefined] : finished;
+    if (status === 1) return { end: 'completed', value: result === undefined ? null : JSON.parse(result) };
+    return { end: status === 2 ? 'failed' : status === 0 ? undefined : 'unknown' };
+  }
+
+  async #failure(): Promise<Error> {
+    const job = await this.#queue.getJob(this.id);
+    if (!job) return new UnknownTaskError(`Task ${this.id} has failed, and its failure was removed a moment ago.`);
     const { id = this.id, name, failedReason } = await this.#culprit(job);
-    if (failedReason === TaskExpiredError.reason) throw new TaskExpiredError(id, name, failedReason);
-    if (failedReason === TaskRevokedError.reason) throw new TaskRevokedError(id, name, failedReason);
-    throw new TaskFailedError(id, name, failedReason);
+    if (failedReason === TaskExpiredError.reason) return new TaskExpiredError(id, name, failedReason);
+    if (failedReason === TaskRevokedError.reason) return new TaskRevokedError(id, name, failedReason);
+    return new TaskFailedError(id, name, failedReason);
   }
 
   /** In a chain or a chord: the task that failed, not the one that waited for it. */

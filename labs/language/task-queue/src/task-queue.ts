@@ -214,7 +214,7 @@ export class TaskQueue<M extends Tasks> {
     await events.waitUntilReady();
     const worker = this.#keepOpen(this.createWorker(options));
     const hear = ({ jobId }: { jobId: string }) => {
-      worker.abort(jobId, new TaskRevokedError(jobId, 'running', TaskRevokedError.reason));
+      worker.abort(jobId, new TaskRevokedError(jobId, undefined, TaskRevokedError.reason));
     };
     events.on<Messages, 'revoke'>('revoke', hear);
     worker.bull.once('closed', () => void events.off<Messages, 'revoke'>('revoke', hear));

@@ -1,0 +1,63 @@
+import { startRedis } from '@shared/services';
+import { tell } from '@shared/story';
+import { contest, ratio } from '@shared/testkit';
+import { Queue, QueueEvents, Worker } from 'bullmq';
+import { TaskQueue, task } from './src/index.ts';
+
+// Both do the same: a job with a priority and a retry policy is added, a worker runs it, the result is awaited.
+await tell({ title: 'The layer against plain BullMQ', dir: import.meta.dirname }, async (story) => {
+  const redis = await story.use(startRedis());
+  const connection = { url: redis.nodes[0].url };
+  const prefix = `${redis.namespace}bull`;
+  await using bin = new AsyncDisposableStack();
+  const open = <C extends { close(): Promise<void> }>(one: C) => bin.adopt(one, (it) => it.close());
+
+  const tasks = { double: task((n: number) => n * 2) };
+  const lab = open(new TaskQueue(tasks, { connection, prefix, name: 'lab' }));
+  await lab.worker({ concurrency: 20 });
+
+  const queue = open(new Queue<{ n: number }, number>('plain', { connection, prefix }));
+  const events = open(new QueueEvents('plain', { connection, prefix }));
+  open(
+    new Worker<{ n: number }, number>('plain', async (job) => job.data.n * 2, { connection, prefix, concurrency: 20 }),
+  );
+  await events.waitUntilReady();
+  events.setMaxListeners(0);
+  queue.setMaxListeners(0);
+  const keep = { age: 3_600, count: 10_000 };
+  const opts = {
+    priority: 10,
+    attempts: 3,
+    backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
+    removeOnComplete: keep,
+    removeOnFail: keep,
+  };
+
+  for (const workers of [1, 20]) {
+    await story.scene(`Sent, run, and its result awaited: ${workers} at once`, async () => {
+      const standings = await contest(
+        {
+          lab: async (n) => (await lab.delay('double', n)).get(),
+          BullMQ: async (n) => (await queue.add('double', { n }, opts)).waitUntilFinished(events, 30_000),
+        },
+        { workers, rounds: 15, turnMs: 300 },
+      );
+      story.table({
+        columns: ['', 'per second', 'spread', 'p50 ms', 'p99 ms'].map((label, index) =>
+          index === 0 ? label : { label, align: 'right' as const },
+        ),
+        rows: standings.map(({ name, perSecond, spread, p50, p99 }) => [
+          name,
+          perSecond.toFixed(0),
+          `${spread[0].toFixed(0)}–${spread[1].toFixed(0)}`,
+          p50.toFixed(2),
+          p99.toFixed(2),
+        ]),
+      });
+      const [mine, plain] = standings;
+      if (!mine || !plain) throw new Error('two contestants');
+      const times = ratio(mine, plain);
+      story.verdict('The layer costs less than 10 %', `${times.toFixed(2)} × as many as plain BullMQ`, times > 0.9);
+    });
+  }
+});
