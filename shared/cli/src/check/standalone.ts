@@ -1,5 +1,4 @@
 import { cp, mkdir, readFile, realpath, symlink, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isMissing, isRecord, type Lab } from '../labs.ts';
@@ -115,12 +114,13 @@ function judge(root: string, lab: Lab, { where, file, text }: { where: string; f
 async function tryImport(scratch: Scratch, root: string, lab: Lab, importMs: number): Promise<Finding[]> {
   const where = relative(root, join(lab.dir, 'src/index.ts'));
   const { flags } = parseScript(lab.demo, `scripts.demo of ${lab.name}`);
-  const loaders = flags.map((flag) => (/^[@a-z]/.test(flag) ? resolved(flag, lab) : flag));
+  const copy = pathToFileURL(scratch.path('src/index.ts')).href;
   const run = await exec(
     process.execPath,
-    [...loaders, '--input-type=module', '--eval', "await import('./src/index.ts')"],
+    [...flags, '--input-type=module', '--eval', `await import(${JSON.stringify(copy)})`],
     {
-      cwd: scratch.dir,
+      // A loader is the lab's; what src/ imports is looked for beside the copy.
+      cwd: lab.dir,
       timeoutMs: importMs,
     },
   );
@@ -131,9 +131,4 @@ async function tryImport(scratch: Scratch, root: string, lab: Lab, importMs: num
   if (run.code === 0) return [];
   const said = run.stderr.split('\n').find((line) => /^\w*Error/.test(line)) ?? run.stderr.trim().slice(0, 300);
   return [{ where, what: `cannot be imported on its own: ${said}`, remedy: 'declare what it imports in dependencies' }];
-}
-
-/** A loader belongs to whoever runs the code, not to the code. */
-function resolved(flag: string, lab: Lab): string {
-  return pathToFileURL(createRequire(join(lab.dir, 'package.json')).resolve(flag)).href;
 }
