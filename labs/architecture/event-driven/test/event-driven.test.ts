@@ -140,17 +140,23 @@ await describeWith('event-driven', servers, ({ postgres, redis }) => {
   test('two relays at once do not overtake each other', async () => {
     const { add, relayTo } = await world();
     const published: number[] = [];
-    let rounds = 0;
-    const slowFirst = {
-      publish: async (events: readonly Envelope[]) => {
-        if (rounds++ === 0) await new Promise((resolve) => setTimeout(resolve, 30));
-        published.push(...events.map(centsOf));
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const publish = async (events: readonly Envelope[]) => void published.push(...events.map(centsOf));
+    const slow = relayTo({
+      publish: async (events) => {
+        begun.resolve();
+        await gate.promise;
+        await publish(events);
       },
-    };
+    });
+    const quick = relayTo({ publish });
     await add(...numbered('1', 150));
-    await Promise.all([relayTo(slowFirst).round(), relayTo(slowFirst).round()]);
-    const rest = relayTo(slowFirst);
-    while ((await rest.round()) > 0);
+    const first = slow.round();
+    await begun.promise;
+    // The first has them in hand: the second must not.
+    expect([await quick.round(), published]).toEqual([0, []]);
+    gate.resolve();
+    expect([await first, await quick.round(), await quick.round()]).toEqual([100, 50, 0]);
     expect(published).toEqual(Array.from({ length: 150 }, (_, n) => n));
   });
 
