@@ -40,7 +40,7 @@ await tell({ title: 'The layer against plain BullMQ', dir: import.meta.dirname }
           lab: async (n) => (await lab.delay('double', n)).get(),
           BullMQ: async (n) => (await queue.add('double', { n }, opts)).waitUntilFinished(events, 30_000),
         },
-        { workers, rounds: 15, turnMs: 300 },
+        { workers, rounds: 41, turnMs: 100 },
       );
       story.table({
         columns: ['', 'per second', 'spread', 'p50 ms', 'p99 ms'].map((label, index) =>

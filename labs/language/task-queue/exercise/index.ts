@@ -20,6 +20,7 @@ import type { NameOf, PayloadOf, ResultOf, ResultsOf, Taking } from '../src/task
 // `h` in `pnpm lab learn task-queue` gives a hint.
 export {
   AsyncResult,
+  type Connection,
   type Envelope,
   EvictionPolicyError,
   type Flow,

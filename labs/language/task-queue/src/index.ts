@@ -13,7 +13,7 @@ export {
 } from './errors.ts';
 export { Monitor, type Percentiles, type Snapshot } from './monitor.ts';
 export { AsyncResult, GroupResult, type TaskState } from './result.ts';
-export { type Flow, type Schedule, TaskQueue, type TaskQueueOptions } from './task-queue.ts';
+export { type Connection, type Flow, type Schedule, TaskQueue, type TaskQueueOptions } from './task-queue.ts';
 export {
   type Envelope,
   type Json,

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import {
-  type ConnectionOptions,
   FlowProducer,
   type JobNode,
   type JobsOptions,
@@ -10,6 +9,7 @@ import {
   type QueueEventsListener,
   QueueEventsProducer,
 } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { EvictionPolicyError, InvalidArgumentError, TaskRevokedError } from './errors.ts';
 import { AsyncResult, type BullJob, type BullQueue, GroupResult, ResultFeed } from './result.ts';
 import type {
@@ -26,8 +26,11 @@ import type {
 } from './tasks.ts';
 import { TaskWorker, type TaskWorkerOptions } from './worker.ts';
 
+export type Connection = Redis | { readonly url: string };
+
 export interface TaskQueueOptions {
-  readonly connection: ConnectionOptions;
+  /** A server, or a client to be shared (a worker wants its `maxRetriesPerRequest` to be null). */
+  readonly connection: Connection;
   /** The queue's name. Producers and workers with one name share it. Default `tasks`. */
   readonly name?: string;
   /** What the keys in Redis begin with. Default `bull`. */
@@ -62,7 +65,7 @@ export class TaskQueue<M extends Tasks> {
   readonly bull: BullQueue;
   readonly name: string;
   protected readonly tasks: M;
-  protected readonly shared: { readonly connection: ConnectionOptions; readonly prefix: string };
+  protected readonly shared: { readonly connection: Connection; readonly prefix: string };
   readonly #keep: KeepJobs;
   readonly #opened: { close(): Promise<void> }[] = [];
   #flows: FlowProducer | undefined;
