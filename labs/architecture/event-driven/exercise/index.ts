@@ -87,7 +87,7 @@ export class Catalogue<Events extends object> {
   }
 }
 
-/** Events within one process. Each group has a `Dispatcher`; `checked` of src/bus.ts looks at its options. */
+/** Events within one process. Each group has a `Dispatcher`; `completeOptions` of src/bus.ts looks at its options. */
 export class MemoryBus implements Bus {
   protected readonly dead: Cemetery;
   protected readonly groups = new Map<string, { reader: Reader; dispatcher: Dispatcher }>();

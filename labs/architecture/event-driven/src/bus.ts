@@ -45,7 +45,7 @@ export interface Delivery {
   ack(): Promise<unknown>;
 }
 
-export function checked(group: string, options: SubscribeOptions): Required<SubscribeOptions> {
+export function completeOptions(group: string, options: SubscribeOptions): Required<SubscribeOptions> {
   const { maxAttempts = 5, concurrency = 16, backoffMs = exponential } = options;
   if (group === '') throw new InvalidArgumentError('a group without a name: name the service that it is');
   for (const [name, value] of Object.entries({ maxAttempts, concurrency })) {

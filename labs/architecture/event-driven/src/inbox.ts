@@ -50,21 +50,21 @@ export class Inbox {
   }
 }
 
-/** Runs `work` in a transaction. @throws what `work` throws, after ROLLBACK */
-export async function transaction<T>(pool: Pool, work: (tx: PoolClient) => Promise<T>): Promise<T> {
-  const tx = await pool.connect();
+/** Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. */
+export async function transaction<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await tx.query('BEGIN');
-    const result = await work(tx);
-    await tx.query('COMMIT');
+    await client.query('BEGIN');
+    const result = await body(client);
+    await client.query('COMMIT');
     return result;
   } catch (error) {
-    await tx.query('ROLLBACK').catch((lost: Error) => {
-      broken = lost;
+    await client.query('ROLLBACK').catch((cause: Error) => {
+      broken = cause;
     });
     throw error;
   } finally {
-    tx.release(broken);
+    client.release(broken);
   }
 }

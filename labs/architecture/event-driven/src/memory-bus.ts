@@ -1,4 +1,4 @@
-import { type Bus, type Cemetery, checked, type SubscribeOptions, type Subscription } from './bus.ts';
+import { type Bus, type Cemetery, completeOptions, type SubscribeOptions, type Subscription } from './bus.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { BusClosedError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
@@ -27,7 +27,7 @@ export class MemoryBus implements Bus {
 
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
-    const dispatcher = this.dispatcher(group, reader, checked(group, { concurrency: 1_000_000, ...options }));
+    const dispatcher = this.dispatcher(group, reader, completeOptions(group, { concurrency: 1_000_000, ...options }));
     this.groups.set(group, { reader, dispatcher });
     return {
       stop: async () => {

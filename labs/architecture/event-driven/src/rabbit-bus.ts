@@ -1,5 +1,12 @@
 import { type Channel, type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
-import { type Bus, type Cemetery, checked, type Delivery, type SubscribeOptions, type Subscription } from './bus.ts';
+import {
+  type Bus,
+  type Cemetery,
+  completeOptions,
+  type Delivery,
+  type SubscribeOptions,
+  type Subscription,
+} from './bus.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { BusClosedError, UnroutableError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
@@ -84,7 +91,7 @@ export class RabbitBus implements Bus {
   }
 
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
-    const settings = checked(group, options);
+    const settings = completeOptions(group, options);
     if (this.#gone) throw this.#gone;
     const channel = await this.#connection.createChannel();
     channel.on('error', () => {});

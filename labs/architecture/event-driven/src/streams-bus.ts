@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { type Bus, type Cemetery, checked, type Delivery, type SubscribeOptions, type Subscription } from './bus.ts';
+import {
+  type Bus,
+  type Cemetery,
+  completeOptions,
+  type Delivery,
+  type SubscribeOptions,
+  type Subscription,
+} from './bus.ts';
 import { Dispatcher, pause } from './dispatcher.ts';
 import { BusClosedError, InvalidArgumentError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
@@ -53,7 +60,7 @@ export class StreamsBus implements Bus {
   }
 
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
-    const settings = checked(group, options);
+    const settings = completeOptions(group, options);
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
     await this.#redis.xgroup('CREATE', `${this.prefix}stream`, group, '0', 'MKSTREAM').catch((error: unknown) => {
       if (!String(error).includes('BUSYGROUP')) throw error;
