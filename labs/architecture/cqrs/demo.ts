@@ -26,7 +26,7 @@ const BURGER: readonly Item[] = [
   { name: 'cheeseburger', quantity: 2 },
   { name: 'fries', quantity: 1 },
 ];
-const HISTORY = 5_000;
+const HISTORY = 3_000;
 const SCREENS = 12;
 
 const options = {
@@ -88,7 +88,7 @@ await tell(options, async (story) => {
     await drain(screen);
     const clerks = async (write: () => Promise<unknown>) => {
       const took: number[] = [];
-      const end = performance.now() + 900;
+      const end = performance.now() + 600;
       const clerk = async () => {
         while (performance.now() < end || took.length < 40) {
           const start = performance.now();
@@ -158,7 +158,7 @@ await tell(options, async (story) => {
         async (n) => {
           await new Projector(pool, book, sales, { prefix: `${name}${n}` }).migrate();
           const { href } = new URL(lab, import.meta.url);
-          return { task: 'project', database: pg.url, store: 'till', prefix: `${name}${n}`, lab: href };
+          return { database: pg.url, store: 'till', prefix: `${name}${n}`, batch: 10, lab: href };
         },
         async ({ n }) => {
           const next = new Projector(pool, book, sales, { prefix: `${name}${n}` });

@@ -23,6 +23,7 @@ import {
   StaleReadError,
   sales,
 } from '#lab';
+import { listen } from './answers.ts';
 import { killEverywhere } from './crash.ts';
 
 const BURGER: readonly Item[] = [{ name: 'cheeseburger', quantity: 2 }];
@@ -512,7 +513,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const deaths = await killEverywhere(
       async (n) => {
         await make(n);
-        return { task: 'project', database: postgres.url, store: name, prefix: prefix(n) };
+        return { database: postgres.url, store: name, prefix: prefix(n), batch: 2 };
       },
       async ({ n, after }) => {
         const till = await make(n);
@@ -533,36 +534,68 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     ).toEqual(expect.arrayContaining(['BEGIN', 'INSERT', 'UPDATE', 'COMMIT', undefined]));
   }, 60_000);
 
-  test('a rebuild killed at any step is served throughout and comes to its end', async () => {
+  test('a rebuild cut off at any step is served throughout and comes to its end', async () => {
     const { name, raw, store } = await open();
     for (let n = 1; n <= 3; n++) await raw(n);
-    const prefix = (n: number) => `${name}_rebuild_${n}`;
-    const make = (n: number) => new Projector(pool, store, sales, { prefix: prefix(n), batch: 2 });
-    const count = (n: number) =>
-      new Queries(pool, prefix(n)).query(
-        sales,
-        async (db, table) => (await db.query<{ sold: number }>(`SELECT sold FROM ${table}`)).rows[0]?.sold,
-      );
     const history = new History<string>();
-    const counts: unknown[] = [];
-    await killEverywhere(
-      async (n) => {
-        const till = make(n);
-        await till.migrate();
-        await drain(till);
-        return { task: 'rebuild', database: postgres.url, store: name, prefix: prefix(n) };
+    const ends: string[] = [];
+    for (let n = 1, cut = true; cut; n++) {
+      const prefix = `${name}_rebuild_${n}`;
+      const make = (db: Pool) => new Projector(db, new PostgresEventStore<OrderEvent>(db, name), sales, { prefix });
+      const count = () =>
+        new Queries(pool, prefix).query(
+          sales,
+          async (db, table) => (await db.query<{ sold: number }>(`SELECT sold FROM ${table}`)).rows[0]?.sold,
+        );
+      const till = make(pool);
+      await till.migrate();
+      await drain(till);
+      const doomed = mortal(n);
+      cut = await make(doomed.pool)
+        .rebuild()
+        .then(
+          () => false,
+          () => true,
+        );
+      await doomed.pool.end();
+      const served = await count();
+      await till.rebuild();
+      const { rows } = await pool.query(`SELECT build FROM ${prefix}_builds`);
+      const end = `${served} served, ${await count()} after the next rebuild, ${rows.length} build`;
+      history.record(`${cut ? `cut off after ${doomed.last()}` : 'not cut off'}: ${end}`);
+      ends.push(end);
+    }
+    expect(ends.length, 'it was cut off at many steps').toBeGreaterThan(5);
+    expect(await store.readAll(0n, 10)).toHaveLength(3);
+    expect(new Set(ends), history.toString()).toEqual(new Set(['6 served, 6 after the next rebuild, 1 build']));
+  }, 30_000);
+
+  /** A pool whose machine is gone after the n-th answer: its connections break, and no other is made. */
+  const mortal = (n: number) => {
+    const doomed = new Pool({ connectionString: postgres.url, max: 4 });
+    doomed.on('error', () => {});
+    let answers = 0;
+    let last = 'nothing';
+    const fall = () => {
+      if (answers >= n) throw new Error('the machine is gone');
+    };
+    doomed.on('connect', (client) => {
+      client.on('error', () => {});
+      ends.push(() => client.end());
+    });
+    const ends: (() => Promise<void>)[] = [];
+    listen(
+      doomed,
+      async (what) => {
+        answers++;
+        last = what;
+        if (answers === n) await Promise.all(ends.map((end) => end()));
+        fall();
       },
-      async ({ n, after }) => {
-        const served = await count(n);
-        await make(n).rebuild();
-        const { rows } = await pool.query(`SELECT build FROM ${prefix(n)}_builds`);
-        const entry = `${served} served, ${await count(n)} after the next rebuild, ${rows.length} build`;
-        history.record(`${after ? `killed after ${after}` : 'not killed'}: ${entry}`);
-        counts.push(entry);
-      },
+      fall,
     );
-    expect(new Set(counts), history.toString()).toEqual(new Set(['6 served, 6 after the next rebuild, 1 build']));
-  }, 60_000);
+    return { pool: doomed, last: () => last };
+  };
 });
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;

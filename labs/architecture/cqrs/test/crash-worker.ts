@@ -1,38 +1,26 @@
-// Projects, or rebuilds, in a process of its own that kills itself (SIGKILL) after the database's n-th answer.
+// Projects in a process of its own that kills itself (SIGKILL) after the database's n-th answer.
 import { Pool } from 'pg';
 import type { OrderEvent } from '#lab';
+import { listen } from './answers.ts';
 
 export interface Job {
-  readonly task: 'project' | 'rebuild';
   readonly database: string;
   readonly store: string;
   readonly prefix: string;
+  readonly batch: number;
   /** A file: the lab that does it. Default: the one that is being graded. */
   readonly lab?: string;
 }
 
 export async function work(
-  { task, database, store, prefix, lab = '#lab' }: Job,
+  { database, store, prefix, batch, lab = '#lab' }: Job,
   answered: (what: string) => Promise<void>,
 ) {
   const { PostgresEventStore, Projector, sales }: typeof import('#lab') = await import(lab);
   const pool = new Pool({ connectionString: database });
-  pool.on('connect', (client) => {
-    const query = client.query.bind(client);
-    Reflect.set(client, 'query', async (...args: unknown[]) => {
-      const result = await Reflect.apply(query, undefined, args);
-      const [asked] = args;
-      const text = typeof asked === 'object' && asked && 'text' in asked ? asked.text : asked;
-      await answered(String(text).trim().split(/\s+/, 2).join(' '));
-      return result;
-    });
-  });
-  const projector = new Projector(pool, new PostgresEventStore<OrderEvent>(pool, store), sales, {
-    prefix,
-    batch: task === 'rebuild' ? 4 : 2,
-  });
-  if (task === 'rebuild') await projector.rebuild();
-  else while ((await projector.round()) > 0);
+  listen(pool, answered);
+  const projector = new Projector(pool, new PostgresEventStore<OrderEvent>(pool, store), sales, { prefix, batch });
+  while ((await projector.round()) > 0);
   await pool.end();
 }
 
