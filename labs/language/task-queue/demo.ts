@@ -87,18 +87,24 @@ await tell(options, async (story) => {
 
     const { prefix, name } = where();
     const desk = open({ develop: task((film: string) => film) }, TaskQueue, { connection: { url }, prefix, name });
-    const start = () => {
-      const shop = spawn(process.execPath, [join(import.meta.dirname, 'test/shop.ts'), url, prefix, name]);
+    const start = (lockMs: number) => {
+      const shop = spawn(process.execPath, [
+        join(import.meta.dirname, 'test/shop.ts'),
+        url,
+        prefix,
+        name,
+        String(lockMs),
+      ]);
       bin.defer(() => void shop.kill('SIGKILL'));
       return shop;
     };
     const tickets = await Promise.all(Array.from({ length: 20 }, (_, film) => desk.delay('develop', `film ${film}`)));
-    const victim = start();
+    const victim = start(500);
     const begun = () => counter.lrange(`${prefix}:begun`, 0, -1);
     await until(async () => (await begun()).length === 1, PATIENCE);
     victim.kill('SIGKILL');
     await once(victim, 'exit');
-    start();
+    start(30_000);
     await until(async () => (await begun()).length === 2, PATIENCE);
     await counter.set(`${prefix}:enough`, 1);
     const films = await Promise.all(tickets.map((ticket) => ticket.get()));

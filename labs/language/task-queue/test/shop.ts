@@ -2,11 +2,11 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /**
- * A photo shop in a process of its own, which a test may kill: `node test/shop.ts URL PREFIX NAME`.
+ * A photo shop in a process of its own, which a test may kill: `node test/shop.ts URL PREFIX NAME LOCK_MS`.
  * It develops a film until it is told by the key `<prefix>:enough`, and closes on SIGTERM.
  */
 if (import.meta.main) {
-  const [url = '', prefix = '', name = ''] = process.argv.slice(2);
+  const [url = '', prefix = '', name = '', lockMs = '30000'] = process.argv.slice(2);
   const { Redis } = await import('ioredis');
   const impl = pathToFileURL(resolve(import.meta.dirname, '..', process.env['LAB_IMPL'] ?? 'src/index.ts')).href;
   const { TaskQueue, task }: typeof import('#lab') = await import(impl);
@@ -19,7 +19,7 @@ if (import.meta.main) {
     }),
   };
   const queue = new TaskQueue(tasks, { connection: { url }, prefix, name });
-  await queue.worker({ lockMs: 500, stalledCheckMs: 100 });
+  await queue.worker({ lockMs: Number(lockMs), stalledCheckMs: 100 });
   process.once('SIGTERM', async () => {
     await queue.close();
     redis.disconnect();

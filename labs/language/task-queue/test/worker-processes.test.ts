@@ -26,10 +26,14 @@ await describeWith('worker processes', { redis: () => startRedis({ persist: 'alw
       await queue.close();
       client.disconnect();
     });
-    const start = (): ChildProcess => {
-      const shop = spawn(process.execPath, [join(import.meta.dirname, 'shop.ts'), url, prefix, 'shop'], {
-        stdio: ['ignore', 'ignore', 'inherit'],
-      });
+    const start = (lockMs = 30_000): ChildProcess => {
+      const shop = spawn(
+        process.execPath,
+        [join(import.meta.dirname, 'shop.ts'), url, prefix, 'shop', String(lockMs)],
+        {
+          stdio: ['ignore', 'ignore', 'inherit'],
+        },
+      );
       onTestFinished(() => void shop.kill('SIGKILL'));
       return shop;
     };
@@ -60,7 +64,7 @@ await describeWith('worker processes', { redis: () => startRedis({ persist: 'alw
   test('a task whose worker is killed runs again, under the same id', { timeout: SLOW }, async () => {
     const { queue, start, begun, ids, enough } = open();
     await using monitor = await new Monitor(queue.bull).ready();
-    const victim = start();
+    const victim = start(500);
     const ticket = await queue.delay('develop', 'film 8');
     await begun(1);
     victim.kill('SIGKILL');
