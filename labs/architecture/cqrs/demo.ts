@@ -195,9 +195,7 @@ await tell(options, async (story) => {
     const now = () => Math.round(performance.now() - t0);
     const stopClerk = repeat(place, 5);
     const stopMeter = repeat(async () => lag.push([now(), (await copier.lag()).events]), 20);
-    // The break: as many rounds as he likes, but none of them begins before he is back.
     await delay(600);
-    moments.push({ at: now(), label: 'back' });
     const behind = await copier.lag();
     const { position } = await place();
     const before = await size();
@@ -208,6 +206,7 @@ await tell(options, async (story) => {
       behind.events > 0 && refused instanceof StaleReadError,
     );
     const asked = performance.now();
+    moments.push({ at: now(), label: 'back' });
     copier.start();
     const seen = await size(position, 5_000);
     const waited = performance.now() - asked;
