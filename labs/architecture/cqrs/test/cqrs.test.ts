@@ -14,6 +14,7 @@ import {
   type OrderCommand,
   type OrderEvent,
   order,
+  PoisonEventError,
   PostgresEventStore,
   type Projection,
   Projector,
@@ -392,6 +393,43 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       asked.filter((after) => after === 0n),
       'beginnings',
     ).toHaveLength(1);
+  });
+
+  test('a rebuild that meets a poison event leaves the live read model as it is', async () => {
+    const { raw, projector, sold } = await open();
+    await raw(1);
+    const live = await projector(sales);
+    await drain(live);
+    const fussy: Projection<OrderEvent> = {
+      ...sales,
+      version: 2,
+      on: {
+        OrderCollected: async () => {
+          throw new Error('no such burger');
+        },
+      },
+    };
+    await expect((await projector(fussy)).rebuild()).rejects.toThrow(PoisonEventError);
+    await raw(2);
+    await drain(live);
+    expect(await sold()).toEqual({ cheeseburger: 4 });
+    expect(await live.lag()).toEqual({ events: 0, ms: 0, paused: undefined });
+    await (await projector({ ...sales, version: 2 })).rebuild();
+    expect(await sold(), 'mended, it goes on').toEqual({ cheeseburger: 4 });
+  });
+
+  test('no query fails while rebuilds come and go', async () => {
+    const { raw, projector, sold } = await open();
+    await raw(1);
+    const till = await projector(sales);
+    await drain(till);
+    let rebuilding = true;
+    const answers = Array.from({ length: 4 }, async () => {
+      while (rebuilding) expect(await sold()).toEqual({ cheeseburger: 2 });
+    });
+    for (let n = 0; n < 8; n++) await till.rebuild();
+    rebuilding = false;
+    await Promise.all(answers);
   });
 
   // ── many at once, and death ───────────────────────────────────────────────────────────────────────────────────────
