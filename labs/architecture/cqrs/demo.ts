@@ -178,7 +178,7 @@ await tell(options, async (story) => {
       `${apart.wrong.length} of ${apart.deaths} deaths, ${[...new Set(apart.wrong)].toSorted((a, b) => a - b).join(' or ')} sold instead of 6`,
       apart.wrong.length > 0,
     );
-    story.code('src/projector.ts', { from: 'return transaction(this.pool, async (tx) => {', to: '});' });
+    story.code('src/projector.ts', { from: 'return inTransaction(this.pool, async (tx) => {', to: '});' });
     const together = await kill('together', './src/index.ts');
     story.verdict(
       'Rows and checkpoint in one transaction',

@@ -3,13 +3,13 @@
 // Caught by: a projector killed at any step has counted every event once
 import type { NewEvent, Recorded } from '../src/event-store.ts';
 import { Projector as Reference } from '../src/index.ts';
-import { transaction } from '../src/transaction.ts';
+import { inTransaction } from '../src/transaction.ts';
 
 export * from '../src/index.ts';
 
 export class Projector<E extends NewEvent> extends Reference<E> {
   protected override async commit(which: 'live' | number, events: readonly Recorded<E>[]): Promise<number> {
-    const build = await transaction(this.pool, async (tx) => {
+    const build = await inTransaction(this.pool, async (tx) => {
       const claimed = await this.builds.claim(tx, which, this.projection.version);
       if (!claimed) return undefined;
       for (const event of events) await this.handle(tx, claimed.table, event, 0);
@@ -17,7 +17,7 @@ export class Projector<E extends NewEvent> extends Reference<E> {
     });
     const last = events.at(-1);
     if (!build || !last) return 0;
-    await transaction(this.pool, (tx) => this.builds.advance(tx, build.build, last.position));
+    await inTransaction(this.pool, (tx) => this.builds.advance(tx, build.build, last.position));
     return events.length;
   }
 }

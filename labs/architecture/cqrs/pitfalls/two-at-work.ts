@@ -3,13 +3,13 @@
 // Caught by: of two instances one projects
 import type { NewEvent, Recorded } from '../src/event-store.ts';
 import { Projector as Reference } from '../src/index.ts';
-import { transaction } from '../src/transaction.ts';
+import { inTransaction } from '../src/transaction.ts';
 
 export * from '../src/index.ts';
 
 export class Projector<E extends NewEvent> extends Reference<E> {
   protected override commit(which: 'live' | number, events: readonly Recorded<E>[]): Promise<number> {
-    return transaction(this.pool, async (tx) => {
+    return inTransaction(this.pool, async (tx) => {
       const build = await this.builds.find(tx, which);
       if (!build) return 0;
       await this.apply(tx, build, events);

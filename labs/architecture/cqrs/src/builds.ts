@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { NewEvent } from './event-store.ts';
 import type { Projection, Tx } from './projection.ts';
-import { exactly, identifier, transaction } from './transaction.ts';
+import { exactly, identifier, inTransaction } from './transaction.ts';
 
 /** One table of a projection, and how far it has come. */
 export interface Build {
@@ -33,7 +33,7 @@ export class Builds<E extends NewEvent> {
 
   /** Creates what is missing, the first build included. */
   async migrate(pool: Pool, projection: Projection<E>): Promise<void> {
-    await transaction(pool, async (tx) => {
+    await inTransaction(pool, async (tx) => {
       await tx.query('SELECT pg_advisory_xact_lock(hashtext($1))', [this.#rows]);
       await tx.query(`
         CREATE TABLE IF NOT EXISTS ${this.#rows} (
@@ -77,7 +77,7 @@ export class Builds<E extends NewEvent> {
 
   /** The build under construction for this version: the one that a crash left behind, or a new one. */
   async open(pool: Pool, projection: Projection<E>): Promise<number> {
-    return transaction(pool, async (tx) => {
+    return inTransaction(pool, async (tx) => {
       await this.serialise(tx);
       const begun = await this.#one(tx, `NOT live AND version = $2 AND ${this.#newer}`, [projection.version]);
       if (begun) {
@@ -114,7 +114,7 @@ export class Builds<E extends NewEvent> {
 
   /** Drops what was live before. Waits for the queries that still read it. */
   async dropOld(pool: Pool): Promise<void> {
-    await transaction(pool, async (tx) => {
+    await inTransaction(pool, async (tx) => {
       await this.serialise(tx);
       const { rows } = await tx.query<{ build: number }>(
         `DELETE FROM ${this.#rows} WHERE projection = $1 AND NOT live AND NOT ${this.#newer} RETURNING build`,

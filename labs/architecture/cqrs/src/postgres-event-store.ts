@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { ConflictError, InvalidArgumentError } from './errors.ts';
 import type { Append, Backlog, EventStore, NewEvent, Recorded } from './event-store.ts';
-import { exactly, identifier, transaction } from './transaction.ts';
+import { exactly, identifier, inTransaction } from './transaction.ts';
 
 /** The append-only book of the command side, in Postgres. */
 export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
@@ -20,7 +20,7 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
 
   /** Creates what is missing. Part of your migrations. */
   async migrate(): Promise<void> {
-    await transaction(this.pool, async (tx) => {
+    await inTransaction(this.pool, async (tx) => {
       await this.lockLog(tx);
       await tx.query(`
         CREATE TABLE IF NOT EXISTS ${this.events} (
@@ -35,7 +35,7 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
   /** @throws InvalidArgumentError for no event. @throws ConflictError see EventStore */
   async append(entry: Append<E>): Promise<bigint> {
     if (entry.events.length === 0) throw new InvalidArgumentError(`Command ${entry.commandId} has no event to append.`);
-    return transaction(this.pool, async (tx) => {
+    return inTransaction(this.pool, async (tx) => {
       await this.lockLog(tx);
       const position = await this.insert(tx, entry);
       await this.remember(tx, entry.commandId, position);

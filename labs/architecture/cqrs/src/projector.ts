@@ -4,7 +4,7 @@ import { type Build, Builds } from './builds.ts';
 import { CqrsError, InvalidArgumentError, PoisonEventError } from './errors.ts';
 import type { Backlog, EventStore, NewEvent, Recorded } from './event-store.ts';
 import type { Projection } from './projection.ts';
-import { transaction } from './transaction.ts';
+import { inTransaction } from './transaction.ts';
 
 export interface ProjectorOptions {
   /** What the tables' names begin with; the same for `Queries`. Default "shop". */
@@ -126,7 +126,7 @@ export class Projector<E extends NewEvent> {
 
   /** The read model and its checkpoint in one transaction: a crash leaves both, or neither. */
   protected async commit(which: 'live' | number, events: readonly Recorded<E>[]): Promise<number> {
-    return transaction(this.pool, async (tx) => {
+    return inTransaction(this.pool, async (tx) => {
       const build = await this.builds.claim(tx, which, this.projection.version);
       if (!build || build.paused !== undefined) return 0;
       await this.apply(tx, build, events);
@@ -161,7 +161,7 @@ export class Projector<E extends NewEvent> {
 
   /** Neither build moves while the new one takes the last steps: it must not be behind what has been shown. */
   protected async switchTo(build: number): Promise<void> {
-    await transaction(this.pool, async (tx) => {
+    await inTransaction(this.pool, async (tx) => {
       await this.builds.serialise(tx);
       const { live, next } = await this.builds.hold(tx, build);
       if (!next || live?.build === build) return;

@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 import { type Build, Builds } from './builds.ts';
 import { InvalidArgumentError, StaleReadError } from './errors.ts';
 import type { Tx } from './projection.ts';
-import { type Begin, transaction } from './transaction.ts';
+import { type Begin, inTransaction } from './transaction.ts';
 
 export interface QueryOptions {
   /** Answer only from a read model that has come this far: the `position` of a command that the asker has sent. */
@@ -66,7 +66,7 @@ export class Queries {
     const builds = new Builds(name, this.prefix);
     let asked: Build | undefined;
     try {
-      return await transaction(
+      return await inTransaction(
         this.pool,
         async (tx) => {
           asked = await builds.find(tx, 'live');

@@ -3,7 +3,7 @@ import { type Pool, type PoolClient, type QueryConfig, types } from 'pg';
 export type Begin = 'BEGIN' | 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
 /** Runs `body` between `begin` and COMMIT; whatever it throws, it throws after a ROLLBACK. */
-export async function transaction<T>(
+export async function inTransaction<T>(
   pool: Pool,
   body: (tx: PoolClient) => Promise<T>,
   begin: Begin = 'BEGIN',
