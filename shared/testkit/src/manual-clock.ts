@@ -36,6 +36,13 @@ export class ManualClock {
       this.#sleepers.push(sleeper);
     });
 
+  /** Calls `callback` once the clock has been advanced by `ms`; the function that it returns cancels it. */
+  readonly after = (ms: number, callback: () => void): (() => void) => {
+    const cancel = new AbortController();
+    this.sleep(ms, cancel.signal).then(callback, () => undefined);
+    return () => cancel.abort();
+  };
+
   /** How many sleeps have not ended yet. */
   get pending(): number {
     return this.#sleepers.length;
