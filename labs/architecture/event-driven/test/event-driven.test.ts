@@ -126,14 +126,16 @@ await describeWith('event-driven', servers, ({ postgres, redis }) => {
   test('events of one order stand in the outbox as they were committed', async () => {
     const { outbox } = await world();
     const committed: number[] = [];
-    const slow = async (n: number) => {
-      await transaction(pool, async (tx) => {
-        await outbox.add(tx, placed('one', n));
-        await tx.query('SELECT pg_sleep(0.01)');
-        committed.push(n);
-      });
-    };
-    await Promise.all(Array.from({ length: 8 }, (_, n) => slow(n)));
+    const lockWaits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let second: Promise<unknown> = Promise.resolve();
+    await transaction(pool, async (tx) => {
+      await outbox.add(tx, placed('one', 0));
+      // The first has its position and has not committed: the second overtakes it, or is made to wait.
+      second = transaction(pool, (other) => outbox.add(other, placed('one', 1))).then(() => committed.push(1));
+      await until(async () => committed.length > 0 || (await pool.query(lockWaits)).rowCount);
+    });
+    committed.push(0);
+    await second;
     expect((await outbox.trace('one')).map(centsOf)).toEqual(committed);
   });
 
