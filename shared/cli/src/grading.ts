@@ -9,7 +9,10 @@ import type { Lab } from './labs.ts';
 import { suggestion } from './nearest.ts';
 
 /** One law of a suite, as one run found it. */
-export type Law = Pick<TestResult, 'name' | 'state' | 'ms' | 'error' | 'note'>;
+export type Law = Pick<TestResult, 'name' | 'state' | 'ms' | 'error' | 'note'> & {
+  /** Relative to the lab. */
+  readonly file?: string;
+};
 
 /** What the compiler says of the learner's code. */
 export type TypeProblem = {

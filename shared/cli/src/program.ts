@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import colors from 'picocolors';
+import type { SoakOptions } from './commands/soak.ts';
 import { type Context, type commandNames, isCommandName } from './context.ts';
 import { exit } from './errors.ts';
 
@@ -134,12 +135,14 @@ function build(context: Context, runs: Runs): Command {
   const soak = command('soak', 'run the suite again and again, each round with another seed', [
     ['pnpm lab soak redlock --minutes 30', ''],
     ['pnpm lab soak redlock --seed 4711', 'the one round that failed, again'],
+    ['pnpm lab soak redlock --pitfalls', 'does each law catch its pitfalls each time, or by luck?'],
   ])
     .argument('<name>', 'the lab')
     .option('--minutes <n>', 'how long', positive, 5)
     .option('--seed <n>', 'one round with this seed', integer)
-    .option('--impl <path>', impl, 'src');
-  soak.action((name: string, options: { minutes: number; seed?: number; impl: string }) =>
+    .option('--impl <path>', impl, 'src')
+    .option('--pitfalls', 'also give each pitfall ten attempts a round to slip past its law');
+  soak.action((name: string, options: SoakOptions) =>
     runs(async () => (await import('./commands/soak.ts')).soak(context, name, options))(),
   );
 

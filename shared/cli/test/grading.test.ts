@@ -107,4 +107,27 @@ test('the seed is odd', () => { expect(Number(process.env.LAB_SEED) % 2).toBe(1)
     expect(even.out).toContain('✗ round 1, seed 8\n  ✗ the seed is odd');
     expect(even.out).toContain('again: pnpm lab soak once --seed 8\n');
   });
+
+  test('a law that catches its pitfall by luck is a round that fails, with the name of the pitfall', async () => {
+    await using home = await house();
+    const deterministic = await lab(home.root, ['soak', 'once', '--seed', '8', '--pitfalls']);
+    expect(deterministic.out).toContain('1 round, every law held in each');
+
+    await home.write(
+      'labs/language/once/pitfalls/forgets-errors.ts',
+      `// Flaw: an error is forgotten in two calls of three.
+// Caught by: ${laws.sameError}
+import { once as reference } from '../src/index.ts';
+
+let made = 0;
+export function once<T>(fn: () => T): () => T {
+  return ++made % 3 === 0 ? reference(fn) : fn;
+}
+`,
+    );
+    const lucky = await lab(home.root, ['soak', 'once', '--seed', '8', '--pitfalls']);
+    expect(lucky.code).toBe(1);
+    expect(lucky.out).toContain(`✗ forgets-errors slipped past "${laws.sameError}" in one of 10 attempts`);
+    expect(lucky.out).toContain('again: pnpm lab soak once --seed 8 --pitfalls');
+  });
 });

@@ -35,6 +35,8 @@ export interface SuiteOptions {
   readonly testName?: string;
   /** Load only this test file, relative to `dir`: with `testName`, the others would start their servers for nothing. */
   readonly file?: string;
+  /** How often a test may fail before it counts as failed; it passes with its first success. Default 1. */
+  readonly attempts?: number;
   /** Ends the run; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /** Called as each test ends. */
@@ -127,12 +129,25 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
   return run.result(testName, output, performance.now() - start);
 }
 
-function vitestArgs({ dir, testName, file }: SuiteOptions): string[] {
+function vitestArgs({ dir, testName, file, attempts = 1 }: SuiteOptions): string[] {
   const config = join(kit, 'vitest.config.ts');
   const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
   const filter = testName === undefined ? [] : ['--testNamePattern', `(^| )${RegExp.escape(testName)}$`];
   const files = file === undefined ? [] : [resolve(dir, file)];
-  return [vitest, 'run', ...files, '--config', config, '--configLoader', 'native', '--root', dir, ...filter];
+  const retries = ['--retry', String(attempts - 1)];
+  return [
+    vitest,
+    'run',
+    ...files,
+    '--config',
+    config,
+    '--configLoader',
+    'native',
+    '--root',
+    dir,
+    ...filter,
+    ...retries,
+  ];
 }
 
 function environment(dir: string, impl: string | undefined, traceFile: string): NodeJS.ProcessEnv {

@@ -40,6 +40,12 @@ describe.concurrent('a suite', { timeout: patience }, () => {
     ]);
   });
 
+  test('gives a test that fails as many attempts as it may have', async () => {
+    const tries = (attempts: number) =>
+      runSuite({ dir: lab, impl: 'pitfalls/third-time-lucky.ts', testName: law, attempts });
+    expect([(await tries(2)).ok, (await tries(3)).ok]).toEqual([false, true]);
+  });
+
   test('says that no test has the wanted name', async () => {
     const { ok, problems } = await runSuite({ dir: lab, testName: 'counts up by one' });
     expect({ ok, problems }).toEqual({ ok: false, problems: ['no test is named "counts up by one"'] });
