@@ -127,9 +127,14 @@ describe('grading', () => {
   });
 
   test('a law that holds on the untouched exercise is listed, as long as another one fails', async () => {
+    const passed = (name: string, file: string) => ({ name, path: [], file, state: 'passed', ms: 0 }) as const;
     const half: SuiteResult = {
       ...failing('no'),
-      tests: [...failing('no').tests, { name: 'other', path: [], file: '', state: 'passed', ms: 0 }],
+      tests: [
+        ...failing('no').tests,
+        passed('other', 'test/once.test.ts'),
+        passed('its types are given', 'test/types.test-d.ts'),
+      ],
     };
     const { findings } = await graded({ 'exercise/index.ts': half });
     expect(findings).toMatchObject([{ severity: 'warning', what: '"other" holds although nothing has been written' }]);
