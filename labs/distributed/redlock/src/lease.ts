@@ -51,9 +51,9 @@ export class GrantedLease implements Lease {
   readonly resources: readonly string[];
   readonly token: string;
   readonly #keeper: Keeper;
-  readonly #lost = new AbortController();
   #validUntil: number;
   #cancelAlarm: () => void = () => {};
+  #lost: AbortController | undefined;
   #released: Promise<ReleaseOutcome> | undefined;
 
   constructor(keeper: Keeper, resources: readonly string[], token: string, ttlMs: number, validUntil: number) {
@@ -69,11 +69,11 @@ export class GrantedLease implements Lease {
   }
 
   get signal(): AbortSignal {
-    return this.#lost.signal;
+    return this.#ending().signal;
   }
 
   remaining(): number {
-    if (this.#released || this.signal.aborted) return 0;
+    if (this.#released || this.#lost?.signal.aborted) return 0;
     return Math.max(0, this.#validUntil - this.#keeper.clock.mono());
   }
 
@@ -81,7 +81,7 @@ export class GrantedLease implements Lease {
     if (this.#released) throw new LeaseReleasedError(`The lease on ${this.resources.join(', ')} was released.`);
     // The alarm is a timer, and a timer is late when the process was stalled.
     if (this.remaining() <= 0) this.#lose('its TTL has ended');
-    this.signal.throwIfAborted();
+    this.#lost?.signal.throwIfAborted();
   }
 
   async extend(ttlMs: number): Promise<void> {
@@ -125,8 +125,14 @@ export class GrantedLease implements Lease {
     this.#cancelAlarm = this.#keeper.clock.after(ms, () => this.#lose('its TTL ends'), 'background');
   }
 
+  /** Made when it is first needed: most leases end before anybody has asked for their signal. */
+  #ending(): AbortController {
+    this.#lost ??= new AbortController();
+    return this.#lost;
+  }
+
   #lose(why: string): void {
     this.#cancelAlarm();
-    this.#lost.abort(new LeaseLostError(`The lease on ${this.resources.join(', ')} is lost: ${why}.`));
+    this.#ending().abort(new LeaseLostError(`The lease on ${this.resources.join(', ')} is lost: ${why}.`));
   }
 }

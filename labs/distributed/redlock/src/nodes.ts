@@ -47,11 +47,13 @@ export async function extendNode(node: Redis, keys: readonly string[], token: st
   return (await node.eval(EXTEND, keys.length, ...keys, token, ttlMs)) === 1;
 }
 
-/** Writes what is sent in one tick of the event loop at once: under load, one system call for many requests. */
+/** Under load, what is sent in one tick of the event loop is written at once: one system call for many requests. */
 class LockNode extends Redis {
   override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
     const socket = this.stream;
-    if (this.status === 'ready' && socket.writableCorked === 0) {
+    // Nothing on its way: a request alone gains nothing from waiting for company.
+    const busy = this.commandQueue.length > 0;
+    if (busy && this.status === 'ready' && socket.writableCorked === 0) {
       socket.cork();
       process.nextTick(() => socket.uncork());
     }
