@@ -1,13 +1,6 @@
 import { expect, test } from 'vitest';
 import { startPostgres, startRedis } from '../src/index.ts';
-import { Script } from './support.ts';
-
-/** The least of the measurements: other tests share the processors, so one above `limit` ms is taken again. */
-async function least(limit: number, measure: () => Promise<number>): Promise<number> {
-  let ms = Number.POSITIVE_INFINITY;
-  for (let take = 0; take < 10 && ms >= limit; take += 1) ms = Math.min(ms, await measure());
-  return ms;
-}
+import { least, Script } from './support.ts';
 
 test('five Redis and one Postgres are up in under 3 s', { timeout: 60_000 }, async () => {
   const startAll = async () => {

@@ -139,3 +139,10 @@ export async function stillThere(segments: readonly string[]): Promise<string[]>
   const all = table.split('\n').map((line) => line.trim().split(/\s+/).slice(0, 2).join(' '));
   return segments.filter((segment) => all.includes(segment));
 }
+
+/** The least of the measurements: other tests share the processors, so one above `limit` ms is taken again. */
+export async function least(limit: number, measure: () => Promise<number>): Promise<number> {
+  let ms = Number.POSITIVE_INFINITY;
+  for (let take = 0; take < 10 && ms >= limit; take += 1) ms = Math.min(ms, await measure());
+  return ms;
+}
