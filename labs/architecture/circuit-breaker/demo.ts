@@ -213,7 +213,7 @@ await tell(options, async (story) => {
 
   await story.scene('Both days in one picture', async () => {
     story.say('What waits in the shop: everybody, or nobody. A call that meets an open circuit is over at once.');
-    story.code('src/breaker.ts', { from: 'const pass = this.admit();', to: 'throw refusal;' });
+    story.code('src/breaker.ts', { from: 'const pass = this.admit();', to: 'Promise.reject(refusal);' });
     story.lines({
       title: 'Requests under way in the shop',
       x: { label: 'time', unit: 'ms' },

@@ -1,4 +1,4 @@
-import { type Call, type Policy, runCancellable, type TimeLimit } from './call.ts';
+import { type Call, type Policy, promised, runCancellable, type TimeLimit } from './call.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { CallTimeoutError, CircuitOpenError, FallbackError, RejectedError } from './errors.ts';
 import { LONGEST_TIMER_MS, numberOf } from './options.ts';
@@ -123,29 +123,35 @@ export class CircuitBreaker implements Policy {
    *   FallbackError when the fallback fails too; else what the call throws.
    * @throws InvalidOptionError on a time limit that no timer can keep.
    */
-  async run<T>(call: Call<T>, options: RunOptions<T> = {}): Promise<T> {
-    const { signal, fallback, timeoutMs = this.plan.timeoutMs } = options;
-    if (options.timeoutMs !== undefined) numberOf('timeoutMs', options.timeoutMs, 1, LONGEST_TIMER_MS);
-    if (signal?.aborted) throw signal.reason;
-    const pass = this.admit();
-    if (pass === undefined) {
-      this.#totals.rejected++;
-      const refusal = this.refusal();
-      if (fallback) return this.fallBack(refusal, fallback);
-      throw refusal;
-    }
-    // To ask the clock is a good part of the price of a call, so it's asked only where the answer matters.
-    const start = this.plan.slowMs < Number.POSITIVE_INFINITY ? this.clock.mono() : 0;
-    const limitMs = pass.name === 'half-open' ? Math.min(timeoutMs, this.plan.probeTimeoutMs) : timeoutMs;
+  run<T>(call: Call<T>, options: RunOptions<T> = {}): Promise<T> {
     try {
-      const value = await this.execute(call, signal, limitMs);
-      this.settle(pass, 'success', start, undefined);
-      return value;
+      const { signal, fallback, timeoutMs = this.plan.timeoutMs } = options;
+      if (options.timeoutMs !== undefined) numberOf('timeoutMs', options.timeoutMs, 1, LONGEST_TIMER_MS);
+      if (signal?.aborted) throw signal.reason;
+      const pass = this.admit();
+      if (pass === undefined) {
+        this.#totals.rejected++;
+        const refusal = this.refusal();
+        return fallback ? this.fallBack(refusal, fallback) : Promise.reject(refusal);
+      }
+      // To ask the clock is a good part of the price of a call, so it's asked only where the answer matters.
+      const start = this.plan.slowMs < Number.POSITIVE_INFINITY ? this.clock.mono() : 0;
+      const limitMs = pass.name === 'half-open' ? Math.min(timeoutMs, this.plan.probeTimeoutMs) : timeoutMs;
+      const settled = promised(() => this.execute(call, signal, limitMs));
+      return settled.then(
+        (value) => {
+          this.settle(pass, 'success', start, undefined);
+          return value;
+        },
+        (error: unknown) => {
+          const outcome = this.judge(error, signal);
+          this.settle(pass, outcome, start, error);
+          // The rejection itself is handed on: to throw its error anew is what a failing call costs most.
+          return fallback && this.deservesFallback(error, outcome) ? this.fallBack(error, fallback) : settled;
+        },
+      );
     } catch (error) {
-      const outcome = this.judge(error, signal);
-      this.settle(pass, outcome, start, error);
-      if (!fallback || !this.deservesFallback(error, outcome)) throw error;
-      return this.fallBack(error, fallback);
+      return Promise.reject(error);
     }
   }
 
@@ -267,9 +273,13 @@ export class CircuitBreaker implements Policy {
 
   protected openFor(times: number): number {
     const { openMs } = this.plan;
-    const ms = openMs(times);
-    // The first value was checked when the breaker was made; a later one that is no duration must not end the outage.
-    return ms >= 0 && ms < Number.POSITIVE_INFINITY ? ms : openMs(1);
+    // The first value was checked when the breaker was made; a later one that is none must not end the outage.
+    try {
+      const ms = openMs(times);
+      return ms >= 0 && ms < Number.POSITIVE_INFINITY ? ms : openMs(1);
+    } catch {
+      return openMs(1);
+    }
   }
 
   protected closed(): State {

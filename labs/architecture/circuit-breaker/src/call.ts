@@ -15,6 +15,15 @@ export interface TimeLimit {
   timeoutError(ms: number): Error;
 }
 
+/** The outcome of `call` as a promise, also of one that throws or answers at once. */
+export function promised<T>(call: () => T | PromiseLike<T>): Promise<T> {
+  try {
+    return Promise.resolve(call());
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
 /**
  * Runs `call` until it settles, the limit has passed or `signal` aborts, whichever is first. In the latter two cases the
  * promise rejects at once and the call's own signal aborts: waiting for a call that ignores its signal would be to hang
@@ -26,34 +35,33 @@ export function runCancellable<T>(
   ms: number = Number.POSITIVE_INFINITY,
   limit?: TimeLimit,
 ): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const controller = new AbortController();
-    let cancel: (() => void) | undefined;
-    const end = () => {
-      cancel?.();
-      signal?.removeEventListener('abort', onAbort);
-    };
-    const stop = (reason: unknown) => {
+  if (signal?.aborted) return Promise.reject(signal.reason);
+  const controller = new AbortController();
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const stop = (reason: unknown) => {
+    // First the verdict, then the abort: else the call's own AbortError would be the one that the caller sees.
+    reject(reason);
+    controller.abort(reason);
+  };
+  const onAbort = () => stop(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const cancel =
+    limit && ms < Number.POSITIVE_INFINITY ? limit.clock.after(ms, () => stop(limit.timeoutError(ms))) : undefined;
+  const end = () => {
+    cancel?.();
+    signal?.removeEventListener('abort', onAbort);
+  };
+  // One chain, with no handler of ours between the call and `promise`: V8 follows it when an error is made, so that its
+  // stack goes on with the caller ("at async …").
+  promised(() => call(controller.signal)).then(resolve, reject);
+  return promise.then(
+    (value) => {
       end();
-      // First the verdict, then the abort: else the call's own AbortError would be the one that the caller sees.
-      reject(reason);
-      controller.abort(reason);
-    };
-    const onAbort = () => stop(signal?.reason);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    if (limit && ms < Number.POSITIVE_INFINITY) cancel = limit.clock.after(ms, () => stop(limit.timeoutError(ms)));
-    const fail = (error: unknown) => {
+      return value;
+    },
+    () => {
       end();
-      reject(error);
-    };
-    try {
-      Promise.resolve(call(controller.signal)).then((value) => {
-        end();
-        resolve(value);
-      }, fail);
-    } catch (error) {
-      fail(error);
-    }
-  });
+      return promise;
+    },
+  );
 }
