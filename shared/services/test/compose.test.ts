@@ -49,6 +49,8 @@ esac
 afterEach(async () => {
   vi.unstubAllEnvs();
   await end(shop.path, 'SIGKILL', 2000);
+  // A dying process loses its folder before its sockets.
+  for (const { name, port } of containers.redis) await until(`${name} is gone`, async () => !(await listens(port)));
 });
 afterAll(async () => {
   await shop[Symbol.asyncDispose]();
