@@ -1,3 +1,5 @@
+import { DefinitionError } from './errors.ts';
+
 /** How a value of one column type is checked, sent and received. */
 export interface ColumnType {
   /** As Postgres' `format_type` spells it, so that a diff can compare. */
@@ -20,7 +22,8 @@ const must = (holds: boolean, what: string, value: unknown) =>
 
 const text = (value: unknown) =>
   must(typeof value === 'string', 'a string', value) ??
-  (String(value).includes('\0') ? 'has a NUL character, which Postgres cannot store' : undefined);
+  (String(value).includes('\0') ? 'has a NUL character, which Postgres cannot store' : undefined) ??
+  (String(value).isWellFormed() ? undefined : 'has half of a surrogate pair, which UTF-8 cannot say');
 
 export const int: ColumnType = {
   sql: 'integer',
@@ -43,11 +46,19 @@ export const float: ColumnType = {
   sql: 'double precision',
   array: 'double precision',
   check: (value) => must(typeof value === 'number' && Number.isFinite(value), 'a finite number', value),
+  encode: (value) => (Object.is(value, -0) ? '-0' : value),
+};
+/** What a decorator says goes into the DDL as text. */
+const size = (what: string, value: number, from: number, to: number) => {
+  if (Number.isInteger(value) && value >= from && value <= to) return;
+  throw new DefinitionError(`${what} is a whole number from ${from} to ${to}; it is ${value}.`);
 };
 /** Lossless: a string like `19.90`. More decimals than `scale` are refused, where Postgres would round. */
 export const decimal = (digits: number, scale: number): ColumnType => {
+  size('digits of a decimal', digits, 1, 1_000);
+  size('scale of a decimal', scale, 0, digits);
   const fraction = scale > 0 ? `(\\.\\d{1,${scale}})?` : '';
-  const shape = new RegExp(`^-?\\d{1,${Math.max(digits - scale, 1)}}${fraction}$`);
+  const shape = new RegExp(`^-?${digits > scale ? `\\d{1,${digits - scale}}` : '0'}${fraction}$`);
   const what = `a string with at most ${digits - scale} digits before and ${scale} after the point`;
   return {
     sql: `numeric(${digits},${scale})`,
@@ -55,18 +66,27 @@ export const decimal = (digits: number, scale: number): ColumnType => {
     check: (value) => must(typeof value === 'string' && shape.test(value), what, value),
   };
 };
+/** Any decimal: what a sum of them may be. */
+export const anyDecimal: ColumnType = {
+  sql: 'numeric',
+  array: 'numeric',
+  check: (value) => must(typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value), 'a string like 19.90', value),
+};
 /** `max` counts characters, as Postgres does, not UTF-16 units. */
-export const char = (max: number): ColumnType => ({
-  sql: `character varying(${max})`,
-  array: 'text',
-  textual: true,
-  check: (value) => {
-    const fault = text(value);
-    if (fault !== undefined) return fault;
-    const length = String(value).length <= max ? 0 : [...String(value)].length;
-    return length > max ? `is ${length} characters long; at most ${max}` : undefined;
-  },
-});
+export const char = (max: number): ColumnType => {
+  size('max of a char', max, 1, 10_485_760);
+  return {
+    sql: `character varying(${max})`,
+    array: 'text',
+    textual: true,
+    check: (value) => {
+      const fault = text(value);
+      if (fault !== undefined) return fault;
+      const length = String(value).length <= max ? 0 : [...String(value)].length;
+      return length > max ? `is ${length} characters long; at most ${max}` : undefined;
+    },
+  };
+};
 export const longText: ColumnType = { sql: 'text', array: 'text', textual: true, check: text };
 export const bool: ColumnType = {
   sql: 'boolean',
@@ -78,6 +98,12 @@ export const timestamp: ColumnType = {
   sql: 'timestamp(3) with time zone',
   array: 'timestamptz',
   check: (value) => must(value instanceof Date && !Number.isNaN(value.getTime()), 'a valid Date', value),
+  encode: (value) => (value instanceof Date ? utc(value) : value),
+};
+/** Not left to `pg`: it writes the local time and its offset in whole minutes, and before 1900 offsets had seconds. */
+const utc = (date: Date) => {
+  const [year, rest] = [date.getUTCFullYear(), date.toISOString().slice(-20)];
+  return `${String(year > 0 ? year : 1 - year).padStart(4, '0')}${rest}${year > 0 ? '' : ' BC'}`;
 };
 export const uuid: ColumnType = {
   sql: 'uuid',
@@ -91,12 +117,14 @@ export const json: ColumnType = {
   check(value) {
     let encoded: unknown;
     try {
-      encoded = JSON.stringify(value);
+      encoded = JSON.stringify(value, (_, each) => (typeof each === 'number' && !Number.isFinite(each) ? 0n : each));
     } catch {
-      // A cycle, or a bigint.
+      // A cycle, or a bigint; NaN, which would become null.
     }
     if (typeof encoded !== 'string') return 'must be a value that JSON has';
-    return /(?<!\\)(\\\\)*\\u0000/.test(encoded) ? 'has a NUL character, which Postgres cannot store' : undefined;
+    return /(?<!\\)(\\\\)*\\u(0000|d[89a-f])/.test(encoded)
+      ? 'has a NUL character or half of a surrogate pair, which Postgres cannot store'
+      : undefined;
   },
   encode: (value) => JSON.stringify(value),
 };

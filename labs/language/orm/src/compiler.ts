@@ -1,10 +1,10 @@
 import type { ColumnType } from './column-types.ts';
 import * as types from './column-types.ts';
 import { InvalidQueryError, UnknownFieldError, ValidationError } from './errors.ts';
-import { type Aggregate, type AggregateKind, FieldExpression, Q } from './expression.ts';
+import { AGGREGATES, type Aggregate, type AggregateKind, FieldExpression, Q } from './expression.ts';
 import { quote } from './identifier.ts';
 import { Column, type ForeignKeyColumn, isForeignKey, type ManyRelation, type ModelMeta } from './meta.ts';
-import { keyOf, Stored } from './stored.ts';
+import { entityOf, keyOf, Stored } from './stored.ts';
 
 /** SQL text. Two of them are decided without asking: a condition that always holds, and one that never does. */
 type Sql = string;
@@ -108,11 +108,16 @@ export class Compiler {
 
   /** All entries of one object. Those through one relation to many speak of the same related row: one EXISTS. */
   #all(scope: Scope, condition: unknown): Sql {
-    if (typeof condition !== 'object' || condition === null || Array.isArray(condition)) {
+    if (
+      typeof condition !== 'object' ||
+      condition === null ||
+      Symbol.iterator in condition ||
+      condition instanceof Date
+    ) {
       throw new InvalidQueryError(`A condition is an object like { title: 'x' } or a Q; it is ${String(condition)}.`);
     }
     const parts: Sql[] = [];
-    const related = new Map<string, { readonly end: ManyEnd; readonly inner: Map<string, unknown> }>();
+    const related = new Map<string, { readonly end: ManyEnd; readonly inner: object[] }>();
     for (const [path, value] of Object.entries(condition)) {
       this.assertDefined(path, value);
       const end = this.walk(scope, path);
@@ -121,24 +126,30 @@ export class Compiler {
       } else if (end.rest === 'isnull') {
         if (typeof value !== 'boolean')
           throw new InvalidQueryError(`${path} is true or false; it is ${String(value)}.`);
-        const some = this.#exists(end, {});
+        const some = this.#exists(end, []);
         parts.push(value ? `NOT ${some}` : some);
       } else {
         const key = `${end.scope.alias}.${end.many.name}`;
-        const group = related.get(key) ?? { end, inner: new Map() };
+        const group = related.get(key) ?? { end, inner: [{}] };
         related.set(key, group);
-        if (end.rest !== '') group.inner.set(end.rest, value);
-        else group.inner.set(end.many.source().meta.pk.name, value instanceof Stored ? keyOf(value) : value);
+        if (end.rest !== '') Object.assign(group.inner[0] ?? {}, { [end.rest]: value });
+        else group.inner.push(this.#itself(path, end.many.source().meta, value));
       }
     }
-    for (const { end, inner } of related.values()) parts.push(this.#exists(end, Object.fromEntries(inner)));
+    for (const { end, inner } of related.values()) parts.push(this.#exists(end, inner));
     return and(parts);
   }
 
-  #exists({ scope, many }: ManyEnd, condition: object): Sql {
+  /** The condition that a related row is this one. */
+  #itself(path: string, { entity, pk }: ModelMeta, value: unknown): object {
+    if (value === null) throw new InvalidQueryError(`${path} is never null: ask for ${path}__isnull.`);
+    return { [pk.name]: value instanceof Stored && entityOf(value) === entity ? keyOf(value) : value };
+  }
+
+  #exists({ scope, many }: ManyEnd, conditions: readonly object[]): Sql {
     const inner = this.scope(many.source().meta);
     const via = this.columnSql(inner, inner.meta.column(many.via));
-    const where = this.where(inner, [condition]);
+    const where = this.where(inner, conditions);
     const match = and([`${via} = ${this.columnSql(scope, scope.meta.pk)}`, where]);
     return match === NEVER ? NEVER : `EXISTS (SELECT FROM ${this.from(inner)} WHERE ${match})`;
   }
@@ -279,7 +290,7 @@ export class Compiler {
 
   order(scope: Scope, names: readonly string[]): Sql {
     const terms = names.map((name) => {
-      const end = this.walk(scope, name.replace(/^-/, ''));
+      const end = this.walk(scope, String(name).replace(/^-/, ''));
       if (!('lookup' in end) || end.lookup !== 'exact')
         throw new InvalidQueryError(`Rows cannot be ordered by ${name}.`);
       return name.startsWith('-') ? `${end.sql} DESC` : end.sql;
@@ -297,7 +308,8 @@ export class Compiler {
    * each, so that two of them don't multiply each other's rows.
    */
   aggregate(scope: Scope, { kind, path }: Aggregate<AggregateKind, string>) {
-    let end = this.walk(scope, path);
+    if (!AGGREGATES.includes(kind)) throw new UnknownFieldError(String(kind), 'An aggregate', AGGREGATES);
+    let end = this.walk(scope, String(path));
     let rows: Scope | undefined;
     let link = '';
     while (!('lookup' in end)) {
@@ -312,10 +324,12 @@ export class Compiler {
     if (end.lookup !== 'exact') throw new InvalidQueryError(`There is no ${kind} of ${path}.`);
     const { type } = end.column;
     const of = kind === 'avg' ? `avg(${end.sql})::float8` : `${kind}(${end.sql})`;
+    const decimal = type.array === 'numeric';
     const whole = kind === 'count' || (kind === 'sum' && type === types.int);
     return {
+      perRow: rows !== undefined,
       sql: rows ? `(SELECT ${of} FROM ${this.from(rows)} WHERE ${link})` : of,
-      type: whole ? wholeNumber : kind === 'avg' ? types.float : type,
+      type: whole ? wholeNumber : kind === 'avg' ? types.float : decimal && kind === 'sum' ? types.anyDecimal : type,
       decode: (value: unknown) =>
         value === null
           ? null

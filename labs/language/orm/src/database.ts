@@ -95,7 +95,7 @@ export class Database implements AsyncDisposable {
     return { total: totalCount, idle: idleCount, waiting: waitingCount };
   }
 
-  /** Tells `listener` of each statement, after it. Ends with its block. */
+  /** Tells `listener` of each statement, after it. Ends with its block. A listener that throws becomes a warning, and fails no statement. */
   onQuery(listener: (statement: Statement) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -143,7 +143,13 @@ export class Database implements AsyncDisposable {
       throw translate(error, sql);
     } finally {
       const ms = performance.now() - start;
-      for (const listener of this.#listeners) listener({ sql, params, ms });
+      for (const listener of this.#listeners) {
+        try {
+          listener({ sql, params, ms });
+        } catch (error) {
+          process.emitWarning(`A listener of onQuery failed: ${error}`);
+        }
+      }
     }
   }
 
@@ -159,7 +165,7 @@ export class Database implements AsyncDisposable {
     if (outer) return this.#savepoint(outer, body, options);
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.#outermost(body, options).catch((error: unknown) => {
-        if (!(error instanceof SerializationError) || attempt >= (options.retries ?? 0)) throw error;
+        if (!(error instanceof SerializationError) || !(attempt < (options.retries ?? 0))) throw error;
       });
       if (outcome) {
         await runHooks(outcome.hooks);
@@ -169,11 +175,12 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  /** Runs `hook` once the outermost transaction has been committed, in order; at once where none is open; never after a rollback. */
+  /** Runs `hook` once the outermost transaction has been committed, in order; at once where none is open; never after a rollback. @throws TransactionError where that has ended already. */
   async onCommit(hook: () => unknown): Promise<void> {
     const frame = this.frames.getStore();
-    if (frame) frame.afterCommit.push(hook);
-    else await hook();
+    if (!frame) return void (await hook());
+    this.assertOpen(frame);
+    frame.afterCommit.push(hook);
   }
 
   async #outermost<T>(body: () => Promise<T>, { isolation, signal }: TransactionOptions) {
@@ -240,6 +247,9 @@ export class Database implements AsyncDisposable {
     size: number,
     read: (rows: readonly Row[]) => Promise<readonly T[]>,
   ): AsyncGenerator<T, void, undefined> {
+    // It goes into the statement as text.
+    if (!Number.isSafeInteger(size) || size < 1)
+      throw new InvalidQueryError(`A batch has at least one row; batchSize is ${size}.`);
     const outer = this.frames.getStore();
     const client = outer?.client ?? (await this.connect());
     const frame: Frame = outer ?? { ...NEW_FRAME, client, signals: [], afterCommit: [] };
@@ -248,8 +258,11 @@ export class Database implements AsyncDisposable {
       if (!outer) await this.send(client, 'BEGIN READ ONLY');
       await this.send(client, `DECLARE ${cursor} NO SCROLL CURSOR FOR ${sql}`, params);
       for (let count = size; count === size; ) {
-        while (frame.above) await frame.above;
-        this.assertOpen(frame);
+        // Read on from within a savepoint of this transaction, it must not wait for that to end.
+        const inner = this.frames.getStore();
+        const at = inner && isWithin(inner, frame) ? inner : frame;
+        while (at.above) await at.above;
+        this.assertOpen(at);
         const batch = await this.send(client, `FETCH ${size} FROM ${cursor}`);
         count = batch.count;
         yield* await this.frames.run(frame, () => read(batch.rows));
@@ -313,6 +326,9 @@ const LEVELS = {
 const NEW_FRAME = { outer: undefined, depth: 0, ended: false, above: undefined };
 
 const hasEnded = (frame: Frame | undefined): boolean => frame !== undefined && (frame.ended || hasEnded(frame.outer));
+
+const isWithin = (frame: Frame, outer: Frame): boolean =>
+  frame === outer || (frame.outer !== undefined && isWithin(frame.outer, outer));
 
 /** The commit stands, whatever a hook does: each has its turn. */
 async function runHooks(hooks: readonly (() => unknown)[]): Promise<void> {

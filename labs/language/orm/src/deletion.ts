@@ -38,7 +38,10 @@ export async function deleteRows(
       if (referring.length === 0) continue;
       if (column.onDelete === 'cascade') await collect(source.meta, referring);
       else if (column.onDelete === 'setNull') forgotten.push({ meta: source.meta, column, keys: added });
-      else blockers[`${source.name}.${column.name}`] = referring.length;
+      else {
+        const by = `${source.name}.${column.name}`;
+        blockers[by] = (blockers[by] ?? 0) + referring.length;
+      }
     }
   };
   await collect(entity.meta, keys);

@@ -107,8 +107,9 @@ const isDatabaseError = (error: Error): error is Error & { code: string; constra
 
 /** The typed error for what the driver threw. */
 export function translate(error: unknown, sql: string): Error {
-  if (error instanceof OrmError || !(error instanceof Error))
-    return error instanceof Error ? error : new Error(String(error));
+  if (!(error instanceof Error)) return new Error(String(error));
+  // A TypeError is about a parameter that can't be sent, such as a cycle: the server hasn't heard of it.
+  if (error instanceof OrmError || error instanceof TypeError) return error;
   if (!isDatabaseError(error) || /^(08|57P)/.test(error.code))
     return new ConnectionError(`${error.message}: is the server up?`, { cause: error });
   const { code } = error;

@@ -45,7 +45,8 @@ export class Q<W> {
   }
 }
 
-export type AggregateKind = 'count' | 'sum' | 'avg' | 'min' | 'max';
+export const AGGREGATES = ['count', 'sum', 'avg', 'min', 'max'] as const;
+export type AggregateKind = (typeof AGGREGATES)[number];
 export interface Aggregate<Kind extends AggregateKind, P extends string> {
   readonly kind: Kind;
   readonly path: P;

@@ -142,6 +142,8 @@ export class ModelMeta {
     for (const name of [this.table, ...this.columns.map(({ column }) => column)]) quote(name);
     const spoilt = [...this.fields.keys(), ...this.many.keys()].find((name) => name.includes('__'));
     if (spoilt !== undefined) this.#refuse(`${spoilt} has "__" in it, which separates the steps of a lookup`);
+    if (['timestamp(3) with time zone', 'bytea', 'jsonb'].includes(this.pk.type.sql))
+      this.#refuse(`its key ${this.pk.name} is ${this.pk.type.sql}: two that are equal are two objects here`);
     const twice = this.columns.find(
       ({ column }, at) => this.columns.findIndex((each) => each.column === column) !== at,
     );

@@ -145,7 +145,9 @@ export class QuerySet<M extends Model, A = unknown, R = M & A> implements AsyncI
         `${JSON.stringify(name)} can't name an annotation: letters, digits, single "_", and not a name of ${this.meta.name}'s.`,
       );
     }
-    return this.with({ annotations: { ...this.asked.annotations, ...more } });
+    const { annotations, columns } = this.asked;
+    const added = columns && { columns: [...columns, ...Object.keys(more)] };
+    return this.with({ annotations: { ...annotations, ...more }, ...added });
   }
   /** Loads the objects at the ends of these foreign keys in the same statement, by a JOIN. */
   selectRelated(...paths: readonly RefPath<M>[]): QuerySet<M, A, R> {
@@ -213,7 +215,9 @@ export class QuerySet<M extends Model, A = unknown, R = M & A> implements AsyncI
   }
   /** The first row in order, of the key where none was asked for; undefined where there is none. */
   async first(): Promise<R | undefined> {
-    const ordered = this.asked.order.length > 0 ? this : this.orderDynamic(this.meta.pk.name);
+    const { order, distinct, columns } = this.asked;
+    const byDefault = distinct && columns ? columns : [this.meta.pk.name];
+    const ordered = order.length > 0 ? this : this.orderDynamic(...byDefault);
     return (await ordered.slice(0, 1).fetch())[0];
   }
   async count(): Promise<number> {
@@ -268,7 +272,7 @@ export class QuerySet<M extends Model, A = unknown, R = M & A> implements AsyncI
   /** Saves these fields of many objects in one statement. Without hooks. @throws StaleObjectError: then none is saved. */
   async bulkUpdate(objects: readonly M[], fields: readonly (keyof Values<M> & string)[]): Promise<void> {
     assertValid(objects, this.meta, { fields, numbered: true });
-    await this.db.transaction(() => updateRows(this.db, this.meta, objects, fields));
+    await this.db.transaction(() => updateRows(this.db, this.meta, [...new Set(objects)], fields));
   }
   /** Changes all rows in one statement, without loading them and without hooks; their versions count up. Returns how many. */
   async update(changes: Changes<M>, options: { readonly everything?: boolean } = {}): Promise<number> {
@@ -287,7 +291,7 @@ export class QuerySet<M extends Model, A = unknown, R = M & A> implements AsyncI
   /** Deletes all rows, and what refers to them as its `onDelete` says. Returns how many of each entity. Without hooks. */
   async delete(options: { readonly everything?: boolean } = {}): Promise<Readonly<Record<string, number>>> {
     this.assertNarrowed('delete', options);
-    const doomed = this.with<A, unknown>({ columns: [this.meta.pk.name], lock: ' FOR UPDATE OF t0' });
+    const doomed = this.with<A, unknown>({ columns: [this.meta.pk.name], lock: ' FOR UPDATE OF t0', distinct: false });
     const { sql, params, empty } = doomed.select();
     return this.db.transaction(async () => {
       const { rows } = empty ? { rows: [] } : await this.db.query(sql, params);
@@ -301,7 +305,10 @@ export class QuerySet<M extends Model, A = unknown, R = M & A> implements AsyncI
 
   protected assertNarrowed(what: string, { everything = false }: { readonly everything?: boolean }): void {
     this.assertUnsliced(`${what}d`);
-    if (everything || this.asked.conditions.length > 0) return;
+    // Also an empty condition, or `exclude` of an empty list, is no filter.
+    const compiler = this.compiler();
+    const where = compiler.where(compiler.scope(this.meta, this.asked.annotations), this.asked.conditions);
+    if (everything || where !== ALWAYS) return;
     throw new InvalidQueryError(
       `${what}() without a filter would reach every ${this.meta.name}: say ${what}(…, { everything: true }).`,
     );
@@ -359,7 +366,9 @@ export class QuerySet<M extends Model, A = unknown, R = M & A> implements AsyncI
       related.map((path) => path.split('__')),
     );
     const added = Object.entries(annotations).map(([name, each]) => {
-      const { sql, decode } = compiler.aggregate(scope, each);
+      const { sql, decode, perRow } = compiler.aggregate(scope, each);
+      if (!perRow)
+        throw new InvalidQueryError(`${name} adds up rows of its own: annotate() goes through a relation to many.`);
       return { name, decode, at: selected.push(sql) - 1 };
     });
     return (rows) => {

@@ -127,8 +127,10 @@ class KeyColumn extends Column {
     this.onDelete = options.onDelete;
   }
   override raw(value: unknown): unknown {
-    if (value instanceof Ref) return value.id;
-    return value instanceof Stored ? keyOf(value) : value;
+    // An object of another entity has a key too, of another table: it stays an object, which no column takes.
+    const object = value instanceof Ref && value.isLoaded ? value.value : value;
+    if (object instanceof Ref) return object.id;
+    return object instanceof Stored && entityOf(object) === this.target() ? keyOf(object) : object;
   }
   override wrap(value: unknown, batch: Batch): unknown {
     return value === null ? null : new Ref(this.target, value, { name: this.name, batch });

@@ -61,11 +61,13 @@ function* extras(
     ...several(meta.options.indexes),
   ];
   const text = (columns: readonly Column[]) => columns.map(({ column }) => quote(column)).join(', ');
+  // Names of indexes are the schema's, not the table's: (user, group_owner_id) and (user_group, owner_id) must differ.
+  const prefix = meta.table.includes('_') ? `${meta.table}_` : meta.table;
   for (const columns of unique) {
-    yield constraint(named(meta.table, ...columns.map(({ column }) => column), 'key'), `UNIQUE (${text(columns)})`);
+    yield constraint(named(prefix, ...columns.map(({ column }) => column), 'key'), `UNIQUE (${text(columns)})`);
   }
   for (const columns of indexed) {
-    const name = named(meta.table, ...columns.map(({ column }) => column), 'idx');
+    const name = named(prefix, ...columns.map(({ column }) => column), 'idx');
     yield { kind: 'add index', name, sql: `CREATE INDEX ${quote(name)} ON ${table} (${text(columns)})` };
   }
   for (const column of meta.columns.filter(isForeignKey)) {
@@ -94,10 +96,10 @@ export async function diff(db: Database, entities: readonly EntityClass[]): Prom
   const visible = `c.relname = ANY($1::text[]) AND c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid)`;
   const columnsSql = `SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE ${visible}`;
-  const namesSql = `SELECT conname::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid WHERE ${visible}
-    UNION SELECT i.relname::text FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid WHERE ${visible}`;
+  const namesSql = `SELECT c.relname::text, conname::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid WHERE ${visible}
+    UNION SELECT c.relname::text, i.relname::text FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid WHERE ${visible}`;
   const present = Map.groupBy((await db.query(columnsSql, tables)).rows, ([table]) => table);
-  const names = new Set((await db.query(namesSql, tables)).rows.map(([name]) => name));
+  const names = new Set((await db.query(namesSql, tables)).rows.map(([table, name]) => `${table}\0${name}`));
 
   const shapes = metas.flatMap((meta): Change[] => {
     const rows = present.get(meta.table);
@@ -107,7 +109,7 @@ export async function diff(db: Database, entities: readonly EntityClass[]): Prom
   });
   const added = metas.flatMap((meta) =>
     [...extras(meta)]
-      .filter(({ name }) => !names.has(name))
+      .filter(({ name }) => !names.has(`${meta.table}\0${name}`))
       .map(
         ({ kind, name, sql }): Change => ({
           kind,
@@ -137,7 +139,7 @@ function columnChanges(meta: ModelMeta, rows: readonly (readonly unknown[])[]): 
   const changes = meta.columns.flatMap((column): Change[] => {
     const [name, at] = [quote(column.column), found.get(column.column)];
     const required = column.options.primaryKey === true || column.options.null !== true;
-    const fill = column.options.default;
+    const fill = column.options.version ? 1 : column.options.default;
     if (!at && (!required || fill === undefined || typeof fill === 'function')) {
       return [alter('add column', column.column, [`ADD COLUMN ${definition(column)}`])];
     }

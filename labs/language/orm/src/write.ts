@@ -13,12 +13,15 @@ export type Conflict<K extends string = string> =
 export function fillDefaults(object: Model, meta: ModelMeta): void {
   for (const { name, options } of meta.columns) {
     if (Reflect.get(object, name) !== undefined) continue;
-    const value: unknown = typeof options.default === 'function' ? options.default() : options.default;
+    const value: unknown = typeof options.default === 'function' ? options.default() : copy(options.default);
     if (value !== undefined) Reflect.set(object, name, value);
     else if (options.version) Reflect.set(object, name, 1);
     else if (options.null) Reflect.set(object, name, null);
   }
 }
+
+/** Each object its own: what is written into one default must not show in the next. */
+const copy = (value: unknown): unknown => (Buffer.isBuffer(value) ? Buffer.from(value) : structuredClone(value));
 
 /** @throws ValidationError with all that is wrong with all of the objects. */
 export function assertValid(
@@ -62,12 +65,15 @@ export async function insertRows(
   const keyless = objects.filter((object) => keyOf(object) === undefined).length;
   if (keyless > 0 && keyless < objects.length) throw new InvalidQueryError('Give all of the objects a key, or none.');
   const columns = keyless > 0 ? meta.columns.filter((column) => column !== meta.pk) : meta.columns;
-  const what = `INSERT INTO ${quote(meta.table)} (${list(columns)}) SELECT * FROM ${unnest(columns)}${conflict(meta, onConflict)}`;
+  // A table of nothing but a generated key takes its rows from nothing.
+  const from =
+    columns.length > 0 ? `(${list(columns)}) SELECT * FROM ${unnest(columns)}` : 'SELECT FROM generate_series(1, $1)';
+  const what = `INSERT INTO ${quote(meta.table)} ${from}${conflict(meta, onConflict)}`;
   const insert = async (batch: readonly Model[]) => {
     const filled = keyless > 0 && !onConflict;
     const { rows } = await db.query(
       filled ? `${what} RETURNING ${quote(meta.pk.column)}` : what,
-      arrays(columns, batch),
+      columns.length > 0 ? arrays(columns, batch) : [batch.length],
     );
     const origin = { db, size: 1, loads: new Map() };
     for (const [at, object] of batch.entries()) {
@@ -84,6 +90,8 @@ export async function insertRows(
 function conflict(meta: ModelMeta, onConflict: Conflict | undefined): string {
   if (!onConflict) return '';
   if (onConflict === 'ignore') return ' ON CONFLICT DO NOTHING';
+  if (onConflict.on.length === 0 || onConflict.update.length === 0)
+    throw new InvalidQueryError("onConflict names fields `on` and fields to `update`; or it is 'ignore'.");
   const update = onConflict.update.map((name) => quote(meta.column(name).column));
   if (meta.version) throw new InvalidQueryError(`${meta.name} has a version: an overwrite would get around it.`);
   return ` ON CONFLICT (${list(onConflict.on.map((name) => meta.column(name)))}) DO UPDATE SET ${update.map((name) => `${name} = excluded.${name}`).join(', ')}`;
@@ -121,9 +129,11 @@ export async function tryUpdate(
   const changed = [...new Set(fields.map((name) => meta.column(name)))].filter(
     (column) => column !== pk && column !== version,
   );
-  if (objects.length === 0 || (changed.length === 0 && !version)) return objects.length;
+  if (objects.length === 0) return 0;
   const sent = [pk, ...(version ? [version] : []), ...changed];
-  const sets = changed.map(({ column }) => `${quote(column)} = v.${quote(column)}`);
+  // Nothing to change is still a question: is the row there?
+  const set = changed.length > 0 || version ? changed : [pk];
+  const sets = set.map(({ column }) => `${quote(column)} = v.${quote(column)}`);
   if (version) sets.push(`${quote(version.column)} = t.${quote(version.column)} + 1`);
   const same = [pk, ...(version ? [version] : [])].map(({ column }) => `t.${quote(column)} = v.${quote(column)}`);
   const sql = `UPDATE ${quote(meta.table)} AS t SET ${sets.join(', ')} FROM ${unnest(sent)} AS v(${list(sent)}) WHERE ${same.join(' AND ')}`;
