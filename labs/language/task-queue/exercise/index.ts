@@ -13,18 +13,21 @@ import type {
   TaskWorkerOptions,
 } from '../src/index.ts';
 import type { BullQueue } from '../src/result.ts';
-import type { NameOf, PayloadOf, ResultOf, ResultsOf, Taking } from '../src/tasks.ts';
+import type { ChainResult, Links, NameOf, PayloadOf, ResultOf, ResultsOf, Taking } from '../src/tasks.ts';
 
 // Given: the words of the subject, the errors, the monitor, and the tickets. `new AsyncResult(id, bull, feed)` waits for
-// a result; `feed` returns a `ResultFeed` (src/result.ts) on BullMQ's QueueEvents. The queue and its worker are yours.
+// a result; `feed` returns a `ResultFeed` (src/result.ts) on BullMQ's QueueEvents. `startThread` (src/sandbox.ts) starts a
+// run of a sandboxed task, and doesn't end it. The queue and its worker are yours.
 // `h` in `pnpm lab learn task-queue` gives a hint.
 export {
+  type After,
   AsyncResult,
   type Connection,
   type Envelope,
   EvictionPolicyError,
   type Flow,
   GroupResult,
+  HardTimeLimitError,
   InvalidArgumentError,
   type Json,
   LockLostError,
@@ -35,11 +38,13 @@ export {
   type Result,
   ResultTimeoutError,
   type RetryPolicy,
+  type SandboxOptions,
   type Schedule,
   type SendOptions,
   type Signature,
   type Snapshot,
   SoftTimeLimitError,
+  sandboxed,
   type Task,
   type TaskContext,
   TaskExpiredError,
@@ -116,22 +121,10 @@ export class TaskQueue<M extends Tasks> {
   }
 
   /** Runs one after the other, each with the result of the one before; the ticket is the last one's. */
-  chain<A extends NameOf<M>, B extends Taking<M, ResultOf<M, A>>>(
-    first: Signature<A>,
-    second: B,
-  ): Promise<AsyncResult<ResultOf<M, B>>>;
-  chain<A extends NameOf<M>, B extends Taking<M, ResultOf<M, A>>, C extends Taking<M, ResultOf<M, B>>>(
-    first: Signature<A>,
-    second: B,
-    third: C,
-  ): Promise<AsyncResult<ResultOf<M, C>>>;
-  chain<
-    A extends NameOf<M>,
-    B extends Taking<M, ResultOf<M, A>>,
-    C extends Taking<M, ResultOf<M, B>>,
-    D extends Taking<M, ResultOf<M, C>>,
-  >(first: Signature<A>, second: B, third: C, fourth: D): Promise<AsyncResult<ResultOf<M, D>>>;
-  chain(_first: Signature<NameOf<M>>, ..._rest: NameOf<M>[]): Promise<AsyncResult<unknown>> {
+  chain<A extends NameOf<M>, const L extends readonly string[]>(
+    _first: Signature<A>,
+    ..._rest: L extends Links<M, A, L> ? L : Links<M, A, L>
+  ): Promise<AsyncResult<ChainResult<M, A, L>>> {
     return todo('chain');
   }
 
@@ -186,7 +179,8 @@ export class TaskWorker {
     options: TaskWorkerOptions,
   ) {
     this.tasks = tasks;
-    this.bull = new Worker<Envelope, Json, string>(name, (job) => this.process(job), { ...bull, ...options });
+    const { after: _, ...rest } = options;
+    this.bull = new Worker<Envelope, Json, string>(name, (job) => this.process(job), { ...bull, ...rest });
   }
 
   /** Aborts the signal of a task that runs here. Says whether one does. */
@@ -203,7 +197,11 @@ export class TaskWorker {
     return this.close();
   }
 
-  /** One run of one task: its payload, its context, its end. A PermanentError must not be tried again. */
+  /**
+   * One run of one task: its payload, its context, its end. A PermanentError must not be tried again. A task with a
+   * `sandbox` runs in a thread, and at its hard limit fails with `HardTimeLimitError.reason`: the thread is gone by then.
+   * The timer of both limits is `options.after`.
+   */
   protected process(_job: Job<Envelope, Json, string>): Promise<Json> {
     return todo('process');
   }

@@ -44,6 +44,11 @@ export class TaskRevokedError extends TaskFailedError {
   static readonly reason = 'revoked';
 }
 
+/** Its last run was still going on at the `hardLimitMs` of a sandboxed task: its thread was ended. */
+export class HardTimeLimitError extends TaskFailedError {
+  static readonly reason = 'ended at its hard time limit';
+}
+
 /** The reason of `signal` when a task has run for longer than its `softLimitMs`. */
 export class SoftTimeLimitError extends TaskQueueError {}
 

@@ -1,5 +1,6 @@
 export {
   EvictionPolicyError,
+  HardTimeLimitError,
   InvalidArgumentError,
   LockLostError,
   PermanentError,
@@ -13,6 +14,7 @@ export {
 } from './errors.ts';
 export { Monitor, type Percentiles, type Snapshot } from './monitor.ts';
 export { AsyncResult, GroupResult, type TaskState } from './result.ts';
+export { type SandboxOptions, sandboxed } from './sandbox.ts';
 export { type Connection, type Flow, type Schedule, TaskQueue, type TaskQueueOptions } from './task-queue.ts';
 export {
   type Envelope,
@@ -28,4 +30,4 @@ export {
   type Tasks,
   task,
 } from './tasks.ts';
-export { TaskWorker, type TaskWorkerOptions } from './worker.ts';
+export { type After, TaskWorker, type TaskWorkerOptions } from './worker.ts';

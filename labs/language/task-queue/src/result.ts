@@ -1,5 +1,12 @@
 import type { Job, Queue, QueueEvents } from 'bullmq';
-import { ResultTimeoutError, TaskExpiredError, TaskFailedError, TaskRevokedError, UnknownTaskError } from './errors.ts';
+import {
+  HardTimeLimitError,
+  ResultTimeoutError,
+  TaskExpiredError,
+  TaskFailedError,
+  TaskRevokedError,
+  UnknownTaskError,
+} from './errors.ts';
 import type { Envelope, Json } from './tasks.ts';
 
 export type TaskState = Awaited<ReturnType<Queue['getJobState']>>;
@@ -57,7 +64,8 @@ export class AsyncResult<R> {
    * Waits for the result, `timeoutMs` milliseconds at most (default 30 000). Never call it inside a task: a worker that
    * waits for workers ends in a deadlock; chain the tasks.
    *
-   * @throws TaskFailedError when it failed for good; TaskExpiredError or TaskRevokedError when that is why.
+   * @throws TaskFailedError when it failed for good; TaskExpiredError, TaskRevokedError or HardTimeLimitError when that
+   *   is why.
    * @throws ResultTimeoutError when there is none in time: the task goes on.
    * @throws UnknownTaskError when nobody knows the id (any more).
    */
@@ -107,9 +115,8 @@ export class AsyncResult<R> {
     const job = await this.#queue.getJob(this.id);
     if (!job) return new UnknownTaskError(`Task ${this.id} has failed, and its failure was removed a moment ago.`);
     const { id = this.id, name, failedReason } = await this.#culprit(job);
-    if (failedReason === TaskExpiredError.reason) return new TaskExpiredError(id, name, failedReason);
-    if (failedReason === TaskRevokedError.reason) return new TaskRevokedError(id, name, failedReason);
-    return new TaskFailedError(id, name, failedReason);
+    const told = [TaskExpiredError, TaskRevokedError, HardTimeLimitError].find(({ reason }) => reason === failedReason);
+    return new (told ?? TaskFailedError)(id, name, failedReason);
   }
 
   /** In a chain or a chord: the task that failed, not the one that waited for it. */

@@ -13,8 +13,10 @@ import type { Redis } from 'ioredis';
 import { EvictionPolicyError, InvalidArgumentError, TaskRevokedError } from './errors.ts';
 import { AsyncResult, type BullJob, type BullQueue, GroupResult, ResultFeed } from './result.ts';
 import type {
+  ChainResult,
   Envelope,
   Json,
+  Links,
   NameOf,
   PayloadOf,
   ResultOf,
@@ -137,23 +139,14 @@ export class TaskQueue<M extends Tasks> {
     return this.#send({ ...last, children: before.map((job) => this.child(job, onFailure)) });
   }
 
-  /** Runs one after the other, each with the result of the one before; the ticket is the last one's. */
-  chain<A extends NameOf<M>, B extends Taking<M, ResultOf<M, A>>>(
+  /**
+   * Runs one after the other, as many as there are, each with the result of the one before; the ticket is the last one's.
+   * The compiler checks each link, so it must know how many there are.
+   */
+  chain<A extends NameOf<M>, const L extends readonly string[]>(
     first: Signature<A>,
-    second: B,
-  ): Promise<AsyncResult<ResultOf<M, B>>>;
-  chain<A extends NameOf<M>, B extends Taking<M, ResultOf<M, A>>, C extends Taking<M, ResultOf<M, B>>>(
-    first: Signature<A>,
-    second: B,
-    third: C,
-  ): Promise<AsyncResult<ResultOf<M, C>>>;
-  chain<
-    A extends NameOf<M>,
-    B extends Taking<M, ResultOf<M, A>>,
-    C extends Taking<M, ResultOf<M, B>>,
-    D extends Taking<M, ResultOf<M, C>>,
-  >(first: Signature<A>, second: B, third: C, fourth: D): Promise<AsyncResult<ResultOf<M, D>>>;
-  chain(first: Signature<NameOf<M>>, ...rest: NameOf<M>[]): Promise<AsyncResult<unknown>> {
+    ...rest: L extends Links<M, A, L> ? L : Links<M, A, L>
+  ): Promise<AsyncResult<ChainResult<M, A, L>>> {
     // BullMQ runs children before their parent: the last link is the root, the first one the innermost child.
     const { id: _, countdownMs: __, eta: ___, ...options } = first.options;
     let flow = this.#job(first);
@@ -189,7 +182,9 @@ export class TaskQueue<M extends Tasks> {
    */
   async revoke(id: string): Promise<number> {
     this.#flows ??= this.#keepOpen(new FlowProducer(this.shared));
-    const flow = await this.#flows.getFlow({ id, queueName: this.name, prefix: this.shared.prefix });
+    // BullMQ's own defaults stop at ten links and at twenty children of each.
+    const all = { depth: Number.POSITIVE_INFINITY, maxChildren: 2 ** 31 - 1 };
+    const flow = await this.#flows.getFlow({ id, queueName: this.name, prefix: this.shared.prefix, ...all });
     let met = 0;
     // The root first: once it is gone, no end of a child can start it.
     for (const job of flow ? nodes(flow) : []) {

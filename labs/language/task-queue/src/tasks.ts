@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from './errors.ts';
+
 /** What survives the journey through Redis. Declare payloads by `type`: an `interface` could grow a method later. */
 export type Json = string | number | boolean | null | undefined | readonly Json[] | { readonly [key: string]: Json };
 
@@ -25,20 +27,35 @@ export interface RetryPolicy {
 
 export interface TaskOptions {
   readonly retry?: RetryPolicy;
-  /** Milliseconds of a run after which `context.signal` aborts. A task that doesn't listen goes on. Default: none. */
+  /**
+   * Milliseconds of a run after which `context.signal` aborts, 1 to 2 147 483 647. A task that doesn't listen goes on:
+   * nothing ends a function from outside, but `sandboxed` its thread. Default: none.
+   */
   readonly softLimitMs?: number;
 }
 
 export interface Task<P extends Json, R extends Result> extends TaskOptions {
   readonly run: (payload: P, context: TaskContext) => R | Promise<R>;
+  /** Made by `sandboxed`: the module whose default export `run` is, and the milliseconds after which its thread ends. */
+  readonly sandbox?: { readonly module: URL; readonly hardLimitMs: number };
 }
 
-/** Declares a task; the types of payload and result are inferred from `run`. One that looks at no payload takes any. */
+/**
+ * Declares a task; the types of payload and result are inferred from `run`. One that looks at no payload takes any.
+ * @throws InvalidArgumentError on a `softLimitMs` that no timer can keep
+ */
 export function task<P extends Json, R extends Result>(
   run: Task<P, R>['run'],
   options: TaskOptions = {},
 ): Task<NoInfer<P>, NoInfer<R>> {
+  if (options.softLimitMs !== undefined) checkLimit('softLimitMs', options.softLimitMs);
   return { ...options, run };
+}
+
+/** A timer that is asked for more than 2^31 - 1 ms fires at once. */
+export function checkLimit(name: string, ms: number): void {
+  if (Number.isInteger(ms) && ms >= 1 && ms < 2 ** 31) return;
+  throw new InvalidArgumentError(`${name} must be a whole number of milliseconds from 1 to 2147483647; it is ${ms}.`);
 }
 
 /** The task map: what producers may send and workers can do. Both sides import the same one. */
@@ -52,6 +69,27 @@ export type ResultOf<M extends Tasks, N extends keyof M> = Awaited<ReturnType<M[
 export type Taking<M extends Tasks, In> = {
   [N in NameOf<M>]: In extends PayloadOf<M, N> ? N : never;
 }[NameOf<M>];
+
+/**
+ * `L` itself where every link takes what the one before gives. At the first that doesn't, the names of those that would:
+ * so the compiler's error stands at that very link.
+ */
+export type Links<
+  M extends Tasks,
+  Before extends NameOf<M>,
+  L extends readonly string[],
+  Good extends readonly string[] = [],
+> = L extends readonly [infer N extends string, ...infer Rest extends readonly string[]]
+  ? N extends Taking<M, ResultOf<M, Before>>
+    ? Links<M, N, Rest, [...Good, N]>
+    : [...Good, Taking<M, ResultOf<M, Before>>, ...Rest]
+  : Good;
+
+/** What a chain of `First` and then `L` gives in the end. */
+export type ChainResult<M extends Tasks, First extends NameOf<M>, L extends readonly string[]> = ResultOf<
+  M,
+  L extends readonly [...string[], infer Last extends NameOf<M>] ? Last : First
+>;
 
 /** One call of a task, not sent yet. */
 export interface Signature<N extends string = string> {

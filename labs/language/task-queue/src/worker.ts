@@ -1,5 +1,7 @@
+import type { Worker as Thread } from 'node:worker_threads';
 import { UnrecoverableError, Worker, type WorkerOptions } from 'bullmq';
 import {
+  HardTimeLimitError,
   InvalidArgumentError,
   LockLostError,
   PermanentError,
@@ -8,7 +10,11 @@ import {
   TaskRevokedError,
 } from './errors.ts';
 import type { BullJob } from './result.ts';
-import type { Envelope, Json, Result, Task, Tasks } from './tasks.ts';
+import { startThread } from './sandbox.ts';
+import type { Envelope, Json, Result, Task, TaskContext, Tasks } from './tasks.ts';
+
+/** Calls `callback` once, `ms` milliseconds from now, and returns a function that cancels it. */
+export type After = (ms: number, callback: () => void) => () => void;
 
 export interface TaskWorkerOptions {
   /** Tasks at once in this process. Good for waiting; work that computes blocks the others. Default 1. */
@@ -23,12 +29,20 @@ export interface TaskWorkerOptions {
   readonly maxStalls?: number;
   /** Told of what has no caller: a lost connection, a lost lock. Default: `console.error`. */
   readonly onError?: (error: Error) => void;
+  /** The timer of soft and hard limits. Default: `setTimeout`; a test gives one that it moves by hand. */
+  readonly after?: After;
 }
+
+const systemTimer: After = (ms, callback) => {
+  const timer = setTimeout(callback, ms);
+  return () => clearTimeout(timer);
+};
 
 /** Runs the tasks of one queue in this process. Made by `TaskQueue.worker`. */
 export class TaskWorker {
   readonly bull: Worker<Envelope, Json, string>;
   readonly #tasks: Tasks;
+  readonly #after: After;
   readonly #running = new Map<string, AbortController>();
 
   /** @throws InvalidArgumentError on a number that is not a whole one above 0. */
@@ -41,6 +55,7 @@ export class TaskWorker {
     const { concurrency = 1, lockMs = 30_000, stalledCheckMs = 30_000, maxStalls = 1, rateLimit } = options;
     wholeNumbers({ concurrency, lockMs, stalledCheckMs, ...rateLimit });
     this.#tasks = tasks;
+    this.#after = options.after ?? systemTimer;
     this.bull = new Worker<Envelope, Json, string>(name, (job) => this.process(job), {
       ...bull,
       concurrency,
@@ -79,7 +94,7 @@ export class TaskWorker {
     if (data.expires !== undefined && Date.now() > data.expires) throw new UnrecoverableError(TaskExpiredError.reason);
 
     const controller = new AbortController();
-    const soft = this.startSoftLimit(definition, id, controller);
+    const stopSoftLimit = this.startSoftLimit(definition, id, controller);
     this.#running.set(id, controller);
     try {
       const payload = await this.payload(job);
@@ -90,11 +105,11 @@ export class TaskWorker {
         progress: (percent: number) => job.updateProgress(percent),
       };
       // `send` has checked it against this very map.
-      return (await definition.run(payload as never, context)) ?? null;
+      return (await this.run(definition, payload as never, context)) ?? null;
     } catch (error) {
       throw this.verdict(error, controller.signal);
     } finally {
-      clearTimeout(soft);
+      stopSoftLimit?.();
       this.#running.delete(id);
     }
   }
@@ -125,11 +140,38 @@ export class TaskWorker {
     return error instanceof Error ? error : new Error(String(error), { cause: error });
   }
 
+  protected run(definition: Task<never, Result>, payload: never, context: TaskContext): Promise<Result> | Result {
+    const { run, sandbox } = definition;
+    return sandbox ? this.inThread(sandbox, payload, context) : run(payload, context);
+  }
+
+  /** Runs a sandboxed task in a thread of its own, which is gone when this ends: nothing of the run goes on. */
+  protected async inThread(
+    { module, hardLimitMs }: NonNullable<Task<never, Result>['sandbox']>,
+    payload: Json,
+    context: TaskContext,
+  ): Promise<Result> {
+    const { thread, result } = startThread(module, payload, context);
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const stopHardLimit = this.#after(hardLimitMs, () => reject(new Error(HardTimeLimitError.reason)));
+    try {
+      return await Promise.race([result, late]);
+    } finally {
+      stopHardLimit();
+      await this.endThread(thread);
+    }
+  }
+
+  /** Resolves when the thread stands still. */
+  protected async endThread(thread: Thread): Promise<void> {
+    await thread.terminate();
+  }
+
   protected startSoftLimit(definition: Task<never, Result>, id: string, controller: AbortController) {
     const { softLimitMs } = definition;
     if (softLimitMs === undefined) return undefined;
     const error = new SoftTimeLimitError(`Task ${id} has run for more than ${softLimitMs} ms.`);
-    return setTimeout(() => controller.abort(error), softLimitMs);
+    return this.#after(softLimitMs, () => controller.abort(error));
   }
 }
 

@@ -19,7 +19,8 @@ if (import.meta.main) {
     }),
   };
   const queue = new TaskQueue(tasks, { connection: { url }, prefix, name });
-  await queue.worker({ lockMs: Number(lockMs), stalledCheckMs: 100 });
+  // A shop on a slow machine may find itself to stand still: that is not what kills the task.
+  await queue.worker({ lockMs: Number(lockMs), stalledCheckMs: 100, maxStalls: 10 });
   process.once('SIGTERM', async () => {
     await queue.close();
     redis.disconnect();

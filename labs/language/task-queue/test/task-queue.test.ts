@@ -1,24 +1,32 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
-import { describeWith, History, until } from '@shared/testkit';
+import { describeWith, ManualClock, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   EvictionPolicyError,
+  HardTimeLimitError,
   InvalidArgumentError,
   LockLostError,
   Monitor,
   PermanentError,
   ResultTimeoutError,
   SoftTimeLimitError,
+  sandboxed,
   TaskExpiredError,
   TaskFailedError,
   TaskQueue,
   TaskRevokedError,
   type Tasks,
+  type TaskWorker,
   type TaskWorkerOptions,
   task,
   UnknownTaskError,
 } from '#lab';
+import type run from './thread-task.ts';
+import type { Order } from './thread-task.ts';
 
 const HOUR = 3_600_000;
 /** What a test gives a result that must come: the machine may be busy. */
@@ -35,11 +43,18 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     onTestFinished(() => queue.close());
     return queue;
   };
-  const work = (queue: { worker: (options: TaskWorkerOptions) => Promise<unknown> }, options: TaskWorkerOptions = {}) =>
-    queue.worker({ onError: () => {}, ...options });
+  const work = (
+    queue: { worker: (options: TaskWorkerOptions) => Promise<TaskWorker> },
+    options: TaskWorkerOptions = {},
+  ) => queue.worker({ onError: () => {}, ...options });
   /** Something that a test lets happen when it wants to. */
   const gate = () => Promise.withResolvers<void>();
+  /** Time enough for everything that is under way in this process and its Redis, however slow the machine is. */
+  const settle = async (queue: { readonly bull: { getJobCounts(): Promise<unknown> } }) => {
+    for (let trip = 0; trip < 200; trip++) await queue.bull.getJobCounts();
+  };
 
+  const module = new URL('./thread-task.ts', import.meta.url);
   const double = task((n: number) => n * 2);
   const text = task((n: number) => `${n} prints`);
   const list = task((parts: number[]) => parts.join(' '));
@@ -62,6 +77,9 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       ['a schedule of 0 ms', () => queue.beat('tick', { everyMs: 0 }, 'double', 1)],
       ['no task at all at once', () => queue.worker({ concurrency: 0 })],
       ['a lock of half a millisecond', () => queue.worker({ lockMs: 0.5 })],
+      ['a limit that fires at once', async () => task(() => 1, { softLimitMs: 2 ** 31 })],
+      ['a hard limit of 0 ms', async () => sandboxed(module, { hardLimitMs: 0 })],
+      ['a soft limit after the hard one', async () => sandboxed(module, { softLimitMs: 2, hardLimitMs: 1 })],
     ];
     for (const [what, send] of bad) {
       const error = await Promise.resolve()
@@ -87,8 +105,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const queue = open({ double }, name);
     await work(queue);
     const { id } = await queue.delay('double', 21);
-    await until(async () => (await queue.bull.getJobCounts('active', 'prioritized', 'waiting'))['active'] === 0);
-    await until(async () => (await queue.result(id).state()) !== 'prioritized');
+    await until(async () => !['prioritized', 'active'].includes(await queue.result(id).state()), { what: 'its end' });
     expect(await open({ double }, name).result<number>(id).get(PATIENCE)).toBe(42);
   });
 
@@ -176,24 +193,17 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
   test('a chain hands each result to the next task, the first one first', async () => {
     const queue = open({ double, text });
     await work(queue);
-    const ticket = await queue.chain(queue.s('double', 3), 'double', 'text');
-    expect(await ticket.get(PATIENCE)).toBe('12 prints');
+    const ticket = await queue.chain(queue.s('double', 3), 'double', 'double', 'double', 'double', 'text');
+    expect(await ticket.get(PATIENCE)).toBe('96 prints');
   });
 
   test('the callback of a chord gets the results in the order of the signatures', async () => {
     const { promise: others, resolve } = gate();
-    let done = 0;
-    const queue = open({
-      first: task(() => others.then(() => 1)),
-      other: task((n: number) => {
-        done += 1;
-        if (done === 2) setTimeout(resolve, 20);
-        return n;
-      }),
-      list,
-    });
+    const queue = open({ first: task(() => others.then(() => 1)), other: task((n: number) => n), list });
     await work(queue, { concurrency: 3 });
     const ticket = await queue.chord([queue.s('first', null), queue.s('other', 2), queue.s('other', 3)], 'list');
+    await until(async () => (await queue.bull.getCompletedCount()) === 2, { what: 'the others to be done' });
+    resolve();
     expect(await ticket.get(PATIENCE)).toBe('1 2 3');
   });
 
@@ -205,7 +215,9 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const queue = open({ double, broken, list });
     await work(queue);
     const chord = await queue.chord([queue.s('double', 1), queue.s('broken', null)], 'list');
-    await expect(chord.get(2_500)).rejects.toThrow(/Task broken .* the film is black/);
+    await until(async () => (await queue.bull.getFailedCount()) > 0, { what: 'the task to fail' });
+    expect(await chord.state()).not.toBe('waiting-children');
+    await expect(chord.get(PATIENCE)).rejects.toThrow(/Task broken .* the film is black/);
     const chain = await queue.chain(queue.s('broken', null), 'double', 'double');
     await expect(chain.get(PATIENCE)).rejects.toThrow(/Task broken .* the film is black/);
   });
@@ -276,41 +288,137 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
         signal.addEventListener('abort', () => reject(signal.reason));
       });
     const seen: unknown[] = [];
-    const queue = open({
-      scan: task((_: null, context) => listen(_, context).catch((error: unknown) => void seen.push(error)), {
-        softLimitMs: 30,
-      }),
-    });
-    await work(queue);
-    await (await queue.delay('scan', null)).get(PATIENCE);
+    const { promise: runs, resolve } = gate();
+    const scan = (_: null, context: { signal: AbortSignal }) => {
+      resolve();
+      return listen(_, context).catch((error: unknown) => void seen.push(error));
+    };
+    const queue = open({ scan: task(scan, { softLimitMs: HOUR }) });
+    const clock = new ManualClock();
+    await work(queue, { after: clock.after });
+    const ticket = await queue.delay('scan', null);
+    await runs;
+    await clock.advance(HOUR - 1);
+    expect(seen).toEqual([]);
+    await clock.advance(1);
+    await ticket.get(PATIENCE);
     expect(seen[0]).toBeInstanceOf(SoftTimeLimitError);
   });
 
+  // ── threads ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Hears what tasks in threads say; a line is closed when its thread has ended. */
+  const switchboard = async () => {
+    let said = '';
+    const lines = new Set<unknown>();
+    const server = createServer((line) => {
+      lines.add(line);
+      line.on('data', (text) => {
+        said += text;
+      });
+      line.on('error', () => {});
+      line.on('close', () => lines.delete(line));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const address = server.address();
+    return {
+      port: typeof address === 'object' ? (address?.port ?? 0) : 0,
+      hears: (what: string) => until(() => said.includes(what), { what: `"${what}" to be said` }),
+      silence: () => until(() => lines.size === 0, { timeoutMs: 1_500, what: 'the thread to end' }),
+    };
+  };
+  const inThread = (softLimitMs = HOUR) =>
+    sandboxed<typeof run>(module, { softLimitMs, hardLimitMs: 2 * HOUR, retry: { attempts: 1 } });
+
+  test('a task in a thread of its own gives and throws what it would without, and may crash', async () => {
+    const patient = sandboxed<typeof run>(module, { hardLimitMs: HOUR, retry: { attempts: 3, baseMs: 1 } });
+    const queue = open({ once: inThread(), patient });
+    await work(queue, { concurrency: 3 });
+    const send = (name: 'once' | 'patient', act: Exclude<Order, { port: number }>['act']) => queue.delay(name, { act });
+    const [told, refused, crashed] = await Promise.all([
+      send('once', 'tell'),
+      send('patient', 'refuse'),
+      send('once', 'crash'),
+    ]);
+    expect(await told.get(PATIENCE)).toBe(`${told.id} in run 1`);
+    expect(await told.progress()).toBe(40);
+    await expect(refused.get(PATIENCE)).rejects.toThrow('refused in run 1');
+    await expect(crashed.get(PATIENCE)).rejects.toThrow('its thread ended with code 7');
+  });
+
+  test('a task that ignores its soft limit is ended at its hard limit, and its place is free', async () => {
+    const clock = new ManualClock();
+    const { port, hears, silence } = await switchboard();
+    const queue = open({ scan: inThread(), double });
+    await work(queue, { after: clock.after });
+    const ticket = await queue.delay('scan', { act: 'wait', port });
+    const next = await queue.delay('double', 21);
+    await hears('begun');
+    await clock.advance(HOUR);
+    await hears('SoftTimeLimitError');
+    await clock.advance(HOUR - 1);
+    await settle(queue);
+    expect(await ticket.state()).toBe('active');
+    await clock.advance(1);
+    await expect(ticket.get(PATIENCE)).rejects.toThrow(HardTimeLimitError);
+    expect(await next.get(PATIENCE)).toBe(42);
+    await silence();
+  });
+
+  test('a loop that never yields is ended too, and holds up nobody meanwhile', async () => {
+    const clock = new ManualClock();
+    const { port, hears, silence } = await switchboard();
+    const queue = open({ scan: inThread(), double });
+    await work(queue, { concurrency: 2, after: clock.after });
+    const ticket = await queue.delay('scan', { act: 'loop', port });
+    await hears('begun');
+    expect(await (await queue.delay('double', 21)).get(PATIENCE)).toBe(42);
+    await clock.advance(2 * HOUR);
+    await expect(ticket.get(PATIENCE)).rejects.toThrow(HardTimeLimitError);
+    await silence();
+  });
+
+  test('a revoked task that ignores it is ended at its hard limit as well', async () => {
+    const clock = new ManualClock();
+    const { port, hears, silence } = await switchboard();
+    const queue = open({ scan: inThread() });
+    await work(queue, { after: clock.after });
+    const ticket = await queue.delay('scan', { act: 'wait', port });
+    await hears('begun');
+    expect(await queue.revoke(ticket.id)).toBe(1);
+    await hears('TaskRevokedError');
+    await clock.advance(2 * HOUR);
+    await expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
+    await silence();
+  });
+
+  // ── lost locks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
   test('a worker that has lost its lock is told by the signal of its task', async () => {
-    const history = new History<string>();
+    const { promise: begun, resolve: begin } = gate();
     const { promise: enough, resolve } = gate();
     const reasons: unknown[] = [];
     const queue = open({
-      scan: task(async (_: null, { id, signal }) => {
-        history.record(`${id} runs`);
+      scan: task(async (_: null, { signal }) => {
         signal.addEventListener('abort', () => reasons.push(signal.reason));
+        begin();
         await enough;
       }),
     });
-    await work(queue, { lockMs: 200, stalledCheckMs: HOUR });
+    const { bull } = await work(queue, { lockMs: 300, stalledCheckMs: HOUR });
+    const noticed = once(bull, 'lockRenewalFailed');
     const { id } = await queue.delay('scan', null);
+    await begun;
     const client = new Redis(url);
     onTestFinished(() => client.disconnect());
     // As another worker does that has found this one to stand still.
-    const lock = `${prefix}:${queue.name}:${id}:lock`;
-    await until(async () => (await client.del(lock)) === 1, { what: 'the lock to be taken away' });
-    history.record('the lock is gone');
-    try {
-      await until(() => reasons.length > 0, { timeoutMs: 2_500, what: `the signal to abort. ${history}` });
-    } finally {
-      resolve();
-    }
-    expect(reasons[0], history.toString()).toBeInstanceOf(LockLostError);
+    await client.del(`${prefix}:${queue.name}:${id}:lock`);
+    await noticed;
+    await turn();
+    resolve();
+    expect(reasons[0]).toBeInstanceOf(LockLostError);
   });
 
   // ── changed minds ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -319,10 +427,11 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const ran: string[] = [];
     const queue = open({ print: task((name: string) => void ran.push(name)) });
     const ticket = await queue.delay('print', 'a mistake', { countdownMs: HOUR });
+    // The feed of results is connected now.
+    await expect(ticket.get(0)).rejects.toThrow(ResultTimeoutError);
     const outcome = expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
     // The one who waits has looked before the task is gone.
-    await until(async () => (await queue.bull.getJobCounts('delayed'))['delayed'] === 1);
-    await new Promise((resume) => setTimeout(resume, 50));
+    await settle(queue);
     expect(await queue.revoke(ticket.id)).toBe(1);
     await outcome;
     await work(queue);
@@ -357,13 +466,25 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const runs: unknown[] = [];
     const queue = open({ scan: endless(runs), double, list });
     await work(queue);
-    const head = [queue.s('scan', null), queue.s('double', 1, { countdownMs: HOUR })] as const;
-    const ticket = await queue.chord(head, 'list');
+    const later = Array.from({ length: 40 }, (_, n) => queue.s('double', n, { countdownMs: HOUR }));
+    const ticket = await queue.chord([queue.s('scan', null), ...later], 'list');
     await until(() => runs.length > 0, { what: 'the first of them to run' });
-    expect(await queue.revoke(ticket.id)).toBe(3);
+    expect(await queue.revoke(ticket.id)).toBe(42);
     await until(async () => (await queue.bull.getJobCountByTypes('active', 'delayed', 'waiting-children')) === 0, {
       what: 'nothing to be left of it',
     });
+  });
+
+  test('a revoked chain goes with all its links, however many they are', async () => {
+    const queue = open({ double, text });
+    const first = queue.s('double', 1, { countdownMs: HOUR });
+    // biome-ignore format: one line a dozen
+    const ticket = await queue.chain(
+      first, 'double', 'double', 'double', 'double', 'double', 'double', 'double', 'double', 'double', 'double', 'double',
+      'double', 'double', 'double', 'double', 'double', 'double', 'double', 'double', 'double', 'double', 'double', 'text',
+    );
+    expect(await queue.revoke(ticket.id)).toBe(24);
+    expect(await queue.bull.getJobCountByTypes('delayed', 'waiting-children')).toBe(0);
   });
 
   // ── many workers, many instances ──────────────────────────────────────────────────────────────────────────────────
@@ -381,9 +502,14 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const worker = await queue.worker({ onError: () => {} });
     const sent = [await queue.delay('print', 1), await queue.delay('print', 2)] as const;
     await until(() => begun.length === 1, { what: 'the first to begin' });
-    const closed = worker.close();
-    setTimeout(resolve, 50);
-    await closed;
+    let closed = false;
+    const closing = worker.close().then(() => {
+      closed = true;
+    });
+    await settle(queue);
+    expect(closed, 'closed, while a task runs').toBe(false);
+    resolve();
+    await closing;
     expect(await Promise.all(sent.map((ticket) => ticket.state()))).toEqual(['completed', 'prioritized']);
     expect(begun).toEqual([1]);
   });
@@ -398,7 +524,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await Promise.all([work(one, limit), work(two, limit)]);
     await until(() => runs >= 3, { what: 'three tasks to run' });
     await until(async () => (await one.bull.getJobCountByTypes('active')) === 0);
-    await new Promise((resume) => setTimeout(resume, 100));
+    await settle(one);
     expect(runs).toBe(3);
   });
 

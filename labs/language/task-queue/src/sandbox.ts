@@ -1,0 +1,90 @@
+import { Worker } from 'node:worker_threads';
+import { InvalidArgumentError, PermanentError } from './errors.ts';
+import { checkLimit, type Json, type Result, type Task, type TaskContext, type TaskOptions } from './tasks.ts';
+
+export interface SandboxOptions extends TaskOptions {
+  /**
+   * Milliseconds after which the thread of a run is ended, whatever it does: 1 to 2 147 483 647, above `softLimitMs`.
+   * Counted from its start, the loading of the module included. The run has failed, and is tried again as any other.
+   */
+  readonly hardLimitMs: number;
+}
+
+/** What a thread is started with. */
+export interface Start {
+  readonly module: string;
+  readonly payload: Json;
+  readonly id: string;
+  readonly attempt: number;
+}
+
+/** What the thread is told: why its signal aborts. */
+export interface Abort {
+  readonly name: string;
+  readonly message: string;
+}
+
+/** What the thread tells. */
+export type Said =
+  | { readonly progress: number }
+  | { readonly value: Result }
+  | { readonly failure: string; readonly stack: string | undefined; readonly permanent: boolean };
+
+/**
+ * Declares a task that is the default export of `module`, and of which every run gets a worker thread of its own:
+ * `sandboxed<typeof import('./scan.ts').default>(new URL('./scan.ts', import.meta.url), { hardLimitMs: 60_000 })`.
+ *
+ * JavaScript is ended wherever it stands, a loop that never yields included, and its sockets are closed; no `finally` of
+ * it runs. A native call that blocks (`pbkdf2Sync`) is waited for, and processes that it has started go on. The price is
+ * the start of a thread, and of the module's imports, for each run. Only Node's own type stripping is at hand there:
+ * plain JavaScript below node_modules.
+ *
+ * @throws InvalidArgumentError on a limit that no timer can keep, or a soft one that isn't below the hard one
+ */
+export function sandboxed<F extends (payload: never, context: TaskContext) => Result | Promise<Result>>(
+  module: URL,
+  options: SandboxOptions,
+): Task<Parameters<F>[0], Awaited<ReturnType<F>>> {
+  const { hardLimitMs, ...rest } = options;
+  const { softLimitMs } = rest;
+  checkLimit('hardLimitMs', hardLimitMs);
+  if (softLimitMs !== undefined) checkLimit('softLimitMs', softLimitMs);
+  if (softLimitMs !== undefined && softLimitMs >= hardLimitMs) {
+    throw new InvalidArgumentError(`softLimitMs (${softLimitMs}) must be below hardLimitMs (${hardLimitMs}).`);
+  }
+  const run = async (payload: Parameters<F>[0], context: TaskContext) => {
+    const { default: here } = await import(module.href);
+    return here(payload, context);
+  };
+  return { ...rest, run, sandbox: { module, hardLimitMs } };
+}
+
+/** Starts one run of `module` in a thread. Whoever starts it ends it: its result alone doesn't. */
+export function startThread(module: URL, payload: Json, { id, attempt, signal, progress }: TaskContext) {
+  const start: Start = { module: module.href, payload, id, attempt };
+  const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: start });
+  const { promise: result, resolve, reject } = Promise.withResolvers<Result>();
+  const abort = () => {
+    const { name, message }: Error = signal.reason;
+    thread.postMessage({ name, message } satisfies Abort);
+  };
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort);
+  thread.on('message', (said: Said) => {
+    if ('progress' in said) progress(said.progress).catch(reject);
+    else if ('value' in said) resolve(said.value);
+    else reject(revive(said));
+  });
+  thread.on('error', reject);
+  thread.on('exit', (code) => {
+    signal.removeEventListener('abort', abort);
+    reject(new Error(`its thread ended with code ${code} before it had a result`));
+  });
+  return { thread, result };
+}
+
+function revive({ failure, stack, permanent }: Extract<Said, { failure: string }>): Error {
+  const error = permanent ? new PermanentError(failure) : new Error(failure);
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}

@@ -1,0 +1,23 @@
+// What runs in the thread of a sandboxed task. Started by `startThread`, imported by nobody.
+import { parentPort, workerData } from 'node:worker_threads';
+import { LockLostError, PermanentError, SoftTimeLimitError, TaskRevokedError } from './errors.ts';
+import type { Abort, Said, Start } from './sandbox.ts';
+
+const { module, payload, id, attempt }: Start = workerData;
+const controller = new AbortController();
+const tell = (said: Said) => parentPort?.postMessage(said);
+
+parentPort?.on('message', ({ name, message }: Abort) => {
+  // Errors lose their class on the way.
+  if (name === TaskRevokedError.name) controller.abort(new TaskRevokedError(id, undefined, TaskRevokedError.reason));
+  else controller.abort(new (name === LockLostError.name ? LockLostError : SoftTimeLimitError)(message));
+});
+
+try {
+  const { default: run } = await import(module);
+  const progress = async (percent: number) => tell({ progress: percent });
+  tell({ value: await run(payload, { id, attempt, signal: controller.signal, progress }) });
+} catch (error) {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  tell({ failure: message, stack, permanent: error instanceof PermanentError });
+}

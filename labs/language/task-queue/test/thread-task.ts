@@ -1,0 +1,28 @@
+import { connect } from 'node:net';
+import { PermanentError, type TaskContext } from '#lab';
+
+/** A loop that nobody ends gives up after so many milliseconds, so that a suite ends too. */
+const ENOUGH = 2_000;
+
+export type Order =
+  | { readonly act: 'tell' | 'refuse' | 'crash' }
+  /** Says over a line what happens to it, and ignores it; the line is closed when the task's thread ends. */
+  | { readonly act: 'wait' | 'loop'; readonly port: number };
+
+/** The task of the laws about threads. */
+export default async function run(order: Order, { id, attempt, signal, progress }: TaskContext) {
+  if (!('port' in order)) {
+    if (order.act === 'refuse') throw new PermanentError(`refused in run ${attempt}`);
+    if (order.act === 'crash') process.exit(7);
+    await progress(40);
+    return `${id} in run ${attempt}`;
+  }
+  const line = connect(order.port, '127.0.0.1');
+  signal.addEventListener('abort', () => line.write(`${signal.reason.name}\n`));
+  await new Promise((said) => line.write('begun\n', said));
+  const start = performance.now();
+  while (order.act === 'loop') {
+    if (performance.now() - start > ENOUGH) return 'nobody has ended the loop';
+  }
+  return new Promise<string>(() => {});
+}

@@ -1,0 +1,101 @@
+// Laws for the compiler: nothing here is run.
+import { test } from 'vitest';
+import { type AsyncResult, sandboxed, TaskQueue, task } from '#lab';
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_: Same<A, B>): void => {};
+
+const tasks = {
+  double: task((n: number) => n * 2),
+  text: task((n: number) => String(n)),
+  length: task((s: string) => s.length),
+  note: task((_: string) => {}),
+  list: task((parts: number[]) => parts.join(' ')),
+};
+declare const queue: TaskQueue<typeof tasks>;
+declare const module: URL;
+const first = queue.s('double', 1);
+
+test('a chain of any length gives what its last link gives', () => {
+  const none = queue.chain(first);
+  same<typeof none, Promise<AsyncResult<number>>>(true);
+  const one = queue.chain(first, 'text');
+  same<typeof one, Promise<AsyncResult<string>>>(true);
+  const six = queue.chain(first, 'double', 'text', 'length', 'double', 'text', 'note');
+  same<typeof six, Promise<AsyncResult<void>>>(true);
+  // biome-ignore format: sixty links
+  const sixty = queue.chain(first,
+    'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length',
+    'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length',
+    'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length',
+    'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length',
+    'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length', 'text', 'length',
+  );
+  same<typeof sixty, Promise<AsyncResult<number>>>(true);
+});
+
+test('a link that does not take what the one before gives is refused, and the error stands at that link', () => {
+  queue.chain(
+    first,
+    // @ts-expect-error a number for a string, in the first link
+    'length',
+    'double',
+  );
+  queue.chain(
+    first,
+    'double',
+    'double',
+    'text',
+    'length',
+    // @ts-expect-error a number for a string, in the fifth link
+    'note',
+    'text',
+  );
+  queue.chain(
+    first,
+    'text',
+    // @ts-expect-error no such task
+    'lenght',
+    'text',
+  );
+  queue.chain(
+    queue.s('note', 'x'),
+    // @ts-expect-error nothing for a number
+    'double',
+  );
+  const some: 'double'[] = [];
+  // @ts-expect-error how many there are is not known
+  queue.chain(first, ...some);
+});
+
+test('a chord gives its callback the list of what its header gives', () => {
+  const bound = queue.chord([first, queue.s('length', 'x')], 'list');
+  same<typeof bound, Promise<AsyncResult<string>>>(true);
+  // @ts-expect-error a string among the numbers
+  queue.chord([first, queue.s('text', 1)], 'list');
+});
+
+test('a payload is of its task, and survives the journey', () => {
+  queue.delay('double', 1);
+  // @ts-expect-error a string for a number
+  queue.delay('double', '1');
+  // @ts-expect-error no such task
+  queue.delay('treble', 1);
+  // @ts-expect-error a Date comes back as a string
+  task((_: Date) => 1);
+});
+
+test('a hard limit is for a task in a thread, whose types are those of its module', () => {
+  // @ts-expect-error nothing ends a function from outside
+  task((n: number) => n, { hardLimitMs: 1_000 });
+  // @ts-expect-error without it, no thread
+  sandboxed<(n: number) => number>(module, {});
+  const shop = new TaskQueue(
+    { scan: sandboxed<(n: number) => Promise<string>>(module, { hardLimitMs: 1_000 }) },
+    { connection: { url: '' } },
+  );
+  const scanned = shop.delay('scan', 1);
+  same<typeof scanned, Promise<AsyncResult<string>>>(true);
+  // @ts-expect-error a string for a number
+  shop.delay('scan', '1');
+});
