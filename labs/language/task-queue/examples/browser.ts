@@ -1,6 +1,7 @@
-// The board, tried as a visitor tries it: a real browser opens the page and clicks. Needs Debian's chromium, or CHROMIUM.
+// The board, tried as a visitor tries it: over HTTP, then in a real browser that opens the page and clicks. The browser is
+// Debian's chromium, or the program that CHROMIUM names; without one that scene is skipped.
 // `pnpm lab task-queue browser`
-import { access } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
@@ -12,26 +13,22 @@ import { chromium } from 'playwright-core';
 import { TaskQueue, task } from '#lab';
 
 const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
-const found = await access(executablePath).then(
+const browserIsHere = await access(executablePath, constants.X_OK).then(
   () => true,
   () => false,
 );
+/** What a page that trusts its data would run. */
+const SCRIPT = '<script>document.title = "robbed"</script>';
 
 await tell({ title: 'The board in a browser', dir: import.meta.dirname }, async (story) => {
-  const title = 'A failed print is retried by a click';
-  if (!found) {
-    story.skip(title, `there is no browser at ${executablePath}: apt install chromium, or set CHROMIUM`);
-    story.verdict('Nothing was tried', 'no browser', true);
-    return;
-  }
   const redis = await story.use(startRedis());
   await using bin = new AsyncDisposableStack();
   let paper = false;
   const tasks = {
     print: task(
-      (negative: number) => {
-        if (!paper) throw new Error('no paper');
-        return `photo ${negative}`;
+      (film: string) => {
+        if (!paper) throw new Error(`no paper for ${film}`);
+        return `photo of ${film}`;
       },
       { retry: { attempts: 1 } },
     ),
@@ -39,7 +36,7 @@ await tell({ title: 'The board in a browser', dir: import.meta.dirname }, async 
   const connection = { url: redis.nodes[0].url };
   const shop = bin.use(new TaskQueue(tasks, { connection, prefix: `${redis.namespace}bull`, name: 'photo-shop' }));
   await shop.worker();
-  const ticket = await shop.delay('print', 7, { id: 'negative-7' });
+  const ticket = await shop.delay('print', SCRIPT, { id: 'negative-7' });
   await until(async () => (await ticket.state()) === 'failed');
 
   const web = bin.adopt(Fastify({ forceCloseConnections: true }), (it) => it.close());
@@ -48,21 +45,57 @@ await tell({ title: 'The board in a browser', dir: import.meta.dirname }, async 
   await web.register(adapter.registerPlugin());
   const address = await web.listen({ port: 0, host: '127.0.0.1' });
 
+  await story.scene('What the board answers', async () => {
+    const page = await fetch(`${address}/queue/photo-shop?status=failed`);
+    const html = await page.text();
+    story.verdict(
+      'The page is served, and holds nothing that a customer has sent',
+      `${page.status} ${page.headers.get('content-type')}, ${html.length} characters`,
+      page.status === 200 && html.includes('<html') && !html.includes(SCRIPT) && !html.includes('negative-7'),
+    );
+    const answer = await fetch(`${address}/api/queues?activeQueue=photo-shop&status=failed`);
+    const { queues }: { queues?: { jobs?: { id?: string; failedReason?: string }[] }[] } = JSON.parse(
+      await answer.text(),
+    );
+    const [job] = queues?.[0]?.jobs ?? [];
+    const type = answer.headers.get('content-type') ?? 'no type';
+    story.verdict(
+      'Its API gives the failed print as JSON, the script in it a string among others',
+      `${answer.status} ${type}: ${job?.id} failed, "${job?.failedReason}"`,
+      answer.status === 200 &&
+        type.startsWith('application/json') &&
+        job?.id === 'negative-7' &&
+        job.failedReason === `no paper for ${SCRIPT}`,
+    );
+  });
+
+  const title = 'A failed print is retried by a click';
+  if (!browserIsHere) {
+    story.skip(title, `no browser at ${executablePath}: \`apt-get install chromium\`, or set CHROMIUM to one`);
+    return;
+  }
   await story.scene(title, async () => {
     const browser = bin.adopt(await chromium.launch({ executablePath, args: ['--no-sandbox'] }), (it) => it.close());
     const page = await browser.newPage();
     await page.goto(`${address}/queue/photo-shop?status=failed`);
-    await page.getByText('no paper').first().waitFor();
-    const shown = await page.locator('body').textContent();
+    const reason = page.getByText('no paper for').first();
+    await reason.waitFor();
+    const shown = (await page.locator('body').textContent()) ?? '';
     story.verdict(
       'The page shows the failed print and why',
-      'its text has "negative-7" and "no paper"',
-      shown?.includes('negative-7') ?? false,
+      `it has "negative-7" and "${(await reason.textContent())?.trim()}"`,
+      shown.includes('negative-7'),
+    );
+    const name = await page.title();
+    story.verdict(
+      'What the customer has sent is text there, and no script',
+      `the title is "${name}"`,
+      shown.includes(SCRIPT) && name !== 'robbed',
     );
     if (process.env['SCREENSHOT']) await page.screenshot({ path: process.env['SCREENSHOT'] });
     paper = true;
     await page.getByText('Retry all').click();
-    await page.getByRole('button', { name: /confirm|ok|yes/i }).click({ timeout: 5_000 });
+    await page.getByRole('button', { name: /confirm|ok|yes/i }).click();
     const state = await until(async () => {
       const now = await ticket.state();
       return now === 'completed' ? now : undefined;
@@ -71,7 +104,7 @@ await tell({ title: 'The board in a browser', dir: import.meta.dirname }, async 
     story.verdict(
       'A click on Retry, with paper in the tray, makes the print',
       `${state}: ${photo}`,
-      state === 'completed',
+      photo === `photo of ${SCRIPT}`,
     );
   });
 });
