@@ -1,4 +1,5 @@
 import { getEventListeners, once } from 'node:events';
+import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { History, random } from '@shared/testkit';
@@ -312,6 +313,23 @@ describe('circuit breaker', () => {
     expect(breaker.state, 'after a recovery it counts from 1 again').toBe('half-open');
   });
 
+  test('an openMs that is no duration, or throws, leaves the circuit open for as long as the first time', async () => {
+    const openMs = (times: number) => {
+      if (times === 3) throw new Error('no third time was thought of');
+      return times === 1 ? 1_000 : Number.NaN;
+    };
+    const { breaker, pass } = await blown({ openMs });
+    await pass(1_000);
+    for (const what of ['a second time that is not a number', 'a third time that throws']) {
+      expect((await outcome(breaker.run(fail))).error, what).toBe(DOWN);
+      await pass(999);
+      expect(breaker.state, what).toBe('open');
+      await pass(1);
+      expect(breaker.state, what).toBe('half-open');
+    }
+    expect(await breaker.run(pay)).toBe('paid');
+  });
+
   test('an open circuit needs no timer to let a probe through', async () => {
     let now = 0;
     const { breaker } = await blown({ clock: { mono: () => now, after: () => () => {} } });
@@ -356,9 +374,9 @@ describe('circuit breaker', () => {
     const other = await outcome(breaker.run(pay));
     expect(other.error, 'another caller does not wait for the probe').toBeInstanceOf(CircuitOpenError);
     await pass(500);
-    expect((await running).error).toBeInstanceOf(CallTimeoutError);
+    expect(breaker.state, 'after the time limit of a probe').toBe('open');
     expect(probe.signals[0]?.aborted).toBe(true);
-    expect(breaker.state).toBe('open');
+    expect((await running).error).toBeInstanceOf(CallTimeoutError);
     expect(timers()).toBe(0);
     await pass(1_000);
     expect(await breaker.run(pay)).toBe('paid');
@@ -478,6 +496,36 @@ describe('circuit breaker', () => {
 
   // ── what others see ─────────────────────────────────────────────────────────────────────────────────────────────
 
+  test('a refusal says who, why and until when, and builds no stack trace', async () => {
+    const { breaker } = await blown();
+    const { error } = await outcome(breaker.run(pay));
+    expect(inspect(error)).toMatch(/CircuitOpenError: payment is open for another 1000 ms; not called\./);
+    expect(error).toMatchObject({ name: 'CircuitOpenError', retryAfterMs: 1_000 });
+    expect(error instanceof Error && error.stack, 'a trace costs more than the rest of a refusal').not.toMatch(
+      /\n +at /,
+    );
+    expect(new Error('of somebody else').stack, 'others have theirs').toMatch(/\n +at /);
+  });
+
+  test("the stack of a failure goes on with the circuit's caller, with a time limit and without", async () => {
+    for (const options of [{}, { timeoutMs: 300 }]) {
+      const { breaker, turn } = fuse(options);
+      const sent = Promise.withResolvers<void>();
+      const charge = async () => {
+        await sent.promise;
+        throw new Error('payment: 503');
+      };
+      const placeOrder = async () => {
+        await breaker.run(charge);
+      };
+      const ordered = outcome(placeOrder());
+      await turn();
+      sent.resolve();
+      const { error } = await ordered;
+      expect(error instanceof Error && error.stack, JSON.stringify(options)).toMatch(/at (async )?placeOrder/);
+    }
+  });
+
   test('each change of state is told once, with its cause', async () => {
     const { breaker, pass } = fuse();
     const told: Transition[] = [];
@@ -565,10 +613,10 @@ describe('circuit breaker', () => {
     };
     await many(10_000);
     const before = heap();
-    await many(150_000);
+    await many(60_000);
     const grown = (heap() - before) / 1024;
-    expect(breaker.snapshot().window.calls).toBe(160_000);
-    expect(grown, 'kilobytes for 150,000 calls').toBeLessThan(1_000);
+    expect(breaker.snapshot().window.calls).toBe(70_000);
+    expect(grown, 'kilobytes for 60,000 calls').toBeLessThan(1_000);
   });
 
   test('whatever the order of results: nothing runs while open, and never more probes than permits', async () => {

@@ -70,10 +70,12 @@ describe('bulkhead', () => {
     const { call, order } = counter();
     for (let who = 1; who <= 5; who++) void begun(bulkhead.run(call(who)));
     await turn();
-    const refused = await Promise.all([6, 7, 8].map((who) => outcome(bulkhead.run(call(who)))));
-    expect(refused.every(({ error }) => error instanceof BulkheadFullError)).toBe(true);
-    expect(bulkhead.load).toEqual({ active: 2, waiting: 3 });
+    const late = [6, 7, 8].map((who) => outcome(bulkhead.run(call(who))));
+    await turn();
+    expect(bulkhead.load, 'nobody has joined the line').toEqual({ active: 2, waiting: 3 });
     expect(order).toEqual([1, 2]);
+    const refused = await Promise.all(late);
+    expect(refused.every(({ error }) => error instanceof BulkheadFullError)).toBe(true);
   });
 
   test('a call that throws gives its slot back', async () => {
