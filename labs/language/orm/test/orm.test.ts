@@ -106,7 +106,12 @@ test('a class that no table can be made from is refused with the reason', () => 
   class Long extends Model {
     @Field.int({ primaryKey: true }) declare id: number;
   }
+  @Entity()
+  class Moment extends Model {
+    @Field.timestamp({ primaryKey: true }) declare at: Date;
+  }
   const cases: [EntityClass, RegExp][] = [
+    [Moment, /its key at is timestamp/],
     [Bare, /@Entity\(\)/],
     [Keyless, /primaryKey/],
     [TwoKeys, /both a and b/],
@@ -130,6 +135,18 @@ test('a class that no table can be made from is refused with the reason', () => 
         @Reflect.metadata('design:type', String) declare a: number;
       }
       Field.int()(Liar.prototype, 'a');
+    },
+    () => {
+      class Injected {
+        @Field.char({ max: '1); DROP TABLE book; --' as never }) declare a: string;
+      }
+      return Injected;
+    },
+    () => {
+      class Negative {
+        @Field.decimal({ digits: 4, scale: -1 }) declare a: string;
+      }
+      return Negative;
     },
   ];
   for (const define of untyped) expect(define).toThrow(DefinitionError);
@@ -197,8 +214,8 @@ test('each type of column refuses what it cannot hold', () => {
     bool: [0, 'true'],
     at: ['2020-01-01', new Date(Number.NaN)],
     uuid: ['x', 7],
-    json: [() => 1, 1n, { key: 'a\0b' }],
-    choice: ['c', 'a\0'],
+    json: [() => 1, 1n, { key: 'a\0b' }, { key: '\ud83d' }, [Number.NaN]],
+    choice: ['c', 'a\0', '\ud83d'],
     bytes: ['x'],
   };
   const faults = Object.entries(bad).flatMap(([name, values]) =>
@@ -224,6 +241,14 @@ test('a new object has the defaults, each a value of its own', () => {
   expect(one.createdAt).toBeInstanceOf(Date);
   expect(one.createdAt).not.toBe(two.createdAt);
   expect(Order.of({})).toMatchObject({ quantity: 1, state: 'open', version: 1 });
+  @Entity()
+  class Tagged extends Model {
+    @Field.int({ primaryKey: true }) declare id: number;
+    @Field.json<string[]>({ default: [] }) declare tags: string[];
+    @Field.bytes({ default: Buffer.from('a') }) declare bytes: Buffer;
+  }
+  Tagged.of({}).tags.push('only here');
+  expect(Tagged.of({})).toEqual(Object.assign(new Tagged(), { tags: [], bytes: Buffer.from('a') }));
 });
 
 // ── building ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -333,9 +358,29 @@ test('null asks for NULL, and nothing compares to it', async () => {
     { stock__in: [1, null] },
     { blurb__contains: null },
     { blurb__isnull: 1 },
+    { reviews: null },
   ]) {
     expect(await failure(() => books.filterDynamic(conditions).all())).toBeInstanceOf(InvalidQueryError);
   }
+});
+
+test('an object of another entity is no key', async () => {
+  const other = Object.assign(Order.of({}), { id: 7 });
+  const calls: (() => unknown)[] = [
+    () => Book.objects(db).filterDynamic({ author: other }).all(),
+    () =>
+      Book.objects(db)
+        .filterDynamic({ author: Ref.to(other) })
+        .all(),
+    () => Book.objects(db).filterDynamic({ reviews: other }).all(),
+    () => Book.of({ title: 'x', price: '1.00', author: other as never }).save({ db }),
+  ];
+  for (const call of calls) {
+    const error = await failure(call);
+    expect(error instanceof InvalidQueryError || error instanceof ValidationError, String(call)).toBe(true);
+  }
+  const author = Object.assign(Author.of({ name: 'A' }), { id: 7 });
+  expect(Book.objects(db).filter({ author }).toSql().params).toEqual([7]);
 });
 
 test('an update or a delete of everything has to be said', async () => {
@@ -343,6 +388,12 @@ test('an update or a delete of everything has to be said', async () => {
     () => Book.objects(db).delete(),
     () => Book.objects(db).update({ stock: 0 }),
     () => Book.objects(db).orderBy('title').delete(),
+    () => Book.objects(db).filter({}).delete(),
+    () => Book.objects(db).exclude({ id__in: [] }).update({ stock: 0 }),
+    () =>
+      Book.objects(db)
+        .filter(Q.or({}, { stock: 1 }))
+        .delete(),
   ];
   for (const call of calls) expect(await failure(call), String(call)).toBeInstanceOf(InvalidQueryError);
 });

@@ -1,6 +1,7 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { startPostgres } from '@shared/services';
 import { describeWith, until } from '@shared/testkit';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   ConnectionError,
   ConstraintError,
@@ -46,6 +47,16 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
 
   test('concurrent transactions never share a connection', async () => {
     const { db } = await open(pg, { max: 5 });
+    // The first is in the middle of it, its connection at rest: the second must not get that one.
+    const asked = Promise.withResolvers<string>();
+    const { promise: over, resolve: end } = Promise.withResolvers<void>();
+    const first = db.transaction(async () => {
+      asked.resolve(await backend(db));
+      await over;
+    });
+    const own = await asked.promise;
+    expect(await db.transaction(() => backend(db)).finally(end)).not.toBe(own);
+    await first;
     const inside = new Map<string, number>();
     let clashes = 0;
     const one = async (n: number) => {
@@ -140,6 +151,25 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     expect([bodies, log, await Publisher.objects(db).count()]).toEqual([1, ['second'], 1]);
   });
 
+  test('a hook that comes after the end of its transaction is refused, not forgotten', async () => {
+    const { db } = await open(pg);
+    const late = await db.transaction(async () => AsyncLocalStorage.snapshot());
+    await expect(late(() => db.onCommit(() => {}))).rejects.toThrow(TransactionError);
+  });
+
+  test('a listener that throws fails no statement, and leaves no transaction open', async () => {
+    const { db } = await open(pg, { max: 1 });
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    onTestFinished(() => warned.mockRestore());
+    using _ = db.onQuery(() => {
+      throw new Error('the log is full');
+    });
+    await db.transaction(() => Publisher.objects(db).create({ name: 'A' }));
+    expect((await db.sql`SELECT now() = statement_timestamp()`)[0], 'no transaction is open').toEqual([true]);
+    expect(await Publisher.objects(db).count()).toBe(1);
+    expect(String(warned.mock.calls[0])).toContain('the log is full');
+  });
+
   test('a sibling that is still at work when the transaction has failed touches the connection no more', async () => {
     const { db, sent } = await open(pg, { max: 1 });
     const { promise: failed, resolve: fail } = Promise.withResolvers<void>();
@@ -187,6 +217,13 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     await Promise.all(Array.from({ length: 5 }, () => add(100)));
     expect((await Book.objects(db).get({ id: 1 })).stock).toBe(done + 5);
     expect(bodies).toBeGreaterThanOrEqual(10);
+    const never = { retries: Number.NaN };
+    let tries = 0;
+    const failing = db.transaction(async () => {
+      if (tries++ > 0) return;
+      throw new SerializationError('x', '40001', new Error('x'));
+    }, never);
+    await expect(failing, 'no number is no retry').rejects.toThrow(SerializationError);
     await expect(
       db.transaction(() => add(1)),
       'these belong to the outermost',
@@ -247,6 +284,9 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
       expect((await db.sql`SELECT now() = statement_timestamp()`)[0], 'no transaction is open').toEqual([true]);
     }
     expect(db.stats).toEqual({ total: 1, idle: 1, waiting: 0 });
+    const cycle: { self?: unknown } = {};
+    cycle.self = cycle;
+    await expect(db.sql`SELECT ${cycle}`, 'not a matter of the connection').rejects.toThrow(TypeError);
   });
 
   test('a broken constraint is named, at the statement or at the commit', async () => {
@@ -291,6 +331,18 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     resolve();
     await holder;
     expect(await db.sql`SELECT 1`).toEqual([[1]]);
+  });
+
+  test('a result is read on from within a savepoint', async () => {
+    // Tables of its own: where this hangs, it holds them.
+    const { db } = await open(pg, {}, [Publisher]);
+    await Publisher.objects(db).bulkCreate(['A', 'B', 'C'].map((name) => ({ name })));
+    await db.transaction(async () => {
+      const publishers = Publisher.objects(db).orderBy('id').iterator({ batchSize: 1 });
+      expect((await publishers.next()).value?.name).toBe('A');
+      await db.transaction(async () => expect((await publishers.next()).value?.name).toBe('B'));
+      expect((await publishers.next()).value?.name).toBe('C');
+    });
   });
 
   test('a server that is away gives a typed error, and is used again when it is back', async ({ skip }) => {
