@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { History, ManualClock, until } from '@shared/testkit';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   BadRequestError,
   currentPrincipal,
@@ -421,6 +421,14 @@ describe('decorators', () => {
     calls = 0;
     expect(await waited(courier.ring(4))).toEqual({ value: new Error('nobody at ring 3'), ms: 300 });
     expect(calls).toBe(3);
+    const waits: number[] = [];
+    class Tireless {
+      @retry({ attempts: 1_100, delayMs: 0, clock: { sleep: async (ms) => void waits.push(ms) } }) async ring() {
+        throw new Error('nobody');
+      }
+    }
+    await expect(new Tireless().ring()).rejects.toThrow('nobody');
+    expect(new Set(waits), 'however often it was doubled').toEqual(new Set([0]));
   });
 
   test('an error that is not worth it is thrown once, untouched', async () => {
@@ -560,6 +568,17 @@ describe('decorators', () => {
     await expect(account.debit('no money')).rejects.toThrow('no money');
     expect(history.ops).toEqual(['begin 1', 'debit in 1', 'commit 1', 'begin 2', 'debit in 2', 'rollback 2']);
     expect(transactions.current).toBe(undefined);
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    onTestFinished(() => warned.mockRestore());
+    const broken = new Transactions(async () => ({
+      commit: async () => {},
+      rollback() {
+        throw new Error('no connection');
+      },
+    }));
+    const failing = broken.run(() => Promise.reject(new Error('no money')));
+    await expect(failing, 'a rollback that fails hides no error').rejects.toThrow('no money');
+    expect(String(warned.mock.calls[0])).toContain('no connection');
   });
 
   test('a call within a transaction joins it, and its failure undoes the whole', async () => {
@@ -599,6 +618,8 @@ describe('decorators', () => {
     expect(body).toHaveBeenCalledTimes(2);
     // @ts-expect-error what is no boolean is no permission
     await expect(runAs({ name: 'Mal', can: () => 'no' }, () => orders.address())).rejects.toThrow(ForbiddenError);
+    // @ts-expect-error and null is none
+    await expect(runAs({ name: 'Nul', can: () => null }, () => orders.address())).rejects.toThrow(ForbiddenError);
   });
 
   test('the body waits for the answer of the guard', async () => {
@@ -684,6 +705,13 @@ describe('decorators', () => {
       runAs(somebody('Chi', 'chef'), () => new Stated().address()),
       'it says what it requires',
     ).toBe('Stated');
+    class Nearest extends Stated {
+      override address() {
+        return 'Nearest';
+      }
+    }
+    expect(() => runAs(rider, () => new Nearest().address()), 'what the nearest says').toThrow(ForbiddenError);
+    expect(runAs(somebody('Chi', 'chef'), () => new Nearest().address())).toBe('Nearest');
   });
 
   // ── route ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { until } from '@shared/testkit';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   currentPrincipal,
   HttpError,
@@ -36,6 +36,21 @@ const kitchen = () => {
     @route('GET', '/broken') broken() {
       throw new Error('password=hunter2');
     }
+    @route('GET', '/broken/:how') odd({ params: { how } }: RouteRequest<'/broken/:how'>): unknown {
+      const used = new Response('read before');
+      void used.text();
+      const answers: Record<string, () => unknown> = {
+        null: () => Promise.reject(null),
+        success: () => new HttpError(200, 'fine', 'no error at all'),
+        function: () => () => {},
+        used: () => used,
+        network: () => Response.error(),
+      };
+      return answers[how]?.();
+    }
+    @route('GET', '/sized') sized() {
+      return new Response('abc', { headers: { 'transfer-encoding': 'chunked', 'content-length': '999' } });
+    }
     @route('GET', '/teapot') teapot() {
       throw new HttpError(418, 'teapot', 'short and stout');
     }
@@ -61,9 +76,11 @@ const start = async (options: ServeOptions = {}) => {
   const get = async (path: string, init: RequestInit = {}) => {
     const response = await fetch(`${server.url}${path}`, init);
     const text = await response.text();
+    if (response.headers.get('content-type')?.startsWith('text/'))
+      return { status: response.status, headers: response.headers, body: text };
     return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
   };
-  const post = (body: string, type = 'application/json') =>
+  const post = (body: string | Buffer<ArrayBuffer>, type = 'application/json') =>
     get('/orders', { method: 'POST', body, headers: { 'content-type': type } });
   return { orders, errors, server, get, post };
 };
@@ -93,6 +110,7 @@ describe('the server', () => {
     const { get, post, errors } = await start({ maxBodyBytes: 1_000 });
     expect((await get('/orders/100%')).status, 'a percent sign that encodes nothing').toBe(400);
     expect((await post('{"dish":')).status, 'half a JSON').toBe(400);
+    expect((await post(Buffer.from([0x22, 0xff, 0x22]))).status, 'no UTF-8').toBe(400);
     expect((await post('dish=rice', 'text/plain')).status, 'no JSON').toBe(415);
     expect((await post(JSON.stringify('x'.repeat(2_000)))).status, 'too long').toBe(413);
     const stream = () => ReadableStream.from([Buffer.alloc(900, '1'), Buffer.alloc(900, '1')]);
@@ -124,7 +142,23 @@ describe('the server', () => {
     expect(answer.status).toBe(500);
     expect(JSON.stringify(answer.body)).not.toContain('hunter2');
     expect(errors).toEqual([new Error('password=hunter2')]);
+    for (const how of ['null', 'success', 'function', 'used', 'network']) {
+      expect((await get(`/broken/${how}`)).status, how).toBe(500);
+    }
+    expect(errors.length).toBe(6);
+    expect((await get('/sized')).body, 'its length is what it has').toBe('abc');
     expect((await get('/orders/7')).status, 'and the server lives').toBe(200);
+  });
+
+  test('an onError that throws is a warning, and the client still has its answer', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    onTestFinished(() => warned.mockRestore());
+    const onError = () => {
+      throw new Error('the log is full');
+    };
+    const { get } = await start({ onError });
+    expect((await get('/broken', { signal: AbortSignal.timeout(4_000) })).status).toBe(500);
+    expect(String(warned.mock.calls[0])).toContain('the log is full');
   });
 
   test('a closing server finishes the answers on their way, and takes no more', async () => {

@@ -24,8 +24,11 @@ export class HttpError extends DecoratorError {
   /** For programs: `forbidden`. */
   readonly code: string;
 
+  /** @throws MisuseError on a status that says no error. */
   constructor(status: number, code: string, message: string) {
     super(message);
+    if (!(status >= 400 && status <= 599))
+      throw new MisuseError(`an HttpError has a status from 400 to 599, not ${status}`);
     this.status = status;
     this.code = code;
   }

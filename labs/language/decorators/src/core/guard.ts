@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ForbiddenError, MisuseError, UnauthenticatedError } from './errors.ts';
-import { type Behaviour, type Callable, isAsync } from './method.ts';
+import { type Behaviour, type Callable, isAsync, isPromise } from './method.ts';
 
 /** Who calls. */
 export interface Principal {
@@ -70,7 +70,7 @@ function admit(permissions: readonly string[], name: string): Promise<void> | un
       continue;
     }
     const answer = principal.can(permission);
-    if (typeof answer === 'object') waiting = answer.then(decide);
+    if (isPromise(answer)) waiting = Promise.resolve(answer).then(decide);
     else decide(answer);
   }
   return waiting;

@@ -40,7 +40,7 @@ export function retrying(options: RetryOptions): Behaviour {
         } catch (error) {
           if (attempt >= attempts || !retryOn(error)) throw error;
         }
-        const wait = Math.min(delayMs * 2 ** (attempt - 1), longest);
+        const wait = Math.min(delayMs * 2 ** Math.min(attempt - 1, 64), longest);
         await clock.sleep(wait * (1 - jitter * Math.random()), signal);
       }
     };

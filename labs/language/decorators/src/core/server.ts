@@ -17,7 +17,7 @@ export interface ServeOptions {
   readonly maxBodyBytes?: number;
   /** Milliseconds that `close` waits for the answers on their way. Default 10,000. */
   readonly drainMs?: number;
-  /** Told of each error that the client isn't: it gets a bare 500. Default: console.error. */
+  /** Told of each error that the client isn't: it gets a bare 500. Should it throw, that is a warning. Default: console.error. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -60,7 +60,7 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
     const query = new URLSearchParams(url.includes('?') ? url.slice(url.indexOf('?')) : undefined);
     const call = { method, url, params: match.params, query, headers, body, signal };
     const result = await runAs(principal, async () => match.handler(call));
-    if (result instanceof Response) return result;
+    if (result instanceof Response) return read(result);
     return result === undefined ? { status: 204 } : json(200, result);
   };
 
@@ -79,7 +79,12 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
       if (!response.writableFinished) gone.abort(new Error('the client has gone'));
     });
     const report = (error: unknown) => {
-      if (!gone.signal.aborted) onError(error);
+      if (gone.signal.aborted) return;
+      try {
+        onError(error);
+      } catch (failure) {
+        process.emitWarning(`onError failed: ${failure}`);
+      }
     };
     // Whoever started the server is not who calls.
     const result = await runAs(undefined, () => answer(request, gone.signal)).catch((error: unknown) => {
@@ -88,10 +93,12 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
       return problem(new HttpError(500, 'internal', 'something went wrong here'));
     });
     if (closing) response.setHeader('connection', 'close');
-    await send(response, result, request.method === 'HEAD').catch((error: unknown) => {
+    try {
+      send(response, result, request.method === 'HEAD');
+    } catch (error) {
       report(error);
       response.destroy();
-    });
+    }
   });
 
   server.on('connection', (socket) => {
@@ -123,11 +130,27 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
   };
 }
 
-/** What is sent: this, or a handler's own Response. */
-type Answer = Response | { readonly status: number; readonly headers?: Record<string, string>; readonly text?: string };
+/** What is sent. */
+interface Answer {
+  readonly status: number;
+  readonly headers?: Headers | Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+}
 
+/** A handler's own Response, read before anything of it is sent: one that can't be is a 500, not a cut connection. */
+async function read(response: Response): Promise<Answer> {
+  if (response.status === 0) throw new TypeError('Response.error() is no answer');
+  const headers = new Headers(response.headers);
+  // How long the body is says its length.
+  headers.delete('transfer-encoding');
+  return { status: response.status, headers, body: Buffer.from(await response.arrayBuffer()) };
+}
+
+/** @throws TypeError where JSON has no such value. */
 function json(status: number, value: unknown, headers: Record<string, string> = {}): Answer {
-  return { status, headers: { 'content-type': 'application/json', ...headers }, text: JSON.stringify(value) };
+  const body: unknown = JSON.stringify(value);
+  if (typeof body !== 'string') throw new TypeError(`a ${typeof value} is nothing that JSON has`);
+  return { status, headers: { 'content-type': 'application/json', ...headers }, body };
 }
 
 function problem({ status, code, message }: HttpError, headers: Record<string, string> = {}): Answer {
@@ -140,6 +163,9 @@ function refusal(error: HttpError): Answer {
   }
   return problem(error, error.status === 401 ? { 'www-authenticate': 'Bearer' } : {});
 }
+
+/** Refuses what is no UTF-8, instead of putting � in its place. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 /** @throws HttpError 413 or 415, BadRequestError */
 async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
@@ -166,18 +192,16 @@ async function readJson(request: IncomingMessage, maxBytes: number): Promise<unk
     throw new HttpError(415, 'not-json', 'a body must be application/json');
   }
   try {
-    return JSON.parse(Buffer.concat(chunks).toString());
+    return JSON.parse(UTF8.decode(Buffer.concat(chunks)));
   } catch {
-    throw new BadRequestError('the body is no JSON');
+    throw new BadRequestError('the body is no JSON in UTF-8');
   }
 }
 
-async function send(response: ServerResponse, answer: Answer, isHead: boolean): Promise<void> {
-  const own = answer instanceof Response;
-  const body = own ? Buffer.from(await answer.arrayBuffer()) : Buffer.from(answer.text ?? '');
-  response.statusCode = answer.status;
-  if (own) response.setHeaders(answer.headers);
-  else for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
-  if (answer.status !== 204 && answer.status !== 304) response.setHeader('content-length', body.length);
+function send(response: ServerResponse, { status, headers = {}, body = '' }: Answer, isHead: boolean): void {
+  response.statusCode = status;
+  if (headers instanceof Headers) response.setHeaders(headers);
+  else for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (status !== 204 && status !== 304) response.setHeader('content-length', Buffer.byteLength(body));
   response.end(isHead ? undefined : body);
 }

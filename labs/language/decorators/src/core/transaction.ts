@@ -45,7 +45,11 @@ export class Transactions<T extends Transaction> {
       result = await this.#open.run(open, body);
       if (open.failure) throw open.failure.error;
     } catch (error) {
-      await transaction.rollback().catch((cause: unknown) => process.emitWarning(`the rollback failed: ${cause}`));
+      try {
+        await transaction.rollback();
+      } catch (cause) {
+        process.emitWarning(`the rollback failed: ${cause}`);
+      }
       throw error;
     }
     await transaction.commit();

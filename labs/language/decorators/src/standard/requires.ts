@@ -9,8 +9,9 @@ const requirements = new Notes<readonly string[]>();
 /**
  * Lets only those call who have all the permissions; without any permission, all who are signed in (see `runAs`).
  *
- * A subclass that overrides the method and says nothing is guarded too, from when its first instance is made. Not so
- * an override that is a field, or static: such a one is guarded where the router calls it, and nowhere else.
+ * A subclass that overrides the method and says nothing is guarded too, as the nearest class says that does, from when
+ * its first instance is made. Not so an override that is a field, or static: such a one is guarded where the router
+ * calls it, and nowhere else; nor that of a getter, setter or accessor.
  *
  * @throws UnauthenticatedError, ForbiddenError from the call; MisuseError where it guards nothing.
  */
@@ -40,7 +41,9 @@ function guardOverride(instance: unknown, name: PropertyKey, metadata: object): 
     const descriptor = Object.getOwnPropertyDescriptor(prototype, name);
     if (!descriptor || !isCallable(descriptor.value)) continue;
     if (owner !== undefined && requirements.own(owner, name).length > 0) return;
-    Object.defineProperty(prototype, name, { ...descriptor, value: guarded(descriptor.value, name, metadata) });
+    // Not `metadata`: a class in between may require something else, and its own initializer comes after this one.
+    const nearest = metadataOf(prototype.constructor) ?? metadata;
+    Object.defineProperty(prototype, name, { ...descriptor, value: guarded(descriptor.value, name, nearest) });
     return;
   }
 }
