@@ -47,6 +47,7 @@ export { Order } from './domain/order.ts';
 export {
   AlreadyChargedError,
   ConcurrencyError,
+  CorruptRecordError,
   type CustomerRepository,
   type Menu,
   NotFoundError,

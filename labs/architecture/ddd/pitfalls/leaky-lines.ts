@@ -6,7 +6,7 @@ import { type OrderLine, Order as Reference } from '../src/index.ts';
 export * from '../src/index.ts';
 
 export class Order extends Reference {
-  protected override view(lines: OrderLine[]): readonly OrderLine[] {
+  protected override view(lines: readonly OrderLine[]): readonly OrderLine[] {
     return lines;
   }
 }

@@ -14,6 +14,7 @@ export { Order, type OrderLine, type OrderSnapshot, type OrderStatus } from './d
 export {
   AlreadyChargedError,
   ConcurrencyError,
+  CorruptRecordError,
   type CustomerRepository,
   type Menu,
   NotFoundError,

@@ -51,6 +51,10 @@ describe('values', () => {
       expect(() => yuan(text), JSON.stringify(text)).toThrow(InvalidValueError);
     }
     expect(() => Money.of(1, 'CNY').subtract(Money.of(2, 'CNY')), 'a debt is no amount').toThrow(InvalidValueError);
+    for (const count of [0.5, -1, Number.NaN]) {
+      expect(() => Money.of(200, 'CNY').times(count), `× ${count}`).toThrow(InvalidValueError);
+      expect(() => Money.of(0, 'CNY').times(count), `nothing × ${count}`).toThrow(InvalidValueError);
+    }
     expect(() => Money.of(2 ** 53 - 1, 'CNY').add(Money.of(1, 'CNY')), 'beyond all bounds').toThrow(InvalidValueError);
   });
 
@@ -137,6 +141,11 @@ describe('values', () => {
     expect(() => new Dish(' ', Size.Small, Spiciness.None)).toThrow(InvalidValueError);
     expect(() => new Dish('x'.repeat(81), Size.Small, Spiciness.None)).toThrow(InvalidValueError);
     expect(() => new Address('Beijing', '')).toThrow(InvalidValueError);
+    for (const unwritable of ['a\0b', 'a\ud800b']) {
+      expect(() => new Address('Beijing', unwritable), JSON.stringify(unwritable)).toThrow(InvalidValueError);
+      expect(() => new Dish(unwritable, Size.Small, Spiciness.None)).toThrow(InvalidValueError);
+    }
+    expect(new Address('北京', '朝阳 🐟').city).toBe('北京');
     expect(() => orderId('7')).toThrow(InvalidValueError);
     expect(() => customerId("' OR 1=1")).toThrow(InvalidValueError);
     expect(() => Order.draft(customerId(), home, 'gold')).toThrow(InvalidValueError);
@@ -278,10 +287,14 @@ describe('the order', () => {
     expect(Order.restore(order.snapshot()).snapshot()).toEqual(order.snapshot());
     expect(Order.restore(order.snapshot()).events, 'what happened before is not news').toEqual([]);
     const [line] = order.snapshot().lines;
+    const foreign = JSON.parse('"eaten"');
     const bad = {
       'quantity 0': { lines: [{ ...(line ?? fail()), quantity: 0 }] },
       'a voucher below zero': { voucher: -1 },
       'no lines, placed': { lines: [] },
+      'an unknown status': { status: foreign },
+      'one dish on two lines': { lines: [line ?? fail(), line ?? fail()] },
+      'a sum beyond all bounds': { lines: [{ ...(line ?? fail()), unitPrice: Number.MAX_SAFE_INTEGER }] },
       'an unknown size': { lines: [{ ...(line ?? fail()), size: 'gigantic' }] },
     };
     for (const [name, part] of Object.entries(bad)) {

@@ -1,11 +1,12 @@
 import { startPostgres } from '@shared/services';
-import { describeWith, History, random } from '@shared/testkit';
+import { describeWith, History, random, until } from '@shared/testkit';
 import { Pool } from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   Address,
   AlreadyChargedError,
   ConcurrencyError,
+  CorruptRecordError,
   Customer,
   customerId,
   Dish,
@@ -83,6 +84,39 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
       (error: unknown) => (error instanceof Error ? error.constructor.name : String(error)),
     );
 
+  /** What a transaction of somebody else's has locked, until it is released. */
+  const hold = async (sql: string) => {
+    const client = await pool.connect();
+    await client.query('BEGIN');
+    await client.query(sql);
+    let held = true;
+    const release = async () => {
+      if (!held) return;
+      held = false;
+      await client.query('ROLLBACK');
+      client.release();
+    };
+    /** The connections that wait for a lock. */
+    const waiting = async () => {
+      const { rows } = await pool.query<{ pid: number }>(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+      );
+      return rows.map(({ pid }) => pid);
+    };
+    return { release, waiting, [Symbol.asyncDispose]: release };
+  };
+  /** What would have ended the process, had it not been this test. */
+  const deaths = () => {
+    const died = vi.fn();
+    const usual = process.rawListeners('uncaughtException');
+    process.removeAllListeners('uncaughtException').on('uncaughtException', died);
+    onTestFinished(() => {
+      process.off('uncaughtException', died);
+      for (const listener of usual) process.on('uncaughtException', listener as NodeJS.UncaughtExceptionListener);
+    });
+    return died;
+  };
+
   // ── repositories ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('an order comes back as it was saved', async () => {
@@ -131,17 +165,45 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
   test('of many editors at once exactly one wins', async () => {
     const order = draft();
     await orders.save(order);
-    for (let round = 1; round <= 5; round++) {
-      const editors = await Promise.all(Array.from({ length: 8 }, () => orders.get(order.id)));
-      const outcomes = await Promise.all(
-        editors.map((editor, index) => {
-          editor.changeQuantity(fish, index + 1);
-          return outcome(orders.save(editor));
-        }),
-      );
-      expect(outcomes.sort(), `round ${round}`).toEqual([...Array(7).fill('ConcurrencyError'), 'saved']);
-    }
-    expect((await orders.get(order.id)).version).toBe(6);
+    const editors = await Promise.all(Array.from({ length: 8 }, () => orders.get(order.id)));
+    // Nobody's transaction ends before everybody has begun his and stands before the row.
+    await using row = await hold(`SELECT FROM orders WHERE id = '${order.id}' FOR UPDATE`);
+    let ended = 0;
+    const saves = editors.map((editor, index) => {
+      editor.changeQuantity(fish, index + 1);
+      return outcome(orders.save(editor)).finally(() => ended++);
+    });
+    await until(async () => (await row.waiting()).length + ended === 8, { what: 'all to stand before the row' });
+    await row.release();
+    expect((await Promise.all(saves)).sort()).toEqual([...Array(7).fill('ConcurrencyError'), 'saved']);
+    expect((await orders.get(order.id)).version).toBe(2);
+  });
+
+  test('a row that breaks a rule is a fault, and no answer to the guest', async () => {
+    const order = draft();
+    await orders.save(order);
+    const customer = await registered('1.00');
+    await pool.query("UPDATE orders SET status = 'eaten' WHERE id = $1", [order.id]);
+    await pool.query("UPDATE customers SET currency = 'gold' WHERE id = $1", [customer]);
+    await expect(orders.get(order.id)).rejects.toBeInstanceOf(CorruptRecordError);
+    await expect(orders.get(order.id)).rejects.toThrow('eaten');
+    await expect(customers.get(customer)).rejects.toBeInstanceOf(CorruptRecordError);
+    const asking = httpApi(service)(new Request(`http://restaurant/orders/${order.id}`));
+    await expect(asking, 'what he sent was not wrong').rejects.toBeInstanceOf(CorruptRecordError);
+  });
+
+  test('a connection that is lost in the middle of a save is an error, and not the end of the process', async () => {
+    const died = deaths();
+    const order = draft();
+    await using lines = await hold('LOCK TABLE order_lines');
+    const saving = outcome(orders.save(order));
+    const backend = await until(async () => (await lines.waiting())[0], { what: 'the save to stand before the table' });
+    await pool.query('SELECT pg_terminate_backend($1)', [backend]);
+    expect(await saving).not.toBe('saved');
+    await new Promise(setImmediate);
+    expect(died.mock.calls.map(([error]) => String(error))).toEqual([]);
+    await lines.release();
+    expect(await outcome(orders.save(order)), 'the pool has others').toBe('saved');
   });
 
   test('an order that could not be saved announces nothing', async () => {
@@ -294,6 +356,36 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     };
     await Promise.all([relay(ids, subscriber).drain(), relay(ids, subscriber).drain(), relay(ids, subscriber).drain()]);
     expect(told.toSorted()).toEqual(ids.toSorted());
+  });
+
+  test('a relay that has lost its lock tells nothing more, since another may be at work', async () => {
+    const died = deaths();
+    await relay([]).drain();
+    const customer = await registered('2000.00');
+    const request = { ...where, customerId: customer, items: [item] };
+    const ids = [await service.createOrder(request), await service.createOrder(request)];
+    const told: string[] = [];
+    const history = new History<string>();
+    const locks = async () =>
+      (
+        await pool.query<{ pid: number }>(
+          `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+        )
+      ).rows;
+    const round = relay(ids, async ({ orderId: id }) => {
+      told.push(id);
+      history.record(`the relay tells of ${id}`);
+      if (told.length > 1) return;
+      for (const { pid } of await locks()) await pool.query('SELECT pg_terminate_backend($1)', [pid]);
+      await until(async () => (await locks()).length === 0, { what: 'the lock to be free' });
+      history.record('its connection is lost, and its lock is free');
+    }).drain();
+    await expect(round, history.toString()).rejects.toThrow(/connection|terminat/i);
+    expect(told, history.toString()).toEqual(ids.slice(0, 1));
+    expect(died.mock.calls.map(([error]) => String(error))).toEqual([]);
+    await relay(ids, async ({ orderId: id }) => void told.push(id)).drain();
+    expect(told, 'at least once').toEqual(ids);
   });
 
   test('whatever fails on the way, every order ends paid or declined and the money adds up', async () => {

@@ -5,7 +5,7 @@ import type { OrderRepository } from '../domain/ports.ts';
 
 /**
  * Orders in PostgreSQL: `orders`, `order_lines` and `outbox`, written together or not at all. The tables are in
- * src/infrastructure/postgres.ts, and so are `transaction` and `announce`.
+ * src/infrastructure/postgres.ts, and so are `inTransaction`, `announce` and `restored`.
  */
 export class PostgresOrders implements OrderRepository {
   protected readonly pool: Pool;
@@ -14,7 +14,7 @@ export class PostgresOrders implements OrderRepository {
     this.pool = pool;
   }
 
-  /** @throws NotFoundError */
+  /** @throws NotFoundError; CorruptRecordError when the row breaks a rule. */
   get(_id: OrderId): Promise<Order> {
     return todo('get');
   }

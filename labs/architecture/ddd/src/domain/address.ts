@@ -1,17 +1,14 @@
-import { InvalidValueError } from './errors.ts';
+import { text } from './text.ts';
 
 /** Where the order goes. A value: who moves gets a new one, and stays who he is. */
 export class Address {
   readonly city: string;
   readonly street: string;
 
-  /** @throws InvalidValueError when a part is empty or longer than 200 characters. */
+  /** @throws InvalidValueError when a part is empty, longer than 200 characters, or no text. */
   constructor(city: string, street: string) {
-    for (const [what, text] of [['City', city] as const, ['Street', street] as const]) {
-      if (text.trim() === '' || text.length > 200) throw new InvalidValueError(what, text, '1 to 200 characters');
-    }
-    this.city = city;
-    this.street = street;
+    this.city = text('City', city, 200);
+    this.street = text('Street', street, 200);
     Object.freeze(this);
   }
 

@@ -1,4 +1,5 @@
 import { InvalidValueError } from './errors.ts';
+import { text } from './text.ts';
 
 /** A closed list of words: there is no other instance than the ones named here. */
 abstract class Word<Name extends string> {
@@ -59,10 +60,9 @@ export class Dish {
   readonly size: Size;
   readonly spiciness: Spiciness;
 
-  /** @throws InvalidValueError on an empty name, or one longer than 80 characters. */
+  /** @throws InvalidValueError on a name that is empty, longer than 80 characters, or no text. */
   constructor(name: string, size: Size, spiciness: Spiciness) {
-    if (name.trim() === '' || name.length > 80) throw new InvalidValueError('Dish', name, '1 to 80 characters');
-    this.name = name;
+    this.name = text('Dish', name, 80);
     this.size = size;
     this.spiciness = spiciness;
     Object.freeze(this);

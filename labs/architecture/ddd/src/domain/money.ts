@@ -51,6 +51,8 @@ export class Money {
 
   /** @throws InvalidValueError unless `count` is a whole number, 0 or more. */
   times(count: number): Money {
+    if (!Number.isSafeInteger(count) || count < 0)
+      throw new InvalidValueError('Count', count, 'a whole number, 0 or more');
     return Money.of(this.minor * count, this.currency);
   }
 

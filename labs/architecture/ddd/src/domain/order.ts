@@ -7,7 +7,8 @@ import { type CustomerId, customerId, type OrderId, orderId } from './ids.ts';
 import { Money } from './money.ts';
 
 /** draft → placed → paid, or declined when the customer could not be charged. */
-export type OrderStatus = 'draft' | 'placed' | 'paid' | 'declined';
+const statuses = ['draft', 'placed', 'paid', 'declined'] as const;
+export type OrderStatus = (typeof statuses)[number];
 
 /** A line as the world sees it: a frozen value. The order replaces lines, and nobody else can. */
 export type OrderLine = { readonly dish: Dish; readonly unitPrice: Money; readonly quantity: number };
@@ -43,22 +44,23 @@ export class Order extends Aggregate<OrderEvent> {
   readonly customerId: CustomerId;
   #status: OrderStatus;
   #address: Address;
-  #lines: OrderLine[];
+  #lines: readonly OrderLine[] = [];
   #voucher: Money;
 
   protected constructor(snapshot: OrderSnapshot) {
     super(orderId(snapshot.id), snapshot.version);
     this.customerId = customerId(snapshot.customerId);
+    if (!statuses.includes(snapshot.status)) {
+      throw new InvalidValueError('Status', snapshot.status, `one of ${statuses.join(', ')}`);
+    }
     this.#status = snapshot.status;
     this.#address = new Address(snapshot.city, snapshot.street);
     this.#voucher = Money.of(snapshot.voucher, snapshot.currency);
-    this.#lines = snapshot.lines.map(({ name, size, spiciness, unitPrice, quantity }) =>
-      this.#line(
-        new Dish(name, Size.of(size), Spiciness.of(spiciness)),
-        Money.of(unitPrice, snapshot.currency),
-        quantity,
-      ),
-    );
+    for (const { name, size, spiciness, unitPrice, quantity } of snapshot.lines) {
+      const dish = new Dish(name, Size.of(size), Spiciness.of(spiciness));
+      if (this.#find(dish)) throw new InvalidValueError('Dish', String(dish), 'one line for a dish');
+      this.#replace([...this.#lines, this.#line(dish, Money.of(unitPrice, snapshot.currency), quantity)]);
+    }
     if (this.#status !== 'draft') this.#mustHaveLines();
   }
 
@@ -108,7 +110,7 @@ export class Order extends Aggregate<OrderEvent> {
   add(dish: Dish, unitPrice: Money, quantity: number): void {
     this.mustBeDraft('add a dish');
     const asked = this.#line(dish, unitPrice, quantity);
-    const there = this.#lines.find((line) => line.dish.equals(dish));
+    const there = this.#find(dish);
     if (there && !there.unitPrice.equals(unitPrice)) {
       throw new InvalidValueError('Price', unitPrice, `${dish} is in the order for ${there.unitPrice} already`);
     }
@@ -187,7 +189,7 @@ export class Order extends Aggregate<OrderEvent> {
   }
 
   /** What leaves the aggregate is a copy, and frozen: whoever holds it holds no part of the order. */
-  protected view(lines: OrderLine[]): readonly OrderLine[] {
+  protected view(lines: readonly OrderLine[]): readonly OrderLine[] {
     return Object.freeze([...lines]);
   }
 
@@ -210,14 +212,18 @@ export class Order extends Aggregate<OrderEvent> {
     return Object.freeze({ dish, unitPrice, quantity });
   }
 
+  #find(dish: Dish): OrderLine | undefined {
+    return this.#lines.find((line) => line.dish.equals(dish));
+  }
+
   #lineOf(dish: Dish): OrderLine {
-    const line = this.#lines.find((each) => each.dish.equals(dish));
+    const line = this.#find(dish);
     if (!line) throw new UnknownLineError(this.id, String(dish));
     return line;
   }
 
   /** Summed before it is kept, so that a foreign currency or a sum beyond all bounds changes nothing. */
-  #replace(lines: OrderLine[]): void {
+  #replace(lines: readonly OrderLine[]): void {
     this.#sum(lines);
     this.#lines = lines;
   }

@@ -1,6 +1,7 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import type { Subscriber } from '../application/payment-policy.ts';
 import type { DomainEvent } from '../domain/events.ts';
+import { borrow } from './postgres.ts';
 
 type Waiting = { readonly id: string; readonly aggregateId: string; readonly event: DomainEvent };
 
@@ -21,20 +22,24 @@ export class OutboxRelay {
     this.subscribers = subscribers;
   }
 
-  /** Delivers until nothing is left that can be delivered now, events recorded meanwhile included. */
-  async drain(): Promise<Round> {
-    const client = await this.pool.connect();
-    let broken = true;
-    try {
-      const lock = await client.query<{ mine: boolean }>("SELECT pg_try_advisory_lock(hashtext('outbox')) AS mine");
-      const round = lock.rows[0]?.mine ? await this.#round() : { delivered: 0, failed: [] };
-      if (lock.rows[0]?.mine) await client.query("SELECT pg_advisory_unlock(hashtext('outbox'))");
-      broken = false;
-      return round;
-    } finally {
-      // A connection that may still have the lock is closed, and the lock is gone with it.
-      client.release(broken);
-    }
+  /**
+   * Delivers until nothing is left that can be delivered now, events recorded meanwhile included.
+   * @throws what PostgreSQL throws, and when the lock is lost on the way.
+   */
+  drain(): Promise<Round> {
+    return borrow(this.pool, async (client, spoil) => {
+      let mine = true;
+      try {
+        const { rows } = await client.query<{ mine: boolean }>(
+          "SELECT pg_try_advisory_lock(hashtext('outbox')) AS mine",
+        );
+        mine = rows[0]?.mine === true;
+        return mine ? await this.#round(client) : { delivered: 0, failed: [] };
+      } finally {
+        // A connection that may still have the lock is closed, and the lock is gone with it.
+        if (mine) await client.query("SELECT pg_advisory_unlock(hashtext('outbox'))").catch(spoil);
+      }
+    });
   }
 
   /** Told first and marked afterwards: a crash in between means once more, not never. */
@@ -47,11 +52,11 @@ export class OutboxRelay {
     await this.pool.query('UPDATE outbox SET delivered_at = now() WHERE id = $1', [id]);
   }
 
-  async #round(): Promise<Round> {
+  async #round(client: PoolClient): Promise<Round> {
     const failed: unknown[] = [];
     const stuck: string[] = [];
     for (let delivered = 0; ; ) {
-      const waiting = await this.#next(stuck);
+      const waiting = await this.#next(client, stuck);
       if (!waiting) return { delivered, failed };
       try {
         await this.deliver(waiting);
@@ -63,9 +68,12 @@ export class OutboxRelay {
     }
   }
 
-  /** The oldest event that waits. An aggregate whose event failed waits as a whole: its later events come later. */
-  async #next(stuck: readonly string[]): Promise<Waiting | undefined> {
-    const { rows } = await this.pool.query<Waiting>(
+  /**
+   * The oldest event that waits. An aggregate whose event failed waits as a whole: its later events come later. Asked on
+   * the connection that has the lock: who has lost one has lost the other, and another relay may be at work.
+   */
+  async #next(client: PoolClient, stuck: readonly string[]): Promise<Waiting | undefined> {
+    const { rows } = await client.query<Waiting>(
       `SELECT id, aggregate_id AS "aggregateId", event FROM outbox
        WHERE delivered_at IS NULL AND NOT aggregate_id = ANY ($1::uuid[]) ORDER BY id LIMIT 1`,
       [stuck],

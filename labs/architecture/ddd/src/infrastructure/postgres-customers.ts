@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { Customer, type CustomerSnapshot } from '../domain/customer.ts';
 import type { CustomerId } from '../domain/ids.ts';
 import { AlreadyChargedError, ConcurrencyError, type CustomerRepository, NotFoundError } from '../domain/ports.ts';
-import { announce, transaction } from './postgres.ts';
+import { announce, inTransaction, restored } from './postgres.ts';
 
 /** Customers in PostgreSQL: `customers`, `charges` and `outbox`. */
 export class PostgresCustomers implements CustomerRepository {
@@ -20,13 +20,13 @@ export class PostgresCustomers implements CustomerRepository {
     );
     const [row] = rows;
     if (!row) throw new NotFoundError('customer', id);
-    return Customer.restore(row.snapshot);
+    return restored('customer', id, () => Customer.restore(row.snapshot));
   }
 
   async save(customer: Customer): Promise<void> {
     const { events } = customer;
     const { id, version, balance, currency } = customer.snapshot();
-    await transaction(this.pool, async (tx) => {
+    await inTransaction(this.pool, async (tx) => {
       // First, since a second charge may also come at a stale version, and is then no reason to try again.
       for (const event of events) {
         const { rowCount } = await tx.query(

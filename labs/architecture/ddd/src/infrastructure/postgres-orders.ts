@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import type { OrderId } from '../domain/ids.ts';
 import { Order, type OrderSnapshot } from '../domain/order.ts';
 import { ConcurrencyError, NotFoundError, type OrderRepository } from '../domain/ports.ts';
-import { announce, transaction } from './postgres.ts';
+import { announce, inTransaction, restored } from './postgres.ts';
 
 /** Orders in PostgreSQL: `orders`, `order_lines` and `outbox`, written together or not at all. */
 export class PostgresOrders implements OrderRepository {
@@ -24,13 +24,13 @@ export class PostgresOrders implements OrderRepository {
     );
     const [row] = rows;
     if (!row) throw new NotFoundError('order', id);
-    return Order.restore(row.snapshot);
+    return restored('order', id, () => Order.restore(row.snapshot));
   }
 
   async save(order: Order): Promise<void> {
     const { events } = order;
     const snapshot = order.snapshot();
-    await transaction(this.pool, async (tx) => {
+    await inTransaction(this.pool, async (tx) => {
       const claimed = await this.claim(tx, snapshot);
       if (!claimed) throw new ConcurrencyError('Order', snapshot.id, snapshot.version);
       await this.writeLines(tx, snapshot);

@@ -1,5 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
+import { DomainError } from '../domain/errors.ts';
 import type { DomainEvent } from '../domain/events.ts';
+import { CorruptRecordError } from '../domain/ports.ts';
 
 /** Creates what is missing, in the first schema of the search path. Part of your migrations. */
 export async function migrate(pool: Pool): Promise<void> {
@@ -20,22 +22,49 @@ export async function migrate(pool: Pool): Promise<void> {
     CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (id) WHERE delivered_at IS NULL`);
 }
 
-/** Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. */
-export async function transaction<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
+/**
+ * Lends a connection of the pool. One that is lost fails the next query; the pool listens for that only while nobody has
+ * the connection, and an 'error' that nobody listens for ends the process. `spoil`: don't use this connection again.
+ */
+export async function borrow<T>(
+  pool: Pool,
+  body: (client: PoolClient, spoil: (cause: Error) => void) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  const spoil = (cause: Error) => {
+    broken = cause;
+  };
+  client.on('error', spoil);
   try {
-    await client.query('BEGIN');
-    const result = await body(client);
-    await client.query('COMMIT');
-    return result;
-  } catch (error) {
-    await client.query('ROLLBACK').catch((cause: Error) => {
-      broken = cause;
-    });
-    throw error;
+    return await body(client, spoil);
   } finally {
+    client.off('error', spoil);
     client.release(broken);
+  }
+}
+
+/** Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. */
+export function inTransaction<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
+  return borrow(pool, async (tx, spoil) => {
+    try {
+      await tx.query('BEGIN');
+      const result = await body(tx);
+      await tx.query('COMMIT');
+      return result;
+    } catch (error) {
+      await tx.query('ROLLBACK').catch(spoil);
+      throw error;
+    }
+  });
+}
+
+/** What `restore` makes of a row. @throws CorruptRecordError when the row breaks a rule of the domain. */
+export function restored<T>(what: string, id: string, restore: () => T): T {
+  try {
+    return restore();
+  } catch (error) {
+    throw error instanceof DomainError ? new CorruptRecordError(what, id, error) : error;
   }
 }
 
