@@ -43,7 +43,13 @@ await tell(options, async (story) => {
     const key = `milk, ${technique}`;
     await depot.tag(key);
     const before = await depot.answered();
-    const reports = await Promise.all(shops.map((shop) => shop.send({ ...RUSH, technique, key })));
+    // Where each process asks for itself, none is answered before all have asked: a late one would find the other's tag.
+    const answer = technique === 'lease' ? undefined : await depot.hold();
+    const asked = answer && Promise.all(shops.map((shop) => shop.loads()));
+    const reporting = Promise.all(shops.map((shop) => shop.send({ ...RUSH, technique, key })));
+    await asked;
+    await answer?.();
+    const reports = await reporting;
     return { queries: (await depot.answered()) - before, slowest: worst(reports) };
   };
   const crowd = shops.length * RUSH.customers;

@@ -81,7 +81,7 @@ export class SingleFlight {
   /** Ends every flight with a ClosedError. */
   close(): void {}
 
-  /** One flight as a layer: one read of whatever lies below at a time, for each key. */
+  /** One flight as a layer: one read of whatever lies below at a time, for each key. The load gets the flight's signal. */
   layer(): Layer {
     return { read: () => todo('layer') };
   }
@@ -142,7 +142,10 @@ export class HotCache {
     return todo('invalidate');
   }
 
-  /** This cache as a layer: what lies below it is its database. What a lower layer refused or found stale isn't kept. */
+  /**
+   * This cache as a layer: what lies below it is its database. What a lower layer refused or found stale isn't kept. The
+   * load gets the flight's signal, not that of the caller who came first.
+   */
   layer(_options: Freshness = {}): Layer {
     return { read: () => todo('layer') };
   }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { UnstorableValueError } from './errors.ts';
 
 /** A value as Redis has it, with what a reader must know to refresh it in time. */
@@ -13,7 +14,9 @@ export interface Envelope<T> {
 export function encode(key: string, { value, loadMs, ttlMs, staleMs }: Envelope<unknown>): string {
   try {
     const json = JSON.stringify(value);
-    if (json === undefined) throw new Error(`JSON has no text for a ${typeof value}`);
+    // NaN and the infinities are "null" in JSON, which is another value.
+    if (json === undefined || (json === 'null' && value !== null))
+      throw new Error(`JSON has no text for ${inspect(value)}`);
     return `1:${Math.ceil(loadMs)}:${ttlMs}:${staleMs}:${json}`;
   } catch (cause) {
     throw new UnstorableValueError(`${key}: give the cache something that JSON can hold.`, { cause });

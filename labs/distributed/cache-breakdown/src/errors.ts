@@ -9,7 +9,7 @@ export abstract class CacheError extends Error {
 /** An argument that nothing can be made from. */
 export class InvalidArgumentError extends CacheError {}
 
-/** A value that JSON can't hold (a function, a BigInt, a circle). Nothing was stored. */
+/** A value that JSON can't hold (a function, a BigInt, NaN, a circle). Nothing was stored. */
 export class UnstorableValueError extends CacheError {}
 
 /** Nothing was loaded in time. The loader's signal has aborted; whoever asks again starts a new load. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import pLimit, { type LimitFunction } from 'p-limit';
@@ -161,12 +162,15 @@ export class HotCache {
     }
   }
 
-  /** This cache as a layer: what lies below it is its database. What a lower layer refused or found stale isn't kept. */
+  /**
+   * This cache as a layer: what lies below it is its database. What a lower layer refused or found stale isn't kept. The
+   * load gets the flight's signal, not that of the caller who came first.
+   */
   layer(options: Freshness = {}): Layer {
     return {
       read: async (key, load, next) => {
         const below = async (signal: AbortSignal) => {
-          const read = await next(key, (outer) => load(AbortSignal.any([outer, signal])));
+          const read = await next(key, () => load(signal));
           if (read.source === 'refused' || read.source === 'stale') throw new Unkept(read);
           return read.value;
         };
@@ -222,7 +226,7 @@ export class HotCache {
     return leaseLeftMs > 0 ? Math.min(pause, leaseLeftMs) : pause;
   }
 
-  /** A refresh that failed keeps its lease, so that the next attempt isn't the next reader's: it comes after `leaseMs`. */
+  /** Nobody waits for it; the old value stays until its time is over. */
   protected refreshFailed(key: string, error: unknown): void {
     this.#onEvent({ type: 'refresh-failed', key, error });
   }
@@ -287,7 +291,7 @@ export class HotCache {
   }
 
   /** Loads under the lease `token` and stores; `kept` is false when the lease was lost meanwhile. */
-  async #load<T>(key: string, load: Load<T>, plan: Plan, token: string, signal: AbortSignal, background = false) {
+  async #load<T>(key: string, load: Load<T>, plan: Plan, token: string, signal: AbortSignal, old?: Entry) {
     const stop = this.store.keepAlive(key, token, this.clock);
     let envelope: Envelope<T>;
     let text: string;
@@ -297,7 +301,9 @@ export class HotCache {
       envelope = { value, loadMs: this.clock.mono() - start, ttlMs: plan.ttlMs, staleMs: plan.staleMs };
       text = encode(key, envelope);
     } catch (error) {
-      if (!background) this.store.release(key, token, reasonFor(error)).catch(() => {});
+      stop();
+      // Before anybody hears of it: whoever asks again may load again.
+      await this.#giveUp(key, token, error, old).catch(() => {});
       throw error;
     } finally {
       stop();
@@ -313,6 +319,13 @@ export class HotCache {
       this.#onEvent({ type: 'redis-down', key, error });
       return { read, kept: true };
     }
+  }
+
+  /** A failed refresh keeps its lease while there is an old value: the next attempt shall not be the next reader's. */
+  async #giveUp(key: string, token: string, error: unknown, old?: Entry): Promise<void> {
+    const keepMs = old ? Math.min(this.leaseMs, Math.floor(old.goneAt - this.clock.mono())) : 0;
+    if (keepMs > 0) await this.store.renew(key, token, keepMs);
+    else await this.store.release(key, token, old ? '' : reasonFor(error));
   }
 
   /** Without Redis: no lease, so nothing is stored but in this process, for `nearMs`. */
@@ -344,7 +357,7 @@ export class HotCache {
       const plan = planOf(this.#plan, options);
       const token = randomUUID();
       const found = await this.store.find(key, token, Math.ceil(entry.goneAt - this.clock.mono()));
-      if (found.kind === 'granted') await this.#load(key, load, plan, token, signal, true);
+      if (found.kind === 'granted') await this.#load(key, load, plan, token, signal, entry);
       if (found.kind !== 'value') return;
       // Somebody was quicker.
       const envelope = await this.#open(key, found.text);
@@ -380,7 +393,8 @@ class Unkept extends Error {
 /** What those who wait in other processes are told; nothing where the load itself didn't fail: then one of them loads. */
 function reasonFor(error: unknown): string {
   const notTheLoads = [AbandonedError, ClosedError, OverloadedError, Unkept];
-  return notTheLoads.some((kind) => error instanceof kind) ? '' : String(error);
+  if (notTheLoads.some((kind) => error instanceof kind)) return '';
+  return (error instanceof Error ? String(error) : inspect(error)).slice(0, 500);
 }
 
 /** Node fires a timer beyond this at once. */

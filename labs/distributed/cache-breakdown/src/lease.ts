@@ -88,9 +88,9 @@ export class LeasedStore {
     return (await COMMIT.run(this.redis, this.keys(key), token, text, keepMs)) === 1;
   }
 
-  /** Has the lease last for another `leaseMs`. */
-  async renew(key: string, token: string): Promise<boolean> {
-    return (await RENEW.run(this.redis, this.keys(key), token, this.leaseMs)) === 1;
+  /** Has the lease last for `ms` from now. */
+  async renew(key: string, token: string, ms = this.leaseMs): Promise<boolean> {
+    return (await RENEW.run(this.redis, this.keys(key), token, ms)) === 1;
   }
 
   /** Renews the lease at each third of its time, until the returned function is called or the lease is lost. */

@@ -79,11 +79,13 @@ export class SingleFlight {
     for (const abort of this.#aborts) abort.abort(new ClosedError('The cache was closed.'));
   }
 
-  /** One flight as a layer: one read of whatever lies below at a time, for each key. */
+  /**
+   * One flight as a layer: one read of whatever lies below at a time, for each key. The load gets the flight's signal, not
+   * that of the caller who came first.
+   */
   layer(): Layer {
     return {
-      read: (key, load, next) =>
-        this.run(key, (signal) => next(key, (outer) => load(AbortSignal.any([outer, signal])))),
+      read: (key, load, next) => this.run(key, (signal) => next(key, () => load(signal))),
       invalidate: async (key) => this.forget(key),
     };
   }

@@ -1,5 +1,5 @@
 import { startRedis } from '@shared/services';
-import { describeWith, History, random, until } from '@shared/testkit';
+import { describeWith, History, ManualClock, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type CacheEvent,
@@ -128,7 +128,9 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     const key = fresh();
     const circle: { self?: unknown } = {};
     circle.self = circle;
-    await expect(shop().getOrLoad(key, async () => circle)).rejects.toThrow(UnstorableValueError);
+    for (const value of [circle, 1n, Number.NaN, Number.NEGATIVE_INFINITY, { toJSON: () => null }, () => {}]) {
+      await expect(shop().getOrLoad(key, async () => value)).rejects.toThrow(UnstorableValueError);
+    }
     const nothing: Load<string> = async () => JSON.parse('{}').tag;
     await expect(shop().getOrLoad(key, nothing)).rejects.toThrow(InvalidArgumentError);
     // A lease left behind would hold this one up for a minute.
@@ -190,6 +192,39 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     };
     await expect(cache.getOrLoad(key, broken)).rejects.toThrow('no connection');
     expect((await outcome(price(cache, key, async () => '12.90'))).value).toBe('12.90');
+  });
+
+  test('whatever a load throws reaches its caller, and holds nobody up', async () => {
+    const key = fresh();
+    const client = connect();
+    for (const thrown of [undefined, null, 'closed', Object.create(null), new Error('x'.repeat(1_000_000))]) {
+      const { error } = await outcome(
+        shop({ leaseMs: MINUTE }).getOrLoad(key, async () => {
+          throw thrown;
+        }),
+      );
+      expect(error === thrown, `the caller gets what was thrown: ${String(Object(error).message).slice(0, 80)}`).toBe(
+        true,
+      );
+      const after = await outcome(price(shop(), key, async () => '12.90'));
+      expect(after.value, String(after.error).slice(0, 200)).toBe('12.90');
+      for (const stored of await client.keys(`${redis.namespace}*${key}*`)) {
+        expect(await client.strlen(stored), 'a note of the failure is short').toBeLessThan(10_000);
+      }
+      await shop().invalidate(key);
+    }
+  });
+
+  test('who asks again after a failure loads again', async ({ skip }) => {
+    skip(!redis.faults, 'it makes a server forget its scripts, and this one is not ours');
+    const cache = shop();
+    await connect().script('FLUSH');
+    // The server knows again how to look and to store, but not how to free a lease: that takes two requests.
+    await price(cache, fresh(), async () => 'any');
+    const key = fresh();
+    const failing = price(cache, key, () => Promise.reject(new Error('the depot is closed')));
+    const again = await outcome(failing.catch(() => price(cache, key, async () => '12.90')));
+    expect(again.value, String(again.error)).toBe('12.90');
   });
 
   test('a caller who gives up leaves at once, and takes nobody along', async () => {
@@ -331,15 +366,27 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
 
   test('a load that is slow keeps its lease', async () => {
     const key = fresh();
-    // Its timers run ten times as fast as the leases in Redis: a busy machine doesn't make it late.
-    const quick: Clock = { ...systemClock, after: (ms, callback, bg) => systemClock.after(ms / 10, callback, bg) };
-    const slow = { leaseMs: 250, timeoutMs: 10 * MINUTE };
+    const client = connect();
+    const clock = new ManualClock();
     const { load, open, signals, asked } = depot(() => '12.90');
-    const a = price(shop({ ...slow, clock: quick }), key, load);
+    const a = price(shop({ leaseMs: MINUTE, timeoutMs: 2 ** 31 - 1, clock }), key, load);
     await asked(a);
-    const start = performance.now();
-    const b = price(shop(slow), key, load);
-    await until(() => signals.length > 1 || performance.now() - start > 700);
+    const lefts = async () =>
+      Promise.all((await client.keys(`${redis.namespace}*${key}*`)).map((at) => client.pttl(at)));
+    for (let round = 1; round <= 3; round++) {
+      // Redis says that it runs out sooner; A's clock, that a third of its time is over.
+      for (const stored of await client.keys(`${redis.namespace}*${key}*`)) await client.pexpire(stored, MINUTE / 2);
+      await until(
+        async () => {
+          await clock.advance(MINUTE / 3);
+          return Math.max(...(await lefts())) > MINUTE / 2;
+        },
+        { timeoutMs: 1_500, what: `a lease that lasts longer than before, for the ${round}. time` },
+      );
+    }
+    const sends = vi.spyOn(client, 'sendCommand');
+    const b = price(shop({ leaseMs: MINUTE }, client), key, load);
+    await until(() => signals.length > 1 || sends.mock.calls.length > 4, { what: 'B to load, or to look again' });
     open();
     expect(await Promise.all([a, b])).toEqual(['12.90', '12.90']);
     expect(signals.length, 'loads').toBe(1);
@@ -492,6 +539,32 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(signals.length, 'loads').toBe(1);
   });
 
+  test('once the old value is gone, a refresh that failed holds nobody up', async () => {
+    const key = fresh();
+    const client = connect();
+    const failed = vi.fn();
+    const cache = shop({ staleMs: MINUTE, leaseMs: MINUTE, onEvent: failed }, client);
+    const failing = () => Promise.reject(new Error('the depot is closed'));
+    await until(
+      async () => {
+        await cache.invalidate(key);
+        await price(cache, key, async () => '12.90');
+        const [stored] = await client.keys(`${redis.namespace}*${key}*`);
+        await client.pexpire(stored ?? '', 300);
+        const { value } = await outcome(cache.getOrLoad(key, failing));
+        // On a slow machine it may have been gone already, and then it was no refresh that failed.
+        return value?.source === 'stale';
+      },
+      { what: 'the old value to be handed out while a refresh fails' },
+    );
+    await until(() => failed.mock.calls.length > 0, { what: 'the refresh to fail' });
+    const patient = shop({ leaseMs: MINUTE, timeoutMs: 60_000 });
+    await until(async () => (await outcome(price(patient, key, async () => '9.90'))).value === '9.90', {
+      timeoutMs: 4_000,
+      what: 'a new value, once the old one is gone',
+    });
+  }, 15_000);
+
   test('the dice of the early refresh: e to the power of −remaining / (load time · beta)', () => {
     expect(
       refreshEarly(0, 100, 1, () => 0),
@@ -613,6 +686,23 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     open();
     expect((await Promise.all(crowd)).every(({ value }) => value === '9.90')).toBe(true);
     expect(signals.length).toBe(1);
+  });
+
+  test('through layers too, a caller who gives up takes nobody along', async () => {
+    for (const layer of [new SingleFlight().layer(), shop().layer()]) {
+      const key = fresh();
+      const cache = compose(layer);
+      const { load, open, signals, asked } = depot(() => '12.90');
+      const leaving = new AbortController();
+      const first = outcome(cache.read(key, load, leaving.signal));
+      const second = outcome(cache.read(key, load));
+      await asked(first);
+      leaving.abort(new Error('the customer went home'));
+      expect(signals[0]?.aborted, 'the load is told to stop').toBe(false);
+      open();
+      expect((await second).value?.value).toBe('12.90');
+      await first;
+    }
   });
 
   // ── many processes, many changes ──────────────────────────────────────────────────────────────────────────────────

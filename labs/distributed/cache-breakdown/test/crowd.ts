@@ -121,6 +121,16 @@ export class Depot implements AsyncDisposable {
     this.changes.push({ version: rows[0]?.version ?? 0, at: performance.timeOrigin + performance.now() });
   }
 
+  /** Keeps every query for a price waiting, until the returned function is called. */
+  async hold(): Promise<() => Promise<void>> {
+    const client = await this.pool.connect();
+    await client.query('BEGIN; LOCK TABLE prices');
+    return async () => {
+      await client.query('COMMIT');
+      client.release();
+    };
+  }
+
   /** Queries for prices that Postgres has answered so far. */
   async answered(): Promise<number> {
     const { rows } = await this.pool.query<{ n: number }>(
