@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
 import {
@@ -10,7 +9,7 @@ import {
   GateTimeoutError,
   LoadTimeoutError,
 } from '#lab';
-import { Depot, handClock, later } from './kitchen.ts';
+import { Depot, handClock, later, settled } from './kitchen.ts';
 
 const failing = () => Promise.reject(new Error('the depot is closed'));
 
@@ -41,7 +40,7 @@ describe('the gate', () => {
     const { gate: door } = gate();
     const depot = new Depot(() => 1);
     const crowd = Array.from({ length: 9 }, () => door.run(depot.load).catch((error: unknown) => error));
-    const refused = await Promise.race([Promise.all(crowd.slice(5)), delay(1_000, [])]);
+    const refused = await Promise.race([Promise.all(crowd.slice(5)), settled().then(() => [])]);
     expect(refused).toHaveLength(4);
     for (const error of refused) {
       expect(error).toBeInstanceOf(GateFullError);
@@ -79,7 +78,8 @@ describe('the gate', () => {
     expect(await left).toMatchObject({ message: 'had enough' });
     expect(await late).toBeInstanceOf(GateTimeoutError);
     depot.open();
-    expect(await Promise.race([Promise.all([first, patient]), delay(1_000, 'the place is lost')])).toEqual([1, 1]);
+    const lost = settled().then(() => 'the place is lost');
+    expect(await Promise.race([Promise.all([first, patient]), lost])).toEqual([1, 1]);
     expect(await door.run(depot.load)).toBe(1);
   });
 

@@ -16,6 +16,19 @@ export function later<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
+/**
+ * Resolves when whatever `client` has under way has been answered, and what follows from the answers too, `steps` deep:
+ * Redis answers one connection in order. For a law that waits for something not to happen.
+ */
+export async function answered(client: { ping(): Promise<unknown> }, steps = 10): Promise<void> {
+  for (let step = 0; step < steps; step++) await client.ping();
+}
+
+/** Resolves when every promise that can go on without a server or a timer has gone on. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Loads that end when the test says so: a depot with a door. */
 export class Depot<T> {
   /** Begun so far. */
