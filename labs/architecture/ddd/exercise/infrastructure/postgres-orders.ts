@@ -5,7 +5,7 @@ import type { OrderRepository } from '../domain/ports.ts';
 
 /**
  * Orders in PostgreSQL: `orders`, `order_lines` and `outbox`, written together or not at all. The tables are in
- * src/infrastructure/postgres.ts, and so are `inTransaction`, `announce` and `restored`.
+ * src/infrastructure/postgres.ts, and so are `inOneTransaction`, `announce` and `restored`.
  */
 export class PostgresOrders implements OrderRepository {
   protected readonly pool: Pool;

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { Customer, type CustomerSnapshot } from '../domain/customer.ts';
 import type { CustomerId } from '../domain/ids.ts';
 import { AlreadyChargedError, ConcurrencyError, type CustomerRepository, NotFoundError } from '../domain/ports.ts';
-import { announce, inTransaction, restored } from './postgres.ts';
+import { announce, inOneTransaction, restored } from './postgres.ts';
 
 /** Customers in PostgreSQL: `customers`, `charges` and `outbox`. */
 export class PostgresCustomers implements CustomerRepository {
@@ -26,7 +26,7 @@ export class PostgresCustomers implements CustomerRepository {
   async save(customer: Customer): Promise<void> {
     const { events } = customer;
     const { id, version, balance, currency } = customer.snapshot();
-    await inTransaction(this.pool, async (tx) => {
+    await inOneTransaction(this.pool, async (tx) => {
       // First, since a second charge may also come at a stale version, and is then no reason to try again.
       for (const event of events) {
         const { rowCount } = await tx.query(

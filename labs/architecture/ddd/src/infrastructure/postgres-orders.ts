@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import type { OrderId } from '../domain/ids.ts';
 import { Order, type OrderSnapshot } from '../domain/order.ts';
 import { ConcurrencyError, NotFoundError, type OrderRepository } from '../domain/ports.ts';
-import { announce, inTransaction, restored } from './postgres.ts';
+import { announce, inOneTransaction, restored } from './postgres.ts';
 
 /** Orders in PostgreSQL: `orders`, `order_lines` and `outbox`, written together or not at all. */
 export class PostgresOrders implements OrderRepository {
@@ -30,7 +30,7 @@ export class PostgresOrders implements OrderRepository {
   async save(order: Order): Promise<void> {
     const { events } = order;
     const snapshot = order.snapshot();
-    await inTransaction(this.pool, async (tx) => {
+    await inOneTransaction(this.pool, async (tx) => {
       const claimed = await this.claim(tx, snapshot);
       if (!claimed) throw new ConcurrencyError('Order', snapshot.id, snapshot.version);
       await this.writeLines(tx, snapshot);

@@ -45,7 +45,7 @@ export async function borrow<T>(
 }
 
 /** Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. */
-export function inTransaction<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
+export function inOneTransaction<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
   return borrow(pool, async (tx, spoil) => {
     try {
       await tx.query('BEGIN');
