@@ -39,7 +39,10 @@ export function attach(target: object, attributes: Namespace): object {
       const value: unknown = Reflect.get(target, key, target);
       if (typeof value !== 'function' || key === 'constructor' || isFixed(target, key)) return value;
       // `map.set(…)` returns the map: the caller must not get hold of the one without descriptors.
-      const method = bound.get(value) ?? ((...args: unknown[]) => outside(Reflect.apply(value, target, args)));
+      // A Proxy, not an arrow: a class that is kept in a property is still a class, and a function has its properties.
+      const apply = (method: () => unknown, _this: unknown, args: unknown[]) =>
+        outside(Reflect.apply(method, target, args));
+      const method = bound.get(value) ?? new Proxy(value, { apply });
       bound.set(value, method);
       return method;
     },

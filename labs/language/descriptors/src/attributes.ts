@@ -140,7 +140,8 @@ export function lazy<T, O extends object = object>(compute: (o: O) => T): Attrib
       Reflect.defineProperty(own, key, assigned(value));
       if (value instanceof Promise) {
         value.catch(() => {
-          if (own[key] === value) delete own[key];
+          // Not `delete`, which throws where the object has been frozen meanwhile.
+          if (own[key] === value) Reflect.deleteProperty(own, key);
         });
       }
       return value;

@@ -86,11 +86,16 @@ export class InstanceTraps implements ProxyHandler<object> {
   defineProperty(target: object, key: PropertyKey, own: PropertyDescriptor): boolean {
     const found = dataDescriptorOf(this.record, key);
     if (!found) return Reflect.defineProperty(target, key, own);
+    const refused = (why: string) => new AttributeError(`${label(this.record, key)} has a descriptor: ${why}.`);
     if ('value' in own) {
+      // The engine would refuse it too, after the write: what is fixed has to lie in the target.
+      if (own.configurable === false) throw refused('it cannot be fixed to a value');
       write(this.record, key, own.value);
       return true;
     }
-    throw new AttributeError(`${label(this.record, key)} has a descriptor: an accessor cannot take its place.`);
+    if (own.get || own.set || !Object.hasOwn(target, key)) throw refused('an accessor cannot take its place');
+    // Neither value nor accessor: Object.freeze, and below the descriptor the dictionary has the key too.
+    return Reflect.defineProperty(target, key, own);
   }
 
   deleteProperty(target: object, key: PropertyKey): boolean {

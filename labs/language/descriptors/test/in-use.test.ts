@@ -418,6 +418,34 @@ describe('the Proxy in front', () => {
     expect(Reflect.get(card, 'colour'), 'JavaScript reads what is missing as undefined').toBeUndefined();
   });
 
+  test('an object can be frozen, whatever its descriptors keep in its dictionary', async () => {
+    const stop = Promise.withResolvers<string>();
+    const Card = pyClass('Card', [], {
+      limit: range(0, 10),
+      score: guarded(
+        {},
+        lazy(() => 7),
+      ),
+      late: lazy(() => stop.promise),
+    });
+    const card = new Card();
+    expect(card.score).toBe(7);
+    const waiting = card.late;
+    Object.freeze(card);
+    expect([card.score, Object.isFrozen(card)]).toEqual([7, true]);
+    // A failure that can't be forgotten any more: it's told to those who wait, and to nobody else.
+    stop.reject(new Error('closed'));
+    await expect(waiting).rejects.toThrow('closed');
+    await turn();
+  });
+
+  test('what cannot be fixed is refused before it is written', () => {
+    const card = new (pyClass('Card', [], { limit: range(0, 10, { default: 1 }) }))();
+    const fix = () => Object.defineProperty(card, 'limit', { value: 5, configurable: false });
+    expect(fix).toThrow(AttributeError);
+    expect(card.limit).toBe(1);
+  });
+
   test('an object that inherits from an instance writes to itself', () => {
     const Card = pyClass('Card', [], { balance: range(0, 100) });
     const card = new Card();
@@ -465,6 +493,13 @@ describe('the Proxy in front', () => {
     vault.limit = 7;
     expect(() => setattr(vault, 'limit', 10)).toThrow(ValidationError);
     expect([vault.limit, 'limit' in vault, 'nobody' in vault]).toEqual([7, true, false]);
+  });
+
+  test('a class or a function in a property stays what it is, behind descriptors too', () => {
+    const help = Object.assign(() => 'helped', { pages: 3 });
+    const desk = attach({ Kind: Map, help }, {});
+    expect(new desk.Kind([[1, 2]]).size).toBe(1);
+    expect([desk.help(), desk.help.pages]).toEqual(['helped', 3]);
   });
 
   test('what is fixed in an object stays what it is, behind descriptors too', () => {

@@ -16,7 +16,7 @@ export interface InterfaceSpec {
   readonly name: string;
   /** Methods that instances must have, own or inherited; what all objects have (`toString`) doesn't count. */
   readonly methods: Readonly<Record<string, MethodSpec>>;
-  /** Static members, with what `typeof` must say of each. Default: none. */
+  /** Static members, with what `typeof` must say of each; null is no object. Default: none. */
   readonly statics?: Readonly<Record<string, 'string' | 'number' | 'boolean' | 'object' | 'function'>>;
 }
 
@@ -35,11 +35,12 @@ export function faultsOf(cls: Class, spec: InterfaceSpec): Fault[] {
   }
   for (const [member, type] of Object.entries(spec.statics ?? {})) {
     const value: unknown = Reflect.get(cls, member);
-    if (typeof value === type) continue;
+    const found = value === null ? 'null' : typeof value;
+    if (found === type) continue;
     faults.push({
       member,
       kind: 'static',
-      what: `must be a static ${type} and is ${value === undefined ? 'missing' : `a ${typeof value}`}`,
+      what: `must be a static ${type} and is ${value === undefined ? 'missing' : `a ${found}`}`,
     });
   }
   return faults;

@@ -85,8 +85,9 @@ export function derive(base: Meta, steps: (parent: Required<Meta>) => Meta): Met
  *
  * The meta is `meta`, or that of a base if it extends `meta`.
  *
- * @throws InvalidArgumentError on a base that is no class or given twice; FinalClassError on a final base;
- *   MetaConflictError when two metas are unrelated; InvalidStepError when `prepare` returns no Map or `create` no class.
+ * @throws InvalidArgumentError on a base that is no class or given twice, and on an async body; FinalClassError on a final base;
+ *   MetaConflictError when two metas are unrelated; InvalidStepError when `prepare` returns no Map or `create` no class,
+ *   and from `new` when `call` returns no object.
  */
 export function defineClass(
   meta: Meta,
@@ -99,7 +100,12 @@ export function defineClass(
   const chosen = mostDerived(meta, name, bases);
   const steps = complete(chosen);
   const ns = asNamespace(name, steps.prepare(name, bases, { ...kw }));
-  body(ns);
+  const done: unknown = body(ns);
+  if (done instanceof Promise) {
+    throw new InvalidArgumentError(
+      `The body of ${name} is async: what it defines would come after the class. Await before.`,
+    );
+  }
   const order = [...ns.keys()];
   const raw = asClass(name, steps.create(name, bases, ns, { ...kw }));
   const cls = isCallable(chosen) ? callable(raw, steps) : raw;
@@ -157,7 +163,11 @@ function isCallable(meta: Meta): boolean {
 }
 
 function callable(raw: MadeClass, steps: Required<Meta>): MadeClass {
-  const cls: MadeClass = intercept(raw, (_make, args) => steps.call(cls, args));
+  const cls: MadeClass = intercept(raw, (_make, args) => {
+    const made: unknown = steps.call(cls, args);
+    if ((typeof made === 'object' && made !== null) || typeof made === 'function') return made;
+    throw new InvalidStepError(`call must return an object for ${raw.name}; it returned ${String(made)}.`);
+  });
   return cls;
 }
 

@@ -24,7 +24,7 @@ export function prefixMeta(prefix: string): Meta {
  * The same for a class that is there: renames its static members and its prototype's, in place. Fields of instances
  * don't exist while a class is made, and keep their names; so does what it inherits.
  *
- * @throws as `prefixMeta`. Nothing is renamed then.
+ * @throws as `prefixMeta`, and InvalidArgumentError on a member that is fixed. Nothing is renamed then.
  */
 export function prefixed(prefix: string): Decorate {
   assertPrefix(prefix);
@@ -38,6 +38,10 @@ export function prefixed(prefix: string): Decorate {
           prefix,
         ),
       }));
+      const fixed = sides.flatMap(({ side, to }) => [...to.keys()].filter((key) => !isMovable(side, key)))[0];
+      if (fixed !== undefined) {
+        throw new InvalidArgumentError(`${complete.name}.${String(fixed)} is fixed: a frozen class can't be renamed.`);
+      }
       for (const { side, to } of sides) {
         for (const [from, target] of to) rename(side, from, target);
       }
@@ -65,6 +69,10 @@ function rename(owner: object, from: string | symbol, to: string): void {
   if (!descriptor) return;
   Object.defineProperty(owner, to, descriptor);
   Reflect.deleteProperty(owner, from);
+}
+
+function isMovable(owner: object, key: string | symbol): boolean {
+  return Object.isExtensible(owner) && Reflect.getOwnPropertyDescriptor(owner, key)?.configurable === true;
 }
 
 /** `name`, `length` and `prototype` that every class is born with; a static member of that name is writable. */

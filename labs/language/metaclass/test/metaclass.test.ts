@@ -227,6 +227,12 @@ describe('interfaces', () => {
     const make = () => decorate([implementing(spec)], Card, () => void define(Card, 'label', 'Card'));
     expect(faultsIn(make)).toEqual([]);
     expect(faultsIn(() => decorate([implementing(spec)], class Bare {}))).toEqual(['label: static']);
+    const object: InterfaceSpec = { name: 'Described', methods: {}, statics: { schema: 'object' } };
+    const Empty = Object.assign(class {}, { schema: null });
+    expect(
+      faultsIn(() => implementing(object)(Empty)),
+      'null is no object',
+    ).toEqual(['schema: static']);
   });
 });
 
@@ -297,6 +303,18 @@ describe('prefixes', () => {
     expect(() => prefixed('attr_')(Order)).toThrow(PrefixCollisionError);
     expect(Order.id).toBe(0);
     expect([new Order().x(), new Order().attr_x()]).toEqual(['x', 'attr_x']);
+  });
+
+  test('a member that cannot lose its name is an error, and nothing has been renamed', () => {
+    class Order {
+      static id = 0;
+      x() {}
+    }
+    Object.freeze(Order.prototype);
+    expect(() => prefixed('attr_')(Order)).toThrow(InvalidArgumentError);
+    expect([Object.keys(Order), Reflect.ownKeys(Order.prototype)]).toEqual([['id'], ['constructor', 'x']]);
+    const Fixed = Object.defineProperty(class {}, 'id', { value: 1 });
+    expect(() => prefixed('attr_')(Fixed)).toThrow(InvalidArgumentError);
   });
 
   test('an empty prefix is refused', () => {
@@ -687,6 +705,9 @@ describe('metas', () => {
     expect(new Parent()).not.toBe(child);
     expect(constructions).toBe(2);
     expect(Parent.name).toBe('Parent');
+    const five = derive(typeMeta, () => ({ call: () => JSON.parse('5') }));
+    const Five = defineClass(five, 'Five', [], nothing);
+    expect(() => new Five(), 'new gives objects').toThrow(InvalidStepError);
   });
 
   test('a class is a Proxy only where its meta has a call', () => {
@@ -718,6 +739,8 @@ describe('metas', () => {
     expect(() => defineClass(typeMeta, 'B', [A, A], body)).toThrow(/names its base A twice/);
     const bad = (ns: Namespace) => void ns.set('constructor', 'none');
     expect(() => defineClass(typeMeta, 'B', [], bad)).toThrow(InvalidArgumentError);
+    const late = async (ns: Namespace) => void ns.set('x', 1);
+    expect(() => defineClass(typeMeta, 'B', [], late), 'its class would be empty').toThrow(InvalidArgumentError);
     const three: Meta = { prepare: () => JSON.parse('3') };
     expect(() => defineClass(three, 'B', [], body)).toThrow(InvalidStepError);
     expect(bodies).toBe(0);
