@@ -80,7 +80,7 @@ await tell(options, async (story) => {
   await story.scene('One book: who asks for his burger keeps the clerk waiting', async () => {
     story.say(
       `One book of ${HISTORY} orders, normalised: orders, lines, steps. Two clerks write; ${SCREENS} screens ask every ` +
-        '50 ms for the latest open orders, which is a join of the three. One pool of 10 connections for all.',
+        '50 ms for the latest open orders, which is a join of the three. One pool of 10 connections for all. Three rounds, the middle one is shown.',
     );
     const book = new OneBook(pool);
     await book.open(HISTORY);
@@ -88,9 +88,9 @@ await tell(options, async (story) => {
     await drain(screen);
     const clerks = async (write: () => Promise<unknown>) => {
       const took: number[] = [];
-      const end = performance.now() + 600;
+      const end = performance.now() + 200;
       const clerk = async () => {
-        while (performance.now() < end || took.length < 40) {
+        while (performance.now() < end || took.length < 20) {
           const start = performance.now();
           await write();
           took.push(performance.now() - start);
@@ -106,22 +106,31 @@ await tell(options, async (story) => {
       await Promise.all(stops.map((stop) => stop()));
       return result;
     };
-    const one = {
-      alone: await clerks(() => book.place(BURGER)),
-      crowd: await crowded(
-        () => book.place(BURGER),
-        () => book.board(),
-      ),
-    };
+    const look = () => queries.query(board, (db, table) => db.query(LATEST.replace('TABLE', table)));
+    const rounds: { one: { alone: number; crowd: number }; two: { alone: number; crowd: number } }[] = [];
+    // In turns, so that what else the machine does meets them all.
+    for (let round = 0; round < 3; round++) {
+      const one = {
+        alone: await clerks(() => book.place(BURGER)),
+        crowd: await crowded(
+          () => book.place(BURGER),
+          () => book.board(),
+        ),
+      };
+      const copier = new Projector(pool, store, board, { prefix: 'shop', idleMs: 5 });
+      copier.start();
+      const two = { alone: await clerks(place), crowd: await crowded(place, look) };
+      await copier.stop();
+      rounds.push({ one, two });
+    }
+    const middle = (of: (round: (typeof rounds)[number]) => number) => rounds.map(of).toSorted((a, b) => a - b)[1] ?? 0;
+    const one = { alone: middle((round) => round.one.alone), crowd: middle((round) => round.one.crowd) };
+    const two = { alone: middle((round) => round.two.alone), crowd: middle((round) => round.two.crowd) };
     story.verdict(
       'The screens make whoever orders wait, though a reader in Postgres locks out no writer: they take the connections and the processors',
       `p95 of an order: ${ms(one.alone)} alone, ${ms(one.crowd)} with the screens`,
       one.crowd > 1.5 * one.alone,
     );
-    const look = () => queries.query(board, (db, table) => db.query(LATEST.replace('TABLE', table)));
-    screen.start();
-    const two = { alone: await clerks(place), crowd: await crowded(place, look) };
-    await screen.stop();
     story.bars({
       title: 'p95 of placing an order',
       unit: 'ms',
@@ -144,38 +153,23 @@ await tell(options, async (story) => {
 
   await story.scene('The copier is killed, after every answer of the database', async () => {
     story.say(
-      'Three orders of 2 cheeseburgers are collected. The copier counts what was sold, and is killed by SIGKILL.',
+      'A process sends two commands and copies them into the count of what was sold: 1 cheeseburger, and 10. It is killed by SIGKILL, and the next one finishes. That is done for each step: after which answer of the database it died.',
     );
-    const book = new PostgresEventStore<OrderEvent>(pool, 'till');
-    await book.migrate();
-    for (const n of [1, 2, 3]) {
-      const collected: OrderEvent = { type: 'OrderCollected', data: { orderId: `${n}`, items: BURGER.slice(0, 1) } };
-      await book.append({ stream: `order-${n}`, expectedVersion: 0, events: [collected], commandId: `${n}` });
-    }
     const kill = async (name: string, lab: string) => {
-      const wrong: number[] = [];
-      const deaths = await killEverywhere(
-        async (n) => {
-          await new Projector(pool, book, sales, { prefix: `${name}${n}` }).migrate();
-          const { href } = new URL(lab, import.meta.url);
-          return { database: pg.url, store: 'till', prefix: `${name}${n}`, batch: 10, lab: href };
-        },
-        async ({ n }) => {
-          const next = new Projector(pool, book, sales, { prefix: `${name}${n}` });
-          await until(async () => (await next.round()) === 0 && (await next.lag()).events === 0, { timeoutMs: 20_000 });
-          const [row] = await new Queries(screens, `${name}${n}`).query(
-            sales,
-            async (db, table) => (await db.query<{ sold: number }>(`SELECT sold FROM ${table}`)).rows,
-          );
-          if (row?.sold !== 6) wrong.push(row?.sold ?? 0);
-        },
-      );
-      return { deaths: deaths.filter(({ after }) => after !== undefined).length, wrong };
+      const { href } = new URL(lab, import.meta.url);
+      const deaths = await killEverywhere(pool, name, { kind: 'order', database: pg.url, lab: href });
+      const count = ({ name: prefix }: { name: string }) =>
+        new Queries(screens, prefix).query(
+          sales,
+          async (db, table) => (await db.query<{ sold: number }>(`SELECT sold FROM ${table}`)).rows[0]?.sold ?? 0,
+        );
+      const counts = await Promise.all(deaths.map(count));
+      return { deaths: deaths.length - 1, wrong: counts.filter((sold) => sold !== 11) };
     };
     const apart = await kill('apart', './pitfalls/checkpoint-apart.ts');
     story.verdict(
       'Rows first, checkpoint afterwards: killed in between, the next one counts again',
-      `${apart.wrong.length} of ${apart.deaths} deaths, ${[...new Set(apart.wrong)].toSorted((a, b) => a - b).join(' or ')} sold instead of 6`,
+      `${apart.wrong.length} of ${apart.deaths} deaths, ${[...new Set(apart.wrong)].toSorted((a, b) => a - b).join(' or ')} sold instead of 11`,
       apart.wrong.length > 0,
     );
     story.code('src/projector.ts', { from: 'return inTransaction(this.pool, async (tx) => {', to: '});' });

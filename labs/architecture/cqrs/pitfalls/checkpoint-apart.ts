@@ -1,6 +1,6 @@
 // Flaw: rows and checkpoint are committed one after the other, so a crash in between counts a batch twice.
 // Seen in: https://github.com/prooph/proophessor-do-symfony/issues/17
-// Caught by: a projector killed at any step has counted every event once
+// Caught by: a process killed at any step from the command to the read model has had each effect once
 import type { NewEvent, Recorded } from '../src/event-store.ts';
 import { Projector as Reference } from '../src/index.ts';
 import { inTransaction } from '../src/transaction.ts';

@@ -8,6 +8,7 @@ import {
   CommandRejectedError,
   ConflictError,
   CqrsError,
+  type EventStore,
   InvalidArgumentError,
   type Item,
   type Log,
@@ -24,8 +25,6 @@ import {
   StaleReadError,
   sales,
 } from '#lab';
-import { listen } from './answers.ts';
-import { killEverywhere } from './crash.ts';
 
 const BURGER: readonly Item[] = [{ name: 'cheeseburger', quantity: 2 }];
 const FRIES: readonly Item[] = [{ name: 'fries', quantity: 1 }];
@@ -35,7 +34,7 @@ const collected = (n: number, items = BURGER): OrderEvent => ({
 });
 
 await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) => {
-  const pool = new Pool({ connectionString: postgres.url, max: 20 });
+  const pool = new Pool({ connectionString: postgres.url, max: 12 });
   pool.on('error', () => {});
   afterAll(() => pool.end());
 
@@ -138,16 +137,30 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
 
   test('whoever was slower decides anew on what is there by then', async () => {
     const { store, send } = await open();
-    await send('7', { type: 'place', customer: 'Li', items: BURGER });
-    const outcomes = await Promise.allSettled([
-      send('7', { type: 'change', items: FRIES }),
-      send('7', { type: 'cook' }),
-      send('7', { type: 'change', items: BURGER }),
-    ]);
-    const history = (await store.read('order-7')).map(({ type }) => type);
-    const cooked = history.indexOf('CookingStarted');
-    expect(cooked, `${history}`).toBe(history.length - 1);
-    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(history.length - 1);
+    let overtaken = async () => {};
+    /** Between the decision and the append of whoever sends over this, somebody else is faster, once. */
+    const late: EventStore<OrderEvent> = {
+      read: (stream) => store.read(stream),
+      readAll: (after, limit) => store.readAll(after, limit),
+      positionOf: (id) => store.positionOf(id),
+      backlog: (after) => store.backlog(after),
+      append: async (entry) => {
+        const faster = overtaken;
+        overtaken = async () => {};
+        await faster();
+        return store.append(entry);
+      },
+    };
+    const slow = new CommandBus(late, order);
+    const history = async (n: string) => (await store.read(`order-${n}`)).map(({ type }) => type);
+    for (const orderId of ['7', '8']) await send(orderId, { type: 'place', customer: 'Li', items: BURGER });
+    overtaken = async () => void (await send('7', { type: 'change', items: FRIES }));
+    await slow.send({ id: 'still allowed', orderId: '7', type: 'cook' });
+    expect(await history('7')).toEqual(['OrderPlaced', 'ItemsChanged', 'CookingStarted']);
+    overtaken = async () => void (await send('8', { type: 'cook' }));
+    const refused = slow.send({ id: 'too late', orderId: '8', type: 'change', items: FRIES });
+    await expect(refused).rejects.toThrow(CommandRejectedError);
+    expect(await history('8')).toEqual(['OrderPlaced', 'CookingStarted']);
   });
 
   test('a command that is sent again has one effect and the same answer', async () => {
@@ -354,10 +367,12 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const live = await projector();
     await drain(live);
     const served: number[] = [];
+    const looks: number[] = [];
     let told = 0n;
     // While the rebuild reads an order comes in, is projected, and is asked for; the last one when all had been read.
     const readAll = async (after: bigint, limit: number) => {
       const events = await store.readAll(after, limit);
+      looks.push((await rows(board)).length);
       if (served.length === 3 || (served.length === 2 && events.length > 0)) return events;
       const sent = await send(`late ${served.length}`, { type: 'place', customer: 'Wu', items: FRIES });
       await drain(live);
@@ -367,7 +382,8 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     };
     const log = { readAll, backlog: (after: bigint) => store.backlog(after) };
     await (await projector(board, { batch: 4 }, log)).rebuild();
-    expect(served, 'rows on the board while it was rebuilt').toEqual([4, 5, 6]);
+    expect(Math.min(...looks), `rows on the board at each look while it was rebuilt: ${looks}`).toBe(3);
+    expect(served, 'with each order that came in meanwhile').toEqual([4, 5, 6]);
     expect(await rows(board, { atLeast: told, timeoutMs: 0 }), 'after the switch').toHaveLength(6);
   });
 
@@ -419,20 +435,31 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
   });
 
   test('no query fails while rebuilds come and go', async () => {
-    const { raw, projector, sold } = await open();
+    const { raw, projector, queries } = await open();
     await raw(1);
     const till = await projector(sales);
     await drain(till);
-    let rebuilding = true;
-    const answers = Array.from({ length: 4 }, async () => {
-      while (rebuilding) expect(await sold()).toEqual({ cheeseburger: 2 });
+    const blocked = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let rebuilt: Promise<void> | undefined;
+    const looks: string[] = [];
+    // The rebuild takes place between the look at which table is live and the question to it: all of it, or as far as it
+    // gets while somebody asks.
+    const answer = await queries.query(sales, async (db, table) => {
+      looks.push(table);
+      let over = false;
+      rebuilt ??= till.rebuild().finally(() => {
+        over = true;
+      });
+      await until(async () => over || looks.length > 1 || (await pool.query(blocked)).rowCount, {
+        what: 'the rebuild to end or to wait for whoever asks',
+      });
+      return (await db.query(`SELECT sold FROM ${table}`)).rows;
     });
-    for (let n = 0; n < 8; n++) await till.rebuild();
-    rebuilding = false;
-    await Promise.all(answers);
+    await rebuilt;
+    expect(answer, `asked ${looks.join(', then ')}`).toEqual([{ sold: 2 }]);
   });
 
-  // ── many at once, and death ───────────────────────────────────────────────────────────────────────────────────────
+  // ── many at once ───────────────────────────────────────────────────────────────────────────────────────────────
 
   test('a reader never skips an event whose writer commits late', async () => {
     const { name, store } = await open();
@@ -479,7 +506,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
   test('twelve writers at once: a reader skips nothing and keeps the order of each stream', async () => {
     const { store } = await open();
     const writers = Array.from({ length: 12 }, async (_, writer) => {
-      for (let n = 0; n < 15; n++) {
+      for (let n = 0; n < 6; n++) {
         const entry = { stream: `order-${writer % 4}`, events: [collected(n)], commandId: `${writer} ${n}` };
         for (let written = false; !written; ) {
           const expectedVersion = (await store.read(entry.stream)).length;
@@ -503,7 +530,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       last = over && events.length === 0;
     }
     await all;
-    expect(seen).toHaveLength(12 * 15);
+    expect(seen).toHaveLength(12 * 6);
     for (const stream of new Set(seen.map((event) => event.stream))) {
       const versions = seen.filter((event) => event.stream === stream).map(({ version }) => version);
       expect(versions, stream).toEqual(versions.map((_, index) => index + 1));
@@ -538,104 +565,6 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect(await sold(), `instances inside at once: ${inside}`).toEqual({ cheeseburger: 6 });
     expect(applied.toSorted()).toEqual([0, 3]);
   });
-
-  test('a projector killed at any step has counted every event once', async () => {
-    const { name, raw, store } = await open();
-    for (let n = 1; n <= 3; n++) await raw(n);
-    const prefix = (n: number) => `${name}_project_${n}`;
-    const make = async (n: number) => {
-      const till = new Projector(pool, store, sales, { prefix: prefix(n), batch: 2 });
-      await till.migrate();
-      return till;
-    };
-    const history = new History<string>();
-    const counts: number[] = [];
-    const deaths = await killEverywhere(
-      async (n) => {
-        await make(n);
-        return { database: postgres.url, store: name, prefix: prefix(n), batch: 2 };
-      },
-      async ({ n, after }) => {
-        const till = await make(n);
-        // The server has yet to notice that the dead one's connection, and with it its lock, is gone.
-        await until(async () => (await till.round()) === 0 && (await till.lag()).events === 0, { timeoutMs: 20_000 });
-        const [row] = await new Queries(pool, prefix(n)).query(
-          sales,
-          async (db, table) => (await db.query<{ sold: number }>(`SELECT sold FROM ${table}`)).rows,
-        );
-        history.record(`${after ? `killed after ${after}` : 'not killed'}: ${row?.sold} of 6 counted`);
-        counts.push(row?.sold ?? 0);
-      },
-    );
-    expect(new Set(counts), history.toString()).toEqual(new Set([6]));
-    expect(
-      deaths.map(({ after }) => after?.split(' ')[0]),
-      'it was killed around each commit',
-    ).toEqual(expect.arrayContaining(['BEGIN', 'INSERT', 'UPDATE', 'COMMIT', undefined]));
-  }, 60_000);
-
-  test('a rebuild cut off at any step is served throughout and comes to its end', async () => {
-    const { name, raw, store } = await open();
-    for (let n = 1; n <= 3; n++) await raw(n);
-    const history = new History<string>();
-    const ends: string[] = [];
-    for (let n = 1, cut = true; cut; n++) {
-      const prefix = `${name}_rebuild_${n}`;
-      const make = (db: Pool) => new Projector(db, new PostgresEventStore<OrderEvent>(db, name), sales, { prefix });
-      const count = () =>
-        new Queries(pool, prefix).query(
-          sales,
-          async (db, table) => (await db.query<{ sold: number }>(`SELECT sold FROM ${table}`)).rows[0]?.sold,
-        );
-      const till = make(pool);
-      await till.migrate();
-      await drain(till);
-      const doomed = mortal(n);
-      cut = await make(doomed.pool)
-        .rebuild()
-        .then(
-          () => false,
-          () => true,
-        );
-      await doomed.pool.end();
-      const served = await count();
-      await till.rebuild();
-      const { rows } = await pool.query(`SELECT build FROM ${prefix}_builds`);
-      const end = `${served} served, ${await count()} after the next rebuild, ${rows.length} build`;
-      history.record(`${cut ? `cut off after ${doomed.last()}` : 'not cut off'}: ${end}`);
-      ends.push(end);
-    }
-    expect(ends.length, 'it was cut off at many steps').toBeGreaterThan(5);
-    expect(await store.readAll(0n, 10)).toHaveLength(3);
-    expect(new Set(ends), history.toString()).toEqual(new Set(['6 served, 6 after the next rebuild, 1 build']));
-  }, 30_000);
-
-  /** A pool whose machine is gone after the n-th answer: its connections break, and no other is made. */
-  const mortal = (n: number) => {
-    const doomed = new Pool({ connectionString: postgres.url, max: 4 });
-    doomed.on('error', () => {});
-    let answers = 0;
-    let last = 'nothing';
-    const fall = () => {
-      if (answers >= n) throw new Error('the machine is gone');
-    };
-    doomed.on('connect', (client) => {
-      client.on('error', () => {});
-      ends.push(() => client.end());
-    });
-    const ends: (() => Promise<void>)[] = [];
-    listen(
-      doomed,
-      async (what) => {
-        answers++;
-        last = what;
-        if (answers === n) await Promise.all(ends.map((end) => end()));
-        fall();
-      },
-      fall,
-    );
-    return { pool: doomed, last: () => last };
-  };
 });
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
