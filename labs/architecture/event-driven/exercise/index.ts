@@ -1,4 +1,3 @@
-import type { ChannelModel, ConfirmChannel } from 'amqplib';
 import type { Redis } from 'ioredis';
 import type { Pool, PoolClient } from 'pg';
 import type {
@@ -43,6 +42,7 @@ export type {
 } from '../src/index.ts';
 export {
   BusClosedError,
+  ConnectionLostError,
   DeadLetters,
   Dispatcher,
   delivery,
@@ -146,6 +146,14 @@ export class Outbox {
     return todo('Outbox.mark');
   }
 
+  /**
+   * Deletes what was published longer than `olderThanMs` ago, `batch` rows a transaction; never what is not published.
+   * @returns how many @throws InvalidArgumentError for a time below 0, or a batch that is no whole number above 0
+   */
+  prune(_olderThanMs: number, _batch = 1000): Promise<number> {
+    return todo('Outbox.prune');
+  }
+
   /** All events of a key, oldest first. */
   trace(_key: string): Promise<Envelope[]> {
     return todo('Outbox.trace');
@@ -212,6 +220,11 @@ export class Inbox {
   ): Promise<'done' | 'duplicate'> {
     return todo('Inbox.once');
   }
+
+  /** Deletes the notes older than `olderThanMs`, `batch` rows a transaction. @returns how many @throws InvalidArgumentError */
+  prune(_olderThanMs: number, _batch = 1000): Promise<number> {
+    return todo('Inbox.prune');
+  }
 }
 
 /**
@@ -254,35 +267,30 @@ export class StreamsBus implements Bus {
 
 /**
  * RabbitMQ: the topic exchange `<prefix>all`, and a durable queue `<prefix><group>` for each group with one active
- * consumer. Publishing is confirmed and mandatory. `subscribe` binds the group's types; `only` goes to one queue. With `expiresMs` the queues expire and the exchange is
- * deleted with the last of them.
+ * consumer. Publishing is confirmed and mandatory. `subscribe` binds the group's types; `only` goes to one queue. With
+ * `expiresMs` the queues expire and the exchange is deleted with the last of them. A lost connection comes back by
+ * itself, with all that lived on it.
  */
 export class RabbitBus implements Bus {
-  /** Resolves when the connection is gone, with the error if there was one. */
-  readonly closed: Promise<Error | undefined> = new Promise(() => {});
+  /** Called by `open`. */
+  protected constructor(_url: string, _dead: Cemetery, _options: RabbitOptions) {}
 
-  /** Called by `open`. The `publisher` tells by its event `return` what no queue took. */
-  protected constructor(
-    _connection: ChannelModel,
-    _publisher: ConfirmChannel,
-    _dead: Cemetery,
-    _options: RabbitOptions,
-  ) {}
-
-  /** Connects (`connect` of amqplib) and declares the exchange. */
+  /** Connects (`connect` of amqplib) and declares the exchange. @throws the client's error, if it never worked */
   static open(_url: string, _dead: Cemetery, _options: RabbitOptions = {}): Promise<RabbitBus> {
     return todo('RabbitBus.open');
   }
 
-  /** @throws UnroutableError for what no queue takes, BusClosedError when the connection is gone */
+  /** @throws UnroutableError for what no queue takes, ConnectionLostError for what was not confirmed, BusClosedError */
   publish(_events: readonly Envelope[], _only?: string): Promise<void> {
     return todo('RabbitBus.publish');
   }
 
+  /** Serves the group on this connection and on those that follow it. */
   subscribe(_group: string, _reader: Reader, _options: SubscribeOptions = {}): Promise<Subscription> {
     return todo('RabbitBus.subscribe');
   }
 
+  /** Ends, also without a connection, or while one is being opened. */
   close(): Promise<void> {
     return todo('RabbitBus.close');
   }

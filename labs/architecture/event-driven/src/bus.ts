@@ -24,10 +24,11 @@ export interface Subscription {
 export interface Bus {
   /**
    * Resolves once the broker has all of them safely. @param only deliver to this group alone (a replay).
-   * @throws UnroutableError, BusClosedError, or the client's error: then some may have been taken, publish all again
+   * @throws UnroutableError, ConnectionLostError, BusClosedError, or the client's error: then some may have been taken,
+   *   publish all again
    */
   publish(events: readonly Envelope[], only?: string): Promise<void>;
-  /** @throws InvalidArgumentError, BusClosedError, or the client's error */
+  /** @throws InvalidArgumentError, ConnectionLostError, BusClosedError, or the client's error */
   subscribe(group: string, reader: Reader, options?: SubscribeOptions): Promise<Subscription>;
   /** Stops every subscription. */
   close(): Promise<void>;
@@ -56,7 +57,7 @@ export function completeOptions(group: string, options: SubscribeOptions): Requi
   return { maxAttempts, concurrency, backoffMs };
 }
 
-function exponential(attempt: number): number {
+export function exponential(attempt: number): number {
   const full = Math.min(50 * 2 ** (attempt - 1), 5000);
   return full / 2 + (Math.random() * full) / 2;
 }

@@ -15,7 +15,10 @@ export class UnknownEventError extends EventError {}
 /** The broker has no queue for the event. It stays in the outbox; subscribe a group to its type. */
 export class UnroutableError extends EventError {}
 
-/** The bus was closed, or its connection broke: open another. */
+/** The connection to the broker broke. It comes back by itself: publish again, as the relay does in its next round. */
+export class ConnectionLostError extends EventError {}
+
+/** The bus was closed: open another. */
 export class BusClosedError extends EventError {}
 
 /** There is no dead letter of this group and event. */

@@ -1,6 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Envelope } from './event.ts';
 import { identifier } from './outbox.ts';
+import { prune } from './prune.ts';
 
 /**
  * Idempotent consumer: the note "this one is done" is written by the same transaction as the effect. A broker delivers
@@ -38,6 +39,16 @@ export class Inbox {
       await effect(tx);
       return 'done';
     });
+  }
+
+  /**
+   * Deletes the notes that are older than `olderThanMs`. An event that comes again after that has its effect again, so
+   * give more than the longest time after which one can: the longest outage of relay and broker that you are ready for,
+   * and the age of anything that you may replay. Run it now and then. @param batch rows a transaction. Default 1000.
+   * @returns how many @throws InvalidArgumentError
+   */
+  async prune(olderThanMs: number, batch = 1000): Promise<number> {
+    return prune(this.#pool, this.table, 'at', olderThanMs, batch);
   }
 
   /** Whether the note is new. Two transactions with the same note wait for each other: the second finds it. */

@@ -4,6 +4,7 @@ export { type DeliveryEvents, delivery, Platform, type PlatformParts } from './d
 export { Dispatcher } from './dispatcher.ts';
 export {
   BusClosedError,
+  ConnectionLostError,
   EventError,
   InvalidArgumentError,
   NoDeadLetterError,

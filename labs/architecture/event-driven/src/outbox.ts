@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Envelope } from './event.ts';
+import { prune } from './prune.ts';
 
 /** An event that waits to be published, and its place in the outbox. */
 export interface Waiting {
@@ -9,7 +10,8 @@ export interface Waiting {
 
 /**
  * Transactional outbox: the event is a row in the same database, written by the same transaction as the change that it
- * tells of. There is no moment at which one of them exists without the other. The rows stay: they are the order's story.
+ * tells of. There is no moment at which one of them exists without the other. The rows stay, as the order's story, until
+ * they are pruned.
  */
 export class Outbox {
   protected readonly pool: Pool;
@@ -30,8 +32,8 @@ export class Outbox {
         id uuid NOT NULL UNIQUE,
         key text NOT NULL,
         event jsonb NOT NULL,
-        published boolean NOT NULL DEFAULT false);
-      CREATE INDEX IF NOT EXISTS ${index('waiting')} ON ${this.table} (position) WHERE NOT published;
+        published timestamptz);
+      CREATE INDEX IF NOT EXISTS ${index('waiting')} ON ${this.table} (position) WHERE published IS NULL;
       CREATE INDEX IF NOT EXISTS ${index('key')} ON ${this.table} (key, position)`);
   }
 
@@ -48,7 +50,7 @@ export class Outbox {
    */
   async waiting(db: Pool | PoolClient, limit: number): Promise<Waiting[]> {
     const { rows } = await db.query<{ position: string; event: Envelope }>(
-      `SELECT position, event FROM ${this.table} WHERE NOT published ORDER BY position LIMIT $1`,
+      `SELECT position, event FROM ${this.table} WHERE published IS NULL ORDER BY position LIMIT $1`,
       [limit],
     );
     return rows.map(({ position, event }) => ({ position: BigInt(position), event }));
@@ -57,7 +59,16 @@ export class Outbox {
   /** Marks them as published. */
   async mark(db: Pool | PoolClient, published: readonly Waiting[]): Promise<void> {
     const positions = published.map(({ position }) => position.toString());
-    await db.query(`UPDATE ${this.table} SET published = true WHERE position = ANY($1::bigint[])`, [positions]);
+    await db.query(`UPDATE ${this.table} SET published = now() WHERE position = ANY($1::bigint[])`, [positions]);
+  }
+
+  /**
+   * Deletes what was published longer than `olderThanMs` ago, for `trace` too; never what is not published, however old.
+   * Run it now and then. @param batch rows a transaction. Default 1000.
+   * @returns how many @throws InvalidArgumentError
+   */
+  async prune(olderThanMs: number, batch = 1000): Promise<number> {
+    return prune(this.pool, this.table, 'published', olderThanMs, batch);
   }
 
   /** What became of an order: its events, oldest first, each with the event that caused it. */

@@ -1,77 +1,84 @@
-import { type Channel, type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
+import type { Channel, ConfirmChannel, ConsumeMessage } from 'amqplib';
 import {
   type Bus,
   type Cemetery,
   completeOptions,
   type Delivery,
+  exponential,
   type SubscribeOptions,
   type Subscription,
 } from './bus.ts';
-import { Dispatcher } from './dispatcher.ts';
-import { BusClosedError, UnroutableError } from './errors.ts';
+import { Dispatcher, pause } from './dispatcher.ts';
+import { BusClosedError, ConnectionLostError, UnroutableError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
+import { Session } from './rabbit-session.ts';
 
 export interface RabbitOptions {
   /** Of the exchange's and the queues' names. Default "events.". */
   readonly prefix?: string;
   /** Milliseconds after which a queue without a consumer goes, with its events. For tests. Default: never. */
   readonly expiresMs?: number;
+  /** Milliseconds before try n (from 1) to connect again. Default: 50 · 2ⁿ⁻¹, at most 5000, half of it at random. */
+  readonly backoffMs?: (attempt: number) => number;
+  /** Hears of each lost connection and each failed try to connect again. Default: nobody does. */
+  readonly onError?: (error: unknown) => void;
 }
 
-const PREFIX = 'events.';
+/** A group of ours, whichever connection serves it. */
+interface Consumer {
+  readonly group: string;
+  readonly reader: Reader;
+  readonly options: Required<SubscribeOptions>;
+  /** The present one, and those of lost connections whose handlers are still at work. */
+  readonly dispatchers: Set<Dispatcher>;
+  serving?: { readonly session: Session; readonly channel: Channel; readonly consumerTag: string };
+  stopped: boolean;
+}
+
+/** A connection that stood for as many milliseconds is no failed try: the backoff begins anew. */
+const STEADY_MS = 5000;
 
 /**
  * RabbitMQ: a topic exchange, and a durable queue for each service. Publishing is confirmed and mandatory: an event that
- * no queue takes is an error, not a silence. When the connection breaks, `closed` resolves: open another bus.
+ * no queue takes is an error, not a silence. A lost connection comes back by itself, with its exchange, queues and
+ * consumers; what was not acknowledged comes again, what was not confirmed has to be published again.
  */
 export class RabbitBus implements Bus {
-  /** Resolves when the connection is gone, with the error if there was one. */
-  readonly closed: Promise<Error | undefined>;
-  readonly #connection: ChannelModel;
-  readonly #publisher: ConfirmChannel;
+  readonly #url: string;
   readonly #dead: Cemetery;
   protected readonly prefix: string;
   readonly #expiresMs: number | undefined;
-  readonly #unroutable = new Set<string>();
-  readonly #subscriptions = new Set<Subscription>();
-  #gone: BusClosedError | undefined;
+  readonly #backoffMs: (attempt: number) => number;
+  readonly #onError: (error: unknown) => void;
+  readonly #consumers = new Set<Consumer>();
+  readonly #closing = new AbortController();
+  #session: Session | undefined;
+  #keeping: Promise<void> | undefined;
+  #closed: BusClosedError | undefined;
 
-  protected constructor(connection: ChannelModel, publisher: ConfirmChannel, dead: Cemetery, options: RabbitOptions) {
-    this.#connection = connection;
-    this.#publisher = publisher;
+  protected constructor(url: string, dead: Cemetery, options: RabbitOptions) {
+    const { prefix = 'events.', expiresMs, backoffMs = exponential, onError = () => {} } = options;
+    this.#url = url;
     this.#dead = dead;
-    this.prefix = options.prefix ?? PREFIX;
-    this.#expiresMs = options.expiresMs;
-    publisher.on('return', (message) => this.#unroutable.add(message.properties.messageId));
-    publisher.on('error', () => {});
-    const { promise, resolve } = Promise.withResolvers<Error | undefined>();
-    this.closed = promise;
-    let failure: Error | undefined;
-    connection.on('error', (error: Error) => {
-      failure = error;
-    });
-    connection.on('close', () => {
-      this.#gone ??= new BusClosedError(`the connection is gone (${failure?.message ?? 'closed'}): open another bus`);
-      resolve(failure);
-    });
+    this.prefix = prefix;
+    this.#expiresMs = expiresMs;
+    this.#backoffMs = backoffMs;
+    this.#onError = onError;
   }
 
-  /** Connects and declares the exchange. @throws the client's error */
+  /** Connects and declares the exchange. @throws the client's error; it is tried again only once it has worked */
   static async open(url: string, dead: Cemetery, options: RabbitOptions = {}): Promise<RabbitBus> {
-    const connection = await connect(url);
-    connection.on('error', () => {});
-    const publisher = await connection.createConfirmChannel();
-    const passing = options.expiresMs !== undefined;
-    await publisher.assertExchange(`${options.prefix ?? PREFIX}all`, 'topic', { durable: true, autoDelete: passing });
-    return new this(connection, publisher, dead, options);
+    const bus = new this(url, dead, options);
+    bus.#keeping = bus.#keep(await bus.#connect());
+    return bus;
   }
 
   async publish(events: readonly Envelope[], only?: string): Promise<void> {
-    if (this.#gone) throw this.#gone;
-    const taken = await Promise.allSettled(events.map((event) => this.send(this.#publisher, event, only)));
-    for (const each of taken) if (each.status === 'rejected') throw this.#gone ?? each.reason;
+    const session = this.#live();
+    const taken = await Promise.allSettled(events.map((event) => this.send(session.publisher, event, only)));
+    for (const each of taken) if (each.status === 'rejected') throw this.#closed ?? session.lost ?? each.reason;
     // The broker returns what it can't route before it confirms it.
-    const homeless = events.filter(({ id }) => this.#unroutable.delete(id));
+    const homeless = events.filter(({ id }) => session.unroutable.delete(id));
     const [first] = homeless;
     if (first) {
       throw new UnroutableError(
@@ -91,42 +98,30 @@ export class RabbitBus implements Bus {
   }
 
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
-    const settings = completeOptions(group, options);
-    if (this.#gone) throw this.#gone;
-    const channel = await this.#connection.createChannel();
-    channel.on('error', () => {});
-    const queue = this.queueOf(group);
-    // One active consumer, the others stand by: two would overtake each other.
-    await channel.assertQueue(queue, {
-      durable: true,
-      ...(this.#expiresMs !== undefined && { expires: this.#expiresMs }),
-      arguments: { 'x-single-active-consumer': true },
-    });
-    for (const type of reader.types) await channel.bindQueue(queue, `${this.prefix}all`, type);
-    await channel.prefetch(settings.concurrency);
-    const dispatcher = this.dispatcher(group, reader, settings);
-    channel.on('close', () => dispatcher.abort());
-    const { consumerTag } = await channel.consume(queue, (message) => {
-      if (message === null) return;
-      const event: Envelope = JSON.parse(message.content.toString());
-      dispatcher.accept(this.delivery(channel, message, event)).catch(() => {});
-    });
-    const subscription = {
-      stop: async () => {
-        this.#subscriptions.delete(subscription);
-        await channel.cancel(consumerTag).catch(() => {});
-        await dispatcher.drain();
-        await channel.close().catch(() => {});
-      },
+    const consumer: Consumer = {
+      group,
+      reader,
+      options: completeOptions(group, options),
+      dispatchers: new Set(),
+      stopped: false,
     };
-    this.#subscriptions.add(subscription);
-    return subscription;
+    await this.#serve(this.#live(), consumer);
+    this.#consumers.add(consumer);
+    return { stop: () => this.#stop(consumer) };
   }
 
+  /** Waits for the handlers at work, then for the broker's goodbye, 10 s at most. At any moment, connected or not. */
   async close(): Promise<void> {
-    await Promise.all([...this.#subscriptions].map((each) => each.stop()));
-    this.#gone ??= new BusClosedError('the bus is closed: open another');
-    await this.#connection.close().catch(() => {});
+    this.#closing.abort();
+    await Promise.all([...this.#consumers].map((each) => this.#stop(each)));
+    this.#closed ??= new BusClosedError('the bus is closed: open another');
+    await this.#session?.close();
+    await this.#keeping;
+  }
+
+  /** Serves the groups on a new connection as on the one before. */
+  protected async resume(session: Session): Promise<void> {
+    for (const consumer of this.#consumers) await this.#serve(session, consumer);
   }
 
   protected queueOf(group: string): string {
@@ -139,5 +134,101 @@ export class RabbitBus implements Bus {
 
   protected delivery(channel: Channel, message: Parameters<Channel['ack']>[0], event: Envelope): Delivery {
     return { event, ack: async () => channel.ack(message) };
+  }
+
+  /** Sees to it that there is a connection, until the bus is closed. */
+  async #keep(first: Session): Promise<void> {
+    const { signal } = this.#closing;
+    let session: Session | undefined = first;
+    for (let attempt = 1; ; attempt++) {
+      if (session !== undefined) {
+        this.#session = session;
+        const since = performance.now();
+        // It may have been opened while the bus was closed.
+        if (signal.aborted && session !== first) session.end();
+        const lost = await session.over;
+        this.#session = undefined;
+        if (performance.now() - since > STEADY_MS) attempt = 1;
+        if (!signal.aborted) this.#onError(lost);
+      }
+      if (signal.aborted) return;
+      await pause(this.#backoffMs(attempt), signal);
+      session = await this.#connect().catch((error: unknown) => {
+        if (!signal.aborted) this.#onError(error);
+        return undefined;
+      });
+    }
+  }
+
+  #connect(): Promise<Session> {
+    return Session.open(this.#url, this.#closing.signal, async (session) => {
+      const properties = { durable: true, autoDelete: this.#expiresMs !== undefined };
+      await session.answer(session.publisher.assertExchange(`${this.prefix}all`, 'topic', properties));
+      await this.resume(session);
+    });
+  }
+
+  #live(): Session {
+    if (this.#closed) throw this.#closed;
+    if (this.#session?.lost) throw this.#session.lost;
+    if (this.#session) return this.#session;
+    throw new ConnectionLostError('no connection to the broker at the moment: it comes back by itself, try again');
+  }
+
+  async #serve(session: Session, consumer: Consumer): Promise<void> {
+    const { group, reader, options } = consumer;
+    const channel = await session.answer(session.connection.createChannel());
+    const dispatcher = this.dispatcher(group, reader, options);
+    consumer.dispatchers.add(dispatcher);
+    let consuming = false;
+    let failure: unknown;
+    channel.on('error', (error) => {
+      failure = error;
+    });
+    channel.on('close', () => {
+      dispatcher.abort();
+      dispatcher.drain().then(() => consumer.dispatchers.delete(dispatcher));
+      if (consuming && !consumer.stopped) session.end(failure);
+    });
+    const queue = this.queueOf(group);
+    // One active consumer, the others stand by: two would overtake each other.
+    await session.answer(
+      channel.assertQueue(queue, {
+        durable: true,
+        ...(this.#expiresMs !== undefined && { expires: this.#expiresMs }),
+        arguments: { 'x-single-active-consumer': true },
+      }),
+    );
+    for (const type of reader.types) await session.answer(channel.bindQueue(queue, `${this.prefix}all`, type));
+    await session.answer(channel.prefetch(options.concurrency));
+    const taken = (message: ConsumeMessage | null) => {
+      if (message === null) return session.end(new Error(`the queue of ${group} was deleted`));
+      const event = this.#parse(message);
+      // What is no event would come again for ever: it goes where the queue's policy sends it, or nowhere.
+      if (event === undefined) channel.nack(message, false, false);
+      else if (!consumer.stopped) dispatcher.accept(this.delivery(channel, message, event)).catch(() => {});
+    };
+    consuming = true;
+    const { consumerTag } = await session.answer(channel.consume(queue, taken));
+    consumer.serving = { session, channel, consumerTag };
+    if (consumer.stopped) await session.answer(channel.close());
+  }
+
+  #parse({ content }: ConsumeMessage): Envelope | undefined {
+    try {
+      return JSON.parse(content.toString());
+    } catch (error) {
+      this.#onError(error);
+      return undefined;
+    }
+  }
+
+  async #stop(consumer: Consumer): Promise<void> {
+    consumer.stopped = true;
+    this.#consumers.delete(consumer);
+    const { serving } = consumer;
+    await serving?.session.answer(serving.channel.cancel(serving.consumerTag)).catch(() => {});
+    await Promise.all([...consumer.dispatchers].map((each) => each.drain()));
+    await serving?.session.answer(serving.channel.close()).catch(() => {});
   }
 }

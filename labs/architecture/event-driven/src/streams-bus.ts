@@ -172,6 +172,9 @@ export class StreamsBus implements Bus {
         else await delivery.ack();
       }
     };
+    const id = await redis.client('ID');
+    // Who stops does not sit out a read that waits for news.
+    end.addEventListener('abort', () => this.#redis.client('UNBLOCK', id).catch(() => {}));
     for (let from = '0-0'; !end.aborted; ) {
       const [next, list] = await this.takeOver(redis, group, me, from);
       await accept(list);

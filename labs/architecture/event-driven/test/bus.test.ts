@@ -155,6 +155,25 @@ test('a retry lets no later event of its key overtake, and holds up no other key
   expect(order).toEqual(['b0', 'a0', 'a1', 'a2']);
 });
 
+test('a subscription that stops finishes what is in hand, and takes no more', async () => {
+  const bus = new MemoryBus();
+  const gate = Promise.withResolvers<void>();
+  const story: string[] = [];
+  const reader = delivery.reader({
+    OrderPlaced: async ({ key }) => {
+      await gate.promise;
+      story.push(`cooked ${key}`);
+    },
+  });
+  const kitchen = await bus.subscribe('kitchen', reader);
+  await bus.publish([placed('1')]);
+  const stopped = kitchen.stop().then(() => story.push('stopped'));
+  await bus.publish([placed('2')]);
+  gate.resolve();
+  await stopped;
+  expect(story).toEqual(['cooked 1', 'stopped']);
+});
+
 test('a closed bus says so', async () => {
   const bus = new MemoryBus();
   await bus.close();

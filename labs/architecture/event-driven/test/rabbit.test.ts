@@ -1,14 +1,18 @@
 import { startPostgres, startRabbit } from '@shared/services';
 import { describeWith, History, until } from '@shared/testkit';
+import { connect } from 'amqplib';
 import pg from 'pg';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import {
   BusClosedError,
+  ConnectionLostError,
   DeadLetters,
   delivery,
   type Envelope,
+  Inbox,
   Outbox,
   RabbitBus,
+  type RabbitOptions,
   Relay,
   transaction,
   UnroutableError,
@@ -34,12 +38,18 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await dead.migrate();
     const prefix = `${rabbit.namespace}${name}:`;
     const url = await rabbit.vhost();
-    const open = async (to = url) => {
-      const bus = await RabbitBus.open(to, dead, { prefix, expiresMs: 60_000 });
+    const open = async (to = url, options: RabbitOptions = {}) => {
+      const bus = await RabbitBus.open(to, dead, { prefix, expiresMs: 60_000, ...options });
       onTestFinished(() => bus.close());
       return bus;
     };
-    return { name, dead, open, url };
+    /** The broker's address behind a link that may break. */
+    const through = ({ port }: { readonly port: number }) => {
+      const address = new URL(url);
+      address.port = String(port);
+      return address.href;
+    };
+    return { name, dead, open, url, prefix, through };
   };
   const listen = async (bus: RabbitBus, group: string) => {
     const got: Envelope[] = [];
@@ -98,11 +108,9 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
   });
 
   test('rabbit: what is not acknowledged when a consumer goes comes to the next one, in order', async () => {
-    const { open, url } = await world();
+    const { open, through } = await world();
     await using link = await rabbit.node.proxy();
-    const through = new URL(url);
-    through.port = String(link.port);
-    const [first, second] = [await open(through.href), await open()];
+    const [first, second] = [await open(through(link)), await open()];
     const gate = Promise.withResolvers<void>();
     let begun = false;
     const stuck = delivery.reader({
@@ -120,8 +128,111 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await until(() => got.length === 5);
     gate.resolve();
     expect(got.map(centsOf)).toEqual([0, 1, 2, 3, 4]);
-    await first.closed;
-    await expect(first.publish([placed('1')])).rejects.toBeInstanceOf(BusClosedError);
+  });
+
+  test('rabbit: what is not confirmed when the connection breaks is refused, and a later round takes it along', async () => {
+    const { open, name, through } = await world();
+    await using link = await rabbit.node.proxy();
+    const lost = Promise.withResolvers<unknown>();
+    const bus = await open(through(link), { backoffMs: () => 1, onError: lost.resolve });
+    const { got } = await listen(await open(), 'kitchen');
+    const outbox = new Outbox(pool, `${name}_outbox`);
+    await outbox.migrate();
+    await transaction(pool, (tx) => outbox.add(tx, placed('1')));
+    const relay = new Relay(pool, outbox, bus, { lock: name });
+    // The broker takes it, and its word does not come through.
+    link.partition('down');
+    const round = expect(relay.round()).rejects.toBeInstanceOf(ConnectionLostError);
+    await until(() => got.length === 1);
+    link.reset();
+    link.heal();
+    await round;
+    expect(await lost.promise).toBeInstanceOf(ConnectionLostError);
+    const published = () => relay.round().catch((error) => (error instanceof ConnectionLostError ? 0 : error));
+    expect(await until(published)).toBe(1);
+    await until(() => got.length === 2);
+    expect(new Set(got.map(({ id }) => id)).size).toBe(1);
+  });
+
+  test('rabbit: after a broken connection a consumer comes back by itself, and what it had in hand has one effect', async () => {
+    const { open, name, through } = await world();
+    await using link = await rabbit.node.proxy();
+    const bus = await open(through(link), { backoffMs: () => 1 });
+    const publisher = await open();
+    const inbox = new Inbox(pool, `${name}_inbox`);
+    await inbox.migrate();
+    await pool.query(`CREATE TABLE ${name}_effects (key text NOT NULL)`);
+    const gate = Promise.withResolvers<void>();
+    const came: string[] = [];
+    const kitchen = delivery.reader({
+      OrderPlaced: async (event) => {
+        came.push(event.key);
+        if (came.length === 1) await gate.promise;
+        await inbox.once('kitchen', event, (tx) => tx.query(`INSERT INTO ${name}_effects VALUES ($1)`, [event.key]));
+      },
+    });
+    await bus.subscribe('kitchen', kitchen, NOW);
+    // A bus that is closed waits for its handlers.
+    onTestFinished(() => gate.resolve());
+    await publisher.publish([placed('in hand')]);
+    await until(() => came.length === 1);
+    link.reset();
+    await publisher.publish([placed('later')]);
+    await until(() => came.length === 3, { timeoutMs: 4000, what: 'the one in hand to come again, and the later one' });
+    gate.resolve();
+    await bus.close();
+    const { rows } = await pool.query(`SELECT key FROM ${name}_effects ORDER BY key`);
+    expect(rows).toEqual([{ key: 'in hand' }, { key: 'later' }]);
+  });
+
+  test('rabbit: a consumer whose queue was deleted declares it again', async () => {
+    const { open, prefix, url } = await world();
+    const bus = await open(url, { backoffMs: () => 1 });
+    const { got } = await listen(bus, 'kitchen');
+    const admin = await connect(url);
+    onTestFinished(() => admin.close());
+    await (await admin.createChannel()).deleteQueue(`${prefix}kitchen`);
+    const published = () => bus.publish([placed('1')]).then(() => true);
+    await until(() => published().catch(() => false));
+    await until(() => got.length > 0);
+  });
+
+  test('rabbit: a bus that is closed ends, whatever has become of its connection', async () => {
+    const { open, through } = await world();
+    await using link = await rabbit.node.proxy();
+    const ended = async (bus: RabbitBus) => {
+      await bus.close();
+      await expect(bus.publish([placed('1')])).rejects.toBeInstanceOf(BusClosedError);
+      await expect(bus.subscribe('sms', delivery.reader({}))).rejects.toBeInstanceOf(BusClosedError);
+    };
+    /** A bus whose connection will break, and the moment at which it waits to connect again. */
+    const fragile = async (waitMs: number) => {
+      const trying = Promise.withResolvers<void>();
+      const backoffMs = () => {
+        trying.resolve();
+        return waitMs;
+      };
+      return { bus: await open(through(link), { backoffMs }), trying: trying.promise };
+    };
+    const well = await open();
+    const [leaving, cancelling, waiting, dialling] = [
+      await fragile(1),
+      await fragile(1),
+      await fragile(60_000),
+      await fragile(1),
+    ];
+    await listen(cancelling.bus, 'kitchen');
+    await ended(well);
+    // The broker falls silent; two are in the midst of their goodbye when the connection breaks.
+    link.partition();
+    const goodbyes = Promise.all([ended(leaving.bus), ended(cancelling.bus)]);
+    await new Promise(setImmediate);
+    link.reset();
+    await goodbyes;
+    // One waits for its next try; the next try of the other is under way, and nobody answers.
+    await Promise.all([waiting.trying, dialling.trying]);
+    await ended(waiting.bus);
+    await ended(dialling.bus);
   });
 
   test('rabbit: a process that is killed at any step of relay and consumer loses nothing and doubles nothing', {
