@@ -86,16 +86,17 @@ export class InstanceTraps implements ProxyHandler<object> {
   defineProperty(target: object, key: PropertyKey, own: PropertyDescriptor): boolean {
     const found = dataDescriptorOf(this.record, key);
     if (!found) return Reflect.defineProperty(target, key, own);
-    const refused = (why: string) => new AttributeError(`${label(this.record, key)} has a descriptor: ${why}.`);
-    if ('value' in own) {
-      // The engine would refuse it too, after the write: what is fixed has to lie in the target.
-      if (own.configurable === false) throw refused('it cannot be fixed to a value');
+    if ('value' in own && own.configurable !== false) {
       write(this.record, key, own.value);
       return true;
     }
-    if (own.get || own.set || !Object.hasOwn(target, key)) throw refused('an accessor cannot take its place');
-    // Neither value nor accessor: Object.freeze, and below the descriptor the dictionary has the key too.
-    return Reflect.defineProperty(target, key, own);
+    // Object.freeze names neither; and the dictionary may have the key too, below the descriptor.
+    const isFrozen = !('value' in own || own.get || own.set) && Object.hasOwn(target, key);
+    if (isFrozen) return Reflect.defineProperty(target, key, own);
+    // What is fixed has to lie in the target, or the engine objects, after the write.
+    throw new AttributeError(
+      `${label(this.record, key)} has a descriptor: no accessor and no fixed value can take its place.`,
+    );
   }
 
   deleteProperty(target: object, key: PropertyKey): boolean {
