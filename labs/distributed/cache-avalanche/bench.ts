@@ -47,7 +47,8 @@ await tell({ title: 'Cache avalanche, measured', dir: import.meta.dirname }, asy
             bentocache: (worker) => bento.getOrSet({ key: key(worker), factory: () => row, ttl: '10m' }),
             cacheable: (worker) => cacheable.getOrSet(key(worker), load, { ttl: '10m' }),
           },
-          { workers, rounds: 15, turnMs: 200 },
+          // Short turns, many rounds: what else the machine does then meets all of them alike.
+          { workers, rounds: 61, turnMs: 50 },
         );
         story.table({
           columns: ['', ...['per second', 'spread', 'p50 ms', 'p99 ms'].map(right)],
@@ -63,7 +64,7 @@ await tell({ title: 'Cache avalanche, measured', dir: import.meta.dirname }, asy
         for (const peer of peers) {
           if (!mine) throw new Error('no lab');
           const times = ratio(mine, peer);
-          story.verdict(`at least 0.8 × as many as ${peer.name}`, `${times.toFixed(2)} ×`, times >= 0.8);
+          story.verdict(`at least 0.9 × as many as ${peer.name}`, `${times.toFixed(2)} ×`, times >= 0.9);
         }
       });
     }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '@shared/testkit';
 import type { Redis } from 'ioredis';
 import { Pool } from 'pg';
 import { DatabaseSparedError, type Load, type Read } from '../src/index.ts';
@@ -72,8 +73,13 @@ export class Market implements AsyncDisposable {
     this.#pool.on('error', () => {});
   }
 
+  /** All ten connections are made: on a busy machine to make one may take longer than a customer waits. */
   async open(): Promise<void> {
-    await Promise.all(Array.from({ length: 10 }, () => this.#pool.query('SELECT pg_sleep(0.01)')));
+    const connected = async () => {
+      await Promise.allSettled(Array.from({ length: 10 }, () => this.#pool.query('SELECT pg_sleep(0.01)')));
+      return this.#pool.totalCount === 10 && this.#pool.idleCount === 10;
+    };
+    await until(connected, { timeoutMs: 30_000, what: 'ten connections to Postgres' });
   }
 
   query(key: string): Load<Tag> {
