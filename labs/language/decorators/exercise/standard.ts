@@ -85,7 +85,7 @@ export function transactional<T extends Transaction>(_transactions: Transactions
 /**
  * Lets only those call who have all the permissions (`currentPrincipal().can`), and nothing of the method runs before
  * that is known. An async method rejects, any other throws. A subclass that overrides the method and says nothing is
- * guarded too.
+ * guarded too, as the nearest class says that does.
  *
  * @throws UnauthenticatedError, ForbiddenError from the call; MisuseError where it guards nothing, and where the
  *   principal answers with a promise and the method is not `async`.

@@ -43,7 +43,7 @@ export {
 
 /**
  * All the ways in which `cls` breaks `spec`; empty when it keeps it. Methods own or inherited; what all objects have
- * doesn't count. Runs no method, and no getter of an instance. Kinds of fault: see `Fault`; what is one: see `MethodSpec`.
+ * doesn't count; null is no object. Runs no method, and no getter of an instance. Kinds of fault: see `Fault`; what is one: see `MethodSpec`.
  */
 export function faultsOf(_cls: Class, _spec: InterfaceSpec): Fault[] {
   return todo('faultsOf');
@@ -58,7 +58,8 @@ export function implementing(_spec: InterfaceSpec): Decorate {
  * Renames the static members of a class and its prototype's to `prefix` + their name, in place. Spared: symbols, what
  * begins with `__`, `constructor`, and the `name`, `length` and `prototype` that every class is born with.
  *
- * @throws InvalidArgumentError on an empty prefix; PrefixCollisionError when `x` would become `attr_x` and that exists.
+ * @throws InvalidArgumentError on an empty prefix and on a member that is fixed; PrefixCollisionError when `x` would
+ *   become `attr_x` and that exists. Nothing is renamed then.
  */
 export function prefixed(_prefix: string): Decorate {
   return todo('prefixed');
@@ -150,8 +151,9 @@ export function derive(_base: Meta, _steps: (parent: Required<Meta>) => Meta): M
  * Makes a class: the meta is chosen (`meta`, or that of a base if it extends `meta`), prepares the namespace, `body`
  * fills it, `create` turns it into a class, `init` sees the class; `call` will say what `new` gives.
  *
- * @throws InvalidArgumentError on a base that is no class or given twice; FinalClassError on a final base;
- *   MetaConflictError when two metas are unrelated; InvalidStepError when `prepare` returns no Map or `create` no class.
+ * @throws InvalidArgumentError on a base that is no class or given twice, and on an async body; FinalClassError on a
+ *   final base; MetaConflictError when two metas are unrelated; InvalidStepError when `prepare` returns no Map or
+ *   `create` no class, and from `new` when `call` returns no object.
  */
 export function defineClass(
   _meta: Meta,

@@ -106,7 +106,7 @@ export class QuerySet<M extends GivenModel, A = unknown, R = M & A> extends Give
   protected override negated(_conditions: readonly Condition[]): Condition {
     return todo('QuerySet.negated');
   }
-  /** @throws InvalidQueryError unless there is a condition, or `everything` was said. A slice is never changed. */
+  /** @throws InvalidQueryError unless the conditions leave a row out (`{}` doesn't), or `everything` was said. A slice is never changed. */
   protected override assertNarrowed(_what: string, _options: { readonly everything?: boolean }): void {
     todo('QuerySet.assertNarrowed');
   }
@@ -148,7 +148,7 @@ export class Database extends GivenDatabase {
   override async transaction<T>(_body: () => Promise<T>, _options: TransactionOptions = {}): Promise<T> {
     return todo('Database.transaction');
   }
-  /** Runs `hook` once the outermost transaction has been committed, in order; at once where none is open; never after a rollback. */
+  /** Runs `hook` once the outermost transaction has been committed, in order; at once where none is open; never after a rollback. @throws TransactionError where it has ended. */
   override async onCommit(_hook: () => unknown): Promise<void> {
     return todo('Database.onCommit');
   }
