@@ -32,12 +32,17 @@ async function shop({ kind, lab = '#lab' }: Job, aside: Pool) {
     for (const n of numbers)
       await book.append({ stream: `order-${n}`, expectedVersion: 0, events: events(n), commandId: `before ${n}` });
   };
-  const counted = async (name: string, log: Log<OrderEvent>, pool = aside) => {
-    const till = new Projector(pool, log, sales, { prefix: name, batch: 2 });
-    if (pool === aside) await till.migrate();
-    while ((await till.round()) > 0);
+  const till = (name: string, log: Log<OrderEvent>, pool = aside) =>
+    new Projector(pool, log, sales, { prefix: name, batch: 2 });
+  const count = async (projector: { round(): Promise<number> }) => {
+    while ((await projector.round()) > 0);
   };
-  /** Nobody writes to it while copies are being made and killed: they share it, and each has yet to hear of the last order. */
+  const opened = async (name: string, log: Log<OrderEvent>) => {
+    const first = till(name, log);
+    await first.migrate();
+    await count(first);
+  };
+  /** The copies of a rebuild share a log, which nobody writes to any more: each hears of the last order when it is time. */
   const news = (book: Log<OrderEvent>) => {
     let heard = false;
     const readAll = async (after: bigint, limit: number) => {
@@ -59,19 +64,19 @@ async function shop({ kind, lab = '#lab' }: Job, aside: Pool) {
           { type: 'CookingStarted', data: { orderId: `${n}` } },
           { type: 'OrderReady', data: { orderId: `${n}` } },
         ]);
-        await counted(name, new PostgresEventStore<OrderEvent>(aside, name));
+        await opened(name, new PostgresEventStore<OrderEvent>(aside, name));
       },
       async work(name: string, pool: Pool): Promise<void> {
         const store = new PostgresEventStore<OrderEvent>(pool, name);
         const bus = new CommandBus(store, order);
         for (const orderId of ['1', '2']) await bus.send({ id: `collect ${orderId}`, orderId, type: 'collect' });
-        await counted(name, store, pool);
+        await count(till(name, store, pool));
       },
     };
   return {
     before: (name: string) =>
       orders(name, [1, 2, 3, 4], (n) => [{ type: 'OrderCollected', data: { orderId: `${n}`, items: burgers(n) } }]),
-    history: (name: string, log: string) => counted(name, news(new PostgresEventStore<OrderEvent>(aside, log))),
+    history: (name: string, log: string) => opened(name, news(new PostgresEventStore<OrderEvent>(aside, log))),
     async work(name: string, pool: Pool, shared: string): Promise<void> {
       const book = news(new PostgresEventStore<OrderEvent>(pool, shared));
       const readAll = async (after: bigint, limit: number) => {
@@ -79,10 +84,10 @@ async function shop({ kind, lab = '#lab' }: Job, aside: Pool) {
         if (events.length > 0) return events;
         // It has read to the end: now the live one moves on, and the switch has something to catch up with.
         book.hear();
-        await counted(name, new PostgresEventStore<OrderEvent>(aside, shared));
+        await count(till(name, new PostgresEventStore<OrderEvent>(aside, shared)));
         return events;
       };
-      await new Projector(pool, { ...book, readAll }, sales, { prefix: name, batch: 2 }).rebuild();
+      await till(name, { ...book, readAll }, pool).rebuild();
     },
   };
 }

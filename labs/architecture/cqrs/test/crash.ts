@@ -43,6 +43,7 @@ export async function killEverywhere(
     // A dead client's transaction is held until the server notices.
     const held = 'SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1';
     await until(async () => (await pool.query(held, [`${child.pid}`])).rowCount === 0, {
+      timeoutMs: 20_000,
       what: 'the server to notice a death',
     });
     await whenDead(died);
