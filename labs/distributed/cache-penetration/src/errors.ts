@@ -9,7 +9,7 @@ export abstract class CacheError extends Error {
 /** An argument that nothing can be made from. */
 export class InvalidArgumentError extends CacheError {}
 
-/** A value that JSON can't hold (a function, a BigInt, a circle). Nothing was stored. */
+/** A value that JSON can't hold (a function, a BigInt, NaN, a circle). Nothing was stored. */
 export class UnstorableValueError extends CacheError {}
 
 /** Redis didn't take an invalidation, so what is cached may be stale until its TTL ends. Call `invalidate` again. */

@@ -52,13 +52,17 @@ export abstract class Filter {
 
   /**
    * Call it *before* the commit of a row with this id: afterwards would be too late for whoever asks in between.
-   * @throws FilterUnavailableError when the id couldn't be added: don't commit the row.
+   * @throws FilterUnavailableError when the id couldn't be added, InvalidArgumentError when nobody could ask for it: don't
+   *   commit the row.
    */
   async add(...ids: readonly string[]): Promise<void> {
-    if (ids.length > 0) await this.insert(ids.map((id) => this.fingerprint(id)));
+    if (ids.length > 0) await this.insert(ids.map((id) => this.fingerprint(named('The id', id))));
   }
 
-  /** False: this id was certainly never added. True: perhaps, or there's no filter to ask. Never rejects. */
+  /**
+   * False: this id was certainly never added. True: perhaps, or there's no filter to ask. Never rejects on Redis.
+   * @throws InvalidArgumentError on an id that is empty or above 512 characters.
+   */
   async mayContain(id: string): Promise<boolean> {
     return this.passes(await this.ask(this.fingerprint(named('The id', id))));
   }
@@ -67,8 +71,8 @@ export abstract class Filter {
    * Builds a new filter from all `ids` beside the one in use, and changes over in one step. What is added meanwhile
    * goes into both. `ids` must read the database after this call has begun, as a generator does.
    *
-   * @returns how many ids it read. @throws what `ids` throws, and RebuildLostError when another rebuild has taken over;
-   *   the filter in use stays as it is.
+   * @returns how many ids it read. @throws what `ids` throws, what Redis throws, and RebuildLostError when another
+   *   rebuild has taken over; the filter in use stays as it is.
    */
   async rebuild(ids: AsyncIterable<string> | Iterable<string>): Promise<number> {
     const build = await this.begin();

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import { type Clock, systemClock } from './clock.ts';
 import { InvalidationFailedError, named, UnstorableValueError, whole } from './errors.ts';
@@ -36,7 +37,8 @@ type Entry<T> = { readonly value: T | null; readonly storedAt: number };
  * A read-through cache in Redis that also remembers what does not exist (空值标记: "查无此件").
  *
  * A missing row is stored as a marker with a short TTL, so that it costs the database one query for that long. Markers
- * and values are fenced: one that was loaded before `invalidate` is never stored after it.
+ * and values are fenced: one that was loaded before `invalidate` is never stored after it, as long as Redis has not lost
+ * the fence in between (a restart, an eviction); then the TTL is the bound.
  * Redis down or hung: the load runs, nothing is stored, `onEvent` is told.
  */
 export class LookupCache {
@@ -87,20 +89,24 @@ export class LookupCache {
     }
   }
 
+  /** This cache as a layer. What a lower layer refused or found stale isn't kept. */
   layer(): Layer {
     return {
       read: async <T>(key: string, load: Load<T>, next: Next) => {
         named('The key', key);
-        const cached = await this.#find<T>(key);
+        const text = await this.#attempt('read', () => this.redis.get(this.#keys(key)[0]));
+        const cached = text == null ? undefined : this.#open<T>(key, text);
         if (cached) {
           const ageMs = Math.max(0, Date.now() - cached.storedAt);
           return { value: cached.value, source: cached.value === null ? 'null' : 'hit', ageMs };
         }
-        const generation = await this.generation(key);
+        // A Redis that hangs has cost its time once.
+        const generation = text === undefined ? undefined : await this.generation(key);
         const start = this.#clock.mono();
         const read = await this.fetch(() => next(key, load));
         const late = this.#clock.mono() - start >= this.#fenceMs;
-        if (generation !== undefined && !late) await this.#keep(key, generation, read);
+        const secondHand = read.source === 'stale' || read.source === 'refused';
+        if (generation !== undefined && !late && !secondHand) await this.#keep(key, generation, read);
         return read;
       },
       invalidate: (key) => this.invalidate(key),
@@ -119,7 +125,8 @@ export class LookupCache {
     const at = Date.now().toString(36);
     if (value === null) return `n${at}`;
     const json = JSON.stringify(value);
-    if (json === undefined) throw new Error(`JSON has no text for a ${typeof value}`);
+    // NaN and the infinities are "null" in JSON, and would come back as "no such row".
+    if (json === undefined || json === 'null') throw new Error(`JSON has no text for ${inspect(value)}`);
     return `v${at}:${json}`;
   }
 
@@ -140,9 +147,7 @@ export class LookupCache {
     return (await STORE.run(this.redis, this.#keys(key), generation, text, ttlMs)) === 1;
   }
 
-  async #find<T>(key: string): Promise<Entry<T> | undefined> {
-    const text = await this.#attempt('read', () => this.redis.get(this.#keys(key)[0]));
-    if (text == null) return undefined;
+  #open<T>(key: string, text: string): Entry<T> | undefined {
     try {
       return this.decode<T>(text);
     } catch (error) {

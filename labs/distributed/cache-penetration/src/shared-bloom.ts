@@ -105,6 +105,8 @@ export interface SharedBloomOptions extends FilterOptions {
 /**
  * A Bloom filter in Redis that all processes share: a bitmap and Lua, on any Redis from 6.2. (RedisBloom's `BF.*` need a module.)
  *
+ * Redis allocates a bitmap in one step. One of 400 MB took longer than the 250 ms of `connectRedis`: for a rebuild of
+ * that size, use a client with more patience.
  * Give its keys no TTL and the server no `allkeys-*` eviction. A server that comes back with an older copy of its data
  * (an old snapshot, a replica promoted too early) has lost the newest ids: rebuild at once.
  */
