@@ -175,8 +175,11 @@ export class Projector<E extends NewEvent> {
   /**
    * Builds the read model anew in a table of its own, while the live one is served and kept up to date; switches; drops
    * the old table. Called again after a crash it goes on where it was.
+   *
+   * @param _options.signal Ends it after the batch in hand, as a crash would.
+   * @throws the signal's reason
    */
-  rebuild(): Promise<void> {
+  rebuild(_options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     return todo('rebuild');
   }
 }
@@ -194,7 +197,7 @@ export class Queries {
   /**
    * Asks a projection's live table.
    *
-   * @throws StaleReadError when `atLeast` is not reached within `timeoutMs`
+   * @throws StaleReadError when `atLeast` is not reached within `timeoutMs`. @throws the signal's reason
    * @throws InvalidArgumentError when there is no such projection, or an option is no number
    */
   query<T>(

@@ -88,11 +88,12 @@ export class Projector<E extends NewEvent> {
    * Builds the read model anew in a table of its own, while the live one is served and kept up to date, and then
    * switches. Called again after a crash it goes on where it was.
    *
-   * @throws PoisonEventError when an event can't be applied: the live read model stays
+   * @param options.signal Ends it after the batch in hand, as a crash would. Default: it goes on to its end.
+   * @throws PoisonEventError when an event can't be applied: the live read model stays. @throws the signal's reason
    */
-  async rebuild(): Promise<void> {
+  async rebuild({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const build = await this.builds.open(this.pool, this.projection);
-    while ((await this.attempt(build)) > 0);
+    while ((await this.attempt(build)) > 0) signal?.throwIfAborted();
     await this.switchTo(build);
     await this.builds.dropOld(this.pool);
   }

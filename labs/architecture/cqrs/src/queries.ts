@@ -12,6 +12,8 @@ export interface QueryOptions {
   readonly timeoutMs?: number;
   /** Milliseconds between looks. Default 5. */
   readonly intervalMs?: number;
+  /** Ends the wait, when nobody is left to hear the answer. Default: only the timeout does. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 type Answer<T> = { readonly position: bigint } | { readonly position: bigint; readonly value: T };
@@ -30,7 +32,7 @@ export class Queries {
   /**
    * Asks a projection's live table.
    *
-   * @throws StaleReadError when `atLeast` is not reached within `timeoutMs`
+   * @throws StaleReadError when `atLeast` is not reached within `timeoutMs`. @throws the signal's reason
    * @throws InvalidArgumentError when there is no such projection, or an option is no number
    */
   async query<T>(
@@ -38,19 +40,20 @@ export class Queries {
     ask: (db: Tx, table: string) => Promise<T>,
     options: QueryOptions = {},
   ): Promise<T> {
-    const { atLeast = 0n, timeoutMs = 1_000, intervalMs = 5 } = options;
+    const { atLeast = 0n, timeoutMs = 1_000, intervalMs = 5, signal } = options;
     if (!(timeoutMs >= 0)) throw new InvalidArgumentError(`timeoutMs is ${timeoutMs}: give milliseconds, 0 or more.`);
     if (!(intervalMs >= 0))
       throw new InvalidArgumentError(`intervalMs is ${intervalMs}: give milliseconds, 0 or more.`);
     const deadline = performance.now() + timeoutMs;
     for (;;) {
+      signal?.throwIfAborted();
       const answer = await this.answer(projection.name, ask, atLeast);
       if (answer) {
         if ('value' in answer) return answer.value;
         if (performance.now() >= deadline)
           throw new StaleReadError(projection.name, answer.position, atLeast, timeoutMs);
       }
-      await delay(intervalMs);
+      await delay(intervalMs, undefined, signal && { signal }).catch(() => {});
     }
   }
 

@@ -293,6 +293,34 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect(await waiting).toMatchObject([{ order_id: '7' }]);
   });
 
+  test('whoever no longer waits is let go: a query and a rebuild end by their signal', async () => {
+    const { store, raw, projector, rows, sold } = await open();
+    for (let n = 1; n <= 4; n++) await raw(n);
+    const till = await projector(sales);
+    const leaves = new AbortController();
+    const query = rows(sales, { atLeast: 4n, timeoutMs: 60_000, intervalMs: 60_000, signal: leaves.signal });
+    leaves.abort(new Error('the customer has left'));
+    await expect(query).rejects.toThrow('the customer has left');
+    await drain(till);
+    const closing = new AbortController();
+    const asked: bigint[] = [];
+    const readAll = async (after: bigint, limit: number) => {
+      asked.push(after);
+      closing.abort(new Error('the shop closes'));
+      return store.readAll(after, limit);
+    };
+    const log = { readAll, backlog: (after: bigint) => store.backlog(after) };
+    const next = await projector(sales, { batch: 2 }, log);
+    await expect(next.rebuild({ signal: closing.signal })).rejects.toThrow('the shop closes');
+    expect(asked, 'one batch').toEqual([0n]);
+    await next.rebuild();
+    expect(
+      asked.filter((after) => after === 0n),
+      'beginnings',
+    ).toHaveLength(1);
+    expect(await sold()).toEqual({ cheeseburger: 8 });
+  });
+
   test('a poison event pauses its own projection, and no other', async () => {
     const { raw, projector, rows, sold, send } = await open();
     await raw(1);
