@@ -522,6 +522,7 @@ describe('circuit breaker', () => {
       await turn();
       sent.resolve();
       const { error } = await ordered;
+      expect(error).toEqual(new Error('payment: 503'));
       expect(error instanceof Error && error.stack, JSON.stringify(options)).toMatch(/at (async )?placeOrder/);
     }
   });
