@@ -143,14 +143,16 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
 
   test('no task runs before its time', async () => {
     const queue = open({ when: task(() => Date.now()) });
-    const due = Date.now() + 150;
-    const sent = [
-      await queue.delay('when', null, { countdownMs: 150 }),
-      await queue.delay('when', null, { eta: new Date(due) }),
+    const soon = () => Date.now() + 150;
+    const [one, two] = [
+      { due: soon(), sent: queue.delay('when', null, { countdownMs: 150 }) },
+      { due: soon(), sent: queue.delay('when', null, { eta: new Date(soon()) }) },
     ];
-    expect(await Promise.all(sent.map((ticket) => ticket.state()))).toEqual(['delayed', 'delayed']);
+    const tickets = await Promise.all([one.sent, two.sent]);
+    expect(await Promise.all(tickets.map((ticket) => ticket.state()))).toEqual(['delayed', 'delayed']);
     await work(queue, { concurrency: 2 });
-    for (const ticket of sent) expect(await ticket.get(PATIENCE)).toBeGreaterThanOrEqual(due);
+    expect(await tickets[0].get(PATIENCE)).toBeGreaterThanOrEqual(one.due);
+    expect(await tickets[1].get(PATIENCE)).toBeGreaterThanOrEqual(two.due);
   });
 
   test('a task that nobody took before it expires never runs', async () => {
@@ -307,6 +309,10 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
 
   // ── threads ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** To start a thread is work for a busy machine: what a law about threads may take in all, and wait for a result. */
+  const LONG = { timeout: 20_000 };
+  const LONG_PATIENCE = 15_000;
+
   /** Hears what tasks in threads say; a line is closed when its thread has ended. */
   const switchboard = async () => {
     let said = '';
@@ -325,14 +331,15 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const address = server.address();
     return {
       port: typeof address === 'object' ? (address?.port ?? 0) : 0,
-      hears: (what: string) => until(() => said.includes(what), { what: `"${what}" to be said` }),
-      silence: () => until(() => lines.size === 0, { timeoutMs: 1_500, what: 'the thread to end' }),
+      hears: (what: string) =>
+        until(() => said.includes(what), { timeoutMs: LONG_PATIENCE, what: `"${what}" to be said` }),
+      silence: () => until(() => lines.size === 0, { timeoutMs: 1_000, what: 'the thread to end' }),
     };
   };
   const inThread = (softLimitMs = HOUR) =>
     sandboxed<typeof run>(module, { softLimitMs, hardLimitMs: 2 * HOUR, retry: { attempts: 1 } });
 
-  test('a task in a thread of its own gives and throws what it would without, and may crash', async () => {
+  test('a task in a thread of its own gives and throws what it would without, and may crash', LONG, async () => {
     const patient = sandboxed<typeof run>(module, { hardLimitMs: HOUR, retry: { attempts: 3, baseMs: 1 } });
     const queue = open({ once: inThread(), patient });
     await work(queue, { concurrency: 3 });
@@ -342,13 +349,13 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       send('patient', 'refuse'),
       send('once', 'crash'),
     ]);
-    expect(await told.get(PATIENCE)).toBe(`${told.id} in run 1`);
+    expect(await told.get(LONG_PATIENCE)).toBe(`${told.id} in run 1`);
     expect(await told.progress()).toBe(40);
-    await expect(refused.get(PATIENCE)).rejects.toThrow('refused in run 1');
-    await expect(crashed.get(PATIENCE)).rejects.toThrow('its thread ended with code 7');
+    await expect(refused.get(LONG_PATIENCE)).rejects.toThrow('refused in run 1');
+    await expect(crashed.get(LONG_PATIENCE)).rejects.toThrow('its thread ended with code 7');
   });
 
-  test('a task that ignores its soft limit is ended at its hard limit, and its place is free', async () => {
+  test('a task that ignores its soft limit is ended at its hard limit, and its place is free', LONG, async () => {
     const clock = new ManualClock();
     const { port, hears, silence } = await switchboard();
     const queue = open({ scan: inThread(), double });
@@ -362,25 +369,25 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await settle(queue);
     expect(await ticket.state()).toBe('active');
     await clock.advance(1);
-    await expect(ticket.get(PATIENCE)).rejects.toThrow(HardTimeLimitError);
-    expect(await next.get(PATIENCE)).toBe(42);
+    await expect(ticket.get(LONG_PATIENCE)).rejects.toThrow(HardTimeLimitError);
+    expect(await next.get(LONG_PATIENCE)).toBe(42);
     await silence();
   });
 
-  test('a loop that never yields is ended too, and holds up nobody meanwhile', async () => {
+  test('a loop that never yields is ended too, and holds up nobody meanwhile', LONG, async () => {
     const clock = new ManualClock();
     const { port, hears, silence } = await switchboard();
     const queue = open({ scan: inThread(), double });
     await work(queue, { concurrency: 2, after: clock.after });
     const ticket = await queue.delay('scan', { act: 'loop', port });
     await hears('begun');
-    expect(await (await queue.delay('double', 21)).get(PATIENCE)).toBe(42);
+    expect(await (await queue.delay('double', 21)).get(LONG_PATIENCE)).toBe(42);
     await clock.advance(2 * HOUR);
-    await expect(ticket.get(PATIENCE)).rejects.toThrow(HardTimeLimitError);
+    await expect(ticket.get(LONG_PATIENCE)).rejects.toThrow(HardTimeLimitError);
     await silence();
   });
 
-  test('a revoked task that ignores it is ended at its hard limit as well', async () => {
+  test('a revoked task that ignores it is ended at its hard limit as well', LONG, async () => {
     const clock = new ManualClock();
     const { port, hears, silence } = await switchboard();
     const queue = open({ scan: inThread() });
@@ -390,7 +397,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await queue.revoke(ticket.id)).toBe(1);
     await hears('TaskRevokedError');
     await clock.advance(2 * HOUR);
-    await expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
+    await expect(ticket.get(LONG_PATIENCE)).rejects.toThrow(TaskRevokedError);
     await silence();
   });
 
