@@ -2,7 +2,6 @@
 // counted from the placing on; ends by itself when the effect is there and nothing waits.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Redis } from 'ioredis';
 import pg from 'pg';
 import { type Bus, DeadLetters, delivery, Inbox, Outbox, RabbitBus, Relay, StreamsBus, transaction } from '#lab';
 
@@ -39,7 +38,8 @@ export async function work({ broker, database, name }: Order, step: Step = async
   await pool.query(`
     CREATE TABLE IF NOT EXISTS ${name}_orders (id text PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS ${name}_effects (effect text NOT NULL)`);
-  const redis = broker.kind === 'streams' ? new Redis(broker.url) : undefined;
+  // Loaded where it is needed: a process that lives for a few answers spends most of its time on its modules.
+  const redis = broker.kind === 'streams' ? new (await import('ioredis')).Redis(broker.url) : undefined;
   const prefix = `${broker.prefix}${name}:`;
   const bus: Bus = redis
     ? new StreamsBus(redis, dead, { prefix, leaseMs: 50 })

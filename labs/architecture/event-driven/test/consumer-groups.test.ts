@@ -1,0 +1,189 @@
+import { startRedis } from '@shared/services';
+import { describeWith, until } from '@shared/testkit';
+import { Redis } from 'ioredis';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
+import {
+  type Bus,
+  type Cemetery,
+  delivery,
+  type Envelope,
+  InvalidArgumentError,
+  StreamsBus,
+  UnknownEventError,
+} from '#lab';
+
+const LEASE_MS = 500;
+const NOW = { backoffMs: () => 1 };
+const placed = (key: string, cents = 1800) => delivery.create('OrderPlaced', key, { dish: '鱼香肉丝饭', cents });
+/** Its place among the test's events: what a law of order looks at. */
+const numbered = (key: string, count: number) => Array.from({ length: count }, (_, n) => placed(key, n));
+const centsOf = ({ data }: Envelope) => (typeof data === 'object' && data && 'cents' in data ? Number(data.cents) : -1);
+
+await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) => {
+  const client = new Redis(redis.nodes[0].url);
+  afterAll(() => client.disconnect());
+
+  let worlds = 0;
+  /** A stream of the test's own, and what died in it. */
+  const world = () => {
+    const prefix = `${redis.namespace}s${++worlds}:`;
+    const dead: { group: string; key: string; error: Error; attempts: number }[] = [];
+    const cemetery: Cemetery = {
+      add: async (group, { key }, error, attempts) => void dead.push({ group, key, error, attempts }),
+    };
+    const open = () => {
+      const bus = new StreamsBus(client, cemetery, { prefix, leaseMs: LEASE_MS });
+      onTestFinished(() => bus.close());
+      return bus;
+    };
+    return { prefix, dead, open };
+  };
+  /** A group that writes down what it gets. */
+  const listen = async (bus: Bus, group: string, options = {}) => {
+    const got: Envelope[] = [];
+    const reader = delivery.reader({ OrderPlaced: async (event) => void got.push(event) });
+    const subscription = await bus.subscribe(group, reader, { ...NOW, ...options });
+    return { got, subscription };
+  };
+
+  test('streams: a lease is not made of nonsense', () => {
+    for (const leaseMs of [1, 99.5]) {
+      expect(() => new StreamsBus(client, { add: async () => {} }, { leaseMs })).toThrow(InvalidArgumentError);
+    }
+  });
+
+  test('streams: a group that comes later gets what was published before', async () => {
+    const bus = world().open();
+    await bus.publish(numbered('1', 3));
+    const { got } = await listen(bus, 'kitchen');
+    await until(() => got.length === 3);
+    expect(got.map(centsOf)).toEqual([0, 1, 2]);
+  });
+
+  test('streams: poison becomes a dead letter with its reason, and the others pass', async () => {
+    const { open, dead } = world();
+    const bus = open();
+    const cooked: string[] = [];
+    let tries = 0;
+    let over = false;
+    const reader = delivery.reader({
+      OrderPlaced: async ({ key }) => {
+        if (key !== 'poison' || over) return void cooked.push(key);
+        tries++;
+        throw new RangeError('a dish of length -1');
+      },
+    });
+    await bus.subscribe('kitchen', reader, { ...NOW, maxAttempts: 3 });
+    // A bus that is closed waits for its handlers.
+    onTestFinished(() => {
+      over = true;
+    });
+    await bus.publish([placed('poison'), placed('1'), placed('2')]);
+    await until(() => (tries > 3 || dead.length > 0) && cooked.length === 2);
+    expect(tries).toBe(3);
+    expect(dead).toEqual([{ group: 'kitchen', key: 'poison', attempts: 3, error: expect.any(RangeError) }]);
+    expect(cooked).toEqual(['1', '2']);
+  });
+
+  test('streams: an unknown version is a dead letter at once', async () => {
+    const { open, dead } = world();
+    const bus = open();
+    await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: async () => {} }), { backoffMs: () => 60_000 });
+    await bus.publish([{ ...placed('1'), version: 9 }]);
+    await until(() => dead.length > 0);
+    expect(dead).toMatchObject([{ attempts: 1, error: expect.any(UnknownEventError) }]);
+  });
+
+  test('streams: what is not done is not acknowledged', async () => {
+    const { open, prefix } = world();
+    const bus = open();
+    const gate = Promise.withResolvers<void>();
+    let begun = false;
+    const reader = delivery.reader({
+      OrderPlaced: async () => {
+        begun = true;
+        await gate.promise;
+      },
+    });
+    await bus.subscribe('kitchen', reader, NOW);
+    onTestFinished(() => gate.resolve());
+    await bus.publish([placed('1')]);
+    await until(() => begun);
+    const pending = async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]);
+    expect(await pending()).toBe(1);
+    gate.resolve();
+    await until(async () => (await pending()) === 0);
+  });
+
+  test('streams: what a dead consumer had in hand is taken over, in order, before anything new', async () => {
+    const { open, prefix } = world();
+    const bus = open();
+    await bus.publish(numbered('1', 3));
+    await client.xgroup('CREATE', `${prefix}stream`, 'kitchen', '0').catch(() => {});
+    // It read two, and died.
+    await client.xreadgroup('GROUP', 'kitchen', 'dead', 'COUNT', 2, 'STREAMS', `${prefix}stream`, '>');
+    const { got } = await listen(bus, 'kitchen');
+    // The third is the new one.
+    await until(() => got.some((event) => centsOf(event) === 2));
+    expect(got.map(centsOf)).toEqual([0, 1, 2]);
+  });
+
+  test('streams: of two consumers of a group one serves, and the other follows when it stops', async () => {
+    const { open } = world();
+    const [first, second] = [open(), open()];
+    const a = await listen(first, 'kitchen');
+    await first.publish(numbered('1', 3));
+    await until(() => a.got.length === 3);
+    const b = await listen(second, 'kitchen');
+    await first.publish([placed('1', 3)]);
+    await until(() => a.got.length === 4);
+    await a.subscription.stop();
+    await first.publish([placed('1', 4)]);
+    await until(() => b.got.length === 1);
+    expect([a.got.map(centsOf), b.got.map(centsOf)]).toEqual([[0, 1, 2, 3], [4]]);
+  });
+
+  test('streams: a slow group takes no more in hand than it may', async () => {
+    const { open, prefix } = world();
+    const bus = open();
+    const gate = Promise.withResolvers<void>();
+    let inHand = 0;
+    let most = 0;
+    const reader = delivery.reader({
+      OrderPlaced: async () => {
+        most = Math.max(most, ++inHand);
+        await gate.promise;
+        inHand--;
+      },
+    });
+    await bus.publish(Array.from({ length: 20 }, (_, n) => placed(`order ${n}`)));
+    await bus.subscribe('kitchen', reader, { ...NOW, concurrency: 4 });
+    await until(() => inHand === 4);
+    gate.resolve();
+    await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0 && inHand === 0);
+    expect(most).toBe(4);
+  });
+
+  test('streams: trimming drops what is done, and nothing that is in hand', async () => {
+    const { open, prefix } = world();
+    const bus = open();
+    const gate = Promise.withResolvers<void>();
+    let quick = 0;
+    const reader = delivery.reader({
+      OrderPlaced: async (event) => {
+        if (event.key === 'slow') await gate.promise;
+        else quick++;
+      },
+    });
+    await bus.subscribe('kitchen', reader, NOW);
+    onTestFinished(() => gate.resolve());
+    await bus.publish([...numbered('1', 5), placed('slow'), ...numbered('2', 5)]);
+    // All but the slow one are done, and acknowledged.
+    await until(() => quick === 10);
+    await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 1);
+    expect([await bus.trim(), await client.xlen(`${prefix}stream`)]).toEqual([5, 6]);
+    gate.resolve();
+    await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0);
+    expect([await bus.trim(), await client.xlen(`${prefix}stream`)]).toEqual([6, 0]);
+  });
+});

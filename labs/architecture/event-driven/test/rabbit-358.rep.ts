@@ -1,0 +1,251 @@
+import { startPostgres, startRabbit } from '@shared/services';
+import { describeWith, History, until } from '@shared/testkit';
+import { connect } from 'amqplib';
+import pg from 'pg';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
+import {
+  BusClosedError,
+  ConnectionLostError,
+  DeadLetters,
+  delivery,
+  type Envelope,
+  Inbox,
+  Outbox,
+  RabbitBus,
+  type RabbitOptions,
+  Relay,
+  transaction,
+  UnroutableError,
+} from '#lab';
+import { crashEverywhere } from './crash.ts';
+
+/** BEGIN, the order, the lock, the event, COMMIT: the outbox is the same for every broker. */
+const OUTBOX_STEPS = 5;
+const NOW = { backoffMs: () => 1 };
+const placed = (key: string, cents = 1800) => delivery.create('OrderPlaced', key, { dish: '鱼香肉丝饭', cents });
+const numbered = (key: string, count: number) => Array.from({ length: count }, (_, n) => placed(key, n));
+const centsOf = ({ data }: Envelope) => (typeof data === 'object' && data && 'cents' in data ? Number(data.cents) : -1);
+
+const servers = { postgres: () => startPostgres(), rabbit: () => startRabbit() };
+await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
+  const pool = new pg.Pool({ connectionString: postgres.url });
+  pool.on('error', () => {});
+  afterAll(() => pool.end());
+  let worlds = 0;
+  const world = async () => {
+    const name = `r${++worlds}`;
+    const dead = new DeadLetters(pool, `${name}_dead`);
+    await dead.migrate();
+    const prefix = `${rabbit.namespace}${name}:`;
+    const url = await rabbit.vhost();
+    const open = async (to = url, options: RabbitOptions = {}) => {
+      const bus = await RabbitBus.open(to, dead, { prefix, expiresMs: 60_000, ...options });
+      onTestFinished(() => bus.close());
+      return bus;
+    };
+    /** The broker's address behind a link that may break. */
+    const through = ({ port }: { readonly port: number }) => {
+      const address = new URL(url);
+      address.port = String(port);
+      return address.href;
+    };
+    return { name, dead, open, url, prefix, through };
+  };
+  const listen = async (bus: RabbitBus, group: string) => {
+    const got: Envelope[] = [];
+    const reader = delivery.reader({ OrderPlaced: async (event) => void got.push(event) });
+    const subscription = await bus.subscribe(group, reader, NOW);
+    return { got, subscription };
+  };
+
+  test('rabbit: each group gets each event of its types, in order', async () => {
+    const { open } = await world();
+    const bus = await open();
+    const [kitchen, sms] = [await listen(bus, 'kitchen'), await listen(bus, 'sms')];
+    await bus.publish(numbered('1', 20));
+    await until(() => kitchen.got.length === 20 && sms.got.length === 20);
+    expect(kitchen.got.map(centsOf)).toEqual(Array.from({ length: 20 }, (_, n) => n));
+  });
+
+  test('rabbit: an event that no queue takes is an error, and stays in the outbox', async () => {
+    const { open, name } = await world();
+    const bus = await open();
+    const outbox = new Outbox(pool, `${name}_outbox`);
+    await outbox.migrate();
+    await transaction(pool, (tx) => outbox.add(tx, placed('1')));
+    const relay = new Relay(pool, outbox, bus, { lock: name });
+    await expect(relay.round()).rejects.toBeInstanceOf(UnroutableError);
+    const { got } = await listen(bus, 'kitchen');
+    expect(await relay.round()).toBe(1);
+    await until(() => got.length === 1);
+  });
+
+  test('rabbit: poison becomes a dead letter, the others pass, and a replay reaches its own group alone', async () => {
+    const { open, dead } = await world();
+    const bus = await open();
+    const sms = await listen(bus, 'sms');
+    const cooked: string[] = [];
+    let mended = false;
+    let tries = 0;
+    const reader = delivery.reader({
+      OrderPlaced: async ({ key }) => {
+        if (key === 'poison' && !mended) {
+          tries++;
+          throw new Error('gas is out');
+        }
+        cooked.push(key);
+      },
+    });
+    await bus.subscribe('kitchen', reader, { ...NOW, maxAttempts: 3 });
+    const poison = placed('poison');
+    await bus.publish([poison, placed('1')]);
+    await until(async () => (await dead.list()).length === 1 && cooked.length === 1);
+    expect(tries).toBe(3);
+    mended = true;
+    await dead.replay('kitchen', poison.id, bus);
+    await until(() => cooked.length === 2);
+    expect([cooked, sms.got.length]).toEqual([['1', 'poison'], 2]);
+  });
+
+  test('rabbit: what is not acknowledged when a consumer goes comes to the next one, in order', async () => {
+    const { open, through } = await world();
+    await using link = await rabbit.node.proxy();
+    const [first, second] = [await open(through(link)), await open()];
+    const gate = Promise.withResolvers<void>();
+    let begun = false;
+    const stuck = delivery.reader({
+      OrderPlaced: async () => {
+        begun = true;
+        await gate.promise;
+      },
+    });
+    await first.subscribe('kitchen', stuck, NOW);
+    await first.publish(numbered('1', 5));
+    await until(() => begun);
+    const { got } = await listen(second, 'kitchen');
+    // The connection breaks under the first: the handler goes on, but its acknowledgement means nothing.
+    link.reset();
+    await until(() => got.length === 5);
+    gate.resolve();
+    expect(got.map(centsOf)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test('rabbit: what is not confirmed when the connection breaks is refused, and a later round takes it along', async () => {
+    const { open, name, through } = await world();
+    await using link = await rabbit.node.proxy();
+    const lost = Promise.withResolvers<unknown>();
+    const bus = await open(through(link), { backoffMs: () => 1, onError: lost.resolve });
+    const { got } = await listen(await open(), 'kitchen');
+    const outbox = new Outbox(pool, `${name}_outbox`);
+    await outbox.migrate();
+    await transaction(pool, (tx) => outbox.add(tx, placed('1')));
+    const relay = new Relay(pool, outbox, bus, { lock: name });
+    // The broker takes it, and its word does not come through.
+    link.partition('down');
+    const round = expect(relay.round()).rejects.toBeInstanceOf(ConnectionLostError);
+    await until(() => got.length === 1);
+    link.reset();
+    link.heal();
+    await round;
+    expect(await lost.promise).toBeInstanceOf(ConnectionLostError);
+    const published = () => relay.round().catch((error) => (error instanceof ConnectionLostError ? 0 : error));
+    expect(await until(published)).toBe(1);
+    await until(() => got.length === 2);
+    expect(new Set(got.map(({ id }) => id)).size).toBe(1);
+  });
+
+  for (let rep = 0; rep < 30; rep++) test(`rabbit: after a broken connection a consumer comes back by itself, and what it had in hand has one effect ~${rep}`, async () => {
+    const { open, name, through } = await world();
+    await using link = await rabbit.node.proxy();
+    const bus = await open(through(link), { backoffMs: () => 1 });
+    const publisher = await open();
+    const inbox = new Inbox(pool, `${name}_inbox`);
+    await inbox.migrate();
+    await pool.query(`CREATE TABLE ${name}_effects (key text NOT NULL)`);
+    const gate = Promise.withResolvers<void>();
+    const came: string[] = [];
+    const kitchen = delivery.reader({
+      OrderPlaced: async (event) => {
+        came.push(event.key);
+        if (came.length === 1) await gate.promise;
+        await inbox.once('kitchen', event, (tx) => tx.query(`INSERT INTO ${name}_effects VALUES ($1)`, [event.key]));
+      },
+    });
+    await bus.subscribe('kitchen', kitchen, NOW);
+    // A bus that is closed waits for its handlers.
+    onTestFinished(() => gate.resolve());
+    await publisher.publish([placed('in hand')]);
+    await until(() => came.length === 1);
+    link.reset();
+    await publisher.publish([placed('later')]);
+    await until(() => came.length === 3, { timeoutMs: 4000, what: 'the one in hand to come again, and the later one' });
+    gate.resolve();
+    await bus.close();
+    const { rows } = await pool.query(`SELECT key FROM ${name}_effects ORDER BY key`);
+    expect(rows).toEqual([{ key: 'in hand' }, { key: 'later' }]);
+  });
+
+  test('rabbit: a consumer whose queue was deleted declares it again', async () => {
+    const { open, prefix, url } = await world();
+    const bus = await open(url, { backoffMs: () => 1 });
+    const { got } = await listen(bus, 'kitchen');
+    const admin = await connect(url);
+    onTestFinished(() => admin.close());
+    await (await admin.createChannel()).deleteQueue(`${prefix}kitchen`);
+    const published = () => bus.publish([placed('1')]).then(() => true);
+    await until(() => published().catch(() => false));
+    await until(() => got.length > 0);
+  });
+
+  test('rabbit: a bus that is closed ends, whatever has become of its connection', async () => {
+    const { open, through } = await world();
+    await using link = await rabbit.node.proxy();
+    const ended = async (bus: RabbitBus) => {
+      await bus.close();
+      await expect(bus.publish([placed('1')])).rejects.toBeInstanceOf(BusClosedError);
+      await expect(bus.subscribe('sms', delivery.reader({}))).rejects.toBeInstanceOf(BusClosedError);
+    };
+    /** A bus whose connection will break, and the moment at which it waits to connect again. */
+    const fragile = async (waitMs: number) => {
+      const trying = Promise.withResolvers<void>();
+      const backoffMs = () => {
+        trying.resolve();
+        return waitMs;
+      };
+      return { bus: await open(through(link), { backoffMs }), trying: trying.promise };
+    };
+    const well = await open();
+    const [leaving, cancelling, waiting, dialling] = [
+      await fragile(1),
+      await fragile(1),
+      await fragile(60_000),
+      await fragile(1),
+    ];
+    await listen(cancelling.bus, 'kitchen');
+    await ended(well);
+    // The broker falls silent; two are in the midst of their goodbye when the connection breaks.
+    link.partition();
+    const goodbyes = Promise.all([ended(leaving.bus), ended(cancelling.bus)]);
+    await new Promise(setImmediate);
+    link.reset();
+    await goodbyes;
+    // One waits for its next try; the next try of the other is under way, and nobody answers.
+    await Promise.all([waiting.trying, dialling.trying]);
+    await ended(waiting.bus);
+    await ended(dialling.bus);
+  });
+
+  test('rabbit: a process that is killed at any step of relay and consumer loses nothing and doubles nothing', {
+    timeout: 60_000,
+  }, async () => {
+    const history = new History<string>();
+    const broker = { kind: 'rabbit' as const, url: await rabbit.vhost(), prefix: rabbit.namespace };
+    const runs = await crashEverywhere(broker, postgres.url, pool, OUTBOX_STEPS + 1);
+    for (const { step, effects } of runs) history.record(`killed ${step}: ${JSON.stringify(effects)}`);
+    expect(runs.length).toBeGreaterThan(5);
+    expect(
+      runs.map(({ effects }) => effects),
+      history.toString(),
+    ).toEqual(runs.map(() => ({ cooked: 1 })));
+  });
+});
