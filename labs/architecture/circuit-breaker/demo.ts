@@ -206,7 +206,7 @@ await tell(options, async (story) => {
     );
     story.verdict(
       'A probe finds that payment is well',
-      `${path.map(({ to }) => to).join(', ')}; ${ours.recovered} orders paid`,
+      `${path.filter(({ to }) => to === 'half-open').length} probes, ${path.at(-1)?.to}; ${ours.recovered} orders paid`,
       path.some(({ to }) => to === 'closed') && ours.recovered > 0,
     );
   });
