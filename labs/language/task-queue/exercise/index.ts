@@ -123,7 +123,7 @@ export class TaskQueue<M extends Tasks> {
   /** Runs one after the other, each with the result of the one before; the ticket is the last one's. */
   chain<A extends NameOf<M>, const L extends readonly string[]>(
     _first: Signature<A>,
-    ..._rest: L extends Links<M, A, L> ? L : Links<M, A, L>
+    ..._rest: Links<M, A, L>
   ): Promise<AsyncResult<ChainResult<M, A, L>>> {
     return todo('chain');
   }

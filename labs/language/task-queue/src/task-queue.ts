@@ -145,7 +145,7 @@ export class TaskQueue<M extends Tasks> {
    */
   chain<A extends NameOf<M>, const L extends readonly string[]>(
     first: Signature<A>,
-    ...rest: L extends Links<M, A, L> ? L : Links<M, A, L>
+    ...rest: Links<M, A, L>
   ): Promise<AsyncResult<ChainResult<M, A, L>>> {
     // BullMQ runs children before their parent: the last link is the root, the first one the innermost child.
     const { id: _, countdownMs: __, eta: ___, ...options } = first.options;

@@ -74,14 +74,17 @@ export type Taking<M extends Tasks, In> = {
  * `L` itself where every link takes what the one before gives. At the first that doesn't, the names of those that would:
  * so the compiler's error stands at that very link.
  */
-export type Links<
+export type Links<M extends Tasks, First extends NameOf<M>, L extends readonly string[]> =
+  L extends Checked<M, First, L, []> ? L : Checked<M, First, L, []>;
+
+type Checked<
   M extends Tasks,
   Before extends NameOf<M>,
   L extends readonly string[],
-  Good extends readonly string[] = [],
+  Good extends readonly string[],
 > = L extends readonly [infer N extends string, ...infer Rest extends readonly string[]]
   ? N extends Taking<M, ResultOf<M, Before>>
-    ? Links<M, N, Rest, [...Good, N]>
+    ? Checked<M, N, Rest, [...Good, N]>
     : [...Good, Taking<M, ResultOf<M, Before>>, ...Rest]
   : Good;
 
