@@ -102,8 +102,11 @@ export const timestamp: ColumnType = {
 };
 /** Not left to `pg`: it writes the local time and its offset in whole minutes, and before 1900 offsets had seconds. */
 const utc = (date: Date) => {
-  const [year, rest] = [date.getUTCFullYear(), date.toISOString().slice(-20)];
-  return `${String(year > 0 ? year : 1 - year).padStart(4, '0')}${rest}${year > 0 ? '' : ' BC'}`;
+  const iso = date.toISOString();
+  if (iso.length === 24 && !iso.startsWith('0000')) return iso;
+  // Postgres takes no sign: beyond four digits as they are, and the year 0 is 1 BC.
+  const year = date.getUTCFullYear();
+  return `${String(year > 0 ? year : 1 - year).padStart(4, '0')}${iso.slice(-20)}${year > 0 ? '' : ' BC'}`;
 };
 export const uuid: ColumnType = {
   sql: 'uuid',

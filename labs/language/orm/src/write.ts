@@ -21,7 +21,8 @@ export function fillDefaults(object: Model, meta: ModelMeta): void {
 }
 
 /** Each object its own: what is written into one default must not show in the next. */
-const copy = (value: unknown): unknown => (Buffer.isBuffer(value) ? Buffer.from(value) : structuredClone(value));
+const copy = (value: unknown): unknown =>
+  typeof value !== 'object' ? value : Buffer.isBuffer(value) ? Buffer.from(value) : structuredClone(value);
 
 /** @throws ValidationError with all that is wrong with all of the objects. */
 export function assertValid(
