@@ -551,6 +551,7 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     const failed = vi.fn();
     const cache = shop({ staleMs: MINUTE, leaseMs: MINUTE, onEvent: failed }, client);
     const failing = () => Promise.reject(new Error('the depot is closed'));
+    await price(cache, key, async () => 'any');
     await until(
       async () => {
         await cache.invalidate(key);
