@@ -3,6 +3,7 @@ export { type ContestOptions, contest, ratio, type Standing } from './contest.ts
 export { describeWith, type Factories, type Started } from './describe-with.ts';
 export { History } from './history.ts';
 export { ManualClock } from './manual-clock.ts';
+export { type Outcome, outcome } from './outcome.ts';
 export { overlaps, type Span } from './overlaps.ts';
 export { type Random, random } from './random.ts';
 export { MissingImplementationError, runSuite, type SuiteOptions, type SuiteResult, type TestResult } from './suite.ts';

@@ -2,7 +2,7 @@ import { getEventListeners, once } from 'node:events';
 import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { History, random } from '@shared/testkit';
+import { History, outcome, random } from '@shared/testkit';
 import { describe, expect, test, vi } from 'vitest';
 import {
   type BreakerOptions,
@@ -14,7 +14,7 @@ import {
   InvalidOptionError,
   type Transition,
 } from '#lab';
-import { begun, handClock, outcome } from './hand-clock.ts';
+import { begun, handClock } from './hand-clock.ts';
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 const DOWN = new Error('payment: 503');

@@ -1,4 +1,4 @@
-import { ManualClock, until } from '@shared/testkit';
+import { ManualClock } from '@shared/testkit';
 import type { Clock } from '#lab';
 
 /** A clock that stands still until the test moves it; `turn()` lets every promise that can go on without time go on. */
@@ -11,17 +11,6 @@ export function handClock() {
     turn: () => manual.advance(0),
     timers: () => manual.pending,
   };
-}
-
-/** How a promise ended; red after two seconds if it never does. May be asked for before anybody awaits it. */
-export function outcome<T>(promise: Promise<T>): Promise<{ value: T | undefined; error: unknown }> {
-  const ended = promise.then(
-    (value) => ({ value, error: undefined }),
-    (error: unknown) => ({ value: undefined, error }),
-  );
-  const inTime = until(() => ended, { timeoutMs: 2_000, what: 'the call to end' });
-  inTime.catch(() => {});
-  return inTime;
 }
 
 /** A promise that a law may leave behind when it turns red half-way. */

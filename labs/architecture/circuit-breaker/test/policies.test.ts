@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events';
+import { outcome } from '@shared/testkit';
 import { Registry } from 'prom-client';
 import { describe, expect, test, vi } from 'vitest';
 import {
@@ -16,7 +17,7 @@ import {
   type RetryOptions,
   retry,
 } from '#lab';
-import { begun, handClock, outcome } from './hand-clock.ts';
+import { begun, handClock } from './hand-clock.ts';
 
 const DOWN = new Error('payment: 503');
 const fail = async () => {

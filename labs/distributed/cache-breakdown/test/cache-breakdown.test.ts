@@ -1,5 +1,5 @@
 import { startRedis } from '@shared/services';
-import { describeWith, History, ManualClock, random, until } from '@shared/testkit';
+import { describeWith, History, ManualClock, outcome, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type CacheEvent,
@@ -62,16 +62,6 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     };
     return { load, open: open.resolve, signals, asked };
   };
-  /** How a promise ended; red after `timeoutMs` if it never does. */
-  const outcome = <T>(promise: Promise<T>, timeoutMs = 3_000) =>
-    until(
-      () =>
-        promise.then(
-          (value) => ({ value, error: undefined }),
-          (error: unknown) => ({ value: undefined, error }),
-        ),
-      { timeoutMs, what: 'the call to end' },
-    );
   const price = (cache: HotCache, key: string, load: Load<string>) => {
     const reading = cache.getOrLoad(key, load).then(({ value }) => value);
     // A law that is broken elsewhere may never look at it.

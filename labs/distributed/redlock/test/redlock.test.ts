@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
-import { chaos, describeWith, History, ManualClock, overlaps, random, until } from '@shared/testkit';
+import { chaos, describeWith, History, ManualClock, outcome, overlaps, random, until } from '@shared/testkit';
 import type { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -69,16 +69,6 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       await Promise.all(victims.map((node) => (fault === 'kill' ? node.restart() : node.resume())));
     }
   };
-  /** How a promise ended; red after `timeoutMs` if it never does. */
-  const outcome = <T>(promise: Promise<T>, timeoutMs = 2_000) =>
-    until(
-      () =>
-        promise.then(
-          (value) => ({ value, error: undefined }),
-          (error: unknown) => ({ value: undefined, error }),
-        ),
-      { timeoutMs, what: 'the call to end' },
-    );
 
   // ── what no lock can be made from ─────────────────────────────────────────────────────────────────────────────────
 
