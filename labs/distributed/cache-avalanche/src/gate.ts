@@ -87,7 +87,7 @@ export class DatabaseGate {
   /** This gate as a layer, the innermost: the database lies below. */
   layer(): Layer {
     return {
-      read: (key, load, next) => this.run((signal) => next(key, (outer) => load(AbortSignal.any([outer, signal])))),
+      read: (key, load, next, signal) => this.run((own) => next(key, load, own), signal),
     };
   }
 

@@ -102,14 +102,8 @@ export abstract class ReadThrough {
    * the signal of the flight, not of the caller who began it: others wait for the same load.
    */
   layer(): Layer {
-    const below =
-      <T>(load: Load<T>, signal: AbortSignal): Load<T> =>
-      async () => {
-        signal.throwIfAborted();
-        return load(signal);
-      };
     return {
-      read: (key, load, next) => this.#get(key, (signal) => next(key, below(load, signal))),
+      read: (key, load, next, signal) => this.#get(key, (own) => next(key, load, own), signal),
       invalidate: (key) => this.invalidate(key),
     };
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import { UnstorableValueError } from './errors.ts';
 import { Script } from './redis.ts';
@@ -79,7 +80,9 @@ export class Store {
 export function pack(key: string, value: unknown, bornAt: number): string {
   try {
     const json = JSON.stringify(value);
-    if (json === undefined) throw new Error(`JSON has no text for a ${typeof value}`);
+    // NaN and the infinities are "null" in JSON, and would come back as what doesn't exist.
+    if (json === undefined || (json === 'null' && value !== null))
+      throw new Error(`JSON has no text for ${inspect(value)}`);
     return `1:${Math.floor(bornAt)}:${json}`;
   } catch (cause) {
     throw new UnstorableValueError(`${key}: give the cache something that JSON can hold.`, { cause });

@@ -3,6 +3,7 @@ import { describeWith, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type CacheEvent,
+  compose,
   connectRedis,
   DatabaseGate,
   DualCache,
@@ -123,7 +124,9 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
   test('a value that can not be kept is refused, and stored nowhere', async () => {
     const prefix = fresh();
     const cache = ttlCache({ prefix });
-    await expect(cache.getOrLoad('big', async () => 1n)).rejects.toThrow(UnstorableValueError);
+    for (const value of [1n, Number.NaN, Number.POSITIVE_INFINITY]) {
+      await expect(cache.getOrLoad('big', async () => value)).rejects.toThrow(UnstorableValueError);
+    }
     const nothing: () => Promise<unknown> = async () => undefined;
     await expect(cache.getOrLoad('undefined', nothing)).rejects.toThrow(InvalidArgumentError);
     expect(await connect().keys(`${prefix}*`)).toEqual([]);
@@ -196,6 +199,17 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     await expect(cache.getOrLoad('a', hang)).rejects.toThrow(LoadTimeoutError);
     expect(signals.map((signal) => signal.aborted)).toEqual([true]);
     expect(await cache.getOrLoad('a', async () => 1)).toMatchObject({ value: 1 });
+  });
+
+  test('through layers too, a load that the gate gives up is told to stop', async () => {
+    const cache = compose(ttlCache().layer(), new DatabaseGate({ loadTimeoutMs: 30 }).layer());
+    const signals: AbortSignal[] = [];
+    const hang = (signal: AbortSignal) => {
+      signals.push(signal);
+      return new Promise<number>(() => {});
+    };
+    await expect(cache.read('a', hang)).rejects.toThrow(LoadTimeoutError);
+    expect(signals.map((signal) => signal.aborted)).toEqual([true]);
   });
 
   test('a load that began before an invalidation is not stored', async () => {

@@ -168,14 +168,14 @@ export class HotCache {
    */
   layer(options: Freshness = {}): Layer {
     return {
-      read: async (key, load, next) => {
-        const below = async (signal: AbortSignal) => {
-          const read = await next(key, () => load(signal));
+      read: async (key, load, next, signal) => {
+        const below = async (own: AbortSignal) => {
+          const read = await next(key, load, own);
           if (read.source === 'refused' || read.source === 'stale') throw new Unkept(read);
           return read.value;
         };
         try {
-          return await this.getOrLoad(key, below, options);
+          return await this.getOrLoad(key, below, { ...options, signal });
         } catch (error) {
           // It was thrown by `below`, whose type is that of the key.
           if (error instanceof Unkept) return error.read as Read<never>;

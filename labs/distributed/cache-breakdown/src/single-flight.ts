@@ -85,7 +85,7 @@ export class SingleFlight {
    */
   layer(): Layer {
     return {
-      read: (key, load, next) => this.run(key, (signal) => next(key, () => load(signal))),
+      read: (key, load, next, signal) => this.run(key, (own) => next(key, load, own), signal),
       invalidate: async (key) => this.forget(key),
     };
   }

@@ -686,19 +686,37 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
   });
 
   test('through layers too, a caller who gives up takes nobody along', async () => {
+    const gone = new Error('the customer went home');
     for (const layer of [new SingleFlight().layer(), shop().layer()]) {
-      const key = fresh();
-      const cache = compose(layer);
-      const { load, open, signals, asked } = depot(() => '12.90');
-      const leaving = new AbortController();
-      const first = outcome(cache.read(key, load, leaving.signal));
-      const second = outcome(cache.read(key, load));
-      await asked(first);
-      leaving.abort(new Error('the customer went home'));
-      expect(signals[0]?.aborted, 'the load is told to stop').toBe(false);
-      open();
-      expect((await second).value?.value).toBe('12.90');
-      await first;
+      // He gives up while the database is asked, or while his turn to ask it has yet to come.
+      for (const asking of [true, false]) {
+        const key = fresh();
+        const [reached, turn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+        const queue: Layer = {
+          async read(at, load, next) {
+            reached.resolve();
+            await turn.promise;
+            return next(at, load);
+          },
+        };
+        const cache = compose(layer, queue);
+        const { load, open, signals, asked } = depot(() => '12.90');
+        const leaving = new AbortController();
+        const first = outcome(cache.read(key, load, leaving.signal));
+        const second = outcome(cache.read(key, load));
+        await Promise.race([reached.promise, first]);
+        if (asking) {
+          turn.resolve();
+          await asked(first);
+        }
+        leaving.abort(gone);
+        expect((await first).error, 'who gives up need not wait').toBe(gone);
+        turn.resolve();
+        await asked(second);
+        expect(signals[0]?.aborted, 'the load is told to stop').toBe(false);
+        open();
+        expect((await second).value?.value).toBe('12.90');
+      }
     }
   });
 

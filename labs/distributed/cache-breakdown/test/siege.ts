@@ -47,7 +47,7 @@ export async function defended(redis: Redis, prefix: string): Promise<Counter> {
   await filter.rebuild([HOT, ...names]);
   const cache = new HotCache(redis, { prefix, staleMs: 4 * TTL_MS, nearMs: 20, maxLoads: 100, maxWaiting: 1_000 });
   const hot: Layer = {
-    read: (key, load, next) => cache.layer({ ttlMs: jitterTtl(TTL_MS, 1 / 4) }).read(key, load, next),
+    read: (...asked) => cache.layer({ ttlMs: jitterTtl(TTL_MS, 1 / 4) }).read(...asked),
     invalidate: (key) => cache.invalidate(key),
   };
   const gate = new DatabaseGate({ maxConcurrent: 4, maxWaiting: 1_000 });

@@ -14,11 +14,13 @@ export interface Read<T> {
   readonly ageMs: number;
 }
 
-export type Next = <T>(key: string, load: Load<T>) => Promise<Read<T>>;
+/** `signal`: that of the work below, where it isn't the caller's: many may wait for it. */
+export type Next = <T>(key: string, load: Load<T>, signal?: AbortSignal) => Promise<Read<T>>;
 
 /** A layer: it answers, or asks the next. Layers compose like middleware, outermost first. */
 export interface Layer {
-  read<T>(key: string, load: Load<T>, next: Next): Promise<Read<T>>;
+  /** `signal` takes this caller away. A layer that shares its work gives `next` a signal of the work's own. */
+  read<T>(key: string, load: Load<T>, next: Next, signal: AbortSignal): Promise<Read<T>>;
   invalidate?(key: string): Promise<void>;
 }
 
@@ -35,13 +37,13 @@ const never = new AbortController().signal;
 export function compose(...layers: readonly Layer[]): Cache {
   return {
     read(key, load, signal = never) {
-      const step = async <U>(index: number, at: string, ask: Load<U>): Promise<Read<U>> => {
-        signal.throwIfAborted();
+      const step = async <U>(index: number, at: string, ask: Load<U>, until: AbortSignal): Promise<Read<U>> => {
+        until.throwIfAborted();
         const layer = layers[index];
-        if (layer) return layer.read(at, ask, (key, load) => step(index + 1, key, load));
-        return { value: (await ask(signal)) ?? null, source: 'load', ageMs: 0 };
+        if (layer) return layer.read(at, ask, (key, load, signal = until) => step(index + 1, key, load, signal), until);
+        return { value: (await ask(until)) ?? null, source: 'load', ageMs: 0 };
       };
-      return step(0, key, load);
+      return step(0, key, load, signal);
     },
     async invalidate(key) {
       for (const layer of layers.toReversed()) await layer.invalidate?.(key);
