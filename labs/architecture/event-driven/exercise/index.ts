@@ -18,7 +18,7 @@ import type {
   Waiting,
 } from '../src/index.ts';
 
-// Given: the envelope, the platform's services, the table of dead letters, and the Dispatcher: lanes, retries, dead
+// Given: the envelope and its parser, the platform's services, the table of dead letters, and the Dispatcher: lanes, retries, dead
 // letters, acknowledgement. Yours: the catalogue with its versions, the bus in process, outbox, relay, inbox, and the two
 // transports. `h` in `pnpm lab learn event-driven` gives a hint.
 export type {
@@ -31,6 +31,7 @@ export type {
   Envelope,
   EventOf,
   Handlers,
+  Parsed,
   PlatformParts,
   RabbitOptions,
   Reader,
@@ -50,8 +51,10 @@ export {
   InvalidArgumentError,
   NoDeadLetterError,
   Platform,
+  parseEvent,
   transaction,
   UnknownEventError,
+  UnreadableEventError,
   UnroutableError,
 } from '../src/index.ts';
 

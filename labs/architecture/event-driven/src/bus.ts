@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from './errors.ts';
+import { InvalidArgumentError, type UnreadableEventError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
 
 /** How a group is served. */
@@ -42,6 +42,8 @@ export interface Cemetery {
 /** An event in hand. */
 export interface Delivery {
   readonly event: Envelope;
+  /** Why no handler gets it: it only stands in for a text that is no event. */
+  readonly unreadable?: UnreadableEventError;
   /** Tells the broker that it is done. Until then it comes again after a crash. */
   ack(): Promise<unknown>;
 }

@@ -1,12 +1,14 @@
 import type { Pool } from 'pg';
 import type { Bus, Cemetery } from './bus.ts';
-import { NoDeadLetterError } from './errors.ts';
+import { NoDeadLetterError, UnreadableEventError } from './errors.ts';
 import type { Envelope } from './event.ts';
 import { identifier } from './outbox.ts';
+import { UNREADABLE } from './parse.ts';
 
 /** An event that a group could not handle. */
 export interface DeadLetter {
   readonly group: string;
+  /** What was no event has the type "Unreadable", and its text in `data.text`. */
   readonly event: Envelope;
   /** The last try's error. */
   readonly reason: string;
@@ -33,10 +35,12 @@ export class DeadLetters implements Cemetery {
 
   /** Twice the same is one: a crash before the acknowledgement brings the event, and its death, again. */
   async add(group: string, event: Envelope, error: Error, attempts: number): Promise<void> {
+    // PostgreSQL's text has no U+0000; an error may quote one.
+    const reason = `${error.name}: ${error.message}`.replaceAll('\0', '\uFFFD');
     await this.#pool.query(
       `INSERT INTO ${this.#table} VALUES ($1, $2, $3, $4, $5)
        ON CONFLICT ("group", id) DO UPDATE SET reason = excluded.reason, attempts = excluded.attempts, at = now()`,
-      [group, event.id, event, `${error.name}: ${error.message}`, attempts],
+      [group, event.id, event, reason, attempts],
     );
   }
 
@@ -51,7 +55,7 @@ export class DeadLetters implements Cemetery {
 
   /**
    * Sends it to its group again, and to no other. Twice does no harm where the group has an inbox.
-   * @throws NoDeadLetterError, or what the bus throws; then it is still here
+   * @throws NoDeadLetterError, UnreadableEventError for what is no event, or what the bus throws; then it is still here
    */
   async replay(group: string, id: string, bus: Pick<Bus, 'publish'>): Promise<void> {
     const { rows } = await this.#pool.query<{ event: Envelope; at: string }>(
@@ -61,6 +65,9 @@ export class DeadLetters implements Cemetery {
     const [row] = rows;
     if (row === undefined)
       throw new NoDeadLetterError(`${group} has no dead letter ${id}: list() names those there are`);
+    if (row.event.type === UNREADABLE) {
+      throw new UnreadableEventError(`dead letter ${id} of ${group} is no event: mend its text, and publish it anew`);
+    }
     await bus.publish([row.event], group);
     // Should it have died again meanwhile, that is a newer entry: it stays.
     await this.#pool.query(`DELETE FROM ${this.#table} WHERE "group" = $1 AND id = $2 AND at = $3`, [

@@ -1,5 +1,5 @@
 import type { Cemetery, Delivery, SubscribeOptions } from './bus.ts';
-import { UnknownEventError } from './errors.ts';
+import { UnknownEventError, UnreadableEventError } from './errors.ts';
 import type { Reader } from './event.ts';
 
 /**
@@ -57,13 +57,15 @@ export class Dispatcher {
   }
 
   protected async process(delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const { event } = delivery;
+    const { event, unreadable } = delivery;
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
+        if (unreadable !== undefined) throw unreadable;
         await this.reader.handle(event, signal);
         break;
       } catch (error) {
-        const hopeless = error instanceof UnknownEventError || attempt >= this.options.maxAttempts;
+        const useless = error instanceof UnknownEventError || error instanceof UnreadableEventError;
+        const hopeless = useless || attempt >= this.options.maxAttempts;
         if (hopeless && (await this.#bury(delivery, error, attempt, signal))) break;
         await pause(this.options.backoffMs(attempt), signal);
       }

@@ -12,6 +12,9 @@ export class InvalidArgumentError extends EventError {}
 /** A type or version that this reader does not know. Trying again does not help: deploy the reader first, then replay. */
 export class UnknownEventError extends EventError {}
 
+/** What came from the broker is no event. Kept with its text as a dead letter: mend the text, and publish it anew. */
+export class UnreadableEventError extends EventError {}
+
 /** The broker has no queue for the event. It stays in the outbox; subscribe a group to its type. */
 export class UnroutableError extends EventError {}
 

@@ -9,12 +9,14 @@ export {
   InvalidArgumentError,
   NoDeadLetterError,
   UnknownEventError,
+  UnreadableEventError,
   UnroutableError,
 } from './errors.ts';
 export { Catalogue, type Definition, type Envelope, type EventOf, type Handlers, type Reader } from './event.ts';
 export { Inbox, transaction } from './inbox.ts';
 export { MemoryBus } from './memory-bus.ts';
 export { Outbox, type Waiting } from './outbox.ts';
+export { type Parsed, parseEvent } from './parse.ts';
 export { RabbitBus, type RabbitOptions } from './rabbit-bus.ts';
 export { Relay, type RelayOptions } from './relay.ts';
 export { StreamsBus, type StreamsOptions } from './streams-bus.ts';

@@ -11,6 +11,7 @@ import {
 import { Dispatcher, pause } from './dispatcher.ts';
 import { BusClosedError, ConnectionLostError, UnroutableError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
+import { parseEvent } from './parse.ts';
 import { Session } from './rabbit-session.ts';
 
 export interface RabbitOptions {
@@ -201,26 +202,16 @@ export class RabbitBus implements Bus {
     );
     for (const type of reader.types) await session.answer(channel.bindQueue(queue, `${this.prefix}all`, type));
     await session.answer(channel.prefetch(options.concurrency));
-    const taken = (message: ConsumeMessage | null) => {
+    const receive = (message: ConsumeMessage | null) => {
       if (message === null) return session.end(new Error(`the queue of ${group} was deleted`));
-      const event = this.#parse(message);
-      // What is no event would come again for ever: it goes where the queue's policy sends it, or nowhere.
-      if (event === undefined) channel.nack(message, false, false);
-      else if (!consumer.stopped) dispatcher.accept(this.delivery(channel, message, event)).catch(() => {});
+      const parsed = parseEvent(message.content.toString());
+      const delivery = { ...this.delivery(channel, message, parsed.event), ...parsed };
+      if (!consumer.stopped) dispatcher.accept(delivery).catch(() => {});
     };
     consuming = true;
-    const { consumerTag } = await session.answer(channel.consume(queue, taken));
+    const { consumerTag } = await session.answer(channel.consume(queue, receive));
     consumer.serving = { session, channel, consumerTag };
     if (consumer.stopped) await session.answer(channel.close());
-  }
-
-  #parse({ content }: ConsumeMessage): Envelope | undefined {
-    try {
-      return JSON.parse(content.toString());
-    } catch (error) {
-      this.#onError(error);
-      return undefined;
-    }
   }
 
   async #stop(consumer: Consumer): Promise<void> {

@@ -44,6 +44,11 @@ export class Relay {
   async round(): Promise<number> {
     const client = await this.#pool.connect();
     let broken: Error | undefined;
+    const lose = (error: Error) => {
+      broken = error;
+    };
+    // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
+    client.on('error', lose);
     try {
       if (!(await this.lock(client))) return 0;
       try {
@@ -53,9 +58,10 @@ export class Relay {
       }
     } catch (error) {
       // A connection that may still hold the lock must not go back to the pool.
-      broken = error instanceof Error ? error : new Error(String(error));
+      lose(error instanceof Error ? error : new Error(String(error)));
       throw error;
     } finally {
+      client.off('error', lose);
       client.release(broken);
     }
   }

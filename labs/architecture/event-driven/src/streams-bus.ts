@@ -11,6 +11,7 @@ import {
 import { Dispatcher, pause } from './dispatcher.ts';
 import { BusClosedError, InvalidArgumentError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
+import { type Parsed, parseEvent } from './parse.ts';
 
 export interface StreamsOptions {
   /** Of every key that it keeps. Default "events:". */
@@ -118,6 +119,12 @@ export class StreamsBus implements Bus {
     return [String(reply[0]), entries(reply[1])];
   }
 
+  /** Never throws: an entry that can't be read would come again for ever, and keep all others from coming. */
+  protected parse(fields: readonly string[]): Parsed {
+    const text = field(fields, 'event');
+    return parseEvent(text, text === '' ? JSON.stringify(fields) : text);
+  }
+
   protected delivery(redis: Redis, group: string, id: string, event: Envelope): Delivery {
     return { event, ack: () => redis.xack(`${this.prefix}stream`, group, id) };
   }
@@ -165,10 +172,11 @@ export class StreamsBus implements Bus {
     const accept = async (list: readonly Entry[]) => {
       for (const [id, fields] of list) {
         if (end.aborted) return;
-        const event: Envelope = JSON.parse(field(fields, 'event'));
+        const parsed = this.parse(fields);
         const only = field(fields, 'only');
-        const delivery = this.delivery(this.#redis, group, id, event);
-        if (reader.types.includes(event.type) && (only === '' || only === group)) await dispatcher.accept(delivery);
+        const delivery = { ...this.delivery(this.#redis, group, id, parsed.event), ...parsed };
+        const concerns = parsed.unreadable !== undefined || reader.types.includes(parsed.event.type);
+        if (concerns && (only === '' || only === group)) await dispatcher.accept(delivery);
         else await delivery.ack();
       }
     };

@@ -10,6 +10,7 @@ import {
   InvalidArgumentError,
   StreamsBus,
   UnknownEventError,
+  UnreadableEventError,
 } from '#lab';
 
 /** No machine is so slow that a consumer loses its lease. */
@@ -29,15 +30,19 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
   const world = () => {
     const prefix = `${redis.namespace}s${++worlds}:`;
     const dead: { group: string; key: string; error: Error; attempts: number }[] = [];
+    const texts: unknown[] = [];
     const cemetery: Cemetery = {
-      add: async (group, { key }, error, attempts) => void dead.push({ group, key, error, attempts }),
+      add: async (group, { key, data }, error, attempts) => {
+        dead.push({ group, key, error, attempts });
+        texts.push(data);
+      },
     };
     const open = (leaseMs = LEASE_MS) => {
       const bus = new StreamsBus(client, cemetery, { prefix, leaseMs });
       onTestFinished(() => bus.close());
       return bus;
     };
-    return { prefix, dead, open };
+    return { prefix, dead, texts, open };
   };
   /** A group that writes down what it gets. */
   const listen = async (bus: Bus, group: string, options = {}) => {
@@ -93,6 +98,26 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await bus.publish([{ ...placed('1'), version: 9 }]);
     await until(() => dead.length > 0);
     expect(dead).toMatchObject([{ attempts: 1, error: expect.any(UnknownEventError) }]);
+  });
+
+  test('streams: what is no event becomes a dead letter with its text, and the others pass', async () => {
+    const { open, dead, texts, prefix } = world();
+    const bus = open();
+    const good = placed('1');
+    const bad = ['no JSON', '42', 'null', '{}', JSON.stringify([good]), JSON.stringify({ ...good, id: 'no UUID' })];
+    for (const text of bad) await client.xadd(`${prefix}stream`, '*', 'event', text, 'only', '');
+    await client.xadd(`${prefix}stream`, '*', 'greeting', 'hello');
+    await bus.publish([good]);
+    const { got } = await listen(bus, 'kitchen');
+    await until(() => got.length === 1, { timeoutMs: 4000, what: 'the event behind those that are none' });
+    await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0);
+    const kept = [...bad, JSON.stringify(['greeting', 'hello'])].map((text) => ({ text }));
+    expect(texts).toHaveLength(kept.length);
+    expect(texts).toEqual(expect.arrayContaining(kept));
+    expect(dead.map(({ attempts, error }) => [attempts, error instanceof UnreadableEventError])).toEqual(
+      dead.map(() => [1, true]),
+    );
+    expect(got).toEqual([good]);
   });
 
   test('streams: what is not done is not acknowledged', async () => {

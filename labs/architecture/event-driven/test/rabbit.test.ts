@@ -15,6 +15,7 @@ import {
   type RabbitOptions,
   Relay,
   transaction,
+  UnreadableEventError,
   UnroutableError,
 } from '#lab';
 import { crashEverywhere } from './crash.ts';
@@ -108,6 +109,32 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await bus.publish([placed('2')]);
     await until(() => sms.got.some(({ key }) => key === '2'));
     expect(sms.got.map(({ key }) => key)).toEqual(['poison', '1', '2']);
+  });
+
+  test('rabbit: what is no event becomes a dead letter with its text, and no replay', async () => {
+    const { open, dead, prefix, url } = await world();
+    const bus = await open();
+    const { got } = await listen(bus, 'kitchen');
+    const admin = await connect(url);
+    onTestFinished(() => admin.close());
+    const channel = await admin.createConfirmChannel();
+    const good = placed('1');
+    const bad = ['no JSON', '', '42', 'null', '{}', 'a\0b', JSON.stringify({ ...good, id: 'no UUID' })];
+    for (const text of bad) channel.publish(`${prefix}all`, 'OrderPlaced', Buffer.from(text));
+    await channel.waitForConfirms();
+    await bus.publish([good]);
+    const isDone = async () => got.length === 1 && (await dead.list()).length === bad.length;
+    await until(isDone, { timeoutMs: 4000, what: 'the event behind those that are none, and those among the dead' });
+    const letters = await dead.list('kitchen');
+    const texts = letters.map(({ event }) => event.data);
+    expect(texts).toHaveLength(bad.length);
+    expect(texts).toEqual(expect.arrayContaining(bad.map((text) => ({ text: text.replace('\0', '\uFFFD') }))));
+    expect(got).toEqual([good]);
+    const [letter] = letters;
+    expect(letter).toMatchObject({ attempts: 1, reason: expect.stringContaining('UnreadableEventError') });
+    const replay = dead.replay('kitchen', letter?.event.id ?? '', bus);
+    await expect(replay).rejects.toBeInstanceOf(UnreadableEventError);
+    expect(await dead.list()).toHaveLength(bad.length);
   });
 
   test('rabbit: what is not acknowledged when a consumer goes comes to the next one, in order', async () => {
