@@ -10,17 +10,21 @@ export async function inTransaction<T>(
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  const lose = (error: Error) => {
+    broken = error;
+  };
+  // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
+  client.on('error', lose);
   try {
     await client.query(begin);
     const result = await body(client);
     await client.query('COMMIT');
     return result;
   } catch (error) {
-    await client.query('ROLLBACK').catch((cause: Error) => {
-      broken = cause;
-    });
+    await client.query('ROLLBACK').catch(lose);
     throw error;
   } finally {
+    client.off('error', lose);
     client.release(broken);
   }
 }

@@ -48,6 +48,11 @@ export class Fencing {
   async write(resource: string, fence: bigint, write: (tx: PoolClient) => Promise<unknown>): Promise<'ok' | 'stale'> {
     const client = await this.#pool.connect();
     let broken: Error | undefined;
+    const lose = (error: Error) => {
+      broken = error;
+    };
+    // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
+    client.on('error', lose);
     try {
       await client.query('BEGIN');
       // The row stays locked until the commit, so an older and a newer write can't pass each other.
@@ -64,11 +69,10 @@ export class Fencing {
       await client.query('COMMIT');
       return 'ok';
     } catch (error) {
-      await client.query('ROLLBACK').catch((cause: Error) => {
-        broken = cause;
-      });
+      await client.query('ROLLBACK').catch(lose);
       throw error;
     } finally {
+      client.off('error', lose);
       client.release(broken);
     }
   }

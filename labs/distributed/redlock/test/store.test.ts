@@ -42,7 +42,7 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     const key = fresh();
     const redlock = lock();
     const history = new History<string>();
-    const stale = await redlock.acquire([key], 100);
+    const stale = await redlock.acquire([key], 400);
     const older = await fencing.take(stale);
     history.record(`A acquired, token ${older}`);
     await using current = await redlock.acquire([key], 60_000, { retry: { delayMs: 5, jitterMs: 5 } });
@@ -90,6 +90,14 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     const key = fresh();
     const failing = fencing.write(key, 7n, (tx) => tx.query('SELECT no_such_column'));
     await expect(failing).rejects.toThrow('no_such_column');
+    // A connection that is lost in the middle is an error of this write, and not the end of the process.
+    const severed = fencing.write(key, 7n, async (tx) => {
+      const { rows } = await tx.query('SELECT pg_backend_pid() AS pid');
+      const ended = new Promise<void>((resolve) => tx.once('end', resolve));
+      await pool.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
+      await ended;
+    });
+    await expect(severed).rejects.toThrow(/connection/);
     expect(await put(key, 3n, 'older, but nothing newer was committed')).toBe('ok');
     const { rows } = await pool.query("SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'");
     expect(rows).toEqual([]);
