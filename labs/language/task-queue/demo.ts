@@ -8,7 +8,19 @@ import { until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { TaskQueue as AllBackTogether } from './pitfalls/all-back-together.ts';
 import { TaskQueue as WaitsForEver } from './pitfalls/waits-for-ever.ts';
-import { PermanentError, type RetryPolicy, TaskFailedError, TaskQueue, type Tasks, task } from './src/index.ts';
+import {
+  HardTimeLimitError,
+  PermanentError,
+  type RetryPolicy,
+  sandboxed,
+  type TaskContext,
+  TaskFailedError,
+  type TaskOptions,
+  TaskQueue,
+  type Tasks,
+  task,
+} from './src/index.ts';
+import scan from './test/scanner.ts';
 
 const PATIENCE = { timeoutMs: 20_000 };
 const ms = (value: number) => `${value.toFixed(0)} ms`;
@@ -234,6 +246,58 @@ await tell(options, async (story) => {
       'Here it fails, and names the print',
       failure instanceof TaskFailedError ? failure.reason : String(failure),
       failure instanceof TaskFailedError && failure.reason.includes('black'),
+    );
+  });
+
+  await story.scene('The scanner jams', async () => {
+    const JAM_MS = 1_200;
+    const LIMIT_MS = 100;
+    story.say(
+      `One worker, one place. A scan that would take ${JAM_MS} ms has it; after ${LIMIT_MS} ms it is told to stop, and doesn't listen. Five prints wait behind it.`,
+    );
+    const triedOnce = { retry: { attempts: 1 } } satisfies TaskOptions;
+    let printed = 0;
+    const print = task((photo: number) => {
+      printed += 1;
+      return photo;
+    });
+    const five = [1, 2, 3, 4, 5];
+    let told = false;
+    let meanwhile = Number.NaN;
+    const jam = async (jamMs: number, { signal }: TaskContext) => {
+      signal.addEventListener('abort', () => {
+        told = true;
+      });
+      const done = await scan(jamMs);
+      meanwhile = printed;
+      return done;
+    };
+    const deaf = open({ scan: task(jam, { ...triedOnce, softLimitMs: LIMIT_MS }), print });
+    const scanned = await deaf.delay('scan', JAM_MS);
+    const behind = await deaf.group(five.map((photo) => deaf.s('print', photo)));
+    await deaf.worker();
+    await Promise.all([scanned.get(), behind.get()]);
+    story.verdict(
+      'A handler that ignores its signal keeps its place',
+      `told to stop: ${told ? 'yes' : 'no'}; prints served until it was done: ${meanwhile} of 5`,
+      told && meanwhile === 0,
+    );
+
+    story.say(`Now the scan jams for an hour, in a thread of its own, with a hard limit of ${5 * LIMIT_MS} ms.`);
+    printed = 0;
+    const module = new URL('./test/scanner.ts', import.meta.url);
+    const hard = open({ scan: sandboxed<typeof scan>(module, { ...triedOnce, hardLimitMs: 5 * LIMIT_MS }), print });
+    const jammed = await hard.delay('scan', 3_600_000);
+    const next = await hard.group(five.map((photo) => hard.s('print', photo)));
+    const start = performance.now();
+    await hard.worker();
+    const failure = await jammed.get().catch((error: unknown) => error);
+    await next.get();
+    const served = performance.now() - start;
+    story.verdict(
+      'At its hard limit the thread is ended, and the next are served',
+      `${printed} of 5 prints after ${ms(served)}; the scan: ${failure instanceof Error ? failure.name : failure}`,
+      printed === 5 && failure instanceof HardTimeLimitError,
     );
   });
 });
