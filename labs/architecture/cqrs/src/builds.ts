@@ -106,6 +106,11 @@ export class Builds<E extends NewEvent> {
     return { live, next };
   }
 
+  /** Postgres knows nothing of a table that was filled just now: without statistics, the first queries pass its index by. */
+  async analyze(pool: Pool, build: number): Promise<void> {
+    await pool.query(`ANALYZE ${this.table(build)}`);
+  }
+
   /** From the commit on, queries and projectors find the other build. */
   async switchTo(tx: Tx, build: number): Promise<void> {
     await tx.query(`UPDATE ${this.#rows} SET live = false WHERE projection = $1 AND live`, [this.#name]);

@@ -94,6 +94,7 @@ export class Projector<E extends NewEvent> {
   async rebuild({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const build = await this.builds.open(this.pool, this.projection);
     while ((await this.attempt(build)) > 0) signal?.throwIfAborted();
+    await this.builds.analyze(this.pool, build);
     await this.switchTo(build);
     await this.builds.dropOld(this.pool);
   }
