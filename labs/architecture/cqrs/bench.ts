@@ -1,22 +1,12 @@
 import { getPostgreSQLEventStore, postgreSQLProjection } from '@event-driven-io/emmett-postgresql';
 import { startPostgres } from '@shared/services';
 import { tell } from '@shared/story';
-import { contest, ratio, type Standing } from '@shared/testkit';
+import { consensus, contest, ratio, ratios } from '@shared/testkit';
 import { Pool } from 'pg';
 import { board, type OrderEvent, PostgresEventStore, Projector, Queries, type Recorded, type Tx } from './src/index.ts';
 import { fill, LATEST, OneBook } from './test/one-book.ts';
 
 const right = (label: string) => ({ label, align: 'right' as const });
-const byRound = (a: Standing, b: Standing) => a.rounds.map((perSecond, i) => perSecond / (b.rounds[i] ?? Number.NaN));
-const figure = (times: number) => times.toFixed(times < 10 ? 2 : 0);
-
-/** What is left without the best and the worst round. */
-const middle = (ratios: readonly number[]) => {
-  const inner = ratios.toSorted((a, b) => a - b).slice(1, -1);
-  const [low, median, high] = [inner[0], inner[inner.length >> 1], inner.at(-1)];
-  if (low === undefined || median === undefined || high === undefined) throw new Error('three rounds, at least');
-  return { low, median, high, rounds: `the middle rounds ${figure(low)}–${figure(high)}` };
-};
 
 /** As emmett appends: nobody waits, and a reader by position may miss an event. */
 class Unordered extends PostgresEventStore<OrderEvent> {
@@ -36,9 +26,10 @@ const life = (orderId: string): OrderEvent[] => {
 };
 
 /** How far it is from what the lab aims at: 0.8 × emmett. */
-const said = (ratios: readonly number[]) => {
-  const { median, low, high } = middle(ratios);
-  return `${low >= 0.8 ? 'reached' : high < 0.8 ? 'missed' : 'the rounds disagree'} (${figure(median)} ×)`;
+const said = (rounds: readonly number[]) => {
+  const { text, reaches } = consensus(rounds);
+  const reached = reaches(0.8);
+  return `${reached === undefined ? 'the rounds disagree' : reached ? 'reached' : 'missed'} (${text})`;
 };
 
 await tell({ title: 'CQRS: what the second book costs and buys', dir: import.meta.dirname }, async (story) => {
@@ -47,10 +38,11 @@ await tell({ title: 'CQRS: what the second book costs and buys', dir: import.met
   pool.on('error', () => {});
 
   /** A verdict, if the rounds agree on it: all but the best and the worst on one side of the floor. */
-  const claim = (what: string, ratios: readonly number[], floor: number) => {
-    const { median, low, high, rounds } = middle(ratios);
-    if (low < floor && high >= floor) story.say(`“${what}”: not claimed, the rounds disagree (${rounds}).`);
-    else story.verdict(what, `${figure(median)} ×, ${rounds}`, median >= floor);
+  const claim = (what: string, rounds: readonly number[], floor: number) => {
+    const { text, reaches } = consensus(rounds);
+    const holds = reaches(floor);
+    if (holds === undefined) story.say(`“${what}”: not claimed, the rounds disagree (${text}).`);
+    else story.verdict(what, text, holds);
   };
 
   try {
@@ -90,8 +82,8 @@ await tell({ title: 'CQRS: what the second book costs and buys', dir: import.met
         rows: pairs.map(({ after, tenth, small }) => [`${after / 10_000n}`, perSecond(tenth), perSecond(small)]),
       });
       story.say(`100,000 events in ${(total / 1000).toFixed(1)} s: ${perSecond(total / 10)} per second.`);
-      const ratios = pairs.map(({ tenth, small }) => small / tenth);
-      claim('linear: ten times the events, at no less than 0.6 of the rate', ratios, 0.6);
+      const rounds = pairs.map(({ tenth, small }) => small / tenth);
+      claim('linear: ten times the events, at no less than 0.6 of the rate', rounds, 0.6);
     });
 
     await story.scene('The board: a row an order, or a join', async () => {
@@ -118,7 +110,7 @@ await tell({ title: 'CQRS: what the second book costs and buys', dir: import.met
           p99.toFixed(2),
         ]),
       });
-      claim('at least ten times the answers', byRound(read, joined), 10);
+      claim('at least ten times the answers', ratios(read, joined), 10);
       story.verdict('a lower p99', `${(joined.p99 / read.p99).toFixed(0)} × lower`, read.p99 < joined.p99);
     });
 
@@ -203,7 +195,7 @@ await tell({ title: 'CQRS: what the second book costs and buys', dir: import.met
         columns: ['', right('events per second')],
         rows: [mine, theirs].map(({ name, perSecond }) => [name, (perSecond * orders * 5).toFixed(0)]),
       });
-      claim("at least 0.8 × the rate of emmett's", byRound(mine, theirs), 0.8);
+      claim("at least 0.8 × the rate of emmett's", ratios(mine, theirs), 0.8);
       story.say(
         'Its asynchronous projector, pauses between batches set to 0; the first, 100 ms, is fixed, and counted. It notes its position after each event, this lab after each batch.',
       );
@@ -239,11 +231,11 @@ await tell({ title: 'CQRS: what the second book costs and buys', dir: import.met
         ]),
       });
       story.say(
-        `Aimed at, 0.8 × emmett. Under the lock, one writer: ${said(byRound(locked, theirs))}; eight: ${said(byRound(lockedCrowd, theirCrowd))}. An append here takes five round trips, one for the lock and one for the note of the command; emmett's takes three, and keeps neither.`,
+        `Aimed at, 0.8 × emmett. Under the lock, one writer: ${said(ratios(locked, theirs))}; eight: ${said(ratios(lockedCrowd, theirCrowd))}. An append here takes five round trips, one for the lock and one for the note of the command; emmett's takes three, and keeps neither.`,
       );
-      claim('one writer: at least a third of emmett', byRound(locked, theirs), 1 / 3);
-      claim('eight, who wait for each other: at least a sixth', byRound(lockedCrowd, theirCrowd), 1 / 6);
-      claim('eight without the lock: at least half', byRound(freeCrowd, theirCrowd), 0.5);
+      claim('one writer: at least a third of emmett', ratios(locked, theirs), 1 / 3);
+      claim('eight, who wait for each other: at least a sixth', ratios(lockedCrowd, theirCrowd), 1 / 6);
+      claim('eight without the lock: at least half', ratios(freeCrowd, theirCrowd), 0.5);
     });
   } finally {
     await pool.end();

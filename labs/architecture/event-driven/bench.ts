@@ -2,7 +2,7 @@ import type { Event } from '@event-driven-io/emmett';
 import { getPostgreSQLEventStore } from '@event-driven-io/emmett-postgresql';
 import { startPostgres, startRabbit, startRedis } from '@shared/services';
 import { tell } from '@shared/story';
-import { contest, type Standing, until } from '@shared/testkit';
+import { consensus, contest, ratios, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import {
@@ -25,21 +25,12 @@ const WAITING = 2_000;
 const sorted = (list: readonly number[]) => list.toSorted((a, b) => a - b);
 const median = (list: readonly number[]) => sorted(list)[Math.floor(list.length / 2)] ?? 0;
 const right = (label: string) => ({ label, align: 'right' as const });
-const byRound = (a: Standing, b: Standing) => a.rounds.map((perSecond, i) => perSecond / (b.rounds[i] ?? Number.NaN));
-const figure = (times: number) => times.toFixed(times < 10 ? 2 : 0);
-
-/** What is left without the best and the worst round. */
-const middle = (ratios: readonly number[]) => {
-  const inner = ratios.toSorted((a, b) => a - b).slice(1, -1);
-  const [low, median, high] = [inner[0], inner[inner.length >> 1], inner.at(-1)];
-  if (low === undefined || median === undefined || high === undefined) throw new Error('three rounds, at least');
-  return { low, median, high, rounds: `the middle rounds ${figure(low)}–${figure(high)}` };
-};
 
 /** How far it is from what the lab aims at: 0.8 × emmett. */
-const said = (ratios: readonly number[]) => {
-  const { median, low, high } = middle(ratios);
-  return `${low >= 0.8 ? 'reached' : high < 0.8 ? 'missed' : 'the rounds disagree'} (${figure(median)} ×)`;
+const said = (rounds: readonly number[]) => {
+  const { text, reaches } = consensus(rounds);
+  const reached = reaches(0.8);
+  return `${reached === undefined ? 'the rounds disagree' : reached ? 'reached' : 'missed'} (${text})`;
 };
 
 await tell({ title: 'What the guarantees cost', dir: import.meta.dirname }, async (story) => {
@@ -50,10 +41,11 @@ await tell({ title: 'What the guarantees cost', dir: import.meta.dirname }, asyn
   const pool = bin.adopt(new pg.Pool({ connectionString: postgres.url, max: 30 }), (it) => it.end());
   const client = bin.adopt(new Redis(redis.nodes[0].url), async (it) => it.disconnect());
   /** A verdict, if the rounds agree on it: all but the best and the worst on one side of the floor. */
-  const claim = (what: string, ratios: readonly number[], floor: number) => {
-    const { median, low, high, rounds } = middle(ratios);
-    if (low < floor && high >= floor) story.say(`“${what}”: not claimed, the rounds disagree (${rounds}).`);
-    else story.verdict(what, `${figure(median)} ×, ${rounds}`, median >= floor);
+  const claim = (what: string, rounds: readonly number[], floor: number) => {
+    const { text, reaches } = consensus(rounds);
+    const holds = reaches(floor);
+    if (holds === undefined) story.say(`“${what}”: not claimed, the rounds disagree (${text}).`);
+    else story.verdict(what, text, holds);
   };
 
   let runs = 0;
@@ -226,9 +218,9 @@ await tell({ title: 'What the guarantees cost', dir: import.meta.dirname }, asyn
     story.say(
       "emmett notes its position in the transaction of the effects, 500 in each, one after the other. Its pause between batches is set to 0; the first, 100 ms, can't be set, and is taken off. Here each effect has its own transaction, behind a broker, in any process.",
     );
-    const ratios = rates.lab.map((rate, i) => rate / (rates.emmett[i] ?? Number.NaN));
-    story.say(`Aimed at, 0.8 × emmett: ${said(ratios)}.`);
-    claim('at least a third of the rate of emmett', ratios, 1 / 3);
+    const rounds = rates.lab.map((rate, i) => rate / (rates.emmett[i] ?? Number.NaN));
+    story.say(`Aimed at, 0.8 × emmett: ${said(rounds)}.`);
+    claim('at least a third of the rate of emmett', rounds, 1 / 3);
   });
 
   await story.scene('Beside emmett: writing an event down', async () => {
@@ -243,7 +235,7 @@ await tell({ title: 'What the guarantees cost', dir: import.meta.dirname }, asyn
       columns: ['', right('one writer'), right(`${WRITERS} writers`)],
       rows: alone.map(({ name, perSecond }, i) => [name, perSecond.toFixed(0), crowd[i]?.perSecond.toFixed(0) ?? '']),
     });
-    const [one, many] = [byRound(lab, theirs), byRound(labCrowd, theirCrowd)];
+    const [one, many] = [ratios(lab, theirs), ratios(labCrowd, theirCrowd)];
     story.say(`Aimed at, 0.8 × emmett. One writer: ${said(one)}; ${WRITERS}: ${said(many)}.`);
     claim('one writer: at least half the rate of emmett', one, 0.5);
     claim(`${WRITERS} writers: at least half`, many, 0.5);

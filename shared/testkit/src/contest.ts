@@ -48,9 +48,43 @@ export async function contest(
   });
 }
 
+/** How many times as many operations `a` did as `b`, round by round: what else the machine did met both in each. */
+export function ratios(a: Standing, b: Standing): number[] {
+  return a.rounds.map((perSecond, round) => perSecond / (b.rounds[round] ?? Number.NaN));
+}
+
 /** How many times as many operations `a` did as `b`: the median of the ratios round by round. */
 export function ratio(a: Standing, b: Standing): number {
-  return median(a.rounds.map((perSecond, round) => perSecond / (b.rounds[round] ?? Number.NaN)));
+  return median(ratios(a, b));
+}
+
+/** What the rounds say: their median, and how far those between the best and the worst one lie apart. */
+export interface Consensus {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+  /** `1.31 ×, the middle rounds 1.12–1.40`. */
+  readonly text: string;
+  /** Whether the ratio is at least `floor`; undefined where the middle rounds disagree, so that nothing can be claimed. */
+  reaches(floor: number): boolean | undefined;
+}
+
+/** @throws {RangeError} on fewer than three ratios: without the best and the worst nothing would be left. */
+export function consensus(ratios: readonly number[]): Consensus {
+  const inner = ratios.toSorted((a, b) => a - b).slice(1, -1);
+  const [low, high] = [inner[0], inner.at(-1)];
+  if (low === undefined || high === undefined) {
+    throw new RangeError(`${ratios.length} rounds say nothing: let there be three or more`);
+  }
+  const middle = median(ratios);
+  const figure = (times: number) => times.toFixed(times < 10 ? 2 : 0);
+  return {
+    median: middle,
+    low,
+    high,
+    text: `${figure(middle)} ×, the middle rounds ${figure(low)}–${figure(high)}`,
+    reaches: (floor) => (low < floor && high >= floor ? undefined : middle >= floor),
+  };
 }
 
 interface Turn {

@@ -1,5 +1,5 @@
 export { type Chaos, type ChaosOptions, chaos, type Fault, type FaultyLink, type FaultyNode } from './chaos.ts';
-export { type ContestOptions, contest, ratio, type Standing } from './contest.ts';
+export { type Consensus, type ContestOptions, consensus, contest, ratio, ratios, type Standing } from './contest.ts';
 export { describeWith, type Factories, type Started } from './describe-with.ts';
 export { History } from './history.ts';
 export { ManualClock } from './manual-clock.ts';

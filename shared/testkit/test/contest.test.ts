@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { contest, ratio } from '../src/contest.ts';
+import { consensus, contest, ratio } from '../src/contest.ts';
 
 test('a contest ranks the quicker call first, by the ratio of their rounds', async () => {
   const [quick, slow] = await contest(
@@ -13,4 +13,11 @@ test('a contest ranks the quicker call first, by the ratio of their rounds', asy
   expect(quick.spread[0]).toBeLessThanOrEqual(quick.perSecond);
   expect(quick.spread[1]).toBeGreaterThanOrEqual(quick.perSecond);
   expect(slow.p50).toBeLessThanOrEqual(slow.p99);
+});
+
+test('a ratio is claimed only where all rounds but the best and the worst lie on one side of the floor', () => {
+  const rounds = consensus([0.2, 1.1, 1.3, 1.2, 9]);
+  expect(rounds).toMatchObject({ median: 1.2, low: 1.1, high: 1.3, text: '1.20 ×, the middle rounds 1.10–1.30' });
+  expect([rounds.reaches(1), rounds.reaches(1.2), rounds.reaches(2)]).toEqual([true, undefined, false]);
+  expect(() => consensus([1, 2])).toThrow(RangeError);
 });
