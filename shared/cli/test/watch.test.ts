@@ -36,13 +36,13 @@ const listening = { pollMs: 60_000 };
 test('a save is told by the system, without waiting for the poll', async () => {
   await using files = await watched(listening);
   await writeFile(files.file, 'two');
-  await until(() => files.changes() === 1, { what: 'the change' });
+  await until(() => files.changes() >= 1, { what: 'the change' });
 });
 
 test('where the watcher is deaf, polling tells', async () => {
   await using files = await watched(polling);
   await writeFile(files.file, 'two');
-  await until(() => files.changes() === 1, { what: 'the change' });
+  await until(() => files.changes() >= 1, { what: 'the change' });
 });
 
 test('a save that changes nothing is no change', async () => {
@@ -62,13 +62,15 @@ test.each([listening, polling])('an editor that replaces the file by renaming is
 test('a file that comes or goes is a change', async () => {
   await using files = await watched(polling);
   await writeFile(join(files.dir, 'more.ts'), 'x');
-  await until(() => files.changes() === 1, { what: 'the new file' });
+  await until(() => files.changes() >= 1, { what: 'the new file' });
+  const before = files.changes();
   await rm(join(files.dir, 'more.ts'));
-  await until(() => files.changes() === 2, { what: 'the removal' });
+  await until(() => files.changes() > before, { what: 'the removal' });
 });
 
 test('a save in several steps is told once, when it is over', async () => {
-  await using files = await watched({ pollMs: 5, watcher: deaf, settleMs: 80 });
+  // Far longer than a pause between two steps, on a busy machine too.
+  await using files = await watched({ pollMs: 5, watcher: deaf, settleMs: 1500 });
   for (let step = 0; step < 5; step += 1) {
     await writeFile(files.file, `step ${step}`);
     await delay(15);
