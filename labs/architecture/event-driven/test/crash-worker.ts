@@ -73,8 +73,14 @@ export async function work({ broker, database, name }: Order, step: Step = async
   };
   await part.run('outbox', () => transaction(pool, placing));
   const relay = new Relay(pool, outbox, published, { lock: name });
+  const allRelayed = async () => {
+    const client = await pool.connect();
+    const waiting = await outbox.waiting(client, 1).finally(() => client.release());
+    return waiting.length === 0;
+  };
   await part.run('relay', async () => {
-    while ((await relay.round()) > 0);
+    // A round without events is not the end: Postgres takes a moment to notice that a relay which had the lock is dead.
+    while ((await relay.round()) > 0 || !(await allRelayed())) await delay(2);
   });
   const observer = new pg.Client({ connectionString: database });
   await observer.connect();
