@@ -116,7 +116,7 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
 
   // ── the roadmap's three uses ────────────────────────────────────────────────────────────────────────────────────
 
-  test('a hundred buyers of ten items: ten are sold', async () => {
+  test('a hundred buyers of ten items: ten are sold', { timeout: 20_000 }, async () => {
     const { sold, refused, stockLeft } = await flashSale({ redis, pool, buyers: 100, stock: 10, strategy: 'redlock' });
     expect({ sold, refused, stockLeft }).toEqual({ sold: 10, refused: 90, stockLeft: 0 });
   });
