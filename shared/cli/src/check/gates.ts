@@ -3,6 +3,7 @@ import { biome } from './biome.ts';
 import { compose } from './compose.ts';
 import { demos } from './demos.ts';
 import { drift } from './drift.ts';
+import { examples } from './examples.ts';
 import { exercise } from './exercise.ts';
 import type { Gate } from './gate.ts';
 import { grading } from './grading.ts';
@@ -20,6 +21,7 @@ export const gates: readonly Gate[] = [
   compose,
   drift,
   exercise,
+  examples,
   standalone,
   demos,
   readme,
