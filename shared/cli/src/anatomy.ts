@@ -88,6 +88,7 @@ export const labFiles: readonly LabFile[] = [
   { path: 'test/*/tsconfig.json', required: false, what: 'where a part of the suite needs other compiler options' },
   { path: 'bench.ts', required: false, what: 'ratios against peers, in one run' },
   { path: 'examples/*.ts', required: false, what: 'runnable stories beside the demo: pnpm lab NAME EXAMPLE' },
+  { path: 'mutants.md', required: false, what: 'the random changes that no law noticed, judged: pnpm lab mutate' },
   { path: 'picture.svg', required: false, what: 'the one chart of a real run, drawn by pnpm fix' },
   { path: 'vitest.config.ts', required: false, what: 'only where the lab needs a transform of its own' },
 ];

@@ -30,6 +30,7 @@ export const commandNames = [
   'progress',
   'bench',
   'soak',
+  'mutate',
   'copy',
   'new',
   'doctor',

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import colors from 'picocolors';
+import type { MutateOptions } from './commands/mutate.ts';
 import type { SoakOptions } from './commands/soak.ts';
 import { type Context, type commandNames, isCommandName } from './context.ts';
 import { exit } from './errors.ts';
@@ -144,6 +145,19 @@ function build(context: Context, runs: Runs): Command {
     .option('--pitfalls', 'also give each pitfall ten attempts a round to slip past its law');
   soak.action((name: string, options: SoakOptions) =>
     runs(async () => (await import('./commands/soak.ts')).soak(context, name, options))(),
+  );
+
+  const mutate = command('mutate', 'change random tokens of src/: does a law notice each?', [
+    ['pnpm lab mutate redlock', '60 changes; survivors are listed in its mutants.md'],
+    ['pnpm lab mutate redlock --file lease.ts --all', 'every change of one file'],
+  ])
+    .argument('<name>', 'the lab')
+    .option('--sample <n>', 'how many changes', integer, 60)
+    .option('--seed <n>', 'draws the same changes again', integer, 1)
+    .option('--all', 'every change that there is')
+    .option('--file <file>', 'only those of one file, relative to src/; writes no mutants.md');
+  mutate.action((name: string, options: MutateOptions) =>
+    runs(async () => (await import('./commands/mutate.ts')).mutate(context, name, options))(),
   );
 
   const copy = command('copy', "copy a lab's src/ into your project", [
