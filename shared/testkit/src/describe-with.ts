@@ -1,6 +1,9 @@
 import { missingServer } from './missing.ts';
 import { trace } from './trace.ts';
 
+/** The name of the test that stands for a suite whose servers could not be had. */
+export const serversStart = 'its servers start';
+
 /** A server, or anything else that must be closed: what a factory of `describeWith` gives. */
 export type Factories = Record<string, () => Promise<AsyncDisposable>>;
 export type Started<F extends Factories> = { [K in keyof F]: Awaited<ReturnType<F[K]>> };
@@ -35,7 +38,7 @@ export async function describeWith<F extends Factories>(
   const reason = missingServer(error);
   if (reason === undefined || process.env['LABS_REQUIRE'] === 'all') {
     describe(name, () => {
-      test('its servers start', () => {
+      test(serversStart, () => {
         throw error;
       });
     });
@@ -43,7 +46,7 @@ export async function describeWith<F extends Factories>(
   }
   trace({ type: 'missing', suite: name, reason });
   describe(name, () => {
-    test('its servers start', ({ skip }) => skip(reason));
+    test(serversStart, ({ skip }) => skip(reason));
   });
 }
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { serversStart } from './describe-with.ts';
 import type { TracedResult, TraceEvent } from './trace.ts';
 
 export interface TestResult extends TracedResult {
@@ -33,8 +34,12 @@ export interface SuiteOptions {
   readonly impl?: string;
   /** Run only the tests of this very name. None of that name: the result has a problem that says so. */
   readonly testName?: string;
+  /** Run only the tests of these very names; each that no test has is a problem. Not together with `testName`. */
+  readonly testNames?: readonly string[];
   /** Load only this test file, relative to `dir`: with `testName`, the others would start their servers for nothing. */
   readonly file?: string;
+  /** Load only these test files, as `file` does for one. */
+  readonly files?: readonly string[];
   /** How often a test may fail before it counts as failed; it passes with its first success. Default 1. */
   readonly attempts?: number;
   /** Ends the run; the promise rejects with the signal's reason. */
@@ -71,7 +76,7 @@ export class MissingImplementationError extends Error {
  * @throws {MissingImplementationError} when `impl` is no file.
  */
 export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
-  const { dir, impl, testName, signal, onTest, onOutput } = options;
+  const { dir, impl, signal, onTest, onOutput } = options;
   signal?.throwIfAborted();
   if (impl !== undefined && !existsSync(resolve(dir, impl))) throw new MissingImplementationError(dir, impl);
   const start = performance.now();
@@ -126,19 +131,25 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
     await rm(scratch, { recursive: true, force: true });
   }
   signal?.throwIfAborted();
-  return run.result(testName, output, performance.now() - start);
+  return run.result(wantedNames(options), output, performance.now() - start);
 }
 
-function vitestArgs({ dir, testName, file, attempts = 1 }: SuiteOptions): string[] {
+/** The names of the tests to run; undefined means all. */
+const wantedNames = ({ testName, testNames }: SuiteOptions): readonly string[] | undefined =>
+  testNames ?? (testName === undefined ? undefined : [testName]);
+
+function vitestArgs(options: SuiteOptions): string[] {
+  const { dir, file, files = file === undefined ? [] : [file], attempts = 1 } = options;
   const config = join(kit, 'vitest.config.ts');
   const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
-  const filter = testName === undefined ? [] : ['--testNamePattern', `(^| )${RegExp.escape(testName)}$`];
-  const files = file === undefined ? [] : [resolve(dir, file)];
+  const names = wantedNames(options)?.map((name) => RegExp.escape(name));
+  // With the tests that are wanted runs the one that says why none of them can.
+  const filter = names === undefined ? [] : ['--testNamePattern', `(^| )(?:${[serversStart, ...names].join('|')})$`];
   const retries = ['--retry', String(attempts - 1)];
   return [
     vitest,
     'run',
-    ...files,
+    ...files.map((each) => resolve(dir, each)),
     '--config',
     config,
     '--configLoader',
@@ -320,20 +331,20 @@ class Run {
     );
   }
 
-  result(testName: string | undefined, output: string, ms: number): SuiteResult {
-    const tests = testName === undefined ? this.#tests : this.#tests.filter((test) => test.name === testName);
+  result(wanted: readonly string[] | undefined, output: string, ms: number): SuiteResult {
+    const tests = wanted === undefined ? this.#tests : this.#tests.filter(({ name }) => wanted.includes(name));
     const problems = [...this.#problems];
     if (this.#done === undefined && problems.length === 0 && !tests.some((test) => test.state === 'failed')) {
       problems.push(`vitest ended early:\n${output.trim()}`);
     }
-    if (testName !== undefined && tests.length === 0 && problems.length === 0 && this.#missing.length === 0) {
-      problems.push(
-        this.#tests.some((test) => test.name === 'its servers start' && test.state === 'failed')
-          ? 'the servers of the suite did not start'
-          : `no test is named "${testName}"`,
-      );
+    // Only a run that came to its end, with its servers, knows that a name is nobody's.
+    if (problems.length === 0 && this.#missing.length === 0 && this.#done !== undefined) {
+      const nobodys = (wanted ?? []).filter((name) => !tests.some((test) => test.name === name));
+      const start = this.#tests.find(({ name, state }) => name === serversStart && state === 'failed');
+      if (nobodys.length > 0 && start) problems.push(`the servers of the suite did not start: ${start.error ?? ''}`);
+      else problems.push(...nobodys.map((name) => `no test is named "${name}"`));
     }
-    if (testName === undefined && tests.length === 0 && problems.length === 0) problems.push('the suite has no test');
+    if (wanted === undefined && tests.length === 0 && problems.length === 0) problems.push('the suite has no test');
     return {
       ok: problems.length === 0 && tests.every((test) => test.state !== 'failed'),
       tests,

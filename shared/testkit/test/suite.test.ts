@@ -51,6 +51,28 @@ describe.concurrent('a suite', { timeout: patience }, () => {
     expect({ ok, problems }).toEqual({ ok: false, problems: ['no test is named "counts up by one"'] });
   });
 
+  test('runs several by name, and says which of the names no test has', async () => {
+    const two = await runSuite({ dir: resolve(lab, '../types'), testNames: ['a pair has two places'] });
+    expect({ ok: two.ok, names: two.tests.map(({ name }) => name) }).toEqual({
+      ok: true,
+      names: ['a pair has two places'],
+    });
+    const child = 'is the same in a child process';
+    const { ok, tests, problems } = await runSuite({
+      dir: lab,
+      testNames: [child, 'nobody has this name'],
+      files: ['test/laws.test.ts'],
+    });
+    expect(tests.map(({ name }) => name)).toEqual([child]);
+    expect({ ok, problems }).toEqual({ ok: false, problems: ['no test is named "nobody has this name"'] });
+  });
+
+  test('says why the tests that are wanted could not run', async () => {
+    const servers = resolve(lab, '../servers');
+    const { missing, ok } = await withoutRequire(() => runSuite({ dir: servers, testNames: ['never runs'] }));
+    expect({ missing, ok }).toEqual({ missing: ['no redis-server: apt install redis'], ok: true });
+  });
+
   test('is red and names the test that blocks the event loop', async () => {
     const { tests } = await runSuite({ dir: lab, impl: 'pitfalls/blocks.ts', testName: law, blockedMs: 1000 });
     expect(tests).toMatchObject([
