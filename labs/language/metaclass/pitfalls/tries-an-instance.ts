@@ -1,0 +1,15 @@
+// Flaw: makes an instance to see what it can do, so that the check runs the constructor of code that nobody trusts yet.
+// Seen in: plugin loaders that validate by `typeof new Plugin().refund`
+// Caught by: a class without a method is refused when it is made, and none of its code has run
+import { type Decorate, faultsOf, InterfaceError, type InterfaceSpec } from '../src/index.ts';
+
+export * from '../src/index.ts';
+
+export function implementing(spec: InterfaceSpec): Decorate {
+  return (cls) => {
+    const instance: object = Reflect.construct(cls, []);
+    const faults = faultsOf(cls, spec).filter(({ member }) => !(member in instance));
+    if (faults.length > 0) throw new InterfaceError(cls.name, spec.name, faults);
+    return cls;
+  };
+}
