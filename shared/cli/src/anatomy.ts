@@ -3,6 +3,7 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parts } from './hints.ts';
 import { isMissing, isRecord } from './labs.ts';
 
 /** The rooms of the house, in reading order. */
@@ -74,7 +75,12 @@ export const labFiles: readonly LabFile[] = [
   { path: 'src/**/*.ts', required: false, what: 'one concept a file', scaffoldAs: 'src/NAME.ts', template: source },
   { path: 'demo.ts', required: true, what: 'the story: failure measured, fix measured, verdict', template: demo },
   { path: 'exercise/index.ts', required: true, what: 'the stub, with the exported types of src', template: exercise },
-  { path: 'exercise/hints.md', required: true, what: 'a heading for each law, hints under it', template: hints },
+  {
+    path: 'exercise/hints.md',
+    required: true,
+    what: 'core laws in teaching order, hardening laws, hints under them',
+    template: hints,
+  },
   { path: 'exercise/**/*.ts', required: false, what: 'more of the stub' },
   {
     path: 'pitfalls/*.ts',
@@ -227,7 +233,7 @@ function readme({ name, title, description }: LabOutline): string {
   return `${[
     `# ${title}`,
     `${description}.`,
-    'After this lab you can:\n\n- TODO: what the reader can do afterwards, as a verb',
+    'After this lab you can say:\n\n- TODO: three to eight things that the core laws prove',
     ...readmeSections.flatMap(({ heading, what }) => [`## ${heading}`, bodies[heading] ?? `TODO: ${what}`]),
   ].join('\n\n')}\n`;
 }
@@ -253,7 +259,7 @@ export function ${camel(name)}(): string {
 }
 
 function hints(): string {
-  return `# Hints
+  return `# ${parts.core}
 
 ## ${firstLaw}
 
@@ -262,6 +268,8 @@ TODO: a question that points at the cause.
 TODO: the term to look up.
 
 TODO: the shape of the code.
+
+# ${parts.hardening}
 `;
 }
 

@@ -57,7 +57,8 @@ function session(results: (Grading | Promise<Grading> | Error)[], ports: Partial
       press = listener;
       return close;
     },
-    hints: async () => new Hints([['two holds', ['why?', 'look up X', 'the shape']]]),
+    hints: async () =>
+      new Hints([{ law: 'two holds', kind: 'hardening', steps: ['why?', 'look up X', 'the shape'], line: 3 }]),
     diff: async () => [{ title: 'attempt → src', added: 1, removed: 0, text: '+the secret' }],
     pitfalls: async () => [{ name: 'bad', file: 'pitfalls/bad.ts', flaw: 'what it breaks', seenIn: '', caughtBy: '' }],
     record: async (each) => {

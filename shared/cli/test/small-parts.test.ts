@@ -5,6 +5,7 @@ import { CommandError, describeError, exitCodeOf, UsageError } from '../src/erro
 import { type Grading, type Law, readDiagnostics } from '../src/grading.ts';
 import { parseHints } from '../src/hints.ts';
 import { nearest } from '../src/nearest.ts';
+import { parseObjectives } from '../src/objectives.ts';
 import { parseScript } from '../src/process.ts';
 import { pairs } from '../src/reference-diff.ts';
 import { columns, cut, pad } from '../src/text.ts';
@@ -53,6 +54,51 @@ describe('hints', () => {
     ]);
     expect(hints.for('The lock  is held')).toHaveLength(4);
     expect(hints.for('unknown')).toEqual([]);
+    expect(hints.core).toEqual([]);
+  });
+
+  test('the core laws come in the order of their headings, each with its place; all others have none', async () => {
+    const hints = await parseHints(
+      '# Core laws\n\nFor an hour.\n\n## the `key` is mine\n\nWhose?\n\n## it ends\n\n# Hardening laws\n\n## bad input is refused\n\n# Notes\n\n## more\n',
+    );
+    expect(hints.core).toEqual(['the key is mine', 'it ends']);
+    expect(['it ends', 'the key is mine', 'bad input is refused', 'unknown'].map((law) => hints.place(law))).toEqual([
+      1,
+      0,
+      undefined,
+      undefined,
+    ]);
+    expect(hints.for('the key is mine')).toEqual(['Whose?']);
+    expect(hints.all.map(({ law, kind, line }) => [law, kind, line])).toEqual([
+      ['the key is mine', 'core', 5],
+      ['it ends', 'core', 9],
+      ['bad input is refused', 'hardening', 13],
+      ['more', undefined, 17],
+    ]);
+  });
+
+  test('a part for core laws without any is no lab without such a part', async () => {
+    const tells = async (markdown: string) => (await parseHints(markdown)).tellsCore;
+    expect([await tells('# Core laws\n'), await tells('# Hints\n\n## a\n')]).toEqual([true, false]);
+  });
+});
+
+describe('objectives', () => {
+  test('are the list under "After this lab", above the first section, as a terminal shows it', async () => {
+    const page =
+      '# T\n\nOne line.\n\n- no objective\n\nAfter this lab you can say:\n\n- what _one_ `a * b` and [a link](x.md) do,\n  and why\n- two_three_four\n\n## A\n\nAfter this lab';
+    expect(await parseObjectives(page)).toEqual({
+      lead: 'After this lab you can say',
+      items: ['what one `a * b` and a link do, and why', 'two_three_four'],
+    });
+  });
+
+  test('may be a paragraph, or nothing', async () => {
+    expect(await parseObjectives('# T\n\nAfter this lab you can say what\nand why.\n\n## A\n\n- no\n')).toEqual({
+      lead: 'After this lab you can say what and why.',
+      items: [],
+    });
+    expect(await parseObjectives('# T\n\n## A\n\nAfter this lab you can say:\n\n- no\n')).toBeUndefined();
   });
 });
 

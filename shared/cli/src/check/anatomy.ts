@@ -5,17 +5,22 @@ import { join, matchesGlob, normalize, relative } from 'node:path';
 import {
   labFiles,
   manifestFields,
+  type Pitfall,
   pathIn,
   readmeMaxLines,
   readmeSections,
   readPitfalls,
   titlePattern,
 } from '../anatomy.ts';
+import { readHints } from '../hints.ts';
 import { findLabs, isRecord, type Lab } from '../labs.ts';
+import { readObjectives } from '../objectives.ts';
+import { type SuiteLaw, suiteLaws } from '../suite-laws.ts';
+import { checkCoreLaws, near } from './core-laws.ts';
 import { filesUnder, lineAt, textOf } from './files.ts';
 import type { Finding, Gate } from './gate.ts';
 import { headingsOf } from './markdown.ts';
-import { importsOf, type TestName, testNames } from './source.ts';
+import { importsOf } from './source.ts';
 
 export const anatomy: Gate = {
   name: 'anatomy',
@@ -50,15 +55,27 @@ async function anatomyOf(root: string, lab: Lab): Promise<Finding[]> {
   const at = (file: string, line?: number): string =>
     `${relative(root, join(lab.dir, file))}${line === undefined ? '' : `:${line}`}`;
   const files = await filesUnder(lab.dir);
-  const laws = await lawsOf(lab.dir, files);
+  const [laws, pitfalls, hints, objectives] = await Promise.all([
+    suiteLaws(lab.dir),
+    readPitfalls(lab.dir),
+    readHints(lab.dir),
+    readObjectives(lab.dir),
+  ]);
   const checks = [
     checkFiles(lab, files, at),
     checkReadme(await textOf(join(lab.dir, 'README.md')), at('README.md')),
     await checkManifest(lab, at('package.json')),
     await checkImports(lab, files, at),
     checkLaws(laws, at),
-    await checkHints(lab, laws, at('exercise/hints.md')),
-    await checkPitfalls(lab, laws, at),
+    checkCoreLaws({
+      hints,
+      suite: laws,
+      pitfalls,
+      objectives,
+      hintsFile: at('exercise/hints.md'),
+      readmeFile: at('README.md'),
+    }),
+    checkPitfalls(pitfalls, laws, at),
   ];
   return checks.flat();
 }
@@ -184,23 +201,7 @@ function packageOf(specifier: string): string {
   return first.startsWith('@') && second !== undefined ? `${first}/${second}` : first;
 }
 
-interface Law extends TestName {
-  readonly file: string;
-  readonly line: number;
-}
-
-async function lawsOf(dir: string, files: readonly string[]): Promise<readonly Law[]> {
-  const suites = files.filter((file) => /^test\/.*\.test(-d)?\.ts$/.test(file));
-  const found = await Promise.all(
-    suites.map(async (file) => {
-      const text = await readFile(join(dir, file), 'utf8');
-      return testNames(file, text).map((name) => ({ ...name, file, line: lineAt(text, name.offset) }));
-    }),
-  );
-  return found.flat();
-}
-
-function checkLaws(laws: readonly Law[], at: At): Finding[] {
+function checkLaws(laws: readonly SuiteLaw[], at: At): Finding[] {
   return laws
     .filter(({ text }, i) => laws.findIndex((other) => other.text === text) < i)
     .map(({ text, file, line }) => ({
@@ -210,35 +211,7 @@ function checkLaws(laws: readonly Law[], at: At): Finding[] {
     }));
 }
 
-async function checkHints({ dir }: Lab, laws: readonly Law[], where: string): Promise<Finding[]> {
-  const text = await textOf(join(dir, 'exercise/hints.md'));
-  if (text === undefined) return [];
-  const headings = headingsOf(text)
-    .filter(({ depth }) => depth > 1)
-    .map((heading) => plain(heading.text));
-  const strange = headings
-    .filter((heading) => !laws.some(({ pattern }) => pattern.test(heading)))
-    .map((heading) => ({
-      where,
-      what: `"${heading}" is no law of the suite`,
-      remedy: `its headings are the names of the laws${near(heading, laws)}`,
-    }));
-  const bare = laws
-    .filter(({ pattern }) => !headings.some((heading) => pattern.test(heading)))
-    .map(({ text: law }) => ({
-      where,
-      what: `has no hint for "${law}"`,
-      remedy: 'add the heading, then a question, the term to look up, the shape of the code',
-    }));
-  return [...strange, ...bare];
-}
-
-function plain(heading: string): string {
-  return heading.replaceAll('`', '').trim();
-}
-
-async function checkPitfalls({ dir }: Lab, laws: readonly Law[], at: At): Promise<Finding[]> {
-  const pitfalls = await readPitfalls(dir);
+function checkPitfalls(pitfalls: readonly Pitfall[], laws: readonly SuiteLaw[], at: At): Finding[] {
   return pitfalls.flatMap(({ file, flaw, seenIn, caughtBy }) => {
     const where = at(file, 1);
     const findings = Object.entries({ Flaw: flaw, 'Seen in': seenIn, 'Caught by': caughtBy })
@@ -254,16 +227,4 @@ async function checkPitfalls({ dir }: Lab, laws: readonly Law[], at: At): Promis
     }
     return findings;
   });
-}
-
-/** The law that shares the most words with a wrong name. */
-function near(name: string, laws: readonly Law[]): string {
-  const words = new Set(name.toLowerCase().split(/\W+/));
-  const shared = (law: Law): number =>
-    law.text
-      .toLowerCase()
-      .split(/\W+/)
-      .filter((word) => words.has(word)).length;
-  const [best] = [...laws].sort((a, b) => shared(b) - shared(a));
-  return best && shared(best) >= 3 ? `, perhaps "${best.text}"` : '';
 }

@@ -1,6 +1,7 @@
 import { anatomy } from './anatomy.ts';
 import { biome } from './biome.ts';
 import { compose } from './compose.ts';
+import { core } from './core.ts';
 import { demos } from './demos.ts';
 import { drift } from './drift.ts';
 import { examples } from './examples.ts';
@@ -26,4 +27,5 @@ export const gates: readonly Gate[] = [
   demos,
   readme,
   grading,
+  core,
 ];

@@ -92,22 +92,11 @@ function judgeExercise(where: string, { ok, tests, problems }: SuiteResult): Fin
     const what = 'the untouched exercise passes the suite: there is nothing to do';
     return [{ where, what, remedy: 'make the stub throw; then strengthen the laws' }];
   }
-  return [
-    ...hung.map(({ name }) => ({
-      where,
-      what: `"${name}" hangs on the untouched exercise`,
-      remedy: 'make the stub throw at once instead of never answering',
-    })),
-    ...tests
-      // Types are given with the task: an exercise has those of src/ from the start.
-      .filter(({ state, file }) => state === 'passed' && !file.endsWith('.test-d.ts'))
-      .map(({ name }) => ({
-        where,
-        what: `"${name}" holds although nothing has been written`,
-        remedy: 'let the law also assert what only a working implementation does',
-        severity: 'warning' as const,
-      })),
-  ];
+  return hung.map(({ name }) => ({
+    where,
+    what: `"${name}" hangs on the untouched exercise`,
+    remedy: 'make the stub throw at once instead of never answering',
+  }));
 }
 
 function judgePitfall(where: string, { caughtBy }: Pitfall, { tests, problems }: SuiteResult): Finding[] {

@@ -9,7 +9,7 @@ import { plural } from '../text.ts';
 import { demoRuns } from './demo-runs.ts';
 import type { Finding, Gate, GateContext } from './gate.ts';
 import { gates } from './gates.ts';
-import { suites } from './suites.ts';
+import { remembered, suites } from './suites.ts';
 
 const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
 // Servers of our own, whatever else answers on this machine: they alone may be killed, and two runs are alike.
@@ -31,7 +31,13 @@ async function main(): Promise<number> {
     return exit.done;
   }
   const labs = await chosenLabs(lab);
-  const context: GateContext = { root, labs, narrowed: lab !== undefined, demos: demoRuns(), suites };
+  const context: GateContext = {
+    root,
+    labs,
+    narrowed: lab !== undefined,
+    demos: demoRuns(),
+    suites: remembered(suites),
+  };
   const chosen = chosenGates(only).filter(({ scope }) => lab === undefined || only !== undefined || scope === 'lab');
   const start = performance.now();
   let failed = 0;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { anatomy } from '../../src/check/anatomy.ts';
-import { at, edited, findingsWith } from './fixture.ts';
+import { at, edited, findingsWith, laws } from './fixture.ts';
 
 test('a sound lab passes', async () => {
   expect(await findingsWith(anatomy)).toEqual([]);
@@ -18,11 +18,16 @@ const defects: readonly (readonly [
     { [at('exercise/hints.md')]: undefined },
     at('exercise/hints.md'),
     'is missing',
-    'a heading for each law',
+    'core laws in teaching order',
   ],
   [
     'no pitfall at all',
-    { [at('pitfalls/off-by-one.ts')]: undefined },
+    Object.fromEntries(
+      ['off-by-one', ...[1, 2, 3, 4, 5].map((n) => `stuck-at-${n}`)].map((name) => [
+        at(`pitfalls/${name}.ts`),
+        undefined,
+      ]),
+    ),
     at('pitfalls/*.ts'),
     'is missing',
     'known-bad variants',
@@ -74,8 +79,8 @@ const defects: readonly (readonly [
   ],
   [
     'a README unfinished',
-    edited(at('README.md'), 'you can count', 'TODO'),
-    `${at('README.md')}:3`,
+    edited(at('README.md'), 'how to count', 'TODO'),
+    `${at('README.md')}:5`,
     'still says TODO',
     'write it',
   ],
@@ -145,16 +150,86 @@ const defects: readonly (readonly [
   [
     'a hint for no law',
     edited(at('exercise/hints.md'), 'by one', 'by two'),
-    at('exercise/hints.md'),
+    `${at('exercise/hints.md')}:3`,
     'is no law of the suite',
     'perhaps "a counter counts up by one"',
   ],
   [
-    'a law without a hint',
-    edited(at('exercise/hints.md'), '## ', ''),
+    'a hint for no law among the hardening laws',
+    edited(at('exercise/hints.md'), '# Hardening laws\n', '# Hardening laws\n\n## a counter flies\n'),
+    `${at('exercise/hints.md')}:41`,
+    '"a counter flies" is no law of the suite',
+    'the names of the laws',
+  ],
+  [
+    'a law with two headings',
+    edited(at('exercise/hints.md'), '# Hardening laws\n', `# Hardening laws\n\n## ${laws[1]}\n`),
+    `${at('exercise/hints.md')}:41`,
+    'has a second heading',
+    'remove one',
+  ],
+  [
+    'a law in neither part',
+    edited(at('exercise/hints.md'), '# Hardening laws', `# Other laws\n\n## ${laws[0]}`),
+    `${at('exercise/hints.md')}:41`,
+    'stands in neither part',
+    'put it under "# Core laws" or "# Hardening laws"',
+  ],
+  [
+    'too few core laws',
+    edited(at('exercise/hints.md'), `## ${laws[2]}`, `# Hardening laws\n\n## ${laws[2]}`),
     at('exercise/hints.md'),
-    'has no hint for "a counter counts up by one"',
-    'add the heading',
+    'has 2 core laws, and 6 to 12 are wanted',
+    'move laws between',
+  ],
+  [
+    'too many core laws',
+    {
+      ...edited(
+        at('exercise/hints.md'),
+        '# Hardening laws',
+        [...'abcdefg'].map((letter) => `## a counter counts ${letter}\n\nWhy?\n\nHow?\n`).join('\n'),
+      ),
+      ...edited(at('test/counter.test.ts'), "test('", "test.each([1])('a counter counts %s', () => {});\ntest('"),
+    },
+    at('exercise/hints.md'),
+    'has 13 core laws, and 6 to 12 are wanted',
+    'move laws between',
+  ],
+  [
+    'a core law with one step of hint',
+    edited(at('exercise/hints.md'), '\n\nLook up: successor.', ''),
+    `${at('exercise/hints.md')}:3`,
+    `"${laws[0]}" is a core law with 1 steps of hint, and 2 or 3 are wanted`,
+    'a question, the term to look up, the shape of the code',
+  ],
+  [
+    'a core law with four steps of hint',
+    edited(at('exercise/hints.md'), 'Look up: successor.', '- a\n- b\n- c'),
+    `${at('exercise/hints.md')}:3`,
+    'with 4 steps of hint',
+    'a question, the term to look up, the shape of the code',
+  ],
+  [
+    'a core law that catches no pitfall',
+    { [at('pitfalls/stuck-at-3.ts')]: undefined },
+    `${at('exercise/hints.md')}:21`,
+    `the core law "${laws[3]}" catches no pitfall`,
+    'or make it a hardening law',
+  ],
+  [
+    'a README without a list of objectives',
+    edited(at('README.md'), '- how to count\n- where a count begins\n- what comes next', 'how to count'),
+    at('README.md'),
+    'has no list of objectives',
+    'a list of 3 to 8',
+  ],
+  [
+    'a README with two objectives',
+    edited(at('README.md'), '- how to count\n', ''),
+    at('README.md'),
+    'has 2 objectives, and 3 to 8 are wanted',
+    'a list of 3 to 8',
   ],
   [
     'two laws of one name',
@@ -171,6 +246,17 @@ test.each(defects)('%s is found, with its remedy', async (_name, changes, where,
     what: expect.stringContaining(what),
     remedy: expect.stringContaining(remedy),
   });
+});
+
+test('hints that do not tell the core laws are a warning, and then their README may lack its list', async () => {
+  const changes = {
+    ...edited(at('exercise/hints.md'), '# Core laws', '# Hints', '# Hardening laws', ''),
+    ...edited(at('README.md'), '- how to count\n- where a count begins\n- what comes next', 'how to count'),
+  };
+  expect(await findingsWith(anatomy, changes)).toEqual([
+    expect.objectContaining({ what: 'has no list of objectives', severity: 'warning' }),
+    expect.objectContaining({ what: 'does not say which laws are core laws', severity: 'warning' }),
+  ]);
 });
 
 test('a law with a placeholder matches what is told of its cases', async () => {

@@ -12,14 +12,14 @@ const command = (name: string, root: string, ...args: readonly string[]): Promis
   });
 
 test('check prints a line a gate, each finding with its remedy, and fails', { timeout: 20_000 }, async () => {
-  await using repo = await Repo.with(edited(at('exercise/hints.md'), '## ', ''));
+  await using repo = await Repo.with(edited(at('exercise/hints.md'), '\n\nLook up: successor.', ''));
   const { code, stdout } = await command('main.ts', repo.root, '--only', 'drift,anatomy');
   expect(code).toBe(1);
   expect(stdout.split('\n')).toEqual([
     expect.stringMatching(/^✓ drift +\d+\.\d s$/),
     expect.stringMatching(/^✗ anatomy +\d+\.\d s {2}1 finding$/),
-    `  ✗ ${at('exercise/hints.md')}  has no hint for "a counter counts up by one"`,
-    '      → add the heading, then a question, the term to look up, the shape of the code',
+    `  ✗ ${at('exercise/hints.md')}:3  "a counter counts up by one" is a core law with 1 steps of hint, and 2 or 3 are wanted`,
+    '      → a paragraph, a code block or a list item is a step: a question, the term to look up, the shape of the code',
     expect.stringMatching(/^1 gate failed: 2 gates, 1 lab, \d+\.\d s$/),
     '',
   ]);

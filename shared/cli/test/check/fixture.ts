@@ -9,7 +9,27 @@ import { findLabs } from '../../src/labs.ts';
 const house = resolve(import.meta.dirname, '../../../..');
 const lab = 'labs/language/counter';
 
-const law = 'a counter counts up by one';
+const goesOn = [1, 2, 3, 4, 5].map((from) => ({ from, law: `a counter that begins at ${from} goes on from there` }));
+
+/** The laws of the lab, all of them core laws, in teaching order. */
+export const laws: readonly string[] = ['a counter counts up by one', ...goesOn.map(({ law }) => law)];
+const [law = ''] = laws;
+
+/** A variant that forgets to go on from one place. */
+const stuck = ({ from, law }: (typeof goesOn)[number]): string => `// Flaw: begins at ${from} and stays there.
+// Seen in: https://example.org/${from}
+// Caught by: ${law}
+export { type Options, pair } from '../src/index.ts';
+
+import { Counter as Sound } from '../src/index.ts';
+
+export class Counter extends Sound {
+  override next(): number {
+    const next = super.next();
+    return next === ${from + 1} ? ${from} : next;
+  }
+}
+`;
 
 /** A small monorepo in which every gate passes. */
 const sound: Readonly<Record<string, string>> = {
@@ -51,7 +71,11 @@ const sound: Readonly<Record<string, string>> = {
   [`${lab}/README.md`]: [
     '# Counter 计数器',
     '',
-    'After this lab you can count.',
+    'After this lab you can say:',
+    '',
+    '- how to count',
+    '- where a count begins',
+    '- what comes next',
     '',
     '## What goes wrong',
     '## The idea',
@@ -130,7 +154,11 @@ export class Counter {
   }
 }
 `,
-  [`${lab}/exercise/hints.md`]: `# Hints\n\n## ${law}\n\nWhat comes after none?\n`,
+  [`${lab}/exercise/hints.md`]: [
+    '# Core laws\n',
+    ...laws.map((each) => `## ${each}\n\nWhat comes next?\n\nLook up: successor.\n`),
+    '# Hardening laws\n',
+  ].join('\n'),
   [`${lab}/pitfalls/off-by-one.ts`]: `// Flaw: begins one too high.
 // Seen in: https://example.org/1
 // Caught by: ${law}
@@ -144,6 +172,7 @@ export class Counter extends Sound {
   }
 }
 `,
+  ...Object.fromEntries(goesOn.map((each) => [`${lab}/pitfalls/stuck-at-${each.from}.ts`, stuck(each)])),
   [`${lab}/test/counter.test.ts`]: `import { expect, test } from 'vitest';
 import { Counter, pair } from '#lab';
 
@@ -152,7 +181,15 @@ test('${law}', () => {
   expect([counter.next(), counter.next()]).toEqual([1, 2]);
   expect(pair(1, 'a')).toEqual([1, 'a']);
 });
+${goesOn
+  .map(
+    ({ from, law }) => `
+test('${law}', () => {
+  expect(new Counter({ label: 'c', from: ${from} }).next()).toBe(${from + 1});
+});
 `,
+  )
+  .join('')}`,
   [`${lab}/demo.ts`]: `import { tell } from '@shared/story';
 import { Counter } from './src/index.ts';
 

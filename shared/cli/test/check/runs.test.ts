@@ -1,23 +1,27 @@
 import type { SuiteOptions, SuiteResult } from '@shared/testkit';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { core } from '../../src/check/core.ts';
 import { demoRuns } from '../../src/check/demo-runs.ts';
 import { demos } from '../../src/check/demos.ts';
 import { grading } from '../../src/check/grading.ts';
-import { suites } from '../../src/check/suites.ts';
-import { at, edited, findingsWith } from './fixture.ts';
+import { remembered, suites } from '../../src/check/suites.ts';
+import { at, edited, findingsWith, laws } from './fixture.ts';
 
-const law = 'a counter counts up by one';
+const [law = ''] = laws;
 const passing: SuiteResult = {
   ok: true,
-  tests: [{ name: law, path: [], file: 'test/counter.test.ts', state: 'passed', ms: 1 }],
+  tests: laws.map((name) => ({ name, path: [], file: 'test/counter.test.ts', state: 'passed', ms: 1 })),
   problems: [],
   missing: [],
   ms: 1,
 };
-const failing = (error: string): SuiteResult => ({
+/** Every law fails, or the one that is named. */
+const failing = (error: string, only?: string): SuiteResult => ({
   ...passing,
   ok: false,
-  tests: passing.tests.map((each) => ({ ...each, state: 'failed', error })),
+  tests: passing.tests.map((each) =>
+    only === undefined || each.name === only ? { ...each, state: 'failed', error } : each,
+  ),
 });
 
 afterEach(() => vi.unstubAllEnvs());
@@ -49,7 +53,7 @@ describe('grading', () => {
       [
         'a reference that fails',
         'src/index.ts',
-        failing('expected 1'),
+        failing('expected 1', law),
         `the reference fails "${law}"`,
         'mend the reference or the law',
       ],
@@ -63,7 +67,7 @@ describe('grading', () => {
       [
         'an exercise that hangs',
         'exercise/index.ts',
-        failing('hangs: not done after 5000 ms'),
+        failing('hangs: not done after 5000 ms', law),
         `"${law}" hangs on the untouched exercise`,
         'throw at once',
       ],
@@ -98,7 +102,9 @@ describe('grading', () => {
 
   const skipping = (note?: string): SuiteResult => ({
     ...passing,
-    tests: passing.tests.map((each) => ({ ...each, state: 'skipped', ...(note === undefined ? {} : { note }) })),
+    tests: passing.tests.map((each) =>
+      each.name === law ? { ...each, state: 'skipped', ...(note === undefined ? {} : { note }) } : each,
+    ),
   });
 
   test('a law that is skipped without a reason is found', async () => {
@@ -126,26 +132,88 @@ describe('grading', () => {
     expect(findings).toMatchObject([{ what: 'no law is called "a counter counts up by two"' }]);
   });
 
-  test('a law that holds on the untouched exercise is listed, as long as another one fails', async () => {
-    const passed = (name: string, file: string) => ({ name, path: [], file, state: 'passed', ms: 0 }) as const;
-    const half: SuiteResult = {
-      ...failing('no'),
-      tests: [
-        ...failing('no').tests,
-        passed('other', 'test/once.test.ts'),
-        passed('its types are given', 'test/types.test-d.ts'),
-      ],
-    };
-    const { findings } = await graded({ 'exercise/index.ts': half });
-    expect(findings).toMatchObject([{ severity: 'warning', what: '"other" holds although nothing has been written' }]);
-  });
-
   test('a missing server is a warning here, and a failure where all servers must be', async () => {
     const missing: SuiteResult = { ...passing, missing: ['no redis-server'] };
     vi.stubEnv('LABS_REQUIRE', '');
     expect((await graded({ 'src/index.ts': missing })).findings).toMatchObject([{ severity: 'warning' }]);
     vi.stubEnv('LABS_REQUIRE', 'all');
     expect((await graded({ 'src/index.ts': missing })).findings).toMatchObject([{ severity: 'error' }]);
+  });
+});
+
+describe('core', () => {
+  /** What the gate finds when the untouched exercise passes these laws. */
+  const untouched = (passed: readonly string[], changes: Record<string, string> = {}) => {
+    const tests = [
+      ...failing('not written').tests,
+      { name: 'other', path: [], file: '', state: 'failed', ms: 0 } as const,
+    ];
+    const result: SuiteResult = {
+      ...failing(''),
+      tests: tests.map((each) => (passed.includes(each.name) ? { ...each, state: 'passed' } : each)),
+    };
+    return findingsWith(core, changes, { suites: async () => result });
+  };
+  const where = at('exercise/index.ts');
+
+  test('passes an exercise that fails every core law', { timeout: 30_000 }, async () => {
+    expect(await findingsWith(core, {}, { suites })).toEqual([]);
+  });
+
+  test('the first core law must fail on the untouched exercise, the others should', async () => {
+    const [first = '', second = ''] = laws;
+    expect(await untouched([first, second])).toEqual([
+      {
+        where,
+        what: `"${first}" holds although nothing has been written`,
+        remedy: expect.stringContaining('it is where a learner begins'),
+      },
+      {
+        where,
+        what: `"${second}" holds although nothing has been written`,
+        remedy: 'let the law also assert what only a working implementation does',
+        severity: 'warning',
+      },
+    ]);
+  });
+
+  test('a hardening law may hold on it; one of a lab that tells no core laws is listed', async () => {
+    expect(await untouched(['other'])).toEqual([]);
+    const untold = edited(at('exercise/hints.md'), '# Core laws', '# Hints');
+    expect(await untouched(['other'], untold)).toMatchObject([
+      { what: expect.stringContaining('other'), severity: 'warning' },
+    ]);
+  });
+
+  test('types are given with the task, so laws about them may hold', async () => {
+    const tests = failing('').tests.map((each) =>
+      each.name === laws[1] ? ({ ...each, state: 'passed', file: 'test/types.test-d.ts' } as const) : each,
+    );
+    expect(await findingsWith(core, {}, { suites: async () => ({ ...failing(''), tests }) })).toEqual([]);
+  });
+
+  test('is silent where a server is missing, or where the suite breaks: the grading tells', async () => {
+    for (const more of [{ missing: ['no redis-server'] }, { problems: ['boom'] }]) {
+      expect(await findingsWith(core, {}, { suites: async () => ({ ...passing, ...more }) })).toEqual([]);
+    }
+  });
+
+  test('a whole suite is run once for all gates; a part of one each time', async () => {
+    const asked: SuiteOptions[] = [];
+    const run = remembered(async (options) => {
+      asked.push(options);
+      return passing;
+    });
+    await Promise.all([
+      run({ dir: 'a' }),
+      run({ dir: 'a' }),
+      run({ dir: 'a', impl: 'b' }),
+      run({ dir: 'a', impl: 'b' }),
+    ]);
+    expect(asked).toHaveLength(2);
+    await run({ dir: 'a', testName: 'x' });
+    await run({ dir: 'a', testName: 'x' });
+    expect(asked).toHaveLength(4);
   });
 });
 

@@ -1,0 +1,25 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { filesUnder, lineAt } from './check/files.ts';
+import { type TestName, testNames } from './check/source.ts';
+
+/** A law as the source of the suite has it, before any run. */
+export type SuiteLaw = TestName & {
+  /** Relative to the lab. */
+  readonly file: string;
+  /** Counted from 1. */
+  readonly line: number;
+};
+
+/** The laws of the lab in `dir`, by file, in the order of the file; one for a test with placeholders in its name. */
+export async function suiteLaws(dir: string): Promise<readonly SuiteLaw[]> {
+  const suites = (await filesUnder(join(dir, 'test'))).filter((file) => /\.test(-d)?\.ts$/.test(file));
+  const found = await Promise.all(
+    suites.map(async (name) => {
+      const file = `test/${name}`;
+      const text = await readFile(join(dir, file), 'utf8');
+      return testNames(file, text).map((law) => ({ ...law, file, line: lineAt(text, law.offset) }));
+    }),
+  );
+  return found.flat();
+}
