@@ -1,7 +1,9 @@
 import type { Redis } from 'ioredis';
+import { statsOf } from '../src/filter.ts';
 import {
   type BloomShape,
   type Cache,
+  compose,
   type Defences,
   Filter,
   type FilterOptions,
@@ -11,13 +13,14 @@ import {
   type Load,
   type LookupOptions,
   type OnEvent,
-  type SharedBloomOptions,
   type Verdict,
 } from '../src/index.ts';
 
 // Given: the layers and `compose`, the options with their defaults, the errors, a client with timeouts (`connectRedis`), and
-// `Filter`, which hashes ids, feeds a rebuild in batches and asks your filter for the rest. src/redis.ts has `Script`,
-// src/errors.ts has `whole` and `named` for arguments. The defences are yours.
+// `Filter`, which hashes ids, feeds a rebuild in batches and asks your filter for the rest, and `SharedBloom`, the same in
+// Redis, whose Lua is worth reading afterwards. src/redis.ts has `Script`: `new Script(lua).run(redis, keys, ...args)`.
+// src/errors.ts has `whole` and `named` for arguments. The defences are yours. The core laws need `LookupCache`,
+// `LocalBloom`, `MissGuard`, `protect`, `insertRow` and `changeRow`; no sizes, no addresses, no checks of arguments.
 // `h` in `pnpm lab learn cache-penetration` gives a hint.
 export type {
   BloomShape,
@@ -47,6 +50,7 @@ export {
   InvalidArgumentError,
   InvalidationFailedError,
   RebuildLostError,
+  SharedBloom,
   UnstorableValueError,
 } from '../src/index.ts';
 
@@ -114,8 +118,9 @@ export class LookupCache {
    * The value of `key`, from the cache or else from `load`. Redis down: the load runs, nothing is stored, `onEvent` is told.
    * @throws what `load` throws, and stores nothing then; UnstorableValueError when JSON can't hold the value.
    */
-  lookup<T>(_key: string, _load: Load<T>, _signal?: AbortSignal): Promise<T | null> {
-    return todo('lookup');
+  async lookup<T>(key: string, load: Load<T>, signal?: AbortSignal): Promise<T | null> {
+    // Given: a layer by itself is a cache.
+    return (await compose(this.layer()).read(key, load, signal)).value;
   }
 
   /** Forgets `key`; loads that are running now will not be stored, wherever they run. @throws InvalidationFailedError. */
@@ -123,14 +128,24 @@ export class LookupCache {
     return todo('invalidate');
   }
 
-  /** The same as a layer: `source` is `hit`, `null` for a marker, or what the next layer says. */
+  /**
+   * Where the reading is done: `read(key, load, next)` looks into Redis, or else answers `await next(key, load)`, a `Read`
+   * with the database's `value`, and stores it. `source` is `hit`, `null` for a marker, or what `next` says; `ageMs` may
+   * be 0 for a start.
+   */
   layer(): Layer {
     throw unwritten('layer');
   }
 }
 
-/** A Bloom filter in this process. What `Filter` asks of it: `ask`, `insert`, `begin`. */
+/**
+ * A Bloom filter in this process. What `Filter` asks of it: `ask`, `insert`, `begin`. The i-th bit of an id, for i from 0 to
+ * `hashes` − 1, is (a + i · (1 + b mod (bits − 1))) mod bits, with `bits` and `hashes` of `this.shape`.
+ */
 export class LocalBloom extends Filter {
+  /** The filter in use, eight bits a byte; undefined before the first rebuild. */
+  protected bitmap: Uint8Array | undefined;
+
   constructor(options: FilterOptions & { readonly clock?: { mono(): number } }) {
     super(options);
   }
@@ -140,9 +155,11 @@ export class LocalBloom extends Filter {
     throw unwritten('has');
   }
 
-  /** undefined when there's no filter in use. */
-  stats(): Promise<FilterStats | undefined> {
-    return todo('stats');
+  /** Given. undefined when there's no filter in use. */
+  async stats(): Promise<FilterStats | undefined> {
+    let set = 0;
+    for (let byte of this.bitmap ?? []) for (; byte; byte &= byte - 1) set++;
+    return this.bitmap && statsOf(this.shape, set);
   }
 
   /** `missing` before the first rebuild. */
@@ -156,37 +173,6 @@ export class LocalBloom extends Filter {
   }
 
   /** A new, empty filter, with what was added in the last `this.pendingMs`. */
-  protected override begin(): Promise<Build> {
-    return todo('begin');
-  }
-}
-
-/** A Bloom filter in Redis that all processes share: a bitmap and Lua. */
-export class SharedBloom extends Filter {
-  protected readonly redis: Redis;
-  protected readonly options: SharedBloomOptions;
-
-  /** @throws InvalidArgumentError on an empty name. */
-  constructor(redis: Redis, options: SharedBloomOptions) {
-    super(options);
-    this.redis = redis;
-    this.options = options;
-  }
-
-  stats(): Promise<FilterStats | undefined> {
-    return todo('stats');
-  }
-
-  /** `missing` when there's no filter, when any part of it was evicted, or when Redis doesn't answer. */
-  protected override ask(_print: Fingerprint): Promise<Answer> {
-    return todo('ask');
-  }
-
-  /** @throws FilterUnavailableError when Redis didn't take it. */
-  protected override insert(_prints: readonly Fingerprint[]): Promise<void> {
-    return todo('insert');
-  }
-
   protected override begin(): Promise<Build> {
     return todo('begin');
   }

@@ -136,7 +136,7 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
       expect(await cache.lookup('unknown', nothing)).toBeNull();
     }
     expect({ row: row.mock.calls.length, nothing: nothing.mock.calls.length }).toEqual({ row: 1, nothing: 1 });
-    const sources = async (key: string) => (await protect({ cache }).read(key, row)).source;
+    const sources = async (key: string) => (await compose(cache.layer()).read(key, row)).source;
     expect([await sources('known'), await sources('unknown'), await sources('new')]).toEqual(['hit', 'null', 'load']);
   });
 
@@ -307,7 +307,12 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     await small.add(...ids.slice(50));
     expect(await refused(large, ids)).toEqual([]);
     expect(await refused(small, ids)).toEqual([]);
-    expect((await refused(small, names('stranger ', 200))).length).toBeGreaterThan(190);
+    const strangers = names('stranger ', 200);
+    const turnedAway = await refused(small, strangers);
+    expect(turnedAway.length).toBeGreaterThan(190);
+    const local = new LocalBloom({ capacity: 5_000, fpp: 0.001 });
+    await local.rebuild(ids);
+    expect(await refused(local, strangers), 'a filter in the process, of the same size').toEqual(turnedAway);
   });
 
   test('an id that is gone is refused after a rebuild, and no other with it', async () => {
