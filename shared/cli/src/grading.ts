@@ -2,17 +2,24 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
-import type { SuiteResult, TestResult } from '@shared/testkit';
+import type { TestResult } from '@shared/testkit';
 import { readPitfalls } from './anatomy.ts';
 import { CommandError, UsageError } from './errors.ts';
+import { type Hints, readHints } from './hints.ts';
 import type { Lab } from './labs.ts';
 import { suggestion } from './nearest.ts';
+import { coreRun } from './suite-laws.ts';
 
 /** One law of a suite, as one run found it. */
 export type Law = Pick<TestResult, 'name' | 'state' | 'ms' | 'error' | 'note'> & {
   /** Relative to the lab. */
   readonly file?: string;
+  /** Its place among the core laws, from 0; absent for a hardening law. */
+  readonly core?: number;
 };
+
+/** What a run judges: the core laws alone, or every law. */
+export type Scope = 'core' | 'all';
 
 /** What the compiler says of the learner's code. */
 export type TypeProblem = {
@@ -23,7 +30,10 @@ export type TypeProblem = {
 };
 
 export type Grading = {
-  /** In the order of the suite. */
+  readonly scope: Scope;
+  /** How many core laws the lab names; 0 where it does not tell them from the others. */
+  readonly core: number;
+  /** The core laws in teaching order, then the others in the order of the suite. */
   readonly laws: readonly Law[];
   /** What went wrong outside any law: code that does not load, a hang of the whole run. */
   readonly problems: readonly string[];
@@ -38,25 +48,48 @@ export type Grading = {
 export type GradeOptions = {
   /** Relative to the lab: `src/index.ts`. */
   readonly impl: string;
+  /** Default: 'all'. A lab that names no core laws is always judged by all. */
+  readonly scope?: Scope;
   readonly signal?: AbortSignal;
   readonly onLaw?: (law: Law) => void;
   /** Also type-checks the implementation's folder. */
   readonly types?: boolean;
 };
 
-/** Runs the whole suite of `lab` against an implementation. Rejects with the signal's reason when that aborts. */
-export async function grade(lab: Lab, { impl, signal, onLaw, types }: GradeOptions): Promise<Grading> {
-  const { runSuite } = await import('@shared/testkit');
+/** Runs the suite of `lab` against an implementation. Rejects with the signal's reason when that aborts. */
+export async function grade(lab: Lab, options: GradeOptions): Promise<Grading> {
+  const { impl, signal, onLaw, types } = options;
+  const [{ runSuite }, hints] = await Promise.all([import('@shared/testkit'), readHints(lab.dir)]);
+  const scope = hints.core.length > 0 ? (options.scope ?? 'all') : 'all';
+  const part = scope === 'core' ? await coreRun(lab.dir, hints) : undefined;
+  const asked = (name: string) => part === undefined || part.names.includes(name);
   const [suite, typeProblems] = await Promise.all([
     runSuite({
       dir: lab.dir,
       ...(impl === defaultImpl ? {} : { impl }),
+      ...(part ? { testNames: part.names, files: part.files } : {}),
       ...(signal ? { signal } : {}),
-      ...(onLaw ? { onTest: onLaw } : {}),
+      onTest: (test) => asked(test.name) && onLaw?.(toLaw(test, hints)),
     }),
     types ? checkTypes(lab, impl, signal) : [],
   ]);
-  return toGrading(suite, typeProblems, lab);
+  const laws = inOrder(suite.tests, lab).map((test) => toLaw(test, hints));
+  const core = laws.filter((law) => law.core !== undefined).sort((a, b) => (a.core ?? 0) - (b.core ?? 0));
+  return {
+    scope,
+    core: hints.core.length,
+    laws: [...core, ...laws.filter((law) => law.core === undefined)],
+    problems: suite.problems,
+    missing: suite.missing,
+    types: typeProblems,
+    ms: suite.ms,
+    complete: suite.tests.every(({ file }) => file !== ''),
+  };
+}
+
+function toLaw(test: TestResult, hints: Hints): Law {
+  const place = hints.place(test.name);
+  return place === undefined ? test : { ...test, core: place };
 }
 
 export const defaultImpl = 'src/index.ts';
@@ -65,13 +98,13 @@ export const defaultImpl = 'src/index.ts';
  * Files end in any order: the one that bears the lab's name comes first. Within a file the laws keep their order. A law
  * that had to be ended from outside comes without a file: it is the last that was judged.
  */
-function toGrading({ tests, problems, missing, ms }: SuiteResult, types: readonly TypeProblem[], lab: Lab): Grading {
+function inOrder(tests: readonly TestResult[], lab: Lab): TestResult[] {
   const rank = (file: string) => (file === `test/${lab.name}.test.ts` ? 0 : file === '' ? 2 : 1);
   const files = [...new Set(tests.map(({ file }) => file))].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-  const laws = files.flatMap((file) => tests.filter((test) => test.file === file));
-  return { laws, problems, missing, types, ms, complete: !files.includes('') };
+  return files.flatMap((file) => tests.filter((test) => test.file === file));
 }
 
+/** Every law that was to be judged holds, and the types are right. */
 export const isGreen = ({ laws, problems, types }: Grading): boolean =>
   problems.length === 0 && types.length === 0 && laws.length > 0 && laws.every(({ state }) => state === 'passed');
 

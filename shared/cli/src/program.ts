@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import colors from 'picocolors';
+import type { LearnOptions } from './commands/learn.ts';
 import type { MutateOptions } from './commands/mutate.ts';
 import type { SoakOptions } from './commands/soak.ts';
 import { type Context, type commandNames, isCommandName } from './context.ts';
@@ -98,26 +99,28 @@ function build(context: Context, runs: Runs): Command {
     ['pnpm lab test redlock', 'the reference'],
     ['pnpm lab test redlock --impl no-token', 'a pitfall: watch it get caught'],
     ['pnpm lab test redlock "expired cannot release"', 'only the laws that hold these words'],
+    ['pnpm lab test redlock --core', 'only the core laws, in teaching order'],
   ])
     .argument('<name>', 'the lab')
     .argument('[words...]', 'only the laws whose name holds these words')
-    .option('--impl <path>', impl, 'src');
-  test.action((name: string, law: string[], options: { impl: string }) =>
-    runs(async () =>
-      (await import('./commands/test.ts')).test(context, name, { impl: options.impl, law: law.join(' ') }),
-    )(),
+    .option('--impl <path>', impl, 'src')
+    .option('--core', 'only the core laws: what leads from the stub to the idea');
+  test.action((name: string, law: string[], options: { impl: string; core?: true }) =>
+    runs(async () => (await import('./commands/test.ts')).test(context, name, { ...options, law: law.join(' ') }))(),
   );
 
   const learn = command('learn', 'build a lab yourself: your copy is graded each time you save it', [
-    ['pnpm lab learn redlock', 'keys: h hint, r rerun, d diff, q quit'],
+    ['pnpm lab learn redlock', 'the core laws; keys: h hint, r rerun, d diff, q quit'],
+    ['pnpm lab learn redlock --all', 'the core laws, then the hardening laws'],
     ['pnpm lab learn redlock --once', 'one run, for a pipe or a script'],
     ['pnpm lab learn redlock --fresh', 'start over; the old attempt is kept'],
   ])
     .argument('<name>', 'the lab')
-    .option('--once', 'grade once and leave: exit code 0 when every law holds')
+    .option('--all', 'go on with the hardening laws: what makes it fit for a product')
+    .option('--once', 'grade once and leave: exit code 0 when every core law holds; with --all, every law')
     .option('--fresh', 'begin with a new copy of the exercise; asks first, and keeps the old one')
     .option('--yes', 'do not ask');
-  learn.action((name: string, options: { once?: true; fresh?: true; yes?: true }) =>
+  learn.action((name: string, options: LearnOptions) =>
     runs(async () => (await import('./commands/learn.ts')).learn(context, name, options))(),
   );
 

@@ -3,16 +3,33 @@ import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { isMissing, isRecord } from './labs.ts';
 
+/** Laws that held in a run, of those that it judged; both 0 where none has judged any. */
+export type Count = { readonly green: number; readonly total: number };
+
 /** How far the learner is with one lab. */
 export type LabProgress = {
   /** ISO 8601, as are the other times. */
   readonly started: string;
-  /** Laws that held in the last run. */
-  readonly green: number;
-  readonly total: number;
-  /** The first time that every law held; kept when a later run is red. */
+  /** Of the last run. */
+  readonly core: Count;
+  /** Of the last run that judged them; all laws, where the lab did not name its core laws then. */
+  readonly hardening: Count;
+  /** The first time that every core law held; kept when a later run is red, as is `solved`. */
+  readonly understood?: string;
+  /** The first time that every law held. */
   readonly solved?: string;
 };
+
+/** What one run found. */
+export type Run = {
+  readonly core: Count;
+  /** Absent where only the core laws were judged. */
+  readonly hardening?: Count;
+  readonly understood: boolean;
+  readonly solved: boolean;
+};
+
+const none: Count = { green: 0, total: 0 };
 
 /** The learner's own record, in `.labs/progress.json` of the repository, which git ignores. */
 export class ProgressFile {
@@ -48,14 +65,24 @@ export class ProgressFile {
   }
 
   async started(lab: string, now = new Date()): Promise<void> {
-    await this.#update(lab, (old) => old ?? { started: now.toISOString(), green: 0, total: 0 });
+    await this.#update(lab, (old) => old ?? { started: now.toISOString(), core: none, hardening: none });
   }
 
-  async record(lab: string, run: { green: number; total: number; solved: boolean }, now = new Date()): Promise<void> {
+  async record(lab: string, run: Run, now = new Date()): Promise<void> {
     const time = now.toISOString();
     await this.#update(lab, (old) => {
+      const understood = old?.understood ?? (run.understood ? time : undefined);
       const solved = old?.solved ?? (run.solved ? time : undefined);
-      return { started: old?.started ?? time, green: run.green, total: run.total, ...(solved ? { solved } : {}) };
+      // A count from before the lab named its core laws holds both kinds.
+      const mixed = run.core.total > 0 && old?.core.total === 0;
+      const before = mixed ? none : old?.hardening;
+      return {
+        started: old?.started ?? time,
+        core: run.core,
+        hardening: run.hardening ?? before ?? none,
+        ...(understood ? { understood } : {}),
+        ...(solved ? { solved } : {}),
+      };
     });
   }
 
@@ -74,7 +101,7 @@ export class ProgressFile {
     await ignoreFolder(folder);
     // Written aside and renamed, so that a crash leaves the old file or the new one, never half of it.
     const aside = `${this.#path}.${randomUUID()}`;
-    await writeFile(aside, `${JSON.stringify({ version: 1, labs: Object.fromEntries(labs) }, undefined, 2)}\n`);
+    await writeFile(aside, `${JSON.stringify({ version: 2, labs: Object.fromEntries(labs) }, undefined, 2)}\n`);
     try {
       await rename(aside, this.#path);
     } catch (error) {
@@ -106,9 +133,24 @@ function parse(text: string): Map<string, LabProgress> | undefined {
   const labs = new Map<string, LabProgress>();
   for (const [name, entry] of Object.entries(value['labs'])) {
     if (!isRecord(entry)) return undefined;
-    const { started, green, total, solved } = entry;
-    if (typeof started !== 'string' || typeof green !== 'number' || typeof total !== 'number') return undefined;
-    labs.set(name, { started, green, total, ...(typeof solved === 'string' ? { solved } : {}) });
+    const { started, understood, solved } = entry;
+    // Version 1 counted all laws as one.
+    const [core, hardening] =
+      'total' in entry ? [none, countOf(entry)] : [countOf(entry['core']), countOf(entry['hardening'])];
+    if (typeof started !== 'string' || !core || !hardening) return undefined;
+    labs.set(name, {
+      started,
+      core,
+      hardening,
+      ...(typeof understood === 'string' ? { understood } : {}),
+      ...(typeof solved === 'string' ? { solved } : {}),
+    });
   }
   return labs;
+}
+
+function countOf(value: unknown): Count | undefined {
+  if (!isRecord(value)) return undefined;
+  const { green, total } = value;
+  return typeof green === 'number' && typeof total === 'number' ? { green, total } : undefined;
 }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { filesUnder, lineAt } from './check/files.ts';
 import { type TestName, testNames } from './check/source.ts';
+import type { Hints } from './hints.ts';
 
 /** A law as the source of the suite has it, before any run. */
 export type SuiteLaw = TestName & {
@@ -22,4 +23,11 @@ export async function suiteLaws(dir: string): Promise<readonly SuiteLaw[]> {
     }),
   );
   return found.flat();
+}
+
+/** What a run of the core laws alone needs: their names, and the files that they stand in. */
+export async function coreRun(dir: string, hints: Hints): Promise<{ names: readonly string[]; files: string[] }> {
+  const laws = await suiteLaws(dir);
+  const files = hints.core.flatMap((name) => laws.filter(({ pattern }) => pattern.test(name)).map(({ file }) => file));
+  return { names: hints.core, files: [...new Set(files)] };
 }

@@ -9,7 +9,7 @@ const attempt = 'labs/language/once/attempt/index.ts';
 const read = (root: string, file: string) => readFile(join(root, 'labs/language/once', file), 'utf8');
 
 describe('learn', () => {
-  test('from the untouched exercise to green, one red law at a time, without a terminal as well', async () => {
+  test('from the untouched exercise to the last core law, one red law at a time, without a terminal as well', async () => {
     await using home = await house();
     const learning = startLab(home.root, ['learn', 'once']);
     let seen = 0;
@@ -21,26 +21,36 @@ describe('learn', () => {
       return found;
     };
 
-    const first = await page('0 of 3 laws hold');
+    const first = await page('0 of 2 core laws hold');
     expect(first).toContain(`The exercise is yours now, in ${attempt}:3`);
-    expect(first).toContain(`✗ 1/3  ${laws.atMostOnce}\n  once is yours to write\n  at ${attempt}:3`);
-    expect(first).not.toContain(laws.sameError);
+    expect(first).toContain('2 core laws lead to the idea');
+    expect(first).toContain(`✗ 1/2  ${laws.sameResult}\n  once is yours to write\n  at ${attempt}:3`);
+    expect(first).not.toContain(laws.atMostOnce);
 
-    const pitfall = await read(home.root, 'pitfalls/forgets-errors.ts');
-    await writeFile(join(home.root, attempt), `${pitfall}const wrong: string = 1;\n`);
-    const second = await page('2 of 3 laws hold');
-    expect(second).toContain(`✗ ${attempt}:11:7\n  Type 'number' is not assignable to type 'string'.`);
-    expect(second).toContain(`✗ 3/3  ${laws.sameError}`);
+    const remembers = `export function once<T>(fn: () => T): () => T {
+  let value: T | undefined;
+  return () => (value ??= fn());
+}
+const wrong: string = 1;
+`;
+    await writeFile(join(home.root, attempt), remembers);
+    const second = await page('1 of 2 core laws hold');
+    expect(second).toContain(`✗ ${attempt}:5:7\n  Type 'number' is not assignable to type 'string'.`);
+    expect(second).toContain(`✗ 2/2  ${laws.atMostOnce}\n  expected 2 to be 1`);
+
+    await writeFile(join(home.root, attempt), await read(home.root, 'pitfalls/runs-each-time.ts'));
+    expect(await page('0 of 2 core laws hold')).toContain(`✗ 1/2  ${laws.sameResult}\n  ↩ red again: it held before\n`);
 
     await writeFile(join(home.root, attempt), 'export const once = (;\n');
     expect(await page(`✗ ${attempt}:1:`)).not.toContain('PARSE_ERROR');
 
-    const reference = await read(home.root, 'src/once.ts');
-    await writeFile(join(home.root, attempt), reference.replaceAll('outcome', 'result'));
-    const green = await page('What you steered clear of');
-    expect(green).toContain('✓ 3/3  every law holds');
+    const forgetful = await read(home.root, 'pitfalls/forgets-errors.ts');
+    await writeFile(join(home.root, attempt), forgetful);
+    const green = await page('would still catch:\n  forgets-errors  an error is not remembered');
+    expect(green).toContain('✓ 2/2  every core law holds');
+    expect(green).toContain('Now you can say:\n  • what a closure remembers\n  • why `once` is not a cache\n');
     expect(green).toContain('+  let outcome:');
-    await page('forgets-errors  an error is not remembered');
+    expect(green).toContain('What you steered clear of:\n  runs-each-time  nothing is remembered');
 
     learning.child.kill('SIGTERM');
     const { code, out } = await learning.ended;
@@ -48,17 +58,33 @@ describe('learn', () => {
     expect(out).toContain('Your attempt stays in labs/language/once/attempt/');
   });
 
-  test('--once tells a script whether every law holds, and --fresh keeps the old attempt', async () => {
+  test('--once tells a script whether the core laws hold, with --all whether every law does', async () => {
+    await using home = await house();
+    await home.write(attempt, await read(home.root, 'pitfalls/forgets-errors.ts'));
+    const core = await lab(home.root, ['learn', 'once', '--once']);
+    expect(core.code).toBe(0);
+    expect(core.out).toContain('`pnpm lab learn once --all` goes on with the hardening laws.');
+    expect((await lab(home.root, ['progress'])).out).toMatch(/✓ once {2}core 2\/2 {2}understood/);
+    const all = await lab(home.root, ['learn', 'once', '--once', '--all']);
+    expect(all.code).toBe(1);
+    expect(all.out).toContain(`✗ hardening 1/1  ${laws.sameError}`);
+    expect((await lab(home.root, ['progress'])).out).toMatch(/core 2\/2 · hardening 0\/1 {2}understood/);
+  });
+
+  test('every law that holds is a lab solved, and --fresh keeps the old attempt', async () => {
     await using home = await house();
     await home.write(attempt, await read(home.root, 'src/once.ts'));
-    expect((await lab(home.root, ['learn', 'once', '--once'])).code).toBe(0);
+    const solved = await lab(home.root, ['learn', 'once', '--once', '--all']);
+    expect(solved.code).toBe(0);
+    expect(solved.out).toContain('✓ 3/3  every law holds: 2 core, 1 hardening');
+    expect(solved.out).not.toContain('would still catch');
     expect((await lab(home.root, ['progress'])).out).toMatch(/✓ once .*solved/);
 
     const fresh = await lab(home.root, ['learn', 'once', '--once', '--fresh', '--yes']);
     expect(fresh.code).toBe(1);
     const kept = /The old attempt is kept in (\S+)/.exec(fresh.out)?.[1] ?? '';
     expect(await readFile(join(home.root, kept, 'index.ts'), 'utf8')).toContain('let outcome');
-    expect((await lab(home.root, ['progress'])).out).toMatch(/0\/3 laws .*solved/);
+    expect((await lab(home.root, ['progress'])).out).toMatch(/core 0\/2 · hardening 1\/1 {2}solved/);
   });
 
   test('an attempt without its index.ts is not replaced behind the back of its owner', async () => {
@@ -74,12 +100,38 @@ describe('test', () => {
     await using home = await house();
     const { code, out } = await lab(home.root, ['test', 'once', '--impl', 'forgets-errors', 'every', 'caller']);
     expect(code).toBe(1);
-    expect(out).toMatch(/^Once 仅一次 pitfalls\/forgets-errors\.ts\n {2}✓ every caller gets the result/);
+    expect(out).toMatch(
+      /^Once 仅一次 pitfalls\/forgets-errors\.ts\nCore laws\n {2}✓ every caller gets the result.*\nHardening laws\n/,
+    );
     expect(out).toContain(
       `  ✗ ${laws.sameError}\n      expected [Function] to throw error including 'run 1' but got 'run 2'`,
     );
-    expect(out).toContain('2 laws: 1 hold, 1 broken');
+    expect(out).toContain('1 core law: 1 hold · 1 hardening law: 1 broken');
     expect(out).not.toContain(laws.atMostOnce);
+  });
+
+  test('with --core runs the core laws alone, in teaching order', async () => {
+    await using home = await house();
+    const { code, out } = await lab(home.root, ['test', 'once', '--core', '--impl', 'forgets-errors']);
+    expect(code).toBe(0);
+    expect(out.split('\n').slice(0, 5)).toEqual([
+      'Once 仅一次 pitfalls/forgets-errors.ts',
+      'Core laws',
+      `  ✓ ${laws.sameResult}`,
+      `  ✓ ${laws.atMostOnce}`,
+      expect.stringMatching(/^2 core laws: 2 hold {2}/),
+    ]);
+  });
+
+  test('a lab that does not tell its core laws is judged, and learned, by all of them', async () => {
+    await using home = await house({ 'exercise/hints.md': `# Hints\n\n## ${laws.sameError}\n\nWhy?\n` });
+    const { out } = await lab(home.root, ['test', 'once']);
+    expect(out).toContain(`\n  ✓ ${laws.atMostOnce}\n  ✓ ${laws.sameResult}\n`);
+    expect(out).toContain('3 laws: 3 hold');
+    const core = await lab(home.root, ['test', 'once', '--core']);
+    expect(core).toMatchObject({ code: 2, err: expect.stringContaining('"once" does not name its core laws yet') });
+    expect((await lab(home.root, ['learn', 'once', '--once'])).out).toContain('0 of 3 laws hold');
+    expect((await lab(home.root, ['progress'])).out).toContain('0/3 laws');
   });
 
   test('an implementation that does not exist is wrong usage, with what there is', async () => {

@@ -120,7 +120,7 @@ describe('new', () => {
     const { code, out } = await call(home.root, 'test', 'task-queue');
     expect(code).toBe(1);
     expect(out).toContain('✗ TODO: the first law');
-    expect(out).toContain('1 law: 1 broken');
+    expect(out).toContain('1 core law: 1 broken');
   });
 
   test.each([
@@ -162,13 +162,30 @@ describe('progress', () => {
   test('says how to begin, then how far each lab is', async () => {
     await using home = await house();
     expect((await call(home.root, 'progress')).out).toContain('`pnpm lab learn once` begins');
-    await home.write(
-      'labs/../.labs/progress.json',
-      '{"version":1,"labs":{"once":{"started":"2026-11-23T12:00:00Z","green":3,"total":3,"solved":"2026-11-24T12:00:00Z"}}}',
-    );
-    expect((await call(home.root, 'progress')).out).toMatch(
-      /✓ once {2}3\/3 laws +started 2026-11-23 {2}solved 2026-11-24/,
-    );
+    const record = (more: object) =>
+      home.write(
+        'labs/../.labs/progress.json',
+        JSON.stringify({
+          version: 2,
+          labs: {
+            once: {
+              started: '2026-11-23T12:00:00Z',
+              core: { green: 2, total: 2 },
+              hardening: { green: 0, total: 0 },
+              ...more,
+            },
+          },
+        }),
+      );
+    const shown = async () => (await call(home.root, 'progress')).out;
+    await record({ core: { green: 1, total: 2 } });
+    expect(await shown()).toMatch(/· once {2}core 1\/2 {2}started 2026-11-23\n\n0 of 1 lab understood, 0 solved\n$/);
+    expect((await call(home.root)).out).toContain('core 1/2');
+    await record({ understood: '2026-11-24T12:00:00Z', hardening: { green: 12, total: 38 } });
+    expect(await shown()).toMatch(/✓ once {2}core 2\/2 · hardening 12\/38 {2}understood 2026-11-24\n\n1 of 1/);
+    expect((await call(home.root)).out).toContain('✓ understood');
+    await record({ understood: '2026-11-24T12:00:00Z', solved: '2026-11-25T12:00:00Z' });
+    expect(await shown()).toMatch(/✓ once .*solved 2026-11-25\n\n1 of 1 lab understood, 1 solved\n$/);
     expect((await call(home.root)).out).toContain('✓ solved');
     await rm(join(home.root, '.labs'), { recursive: true });
     expect((await call(home.root)).out).not.toContain('✓ solved');

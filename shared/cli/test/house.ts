@@ -136,7 +136,14 @@ export function once<T>(_fn: () => T): () => T {
   throw new Error('once is yours to write');
 }
 `,
-  'exercise/hints.md': `# Hints
+  // The teaching order is not that of the suite.
+  'exercise/hints.md': `# Core laws
+
+## ${laws.sameResult}
+
+What does the second caller get?
+
+Look up: memoization.
 
 ## ${laws.atMostOnce}
 
@@ -149,9 +156,27 @@ let done = false;
 return () => { /* … */ };
 \`\`\`
 
+# Hardening laws
+
 ## ${laws.sameError}
 
 What is an outcome?
+`,
+  'README.md': `# Once 仅一次
+
+After this lab you can say:
+
+- what a closure *remembers*
+- why \`once\` is not a cache
+
+## What goes wrong
+`,
+  'pitfalls/runs-each-time.ts': `// Flaw: nothing is remembered, so that each caller runs the function.
+// Seen in: an issue somewhere
+// Caught by: ${laws.atMostOnce}
+export function once<T>(fn: () => T): () => T {
+  return fn;
+}
 `,
   'pitfalls/forgets-errors.ts': `// Flaw: an error is not remembered, so that the next caller runs the function again.
 // Seen in: an issue somewhere

@@ -1,12 +1,16 @@
 import { until } from '@shared/testkit';
-import { expect, test } from 'vitest';
-import type { Grading, Law } from '../src/grading.ts';
+import { describe, expect, test } from 'vitest';
+import type { Grading, Law, Scope } from '../src/grading.ts';
 import { Hints } from '../src/hints.ts';
 import { LearnSession, type SessionPorts } from '../src/learn/session.ts';
 
 const passed = (name: string): Law => ({ name, state: 'passed', ms: 1 });
 const failed = (name: string, error = 'expected 1 to be 0'): Law => ({ name, state: 'failed', ms: 1, error });
+/** The law at a place of the learner's path. */
+const core = (place: number, law: Law): Law => ({ ...law, core: place });
 const grading = (laws: Law[], more: Partial<Grading> = {}): Grading => ({
+  scope: 'all',
+  core: 0,
   laws,
   problems: [],
   types: [],
@@ -19,11 +23,15 @@ const grading = (laws: Law[], more: Partial<Grading> = {}): Grading => ({
 const red = grading([passed('one holds'), failed('two holds'), failed('three holds')]);
 const green = grading([passed('one holds'), passed('two holds'), passed('three holds')]);
 
+const diff = async () => [{ title: 'attempt → src', added: 1, removed: 0, text: '+the secret' }];
+const pitfall = (name: string, flaw: string) => ({ name, file: `pitfalls/${name}.ts`, flaw, seenIn: '', caughtBy: '' });
+
 /** A session whose world is the test's: results, changes and keys come when the test says. */
 function session(results: (Grading | Promise<Grading> | Error)[], ports: Partial<SessionPorts> = {}) {
   const pages: string[] = [];
   const recorded: Grading[] = [];
   const signals: AbortSignal[] = [];
+  const scopes: Scope[] = [];
   let changed = () => {};
   let press = (_key: string) => {};
   let closed = 0;
@@ -39,8 +47,10 @@ function session(results: (Grading | Promise<Grading> | Error)[], ports: Partial
     folder: 'labs/once',
     width: 80,
     known: 0,
+    scope: 'core',
     env: {},
-    async grade(signal) {
+    async grade(scope, signal) {
+      scopes.push(scope);
       signals.push(signal);
       const result = results[signals.length - 1] ?? results.at(-1) ?? red;
       if (result instanceof Error) throw result;
@@ -59,8 +69,13 @@ function session(results: (Grading | Promise<Grading> | Error)[], ports: Partial
     },
     hints: async () =>
       new Hints([{ law: 'two holds', kind: 'hardening', steps: ['why?', 'look up X', 'the shape'], line: 3 }]),
-    diff: async () => [{ title: 'attempt → src', added: 1, removed: 0, text: '+the secret' }],
-    pitfalls: async () => [{ name: 'bad', file: 'pitfalls/bad.ts', flaw: 'what it breaks', seenIn: '', caughtBy: '' }],
+    diff,
+    lessons: async (scope) => ({
+      objectives: { lead: 'After this lab you can say', items: ['why once is enough'] },
+      diffs: await diff(),
+      avoided: [pitfall('bad', 'what it breaks')],
+      ahead: scope === 'core' ? [pitfall('worse', 'what it would break')] : [],
+    }),
     record: async (each) => {
       recorded.push(each);
     },
@@ -77,6 +92,7 @@ function session(results: (Grading | Promise<Grading> | Error)[], ports: Partial
     pages,
     recorded,
     signals,
+    scopes,
     stop,
     press: (key: string) => press(key),
     change: () => changed(),
@@ -164,8 +180,10 @@ test('after green come the diff and a line for each pitfall', async () => {
   const text = await page('every law holds');
   expect(text).toContain('✓ 3/3');
   expect(text).toContain('+the secret');
+  expect(text).toContain('Now you can say:\n  • why once is enough');
   expect(text).toContain('bad  what it breaks');
   expect(text).not.toContain('h hint');
+  expect(text).not.toContain('a all');
   expect(recorded).toEqual([green]);
   press('q');
   await ended;
@@ -273,4 +291,136 @@ test('without a keyboard no keys are offered', async () => {
   expect(await page('two holds')).not.toContain('quit');
   stop.abort();
   await ended;
+});
+
+/** Two core laws and two hardening laws, of which these fail. */
+const walked = (scope: Scope, ...red: string[]): Grading => {
+  const law = (name: string) => (red.includes(name) ? failed(name) : passed(name));
+  const path = [core(0, law('it begins')), core(1, law('it goes on'))];
+  return grading([...path, ...(scope === 'all' ? [law('it lasts'), law('it refuses')] : [])], { scope, core: 2 });
+};
+
+describe('the path', () => {
+  test('leads through the core laws alone, and counts them', async () => {
+    const { page, press, ended, scopes } = session([walked('core', 'it goes on')]);
+    const text = await page('it goes on');
+    expect(text).toContain('✗ 2/2  it goes on');
+    expect(text).toContain('1 of 2 core laws hold');
+    expect(text).not.toContain('hardening');
+    expect(scopes).toEqual(['core']);
+    press('q');
+    await ended;
+  });
+
+  test('after the last core law says what has been understood, and offers the hardening laws', async () => {
+    const { page, press, ended } = session([walked('core')]);
+    const text = await page('✓ 2/2  every core law holds');
+    const blocks = [
+      'Now you can say:\n  • why once is enough',
+      '+the secret',
+      'What you steered clear of:\n  bad  what it breaks',
+      'What the hardening laws would still catch:\n  worse  what it would break',
+      'a all: on to the hardening laws',
+    ];
+    const places = blocks.map((block) => text.indexOf(block));
+    expect(places).toEqual(places.filter((place) => place >= 0).toSorted((one, other) => one - other));
+    press('q');
+    await ended;
+  });
+
+  test('goes on with the hardening laws at a, until every law holds', async () => {
+    const { page, press, change, ended, scopes } = session([
+      walked('core'),
+      walked('all', 'it refuses'),
+      walked('all'),
+    ]);
+    await page('every core law holds');
+    press('a');
+    const text = await page('✗ hardening 2/2  it refuses');
+    expect(text).toContain('2 of 2 core laws, 1 of 2 hardening laws hold');
+    expect(text).not.toContain('a all');
+    change();
+    expect(await page('✓ 4/4  every law holds: 2 core, 2 hardening')).not.toContain('would still catch');
+    expect(scopes).toEqual(['core', 'all', 'all']);
+    press('q');
+    await ended;
+  });
+
+  test('a does nothing before the core laws hold', async () => {
+    const { page, press, ended, scopes } = session([walked('core', 'it begins')]);
+    await page('it begins');
+    press('a');
+    press('h');
+    await page('no hint is written');
+    expect(scopes).toEqual(['core']);
+    press('q');
+    await ended;
+  });
+
+  test('with all laws from the start, the core laws still come first', async () => {
+    const { page, press, ended, scopes } = session([walked('all', 'it goes on', 'it lasts')], { scope: 'all' });
+    expect(await page('✗ 2/2  it goes on')).not.toContain('it lasts');
+    expect(scopes).toEqual(['all']);
+    press('q');
+    await ended;
+  });
+
+  test('a core law that breaks again is shown first, as one that held', async () => {
+    const runs = [walked('core', 'it goes on'), walked('core', 'it begins'), walked('core', 'it goes on')];
+    const { page, press, change, ended } = session(runs);
+    expect(await page('it goes on')).not.toContain('red again');
+    change();
+    expect(await page('✗ 1/2  it begins')).toContain('↩ red again: it held before');
+    change();
+    expect(await page('✗ 2/2  it goes on')).not.toContain('red again');
+    press('q');
+    await ended;
+  });
+
+  test('a core law that breaks among the hardening laws is shown first, too', async () => {
+    const runs = [walked('core'), walked('all', 'it lasts'), walked('all', 'it begins', 'it lasts')];
+    const { page, press, change, ended } = session(runs);
+    await page('every core law holds');
+    press('a');
+    expect(await page('✗ hardening 1/2  it lasts')).not.toContain('red again');
+    change();
+    expect(await page('✗ 1/2  it begins')).toContain('red again');
+    press('q');
+    await ended;
+  });
+
+  test('a law that held by chance before its turn came is not called red again', async () => {
+    const runs = [walked('core', 'it begins'), walked('core', 'it goes on')];
+    const { page, press, change, ended } = session(runs);
+    await page('it begins');
+    change();
+    expect(await page('✗ 2/2  it goes on')).not.toContain('red again');
+    press('q');
+    await ended;
+  });
+
+  test('the diff gives nothing away once the core laws hold', async () => {
+    const { page, press, ended } = session([walked('all', 'it lasts')], { scope: 'all' });
+    await page('it lasts');
+    press('d');
+    expect(await page('+the secret')).not.toContain('gives the solution away');
+    press('q');
+    await ended;
+  });
+
+  test('types that are wrong keep the core from being green', async () => {
+    const types = [{ file: 'attempt/index.ts', line: 1, column: 1, text: 'wrong' }];
+    const { page, press, ended } = session([{ ...walked('core'), types }]);
+    expect(await page('every core law holds; the types are what is left')).not.toContain('a all');
+    press('q');
+    await ended;
+  });
+
+  test('a hang among the core laws still counts all of them', async () => {
+    const hang = grading([core(3, failed('it ends', 'hangs'))], { scope: 'core', core: 9, complete: false });
+    const { page, press, ended } = session([hang]);
+    expect(await page('✗ 4/9  it ends')).toContain('0 of 9 core laws hold');
+    press('q');
+    await ended;
+  });
 });

@@ -4,6 +4,7 @@ import { exitCodeOf as suiteExitCode } from '../src/commands/test.ts';
 import { CommandError, describeError, exitCodeOf, UsageError } from '../src/errors.ts';
 import { type Grading, type Law, readDiagnostics } from '../src/grading.ts';
 import { parseHints } from '../src/hints.ts';
+import { LawList, summary } from '../src/laws.ts';
 import { nearest } from '../src/nearest.ts';
 import { parseObjectives } from '../src/objectives.ts';
 import { parseScript } from '../src/process.ts';
@@ -197,11 +198,72 @@ describe('errors', () => {
 describe('the exit code of a suite', () => {
   const law = (state: Law['state']): Law => ({ name: 'x', state, ms: 1 });
   const of = (laws: Law[], more: Partial<Grading> = {}) =>
-    suiteExitCode({ laws, problems: [], types: [], missing: [], complete: true, ms: 1, ...more });
+    suiteExitCode({
+      scope: 'all',
+      core: 0,
+      laws,
+      problems: [],
+      types: [],
+      missing: [],
+      complete: true,
+      ms: 1,
+      ...more,
+    });
   test('a law that a missing server kept from being judged is 3, unless another is broken', () => {
     expect(of([law('passed')])).toBe(0);
     expect(of([law('passed'), law('skipped')], { missing: ['redis'] })).toBe(3);
     expect(of([law('failed'), law('skipped')], { missing: ['redis'] })).toBe(1);
     expect(of([law('passed')], { problems: ['boom'] })).toBe(1);
+  });
+});
+
+describe('the list of laws', () => {
+  const law = (name: string, core?: number): Law => ({
+    name,
+    state: 'passed',
+    ms: 1,
+    ...(core === undefined ? {} : { core }),
+  });
+  /** What is written after each law, and at the end. */
+  const written = (core: number[], laws: Law[]) => {
+    const lines: string[] = [];
+    const taken = () => lines.splice(0).map((line) => line.replace(/^ {2}✓ /, ''));
+    const list = new LawList(core, (line) => lines.push(line));
+    const each = laws.map((next) => {
+      list.add(next);
+      return taken();
+    });
+    list.end();
+    return [...each, taken()];
+  };
+
+  test('has the core laws in teaching order, whatever the order in which they are judged, then the others', () => {
+    expect(written([0, 1, 2], [law('c', 2), law('x'), law('a', 0), law('b', 1), law('y')])).toEqual([
+      [],
+      [],
+      ['Core laws', 'a'],
+      ['b', 'c', 'Hardening laws', 'x'],
+      ['y'],
+      [],
+    ]);
+  });
+
+  test('ends with what waited for a law that was never judged', () => {
+    expect(written([0, 1], [law('x'), law('b', 1)]).at(-1)).toEqual(['Core laws', 'b', 'Hardening laws', 'x']);
+  });
+
+  test('without core laws has each law at once, and no titles', () => {
+    expect(written([], [law('x'), law('y')])).toEqual([['x'], ['y'], []]);
+  });
+
+  test('is summed up for both kinds', () => {
+    const laws = [law('a', 0), { ...law('b', 1), state: 'failed' } as const, law('x')];
+    expect(summary({ laws, problems: [], ms: 5 })).toBe(
+      '2 core laws: 1 hold, 1 broken · 1 hardening law: 1 hold  5 ms',
+    );
+    expect(summary({ laws: [law('a', 0)], problems: [], ms: 5 })).toBe('1 core law: 1 hold  5 ms');
+    expect(summary({ laws: [law('x')], problems: ['boom'], ms: 5 })).toBe(
+      '1 law: 1 hold · the suite could not be run to its end  5 ms',
+    );
   });
 });

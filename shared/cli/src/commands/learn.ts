@@ -4,23 +4,27 @@ import colors from 'picocolors';
 import { readPitfalls } from '../anatomy.ts';
 import { type Context, labNamed } from '../context.ts';
 import { exit, UsageError } from '../errors.ts';
-import { type Grading, grade, isGreen, type Law } from '../grading.ts';
+import { type Grading, grade, isGreen, type Law, type Scope } from '../grading.ts';
 import { readHints } from '../hints.ts';
 import { interruptible } from '../interrupt.ts';
 import type { Lab } from '../labs.ts';
 import { firstTask, makeAttempt, setAttemptAside } from '../learn/attempt.ts';
 import { LearnSession } from '../learn/session.ts';
 import { pages, terminalKeys } from '../learn/terminal.ts';
-import { greenView, resultView, verdictOf } from '../learn/view.ts';
+import { type Lessons, lessonsView, resultView, verdictOf } from '../learn/view.ts';
 import { watchFolder } from '../learn/watch.ts';
-import { ProgressFile } from '../progress-file.ts';
+import { readObjectives } from '../objectives.ts';
+import { ProgressFile, type Run } from '../progress-file.ts';
 import { referenceDiff } from '../reference-diff.ts';
 
-export type LearnOptions = { readonly once?: true; readonly fresh?: true; readonly yes?: true };
+export type LearnOptions = { readonly all?: true; readonly once?: true; readonly fresh?: true; readonly yes?: true };
 
 const impl = 'attempt/index.ts';
 
-/** `pnpm lab learn NAME`: the learner's copy of the exercise, graded each time it is saved. */
+/**
+ * `pnpm lab learn NAME`: the learner's copy of the exercise, graded each time it is saved: by the core laws, then, when
+ * asked for, by the hardening laws too.
+ */
 export async function learn(context: Context, name: string, options: LearnOptions): Promise<number> {
   const { root, out, err } = context;
   const lab = await labNamed(context, name);
@@ -30,38 +34,42 @@ export async function learn(context: Context, name: string, options: LearnOption
   const made = await makeAttempt(lab);
   const progress = new ProgressFile(root, (sentence) => err.write(`warning: ${sentence}\n`));
   await progress.started(lab.name);
-  const known = (await progress.read()).get(lab.name)?.total ?? 0;
+  const before = (await progress.read()).get(lab.name);
+  const known = before ? before.core.total + before.hardening.total : 0;
+  const { core } = await readHints(lab.dir);
   const notice = [
     ...(backup === '' ? [] : [`The old attempt is kept in ${backup}`]),
     ...(made
       ? [
           `The exercise is yours now, in ${colors.cyan(`${folder}/${impl}:${await firstTask(lab)}`)}`,
           'Open it in your editor. Each time you save it, it is graded here.',
+          ...(core.length > 0 ? [`${core.length} core laws lead to the idea, one after the other.`] : []),
         ]
       : []),
   ].join('\n');
 
-  const gradeAttempt = (signal: AbortSignal, onLaw: (law: Law) => void) =>
-    grade(lab, { impl, signal, onLaw, types: true });
+  const gradeAttempt = (scope: Scope, signal: AbortSignal, onLaw: (law: Law) => void) =>
+    grade(lab, { impl, scope, signal, onLaw, types: true });
   const record = async (grading: Grading) => {
-    if (verdictOf(grading).kind === 'broken' || verdictOf(grading).kind === 'unjudged') return;
-    const green = grading.laws.filter(({ state }) => state === 'passed').length;
-    const total = grading.complete ? grading.laws.length : Math.max(grading.laws.length, known);
-    await progress.record(lab.name, { green, total, solved: isGreen(grading) });
+    const run = runOf(grading, known);
+    if (run) await progress.record(lab.name, run);
   };
+  const scope = options.all ? 'all' : 'core';
 
   if (options.once) {
     if (notice !== '') out.write(`${notice}\n\n`);
-    const grading = await interruptible((signal) => gradeAttempt(signal, () => {}));
+    const grading = await interruptible((signal) => gradeAttempt(scope, signal, () => {}));
     await record(grading);
     out.write(`${resultView(grading, { folder, width: out.columns, known })}\n`);
-    const { kind } = verdictOf(grading);
-    if (kind === 'green') {
-      const [diffs, pitfalls] = await Promise.all([referenceDiff(lab.dir), readPitfalls(lab.dir)]);
-      out.write(`\n${greenView(diffs, pitfalls, out.columns)}\n`);
+    const verdict = verdictOf(grading);
+    if (verdict.kind === 'green') {
+      out.write(`\n${lessonsView(await lessonsOf(lab, verdict.scope), out.columns)}\n`);
+      if (verdict.scope === 'core') {
+        out.write(`\n\`pnpm lab learn ${lab.name} --all\` goes on with the hardening laws.\n`);
+      }
       return exit.done;
     }
-    return kind === 'unjudged' && grading.missing.length > 0 ? exit.missingServer : exit.failed;
+    return verdict.kind === 'unjudged' && grading.missing.length > 0 ? exit.missingServer : exit.failed;
   }
 
   const session = new LearnSession({
@@ -70,12 +78,13 @@ export async function learn(context: Context, name: string, options: LearnOption
     folder,
     width: out.columns,
     known,
+    scope,
     grade: gradeAttempt,
     watch: (changed) => watchFolder(join(lab.dir, 'attempt'), changed),
     keys: out.interactive ? terminalKeys(process.stdin) : undefined,
     hints: () => readHints(lab.dir),
     diff: () => referenceDiff(lab.dir),
-    pitfalls: () => readPitfalls(lab.dir),
+    lessons: (scope) => lessonsOf(lab, scope),
     record,
     ...pages(out),
     env: context.env,
@@ -86,6 +95,39 @@ export async function learn(context: Context, name: string, options: LearnOption
   const code = await session.start(stop.signal);
   out.write(`\nYour attempt stays in ${folder}/attempt/; \`pnpm lab learn ${lab.name}\` goes on from there.\n`);
   return code;
+}
+
+/** What a run says about the learner's progress; undefined where it says nothing. */
+function runOf(grading: Grading, known: number): Run | undefined {
+  const { kind } = verdictOf(grading);
+  if (kind === 'broken' || kind === 'unjudged') return undefined;
+  const { laws, core, scope, complete } = grading;
+  const ofCore = laws.filter((law) => law.core !== undefined && law.state === 'passed').length;
+  const others = laws.filter((law) => law.core === undefined);
+  const hardening = {
+    green: others.filter(({ state }) => state === 'passed').length,
+    total: complete ? others.length : Math.max(others.length, known - core),
+  };
+  return {
+    core: { green: ofCore, total: core },
+    ...(scope === 'all' ? { hardening } : {}),
+    understood: core > 0 && ofCore === core && grading.types.length === 0,
+    solved: scope === 'all' && isGreen(grading),
+  };
+}
+
+/** After the core laws, only what they catch has been steered clear of. */
+async function lessonsOf(lab: Lab, scope: Scope): Promise<Lessons> {
+  const [objectives, diffs, pitfalls, hints] = await Promise.all([
+    readObjectives(lab.dir),
+    referenceDiff(lab.dir),
+    readPitfalls(lab.dir),
+    readHints(lab.dir),
+  ]);
+  const { avoided = [], ahead = [] } = Object.groupBy(pitfalls, ({ caughtBy = '' }) =>
+    scope === 'all' || hints.place(caughtBy) !== undefined ? 'avoided' : 'ahead',
+  );
+  return { objectives, diffs, avoided, ahead };
 }
 
 /** @returns where the old attempt is kept, '' where there was none, undefined where the learner thinks better of it. */

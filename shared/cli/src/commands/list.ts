@@ -2,6 +2,7 @@ import colors from 'picocolors';
 import { stages } from '../anatomy.ts';
 import { type Context, labsOf } from '../context.ts';
 import { exit } from '../errors.ts';
+import { readHints } from '../hints.ts';
 import type { Lab } from '../labs.ts';
 import { type LabProgress, ProgressFile } from '../progress-file.ts';
 import { availability } from '../servers.ts';
@@ -31,7 +32,7 @@ export async function list(context: Context): Promise<number> {
       );
     }
   }
-  out.write(`\n${footer(labs, missingOf, width)}\n`);
+  out.write(`\n${await footer(labs, missingOf, width)}\n`);
   return exit.done;
 }
 
@@ -72,16 +73,31 @@ function line(lab: Lab, { nameWidth, titleWidth, width, missing, progress }: Lin
   ].join('');
 }
 
-function progressNote({ green, total, solved }: LabProgress): { text: string; paint: (text: string) => string } {
+function progressNote({ core, hardening, understood, solved }: LabProgress): {
+  text: string;
+  paint: (text: string) => string;
+} {
   if (solved) return { text: '✓ solved', paint: colors.green };
-  return { text: total === 0 ? 'started' : `${green}/${total} laws`, paint: colors.cyan };
+  if (understood) return { text: '✓ understood', paint: colors.green };
+  if (core.total > 0) return { text: `core ${core.green}/${core.total}`, paint: colors.cyan };
+  const text = hardening.total === 0 ? 'started' : `${hardening.green}/${hardening.total} laws`;
+  return { text, paint: colors.cyan };
 }
 
-function footer(labs: readonly Lab[], missingOf: (lab: Lab) => readonly string[], width: number): string {
-  const example = labs.find((lab) => missingOf(lab).length === 0)?.name ?? labs[0]?.name ?? 'NAME';
+async function footer(
+  labs: readonly Lab[],
+  missingOf: (lab: Lab) => readonly string[],
+  width: number,
+): Promise<string> {
+  const lab = labs.find((lab) => missingOf(lab).length === 0) ?? labs[0];
+  const example = lab?.name ?? 'NAME';
+  const core = lab ? (await readHints(lab.dir)).core.length : 0;
   const commands = [
     [`pnpm lab ${example}`, 'play it'],
-    [`pnpm lab learn ${example}`, 'build it yourself, one law at a time'],
+    [
+      `pnpm lab learn ${example}`,
+      core > 0 ? `build it yourself, in ${core} laws` : 'build it yourself, one law at a time',
+    ],
     ['pnpm lab --help', 'everything else'],
   ] as const;
   const widest = Math.max(...commands.map(([command]) => command.length));

@@ -1,8 +1,8 @@
 import colors from 'picocolors';
 import { type Context, labsOf } from '../context.ts';
 import { exit } from '../errors.ts';
-import { ProgressFile } from '../progress-file.ts';
-import { pad } from '../text.ts';
+import { type Count, type LabProgress, ProgressFile } from '../progress-file.ts';
+import { pad, plural } from '../text.ts';
 
 /** `pnpm lab progress`: one line for each lab that was begun. */
 export async function progress(context: Context): Promise<number> {
@@ -16,17 +16,33 @@ export async function progress(context: Context): Promise<number> {
     out.write(`Nothing begun yet. \`pnpm lab learn ${labs[0]?.name ?? 'NAME'}\` begins.\n`);
     return exit.done;
   }
+  const rows = mine.map((lab) => ({ lab, progress: begun.get(lab.name) ?? unknown }));
   const widest = Math.max(...mine.map(({ name }) => name.length));
-  for (const lab of mine) {
-    const { green, total, started, solved } = begun.get(lab.name) ?? { green: 0, total: 0, started: '' };
-    const laws = total === 0 ? 'not graded yet' : `${green}/${total} laws`;
-    const mark = solved ? colors.green('✓') : colors.dim('·');
-    const when = `started ${day(started)}${solved ? `  ${colors.green(`solved ${day(solved)}`)}` : ''}`;
-    out.write(` ${mark} ${colors.bold(pad(lab.name, widest))}  ${pad(laws, 14)}  ${when}\n`);
+  const widestCount = Math.max(...rows.map(({ progress }) => counts(progress).length));
+  for (const { lab, progress } of rows) {
+    const mark = progress.solved || progress.understood ? colors.green('✓') : colors.dim('·');
+    const line = [colors.bold(pad(lab.name, widest)), pad(counts(progress), widestCount), milestone(progress)];
+    out.write(` ${mark} ${line.join('  ')}\n`);
   }
-  const solved = mine.filter(({ name }) => begun.get(name)?.solved).length;
-  out.write(`\n${solved} of ${labs.length} labs solved\n`);
+  const understood = rows.filter(({ progress }) => progress.understood ?? progress.solved).length;
+  const solved = rows.filter(({ progress }) => progress.solved).length;
+  out.write(`\n${understood} of ${plural(labs.length, 'lab')} understood, ${solved} solved\n`);
   return exit.done;
+}
+
+const unknown: LabProgress = { started: '', core: { green: 0, total: 0 }, hardening: { green: 0, total: 0 } };
+
+/** `core 5/9 · hardening 12/38`. */
+export function counts({ core, hardening }: LabProgress): string {
+  const of = ({ green, total }: Count) => `${green}/${total}`;
+  if (core.total === 0) return hardening.total === 0 ? 'not graded yet' : `${of(hardening)} laws`;
+  return `core ${of(core)}${hardening.total === 0 ? '' : ` · hardening ${of(hardening)}`}`;
+}
+
+/** The furthest that the learner has come. */
+function milestone({ started, understood, solved }: LabProgress): string {
+  if (solved) return colors.green(`solved ${day(solved)}`);
+  return understood ? colors.green(`understood ${day(understood)}`) : `started ${day(started)}`;
 }
 
 /** The learner's own calendar day, in the form that sorts. */

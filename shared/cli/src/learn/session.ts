@@ -1,11 +1,10 @@
 import colors from 'picocolors';
-import type { Pitfall } from '../anatomy.ts';
 import { describeError, exit } from '../errors.ts';
-import { type Grading, isGreen, type Law } from '../grading.ts';
+import { type Grading, isGreen, type Law, type Scope } from '../grading.ts';
 import type { Hints } from '../hints.ts';
 import type { FileDiff } from '../reference-diff.ts';
 import { indent, wrap } from '../text.ts';
-import { diffView, greenView, keysLine, resultView, type Verdict, verdictOf } from './view.ts';
+import { diffView, keysLine, type Lessons, lessonsView, resultView, type Verdict, verdictOf } from './view.ts';
 
 /** The world of a session; a test brings its own. */
 export type SessionPorts = {
@@ -17,15 +16,17 @@ export type SessionPorts = {
   readonly width: number;
   /** Laws that an earlier run counted; 0 where none did. */
   readonly known: number;
+  /** Where the walk ends: with the core laws, until the learner asks for more, or with the last law. */
+  readonly scope: Scope;
   /** Grades the attempt as it is now; rejects when `signal` aborts. */
-  grade(signal: AbortSignal, onLaw: (law: Law) => void): Promise<Grading>;
+  grade(scope: Scope, signal: AbortSignal, onLaw: (law: Law) => void): Promise<Grading>;
   /** Begins to call `changed` on each change of the attempt. */
   watch(changed: () => void): Promise<Disposable>;
   /** Begins to hand over keys; undefined where there is no keyboard. */
   readonly keys: ((pressed: (key: string) => void) => Disposable) | undefined;
   hints(): Promise<Hints>;
   diff(): Promise<readonly FileDiff[]>;
-  pitfalls(): Promise<readonly Pitfall[]>;
+  lessons(scope: Scope): Promise<Lessons>;
   record(grading: Grading): Promise<void>;
   /** Replaces what is on screen; appends where there is no screen to replace. */
   show(page: string): void;
@@ -34,12 +35,18 @@ export type SessionPorts = {
   readonly env: NodeJS.ProcessEnv;
 };
 
-/** Grades on every change, shows one red law, listens for keys; until the learner leaves. */
+/**
+ * Grades on every change, shows one red law, listens for keys; until the learner leaves. The core laws come first, in
+ * teaching order; the hardening laws when the learner asks for them.
+ */
 export class LearnSession {
   readonly #ports: SessionPorts;
   #grading: Grading | undefined;
   #run: AbortController | undefined;
+  #scope: Scope;
   #known: number;
+  readonly #path = new Path();
+  #redAgain = false;
   #hintsShown = 0;
   #extra = '';
   #noticed = false;
@@ -51,6 +58,7 @@ export class LearnSession {
   constructor(ports: SessionPorts) {
     this.#ports = ports;
     this.#known = ports.known;
+    this.#scope = ports.scope;
   }
 
   /** @returns the exit code: 0 once the learner has left, by key or by signal. */
@@ -83,9 +91,11 @@ export class LearnSession {
     let judged = 0;
     status('grading…');
     try {
-      const grading = await grade(signal, () => {
+      const scope = this.#scope;
+      const total = scope === 'core' ? (this.#grading?.core ?? 0) : this.#known;
+      const grading = await grade(scope, signal, () => {
         judged += 1;
-        if (!signal.aborted) status(`grading… ${judged}${this.#known > 0 ? ` of ${this.#known}` : ''} judged`);
+        if (!signal.aborted) status(`grading… ${judged}${total > 0 ? ` of ${total}` : ''} judged`);
       });
       if (signal.aborted) return;
       await this.#take(grading);
@@ -103,9 +113,11 @@ export class LearnSession {
   async #take(grading: Grading): Promise<void> {
     const before = this.#lawOf(this.#grading);
     this.#grading = grading;
-    if (grading.complete && grading.laws.length > 0) this.#known = grading.laws.length;
+    const whole = grading.scope === 'all' && grading.complete;
+    if (whole && grading.laws.length > 0) this.#known = grading.laws.length;
+    this.#redAgain = this.#path.take(grading);
     this.#confirmingDiff = false;
-    this.#extra = isGreen(grading) ? await this.#lessons() : '';
+    this.#extra = isGreen(grading) ? await this.#lessons(grading.scope) : '';
     // The same law is still red: the hints that were asked for stay in view.
     if (this.#lawOf(grading) === before && this.#hintsShown > 0) await this.#showHints(this.#hintsShown);
     else this.#hintsShown = 0;
@@ -116,9 +128,8 @@ export class LearnSession {
     return verdict?.kind === 'red' ? verdict.law.name : undefined;
   }
 
-  async #lessons(): Promise<string> {
-    const [diffs, pitfalls] = await Promise.all([this.#ports.diff(), this.#ports.pitfalls()]);
-    return greenView(diffs, pitfalls, this.#ports.width);
+  async #lessons(scope: Scope): Promise<string> {
+    return lessonsView(await this.#ports.lessons(scope), this.#ports.width);
   }
 
   /** Keys take effect in turn, however fast they come; leaving and running anew do so at once. */
@@ -136,6 +147,10 @@ export class LearnSession {
       this.#confirmingDiff = false;
       await this.#showHints(this.#hintsShown + 1);
       return this.#draw();
+    }
+    if (key === 'a' && coreIsDone(verdict)) {
+      this.#scope = 'all';
+      return this.#rerun();
     }
     if (key === 'd') return this.#diffPressed(verdict);
     if (this.#confirmingDiff) {
@@ -172,7 +187,10 @@ export class LearnSession {
   }
 
   async #diffPressed(verdict: Verdict): Promise<void> {
-    if (verdict.kind !== 'green' && !this.#confirmingDiff) {
+    // Among the hardening laws the learner has built the idea already, and nothing is given away.
+    const spoils =
+      verdict.kind !== 'green' && !(verdict.kind === 'red' && this.#grading?.core && verdict.law.core === undefined);
+    if (spoils && !this.#confirmingDiff) {
       this.#confirmingDiff = true;
       this.#extra = colors.yellow('  The diff gives the solution away. d again shows it, any other key goes back.');
       return this.#draw();
@@ -185,9 +203,10 @@ export class LearnSession {
   #draw(): void {
     const { title, folder, width, show, keys } = this.#ports;
     if (!this.#grading) return;
-    const { kind } = verdictOf(this.#grading);
+    const verdict = verdictOf(this.#grading);
     const offered = [
-      ...(kind === 'red' ? [['h', 'hint'] as const] : []),
+      ...(verdict.kind === 'red' ? [['h', 'hint'] as const] : []),
+      ...(coreIsDone(verdict) ? [['a', 'all: on to the hardening laws'] as const] : []),
       ['r', 'rerun'] as const,
       ['d', 'diff to the reference'] as const,
       ['q', 'quit'] as const,
@@ -197,10 +216,30 @@ export class LearnSession {
     const page = [
       `${colors.bold(title)}  ${colors.cyan(`${folder}/attempt/index.ts`)}  ${colors.dim('graded when you save it')}`,
       notice,
-      resultView(this.#grading, { folder, width, known: this.#known }),
+      resultView(this.#grading, { folder, width, known: this.#known, redAgain: this.#redAgain }),
       this.#extra,
       keys ? keysLine(offered) : '',
     ];
     show(`${page.filter((block) => block !== '').join('\n\n')}\n`);
+  }
+}
+
+const coreIsDone = (verdict: Verdict): boolean => verdict.kind === 'green' && verdict.scope === 'core';
+
+/** How far the learner has come on the path, in this session. */
+class Path {
+  /** Laws that held in an earlier run. */
+  readonly #held = new Set<string>();
+  /** Laws that were passed by: those before the first red law of an earlier run. */
+  readonly #behind = new Set<string>();
+
+  /** @returns whether the law that is red now was behind the learner: it held, and so did all before it. */
+  take({ laws }: Grading): boolean {
+    const at = laws.findIndex(({ state }) => state === 'failed');
+    const red = laws[at];
+    const again = red !== undefined && this.#held.has(red.name) && this.#behind.has(red.name);
+    for (const { name } of at < 0 ? laws : laws.slice(0, at)) this.#behind.add(name);
+    for (const { name, state } of laws) if (state === 'passed') this.#held.add(name);
+    return again;
   }
 }

@@ -1,28 +1,32 @@
 import colors from 'picocolors';
 import type { Pitfall } from '../anatomy.ts';
-import { type Grading, isGreen, type Law } from '../grading.ts';
+import { type Grading, isGreen, type Law, type Scope } from '../grading.ts';
 import { evidence } from '../laws.ts';
+import type { Objectives } from '../objectives.ts';
 import type { FileDiff } from '../reference-diff.ts';
 import { cut, indent, pad, plural, seconds, wrap } from '../text.ts';
 
 /** What the learner should look at, of all that a run found. */
 export type Verdict =
-  | { readonly kind: 'green'; readonly total: number }
+  /** Every law that was judged holds: all of them, or the core laws. */
+  | { readonly kind: 'green'; readonly scope: Scope }
   /** The code can't be graded as it stands: it does not load, or does not type-check with every law holding. */
   | { readonly kind: 'broken' }
+  /** The first red law of the path: `position` and `total` are those among the core laws, or among the others. */
   | { readonly kind: 'red'; readonly law: Law; readonly position: number; readonly total: number }
   /** Nothing is red, but laws were skipped. */
   | { readonly kind: 'unjudged' };
 
 /** @param known laws that an earlier run counted, for a run that was cut short. */
 export function verdictOf(grading: Grading, known = 0): Verdict {
-  const { laws } = grading;
-  if (isGreen(grading)) return { kind: 'green', total: laws.length };
-  const at = laws.findIndex(({ state }) => state === 'failed');
-  const law = laws[at];
-  const total = grading.complete ? laws.length : Math.max(laws.length, known);
-  if (law) return { kind: 'red', law, position: at + 1, total };
-  return grading.problems.length > 0 || grading.types.length > 0 ? { kind: 'broken' } : { kind: 'unjudged' };
+  const { laws, core, scope } = grading;
+  if (isGreen(grading)) return { kind: 'green', scope };
+  const law = laws.find(({ state }) => state === 'failed');
+  if (!law) return { kind: grading.problems.length > 0 || grading.types.length > 0 ? 'broken' : 'unjudged' };
+  if (law.core !== undefined) return { kind: 'red', law, position: law.core + 1, total: core };
+  const others = laws.filter((each) => each.core === undefined);
+  const total = grading.complete ? others.length : Math.max(others.length, known - core);
+  return { kind: 'red', law, position: others.indexOf(law) + 1, total };
 }
 
 export type ViewOptions = {
@@ -31,26 +35,32 @@ export type ViewOptions = {
   readonly width: number;
   /** Laws that an earlier run counted; 0 where none did. */
   readonly known: number;
+  /** The red law held before, and the learner was already past it. */
+  readonly redAgain?: boolean;
 };
 
 /** The result of a run: the compiler's complaints, then one red law. */
-export function resultView(grading: Grading, { folder, width, known }: ViewOptions): string {
+export function resultView(grading: Grading, { folder, width, known, redAgain }: ViewOptions): string {
   const verdict = verdictOf(grading, known);
   const problems = grading.problems.filter((problem) => !alreadySaid(problem, grading));
   const blocks = [typesView(grading, folder)];
+  const { core, scope } = grading;
   if (verdict.kind === 'red') {
     const { law, position, total } = verdict;
+    const place = `${core > 0 && law.core === undefined ? 'hardening ' : ''}${position}/${total}`;
+    const again = redAgain ? `  ${colors.yellow('↩ red again: it held before')}\n` : '';
     blocks.push(
-      `${colors.red('✗')} ${colors.dim(`${position}/${total}`)}  ${colors.bold(law.name)}\n${evidence(atPath(law, folder), '  ')}`,
+      `${colors.red('✗')} ${colors.dim(place)}  ${colors.bold(law.name)}\n${again}${evidence(atPath(law, folder), '  ')}`,
     );
     const [problem] = problems;
     if (problem !== undefined) blocks.push(colors.dim(cut(`  outside the laws: ${problem.split('\n')[0]}`, width)));
-    const held = grading.laws.filter(({ state }) => state === 'passed').length;
-    blocks.push(colors.dim(`  ${held} of ${plural(total, 'law')} hold · ${seconds(grading.ms)}`));
+    blocks.push(colors.dim(`  ${heldLine(grading, known)} · ${seconds(grading.ms)}`));
   } else if (verdict.kind === 'broken') {
     for (const problem of problems) blocks.push(`${colors.red('✗')} ${indentRest(problem)}`);
     if (grading.problems.length === 0) {
-      blocks.push(`${colors.green('✓')} every law holds; the types are what is left`);
+      blocks.push(
+        `${colors.green('✓')} every ${scope === 'core' ? 'core law' : 'law'} holds; the types are what is left`,
+      );
     }
   } else if (verdict.kind === 'unjudged') {
     const reasons = [...new Set(grading.missing)];
@@ -58,12 +68,27 @@ export function resultView(grading: Grading, { folder, width, known }: ViewOptio
     for (const reason of reasons) blocks.push(`${colors.yellow('↷')} ${indentRest(reason)}`);
     if (reasons.length === 0)
       blocks.push(`${colors.yellow('↷')} ${plural(skipped.length, 'law')} skipped, so nothing is proved`);
+  } else if (scope === 'core') {
+    const claim = `${colors.bold('every core law holds')}: you know what breaks without each`;
+    blocks.push(`${colors.green('✓')} ${colors.dim(`${core}/${core}`)}  ${claim}`);
   } else {
-    blocks.push(
-      `${colors.green('✓')} ${colors.dim(`${verdict.total}/${verdict.total}`)}  ${colors.bold('every law holds')}`,
-    );
+    const total = grading.laws.length;
+    const kinds = core > 0 ? colors.dim(`: ${core} core, ${total - core} hardening`) : '';
+    blocks.push(`${colors.green('✓')} ${colors.dim(`${total}/${total}`)}  ${colors.bold('every law holds')}${kinds}`);
   }
   return blocks.filter((block) => block !== '').join('\n\n');
+}
+
+/** `9 of 9 core laws, 12 of 38 hardening laws hold`. */
+function heldLine({ laws, core, scope, complete }: Grading, known: number): string {
+  const held = laws.filter(({ state }) => state === 'passed');
+  const ofCore = held.filter((law) => law.core !== undefined).length;
+  const others = laws.filter((law) => law.core === undefined).length;
+  const total = complete ? others : Math.max(others, known - core);
+  const ofOthers = held.length - ofCore;
+  if (core === 0) return `${ofOthers} of ${plural(total, 'law')} hold`;
+  const first = `${ofCore} of ${plural(core, 'core law')}`;
+  return scope === 'core' ? `${first} hold` : `${first}, ${ofOthers} of ${plural(total, 'hardening law')} hold`;
 }
 
 /** The suite trips over a mistake that the compiler names better. */
@@ -92,26 +117,52 @@ function atPath(law: Law, folder: string): Law {
 
 const indentRest = (text: string): string => indent(text, '  ').trimStart();
 
-/** What to take home after green: how the reference differs, and what each pitfall would have broken. */
-export function greenView(diffs: readonly FileDiff[], pitfalls: readonly Pitfall[], width: number): string {
-  const blocks: string[] = [];
+/** What a learner takes home once the core laws, or all laws, hold. */
+export type Lessons = {
+  readonly objectives: Objectives | undefined;
+  readonly diffs: readonly FileDiff[];
+  /** Those that the laws which hold would have caught. */
+  readonly avoided: readonly Pitfall[];
+  /** Those that are caught by laws that were not judged. */
+  readonly ahead: readonly Pitfall[];
+};
+
+/** What has been understood, how the reference differs, and what each pitfall would have broken. */
+export function lessonsView({ objectives, diffs, avoided, ahead }: Lessons, width: number): string {
+  const blocks = [
+    objectives ? objectivesView(objectives, width) : '',
+    diffSummary(diffs),
+    pitfallsView('What you steered clear of:', avoided, width),
+    pitfallsView('What the hardening laws would still catch:', ahead, width),
+  ];
+  return blocks.filter((block) => block !== '').join('\n\n');
+}
+
+/** "After this lab you can say" has come true. */
+function objectivesView({ lead, items }: Objectives, width: number): string {
+  const room = Math.min(width, 100);
+  const now = lead.replace(/^After this lab,? you can/, 'Now you can');
+  const title = wrap(items.length > 0 ? `${now}:` : now, room);
+  return [title, ...items.map((item) => indent(wrap(item, room - 4), '    ').replace(/^ {4}/, '  • '))].join('\n');
+}
+
+function diffSummary(diffs: readonly FileDiff[]): string {
   const lines = diffs.reduce((sum, { text }) => sum + text.split('\n').length, 0);
-  if (diffs.length > 0 && lines <= maxDiffLines) blocks.push(diffView(diffs));
-  else if (diffs.length > 0) {
-    const list = diffs.map(
-      ({ title, added, removed }) => `  ${title}  ${colors.green(`+${added}`)} ${colors.red(`-${removed}`)}`,
-    );
-    blocks.push(`The reference does it in another way:\n${list.join('\n')}`);
-  }
-  if (pitfalls.length > 0) {
-    const widest = Math.max(...pitfalls.map(({ name }) => name.length));
-    const flaws = pitfalls.map(({ name, flaw = '' }) => {
-      const lines = wrap(flaw, Math.max(30, Math.min(width, 110) - widest - 4));
-      return `  ${colors.yellow(pad(name, widest))}  ${lines.split('\n').join(`\n${' '.repeat(widest + 4)}`)}`;
-    });
-    blocks.push(`What you steered clear of:\n${flaws.join('\n')}`);
-  }
-  return blocks.join('\n\n');
+  if (diffs.length === 0 || lines <= maxDiffLines) return diffs.length === 0 ? '' : diffView(diffs);
+  const list = diffs.map(
+    ({ title, added, removed }) => `  ${title}  ${colors.green(`+${added}`)} ${colors.red(`-${removed}`)}`,
+  );
+  return `The reference does it in another way:\n${list.join('\n')}`;
+}
+
+function pitfallsView(title: string, pitfalls: readonly Pitfall[], width: number): string {
+  if (pitfalls.length === 0) return '';
+  const widest = Math.max(...pitfalls.map(({ name }) => name.length));
+  const flaws = pitfalls.map(({ name, flaw = '' }) => {
+    const lines = wrap(flaw, Math.max(30, Math.min(width, 110) - widest - 4));
+    return `  ${colors.yellow(pad(name, widest))}  ${lines.split('\n').join(`\n${' '.repeat(widest + 4)}`)}`;
+  });
+  return `${title}\n${flaws.join('\n')}`;
 }
 
 /** Lines of a diff that are shown without asking. */
