@@ -7,6 +7,12 @@ const { cli } = await import('./cli.ts');
 
 const write = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(text);
 
+// A reader that left (`| head`) wants no more; a story that was imported has its own way to end.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 process.exitCode = await cli({
   words: process.argv.slice(2),
   root: resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../..')),

@@ -38,6 +38,9 @@ beforeAll(async () => {
     ),
     'labs/web/loaded/loader.mjs': 'globalThis.loader = true;\n',
     'labs/web/loaded/demo.ts': `console.log('loader', Reflect.get(globalThis, 'loader'), process.argv.slice(2).join(' '));\n`,
+    'labs/web/loaded/exercise/hints.md': '# Core laws\n\n## a\n\n## b\n\n# Hardening laws\n\n## c\n',
+    'labs/web/failing/package.json': manifest('failing', 'web', scripts('node --no-warnings demo.ts')),
+    'labs/web/failing/demo.ts': 'process.exitCode = 1;\n',
     'labs/web/loaded/examples/patient.ts': patient,
     'labs/web/loaded/examples/busy.ts': `console.log('up', process.pid);\nfor (;;) {}\n`,
     'labs/web/loaded/examples/killed.ts': "process.kill(process.pid, 'SIGKILL');\n",
@@ -87,6 +90,18 @@ describe('a demo', () => {
       code: 0,
       out: 'loader true --from script --seed 1\n',
     });
+  });
+
+  test('that was watched to its end invites to build it; one in a pipe, or that failed, does not', async () => {
+    const played = async (name: string, interactive: boolean, ...flags: string[]) => {
+      const called = context(home.root, [name, ...flags]);
+      await cli({ ...called, out: { ...called.out, interactive } });
+      return called.text();
+    };
+    expect(await played('loaded', true)).toContain('pnpm lab learn loaded  build it yourself, in 2 laws\n');
+    expect(await played('loaded', true, '--json')).toBe('');
+    expect(await played('loaded', false)).toBe('');
+    expect(await played('failing', true)).toBe('');
   });
 
   test('that asks whether it is the main module is', async () => {
@@ -240,6 +255,12 @@ describe('wrong usage', () => {
       expect(called.text()).toMatch(/^Examples?:\n {2}pnpm lab/m);
     },
   );
+
+  test('a reader that leaves is no error', async () => {
+    const listed = startLab(home.root, ['test', 'once']);
+    listed.child.stdout.destroy();
+    expect((await listed.ended).err).toBe('');
+  });
 
   test('reaches the shell as its exit code', async () => {
     expect(await lab(home.root, ['onec'])).toMatchObject({ code: 2, out: '' });

@@ -1,8 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import colors from 'picocolors';
 import { type Context, labNamed } from '../context.ts';
 import { CommandError, describeError, exit, UsageError } from '../errors.ts';
+import { readHints } from '../hints.ts';
 import { isMissing, type Lab } from '../labs.ts';
 import { suggestion } from '../nearest.ts';
 import { type NodeCommand, parseScript, runNode } from '../process.ts';
@@ -16,11 +18,20 @@ export async function run(context: Context, words: readonly string[]): Promise<n
   const lab = await labNamed(context, name, true);
   const [example] = rest;
   if (example === undefined || example.startsWith('-')) {
-    return play(context, lab, parseScript(lab.demo, `scripts.demo of ${lab.name}`), flagsOf(rest));
+    const code = await play(context, lab, parseScript(lab.demo, `scripts.demo of ${lab.name}`), flagsOf(rest));
+    if (code === exit.done && context.out.interactive && !rest.includes('--json')) await invite(context, lab);
+    return code;
   }
   const { flags } = parseScript(lab.demo, `scripts.demo of ${lab.name}`);
   const file = `examples/${await exampleOf(lab, example)}.ts`;
   return play(context, lab, { flags, file, args: [] }, flagsOf(rest.slice(1)));
+}
+
+/** After the story, for who watched it: the way to build it. */
+async function invite({ out }: Context, lab: Lab): Promise<void> {
+  const { core } = await readHints(lab.dir);
+  const laws = core.length > 0 ? `, in ${core.length} laws` : '';
+  out.write(colors.dim(`\n  pnpm lab learn ${lab.name}  build it yourself${laws}\n`));
 }
 
 /** `pnpm lab bench NAME [flags]`: a process of its own, so that nothing of ours is in the figures. */

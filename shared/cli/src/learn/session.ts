@@ -3,7 +3,7 @@ import { describeError, exit } from '../errors.ts';
 import { type Grading, isGreen, type Law, type Scope } from '../grading.ts';
 import type { Hints } from '../hints.ts';
 import type { FileDiff } from '../reference-diff.ts';
-import { indent, wrap } from '../text.ts';
+import { columns, indent, wrap } from '../text.ts';
 import { diffView, keysLine, type Lessons, lessonsView, resultView, type Verdict, verdictOf } from './view.ts';
 
 /** The world of a session; a test brings its own. */
@@ -200,8 +200,16 @@ export class LearnSession {
     this.#draw();
   }
 
+  #heading(): string {
+    const { title, folder, width } = this.#ports;
+    const file = `${folder}/attempt/index.ts`;
+    const note = 'graded when you save it';
+    const fits = columns(`${title}  ${file}  ${note}`) <= width;
+    return `${colors.bold(title)}  ${colors.cyan(file)}${fits ? `  ${colors.dim(note)}` : ''}`;
+  }
+
   #draw(): void {
-    const { title, folder, width, show, keys } = this.#ports;
+    const { folder, width, show, keys } = this.#ports;
     if (!this.#grading) return;
     const verdict = verdictOf(this.#grading);
     const offered = [
@@ -214,7 +222,7 @@ export class LearnSession {
     const notice = this.#noticed ? '' : this.#ports.notice;
     this.#noticed = true;
     const page = [
-      `${colors.bold(title)}  ${colors.cyan(`${folder}/attempt/index.ts`)}  ${colors.dim('graded when you save it')}`,
+      this.#heading(),
       notice,
       resultView(this.#grading, { folder, width, known: this.#known, redAgain: this.#redAgain }),
       this.#extra,

@@ -49,9 +49,8 @@ export function resultView(grading: Grading, { folder, width, known, redAgain }:
     const { law, position, total } = verdict;
     const place = `${core > 0 && law.core === undefined ? 'hardening ' : ''}${position}/${total}`;
     const again = redAgain ? `  ${colors.yellow('↩ red again: it held before')}\n` : '';
-    blocks.push(
-      `${colors.red('✗')} ${colors.dim(place)}  ${colors.bold(law.name)}\n${again}${evidence(atPath(law, folder), '  ')}`,
-    );
+    const title = lawTitle(place, law.name, width);
+    blocks.push(`${title}\n${again}${evidence(atPath(law, folder), '  ')}`);
     const [problem] = problems;
     if (problem !== undefined) blocks.push(colors.dim(cut(`  outside the laws: ${problem.split('\n')[0]}`, width)));
     blocks.push(colors.dim(`  ${heldLine(grading, known)} · ${seconds(grading.ms)}`));
@@ -77,6 +76,15 @@ export function resultView(grading: Grading, { folder, width, known, redAgain }:
     blocks.push(`${colors.green('✓')} ${colors.dim(`${total}/${total}`)}  ${colors.bold('every law holds')}${kinds}`);
   }
   return blocks.filter((block) => block !== '').join('\n\n');
+}
+
+/** Wrapped between words: a law's name is a sentence. */
+function lawTitle(place: string, name: string, width: number): string {
+  const head = `✗ ${place}  `;
+  const lines = wrap(head + name, width - 2)
+    .slice(head.length)
+    .split('\n');
+  return `${colors.red('✗')} ${colors.dim(place)}  ${lines.map((line) => colors.bold(line)).join('\n  ')}`;
 }
 
 /** `9 of 9 core laws, 12 of 38 hardening laws hold`. */
@@ -143,7 +151,9 @@ function objectivesView({ lead, items }: Objectives, width: number): string {
   const room = Math.min(width, 100);
   const now = lead.replace(/^After this lab,? you can/, 'Now you can');
   const title = wrap(items.length > 0 ? `${now}:` : now, room);
-  return [title, ...items.map((item) => indent(wrap(item, room - 4), '    ').replace(/^ {4}/, '  • '))].join('\n');
+  // In the README each may end a clause of one sentence; here each stands alone.
+  const bare = items.map((item) => item.replace(/[;.]$/, ''));
+  return [title, ...bare.map((item) => indent(wrap(item, room - 4), '    ').replace(/^ {4}/, '  • '))].join('\n');
 }
 
 function diffSummary(diffs: readonly FileDiff[]): string {
