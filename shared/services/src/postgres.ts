@@ -9,6 +9,8 @@ import { choose } from './choose.ts';
 import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
 import { LoginRefusedError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
 import { FaultyNode, type Lever } from './faults.ts';
+import { borrow } from './lease.ts';
+import { type Lendable, type Lender, ownProgram } from './lending.ts';
 import { postgresFolder, prepareData } from './postgres-data.ts';
 import { findPostgres, runnableBy } from './postgres-program.ts';
 import { EmbeddedServer, type Program } from './process.ts';
@@ -75,7 +77,7 @@ export const postgres: Service = {
 export async function startPostgres(o: PostgresOptions = {}): Promise<PostgresServers> {
   o.signal?.throwIfAborted();
   const choice = await choose(postgres, 1, { signal: o.signal, embedded: o.port !== undefined });
-  if (choice.origin === 'embedded') return startEmbedded(choice.program, o);
+  if (choice.origin === 'embedded') return (await borrowed(o)) ?? startEmbedded(choice.program, o);
   if (choice.origin === 'url') {
     const why = `it is not ours: ${postgres.variable} names it. Unset ${postgres.variable} for the scenes that need faults.`;
     return adopt('url', choice.urls[0] ?? '', why);
@@ -85,6 +87,62 @@ export async function startPostgres(o: PostgresOptions = {}): Promise<PostgresSe
   const url = postgres.containerUrl(container.port);
   const lever = await composeLever(NAME, container, () => answers(url));
   return adopt('compose', url, lever);
+}
+
+/** The cluster stays; each borrower has a database of its own, and only where the last one changed nothing around it. */
+export const postgresLender: Lender = {
+  lend: async ({ persist = 'none' }) => {
+    const servers = await startEmbedded(await ownProgram(postgres), { persist });
+    return lendable(servers, servers.url);
+  },
+};
+
+function lendable(servers: PostgresServers, url: string): Lendable {
+  const renew = async (): Promise<Lendable | undefined> => {
+    const next = await renewed(servers.url);
+    return next === undefined ? undefined : lendable(servers, next);
+  };
+  const namespace = new URL(url).pathname.slice(1);
+  return { servers, nodes: [servers.node], urls: [url], inspect: [`psql ${url}`], namespace, renew };
+}
+
+async function borrowed(o: PostgresOptions): Promise<PostgresServers | undefined> {
+  if (o.port !== undefined) return undefined;
+  const loan = await borrow(NAME, { persist: o.persist ?? 'none' });
+  const [url] = loan?.facts.urls ?? [];
+  if (loan === undefined || url === undefined) return undefined;
+  const node = new FaultyNode({ service: NAME, index: 0, url, defaultPort: DEFAULT_PORT, lever: loan.lever(0) });
+  return { ...loan.handle(NAME, () => node.close({ heal: false })), url, node };
+}
+
+/** What a user can leave in a cluster, outside of all databases. */
+const TRACES = `SELECT
+  (SELECT count(*) FROM pg_roles WHERE rolname <> current_user AND rolname NOT LIKE 'pg\\_%')
+  + (SELECT count(*) FROM pg_db_role_setting)
+  + (SELECT count(*) FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf')
+  + (SELECT count(*) FROM pg_database WHERE datistemplate AND datname NOT IN ('template0', 'template1'))
+  + (SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global'))
+  + (SELECT count(*) FROM pg_replication_slots)
+  + (SELECT count(*) FROM pg_prepared_xacts)
+  + (SELECT count(*) FROM pg_subscription) AS traces`;
+
+/** Drops every database of a cluster of ours and makes a new one. @returns its URL; undefined where that is not enough */
+async function renewed(url: string): Promise<string | undefined> {
+  const own = new URL(url);
+  own.pathname = '/template1';
+  return withClient(own.href, async (client) => {
+    const { rows } = await client.query<{ traces: string }>(TRACES);
+    if (rows[0]?.traces !== '0') return undefined;
+    const { rows: old } = await client.query<{ name: string }>(
+      'SELECT datname AS name FROM pg_database WHERE NOT datistemplate',
+    );
+    for (const { name } of old) await client.query(`DROP DATABASE ${client.escapeIdentifier(name)} WITH (FORCE)`);
+    const name = `labs_${randomBytes(6).toString('hex')}`;
+    // Of template1 somebody may have made something else.
+    await client.query(`CREATE DATABASE ${name} TEMPLATE template0`);
+    own.pathname = `/${name}`;
+    return own.href;
+  });
 }
 
 async function startEmbedded(installed: Program, o: PostgresOptions): Promise<PostgresServers> {

@@ -10,6 +10,8 @@ import { choose } from './choose.ts';
 import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
 import { LoginRefusedError, ServiceError, StartTimeoutError, UnreachableUrlError } from './errors.ts';
 import { FaultyNode, type Lever } from './faults.ts';
+import { borrow } from './lease.ts';
+import { type Lendable, type Lender, ownProgram } from './lending.ts';
 import { freePort } from './ports.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { entrust } from './reaper.ts';
@@ -92,7 +94,7 @@ export const rabbitmq: Service = {
 export async function startRabbit(o: RabbitOptions = {}): Promise<RabbitServers> {
   o.signal?.throwIfAborted();
   const choice = await choose(rabbitmq, 1, { signal: o.signal, embedded: o.port !== undefined });
-  if (choice.origin === 'embedded') return startEmbedded(choice.program, o);
+  if (choice.origin === 'embedded') return (await borrowed(o)) ?? (await startEmbedded(choice.program, o)).servers;
   if (choice.origin === 'url') {
     const why = `it is not ours: ${rabbitmq.variable} names it. Unset ${rabbitmq.variable} for the scenes that need faults.`;
     return adopt('url', choice.urls[0] ?? '', why);
@@ -103,6 +105,36 @@ export async function startRabbit(o: RabbitOptions = {}): Promise<RabbitServers>
   return adopt('compose', url, await composeLever(NAME, container, () => answers(url)));
 }
 
+/** The broker stays; what was made in it goes. */
+export const rabbitLender: Lender = {
+  // Its start takes five seconds of a processor.
+  most: 1,
+  lend: async () => {
+    const { servers, clear } = await startEmbedded(await ownProgram(rabbitmq), {});
+    return lendable(servers, clear);
+  },
+};
+
+function lendable(servers: RabbitServers, clear: () => Promise<void>): Lendable {
+  const { node, url, inspect } = servers;
+  const renew = async (): Promise<Lendable> => {
+    await clear();
+    return lendable(servers, clear);
+  };
+  const calls = { vhost: () => servers.vhost() };
+  return { servers, nodes: [node], urls: [url], inspect, namespace: newNamespace(), calls, renew };
+}
+
+async function borrowed(o: RabbitOptions): Promise<RabbitServers | undefined> {
+  if (o.port !== undefined) return undefined;
+  const loan = await borrow(NAME, {});
+  const [url] = loan?.facts.urls ?? [];
+  if (loan === undefined || url === undefined) return undefined;
+  const node = new FaultyNode({ service: NAME, index: 0, url, defaultPort: DEFAULT_PORT, lever: loan.lever(0) });
+  const vhost = () => loan.call('vhost');
+  return { ...loan.handle(NAME, () => node.close({ heal: false })), url, node, vhost };
+}
+
 // epmd, Erlang's port mapper, is ours too: the one that Erlang starts by itself leaves our folder and outlives us.
 // A broker that accepts input is the shell's successor instead of its child; it gets none, -noinput says.
 const LAUNCH = `
@@ -111,7 +143,13 @@ epmd -address 127.0.0.1 &
 until epmd -names >/dev/null 2>&1; do kill -0 $! 2>/dev/null || exit 1; sleep 0.05; done
 exec "$LABS_RABBITMQ"`;
 
-async function startEmbedded(installed: Program, o: RabbitOptions): Promise<RabbitServers> {
+interface Embedded {
+  readonly servers: RabbitServers;
+  /** Deletes everything in the broker: all virtual hosts but the first, which is made anew. */
+  clear(): Promise<void>;
+}
+
+async function startEmbedded(installed: Program, o: RabbitOptions): Promise<Embedded> {
   const version = await rabbitmq.version(installed);
   const folder = await temporaryFolder(NAME);
   try {
@@ -156,10 +194,7 @@ async function startEmbedded(installed: Program, o: RabbitOptions): Promise<Rabb
     let last: Promise<unknown> = Promise.resolve();
     const create = async () => {
       const name = newVhost();
-      await erlang(program.env, id, [
-        `rabbit_vhost:add(<<"${name}">>, <<"${USER}">>)`,
-        `rabbit_auth_backend_internal:set_permissions(<<"${USER}">>, <<"${name}">>, <<".*">>, <<".*">>, <<".*">>, <<"${USER}">>)`,
-      ]);
+      await erlang(program.env, id, [`rabbit_vhost:add(<<"${name}">>, <<"${USER}">>)`, permissions(name)]);
       return `${url}/${name}`;
     };
     // One after another: two calls at once would go by one name.
@@ -168,12 +203,26 @@ async function startEmbedded(installed: Program, o: RabbitOptions): Promise<Rabb
       last = mine.catch(() => {});
       return mine;
     };
-    return { ...common, url, node, vhost };
+    const clear = async () => {
+      await last;
+      await erlang(program.env, id, [
+        // An alarm that somebody set, or a user that somebody made, would fail here.
+        '[] = rabbit_alarm:get_alarms()',
+        '[_] = rabbit_auth_backend_internal:list_users()',
+        `[rabbit_vhost:delete(V, <<"${USER}">>) || V <- rabbit_vhost:list_names()]`,
+        `rabbit_vhost:add(<<"/">>, <<"${USER}">>)`,
+        permissions('/'),
+      ]);
+    };
+    return { servers: { ...common, url, node, vhost }, clear };
   } catch (error) {
     await folder.settle();
     throw error;
   }
 }
+
+const permissions = (vhost: string): string =>
+  `rabbit_auth_backend_internal:set_permissions(<<"${USER}">>, <<"${vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"${USER}">>)`;
 
 const SETTINGS = `default_user = ${USER}
 default_pass = ${PASSWORD}

@@ -8,6 +8,8 @@ import { choose } from './choose.ts';
 import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
 import { LoginRefusedError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
 import { FaultyNode, type Lever } from './faults.ts';
+import { borrow } from './lease.ts';
+import { type Lender, ownProgram } from './lending.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { entrust } from './reaper.ts';
 import { handle, within } from './servers.ts';
@@ -78,7 +80,7 @@ export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
   }
   o.signal?.throwIfAborted();
   const choice = await choose(redis, count, { signal: o.signal, embedded: o.ports !== undefined });
-  if (choice.origin === 'embedded') return startEmbedded(choice.program, count, o);
+  if (choice.origin === 'embedded') return (await borrowed(count, o)) ?? startEmbedded(choice.program, count, o);
   if (choice.origin === 'url') {
     const why = `it is not ours: ${redis.variable} names it. Unset ${redis.variable} for the scenes that need faults.`;
     return adopt(
@@ -92,6 +94,28 @@ export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
     choice.containers.map((container) => composeLever(NAME, container, () => answers(composeUrl(container.port)))),
   );
   return adopt('compose', urls, levers);
+}
+
+/** New ones for each borrower: five are up within 60 ms, and nobody can tell them from used ones. */
+export const redisLender: Lender = {
+  lend: async (wish) => {
+    const servers = await startEmbedded(await ownProgram(redis), wish.nodes ?? 1, wish);
+    const { nodes, inspect, namespace } = servers;
+    return { servers, nodes, urls: nodes.map(({ url }) => url), inspect, namespace };
+  },
+};
+
+async function borrowed(count: number, o: RedisOptions): Promise<RedisServers | undefined> {
+  if (o.ports !== undefined) return undefined;
+  const loan = await borrow(NAME, { nodes: count, persist: o.persist ?? 'none' });
+  if (loan === undefined) return undefined;
+  const nodes = loan.facts.urls.map(
+    (url, index) => new FaultyNode({ service: NAME, index, url, defaultPort: DEFAULT_PORT, lever: loan.lever(index) }),
+  );
+  const common = loan.handle(NAME, async () => {
+    await Promise.all(nodes.map((node) => node.close({ heal: false })));
+  });
+  return { ...common, nodes: atLeastOne(nodes) };
 }
 
 async function startEmbedded(program: Program, count: number, o: RedisOptions): Promise<RedisServers> {

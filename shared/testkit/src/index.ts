@@ -1,11 +1,19 @@
 export { type Chaos, type ChaosOptions, chaos, type Fault, type FaultyLink, type FaultyNode } from './chaos.ts';
 export { type Consensus, type ContestOptions, consensus, contest, ratio, ratios, type Standing } from './contest.ts';
 export { describeWith, type Factories, type Started } from './describe-with.ts';
+export { type Grader, GraderDiedError, type GraderOptions, openGrader } from './grader.ts';
 export { History } from './history.ts';
 export { ManualClock } from './manual-clock.ts';
 export { type Outcome, outcome } from './outcome.ts';
 export { overlaps, type Span } from './overlaps.ts';
 export { type Random, random } from './random.ts';
-export { MissingImplementationError, runSuite, type SuiteOptions, type SuiteResult, type TestResult } from './suite.ts';
+export {
+  MissingImplementationError,
+  type RunOptions,
+  runSuite,
+  type SuiteOptions,
+  type SuiteResult,
+  type TestResult,
+} from './suite.ts';
 export { type Tally, tally } from './tally.ts';
 export { DeadlineError, type UntilOptions, until } from './until.ts';

@@ -1,15 +1,14 @@
-// Runs in vitest's main process: turns its events into trace lines. The supervisor renders them.
+// Runs beside vitest: turns its events into those that the supervisor renders.
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
 import { explain } from './explain.ts';
-import { trace } from './trace.ts';
+import type { TraceEvent } from './trace.ts';
 
-export function reporter(root: string): Reporter {
-  if (process.env['LAB_LIFELINE']) followParent();
+export function reporter(root: string, tell: (event: TraceEvent) => void): Reporter {
   return {
     onTestCaseResult(test) {
       const result = test.result();
       if (result.state === 'pending') return;
-      trace({
+      tell({
         type: 'result',
         id: test.id,
         result: {
@@ -24,19 +23,18 @@ export function reporter(root: string): Reporter {
       });
     },
     onTestSuiteResult(suite) {
-      for (const error of suite.errors()) trace({ type: 'problem', text: `${suite.name}: ${explain(error, root)}` });
+      for (const error of suite.errors()) tell({ type: 'problem', text: `${suite.name}: ${explain(error, root)}` });
     },
     onTestModuleEnd(module: TestModule) {
       for (const error of module.errors()) {
-        trace({ type: 'problem', text: `${module.relativeModuleId}: ${explain(error, root)}` });
+        tell({ type: 'problem', text: `${module.relativeModuleId}: ${explain(error, root)}` });
       }
     },
     onUserConsoleLog(log) {
-      trace({ type: 'log', text: log.content });
+      tell({ type: 'log', text: log.content });
     },
     onTestRunEnd(_modules, unhandled) {
-      for (const error of unhandled) trace({ type: 'problem', text: `outside any test: ${explain(error, root)}` });
-      trace({ type: 'done' });
+      for (const error of unhandled) tell({ type: 'problem', text: `outside any test: ${explain(error, root)}` });
     },
   };
 }
@@ -45,13 +43,4 @@ function suites(test: TestCase): string[] {
   const path: string[] = [];
   for (let at = test.parent; at.type === 'suite'; at = at.parent) path.unshift(at.name);
   return path;
-}
-
-/** Our stdin is a pipe that the supervisor holds: it closes when the supervisor dies, `kill -9` included. */
-function followParent(): void {
-  process.stdin.on('end', () => process.kill(-process.pid, 'SIGKILL'));
-  process.stdin.on('error', () => undefined);
-  process.stdin.resume();
-  // Listening must not keep a finished run alive.
-  if ('unref' in process.stdin) process.stdin.unref();
 }

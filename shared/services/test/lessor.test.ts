@@ -1,0 +1,209 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+import pg from 'pg';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type PostgresServers, startPostgres, startRabbit, startRedis } from '../src/index.ts';
+import { lessorVariable } from '../src/lease.ts';
+import { type Lessor, openLessor } from '../src/lessor.ts';
+import { onPath } from '../src/service.ts';
+import { failure, listens } from './support.ts';
+
+let lessor: Lessor;
+beforeEach(async () => {
+  lessor = await openLessor({ ahead: true });
+  for (const [name, value] of Object.entries(lessor.env)) vi.stubEnv(name, value);
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await lessor[Symbol.asyncDispose]();
+});
+
+async function query(url: string, sql: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return (await client.query({ text: sql, rowMode: 'array' })).rows.flat();
+  } finally {
+    await client.end();
+  }
+}
+
+describe('Postgres on loan', () => {
+  /** Lets one borrower work, then the next; says whether they had the same server. */
+  async function inTurn(
+    work: (first: PostgresServers) => Promise<unknown>,
+    next: (second: PostgresServers) => unknown,
+  ) {
+    let port: number;
+    {
+      await using first = await startPostgres();
+      port = first.node.port;
+      await work(first);
+    }
+    await using second = await startPostgres();
+    await next(second);
+    return second.node.port === port;
+  }
+  const tables = "SELECT count(*)::int FROM pg_tables WHERE schemaname = 'public'";
+
+  test('is the same server for the next, with an empty database of another name', async () => {
+    let name: string | undefined;
+    const same = await inTurn(
+      async ({ url, namespace }) => {
+        name = namespace;
+        await query(url, 'CREATE TABLE mine (n int)');
+      },
+      async ({ url, namespace }) => {
+        expect(await query(url, tables)).toEqual([0]);
+        expect(await query(url, 'SELECT current_database()')).toEqual([namespace]);
+        expect(namespace).not.toBe(name);
+      },
+    );
+    expect(same).toBe(true);
+  });
+
+  test('ends the connections that the last borrower left open', async () => {
+    let ended = false;
+    const same = await inTurn(
+      async ({ url }) => {
+        const left = new pg.Client({ connectionString: url });
+        left
+          .on('error', () => {})
+          .on('end', () => {
+            ended = true;
+          });
+        await left.connect();
+        await left.query('BEGIN');
+        await left.query('CREATE TABLE locked (n int)');
+      },
+      async ({ url }) => {
+        expect(await query(url, "SELECT count(*)::int FROM pg_stat_activity WHERE state LIKE 'idle in%'")).toEqual([0]);
+      },
+    );
+    expect([same, ended]).toEqual([true, true]);
+  });
+
+  test.each([
+    ['a role', 'CREATE ROLE intruder'],
+    ['a setting', "ALTER SYSTEM SET work_mem = '1MB'"],
+    ['a setting of a role', "ALTER ROLE labs SET work_mem = '1MB'"],
+    ['a replication slot', "SELECT pg_create_physical_replication_slot('left')"],
+    ['a template', 'CREATE DATABASE pattern IS_TEMPLATE true'],
+  ])('is another server when the last borrower left %s', async (_what, sql) => {
+    expect(
+      await inTurn(
+        ({ url }) => query(url, sql),
+        async ({ url }) => expect(await query(url, tables)).toEqual([0]),
+      ),
+    ).toBe(false);
+  });
+
+  test('is another server when it was killed or paused, healed or not', async () => {
+    const stays = (fault: (pg: PostgresServers) => Promise<void>) =>
+      inTurn(fault, async ({ url }) => expect(await query(url, tables)).toEqual([0]));
+    expect(await stays(({ node }) => node.pause())).toBe(false);
+    expect(await stays(({ node }) => node.kill())).toBe(false);
+    expect(
+      await stays(async ({ node, url }) => {
+        await node.kill();
+        expect([node.state, await listens(node.port)]).toEqual(['down', false]);
+        await node.restart();
+        expect(await query(url, 'SELECT 1')).toEqual([1]);
+      }),
+    ).toBe(false);
+  });
+
+  test('is not shared by two who hold it at once', async () => {
+    await using one = await startPostgres();
+    await using two = await startPostgres();
+    expect(two.node.port).not.toBe(one.node.port);
+  });
+});
+
+describe('Redis on loan', () => {
+  test('is new for each borrower, and takes every fault', async () => {
+    const ports: number[] = [];
+    for (let turn = 0; turn < 2; turn += 1) {
+      await using redis = await startRedis({ nodes: 2 });
+      ports.push(...redis.nodes.map(({ port }) => port));
+      const [first] = redis.nodes;
+      expect(await say(first.port, 'GET left')).toBe('$-1');
+      await say(first.port, 'SET left 1');
+      await first.kill();
+      expect(await listens(first.port)).toBe(false);
+      await first.restart();
+      expect(await say(first.port, 'PING')).toBe('+PONG');
+      const net = await first.proxy();
+      expect(await say(net.port, 'PING')).toBe('+PONG');
+      await first.pause();
+    }
+    expect(new Set(ports).size).toBe(4);
+  });
+
+  test('comes back from a borrower that is gone without a word, and ends with the lessor', async () => {
+    const socket = connect(lessor.env[lessorVariable] ?? '');
+    socket.write(`${JSON.stringify({ id: 1, question: { ask: 'lend', service: 'redis', wish: { nodes: 1 } } })}\n`);
+    const [line] = await once(createInterface({ input: socket }), 'line');
+    const port = Number(new URL(JSON.parse(line).answer.facts.urls[0]).port);
+    expect(await listens(port)).toBe(true);
+    socket.destroy();
+    await vi.waitFor(async () => expect(await listens(port)).toBe(false), 5000);
+  });
+});
+
+test('what nobody lends is refused', async () => {
+  const { borrow } = await import('../src/lease.ts');
+  expect((await failure(borrow('sqlite', {}))).error.message).toContain('nobody lends "sqlite"');
+});
+
+test.skipIf((await onPath('rabbitmq-server')) === undefined)(
+  'RabbitMQ on loan is one broker for all, emptied in between; the next borrower waits',
+  { timeout: 120_000 },
+  async () => {
+    const first = await startRabbit();
+    const mine = new URL(await first.vhost()).pathname;
+    let waits = true;
+    const rival = (async () => {
+      await using other = await openBorrower();
+      const answer = await other.lend('rabbitmq');
+      waits = false;
+      return answer;
+    })();
+    await new Promise((done) => setTimeout(done, 100));
+    expect(waits).toBe(true);
+    await first[Symbol.asyncDispose]();
+    const [url] = (await rival).urls;
+    expect(url).toBe(first.url);
+    await using second = await startRabbit();
+    expect(new URL(await second.vhost()).pathname).not.toBe(mine);
+    expect(second.url).toBe(first.url);
+  },
+);
+
+/** A borrower that is another process, for all that the lessor knows. */
+async function openBorrower() {
+  const socket = connect(lessor.env[lessorVariable] ?? '');
+  await once(socket, 'connect');
+  const lines = createInterface({ input: socket });
+  return {
+    lend: async (service: string): Promise<{ urls: readonly string[] }> => {
+      socket.write(`${JSON.stringify({ id: 1, question: { ask: 'lend', service, wish: {} } })}\n`);
+      const [line] = await once(lines, 'line');
+      return JSON.parse(line).answer.facts;
+    },
+    [Symbol.asyncDispose]: async () => {
+      socket.destroy();
+    },
+  };
+}
+
+/** One inline command, and the first line of its answer. */
+async function say(port: number, command: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(`${command}\r\n`);
+  const [chunk] = await once(socket, 'data');
+  socket.destroy();
+  return String(chunk).split('\r\n')[0] ?? '';
+}

@@ -1,0 +1,176 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Writable } from 'node:stream';
+import { pathToFileURL } from 'node:url';
+import type { ViteUserConfig } from 'vitest/config';
+import type { CliOptions, TestUserConfig } from 'vitest/node';
+import { createVitest } from 'vitest/node';
+import { reporter } from '../reporter.ts';
+import type { TraceEvent } from '../trace.ts';
+import { isTypeTest, typeTests } from '../type-tests.ts';
+import { LabWorker } from './lab-worker.ts';
+import { killGroup, type RunRequest } from './messages.ts';
+import type { Report } from './report.ts';
+import { Tail } from './tail.ts';
+import { type Hang, Watch } from './watch.ts';
+
+const kit = resolve(import.meta.dirname, '../..');
+
+export interface UnitOptions {
+  readonly root: string;
+  /** The test files, relative to `root`: all are type tests, or none is. */
+  readonly files: readonly string[];
+  readonly request: RunRequest;
+  /** For the workers, beside what vitest and the package's own configuration say. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Matches the full names of the tests that are wanted. */
+  readonly filter: RegExp | undefined;
+  readonly report: Report;
+  readonly own: ViteUserConfig;
+  readonly onOutput: (text: string) => void;
+  readonly onGroup: (pid: number, up: boolean) => void;
+}
+
+/** Test files of a suite on one implementation: a vitest of its own with processes of its own, and a watch over them. */
+export class Unit {
+  readonly #options: UnitOptions;
+  readonly #watch: Watch;
+  readonly #groups = new Set<number>();
+  #cut = false;
+
+  constructor(options: UnitOptions) {
+    this.#options = options;
+    this.#watch = new Watch(options.request.blockedMs, options.request.loadMs);
+  }
+
+  async run(): Promise<void> {
+    const { report } = this.#options;
+    const scratch = await mkdtemp(join(tmpdir(), 'lab-test-'));
+    const trace = join(scratch, 'trace.jsonl');
+    using tail = new Tail(trace);
+    const hear = (): void => {
+      for (const event of tail.read()) this.#take(event);
+    };
+    const timer = setInterval(() => {
+      hear();
+      const hang = this.#watch.hang();
+      if (hang) this.cut(hang);
+    }, 100);
+    try {
+      await this.#vitest(scratch, trace, (event) => {
+        // What the tests wrote comes before what vitest says of them.
+        hear();
+        this.#take(event);
+      });
+      hear();
+    } catch (error) {
+      if (!this.#cut) report.take({ type: 'problem', text: `the suite did not start: ${error}` });
+    } finally {
+      clearInterval(timer);
+      for (const pid of this.#groups) killGroup(pid);
+      await rm(scratch, { recursive: true, force: true });
+    }
+  }
+
+  /** Ends it now; nothing more is heard of it. With `hang` the test that runs, or the file, is blamed. */
+  cut(hang?: Hang): void {
+    if (this.#cut) return;
+    this.#cut = true;
+    const { report, request } = this.#options;
+    if (hang?.running) {
+      const { id, name } = hang.running;
+      report.add({ name, path: [], file: '', state: 'failed', ms: request.blockedMs, error: hang.why }, id);
+    } else if (hang) report.take({ type: 'problem', text: hang.why });
+    for (const pid of this.#groups) killGroup(pid);
+  }
+
+  get isCut(): boolean {
+    return this.#cut;
+  }
+
+  /** The test that runs now. */
+  get running(): Hang['running'] {
+    return this.#watch.running;
+  }
+
+  #take(event: TraceEvent): void {
+    if (this.#cut) return;
+    this.#watch.take(event);
+    this.#options.report.take(event);
+  }
+
+  async #vitest(scratch: string, trace: string, tell: (event: TraceEvent) => void): Promise<void> {
+    const { root, files, request, env, filter, own, onOutput, onGroup } = this.#options;
+    const impl = request.impl === undefined ? undefined : resolve(root, request.impl);
+    const types = files.some(isTypeTest);
+    const pool: TestUserConfig['pool'] = {
+      name: 'lab',
+      createPoolWorker: (options) =>
+        new LabWorker(options, {
+          cwd: root,
+          env: { ...env, LAB_TRACE: trace },
+          output: onOutput,
+          onGroup: (pid, up) => {
+            if (up) this.#groups.add(pid);
+            onGroup(pid, up);
+            if (up && this.#cut) killGroup(pid);
+          },
+        }),
+    };
+    const { test: ownTest, ...ownVite } = own;
+    const options: CliOptions = {
+      root,
+      config: false,
+      watch: false,
+      include: ['test/**/*.test.ts'],
+      setupFiles: [resolve(kit, 'src/setup.ts')],
+      pool,
+      maxWorkers: 2,
+      testTimeout: 5000,
+      hookTimeout: 10_000,
+      teardownTimeout: 2000,
+      reporters: [reporter(root, tell)],
+      allowOnly: !process.env['CI'],
+      cache: false,
+      retry: request.attempts - 1,
+      ...(request.bail ? { bail: 1 } : {}),
+      ...ownTest,
+      ...(types ? { typecheck: typeTests(root, files, impl, scratch) } : {}),
+    };
+    const vite: ViteUserConfig = {
+      ...ownVite,
+      resolve: {
+        ...ownVite.resolve,
+        // Without an implementation the lab's own import map decides.
+        alias: impl === undefined ? [] : [{ find: /^#lab$/, replacement: impl }],
+      },
+    };
+    const sink = new Writable({
+      write: (chunk, _encoding, done) => {
+        onOutput(String(chunk));
+        done();
+      },
+    });
+    const vitest = await createVitest(options, vite, { stdout: sink, stderr: sink });
+    try {
+      const project = vitest.getRootProject();
+      const wanted = filter === undefined ? {} : { testNamePattern: filter };
+      const specifications = files.map((file) =>
+        project.createSpecification(resolve(root, file), wanted, types ? 'typescript' : 'lab'),
+      );
+      await vitest.runTestSpecifications(specifications);
+    } finally {
+      await vitest.close();
+    }
+  }
+}
+
+/** What the package's own vitest.config.ts adds to the preset: a transform, a global setup. */
+export async function ownConfig(root: string): Promise<ViteUserConfig> {
+  const file = join(root, 'vitest.config.ts');
+  if (!existsSync(file)) return {};
+  const module: { default: ViteUserConfig } = await import(pathToFileURL(file).href);
+  return module.default;
+}
