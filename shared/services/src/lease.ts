@@ -15,7 +15,7 @@ export interface Wish {
 }
 
 /** What a lessor says of the servers that it lends. */
-export interface Facts {
+interface Facts {
   readonly loan: number;
   readonly banner: string;
   readonly inspect: readonly string[];
@@ -24,7 +24,7 @@ export interface Facts {
   readonly urls: readonly string[];
 }
 
-export type Fault = 'kill' | 'restart' | 'pause' | 'resume';
+type Fault = 'kill' | 'restart' | 'pause' | 'resume';
 
 export type Question =
   | { readonly ask: 'lend'; readonly service: string; readonly wish: Wish }

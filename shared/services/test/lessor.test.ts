@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type PostgresServers, startPostgres, startRabbit, startRedis } from '../src/index.ts';
 import { lessorVariable } from '../src/lease.ts';
 import { type Lessor, openLessor } from '../src/lessor.ts';
-import { onPath } from '../src/service.ts';
 import { failure, listens } from './support.ts';
 
 let lessor: Lessor;
@@ -158,29 +157,27 @@ test('what nobody lends is refused', async () => {
   expect((await failure(borrow('sqlite', {}))).error.message).toContain('nobody lends "sqlite"');
 });
 
-test.skipIf((await onPath('rabbitmq-server')) === undefined)(
-  'RabbitMQ on loan is one broker for all, emptied in between; the next borrower waits',
-  { timeout: 120_000 },
-  async () => {
-    const first = await startRabbit();
-    const mine = new URL(await first.vhost()).pathname;
-    let waits = true;
-    const rival = (async () => {
-      await using other = await openBorrower();
-      const answer = await other.lend('rabbitmq');
-      waits = false;
-      return answer;
-    })();
-    await new Promise((done) => setTimeout(done, 100));
-    expect(waits).toBe(true);
-    await first[Symbol.asyncDispose]();
-    const [url] = (await rival).urls;
-    expect(url).toBe(first.url);
-    await using second = await startRabbit();
-    expect(new URL(await second.vhost()).pathname).not.toBe(mine);
-    expect(second.url).toBe(first.url);
-  },
-);
+test('RabbitMQ on loan is one broker for all, emptied in between; the next borrower waits', {
+  timeout: 180_000,
+}, async () => {
+  const first = await startRabbit();
+  const mine = new URL(await first.vhost()).pathname;
+  let waits = true;
+  const rival = (async () => {
+    await using other = await openBorrower();
+    const answer = await other.lend('rabbitmq');
+    waits = false;
+    return answer;
+  })();
+  await new Promise((done) => setTimeout(done, 100));
+  expect(waits).toBe(true);
+  await first[Symbol.asyncDispose]();
+  const [url] = (await rival).urls;
+  expect(url).toBe(first.url);
+  await using second = await startRabbit();
+  expect(new URL(await second.vhost()).pathname).not.toBe(mine);
+  expect(second.url).toBe(first.url);
+});
 
 /** A borrower that is another process, for all that the lessor knows. */
 async function openBorrower() {
