@@ -7,7 +7,7 @@ const { cli } = await import('./cli.ts');
 
 const write = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(text);
 
-// A reader that left (`| head`) wants no more; a story that was imported has its own way to end.
+// A reader that left (`| head`) wants no more.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();

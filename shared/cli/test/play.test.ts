@@ -38,7 +38,9 @@ beforeAll(async () => {
     ),
     'labs/web/loaded/loader.mjs': 'globalThis.loader = true;\n',
     'labs/web/loaded/demo.ts': `console.log('loader', Reflect.get(globalThis, 'loader'), process.argv.slice(2).join(' '));\n`,
-    'labs/web/loaded/exercise/hints.md': '# Core laws\n\n## a\n\n## b\n\n# Hardening laws\n\n## c\n',
+    'labs/web/quiet/package.json': manifest('quiet', 'web', scripts('node --no-warnings demo.ts')),
+    'labs/web/quiet/demo.ts': '',
+    'labs/web/quiet/exercise/hints.md': '# Core laws\n\n## a\n\n## b\n\n# Hardening laws\n\n## c\n',
     'labs/web/failing/package.json': manifest('failing', 'web', scripts('node --no-warnings demo.ts')),
     'labs/web/failing/demo.ts': 'process.exitCode = 1;\n',
     'labs/web/loaded/examples/patient.ts': patient,
@@ -98,9 +100,9 @@ describe('a demo', () => {
       await cli({ ...called, out: { ...called.out, interactive } });
       return called.text();
     };
-    expect(await played('loaded', true)).toContain('pnpm lab learn loaded  build it yourself, in 2 laws\n');
-    expect(await played('loaded', true, '--json')).toBe('');
-    expect(await played('loaded', false)).toBe('');
+    expect(await played('quiet', true)).toContain('pnpm lab learn quiet  build it yourself, in 2 laws\n');
+    expect(await played('quiet', true, '--json')).toBe('');
+    expect(await played('quiet', false)).toBe('');
     expect(await played('failing', true)).toBe('');
   });
 

@@ -31,7 +31,7 @@ export async function run(context: Context, words: readonly string[]): Promise<n
 async function invite({ out }: Context, lab: Lab): Promise<void> {
   const { core } = await readHints(lab.dir);
   const laws = core.length > 0 ? `, in ${core.length} laws` : '';
-  out.write(colors.dim(`\n  pnpm lab learn ${lab.name}  build it yourself${laws}\n`));
+  out.write(colors.dim(`  pnpm lab learn ${lab.name}  build it yourself${laws}\n`));
 }
 
 /** `pnpm lab bench NAME [flags]`: a process of its own, so that nothing of ours is in the figures. */
