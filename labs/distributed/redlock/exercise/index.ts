@@ -7,7 +7,6 @@ import type { AcquireOptions, Clock, Lease, LockOptions, ReleaseOutcome } from '
 export type { AcquireOptions, Clock, Lease, LockOptions, ReleaseOutcome, RetryOptions, Vote } from '../src/index.ts';
 export {
   connectNodes,
-  ForeignLeaseError,
   InvalidArgumentError,
   LeaseLostError,
   LeaseReleasedError,

@@ -1,6 +1,6 @@
 // Flaw: only the nodes that said yes are freed, so a yes that comes late stays for a whole TTL.
 // Seen in: https://github.com/redisson/redisson/issues/1606
-// Caught by: a failed acquire also frees the nodes that answered too late
+// Caught by: a failed acquire leaves no key on any node, nor on one that answers too late
 import { Redlock as Reference } from '../src/index.ts';
 import type { Ballot } from '../src/poll.ts';
 

@@ -1,6 +1,6 @@
 // Flaw: the validity runs from the last answer, so the time spent asking is counted as ours.
 // Seen in: https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html (the pause while the answers are in flight)
-// Caught by: a majority that answers after the TTL is refused
+// Caught by: the validity is the TTL less the time spent asking and the clock drift
 import { Redlock as Reference } from '../src/index.ts';
 
 export * from '../src/index.ts';

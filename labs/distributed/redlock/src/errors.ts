@@ -28,10 +28,13 @@ export abstract class NotAcquiredError extends RedlockError {
   }
 }
 
-/** Somebody else holds the lock. Wait longer (`retry.maxMs`) or tell the user that it is taken. */
+/** Somebody else holds the lock, or enough of it. Wait longer (`retry.maxMs`) or tell the user that it is taken. */
 export class LockHeldError extends NotAcquiredError {
   constructor(resources: readonly string[], attempts: number, votes: readonly Vote[]) {
-    super('held by another client', resources, attempts, votes, 'Raise retry.maxMs to wait longer.');
+    const [what, todo] = votes.some(isMissing)
+      ? ['keys of others and nodes without an answer left no majority', 'Look at those nodes, or raise retry.maxMs.']
+      : ['held by another client', 'Raise retry.maxMs to wait longer.'];
+    super(what, resources, attempts, votes, todo);
   }
 }
 
@@ -55,11 +58,27 @@ export class TooLateError extends NotAcquiredError {
   }
 }
 
+/** Why an attempt with these votes did not get the lock. */
+export function notAcquired(
+  resources: readonly string[],
+  attempts: number,
+  votes: readonly Vote[],
+  quorum: number,
+): NotAcquiredError {
+  if (votes.filter(({ answer }) => answer === 'yes').length >= quorum) {
+    return new TooLateError(resources, attempts, votes);
+  }
+  const unreachable = votes.filter(isMissing).length > votes.length - quorum;
+  return new (unreachable ? QuorumUnreachableError : LockHeldError)(resources, attempts, votes);
+}
+
+const isMissing = ({ answer }: Vote) => answer === 'error' || answer === 'silent';
+
 /** The lease ended while its holder still needed it. What was done since then may have met another holder. */
 export class LeaseLostError extends RedlockError {}
 
 /** The lease was released before this call. */
 export class LeaseReleasedError extends RedlockError {}
 
-/** A lease was passed to a `Redlock` that did not grant it. */
-export class ForeignLeaseError extends RedlockError {}
+/** A statement of the write failed and its error was swallowed: PostgreSQL has rolled the transaction back. */
+export class WriteRolledBackError extends RedlockError {}

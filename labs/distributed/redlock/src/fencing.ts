@@ -1,5 +1,11 @@
 import type { Pool, PoolClient } from 'pg';
+import { InvalidArgumentError, WriteRolledBackError } from './errors.ts';
 import type { Lease } from './lease.ts';
+import { assertName } from './options.ts';
+
+/** PostgreSQL cuts a longer identifier: two names could be one table. */
+const LONGEST_IDENTIFIER = 63;
+const MOST = 2n ** 63n - 1n;
 
 /**
  * Fencing: a number that grows with each holder, and a store that refuses a number older than one it has seen.
@@ -13,15 +19,26 @@ export class Fencing {
   readonly #pool: Pool;
   readonly #name: string;
 
-  /** `name` is the prefix of the sequence and of the table that it keeps: `<name>_token`, `<name>_mark`. Default "fencing". */
+  /**
+   * `name` is the prefix of the sequence and of the table that it keeps: `<name>_token`, `<name>_mark`. Default "fencing".
+   * @throws InvalidArgumentError on a name that PostgreSQL would cut or can't keep.
+   */
   constructor(pool: Pool, name = 'fencing') {
+    assertName('Fencing', name);
+    if (Buffer.byteLength(`${name}_token`) > LONGEST_IDENTIFIER) {
+      throw new InvalidArgumentError(
+        `${name}_token has more than ${LONGEST_IDENTIFIER} bytes: PostgreSQL would cut it.`,
+      );
+    }
     this.#pool = pool;
     this.#name = name;
   }
 
   /** Creates the sequence and the table where they are missing. Part of your migrations. */
   async migrate(): Promise<void> {
+    // "IF NOT EXISTS" is no lock: of two that migrate at once, one would fail.
     await this.#pool.query(`
+      SELECT pg_advisory_xact_lock(hashtextextended('labs fencing', 0));
       CREATE SEQUENCE IF NOT EXISTS ${this.#identifier('token')} CACHE 1;
       CREATE TABLE IF NOT EXISTS ${this.#identifier('mark')} (resource text PRIMARY KEY, fence bigint NOT NULL)`);
   }
@@ -44,8 +61,15 @@ export class Fencing {
   /**
    * Runs `write` in a transaction, unless a write to `resource` under a newer token has been committed: then nothing
    * is written and the outcome is `stale`. Use the given client for everything that belongs to the write.
+   *
+   * @throws InvalidArgumentError on a resource that PostgreSQL can't keep, or a fence that is no token of `take`.
+   * @throws what `write` or `pg` throws; WriteRolledBackError when `write` swallowed the error of a statement.
    */
   async write(resource: string, fence: bigint, write: (tx: PoolClient) => Promise<unknown>): Promise<'ok' | 'stale'> {
+    assertName('A resource', resource);
+    if (typeof fence !== 'bigint' || fence < 0n || fence > MOST) {
+      throw new InvalidArgumentError(`A fencing token is a bigint from 0 to ${MOST}; it is ${String(fence)}.`);
+    }
     const client = await this.#pool.connect();
     let broken: Error | undefined;
     const lose = (error: Error) => {
@@ -55,19 +79,15 @@ export class Fencing {
     client.on('error', lose);
     try {
       await client.query('BEGIN');
-      // The row stays locked until the commit, so an older and a newer write can't pass each other.
-      const { rowCount } = await client.query(
-        `INSERT INTO ${this.#identifier('mark')} AS mark (resource, fence) VALUES ($1, $2)
-         ON CONFLICT (resource) DO UPDATE SET fence = excluded.fence WHERE mark.fence <= excluded.fence`,
-        [resource, fence.toString()],
-      );
-      if (rowCount === 0) {
+      if (!(await this.admit(client, resource, fence))) {
         await client.query('ROLLBACK');
         return 'stale';
       }
       await write(client);
-      await client.query('COMMIT');
-      return 'ok';
+      // A transaction with a failed statement answers COMMIT by rolling back, and says so.
+      const { command } = await client.query('COMMIT');
+      if (command === 'COMMIT') return 'ok';
+      throw new WriteRolledBackError(`Nothing of the write to ${resource} is kept: one of its statements had failed.`);
     } catch (error) {
       await client.query('ROLLBACK').catch(lose);
       throw error;
@@ -75,6 +95,17 @@ export class Fencing {
       client.off('error', lose);
       client.release(broken);
     }
+  }
+
+  /** Notes `fence` as the newest token of `resource`; false when a newer one is there. */
+  protected async admit(tx: PoolClient, resource: string, fence: bigint): Promise<boolean> {
+    // The row stays locked until the commit, so an older and a newer write can't pass each other.
+    const { rowCount } = await tx.query(
+      `INSERT INTO ${this.#identifier('mark')} AS mark (resource, fence) VALUES ($1, $2)
+       ON CONFLICT (resource) DO UPDATE SET fence = excluded.fence WHERE mark.fence <= excluded.fence`,
+      [resource, fence.toString()],
+    );
+    return rowCount === 1;
   }
 
   #identifier(part: 'token' | 'mark'): string {

@@ -1,6 +1,5 @@
 export type { Clock } from './clock.ts';
 export {
-  ForeignLeaseError,
   InvalidArgumentError,
   LeaseLostError,
   LeaseReleasedError,
@@ -9,9 +8,11 @@ export {
   QuorumUnreachableError,
   RedlockError,
   TooLateError,
+  WriteRolledBackError,
 } from './errors.ts';
 export { Fencing } from './fencing.ts';
 export type { Lease, ReleaseOutcome } from './lease.ts';
 export { connectNodes } from './nodes.ts';
+export type { AcquireOptions, LockOptions, RetryOptions } from './options.ts';
 export type { Vote } from './poll.ts';
-export { type AcquireOptions, type LockOptions, Redlock, type RetryOptions } from './redlock.ts';
+export { Redlock } from './redlock.ts';

@@ -6,7 +6,10 @@ import type { Ballot } from './poll.ts';
 export interface Keeper {
   readonly clock: Clock;
   readonly quorum: number;
-  /** End of the validity, on the monotonic clock, of a TTL whose first request left at `start`. */
+  /**
+   * End of the validity, on the monotonic clock, of a TTL whose first request left at `start`.
+   * @throws InvalidArgumentError on a TTL that `acquire` would refuse.
+   */
   validUntil(start: number, ttlMs: number): number;
   extendAll(lease: Lease, ttlMs: number): Promise<Ballot>;
   releaseAll(lease: Lease): Promise<Ballot>;
@@ -35,12 +38,14 @@ export interface Lease extends AsyncDisposable {
   /** @throws LeaseLostError when the lease has ended, LeaseReleasedError after `release()`. */
   throwIfEnded(): void;
   /**
-   * Starts the TTL anew, from now, on a majority of the nodes.
+   * Starts the TTL anew, from now, on a majority of the nodes; a shorter one shortens the lease. Extensions of one
+   * lease run one after the other.
    *
    * @throws InvalidArgumentError on a TTL that `acquire` would refuse.
    * @throws LeaseLostError when the lease has ended or a majority no longer has our token.
    * @throws LeaseReleasedError after `release()`.
-   * @throws QuorumUnreachableError when too few nodes answered: the lease is then valid until its former end.
+   * @throws QuorumUnreachableError when too few nodes answered: the lease is then valid until its former end, or the new one
+   *   if that comes sooner.
    */
   extend(ttlMs: number): Promise<void>;
   /** Frees the lock. Never throws; a second call has the outcome of the first and sends nothing. */
@@ -50,22 +55,23 @@ export interface Lease extends AsyncDisposable {
 export class GrantedLease implements Lease {
   readonly resources: readonly string[];
   readonly token: string;
-  readonly #keeper: Keeper;
-  #validUntil: number;
+  protected readonly keeper: Keeper;
+  protected until: number;
   #cancelAlarm: () => void = () => {};
   #lost: AbortController | undefined;
   #released: Promise<ReleaseOutcome> | undefined;
+  #extended: Promise<unknown> = Promise.resolve();
 
   constructor(keeper: Keeper, resources: readonly string[], token: string, ttlMs: number, validUntil: number) {
-    this.#keeper = keeper;
+    this.keeper = keeper;
     this.resources = resources;
     this.token = token;
-    this.#validUntil = validUntil;
-    this.#setAlarm(ttlMs);
+    this.until = validUntil;
+    this.moveEnd(validUntil, ttlMs);
   }
 
   get validUntil(): number {
-    return this.#validUntil;
+    return this.until;
   }
 
   get signal(): AbortSignal {
@@ -74,7 +80,7 @@ export class GrantedLease implements Lease {
 
   remaining(): number {
     if (this.#released || this.#lost?.signal.aborted) return 0;
-    return Math.max(0, this.#validUntil - this.#keeper.clock.mono());
+    return Math.max(0, this.until - this.keeper.clock.mono());
   }
 
   throwIfEnded(): void {
@@ -85,21 +91,18 @@ export class GrantedLease implements Lease {
   }
 
   async extend(ttlMs: number): Promise<void> {
-    this.throwIfEnded();
-    const until = this.#keeper.validUntil(this.#keeper.clock.mono(), ttlMs);
-    // A node that shortens the TTL and whose answer is lost would otherwise expire before we think it does.
-    if (until < this.#validUntil) this.#validUntil = until;
-    const ballot = await this.#keeper.extendAll(this, ttlMs);
-    this.throwIfEnded();
-    if (ballot.yes >= this.#keeper.quorum && until > this.#keeper.clock.mono()) {
-      this.#validUntil = until;
-      this.#setAlarm(ttlMs);
-    } else if (ballot.no > ballot.votes.length - this.#keeper.quorum) {
+    return this.inTurn(async () => {
+      this.throwIfEnded();
+      const until = this.keeper.validUntil(this.keeper.clock.mono(), ttlMs);
+      // A node that shortens the TTL and whose answer is lost would otherwise expire before we think it does.
+      if (until < this.until) this.moveEnd(until, ttlMs);
+      const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs);
+      this.throwIfEnded();
+      if (yes >= this.keeper.quorum) return this.moveEnd(until, ttlMs);
+      if (no <= votes.length - this.keeper.quorum) throw new QuorumUnreachableError(this.resources, 1, votes);
       this.#lose('a majority of nodes no longer has our token');
       this.throwIfEnded();
-    } else {
-      throw new QuorumUnreachableError(this.resources, 1, ballot.votes);
-    }
+    });
   }
 
   release(): Promise<ReleaseOutcome> {
@@ -111,18 +114,32 @@ export class GrantedLease implements Lease {
     await this.release();
   }
 
-  async #release(valid: boolean): Promise<ReleaseOutcome> {
-    this.#cancelAlarm();
-    const { yes, no, votes } = await this.#keeper.releaseAll(this);
-    if (!valid || no > votes.length - this.#keeper.quorum) return 'expired';
-    return yes >= this.#keeper.quorum ? 'released' : 'unconfirmed';
+  // Two steps, each a method of its own, so that a variant (see pitfalls/) changes just one.
+
+  /** One extension after the other: the answer to an earlier one must not undo what a later one has shortened. */
+  protected inTurn(extension: () => Promise<void>): Promise<void> {
+    const turn = this.#extended.then(extension);
+    this.#extended = turn.catch(() => {});
+    return turn;
   }
 
-  #setAlarm(ttlMs: number): void {
+  /** The alarm moves with the end, whether the nodes have confirmed it or not. */
+  protected moveEnd(until: number, ttlMs: number): void {
+    this.until = until;
     this.#cancelAlarm();
     const early = Math.min(ttlMs / 10, 500);
-    const ms = Math.max(0, this.#validUntil - this.#keeper.clock.mono() - early);
-    this.#cancelAlarm = this.#keeper.clock.after(ms, () => this.#lose('its TTL ends'), 'background');
+    const ms = Math.max(0, until - this.keeper.clock.mono() - early);
+    this.#cancelAlarm = this.keeper.clock.after(ms, () => this.#lose('its TTL ends'), 'background');
+  }
+
+  async #release(valid: boolean): Promise<ReleaseOutcome> {
+    this.#cancelAlarm();
+    const { yes, no, votes } = await this.keeper.releaseAll(this);
+    if (valid && no <= votes.length - this.keeper.quorum) {
+      return yes >= this.keeper.quorum ? 'released' : 'unconfirmed';
+    }
+    this.#lose('it had ended before its release');
+    return 'expired';
   }
 
   /** Made when it is first needed: most leases end before anybody has asked for their signal. */

@@ -79,6 +79,8 @@ export function connectNodes(
       socketTimeout: options.silentMs ?? 2_000,
       connectTimeout: options.silentMs ?? 2_000,
       retryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
+      // Behind a name, a failover can leave the connection at what is now a replica.
+      reconnectOnError: (error) => /\bREADONLY\b/.test(error.message),
     });
     node.on('error', (error: Error) => options.onError?.(error, url));
     return node;

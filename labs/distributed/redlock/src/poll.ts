@@ -15,8 +15,6 @@ export interface Ballot {
   readonly votes: readonly Vote[];
   readonly yes: number;
   readonly no: number;
-  /** Nodes with an error or silent. */
-  readonly missing: number;
 }
 
 /**
@@ -42,8 +40,7 @@ export function poll<Node>(question: {
       decided = true;
       cancel();
       for (const node of nodes.keys()) votes[node] ??= { node, answer: rest };
-      const missing = votes.filter(({ answer }) => answer === 'error' || answer === 'silent').length;
-      resolve({ votes, yes, no, missing });
+      resolve({ votes, yes, no });
     };
     const cancel = clock.after(timeoutMs, () => decide('silent'));
     const count = (vote: Vote) => {

@@ -1,48 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { type Clock, sleep, systemClock } from './clock.ts';
-import {
-  ForeignLeaseError,
-  InvalidArgumentError,
-  LockHeldError,
-  QuorumUnreachableError,
-  TooLateError,
-} from './errors.ts';
-import { GrantedLease, type Keeper, type Lease, type ReleaseOutcome } from './lease.ts';
+import { notAcquired, QuorumUnreachableError } from './errors.ts';
+import { GrantedLease, type Keeper, type Lease } from './lease.ts';
 import { extendNode, lockNode, unlockNode } from './nodes.ts';
-import { type Ballot, poll } from './poll.ts';
-
-/** Queue politely, don't kick the door: wait `delayMs` plus a random part of `jitterMs` between attempts. */
-export interface RetryOptions {
-  /** Longest time to wait for the lock, in milliseconds; 0 tries once. Default 5,000. */
-  readonly maxMs?: number;
-  /** Default 100 ms. */
-  readonly delayMs?: number;
-  /** Default 100 ms. Without it, those who collided once collide again. */
-  readonly jitterMs?: number;
-}
-
-export interface LockOptions {
-  readonly retry?: RetryOptions;
-  /** How long a node may take before its vote is missing, in milliseconds. Default: a quarter of the TTL, at most 50. */
-  readonly nodeTimeoutMs?: number;
-  /** Allowance for clocks that run at different speeds: this share of the TTL, plus 2 ms. Default 0.01. */
-  readonly driftFactor?: number;
-}
-
-export interface AcquireOptions extends LockOptions {
-  /** Gives up the wait; the promise rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-interface Plan {
-  readonly ttlMs: number;
-  readonly driftFactor: number;
-  readonly nodeTimeoutMs: number;
-  readonly maxMs: number;
-  readonly delayMs: number;
-  readonly jitterMs: number;
-}
+import { type AcquireOptions, assertTtl, type LockOptions, type Plan, planOf, votersOf } from './options.ts';
+import { type Ballot, poll, type Vote } from './poll.ts';
 
 /**
  * A lock on N independent Redis nodes, held by whoever has a majority of them.
@@ -56,17 +19,12 @@ export class Redlock {
   protected readonly nodes: readonly Redis[];
   protected readonly clock: Clock;
   readonly #options: LockOptions;
-  readonly #granted = new WeakSet<Lease>();
 
-  /** @throws InvalidArgumentError without nodes, or when two of them are one server. */
+  /** @throws InvalidArgumentError without nodes, on a Cluster or a replica set, or when two nodes are one server. */
   constructor(nodes: readonly Redis[], options: LockOptions & { readonly clock?: Clock } = {}) {
-    if (nodes.length === 0) throw new InvalidArgumentError('Redlock needs at least one node; it got none.');
-    const servers = nodes.map(({ options: { path, host, port } }) => path ?? `${host}:${port}`);
-    const twice = servers.find((server, index) => servers.indexOf(server) !== index);
-    if (twice) throw new InvalidArgumentError(`${twice} was given twice: one server must not have two votes.`);
-    this.nodes = nodes;
+    this.nodes = votersOf(nodes);
     this.clock = options.clock ?? systemClock;
-    this.#options = options;
+    this.#options = { ...options, retry: { ...options.retry } };
   }
 
   /** Votes that make a majority: ⌊N/2⌋ + 1. */
@@ -77,41 +35,45 @@ export class Redlock {
   /**
    * Takes all `resources` together, or none, for `ttlMs` milliseconds.
    *
-   * @throws InvalidArgumentError on a TTL that isn't a whole number above the drift allowance, on no, empty or duplicate resources.
+   * @throws InvalidArgumentError on a TTL that isn't a whole number above the drift allowance; on no resource, or one
+   *   that is named twice or has a name that Redis or PostgreSQL would change.
    * @throws LockHeldError, QuorumUnreachableError or TooLateError when `retry.maxMs` has passed.
+   * @throws the reason of `options.signal` when it aborts.
    */
   async acquire(resources: readonly string[], ttlMs: number, options: AcquireOptions = {}): Promise<Lease> {
-    const plan = this.#plan(resources, ttlMs, options);
+    const { signal } = options;
+    const plan = planOf(resources, ttlMs, this.#options, options);
     const deadline = this.clock.mono() + plan.maxMs;
     for (let attempt = 1; ; attempt++) {
-      options.signal?.throwIfAborted();
-      const token = this.newToken();
-      const request = (node: Redis) => this.lock(node, resources, token, ttlMs);
-      // The TTLs run from here at the latest: the time spent asking is not ours.
-      const start = this.clock.mono();
-      const ballot = await this.ask(plan.nodeTimeoutMs, request);
-      const validUntil = this.validUntil(start, ttlMs, plan.driftFactor);
-      const elected = ballot.yes >= this.quorum;
-      const inTime = validUntil > this.clock.mono();
-      if (elected && inTime && !options.signal?.aborted) {
-        return this.#grant(plan, resources, token, validUntil);
-      }
-      this.cleanUp(resources, token, ballot);
+      signal?.throwIfAborted();
+      const granted = await this.#attempt(plan, signal);
+      if (granted instanceof GrantedLease) return granted;
+      signal?.throwIfAborted();
       const wait = plan.delayMs + Math.random() * plan.jitterMs;
-      if (this.clock.mono() + wait > deadline) {
-        if (elected) throw new TooLateError(resources, attempt, ballot.votes);
-        if (ballot.missing > this.nodes.length - this.quorum) {
-          throw new QuorumUnreachableError(resources, attempt, ballot.votes);
-        }
-        throw new LockHeldError(resources, attempt, ballot.votes);
-      }
-      await sleep(this.clock, wait, options.signal);
+      if (this.clock.mono() + wait > deadline) throw notAcquired(plan.resources, attempt, granted, this.quorum);
+      await sleep(this.clock, wait, signal);
     }
+  }
+
+  /** Asks for the lock once. The lease, or the votes that did not make a majority in time. */
+  async #attempt(plan: Plan, signal: AbortSignal | undefined): Promise<GrantedLease | readonly Vote[]> {
+    const { resources, ttlMs } = plan;
+    const token = this.newToken();
+    // The TTLs run from here at the latest: the time spent asking is not ours.
+    const start = this.clock.mono();
+    const ballot = await this.ask(plan.nodeTimeoutMs, (node) => this.lock(node, resources, token, ttlMs));
+    const validUntil = this.validUntil(start, ttlMs, plan.driftFactor);
+    const elected = ballot.yes >= this.quorum;
+    const inTime = validUntil > this.clock.mono();
+    if (elected && inTime && !signal?.aborted) return this.grant(this.#keeper(plan), plan, token, validUntil);
+    this.cleanUp(resources, token, ballot);
+    return ballot.votes;
   }
 
   /**
    * Runs `routine` while holding `resources`, extending the lease at half of its TTL for as long as the routine runs.
    * `signal` aborts when the lock can't be kept or `options.signal` aborts: stop, or write under a fencing token.
+   * The routine may release its lease itself. Whoever shortens it below half of its TTL has it end then.
    *
    * @throws what `acquire` throws; what the routine throws; LeaseLostError when the routine returned but the lock was
    *   lost while it ran, since what it did may have met another holder.
@@ -123,26 +85,23 @@ export class Redlock {
     options: AcquireOptions = {},
   ): Promise<T> {
     await using lease = await this.acquire(resources, ttlMs, options);
+    // Not AbortSignal.any: what a routine leaves on that signal stays for as long as `options.signal` lives.
+    const told = new AbortController();
+    const sources = [lease.signal, ...(options.signal ? [options.signal] : [])];
+    const tell = () => told.abort(sources.find(({ aborted }) => aborted)?.reason);
+    for (const source of sources) source.addEventListener('abort', tell);
     const ended = new AbortController();
     void this.keepAlive(lease, ttlMs, ended.signal);
     try {
-      const signal = options.signal ? AbortSignal.any([options.signal, lease.signal]) : lease.signal;
-      const result = await routine(signal, lease);
-      lease.throwIfEnded();
+      if (options.signal?.aborted) tell();
+      const result = await routine(told.signal, lease);
+      await lease.release();
+      lease.signal.throwIfAborted();
       return result;
     } finally {
       ended.abort();
+      for (const source of sources) source.removeEventListener('abort', tell);
     }
-  }
-
-  /** `lease.release()`, for a lease of this lock. @throws ForeignLeaseError for any other. */
-  async release(lease: Lease): Promise<ReleaseOutcome> {
-    return this.#own(lease).release();
-  }
-
-  /** `lease.extend(ttlMs)`, for a lease of this lock. @throws ForeignLeaseError for any other; else see `Lease.extend`. */
-  async extend(lease: Lease, ttlMs: number): Promise<void> {
-    return this.#own(lease).extend(ttlMs);
   }
 
   // The steps of the algorithm, each a method of its own, so that a variant (see pitfalls/) changes just one.
@@ -194,8 +153,12 @@ export class Redlock {
     }
   }
 
-  #grant(plan: Plan, resources: readonly string[], token: string, validUntil: number): Lease {
-    const keeper: Keeper = {
+  protected grant(keeper: Keeper, { resources, ttlMs }: Plan, token: string, validUntil: number): GrantedLease {
+    return new GrantedLease(keeper, resources, token, ttlMs, validUntil);
+  }
+
+  #keeper(plan: Plan): Keeper {
+    return {
       clock: this.clock,
       quorum: this.quorum,
       validUntil: (start, ttlMs) => {
@@ -206,49 +169,5 @@ export class Redlock {
         this.ask(plan.nodeTimeoutMs, (node) => extendNode(node, lease.resources, lease.token, ttlMs)),
       releaseAll: (lease) => this.ask(plan.nodeTimeoutMs, (node) => this.unlock(node, lease.resources, lease.token)),
     };
-    const lease = new GrantedLease(keeper, [...resources], token, plan.ttlMs, validUntil);
-    this.#granted.add(lease);
-    return lease;
   }
-
-  #own(lease: Lease): Lease {
-    if (this.#granted.has(lease)) return lease;
-    throw new ForeignLeaseError('This lease was granted by another Redlock: release and extend it there.');
-  }
-
-  #plan(resources: readonly string[], ttlMs: number, options: AcquireOptions): Plan {
-    const merged = { ...this.#options, ...options };
-    const retry = { ...this.#options.retry, ...options.retry };
-    const driftFactor = within('driftFactor', merged.driftFactor ?? 0.01, 0, 0.5);
-    assertTtl(ttlMs, driftFactor);
-    if (resources.length === 0) throw new InvalidArgumentError('Name at least one resource to lock.');
-    if (resources.includes('')) throw new InvalidArgumentError('A resource has an empty name.');
-    const twice = resources.find((resource, index) => resources.indexOf(resource) !== index);
-    if (twice !== undefined) throw new InvalidArgumentError(`The resource ${twice} is named twice.`);
-    return {
-      ttlMs,
-      driftFactor,
-      nodeTimeoutMs: within('nodeTimeoutMs', merged.nodeTimeoutMs ?? Math.min(50, ttlMs / 4), 1, ttlMs),
-      maxMs: within('retry.maxMs', retry.maxMs ?? 5_000, 0, Number.POSITIVE_INFINITY),
-      delayMs: within('retry.delayMs', retry.delayMs ?? 100, 0, LONGEST_TIMER_MS),
-      jitterMs: within('retry.jitterMs', retry.jitterMs ?? 100, 0, LONGEST_TIMER_MS),
-    };
-  }
-}
-
-/** Node fires a timer beyond this at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-function assertTtl(ttlMs: number, driftFactor: number): void {
-  const drift = ttlMs * driftFactor + 2;
-  if (Number.isInteger(ttlMs) && ttlMs > drift && ttlMs <= LONGEST_TIMER_MS) return;
-  throw new InvalidArgumentError(
-    `The TTL must be a whole number of milliseconds, more than the drift allowance (2 ms and ${driftFactor * 100} % of it) ` +
-      `and at most ${LONGEST_TIMER_MS}; it is ${ttlMs}.`,
-  );
-}
-
-function within(name: string, value: number, from: number, to: number): number {
-  if (value >= from && value <= to) return value;
-  throw new InvalidArgumentError(`${name} must be from ${from} to ${to}; it is ${value}.`);
 }

@@ -1,8 +1,8 @@
 import { startPostgres, startRedis } from '@shared/services';
-import { describeWith, History, random, until } from '@shared/testkit';
+import { describeWith, History, outcome, random, until } from '@shared/testkit';
 import { Pool } from 'pg';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { connectNodes, Fencing, LeaseLostError, Redlock } from '#lab';
+import { connectNodes, Fencing, InvalidArgumentError, LeaseLostError, Redlock, WriteRolledBackError } from '#lab';
 import { flashSale } from '../examples/flash-sale.ts';
 import { payOrRefund } from '../examples/pay-or-refund.ts';
 import { scheduledJob } from '../examples/scheduled-job.ts';
@@ -24,8 +24,8 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
   const fresh = () => `${redis.namespace}locker:${++lockers}`;
   const contents = async (key: string) =>
     (await pool.query<{ holder: string }>('SELECT holder FROM contents WHERE locker = $1', [key])).rows[0]?.holder;
-  const put = (key: string, fence: bigint, holder: string) =>
-    fencing.write(key, fence, (tx) =>
+  const put = (key: string, fence: bigint, holder: string, from = fencing) =>
+    from.write(key, fence, (tx) =>
       tx.query('INSERT INTO contents VALUES ($1, $2) ON CONFLICT (locker) DO UPDATE SET holder = excluded.holder', [
         key,
         holder,
@@ -49,9 +49,9 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     const newer = await fencing.take(current);
     history.record(`A's TTL ended, B acquired, token ${newer}`);
     history.record(`B writes: ${await put(key, newer, 'B')}`);
-    const outcome = await put(key, older, 'A');
-    history.record(`A writes: ${outcome}; the locker has ${await contents(key)}`);
-    expect(outcome, history.toString()).toBe('stale');
+    const late = await put(key, older, 'A', new Fencing(pool, 'locker'));
+    history.record(`A writes, from another process: ${late}; the locker has ${await contents(key)}`);
+    expect(late, history.toString()).toBe('stale');
     expect(await contents(key), history.toString()).toBe('B');
     expect(await put(key, newer, 'B again'), 'the newest holder may write again').toBe('ok');
   });
@@ -98,20 +98,53 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
       await ended;
     });
     await expect(severed).rejects.toThrow(/connection/i);
+    // Who swallows the error of a statement has written nothing all the same.
+    const swallowed = fencing.write(key, 7n, (tx) => tx.query('SELECT no_such_column').catch(() => {}));
+    await expect(swallowed).rejects.toThrow(WriteRolledBackError);
     expect(await put(key, 3n, 'older, but nothing newer was committed')).toBe('ok');
     const { rows } = await pool.query("SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'");
     expect(rows).toEqual([]);
   });
 
-  test('a holder that stalls before it has its fencing token gets none', async ({ skip }) => {
+  test('a holder that stalls before it has its fencing token gets none', async () => {
     await fencing.migrate();
-    skip(!pg.faults, 'it hangs the database, and this one is not ours');
+    const narrow = new Pool({ connectionString: pg.url, max: 1 });
+    onTestFinished(() => narrow.end());
+    const busy = await narrow.connect();
     const lease = await lock().acquire([fresh()], 150);
-    await pg.node.pause();
-    const taking = fencing.take(lease).then(String, (error: unknown) => error);
+    const taking = outcome(new Fencing(narrow, 'locker').take(lease));
     await until(() => lease.signal.aborted && lease.remaining() === 0);
-    await pg.node.resume();
-    expect(await taking).toBeInstanceOf(LeaseLostError);
+    busy.release();
+    expect((await taking).error).toBeInstanceOf(LeaseLostError);
+    const next = await lock().acquire([fresh()], 60_000);
+    expect(await new Fencing(narrow, 'locker').take(next)).toBeTypeOf('bigint');
+    await next.release();
+  });
+
+  test('what the database could not keep apart or could not keep is refused', async () => {
+    const names: unknown[] = ['', 'x'.repeat(58), '柜'.repeat(20), 'half \ud83d', 'a\0', 7];
+    // @ts-expect-error: untyped code can hand in anything
+    for (const name of names) expect(() => new Fencing(pool, name), String(name)).toThrow(InvalidArgumentError);
+    const ends = new Fencing(pool, `${'x'.repeat(50)}"柜`);
+    await Promise.all(Array.from({ length: 10 }, () => ends.migrate()));
+    await ends.migrate();
+    expect(await ends.take({ throwIfEnded: () => {} })).toBe(1n);
+    const bad: [unknown, unknown][] = [
+      ['half \ud83d', 1n],
+      ['a\0', 1n],
+      ['', 1n],
+      [7, 1n],
+      ['a', 1],
+      ['a', -1n],
+      ['a', 2n ** 63n],
+    ];
+    for (const [resource, fence] of bad) {
+      // @ts-expect-error: untyped code can hand in anything
+      const { error } = await outcome(ends.write(resource, fence, async () => {}));
+      expect(error, String(resource)).toBeInstanceOf(InvalidArgumentError);
+    }
+    expect(await ends.write('__proto__', 2n ** 63n - 1n, async () => {})).toBe('ok');
+    expect(await ends.write('constructor', 0n, async () => {})).toBe('ok');
   });
 
   // ── the roadmap's three uses ────────────────────────────────────────────────────────────────────────────────────
