@@ -124,7 +124,7 @@ await tell(options, async (story) => {
 
   await brokenOnPurpose('Five cupboards that know nothing of each other', async () => {
     story.say('Redlock: the locker is yours when 3 of 5 cupboards say so, and for what is left of the TTL.');
-    story.code('src/redlock.ts', { from: 'const token = this.newToken()', to: 'return this.#grant' });
+    story.code('src/redlock.ts', { from: 'const token = this.newToken()', to: 'return this.grant' });
     const TTL = 300;
     const customers = Array.from({ length: 6 }, () => new Redlock(clients(urls), { retry: { ...QUEUE, maxMs: 60 } }));
     const power: { node: number; from: number; to: number }[] = [];

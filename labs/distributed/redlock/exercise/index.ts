@@ -1,9 +1,12 @@
 import type { Redis } from 'ioredis';
 import type { Pool, PoolClient } from 'pg';
-import type { AcquireOptions, Clock, Lease, LockOptions, ReleaseOutcome } from '../src/index.ts';
+import { sleep, systemClock } from '../src/clock.ts';
+import { notAcquired } from '../src/errors.ts';
+import type { AcquireOptions, Clock, Lease, LockOptions, ReleaseOutcome, Vote } from '../src/index.ts';
+import { type Plan, planOf, votersOf } from '../src/options.ts';
 
-// The words of the subject are given: what a lease can do, the options with their defaults, the errors, and the clients.
-// src/clock.ts has `systemClock` and `sleep`. The lock is yours. `h` in `pnpm lab learn redlock` gives a hint.
+// What is not the idea is given: arguments are checked, retries wait, errors have their words, nodes are connected.
+// The lock is yours. `h` in `pnpm lab learn redlock` gives a hint.
 export type { AcquireOptions, Clock, Lease, LockOptions, ReleaseOutcome, RetryOptions, Vote } from '../src/index.ts';
 export {
   connectNodes,
@@ -15,46 +18,77 @@ export {
   QuorumUnreachableError,
   RedlockError,
   TooLateError,
+  WriteRolledBackError,
 } from '../src/index.ts';
 
-/**
- * A lock on N independent Redis nodes, held by whoever has a majority of them.
- *
- * Begin with one node: take the key only if nobody has it, with an end; give it back only if it is still yours.
- * Then ask all nodes at once, and count.
- */
+/** A request to one node. True: it did what was asked. False: the key is somebody else's, or nobody's. */
+type Request = (node: Redis) => Promise<boolean>;
+
+const count = (votes: readonly Vote[], answer: Vote['answer']) => votes.filter((vote) => vote.answer === answer).length;
+
+/** A lock on N independent Redis nodes, held by whoever has a majority of them. */
 export class Redlock {
   protected readonly nodes: readonly Redis[];
-  protected readonly options: LockOptions & { readonly clock?: Clock };
+  protected readonly clock: Clock;
+  protected readonly options: LockOptions;
 
-  /** @throws InvalidArgumentError without nodes, or when two of them are one server (`node.options` has host and port). */
   constructor(nodes: readonly Redis[], options: LockOptions & { readonly clock?: Clock } = {}) {
-    this.nodes = nodes;
-    this.options = options;
+    this.nodes = votersOf(nodes);
+    this.clock = options.clock ?? systemClock;
+    this.options = { ...options, retry: { ...options.retry } };
+  }
+
+  /** Given: attempts, with a pause between two, until `retry.maxMs` has passed or the signal aborts. */
+  async acquire(resources: readonly string[], ttlMs: number, options: AcquireOptions = {}): Promise<Lease> {
+    const { signal } = options;
+    const plan = planOf(resources, ttlMs, this.options, options);
+    const deadline = this.clock.mono() + plan.maxMs;
+    for (let attempt = 1; ; attempt++) {
+      signal?.throwIfAborted();
+      const granted = await this.attempt(plan, signal);
+      if (granted instanceof HeldLease) return granted;
+      signal?.throwIfAborted();
+      const wait = plan.delayMs + Math.random() * plan.jitterMs;
+      if (this.clock.mono() + wait > deadline) throw notAcquired(plan.resources, attempt, granted, this.quorum);
+      await sleep(this.clock, wait, signal);
+    }
   }
 
   /**
-   * Takes all `resources` together, or none, for `ttlMs` milliseconds; tries again until `retry.maxMs` has passed.
-   *
-   * 1. A new random token. 2. The time, on the monotonic clock. 3. All nodes at once, none for longer than
-   * `nodeTimeoutMs`. 4. Yours when ⌊N/2⌋ + 1 said yes and TTL − time spent − drift is above zero, where drift is
-   * TTL · driftFactor + 2 ms. 5. If not: free every node, wait with jitter, try again.
-   *
-   * The lease that you return keeps its promises by itself: read the interface `Lease` in src/lease.ts.
-   *
-   * @throws InvalidArgumentError on a TTL that isn't a whole number above the drift allowance, on no, empty or duplicate resources.
-   * @throws LockHeldError, QuorumUnreachableError or TooLateError when `retry.maxMs` has passed.
+   * Asks all nodes once for `plan.resources` (the core laws lock one resource at a time).
+   * Returns `this.grant(…)` when enough of them said yes, else the votes.
    */
-  acquire(_resources: readonly string[], _ttlMs: number, _options: AcquireOptions = {}): Promise<Lease> {
-    return todo('acquire');
+  protected attempt(_plan: Plan, _signal?: AbortSignal): Promise<HeldLease | readonly Vote[]> {
+    return todo('attempt');
+  }
+
+  /** Votes that make a lock. Is it wise to need them all? */
+  protected get quorum(): number {
+    return this.nodes.length;
+  }
+
+  /** The votes of all nodes. Its flaw: it waits for each of them, however long. */
+  protected ask(_timeoutMs: number, request: Request): Promise<readonly Vote[]> {
+    const vote = (node: number, answer: Vote['answer']): Vote => ({ node, answer });
+    return Promise.all(
+      this.nodes.map((node, index) =>
+        request(node).then(
+          (yes) => vote(index, yes ? 'yes' : 'no'),
+          (error: Error) => ({ ...vote(index, 'error'), error }),
+        ),
+      ),
+    );
+  }
+
+  /** Given: the lease of a lock that `token` has taken, good until `validUntil` on `this.clock`. */
+  protected grant(plan: Plan, token: string, validUntil: number): HeldLease {
+    const { clock, quorum } = this;
+    return new HeldLease({ ...plan, token, validUntil, clock, quorum, ask: (it) => this.ask(plan.nodeTimeoutMs, it) });
   }
 
   /**
    * Runs `routine` while holding `resources`, extending the lease at half of its TTL for as long as the routine runs.
-   * `signal` aborts when the lock can't be kept or `options.signal` aborts.
-   *
-   * @throws what `acquire` throws; what the routine throws; LeaseLostError when the routine returned but the lock was
-   *   lost while it ran.
+   * Releases in the end, and throws the reason of `lease.signal` when the lock was lost while the routine ran.
    */
   using<T>(
     _resources: readonly string[],
@@ -64,49 +98,116 @@ export class Redlock {
   ): Promise<T> {
     return todo('using');
   }
+}
 
-  /** `lease.release()`, for a lease of this lock. @throws ForeignLeaseError for any other. */
-  release(_lease: Lease): Promise<ReleaseOutcome> {
-    return todo('release');
+interface Granted extends Plan {
+  readonly token: string;
+  readonly validUntil: number;
+  readonly clock: Clock;
+  readonly quorum: number;
+  /** Asks the nodes that have granted the lock. */
+  ask(request: Request): Promise<readonly Vote[]>;
+}
+
+/** What each method promises stands at the interface `Lease` in src/lease.ts. */
+class HeldLease implements Lease {
+  readonly resources: readonly string[];
+  readonly token: string;
+  protected readonly granted: Granted;
+  protected readonly lost = new AbortController();
+  protected until: number;
+  protected released: Promise<ReleaseOutcome> | undefined;
+
+  constructor(granted: Granted) {
+    this.granted = granted;
+    this.resources = granted.resources;
+    this.token = granted.token;
+    this.until = granted.validUntil;
   }
 
-  /** `lease.extend(ttlMs)`, for a lease of this lock. @throws ForeignLeaseError for any other; else see `Lease.extend`. */
-  extend(_lease: Lease, _ttlMs: number): Promise<void> {
+  get validUntil(): number {
+    return this.until;
+  }
+
+  get signal(): AbortSignal {
+    return this.lost.signal;
+  }
+
+  remaining(): number {
+    if (this.released || this.lost.signal.aborted) return 0;
+    return Math.max(0, this.until - this.granted.clock.mono());
+  }
+
+  throwIfEnded(): void {
+    throw new Error('throwIfEnded is not written yet.');
+  }
+
+  extend(_ttlMs: number): Promise<void> {
     return todo('extend');
+  }
+
+  /** Given: the outcome. Yours: `free`. */
+  release(): Promise<ReleaseOutcome> {
+    this.released ??= this.#release(this.remaining() > 0);
+    return this.released;
+  }
+
+  async #release(valid: boolean): Promise<ReleaseOutcome> {
+    const { quorum, ask } = this.granted;
+    const votes = await ask((node) => this.free(node));
+    if (!valid || count(votes, 'no') > votes.length - quorum) return 'expired';
+    return count(votes, 'yes') >= quorum ? 'released' : 'unconfirmed';
+  }
+
+  /** Frees the lock on one node. True: our key was there, and is gone. */
+  protected free(_node: Redis): Promise<boolean> {
+    return todo('free');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
   }
 }
 
-/**
- * Fencing: a number that grows with each holder, and a store that refuses a number older than one it has seen.
- */
+/** Fencing: a number that grows with each holder, and a store that refuses a number older than one it has seen. */
 export class Fencing {
   protected readonly pool: Pool;
   protected readonly name: string;
 
-  /** `name` is the prefix of whatever you create in the database. Default "fencing". */
   constructor(pool: Pool, name = 'fencing') {
     this.pool = pool;
     this.name = name;
   }
 
-  /** Creates what is missing in the database: a counter, and a place for the newest number seen of each resource. */
-  migrate(): Promise<void> {
-    return todo('migrate');
+  /** Given: a sequence `<name>_token`, and a table `<name>_mark` (resource text primary key, fence bigint). */
+  async migrate(): Promise<void> {
+    await this.pool.query(`
+      CREATE SEQUENCE IF NOT EXISTS ${this.name}_token CACHE 1;
+      CREATE TABLE IF NOT EXISTS ${this.name}_mark (resource text PRIMARY KEY, fence bigint NOT NULL)`);
   }
 
-  /**
-   * The next fencing token, for the holder of `lease`. @throws LeaseLostError when the lease has ended by then.
-   */
+  /** The next fencing token, for the holder of `lease`. @throws LeaseLostError when the lease has ended by then. */
   take(_lease: Pick<Lease, 'throwIfEnded'>): Promise<bigint> {
     return todo('take');
   }
 
-  /**
-   * Runs `write` in a transaction, unless a write to `resource` under a newer token has been committed: then nothing
-   * is written and the outcome is `stale`.
-   */
-  write(_resource: string, _fence: bigint, _write: (tx: PoolClient) => Promise<unknown>): Promise<'ok' | 'stale'> {
-    return todo('write');
+  /** Given: runs `write` in a transaction, if `admit` lets it pass. */
+  async write(resource: string, fence: bigint, write: (tx: PoolClient) => Promise<unknown>): Promise<'ok' | 'stale'> {
+    const client = await this.pool.connect();
+    try {
+      await client.query('BEGIN');
+      const admitted = await this.admit(client, resource, fence);
+      if (admitted) await write(client);
+      await client.query(admitted ? 'COMMIT' : 'ROLLBACK');
+      return admitted ? 'ok' : 'stale';
+    } finally {
+      client.release();
+    }
+  }
+
+  /** Notes `fence` as the newest token of `resource`; false when a newer one is there. */
+  protected admit(_tx: PoolClient, _resource: string, _fence: bigint): Promise<boolean> {
+    return todo('admit');
   }
 }
 

@@ -8,7 +8,8 @@ export * from '../src/index.ts';
 
 export class Redlock extends Reference {
   protected override async lock(node: Redis, resources: readonly string[], token: string, ttlMs: number) {
-    if ((await node.msetnx(resources.flatMap((resource) => [resource, token]))) === 0) return false;
+    const taken = await Promise.all(resources.map((resource) => node.setnx(resource, token)));
+    if (taken.includes(0)) return false;
     await Promise.all(resources.map((resource) => node.pexpire(resource, ttlMs)));
     return true;
   }

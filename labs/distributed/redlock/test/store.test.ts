@@ -108,13 +108,12 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
 
   test('a holder that stalls before it has its fencing token gets none', async () => {
     await fencing.migrate();
+    const lease = await lock().acquire([fresh()], 150);
     const narrow = new Pool({ connectionString: pg.url, max: 1 });
     onTestFinished(() => narrow.end());
     const busy = await narrow.connect();
-    const lease = await lock().acquire([fresh()], 150);
     const taking = outcome(new Fencing(narrow, 'locker').take(lease));
-    await until(() => lease.signal.aborted && lease.remaining() === 0);
-    busy.release();
+    await until(() => lease.signal.aborted && lease.remaining() === 0).finally(() => busy.release());
     expect((await taking).error).toBeInstanceOf(LeaseLostError);
     const next = await lock().acquire([fresh()], 60_000);
     expect(await new Fencing(narrow, 'locker').take(next)).toBeTypeOf('bigint');
