@@ -8,15 +8,11 @@ export * from '../src/index.ts';
 
 export class Redlock extends Reference {
   protected override async keepAlive(lease: Lease, ttlMs: number): Promise<void> {
-    this.clock.after(
-      ttlMs / 2,
-      () => {
-        lease
-          .extend(ttlMs)
-          .catch(() => this.nodes.map((node) => extendNode(node, lease.resources, lease.token, ttlMs)));
-        this.keepAlive(lease, ttlMs);
-      },
-      'background',
-    );
+    const again = () => {
+      for (const node of this.nodes) extendNode(node, lease.resources, lease.token, ttlMs).catch(() => {});
+      lease.extend(ttlMs).catch(() => {});
+      void this.keepAlive(lease, ttlMs);
+    };
+    this.clock.after(ttlMs / 2, again, 'background');
   }
 }

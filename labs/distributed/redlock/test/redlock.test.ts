@@ -176,7 +176,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
         return send(command, stream);
       });
     }
-    await outcome(new Redlock(dying, PATIENT).acquire([key], 150, { retry: ONCE }));
+    await outcome(new Redlock(dying, { nodeTimeoutMs: 200 }).acquire([key], 200, { retry: ONCE }));
     for (const node of dying) node.disconnect();
     await expired(key);
     const next = lock(PATIENT);
