@@ -1,0 +1,21 @@
+/**
+ * Calls `then` with the reason when `signal` aborts, at once when it has. Dispose of it when the work is done: a signal
+ * that lives as long as the process would keep every listener for as long.
+ */
+export function onAbort(signal: AbortSignal | undefined, then: (reason: unknown) => void): Disposable {
+  const listener = () => then(signal?.reason);
+  if (signal?.aborted) listener();
+  else signal?.addEventListener('abort', listener, { once: true });
+  return { [Symbol.dispose]: () => signal?.removeEventListener('abort', listener) };
+}
+
+/**
+ * Whether `error` says no more than that `signal` has aborted: it is the signal's reason, or an AbortError that names the
+ * reason as its cause, as Node's own functions throw. Any other error is news, also one that came after the abort.
+ */
+export function isCancellation(error: unknown, signal: AbortSignal): boolean {
+  if (!signal.aborted) return false;
+  return (
+    error === signal.reason || (error instanceof Error && error.name === 'AbortError' && error.cause === signal.reason)
+  );
+}
