@@ -31,7 +31,34 @@ export const labNamePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 /** English, then Chinese: `Redlock 红锁`. */
 export const titlePattern = /^[A-Za-z0-9].*\p{Script=Han}/u;
 
-export const readmeMaxLines = 150;
+export type LineBudget = {
+  /** As a finding names it. */
+  readonly part: string;
+  /** Its files, relative to the lab. */
+  readonly files: string;
+  /** In all of them together, blank lines and comments included. */
+  readonly lines: number;
+  readonly remedy: string;
+};
+
+/** What can be read in one sitting. Above it the gates warn; above `budgetSlack` times it they fail. */
+export const lineBudgets: readonly LineBudget[] = [
+  { part: 'src', files: 'src/**/*.ts', lines: 600, remedy: 'an option that no story needs goes' },
+  { part: 'test', files: 'test/**/*.ts', lines: 700, remedy: 'laws that say the same become one' },
+  { part: 'demo.ts', files: 'demo.ts', lines: 250, remedy: 'a scene that proves no claim of its own goes' },
+];
+
+/** A comment of the README (a marker, what is given to an example) is for the tools, and does not count. */
+export const readmeBudget = { lines: 150, remedy: 'a reader has one sitting: cut it' } as const;
+export const pitfallBudget = { least: 6, most: 12 } as const;
+/** Longer than that, and nobody waits for the point. */
+export const demoBudgetMs = 12_000;
+export const budgetSlack = 1.5;
+
+/** Where a lab is beyond a budget for a reason. */
+export const larger = {
+  remedy: 'or say in package.json why this lab must be larger: "lab": { "larger": "REASON" }',
+} as const;
 
 export type ReadmeSection = { readonly heading: string; readonly what: string; readonly required: boolean };
 
@@ -68,12 +95,23 @@ export type LabFile = {
 
 /** Every file that a lab may have. A file that matches none of these is a stray. */
 export const labFiles: readonly LabFile[] = [
-  { path: 'README.md', required: true, what: 'the lesson, at most 150 lines', template: readme },
+  { path: 'README.md', required: true, what: `the lesson, at most ${readmeBudget.lines} lines`, template: readme },
   { path: 'package.json', required: true, what: 'the manifest', template: manifest },
   { path: 'tsconfig.json', required: true, what: 'three lines that extend the base', template: tsconfig },
   { path: 'src/index.ts', required: true, what: 'the reference, what a reader copies', template: index },
-  { path: 'src/**/*.ts', required: false, what: 'one concept a file', scaffoldAs: 'src/NAME.ts', template: source },
-  { path: 'demo.ts', required: true, what: 'the story: failure measured, fix measured, verdict', template: demo },
+  {
+    path: 'src/**/*.ts',
+    required: false,
+    what: 'one concept a file, 250 to 600 lines in all',
+    scaffoldAs: 'src/NAME.ts',
+    template: source,
+  },
+  {
+    path: 'demo.ts',
+    required: true,
+    what: 'the story in at most 250 lines and 12 s: failure measured, fix measured, verdict',
+    template: demo,
+  },
   { path: 'exercise/index.ts', required: true, what: 'the stub, with the exported types of src', template: exercise },
   {
     path: 'exercise/hints.md',
@@ -85,11 +123,16 @@ export const labFiles: readonly LabFile[] = [
   {
     path: 'pitfalls/*.ts',
     required: true,
-    what: 'known-bad variants, each with one flaw and a header: Flaw / Seen in / Caught by',
+    what: 'six to twelve known-bad variants, each with one flaw and a header: Flaw / Seen in / Caught by',
     scaffoldAs: 'pitfalls/forgotten.ts',
     template: pitfall,
   },
-  { path: 'test/NAME.test.ts', required: true, what: 'the suite, as laws on #lab', template: suite },
+  {
+    path: 'test/NAME.test.ts',
+    required: true,
+    what: 'the suite, as laws on #lab: at most 700 lines in all of test/',
+    template: suite,
+  },
   { path: 'test/**/*.ts', required: false, what: 'more of the suite; types.test-d.ts where inference is the lesson' },
   { path: 'test/*/tsconfig.json', required: false, what: 'where a part of the suite needs other compiler options' },
   { path: 'bench.ts', required: false, what: 'ratios against peers, in one run' },
@@ -121,6 +164,11 @@ export const manifestFields: readonly ManifestField[] = [
     path: ['lab', 'title'],
     holds: (value) => typeof value === 'string' && titlePattern.test(value),
     remedy: 'English, then Chinese: "Redlock 红锁"',
+  },
+  {
+    path: ['lab', 'larger'],
+    holds: (value) => value === undefined || (typeof value === 'string' && value.trim() !== ''),
+    remedy: 'one line that says why this lab must be larger than the budgets, or absent',
   },
   {
     path: ['imports', '#lab'],

@@ -15,6 +15,8 @@ export type Lab = {
   readonly description: string;
   /** Names of the servers that it talks to, as `@shared/services` spells them. */
   readonly services: readonly string[];
+  /** Why it is larger than the budgets of a lab allow; absent where it keeps to them. */
+  readonly larger?: string;
   /** The command of `scripts.demo`. */
   readonly demo: string;
   readonly scripts: Readonly<Record<string, string>>;
@@ -135,6 +137,8 @@ function toLab(dir: string, manifest: unknown, file: string): Lab {
       Array.isArray(services) && services.every((service) => typeof service === 'string')
         ? services
         : wrong('lab.services', 'must be a list of server names, [] when it needs none'),
+    // What else may stand there is the anatomy gate's matter.
+    ...(typeof lab['larger'] === 'string' && lab['larger'].trim() !== '' ? { larger: lab['larger'] } : {}),
     demo: text(scripts['demo'], 'scripts.demo', 'must be the command of the demo: "node demo.ts"'),
     scripts: Object.fromEntries(
       Object.entries(scripts).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),

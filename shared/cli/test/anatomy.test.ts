@@ -5,7 +5,7 @@ import {
   labNamePattern,
   manifestFields,
   pathIn,
-  readmeMaxLines,
+  readmeBudget,
   readmeSections,
   readPitfallHeader,
   scaffold,
@@ -33,7 +33,7 @@ test("a scaffold's README has the title, and every section in order", () => {
   expect(readme.split('\n')[0]).toBe('# Task queue 任务队列');
   const headings = [...readme.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
   expect(headings).toEqual(readmeSections.map(({ heading }) => heading));
-  expect(readme.split('\n').length).toBeLessThan(readmeMaxLines);
+  expect(readme.split('\n').length).toBeLessThan(readmeBudget.lines);
 });
 
 test("a scaffold's manifest holds every field as the anatomy wants it", () => {

@@ -7,7 +7,6 @@ import {
   manifestFields,
   type Pitfall,
   pathIn,
-  readmeMaxLines,
   readmeSections,
   readPitfalls,
   titlePattern,
@@ -16,6 +15,7 @@ import { readHints } from '../hints.ts';
 import { findLabs, isRecord, type Lab } from '../labs.ts';
 import { readObjectives } from '../objectives.ts';
 import { type SuiteLaw, suiteLaws } from '../suite-laws.ts';
+import { checkBudgets, checkReadmeSize } from './budgets.ts';
 import { checkCoreLaws, near } from './core-laws.ts';
 import { filesUnder, lineAt, textOf } from './files.ts';
 import type { Finding, Gate } from './gate.ts';
@@ -63,7 +63,7 @@ async function anatomyOf(root: string, lab: Lab): Promise<Finding[]> {
   ]);
   const checks = [
     checkFiles(lab, files, at),
-    checkReadme(await textOf(join(lab.dir, 'README.md')), at('README.md')),
+    checkReadme(lab, await textOf(join(lab.dir, 'README.md')), at('README.md')),
     await checkManifest(lab, at('package.json')),
     await checkImports(lab, files, at),
     checkLaws(laws, at),
@@ -76,6 +76,7 @@ async function anatomyOf(root: string, lab: Lab): Promise<Finding[]> {
       readmeFile: at('README.md'),
     }),
     checkPitfalls(pitfalls, laws, at),
+    await checkBudgets(lab, files, pitfalls, at),
   ];
   return checks.flat();
 }
@@ -97,18 +98,10 @@ function checkFiles(lab: Lab, files: readonly string[], at: At): Finding[] {
   return [...missing, ...strays];
 }
 
-function checkReadme(text: string | undefined, where: string): Finding[] {
+function checkReadme(lab: Lab, text: string | undefined, where: string): Finding[] {
   if (text === undefined) return [];
   const findings: Finding[] = [];
-  // A comment (a marker, what is given to an example) is for the tools; nobody reads it.
-  const lines = text
-    .replaceAll(/^<!--.*?-->\n/gms, '')
-    .trimEnd()
-    .split('\n').length;
-  if (lines > readmeMaxLines) {
-    const what = `has ${lines} lines, and ${readmeMaxLines} are the limit`;
-    findings.push({ where, what, remedy: 'a reader has one sitting: cut it' });
-  }
+  findings.push(...checkReadmeSize(lab, text.replaceAll(/^<!--.*?-->\n/gms, ''), where));
   const headings = headingsOf(text);
   const title = headings.find(({ depth }) => depth === 1)?.text;
   if (title === undefined || !titlePattern.test(title)) {

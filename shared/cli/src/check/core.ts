@@ -16,11 +16,8 @@ export const core: Gate = {
   },
 };
 
-async function untouched(lab: Lab, { root, suites }: GateContext): Promise<readonly Finding[]> {
-  const [hints, { tests, problems, missing }] = await Promise.all([
-    readHints(lab.dir),
-    suites({ dir: lab.dir, impl: 'exercise/index.ts' }),
-  ]);
+async function untouched(lab: Lab, { root, gradings }: GateContext): Promise<readonly Finding[]> {
+  const [hints, { tests, problems, missing }] = await Promise.all([readHints(lab.dir), gradings.untouched(lab)]);
   // Without its servers nothing is known, and a suite that breaks on the stub is for the grading to tell.
   if (missing.length > 0 || problems.length > 0) return [];
   const where = relative(root, join(lab.dir, 'exercise/index.ts'));

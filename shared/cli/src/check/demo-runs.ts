@@ -20,6 +20,8 @@ export interface DemoRun {
 /** Runs every demo at most once: several gates read the same run. */
 export interface Demos {
   of(lab: Lab): Promise<readonly DemoRun[]>;
+  /** Milliseconds of those that have been told, by the lab's folder. */
+  readonly known: ReadonlyMap<string, number>;
 }
 
 export interface DemoOptions {
@@ -32,12 +34,18 @@ export interface DemoOptions {
 /** One at a time: demos measure, and two at once would measure each other. */
 export function demoRuns(options: DemoOptions = {}): Demos {
   const runs = new Map<string, Promise<readonly DemoRun[]>>();
+  const told = new Map<string, number>();
   let last: Promise<unknown> = Promise.resolve();
   return {
+    known: told,
     of(lab) {
       const known = runs.get(lab.dir);
       if (known) return known;
-      const run = last.then(() => runAll(lab, options));
+      const run = last.then(async () => {
+        const all = await runAll(lab, options);
+        told.set(lab.dir, Math.round(all.reduce((sum, { ms }) => sum + ms, 0)));
+        return all;
+      });
       last = run.catch(() => undefined);
       runs.set(lab.dir, run);
       return run;

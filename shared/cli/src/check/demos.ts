@@ -1,9 +1,8 @@
 import { join, relative } from 'node:path';
+import type { Lab } from '../labs.ts';
+import { checkDemoTime } from './budgets.ts';
 import type { DemoRun } from './demo-runs.ts';
 import type { Finding, Gate } from './gate.ts';
-
-/** Longer than that, and nobody waits for the point. */
-const budgetMs = 15_000;
 
 export const demos: Gate = {
   name: 'demos',
@@ -12,13 +11,13 @@ export const demos: Gate = {
   async run({ root, labs, demos }) {
     const findings: Finding[] = [];
     for (const lab of labs) {
-      for (const run of await demos.of(lab)) findings.push(...judge(relative(root, join(lab.dir, run.file)), run));
+      for (const run of await demos.of(lab)) findings.push(...judge(lab, relative(root, join(lab.dir, run.file)), run));
     }
     return findings;
   },
 };
 
-function judge(where: string, { outcome, evidence, ms }: DemoRun): Finding[] {
+function judge(lab: Lab, where: string, { outcome, evidence, ms }: DemoRun): readonly Finding[] {
   if (outcome === 'hung') {
     return [{ where, what: `does not end\n${evidence}`, remedy: 'end what still runs: a timer, a connection, a loop' }];
   }
@@ -30,7 +29,5 @@ function judge(where: string, { outcome, evidence, ms }: DemoRun): Finding[] {
     const remedy = 'run it by hand (`pnpm lab NAME`), then mend the claim or the code';
     return [{ where, what: `does not hold what it promises\n${evidence}`, remedy }];
   }
-  if (ms <= budgetMs) return [];
-  const what = `takes ${(ms / 1000).toFixed(1)} s, and 15 s are the limit`;
-  return [{ where, what, remedy: 'measure less, or move a part to examples/', severity: 'warning' }];
+  return checkDemoTime(lab, ms, where);
 }

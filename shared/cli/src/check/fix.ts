@@ -1,4 +1,4 @@
-// `pnpm fix [--lab NAME] [--fresh]`: formats, and fills the generated stretches of the pages: quoted code, sample runs,
+// `pnpm fix [NAME…] [--fresh]`: formats, and fills the generated stretches of the pages: quoted code, sample runs,
 // the pictures, the index. A run or picture is replaced where it differs in more than its figures; --fresh takes new
 // figures too.
 import { copyFile, writeFile } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import { type Block, blocksOf, codeContent, indexContent, runContent, sameRun, w
 import { type DemoRun, demoRuns } from './demo-runs.ts';
 import { bins, execBin } from './exec.ts';
 import { textOf } from './files.ts';
+import { namedLabs } from './named.ts';
 import { Scratch } from './scratch.ts';
 
 const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
@@ -27,30 +28,31 @@ try {
 }
 
 async function main(): Promise<number> {
-  const { lab: name, fresh } = options();
+  const { names, fresh } = options();
   const all = await findLabs(root);
-  const labs = name === undefined ? all : all.filter((lab) => lab.name === name);
-  if (labs.length === 0 && name !== undefined) {
-    throw new UsageError(`there is no lab "${name}"; the labs are ${all.map((lab) => lab.name).join(', ')}`);
-  }
-  const paths = name === undefined ? ['.'] : labs.map(({ dir }) => relative(root, dir));
+  const labs = namedLabs(all, names);
+  const paths = names.length === 0 ? ['.'] : labs.map(({ dir }) => relative(root, dir));
   const formatted = await execBin(bins.biome(), ['check', '--write', '--diagnostic-level=error', ...paths], {
     cwd: root,
   });
   console.log(`${formatted.stdout}\n${formatted.stderr}`.trim().split('\n').at(-1));
   if (formatted.code !== 0) console.log('what biome cannot mend by itself: `pnpm check --only biome`');
-  if (name === undefined) await fixIndex(all);
+  if (names.length === 0) await fixIndex(all);
   let code: number = exit.done;
   for (const lab of labs) if (!(await fixLab(lab, fresh))) code = exit.failed;
   return code;
 }
 
-function options(): { lab: string | undefined; fresh: boolean } {
+function options(): { names: readonly string[]; fresh: boolean } {
   try {
-    const { values } = parseArgs({ options: { lab: { type: 'string' }, fresh: { type: 'boolean' } } });
-    return { lab: values.lab, fresh: values.fresh ?? false };
+    const { values, positionals } = parseArgs({
+      // --lab is another way to say NAME.
+      options: { lab: { type: 'string', multiple: true }, fresh: { type: 'boolean' } },
+      allowPositionals: true,
+    });
+    return { names: [...positionals, ...(values.lab ?? [])], fresh: values.fresh ?? false };
   } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\nusage: pnpm fix [--lab NAME] [--fresh]`);
+    throw new UsageError(`${error instanceof Error ? error.message : error}\nusage: pnpm fix [NAME…] [--fresh]`);
   }
 }
 

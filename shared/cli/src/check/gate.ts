@@ -1,6 +1,6 @@
 import type { Lab } from '../labs.ts';
 import type { Demos } from './demo-runs.ts';
-import type { Suites } from './suites.ts';
+import type { Gradings } from './gradings.ts';
 
 /** One thing that a gate objects to. */
 export interface Finding {
@@ -17,7 +17,7 @@ export interface Gate {
   readonly name: string;
   /** What would go wrong without it: the end of "this gate is here so that …". */
   readonly why: string;
-  /** 'lab': looks at one lab after the other, so `--lab` narrows it. 'repo': looks at all at once, left out by `--lab`. */
+  /** 'lab': looks at one lab after the other, so that names narrow it. 'repo': looks at all at once; left out for names. */
   readonly scope: 'lab' | 'repo';
   run(context: GateContext): Promise<readonly Finding[]>;
 }
@@ -29,5 +29,5 @@ export interface GateContext {
   /** True when `labs` are not all of them. */
   readonly narrowed: boolean;
   readonly demos: Demos;
-  readonly suites: Suites;
+  readonly gradings: Gradings;
 }

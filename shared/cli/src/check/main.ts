@@ -1,15 +1,19 @@
-// `pnpm check [--only GATE,…] [--lab NAME]`: every gate, a line each, and what to do about what it found.
+// `pnpm check [NAME… | --changed] [--only GATE,…]`: every gate, a line each, what to do about what it found, and what each
+// lab costs.
 // Exit codes: 0 all gates passed · 1 a gate found something · 2 wrong usage.
 import { resolve } from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import { describeError, exit, exitCodeOf, UsageError } from '../errors.ts';
-import { findLabs, type Lab } from '../labs.ts';
+import { findLabs } from '../labs.ts';
 import { suggestion } from '../nearest.ts';
 import { plural } from '../text.ts';
+import { changedFiles, touched } from './changed.ts';
+import { type Cost, costTable } from './costs.ts';
 import { demoRuns } from './demo-runs.ts';
 import type { Finding, Gate, GateContext } from './gate.ts';
 import { gates } from './gates.ts';
-import { remembered, suites } from './suites.ts';
+import { gradings } from './gradings.ts';
+import { namedLabs } from './named.ts';
 
 const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
 // Servers of our own, whatever else answers on this machine: they alone may be killed, and two runs are alike.
@@ -25,35 +29,68 @@ try {
 }
 
 async function main(): Promise<number> {
-  const { only, lab, help } = options();
+  const { only, names, changed, help } = options();
   if (help) {
     console.log(usage());
     return exit.done;
   }
-  const labs = await chosenLabs(lab);
-  const context: GateContext = {
-    root,
-    labs,
-    narrowed: lab !== undefined,
-    demos: demoRuns(),
-    suites: remembered(suites),
-  };
-  const chosen = chosenGates(only).filter(({ scope }) => lab === undefined || only !== undefined || scope === 'lab');
   const start = performance.now();
+  // A manifest that cannot be read is a finding of the anatomy gate; it must not keep the others from running.
+  const all = await findLabs(root, () => undefined);
+  const chosen = changed ? touched(root, all, await changedFiles(root)) : { labs: namedLabs(all, names), reasons: [] };
+  for (const reason of chosen.reasons) console.log(styleText('dim', reason));
+  const whole: GateContext = { root, labs: all, narrowed: false, demos: demoRuns(), gradings: gradings() };
+  const narrowed = chosen.labs.length < all.length;
+  const some: GateContext = { ...whole, labs: chosen.labs, narrowed };
+  // What looks at all labs at once is quick: only who names labs does not wait for it.
+  const wanted = chosenGates(only).filter(({ scope }) => scope === 'lab' || only !== undefined || names.length === 0);
+  const run = wanted.filter(({ scope }) => scope === 'repo' || some.labs.length > 0);
   let failed = 0;
-  for (const gate of chosen) failed += (await pass(gate, context)) ? 0 : 1;
+  for (const gate of run) failed += (await pass(gate, gate.scope === 'repo' ? whole : some)) ? 0 : 1;
+  const costs = costTable(costsOf(some));
+  if (costs !== '') console.log(`\n${costs}\n`);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  const of = `${plural(chosen.length, 'gate')}, ${plural(labs.length, 'lab')}, ${seconds} s`;
+  const of = `${plural(run.length, 'gate')}, ${plural(some.labs.length, 'lab')}, ${seconds} s`;
   console.log(failed === 0 ? `all gates passed: ${of}` : `${plural(failed, 'gate')} failed: ${of}`);
   return failed === 0 ? exit.done : exit.failed;
 }
 
-function options(): { only: string | undefined; lab: string | undefined; help: boolean } {
+function costsOf({ labs, demos, gradings }: GateContext): readonly Cost[] {
+  return labs.map(({ name, dir }) => ({
+    name,
+    suiteMs: gradings.known.get(dir)?.reference.ms,
+    demoMs: demos.known.get(dir),
+    gradingMs: gradings.known.get(dir)?.ms,
+  }));
+}
+
+interface Options {
+  readonly only: string | undefined;
+  readonly names: readonly string[];
+  readonly changed: boolean;
+  readonly help: boolean;
+}
+
+function options(): Options {
+  const { values, positionals } = parsed();
+  const { only, lab = [], changed = false, help = false } = values;
+  const names = [...positionals, ...lab];
+  if (changed && names.length > 0) throw new UsageError(`name labs or say --changed, not both\n${usage()}`);
+  return { only, names, changed, help };
+}
+
+function parsed() {
   try {
-    const { values } = parseArgs({
-      options: { only: { type: 'string' }, lab: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    return parseArgs({
+      options: {
+        only: { type: 'string' },
+        // Another way to say NAME.
+        lab: { type: 'string', multiple: true },
+        changed: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+      allowPositionals: true,
     });
-    return { only: values.only, lab: values.lab, help: values.help ?? false };
   } catch (error) {
     throw new UsageError(`${error instanceof Error ? error.message : error}\n${usage()}`);
   }
@@ -62,7 +99,9 @@ function options(): { only: string | undefined; lab: string | undefined; help: b
 function usage(): string {
   const width = Math.max(...gates.map(({ name }) => name.length));
   return [
-    'usage: pnpm check [--only GATE,…] [--lab NAME]',
+    'usage: pnpm check [NAME… | --changed] [--only GATE,…]',
+    '  NAME…      these labs alone; without one, all of them and what looks at all at once',
+    '  --changed  the labs that this branch touches since it left main, committed or not',
     ...gates.map(({ name, why }) => `  ${name.padEnd(width)}  so that ${why}`),
   ].join('\n');
 }
@@ -77,16 +116,6 @@ function chosenGates(only: string | undefined): readonly Gate[] {
       `there is no gate "${name}"${suggestion(name, names) || ';'} the gates are ${names.join(', ')}`,
     );
   });
-}
-
-async function chosenLabs(name: string | undefined): Promise<readonly Lab[]> {
-  // A manifest that cannot be read is a finding of the anatomy gate; it must not keep the others from running.
-  const all = await findLabs(root, () => undefined);
-  if (name === undefined) return all;
-  const lab = all.find((each) => each.name === name);
-  if (lab) return [lab];
-  const names = all.map((each) => each.name);
-  throw new UsageError(`there is no lab "${name}"${suggestion(name, names) || ';'} the labs are ${names.join(', ')}`);
 }
 
 async function pass(gate: Gate, context: GateContext): Promise<boolean> {

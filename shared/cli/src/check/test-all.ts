@@ -1,5 +1,5 @@
 // `pnpm test [NAME…] [--force]`: every suite of the repository, or those of the named packages, by turbo, which replays
-// what has not changed. Ends with the line "N passed, N failed, N skipped".
+// what has not changed. Ends with what each suite costs, and the line "N passed, N failed, N skipped".
 // Exit codes: 0 all passed or skipped · 1 a test failed · 2 wrong usage · 130 interrupted.
 import { spawn } from 'node:child_process';
 import { readFile, rm, writeFile } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import type { SuiteResult } from '@shared/testkit';
 import { describeError, exit, exitCodeOf, UsageError } from '../errors.ts';
 import { isRecord } from '../labs.ts';
 import { suggestion } from '../nearest.ts';
+import { costTable } from './costs.ts';
 import { bins } from './exec.ts';
 import { textOf } from './files.ts';
 import { packageDirs } from './packages.ts';
@@ -90,7 +91,10 @@ async function main(): Promise<number> {
   // The task runner's own words matter only where it never came to the tests.
   if (verdicts.some(({ result }) => result === undefined))
     for (const { output } of unsound) console.log(`\n${output.trim()}`);
-  console.log(`\n${closing(verdicts)}`);
+  const costs = costTable(
+    verdicts.map(({ name, result }) => ({ name, suiteMs: result?.ms, demoMs: undefined, gradingMs: undefined })),
+  );
+  console.log(`\n${costs}\n\n${closing(verdicts)}`);
   return total(verdicts).failed === 0 && unsound.length === 0 ? exit.done : exit.failed;
 }
 

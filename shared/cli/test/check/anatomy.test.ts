@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { anatomy } from '../../src/check/anatomy.ts';
 import { at, edited, findingsWith, laws } from './fixture.ts';
 
@@ -72,9 +72,9 @@ const defects: readonly (readonly [
   ],
   [
     'a README too long',
-    edited(at('README.md'), 'After this lab', `${'x\n'.repeat(150)}After this lab`),
+    edited(at('README.md'), 'After this lab', `${'x\n'.repeat(220)}After this lab`),
     at('README.md'),
-    '150 are the limit',
+    'and 150 lines are the budget',
     'cut it',
   ],
   [
@@ -268,4 +268,59 @@ test('a law with a placeholder matches what is told of its cases', async () => {
     ),
   };
   expect(await findingsWith(anatomy, changes)).toEqual([]);
+});
+
+const lines = (count: number): string => '//\n'.repeat(count);
+const pitfall = `// Flaw: x.\n// Seen in: y\n// Caught by: ${laws[0]}\n`;
+const pitfalls = (count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [at(`pitfalls/more-${n}.ts`), pitfall]));
+
+/** A part that is half as large again as its budget, or a little larger. */
+const parts: readonly (readonly [part: string, above: Record<string, string>, beyond: Record<string, string>])[] = [
+  ['src', { [at('src/a.ts')]: lines(300), [at('src/b.ts')]: lines(300) }, { [at('src/a.ts')]: lines(900) }],
+  ['test', { [at('test/a.ts')]: lines(700) }, { [at('test/a.ts')]: lines(1050) }],
+  ['demo.ts', { [at('demo.ts')]: lines(251) }, { [at('demo.ts')]: lines(376) }],
+  ['pitfalls', pitfalls(7), pitfalls(13)],
+];
+
+describe('budgets', () => {
+  test.each(parts)('%s above its budget is a warning, half as much again an error', async (part, above, beyond) => {
+    const remedy = expect.stringContaining('"larger": "REASON"');
+    const finding = {
+      where: at(part),
+      what: expect.stringMatching(/^has \d+ \w+, and \d+ \w+ are the budget$/),
+      remedy,
+    };
+    expect(await findingsWith(anatomy, above)).toEqual([{ ...finding, severity: 'warning' }]);
+    expect(await findingsWith(anatomy, beyond)).toEqual([finding]);
+  });
+
+  test('few pitfalls are a warning', async () => {
+    expect(await findingsWith(anatomy, { [at('pitfalls/stuck-at-5.ts')]: undefined })).toContainEqual({
+      where: at('pitfalls'),
+      what: 'has 5 pitfalls, and 6 to 12 are wanted',
+      remedy: 'write each plausible mistake as one',
+      severity: 'warning',
+    });
+  });
+
+  const because = (reason: string) =>
+    edited(at('package.json'), '"services": []', `"services": [],\n    "larger": ${JSON.stringify(reason)}`);
+
+  test.each(parts)('a lab that says why it is larger may have a larger %s', async (_part, _above, beyond) => {
+    expect(await findingsWith(anatomy, { ...beyond, ...because('two ways to count, side by side') })).toEqual([]);
+  });
+
+  test('no reason is no excuse', async () => {
+    const [, , beyond] = parts[0] ?? [];
+    const findings = await findingsWith(anatomy, { ...beyond, ...because(' ') });
+    expect(findings).toEqual([
+      {
+        where: at('package.json'),
+        what: '"lab.larger" is " "',
+        remedy: expect.stringContaining('one line that says why'),
+      },
+      expect.objectContaining({ where: at('src'), what: expect.stringContaining('600 lines are the budget') }),
+    ]);
+  });
 });

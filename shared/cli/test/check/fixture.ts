@@ -1,9 +1,11 @@
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import type { RunOptions, SuiteResult } from '@shared/testkit';
 import type { Demos } from '../../src/check/demo-runs.ts';
 import { packageDir } from '../../src/check/exec.ts';
 import type { Finding, Gate, GateContext } from '../../src/check/gate.ts';
+import { type Gradings, gradings } from '../../src/check/gradings.ts';
 import { findLabs } from '../../src/labs.ts';
 
 const house = resolve(import.meta.dirname, '../../../..');
@@ -245,15 +247,19 @@ export class Repo implements AsyncDisposable {
 
   async findings(gate: Gate, context: Partial<GateContext> = {}): Promise<readonly Finding[]> {
     const labs = await findLabs(this.root, () => undefined);
-    const silent: Demos = { of: async () => [] };
-    const suites = async () => ({ ok: true, tests: [], problems: [], missing: [], ms: 0 });
-    return gate.run({ root: this.root, labs, narrowed: false, demos: silent, suites, ...context });
+    const silent: Demos = { of: async () => [], known: new Map() };
+    const empty = gradedBy(async () => ({ ok: true, tests: [], problems: [], missing: [], ms: 0 }));
+    return gate.run({ root: this.root, labs, narrowed: false, demos: silent, gradings: empty, ...context });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.root, { recursive: true, force: true });
   }
 }
+
+/** Gradings whose suites are run by `run`. */
+export const gradedBy = (run: (options: RunOptions) => Promise<SuiteResult>): Gradings =>
+  gradings(() => ({ run: (options = {}) => run(options), [Symbol.asyncDispose]: async () => {} }));
 
 /** What a gate finds in the sound monorepo with these changes. */
 export async function findingsWith(

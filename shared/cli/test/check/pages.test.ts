@@ -18,7 +18,7 @@ const run = (measured: string): DemoRun => ({
   outcome: 'told',
   evidence: '',
 });
-const demos = (...runs: readonly DemoRun[]): Demos => ({ of: async () => runs });
+const demos = (...runs: readonly DemoRun[]): Demos => ({ of: async () => runs, known: new Map() });
 const shown = ['```text', '1  Count', '', '✓ it counts   12 ms', '```'].join('\n');
 const filled = edited(page, '<!-- run scene="1" -->\n', `<!-- run scene="1" -->\n${shown}\n`);
 

@@ -1,11 +1,11 @@
-import type { SuiteOptions, SuiteResult } from '@shared/testkit';
+import type { RunOptions, SuiteResult } from '@shared/testkit';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { core } from '../../src/check/core.ts';
-import { demoRuns } from '../../src/check/demo-runs.ts';
+import { type Demos, demoRuns } from '../../src/check/demo-runs.ts';
 import { demos } from '../../src/check/demos.ts';
 import { grading } from '../../src/check/grading.ts';
-import { remembered, suites } from '../../src/check/suites.ts';
-import { at, edited, findingsWith, laws } from './fixture.ts';
+import { gradings } from '../../src/check/gradings.ts';
+import { at, edited, findingsWith, gradedBy, laws, Repo } from './fixture.ts';
 
 const [law = ''] = laws;
 const passing: SuiteResult = {
@@ -28,24 +28,24 @@ afterEach(() => vi.unstubAllEnvs());
 
 describe('grading', () => {
   test('passes a suite that accepts the reference alone', { timeout: 30_000 }, async () => {
-    expect(await findingsWith(grading, {}, { suites })).toEqual([]);
+    expect(await findingsWith(grading, {}, { gradings: gradings() })).toEqual([]);
   });
 
   /** Answers by the implementation asked for: the reference passes, everything else fails, but for `changes`. */
   const graded = (changes: Readonly<Record<string, SuiteResult>>, files: Record<string, string> = {}) => {
-    const asked: SuiteOptions[] = [];
-    const run = async (options: SuiteOptions) => {
+    const asked: RunOptions[] = [];
+    const run = async (options: RunOptions) => {
       asked.push(options);
       const impl = options.impl ?? 'src/index.ts';
       return changes[impl] ?? (impl === 'src/index.ts' ? passing : failing('expected 2 to be 1'));
     };
-    return findingsWith(grading, files, { suites: run }).then((findings) => ({ findings, asked }));
+    return findingsWith(grading, files, { gradings: gradedBy(run) }).then((findings) => ({ findings, asked }));
   };
 
   test('a pitfall is run by the very law that its header names, and no other', async () => {
     const { asked } = await graded({});
     const pitfall = asked.find(({ impl }) => impl === 'pitfalls/off-by-one.ts');
-    expect(pitfall).toMatchObject({ testName: law, file: 'test/counter.test.ts' });
+    expect(pitfall).toMatchObject({ testNames: [law], files: ['test/counter.test.ts'] });
   });
 
   const defects: readonly (readonly [name: string, impl: string, result: SuiteResult, what: string, remedy: string])[] =
@@ -127,6 +127,46 @@ describe('grading', () => {
     expect((await graded(results)).findings).toMatchObject([{ severity: 'error' }]);
   });
 
+  test('grading that takes too long is a warning that names the slow laws', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      const slow = {
+        ...passing,
+        ms: 4000,
+        tests: passing.tests.map((each, i) => ({ ...each, ms: i === 0 ? 1700 : 10 })),
+      };
+      const run = async ({ impl }: RunOptions) => {
+        if (impl === undefined) vi.advanceTimersByTime(10_100);
+        return impl === undefined ? slow : failing('expected 2 to be 1');
+      };
+      expect(await findingsWith(grading, {}, { gradings: gradedBy(run) })).toEqual([
+        {
+          where: at('').replace(/\/$/, ''),
+          what: `grading takes 10.1 s, 4.0 s of them for the suite on the reference, and 10 s are the limit\n1.7 s  "${law}"`,
+          remedy: 'make the slow laws quicker',
+          severity: 'warning',
+        },
+      ]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('nothing is measured against a reference that fails: its pitfalls are ended', async () => {
+    const ended: boolean[] = [];
+    const run = async ({ impl, signal }: RunOptions) => {
+      if (impl === undefined) return failing('expected 1', law);
+      if (impl.startsWith('pitfalls/')) {
+        await new Promise((done) => signal?.addEventListener('abort', done));
+        ended.push(true);
+        throw signal?.reason;
+      }
+      return failing('no');
+    };
+    expect(await findingsWith(grading, {}, { gradings: gradedBy(run) })).toHaveLength(1);
+    expect(ended.length).toBeGreaterThan(0);
+  });
+
   test('a pitfall that names no law is found', async () => {
     const { findings } = await graded({}, edited(at('pitfalls/off-by-one.ts'), 'by one', 'by two'));
     expect(findings).toMatchObject([{ what: 'no law is called "a counter counts up by two"' }]);
@@ -152,12 +192,12 @@ describe('core', () => {
       ...failing(''),
       tests: tests.map((each) => (passed.includes(each.name) ? { ...each, state: 'passed' } : each)),
     };
-    return findingsWith(core, changes, { suites: async () => result });
+    return findingsWith(core, changes, { gradings: gradedBy(async () => result) });
   };
   const where = at('exercise/index.ts');
 
   test('passes an exercise that fails every core law', { timeout: 30_000 }, async () => {
-    expect(await findingsWith(core, {}, { suites })).toEqual([]);
+    expect(await findingsWith(core, {}, { gradings: gradings() })).toEqual([]);
   });
 
   test('the first core law must fail on the untouched exercise, the others should', async () => {
@@ -189,31 +229,27 @@ describe('core', () => {
     const tests = failing('').tests.map((each) =>
       each.name === laws[1] ? ({ ...each, state: 'passed', file: 'test/types.test-d.ts' } as const) : each,
     );
-    expect(await findingsWith(core, {}, { suites: async () => ({ ...failing(''), tests }) })).toEqual([]);
+    expect(await findingsWith(core, {}, { gradings: gradedBy(async () => ({ ...failing(''), tests })) })).toEqual([]);
   });
 
   test('is silent where a server is missing, or where the suite breaks: the grading tells', async () => {
     for (const more of [{ missing: ['no redis-server'] }, { problems: ['boom'] }]) {
-      expect(await findingsWith(core, {}, { suites: async () => ({ ...passing, ...more }) })).toEqual([]);
+      expect(await findingsWith(core, {}, { gradings: gradedBy(async () => ({ ...passing, ...more })) })).toEqual([]);
     }
   });
 
-  test('a whole suite is run once for all gates; a part of one each time', async () => {
-    const asked: SuiteOptions[] = [];
-    const run = remembered(async (options) => {
-      asked.push(options);
-      return passing;
+  test('the runs of one lab are made once for all gates', async () => {
+    let runs = 0;
+    const once = gradedBy(async () => {
+      runs += 1;
+      return failing('');
     });
-    await Promise.all([
-      run({ dir: 'a' }),
-      run({ dir: 'a' }),
-      run({ dir: 'a', impl: 'b' }),
-      run({ dir: 'a', impl: 'b' }),
-    ]);
-    expect(asked).toHaveLength(2);
-    await run({ dir: 'a', testName: 'x' });
-    await run({ dir: 'a', testName: 'x' });
-    expect(asked).toHaveLength(4);
+    await using repo = await Repo.with();
+    await repo.findings(grading, { gradings: once });
+    const before = runs;
+    await repo.findings(core, { gradings: once });
+    await repo.findings(grading, { gradings: once });
+    expect([before > 1, runs - before]).toEqual([true, 0]);
   });
 });
 
@@ -267,6 +303,27 @@ describe('demos', () => {
   test.concurrent.each(defects)('%s is found, with its remedy', async (_name, changes, where, what, remedy) => {
     const findings = await findingsWith(demos, changes, { demos: demoRuns({ timeoutMs: 2000 }) });
     expect(findings).toEqual([{ where, what: expect.stringContaining(what), remedy: expect.stringContaining(remedy) }]);
+  });
+
+  test('a demo that takes too long is a warning, half as long again an error, unless the lab says why', async () => {
+    const told = (ms: number): Demos => ({
+      of: async () => [{ file: 'demo.ts', events: [], ms, outcome: 'told', evidence: '' }],
+      known: new Map(),
+    });
+    const finding = { where: demo, remedy: expect.stringContaining('measure less') };
+    expect(await findingsWith(demos, {}, { demos: told(12_000) })).toEqual([]);
+    expect(await findingsWith(demos, {}, { demos: told(12_100) })).toEqual([
+      { ...finding, what: 'has 12.1 s, and 12 s are the budget', severity: 'warning' },
+    ]);
+    expect(await findingsWith(demos, {}, { demos: told(18_100) })).toMatchObject([
+      { ...finding, what: 'has 18.1 s, and 12 s are the budget' },
+    ]);
+    const because = edited(
+      at('package.json'),
+      '"services": []',
+      '"services": [],\n    "larger": "it waits for a tide"',
+    );
+    expect(await findingsWith(demos, because, { demos: told(18_100) })).toEqual([]);
   });
 
   test('a demo runs once, however many gates look at it', async () => {

@@ -1,0 +1,93 @@
+import { type Grader, openGrader, type RunOptions, type SuiteResult, type TestResult } from '@shared/testkit';
+import { type Pitfall, readPitfalls } from '../anatomy.ts';
+import type { Lab } from '../labs.ts';
+import { suiteLaws } from '../suite-laws.ts';
+
+/** Test files at once. Most of the time a law waits for a server or a clock, not for a processor. */
+const lanes = 3;
+
+/** A pitfall under the one law that its header names. */
+export interface PitfallRun {
+  readonly pitfall: Pitfall;
+  /** As the reference's run has it; undefined where the suite has no law of that name. */
+  readonly law: TestResult | undefined;
+  /** undefined where the law is unknown, or was skipped. */
+  readonly result: SuiteResult | undefined;
+}
+
+/** The runs of one lab's suite that its grading is judged by. */
+export interface LabGrading {
+  readonly reference: SuiteResult;
+  readonly untouched: SuiteResult;
+  /** None where the reference does not pass: nothing can be measured against it. */
+  readonly pitfalls: readonly PitfallRun[];
+  /** Duration of all of it. */
+  readonly ms: number;
+}
+
+/** Runs each lab's suite once, on everything that it grades: several gates read the same runs. */
+export interface Gradings {
+  of(lab: Lab): Promise<LabGrading>;
+  /** The exercise alone, where nothing else has been asked for. */
+  untouched(lab: Lab): Promise<SuiteResult>;
+  /** What is known already, by the lab's folder. */
+  readonly known: ReadonlyMap<string, LabGrading>;
+}
+
+/** @param open starts a grader; the tests of the gates give one of their own */
+export function gradings(open: (dir: string, options: { lanes: number }) => Grader = openGrader): Gradings {
+  const known = new Map<string, LabGrading>();
+  return {
+    known,
+    async of(lab) {
+      const before = known.get(lab.dir);
+      if (before) return before;
+      await using grader = open(lab.dir, { lanes });
+      const result = await gradeLab(lab.dir, grader);
+      known.set(lab.dir, result);
+      return result;
+    },
+    async untouched(lab) {
+      const before = known.get(lab.dir);
+      if (before) return before.untouched;
+      await using grader = open(lab.dir, { lanes });
+      return await grader.run({ impl: 'exercise/index.ts' });
+    },
+  };
+}
+
+async function gradeLab(dir: string, grader: Grader): Promise<LabGrading> {
+  const start = performance.now();
+  const [pitfalls, laws] = await Promise.all([readPitfalls(dir), suiteLaws(dir)]);
+  const hopeless = new AbortController();
+  /** Ends without a result once the reference has failed. */
+  const attempt = (options: RunOptions): Promise<SuiteResult | undefined> =>
+    grader.run({ ...options, signal: hopeless.signal }).catch((error: unknown) => {
+      if (hopeless.signal.aborted) return undefined;
+      throw error;
+    });
+  // The longest first, and all at once: the grader has its lanes.
+  const reference = grader.run().then((result) => {
+    if (!result.ok || result.missing.length > 0) hopeless.abort();
+    return result;
+  });
+  const exercise = grader.run({ impl: 'exercise/index.ts' });
+  const runs = pitfalls.map(async (pitfall): Promise<PitfallRun> => {
+    const { file, caughtBy } = pitfall;
+    const lawOf = ({ tests }: SuiteResult) => tests.find(({ name }) => name === caughtBy);
+    const files =
+      caughtBy === undefined ? [] : laws.filter(({ pattern }) => pattern.test(caughtBy)).map((law) => law.file);
+    if (caughtBy === undefined || files.length === 0)
+      return { pitfall, law: lawOf(await reference), result: undefined };
+    const result = await attempt({ impl: file, testNames: [caughtBy], files: [...new Set(files)] });
+    const law = lawOf(await reference);
+    return { pitfall, law, result: law?.state === 'passed' ? result : undefined };
+  });
+  const [sound, untouched, judged] = await Promise.all([reference, exercise, Promise.all(runs)]);
+  return {
+    reference: sound,
+    untouched,
+    pitfalls: hopeless.signal.aborted ? [] : judged,
+    ms: performance.now() - start,
+  };
+}
