@@ -1,18 +1,25 @@
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { announce } from './announce.ts';
-import { cached, cacheFolder, exists, makeCacheFolder } from './cache.ts';
+import { cached, cacheFolder, exists } from './cache.ts';
 import { ProvisionError } from './errors.ts';
+import { fetchOnce, relink, runTool } from './fetching.ts';
 import { type Program, temporaryFolder } from './process.ts';
-import { onPath } from './service.ts';
+import { mayProvision, onPath } from './service.ts';
 import { release } from './system.ts';
 
 /** What apt's own client shall fetch into the private cache. */
 export interface AptRecipe {
   readonly packages: readonly string[];
+  /** What to take instead where this release of the system has no such packages, in this order. */
+  readonly instead?: readonly (readonly string[])[];
+  /**
+   * Of all that the packages need, take these, installed or not, and no others. For Java: its libraries look for each
+   * other beside themselves, where a system's own are not, and of a program's other needs every system has enough.
+   */
+  readonly only?: RegExp;
   /** The program's path inside the packages: `usr/bin/redis-server`. */
   readonly program: string;
   /** It is a library: it cannot be asked for its `--version` to see that it runs. */
@@ -25,7 +32,7 @@ const STALE_MS = 7 * 24 * 3600 * 1000;
 
 /** Whether `provision` may fetch here: Debian or Ubuntu, apt's tools at hand, LABS_PROVISION not `never`. */
 export async function canProvision(): Promise<boolean> {
-  if (process.env['LABS_PROVISION'] === 'never' || release().manager !== 'apt') return false;
+  if (!mayProvision() || release().manager !== 'apt') return false;
   const tools = await Promise.all(['apt-get', 'dpkg-deb', 'flock'].map((tool) => onPath(tool)));
   return tools.every((tool) => tool !== undefined);
 }
@@ -46,7 +53,8 @@ export async function provisioned(service: string, recipe: AptRecipe): Promise<P
 
 /**
  * Fetches the packages with apt's own client and unpacks them into the private cache. Needs no root, installs nothing,
- * leaves the system's apt alone. Of several processes at once one fetches and the others wait.
+ * leaves the system's apt alone. Of several processes at once one fetches and the others wait. Links from one package
+ * into another are made to point into the tree.
  * @returns undefined where this cannot or may not be done
  * @throws ProvisionError with apt's words
  */
@@ -56,42 +64,24 @@ export async function provision(
   signal?: AbortSignal,
 ): Promise<Program | undefined> {
   if (!(await canProvision())) return undefined;
-  try {
-    return await provisionNow(service, recipe, signal);
-  } catch (error) {
-    // Node's own functions wrap the reason of an abort.
-    signal?.throwIfAborted();
-    throw error;
-  }
-}
-
-async function provisionNow(service: string, recipe: AptRecipe, signal: AbortSignal | undefined): Promise<Program> {
-  const began = performance.now();
-  announce(
-    `${service}: not on this machine; apt fetches it into ${cacheFolder()} (nothing is installed in the system)`,
-  );
-  await makeCacheFolder();
-  await mkdir(aptFolder('state', 'lists', 'partial'), { recursive: true });
-  await mkdir(aptFolder('cache', 'archives', 'partial'), { recursive: true });
-  await using _lock = await lockFile(
-    aptFolder('lock'),
-    () => announce(`${service}: another lab is fetching; waiting for it`),
+  return fetchOnce({
+    service,
+    tool: 'apt',
+    lock: aptFolder('lock'),
     signal,
-  );
-  const before = await provisioned(service, recipe);
-  if (before !== undefined) return before;
-  const apt = new Apt(service, signal);
-  // Not there, or no longer working: then it is in the way.
-  await rm(treeFolder(service), { recursive: true, force: true });
-  await cached(treeFolder(service), (aside) => apt.fetch(recipe, aside));
-  const program = await provisioned(service, recipe);
-  if (program === undefined)
-    throw new ProvisionError(
-      service,
-      `apt's package does not run here. Remove ${treeFolder(service)} and report this.`,
-    );
-  announce(`${service}: fetched in ${((performance.now() - began) / 1000).toFixed(1)} s; from now on it is at hand`);
-  return program;
+    atHand: () => provisioned(service, recipe),
+    fetch: async () => {
+      await mkdir(aptFolder('state', 'lists', 'partial'), { recursive: true });
+      await mkdir(aptFolder('cache', 'archives', 'partial'), { recursive: true });
+      // Not there, or no longer working: then it is in the way.
+      await rm(treeFolder(service), { recursive: true, force: true });
+      await cached(treeFolder(service), (aside) => new Apt(service, signal).fetch(recipe, aside));
+      const program = await provisioned(service, recipe);
+      if (program !== undefined) return program;
+      const folder = treeFolder(service);
+      throw new ProvisionError(service, `apt's package does not run here. Remove ${folder} and report this.`);
+    },
+  });
 }
 
 class Apt {
@@ -108,7 +98,10 @@ class Apt {
     const work = await temporaryFolder('apt');
     try {
       const config = join(work.path, 'apt.conf');
-      await writeFile(config, settings());
+      // As if nothing were installed: then apt names all that the packages need.
+      const blank = recipe.only === undefined ? undefined : join(work.path, 'status');
+      if (blank !== undefined) await writeFile(blank, '');
+      await writeFile(config, settings(blank));
       const apt = (...args: string[]) => this.#run('apt-get', ['-c', config, ...args], work.path);
       const refreshed = !(await listsAreFresh());
       if (refreshed) await this.#refresh(apt);
@@ -124,6 +117,7 @@ class Apt {
       for (const file of await readdir(work.path)) {
         if (file.endsWith('.deb')) await this.#run('dpkg-deb', ['-x', join(work.path, file), tree], work.path);
       }
+      await relink(tree, treeFolder(this.#service));
       await recipe.relocate?.(tree, treeFolder(this.#service));
     } finally {
       await work.settle();
@@ -141,42 +135,46 @@ class Apt {
     if (this.#warnings === '') await writeFile(aptFolder('refreshed'), '');
   }
 
-  async #download(apt: (...args: string[]) => Promise<string>, { packages }: AptRecipe): Promise<void> {
-    const plan = await apt('-s', 'install', '--no-install-recommends', ...packages);
-    const missing = [...plan.matchAll(/^Inst (\S+)/gm)].flatMap(([, name]) => name ?? []);
-    const names = [...new Set([...packages, ...missing])];
-    announce(`${this.#service}: apt downloads ${names.length} packages: ${names.join(' ')} …`);
+  async #download(apt: (...args: string[]) => Promise<string>, recipe: AptRecipe): Promise<void> {
+    const { packages, plan } = await this.#plan(apt, recipe);
+    const needed = [...plan.matchAll(/^Inst (\S+)/gm)].flatMap(([, name]) => name ?? []);
+    const names = [...new Set([...packages, ...needed.filter((name) => recipe.only?.test(name) ?? true)])];
+    const list = names.length > 12 ? `${names.slice(0, 8).join(' ')} and ${names.length - 8} more` : names.join(' ');
+    announce(`${this.#service}: apt downloads ${names.length} packages: ${list} …`);
     await apt('download', ...names);
   }
 
-  async #run(command: string, args: readonly string[], cwd: string): Promise<string> {
-    const child = spawn(command, args, {
-      // The working directory is the mark by which the reaper finds it.
+  /** What must be downloaded for the first of the recipe's choices that this release has. */
+  async #plan(apt: (...args: string[]) => Promise<string>, { packages, instead = [] }: AptRecipe) {
+    let first: unknown;
+    for (const choice of [packages, ...instead]) {
+      try {
+        return { packages: choice, plan: await apt('-s', 'install', '--no-install-recommends', ...choice) };
+      } catch (error) {
+        this.#signal?.throwIfAborted();
+        first ??= error;
+      }
+    }
+    throw first;
+  }
+
+  #run(command: string, args: readonly string[], cwd: string): Promise<string> {
+    return runTool({
+      service: this.#service,
+      command,
+      args,
       cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
-      ...(this.#signal && { signal: this.#signal }),
+      signal: this.#signal,
+      env: { LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
+      explain: (words) => `${this.#warnings}${words}`,
+      remedy: 'Connect this machine to its package archive and try again; LABS_PROVISION=never stops such attempts.',
     });
-    let output = '';
-    let words = '';
-    child.stdout.on('data', (chunk) => {
-      output += chunk;
-    });
-    child.stderr.on('data', (chunk) => {
-      words += chunk;
-    });
-    const [code] = await once(child, 'close');
-    if (code === 0) return `${output}${words}`;
-    throw new ProvisionError(
-      this.#service,
-      `${command} failed (exit code ${code}):\n${`${this.#warnings}${words}`.trim().replace(/^/gm, '  | ')}\n` +
-        'Connect this machine to its package archive and try again; LABS_PROVISION=never stops such attempts.',
-    );
   }
 }
 
 /** Everything that apt writes goes to our folder; what it runs after an update (Docker images have such hooks) is off. */
-const settings = () => `
+const settings = (status: string | undefined) => `
+${status === undefined ? '' : `Dir::State::status "${status}";`}
 Dir::State::lists "${aptFolder('state', 'lists')}";
 Dir::Cache "${aptFolder('cache')}";
 Debug::NoLocking "true";
@@ -212,28 +210,4 @@ async function libraries(tree: string): Promise<string> {
     folders.push(...names.filter((name) => name.includes('-linux-')).map((name) => join(base, name)));
   }
   return folders.join(':');
-}
-
-/** A lock that dies with its holder, kill -9 included: `flock` holds it for as long as its stdin, our pipe, is open. */
-async function lockFile(path: string, waiting: () => void, signal: AbortSignal | undefined): Promise<AsyncDisposable> {
-  const holder = spawn('flock', [path, 'sh', '-c', 'echo held; exec cat >/dev/null'], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-    detached: true,
-  });
-  holder.stdin.on('error', () => {});
-  const notice = setTimeout(waiting, 300);
-  try {
-    await once(holder.stdout, 'data', { signal });
-  } catch (error) {
-    holder.kill('SIGKILL');
-    throw error;
-  } finally {
-    clearTimeout(notice);
-  }
-  return {
-    [Symbol.asyncDispose]: async () => {
-      holder.stdin.end();
-      if (holder.exitCode === null) await once(holder, 'exit');
-    },
-  };
 }

@@ -1,7 +1,8 @@
 import { type Container, listens } from './compose.ts';
 import { BadSettingError, MissingServerError, ProvisionError, TooFewUrlsError } from './errors.ts';
 import type { Program } from './process.ts';
-import type { PackageManager, Service } from './service.ts';
+import { atHand, fetchProgram, lacks } from './provision.ts';
+import { mayProvision, type PackageManager, type Service } from './service.ts';
 import { release } from './system.ts';
 
 /** Where the servers will come from. */
@@ -12,8 +13,8 @@ export type Choice =
 
 /**
  * The order of choice: a URL in the environment, the compose file's containers, a program of this machine,
- * apt's package in a private cache, or an error that lists the ways.
- * @param count how many independent nodes are wanted
+ * apt's package or Maven's jars in a private cache, or an error that lists the ways.
+ * @param count how many nodes are wanted
  * @param o.embedded only a process of ours will do: the caller insists on a port
  */
 export async function choose(
@@ -25,6 +26,7 @@ export async function choose(
   if (wish !== 'embedded') {
     const urls = urlsFromEnvironment(service);
     if (urls.length > 0) {
+      if (service.cluster) return { origin: 'url', urls };
       if (urls.length < count) throw new TooFewUrlsError(service.name, service.variable, urls.length, count);
       return { origin: 'url', urls: urls.slice(0, count) };
     }
@@ -32,8 +34,8 @@ export async function choose(
     if (containers !== undefined) return { origin: 'compose', containers };
     if (wish === 'compose') throw missingContainers(service, count);
   }
-  const program = (await service.find()) ?? (await fetched(service, o.signal));
-  if (program === undefined) throw missing(service);
+  const program = (await atHand(service)) ?? (await fetched(service, o.signal));
+  if (program === undefined) throw missing(service, await lacks(service));
   return { origin: 'embedded', program };
 }
 
@@ -45,19 +47,29 @@ export function wishedOrigin(service: Service): 'compose' | 'embedded' | undefin
   throw new BadSettingError(service.name, `LABS_SERVICES is "${wish}". It can be "compose" or "embedded", or unset.`);
 }
 
+/** The variable that names the user's servers: the service's own, or the one of addresses when only that is set. */
+export function variableOf(service: Service): string {
+  const { variable, addresses } = service;
+  const set = (name: string) => (process.env[name]?.trim() ?? '') !== '';
+  return addresses !== undefined && !set(variable) && set(addresses) ? addresses : variable;
+}
+
 /** The distinct servers that the service's variable names. */
 export function urlsFromEnvironment(service: Service): string[] {
-  const value = process.env[service.variable]?.trim() ?? '';
+  const variable = variableOf(service);
+  const value = process.env[variable]?.trim() ?? '';
   if (value === '') return [];
+  const scheme = variable === service.addresses ? `${service.schemes[0]}//` : '';
   const given = service.several ? value.split(',').map((url) => url.trim()) : [value];
   const byServer = new Map<string, string>();
-  for (const url of given.filter((one) => one !== '')) {
+  for (const url of given.filter((one) => one !== '').map((one) => `${scheme}${one}`)) {
     const parsed = URL.parse(url);
-    if (parsed === null || !service.schemes.includes(parsed.protocol)) {
-      const example = `${service.schemes[0]}//127.0.0.1:${service.defaultPort}`;
+    if (parsed === null || !service.schemes.includes(parsed.protocol) || (service.cluster && parsed.hostname === '')) {
+      const example = `${scheme === '' ? `${service.schemes[0]}//` : ''}127.0.0.1:${service.defaultPort}`;
+      const kind = scheme === '' ? 'a URL' : 'an address';
       throw new BadSettingError(
         service.name,
-        `${service.variable} is not a URL such as ${example}. Correct it, or unset it.`,
+        `${variable} is not ${kind} such as ${example}. Correct it, or unset it.`,
       );
     }
     const server = `${parsed.hostname}:${parsed.port || service.defaultPort}`;
@@ -87,23 +99,19 @@ export async function composeContainers(
 }
 
 async function fetched(service: Service, signal: AbortSignal | undefined): Promise<Program | undefined> {
-  const { name, apt } = service;
-  if (apt === undefined) return undefined;
-  const { provision, provisioned } = await import('./apt.ts');
   try {
-    return (await provisioned(name, apt)) ?? (await provision(name, apt, signal));
+    return await fetchProgram(service, signal);
   } catch (error) {
     if (!(error instanceof ProvisionError)) throw error;
-    throw new ProvisionError(name, `${error.reason}\nAny one of these gives you one, too:\n${listOfWays(service)}`, {
-      cause: error,
-    });
+    const message = `${error.reason}\nAny one of these gives you one, too:\n${listOfWays(service)}`;
+    throw new ProvisionError(service.name, message, { cause: error, code: error.code });
   }
 }
 
-function missing(service: Service): MissingServerError {
+function missing(service: Service, why?: string): MissingServerError {
   return new MissingServerError(
     service.name,
-    `no server at hand. Any one of these gives you one:\n${listOfWays(service)}`,
+    `no server at hand. ${why === undefined ? '' : `${why} `}Any one of these gives you one:\n${listOfWays(service)}`,
   );
 }
 
@@ -135,10 +143,10 @@ export function ways(service: Service): string[] {
   return [
     ...(npm === undefined ? [] : [npm]),
     ...installs,
-    ...(manager === 'apt' && service.apt !== undefined && process.env['LABS_PROVISION'] === 'never'
+    ...(!mayProvision() && (service.jars !== undefined || (manager === 'apt' && service.apt !== undefined))
       ? ['unset LABS_PROVISION   (the lab fetches it into a private cache; nothing is installed)']
       : []),
     ...(service.containers.length === 0 ? [] : [`docker compose --profile ${service.name} up --detach --wait`]),
-    `export ${service.variable}=${service.schemes[0]}//HOST:${service.defaultPort}   (a server of your own; the lab keeps to its own ${service.several ? 'key prefix' : 'database'} there)`,
+    `export ${service.variable}=${service.schemes[0]}//HOST:${service.defaultPort}   (a server of your own; the lab keeps to its own ${service.keepsTo} there)`,
   ];
 }

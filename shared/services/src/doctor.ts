@@ -1,6 +1,6 @@
-import { canProvision, provisioned } from './apt.ts';
 import { composeContainers, urlsFromEnvironment, ways, wishedOrigin } from './choose.ts';
 import { redact, ServiceError } from './errors.ts';
+import { atHand, lacks, outlook } from './provision.ts';
 import { services } from './registry.ts';
 import type { Service } from './service.ts';
 import type { Origin } from './types.ts';
@@ -57,17 +57,12 @@ async function inspect(service: Service): Promise<ServiceReport> {
       if (containers !== undefined) return report({ origin: 'compose', path });
       if (wish === 'compose') return report({ note: 'LABS_SERVICES=compose, but no container of ours answers' });
     }
-    const program = (await service.find()) ?? (service.apt && (await provisioned(service.name, service.apt)));
+    const program = await atHand(service);
     if (program !== undefined) {
       return report({ origin: 'embedded', version: await service.version(program), path: program.path });
     }
-    if (service.apt !== undefined && (await canProvision())) {
-      return report({
-        origin: 'embedded',
-        note: 'not here yet: apt fetches it into a private cache at first use, about 10 s',
-      });
-    }
-    return report({});
+    const note = await outlook(service);
+    return report(note === undefined ? { note: await lacks(service) } : { origin: 'embedded', note });
   } catch (error) {
     if (error instanceof ServiceError) return report({ note: error.message });
     throw error;

@@ -21,12 +21,15 @@ export class MissingServerError extends ServiceError {
   }
 }
 
-/** The package manager could not fetch the server into the private cache. Carries the package manager's own words. */
+/**
+ * apt or Maven could not fetch the server into the private cache. Carries their own words. `code` is PROVISION_FAILED, or
+ * CHECKSUM_MISMATCH when what came is not what this repository lists.
+ */
 export class ProvisionError extends MissingServerError {
   readonly reason: string;
 
-  constructor(service: string, reason: string, options?: ErrorOptions) {
-    super(service, reason, { ...options, code: 'PROVISION_FAILED' });
+  constructor(service: string, reason: string, options?: ErrorOptions & { code?: string }) {
+    super(service, reason, { code: 'PROVISION_FAILED', ...options });
     this.reason = reason;
   }
 }

@@ -1,5 +1,6 @@
 /** Real servers for demos and tests, and the faults that can befall them. */
 import type { ServiceReport } from './doctor.ts';
+import type { Broker, KafkaOptions, KafkaServers } from './kafka.ts';
 import type { PostgresOptions, PostgresServers } from './postgres.ts';
 import type { RabbitOptions, RabbitServers } from './rabbit.ts';
 import type { RedisOptions, RedisServers } from './redis.ts';
@@ -20,6 +21,9 @@ export {
 } from './errors.ts';
 export type { NetworkProxy as Proxy, Node, Origin, Servers } from './types.ts';
 export type {
+  Broker,
+  KafkaOptions,
+  KafkaServers,
   PostgresOptions,
   PostgresServers,
   RabbitOptions,
@@ -56,6 +60,15 @@ export async function startPostgres(o: PostgresOptions = {}): Promise<PostgresSe
  */
 export async function startRabbit(o: RabbitOptions = {}): Promise<RabbitServers> {
   return (await import('./rabbit.ts')).startRabbit(o);
+}
+
+/**
+ * Starts (or finds) a Kafka of one broker, or of three with every topic on all of them.
+ * @throws MissingServerError, ServerDiedError, StartTimeoutError, UnreachableUrlError, TooFewUrlsError, BadSettingError,
+ *   or the signal's reason
+ */
+export async function startKafka(o: KafkaOptions = {}): Promise<KafkaServers> {
+  return (await import('./kafka.ts')).startKafka(o);
 }
 
 /**

@@ -43,6 +43,7 @@ export const postgres: Service = {
   name: NAME,
   variable: 'DATABASE_URL',
   several: false,
+  keepsTo: 'database',
   schemes: ['postgres:', 'postgresql:'],
   defaultPort: DEFAULT_PORT,
   containers: containers.postgres,

@@ -104,8 +104,11 @@ export class EmbeddedServer implements Lever {
 
   /** The last lines of the server's log. */
   logTail(from = 0): string {
-    const log = readFileSync(this.#log()).subarray(from).toString('utf8').trimEnd();
-    return log.split('\n').slice(-LOG_LINES).join('\n');
+    return this.#said(from).split('\n').slice(-LOG_LINES).join('\n');
+  }
+
+  #said(from: number): string {
+    return readFileSync(this.#log()).subarray(from).toString('utf8').trimEnd();
   }
 
   async start(): Promise<void> {
@@ -146,9 +149,8 @@ export class EmbeddedServer implements Lever {
           if (await Promise.race([look, gone])) return;
         }
         if (ended !== undefined) {
-          const words = this.logTail(logStart);
-          if (/address already in use/i.test(words)) throw new PortTakenError(service, this.#port);
-          throw new ServerDiedError(service, ended, words);
+          if (/address already in use/i.test(this.#said(logStart))) throw new PortTakenError(service, this.#port);
+          throw new ServerDiedError(service, ended, this.logTail(logStart));
         }
         signal?.throwIfAborted();
         if (performance.now() > deadline) throw new StartTimeoutError(service, timeoutMs, this.logTail(logStart));

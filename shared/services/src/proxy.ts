@@ -11,7 +11,7 @@ interface Weather {
 // Above this much held data we stop reading, so that the sender feels the backpressure of a network that is stuck.
 const HELD_BYTES = 1 << 20;
 
-/** Opens a TCP proxy on a free port of 127.0.0.1 in front of `node`. */
+/** Opens a TCP proxy on a free port of 127.0.0.1 in front of `node`, which need not be up. */
 export async function openProxy(node: Pick<Node, 'url' | 'host' | 'port'>): Promise<NetworkProxy> {
   const weather: Weather = { latencyMs: 0, up: true, down: true };
   const links = new Set<Link>();

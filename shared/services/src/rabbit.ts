@@ -50,6 +50,7 @@ export const rabbitmq: Service = {
   name: NAME,
   variable: 'AMQP_URL',
   several: false,
+  keepsTo: 'virtual host',
   schemes: ['amqp:', 'amqps:'],
   defaultPort: DEFAULT_PORT,
   containers: containers.rabbitmq,

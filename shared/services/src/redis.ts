@@ -41,6 +41,7 @@ export const redis: Service = {
   name: NAME,
   variable: 'REDIS_URL',
   several: true,
+  keepsTo: 'key prefix',
   schemes: ['redis:', 'rediss:'],
   defaultPort: DEFAULT_PORT,
   containers: containers.redis,

@@ -1,3 +1,4 @@
+import { kafka } from './kafka.ts';
 import type { Lender } from './lending.ts';
 import { postgres, postgresLender } from './postgres.ts';
 import { rabbitLender, rabbitmq } from './rabbit.ts';
@@ -5,7 +6,7 @@ import { redis, redisLender } from './redis.ts';
 import type { Service } from './service.ts';
 
 /** Every kind of server that labs can ask for. A new one: its file, and a line here. */
-export const services: readonly Service[] = [redis, postgres, rabbitmq];
+export const services: readonly Service[] = [redis, postgres, rabbitmq, kafka];
 
 /** Those that a lessor can lend, so that many suites in a row need not each start their own. */
 export const lenders: ReadonlyMap<string, Lender> = new Map([

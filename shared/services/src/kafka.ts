@@ -1,0 +1,490 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { cached, cacheFolder, makeCacheFolder } from './cache.ts';
+import { choose, variableOf } from './choose.ts';
+import { COMPOSE_KAFKA_CLUSTER, composeLever, containers, listens } from './compose.ts';
+import {
+  BadSettingError,
+  FaultUnavailableError,
+  MissingServerError,
+  PortTakenError,
+  StartTimeoutError,
+  UnreachableUrlError,
+} from './errors.ts';
+import { FaultyNode, type Lever } from './faults.ts';
+import { jvmFlags } from './java.ts';
+import { deleteTopics, type Metadata, metadata } from './kafka-wire.ts';
+import { freePort } from './ports.ts';
+import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
+import { openProxy } from './proxy.ts';
+import { entrust } from './reaper.ts';
+import { handle } from './servers.ts';
+import type { Service } from './service.ts';
+import type { NetworkProxy, Node, Origin, Servers } from './types.ts';
+
+/** A Kafka cluster. */
+export interface KafkaServers extends Servers {
+  /** Where clients begin: `127.0.0.1:21521` for each broker. */
+  readonly bootstrap: readonly string[];
+  readonly brokers: readonly [Broker, ...Broker[]];
+}
+
+/** One broker, which is a controller too: it votes on who leads the cluster. */
+export interface Broker extends Node {
+  /** As the cluster's metadata names it, where it says who leads a partition. */
+  readonly id: number;
+  /**
+   * A network in front of this broker, for embedded ones alone. A client that begins at `new URL(proxy.url).host` is
+   * given addresses of such networks for all brokers, so that it never goes past them; brokers reach each other directly.
+   * There is one for each broker: what one caller sets holds for the others too, until any of them disposes it.
+   */
+  proxy(): Promise<NetworkProxy>;
+}
+
+export interface KafkaOptions {
+  /** One broker, or three: then each topic is on all of them, and a write is safe once two have it. Default 1. */
+  readonly brokers?: 1 | 3;
+  /** Ends the start; what was begun is cleaned up. */
+  readonly signal?: AbortSignal;
+}
+
+const NAME = 'kafka';
+const VERSION = '4.4.0';
+const DEFAULT_PORT = 9092;
+const ANSWER_MS = 3000;
+/** 2 s alone on two cores. */
+const START_MS = 90_000;
+const ATTEMPTS = 5;
+const HEAP_MB = 256;
+const localUrl = (port: number) => `kafka://127.0.0.1:${port}`;
+
+export const kafka: Service = {
+  name: NAME,
+  variable: 'KAFKA_URL',
+  addresses: 'KAFKA_BROKERS',
+  several: true,
+  cluster: true,
+  keepsTo: 'topic prefix',
+  schemes: ['kafka:'],
+  defaultPort: DEFAULT_PORT,
+  containers: containers.kafka,
+  containerUrl: localUrl,
+  isOurContainer: async (url) =>
+    (await metadata(addressOf(url), { timeoutMs: 1000 })).clusterId === COMPOSE_KAFKA_CLUSTER,
+  jars: {
+    // The second prints what Kafka complains of; without it Kafka is silent.
+    artifacts: [`org.apache.kafka:kafka_2.13:${VERSION}`, 'org.slf4j:slf4j-simple:1.7.36'],
+    lock: new URL('../jars/kafka.sha256', import.meta.url),
+  },
+  version: async (program) => {
+    const { jreOf } = await import('./jars.ts');
+    return `${VERSION}, ${await jreOf(program)}`;
+  },
+  install: {
+    apt: 'sudo apt install default-jre-headless maven',
+    dnf: 'sudo dnf install java-latest-openjdk-headless maven',
+    apk: 'sudo apk add openjdk21-jre-headless maven',
+    pacman: 'sudo pacman -S jre-openjdk-headless maven',
+    brew: 'brew install openjdk maven',
+  },
+};
+
+/**
+ * Starts (or finds, see the order of choice) a Kafka.
+ * @throws MissingServerError, ServerDiedError, StartTimeoutError, UnreachableUrlError, BadSettingError,
+ *   or the signal's reason
+ */
+export async function startKafka(o: KafkaOptions = {}): Promise<KafkaServers> {
+  const count: number = o.brokers ?? 1;
+  if (count !== 1 && count !== 3) throw new RangeError(`brokers is ${count}: it can be 1 or 3`);
+  o.signal?.throwIfAborted();
+  const choice = await choose(kafka, count, { signal: o.signal });
+  if (choice.origin === 'embedded') return startEmbedded(choice.program, count, o.signal);
+  if (choice.origin === 'url') {
+    const variable = variableOf(kafka);
+    const why = `it is not ours: ${variable} names it. Unset ${variable} for the scenes that need faults.`;
+    return adopt('url', choice.urls, count, () => why);
+  }
+  const urls = choice.containers.map(({ port }) => localUrl(port));
+  const levers = await Promise.all(
+    choice.containers.map((container) => composeLever(NAME, container, () => answers(localUrl(container.port)))),
+  );
+  return adopt('compose', urls, count, (index) => levers[index] ?? 'it has no container.');
+}
+
+async function startEmbedded(program: Program, count: number, signal: AbortSignal | undefined): Promise<KafkaServers> {
+  const version = await kafka.version(program);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startCluster(program, version, count, signal);
+    } catch (error) {
+      // Every broker is told all ports beforehand; between our look at one and its bind somebody else may take it.
+      if (!(error instanceof PortTakenError) || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** One broker to be. */
+interface Plan {
+  readonly index: number;
+  readonly home: string;
+  /** Where clients, and other brokers, reach it. */
+  readonly client: number;
+  readonly controller: number;
+  /** Where its network reaches it. */
+  readonly inner: number;
+  /** The address that it hands out there: its network's. */
+  readonly network: NetworkProxy;
+}
+
+async function startCluster(
+  program: Program,
+  version: string,
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<KafkaServers> {
+  const folder = await temporaryFolder(NAME);
+  const plan: Plan[] = [];
+  const close = async () => {
+    await Promise.all(plan.map(({ network }) => network[Symbol.asyncDispose]()));
+    await folder.settle();
+  };
+  try {
+    const cluster = randomId();
+    for (let index = 0; index < count; index += 1) {
+      const [client, controller, inner] = [await freePort(), await freePort(), await freePort()];
+      const network = await openProxy({ url: localUrl(inner), host: '127.0.0.1', port: inner });
+      plan.push({ index, home: join(folder.path, String(index)), client, controller, inner, network });
+    }
+    const blank = await formatted(program, signal);
+    await Promise.all(plan.map((broker) => writeHome(broker, plan, cluster, blank)));
+    const levers = await startAll(program, plan, cluster, signal);
+    const brokers = plan.map(({ index, client, network }) => {
+      const lever = levers[index] ?? 'it is not there.';
+      return new BrokerNode({ index, id: index, url: localUrl(client), lever, network });
+    });
+    const bootstrap = brokers.map(({ port }) => `127.0.0.1:${port}`);
+    const common = handle({
+      service: NAME,
+      origin: 'embedded',
+      version,
+      count,
+      inspect: [`kcat -L -b ${bootstrap.join(',')}`],
+      faults: true,
+      namespace: newNamespace(),
+      close: async () => {
+        await Promise.all(brokers.map((broker) => broker.close({ heal: false })));
+        await close();
+      },
+    });
+    return { ...common, bootstrap, brokers: atLeastOne(brokers) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Starts the brokers at once: the first cannot answer before a majority is there. */
+async function startAll(
+  program: Program,
+  plan: readonly Plan[],
+  cluster: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly Lever[]> {
+  const failed = new AbortController();
+  const voters = new Set<number>();
+  let complete = false;
+  const start = ({ index, home, client, controller }: Plan) =>
+    EmbeddedServer.start({
+      service: NAME,
+      program,
+      folder: home,
+      args: () => [...jvmFlags({ heapMb: HEAP_MB, folder: home }), ...LOGGING, 'kafka.Kafka', 'server.properties'],
+      port: client,
+      signal: AbortSignal.any(signal === undefined ? [failed.signal] : [signal, failed.signal]),
+      timeoutMs: START_MS,
+      ready: async () => {
+        // The first that comes back to a cluster that has lost its majority has nobody to answer for.
+        const outvoted = complete && 2 * (voters.size + 1) <= plan.length && (await listens(controller));
+        if (outvoted || (await knows(client, cluster, [index]))) return true;
+        await sleep(15);
+        return false;
+      },
+    }).catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    });
+  const servers: EmbeddedServer[] = [];
+  for (const one of await Promise.allSettled(plan.map(start))) {
+    if (one.status === 'fulfilled') servers.push(one.value);
+  }
+  failed.signal.throwIfAborted();
+  // Each knows of itself; now all of each other, so that the first topic is on all of them.
+  const ids = plan.map(({ index }) => index);
+  for (const { client } of plan) {
+    for (const deadline = performance.now() + START_MS; !(await knows(client, cluster, ids)); await sleep(15)) {
+      signal?.throwIfAborted();
+      if (performance.now() > deadline) throw new StartTimeoutError(NAME, START_MS, servers[0]?.logTail() ?? '');
+    }
+  }
+  complete = true;
+  for (const id of ids) voters.add(id);
+  return servers.map((server, index) => ({
+    start: async () => {
+      await server.start();
+      voters.add(index);
+    },
+    kill: async () => {
+      voters.delete(index);
+      await server.kill();
+    },
+    pause: async () => {
+      voters.delete(index);
+      await server.pause();
+    },
+    resume: async () => {
+      await server.resume();
+      voters.add(index);
+    },
+    alive: () => server.alive(),
+  }));
+}
+
+/** Whether the server on that port is a broker of this cluster that answers, and sees those brokers alive. */
+async function knows(port: number, cluster: string, ids: readonly number[]): Promise<boolean> {
+  const said = await metadata({ host: '127.0.0.1', port }, { timeoutMs: 1000 }).catch(() => undefined);
+  return said?.clusterId === cluster && ids.every((id) => said.brokers.some((broker) => broker.id === id));
+}
+
+/** Kafka's complaints go to the log that a StartTimeoutError and a ServerDiedError quote. */
+const LOGGING = ['-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-Dorg.slf4j.simpleLogger.showThreadName=false'];
+
+/** A data folder as Kafka's own tool formats it, but for the ids: the tool takes a second, a copy nothing. */
+async function formatted(program: Program, signal: AbortSignal | undefined): Promise<string> {
+  await makeCacheFolder();
+  return cached(join(cacheFolder(), `kafka-data-${VERSION}`), async (aside) => {
+    const work = await temporaryFolder(NAME);
+    try {
+      const data = join(work.path, 'data');
+      const settings = {
+        'process.roles': 'broker,controller',
+        'node.id': 0,
+        'controller.quorum.voters': '0@127.0.0.1:1',
+        'controller.listener.names': 'CONTROLLER',
+        listeners: 'CLIENT://127.0.0.1:2,CONTROLLER://127.0.0.1:1',
+        'inter.broker.listener.name': 'CLIENT',
+        'listener.security.protocol.map': 'CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+        'log.dirs': data,
+      };
+      await writeFile(join(work.path, 'server.properties'), properties(settings));
+      const flags = jvmFlags({ heapMb: 64, folder: work.path });
+      const args = [
+        ...flags,
+        ...LOGGING,
+        'kafka.tools.StorageTool',
+        'format',
+        '-t',
+        randomId(),
+        '-c',
+        'server.properties',
+      ];
+      const options = { cwd: work.path, env: { ...process.env, ...program.env }, ...(signal && { signal }) };
+      await promisify(execFile)(program.path, args, options);
+      await rm(join(data, 'meta.properties'));
+      await cp(data, aside, { recursive: true });
+    } finally {
+      await work.settle();
+    }
+  });
+}
+
+async function writeHome(broker: Plan, plan: readonly Plan[], cluster: string, blank: string): Promise<void> {
+  const { home, index, client, controller, inner, network } = broker;
+  const data = join(home, 'data');
+  await mkdir(home, { mode: 0o700 });
+  await cp(blank, data, { recursive: true });
+  const ids = { version: 1, 'cluster.id': cluster, 'node.id': index, 'directory.id': randomId() };
+  await writeFile(join(data, 'meta.properties'), properties(ids));
+  const copies = plan.length;
+  const settings = {
+    'process.roles': 'broker,controller',
+    'node.id': index,
+    'controller.quorum.voters': plan.map((one) => `${one.index}@127.0.0.1:${one.controller}`).join(','),
+    'controller.listener.names': 'CONTROLLER',
+    listeners: `CLIENT://127.0.0.1:${client},NETWORK://127.0.0.1:${inner},CONTROLLER://127.0.0.1:${controller}`,
+    'advertised.listeners': `CLIENT://127.0.0.1:${client},NETWORK://127.0.0.1:${network.port}`,
+    'inter.broker.listener.name': 'CLIENT',
+    'listener.security.protocol.map': 'CLIENT:PLAINTEXT,NETWORK:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'log.dirs': data,
+    'default.replication.factor': copies,
+    'min.insync.replicas': copies > 1 ? 2 : 1,
+    ...Object.fromEntries(
+      ['offsets.topic', 'transaction.state.log', 'share.coordinator.state.topic'].flatMap((topic) => [
+        [`${topic}.replication.factor`, copies],
+        [`${topic}.num.partitions`, 1],
+        ...(topic === 'offsets.topic' ? [] : [[`${topic}.min.isr`, copies > 1 ? 2 : 1]]),
+      ]),
+    ),
+    // A lab's group has nobody else to wait for, and its members time out while somebody watches.
+    'group.initial.rebalance.delay.ms': 0,
+    'group.min.session.timeout.ms': 500,
+    // A dead broker is known as dead within seconds: the default, 9 s, is longer than a scene.
+    'broker.session.timeout.ms': 3000,
+    'broker.heartbeat.interval.ms': 500,
+    // Small: a few clients, on two processors that three brokers share.
+    'num.network.threads': 1,
+    'num.io.threads': 4,
+    'log.cleaner.dedupe.buffer.size': 2 << 20,
+  };
+  await writeFile(join(home, 'server.properties'), properties(settings));
+}
+
+function properties(settings: Readonly<Record<string, string | number>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('');
+}
+
+class BrokerNode extends FaultyNode implements Broker {
+  readonly id: number;
+  readonly #network: NetworkProxy | undefined;
+
+  constructor(o: { index: number; id: number; url: string; lever: Lever | string; network?: NetworkProxy }) {
+    super({ service: NAME, index: o.index, url: o.url, defaultPort: DEFAULT_PORT, lever: o.lever });
+    this.id = o.id;
+    this.#network = o.network;
+  }
+
+  override async proxy(): Promise<NetworkProxy> {
+    const network = this.#network;
+    if (network === undefined) {
+      const why = 'it hands out its own address, by which clients would go past the proxy. An embedded broker can.';
+      throw new FaultUnavailableError(NAME, 'put a proxy in front of', why);
+    }
+    // The listener stays: its address is the one that the broker hands out for as long as it runs.
+    const dispose = async () => {
+      network.heal();
+      network.reset();
+    };
+    return { ...network, [Symbol.asyncDispose]: dispose };
+  }
+}
+
+/** Brokers that run already and are not ours to end: only topics under our own prefix are deleted, at the end. */
+async function adopt(
+  origin: Origin,
+  urls: readonly string[],
+  count: number,
+  leverOf: (index: number) => Lever | string,
+): Promise<KafkaServers> {
+  const said = await hello(urls);
+  if (said.brokers.length < count) {
+    const variable = variableOf(kafka);
+    throw new MissingServerError(
+      NAME,
+      `this needs ${count} brokers, and the cluster that ${variable} names has ${said.brokers.length}. Name another one, or unset ${variable} to let the lab start its own.`,
+      { code: 'TOO_FEW_BROKERS' },
+    );
+  }
+  const bootstrap = urls.map((url) => `${new URL(url).hostname}:${addressOf(url).port}`);
+  const namespace = newNamespace();
+  const input = [urls.join(','), namespace];
+  const undo = entrust({ after: { module: import.meta.url, call: 'removeTopics', input } });
+  const brokers = said.brokers.map(({ id, host, port }, index) => {
+    const url = `kafka://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return new BrokerNode({ index, id, url, lever: leverOf(index) });
+  });
+  const common = handle({
+    service: NAME,
+    origin,
+    version: `cluster ${said.clusterId}`,
+    count: brokers.length,
+    inspect: [`kcat -L -b ${bootstrap.join(',')}`],
+    faults: brokers.every(({ index }) => typeof leverOf(index) !== 'string'),
+    namespace,
+    close: async () => {
+      await Promise.all(brokers.map((broker) => broker.close({ heal: true })));
+      await undo.settle().catch((error: unknown) => {
+        process.stderr.write(`${NAME}: topics under ${namespace} are left at ${bootstrap.join(',')}: ${error}\n`);
+      });
+    },
+  });
+  return { ...common, bootstrap, brokers: atLeastOne(brokers) };
+}
+
+/** Asks one address after the other. */
+async function hello(urls: readonly string[]): Promise<Metadata> {
+  let first: { url: string; error: unknown } | undefined;
+  for (const url of urls) {
+    const { username, password } = new URL(url);
+    if (username !== '' || password !== '') {
+      const variable = variableOf(kafka);
+      throw new BadSettingError(
+        NAME,
+        `${variable} names a user: a login is not supported. Name a listener without one, or unset ${variable}.`,
+      );
+    }
+    try {
+      return await metadata(addressOf(url), { timeoutMs: ANSWER_MS });
+    } catch (error) {
+      first ??= { url, error };
+    }
+  }
+  const { url = '', error } = first ?? {};
+  const why = error instanceof Error ? error.message : String(error);
+  throw new UnreachableUrlError(NAME, variableOf(kafka), url, why, { cause: error });
+}
+
+/** Deletes the topics under our own prefix, and nothing else. Groups that read them alone go with their offsets. */
+export async function removeTopics(urls: string, namespace: string): Promise<void> {
+  let problem: unknown;
+  for (const at of urls.split(',').map(addressOf)) {
+    try {
+      const said = await metadata(at, { timeoutMs: ANSWER_MS, topics: true });
+      const ours = said.topics.filter((topic) => topic.startsWith(namespace));
+      if (ours.length === 0) return;
+      const controller = said.brokers.find(({ id }) => id === said.controller) ?? at;
+      const left = await deleteTopics(controller, ours, ANSWER_MS);
+      if (left.size === 0) return;
+      problem = new Error([...left].map(([topic, code]) => `${topic} (error code ${code})`).join(', '));
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem;
+}
+
+async function answers(url: string): Promise<void> {
+  for (const deadline = performance.now() + START_MS; performance.now() < deadline; await sleep(50)) {
+    const up = await metadata(addressOf(url), { timeoutMs: 1000 }).then(
+      ({ brokers }) => brokers.length > 0,
+      () => false,
+    );
+    if (up) return;
+  }
+  throw new StartTimeoutError(NAME, START_MS, '');
+}
+
+function addressOf(url: string): { host: string; port: number } {
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || DEFAULT_PORT) };
+}
+
+/** As Kafka writes its ids: 16 bytes in base64url. One that begins with "-" would be taken for an option. */
+function randomId(): string {
+  return Buffer.concat([Buffer.from([1]), randomBytes(15)]).toString('base64url');
+}
+
+function newNamespace(): string {
+  return `labs-${randomBytes(4).toString('hex')}-`;
+}
+
+function atLeastOne(brokers: readonly Broker[]): readonly [Broker, ...Broker[]] {
+  const [first, ...rest] = brokers;
+  if (first === undefined) throw new RangeError('there is one broker at least');
+  return [first, ...rest];
+}
