@@ -99,7 +99,11 @@ export async function relink(tree: string, final: string): Promise<void> {
  * A lock that dies with its holder, kill -9 included: `flock` holds it for as long as its stdin, our pipe, is open.
  * Where there is no flock (a Mac) nobody waits: of two that fetch at once the first wins, as `cached` has it.
  */
-async function lockFile(path: string, waiting: () => void, signal: AbortSignal | undefined): Promise<AsyncDisposable> {
+export async function lockFile(
+  path: string,
+  waiting: () => void,
+  signal: AbortSignal | undefined,
+): Promise<AsyncDisposable> {
   if ((await onPath('flock')) === undefined) return { [Symbol.asyncDispose]: async () => {} };
   const holder = spawn('flock', [path, 'sh', '-c', 'echo held; exec cat >/dev/null'], {
     stdio: ['pipe', 'pipe', 'ignore'],

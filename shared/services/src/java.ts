@@ -1,9 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, stat, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { announce } from './announce.ts';
 import { type AptRecipe, provision, provisioned } from './apt.ts';
+import { cached, exists } from './cache.ts';
 import { ProvisionError } from './errors.ts';
+import { lockFile } from './fetching.ts';
 import type { Program } from './process.ts';
 import { allOnPath } from './service.ts';
 
@@ -71,8 +75,25 @@ export async function fetchJre(signal: AbortSignal | undefined): Promise<Jre | u
   return { ...program, major, from: 'the private cache' };
 }
 
+interface Said {
+  readonly major?: number;
+  readonly words: string;
+}
+
+const versions = new Map<string, Promise<Said>>();
+
+/** Asked once: a start needs it three times, and each answer takes a JVM. */
+async function versionOf(program: Program): Promise<Said> {
+  const known = versions.get(program.path);
+  if (known !== undefined) return known;
+  const asked = askVersion(program);
+  versions.set(program.path, asked);
+  if ((await asked).major === undefined) versions.delete(program.path);
+  return asked;
+}
+
 /** `openjdk version "17.0.15"`, and before Java 9 `java version "1.8.0_402"`. */
-async function versionOf({ path, env }: Program): Promise<{ major?: number; words: string }> {
+async function askVersion({ path, env }: Program): Promise<Said> {
   const run = promisify(execFile)(path, ['-version'], { env: { ...process.env, ...env }, timeout: 20_000 });
   const { words, ran } = await run.then(
     ({ stdout, stderr }) => ({ words: `${stdout}${stderr}`, ran: true }),
@@ -86,8 +107,11 @@ async function versionOf({ path, env }: Program): Promise<{ major?: number; word
 /**
  * The flags of a JVM that shall start quickly and stay small beside others: no optimising compiler, one garbage
  * collector thread, no file of its own in the system's temporary folder; out of memory it ends instead of lingering.
+ * @param o.archive of `archiveFlag`'s making: the classes need not be read and checked again, half of a start's work
  */
-export function jvmFlags(o: { heapMb: number; folder: string }): string[] {
+export async function jvmFlags(o: { heapMb: number; folder: string; archive?: string }): Promise<string[]> {
+  const { archive } = o;
+  const usable = archive !== undefined && (await stat(archive).catch(() => ({ size: 0 }))).size > 0;
   return [
     '-Xms64m',
     `-Xmx${o.heapMb}m`,
@@ -95,6 +119,37 @@ export function jvmFlags(o: { heapMb: number; folder: string }): string[] {
     '-XX:TieredStopAtLevel=1',
     '-XX:-UsePerfData',
     '-XX:+ExitOnOutOfMemoryError',
+    // An archive that does not fit any more is passed over in silence.
+    '-Xlog:disable',
     `-Djava.io.tmpdir=${o.folder}`,
+    ...(usable ? [`-XX:SharedArchiveFile=${archive}`] : []),
   ];
+}
+
+/** Has a JVM that ends in order leave an archive of the classes that it loaded. */
+export function archiveFlag(archive: string): string {
+  return `-XX:ArchiveClassesAtExit=${archive}`;
+}
+
+/**
+ * A folder beside the server's jars, for this JRE, filled by `make` at the first start on this machine: what all later
+ * starts are spared. It is complete or absent, and goes when the jars go.
+ */
+export async function madeOnce(
+  service: string,
+  program: Program,
+  signal: AbortSignal | undefined,
+  make: (aside: string) => Promise<void>,
+): Promise<string> {
+  const { words } = await versionOf(program);
+  const jars = dirname(program.env?.['CLASSPATH'] ?? '');
+  const folder = join(jars, `made-${createHash('sha256').update(words).digest('hex').slice(0, 12)}`);
+  if (await exists(folder)) return folder;
+  announce(`${service}: the first start here takes some seconds more, which the next ones are spared`);
+  await using _lock = await lockFile(
+    `${jars}.lock`,
+    () => announce(`${service}: another lab is preparing it; waiting`),
+    signal,
+  );
+  return cached(folder, make);
 }

@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { cached, cacheFolder, makeCacheFolder } from './cache.ts';
 import { choose, variableOf } from './choose.ts';
 import { COMPOSE_KAFKA_CLUSTER, composeLever, containers, listens } from './compose.ts';
 import {
@@ -15,8 +14,9 @@ import {
   StartTimeoutError,
   UnreachableUrlError,
 } from './errors.ts';
+import { end } from './estate.ts';
 import { FaultyNode, type Lever } from './faults.ts';
-import { jvmFlags } from './java.ts';
+import { archiveFlag, jvmFlags, madeOnce } from './java.ts';
 import { deleteTopics, type Metadata, metadata } from './kafka-wire.ts';
 import { freePort } from './ports.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
@@ -147,22 +147,17 @@ async function startCluster(
   count: number,
   signal: AbortSignal | undefined,
 ): Promise<KafkaServers> {
+  const { data, archive } = await prepare(program, signal);
   const folder = await temporaryFolder(NAME);
-  const plan: Plan[] = [];
+  const plan = await planFor(count, folder.path);
   const close = async () => {
     await Promise.all(plan.map(({ network }) => network[Symbol.asyncDispose]()));
     await folder.settle();
   };
   try {
     const cluster = randomId();
-    for (let index = 0; index < count; index += 1) {
-      const [client, controller, inner] = [await freePort(), await freePort(), await freePort()];
-      const network = await openProxy({ url: localUrl(inner), host: '127.0.0.1', port: inner });
-      plan.push({ index, home: join(folder.path, String(index)), client, controller, inner, network });
-    }
-    const blank = await formatted(program, signal);
-    await Promise.all(plan.map((broker) => writeHome(broker, plan, cluster, blank)));
-    const levers = await startAll(program, plan, cluster, signal);
+    await Promise.all(plan.map((broker) => writeHome(broker, plan, cluster, data)));
+    const levers = await startAll({ program, plan, cluster, signal, archive, flags: [] });
     const brokers = plan.map(({ index, client, network }) => {
       const lever = levers[index] ?? 'it is not there.';
       return new BrokerNode({ index, id: index, url: localUrl(client), lever, network });
@@ -188,22 +183,37 @@ async function startCluster(
   }
 }
 
+/** Ports, and a network in front of each. */
+async function planFor(count: number, folder: string): Promise<Plan[]> {
+  const plan: Plan[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const [client, controller, inner] = [await freePort(), await freePort(), await freePort()];
+    const network = await openProxy({ url: localUrl(inner), host: '127.0.0.1', port: inner });
+    plan.push({ index, home: join(folder, String(index)), client, controller, inner, network });
+  }
+  return plan;
+}
+
 /** Starts the brokers at once: the first cannot answer before a majority is there. */
-async function startAll(
-  program: Program,
-  plan: readonly Plan[],
-  cluster: string,
-  signal: AbortSignal | undefined,
-): Promise<readonly Lever[]> {
+async function startAll(o: {
+  program: Program;
+  plan: readonly Plan[];
+  cluster: string;
+  signal: AbortSignal | undefined;
+  archive?: string;
+  flags: readonly string[];
+}): Promise<readonly Lever[]> {
+  const { program, plan, cluster, signal, archive } = o;
   const failed = new AbortController();
   const voters = new Set<number>();
   let complete = false;
-  const start = ({ index, home, client, controller }: Plan) =>
-    EmbeddedServer.start({
+  const start = async ({ index, home, client, controller }: Plan) => {
+    const flags = await jvmFlags({ heapMb: HEAP_MB, folder: home, ...(archive !== undefined && { archive }) });
+    return EmbeddedServer.start({
       service: NAME,
       program,
       folder: home,
-      args: () => [...jvmFlags({ heapMb: HEAP_MB, folder: home }), ...LOGGING, 'kafka.Kafka', 'server.properties'],
+      args: () => [...flags, ...o.flags, ...LOGGING, 'kafka.Kafka', 'server.properties'],
       port: client,
       signal: AbortSignal.any(signal === undefined ? [failed.signal] : [signal, failed.signal]),
       timeoutMs: START_MS,
@@ -214,12 +224,14 @@ async function startAll(
         await sleep(15);
         return false;
       },
-    }).catch((error: unknown) => {
-      failed.abort(error);
-      throw error;
     });
+  };
+  const fail = (error: unknown): never => {
+    failed.abort(error);
+    throw error;
+  };
   const servers: EmbeddedServer[] = [];
-  for (const one of await Promise.allSettled(plan.map(start))) {
+  for (const one of await Promise.allSettled(plan.map((broker) => start(broker).catch(fail)))) {
     if (one.status === 'fulfilled') servers.push(one.value);
   }
   failed.signal.throwIfAborted();
@@ -263,54 +275,76 @@ async function knows(port: number, cluster: string, ids: readonly number[]): Pro
 /** Kafka's complaints go to the log that a StartTimeoutError and a ServerDiedError quote. */
 const LOGGING = ['-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-Dorg.slf4j.simpleLogger.showThreadName=false'];
 
-/** A data folder as Kafka's own tool formats it, but for the ids: the tool takes a second, a copy nothing. */
-async function formatted(program: Program, signal: AbortSignal | undefined): Promise<string> {
-  await makeCacheFolder();
-  return cached(join(cacheFolder(), `kafka-data-${VERSION}`), async (aside) => {
-    const work = await temporaryFolder(NAME);
-    try {
-      const data = join(work.path, 'data');
-      const settings = {
-        'process.roles': 'broker,controller',
-        'node.id': 0,
-        'controller.quorum.voters': '0@127.0.0.1:1',
-        'controller.listener.names': 'CONTROLLER',
-        listeners: 'CLIENT://127.0.0.1:2,CONTROLLER://127.0.0.1:1',
-        'inter.broker.listener.name': 'CLIENT',
-        'listener.security.protocol.map': 'CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-        'log.dirs': data,
-      };
-      await writeFile(join(work.path, 'server.properties'), properties(settings));
-      const flags = jvmFlags({ heapMb: 64, folder: work.path });
-      const args = [
-        ...flags,
-        ...LOGGING,
-        'kafka.tools.StorageTool',
-        'format',
-        '-t',
-        randomId(),
-        '-c',
-        'server.properties',
-      ];
-      const options = { cwd: work.path, env: { ...process.env, ...program.env }, ...(signal && { signal }) };
-      await promisify(execFile)(program.path, args, options);
-      await rm(join(data, 'meta.properties'));
-      await cp(data, aside, { recursive: true });
-    } finally {
-      await work.settle();
-    }
-  });
+/** What is the same at each start: a data folder as Kafka's own tool formats it, and the archive of its classes. */
+interface Prepared {
+  readonly data: string;
+  readonly archive: string;
 }
 
+const preparedIn = (folder: string): Prepared => ({ data: join(folder, 'data'), archive: join(folder, 'classes.jsa') });
+
+async function prepare(program: Program, signal: AbortSignal | undefined): Promise<Prepared> {
+  const folder = await madeOnce(NAME, program, signal, async (aside) => {
+    await mkdir(aside);
+    const made = preparedIn(aside);
+    await format(program, made.data, signal);
+    // An empty one says that this JVM makes none.
+    await archive(program, made, signal).catch(() => signal?.throwIfAborted());
+    await writeFile(made.archive, '', { flag: 'a' });
+  });
+  return preparedIn(folder);
+}
+
+/** The tool takes a second, a copy of what it makes nothing; its ids are ours to write. */
+async function format(program: Program, data: string, signal: AbortSignal | undefined): Promise<void> {
+  const work = await temporaryFolder(NAME);
+  try {
+    const network = { port: 3 };
+    const plan = { index: 0, home: work.path, controller: 1, client: 2, inner: 3, network };
+    const file = join(work.path, 'server.properties');
+    await writeFile(file, properties(settingsOf(plan, [plan], data)));
+    const flags = await jvmFlags({ heapMb: 64, folder: work.path });
+    const args = [...flags, ...LOGGING, 'kafka.tools.StorageTool', 'format', '-t', randomId(), '-c', file];
+    const options = { cwd: work.path, env: { ...process.env, ...program.env }, ...(signal && { signal }) };
+    await promisify(execFile)(program.path, args, options);
+  } finally {
+    await work.settle();
+  }
+}
+
+/** Runs a broker until it answers, and lets it end in order. */
+async function archive(program: Program, made: Prepared, signal: AbortSignal | undefined): Promise<void> {
+  const folder = await temporaryFolder(NAME);
+  const plan = await planFor(1, folder.path);
+  try {
+    const cluster = randomId();
+    for (const broker of plan) await writeHome(broker, plan, cluster, made.data);
+    await startAll({ program, plan, cluster, signal, flags: [archiveFlag(made.archive)] });
+    await end(folder.path, 'SIGTERM', ARCHIVE_MS);
+  } finally {
+    await Promise.all(plan.map(({ network }) => network[Symbol.asyncDispose]()));
+    await folder.settle();
+  }
+}
+
+const ARCHIVE_MS = 30_000;
+
 async function writeHome(broker: Plan, plan: readonly Plan[], cluster: string, blank: string): Promise<void> {
-  const { home, index, client, controller, inner, network } = broker;
-  const data = join(home, 'data');
-  await mkdir(home, { mode: 0o700 });
+  const data = join(broker.home, 'data');
+  await mkdir(broker.home, { mode: 0o700 });
   await cp(blank, data, { recursive: true });
-  const ids = { version: 1, 'cluster.id': cluster, 'node.id': index, 'directory.id': randomId() };
+  const ids = { version: 1, 'cluster.id': cluster, 'node.id': broker.index, 'directory.id': randomId() };
   await writeFile(join(data, 'meta.properties'), properties(ids));
+  await writeFile(join(broker.home, 'server.properties'), properties(settingsOf(broker, plan, data)));
+}
+
+type Addresses = Pick<Plan, 'index' | 'client' | 'controller' | 'inner'> & { network: { port: number } };
+
+function settingsOf(broker: Addresses, plan: readonly Addresses[], data: string): Record<string, string | number> {
+  const { index, client, controller, inner, network } = broker;
   const copies = plan.length;
-  const settings = {
+  const enough = copies > 1 ? 2 : 1;
+  return {
     'process.roles': 'broker,controller',
     'node.id': index,
     'controller.quorum.voters': plan.map((one) => `${one.index}@127.0.0.1:${one.controller}`).join(','),
@@ -321,26 +355,27 @@ async function writeHome(broker: Plan, plan: readonly Plan[], cluster: string, b
     'listener.security.protocol.map': 'CLIENT:PLAINTEXT,NETWORK:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'log.dirs': data,
     'default.replication.factor': copies,
-    'min.insync.replicas': copies > 1 ? 2 : 1,
-    ...Object.fromEntries(
-      ['offsets.topic', 'transaction.state.log', 'share.coordinator.state.topic'].flatMap((topic) => [
-        [`${topic}.replication.factor`, copies],
-        [`${topic}.num.partitions`, 1],
-        ...(topic === 'offsets.topic' ? [] : [[`${topic}.min.isr`, copies > 1 ? 2 : 1]]),
-      ]),
-    ),
+    'min.insync.replicas': enough,
+    'offsets.topic.replication.factor': copies,
+    'offsets.topic.num.partitions': 1,
+    'transaction.state.log.replication.factor': copies,
+    'transaction.state.log.num.partitions': 1,
+    'transaction.state.log.min.isr': enough,
+    'share.coordinator.state.topic.replication.factor': copies,
+    'share.coordinator.state.topic.num.partitions': 1,
+    'share.coordinator.state.topic.min.isr': enough,
     // A lab's group has nobody else to wait for, and its members time out while somebody watches.
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 500,
-    // A dead broker is known as dead within seconds: the default, 9 s, is longer than a scene.
-    'broker.session.timeout.ms': 3000,
-    'broker.heartbeat.interval.ms': 500,
+    // A dead broker is known as dead within seconds, and one that comes back is let in after as many: the default, 9 s,
+    // is longer than a scene.
+    'broker.session.timeout.ms': 2000,
+    'broker.heartbeat.interval.ms': 250,
     // Small: a few clients, on two processors that three brokers share.
     'num.network.threads': 1,
     'num.io.threads': 4,
     'log.cleaner.dedupe.buffer.size': 2 << 20,
   };
-  await writeFile(join(home, 'server.properties'), properties(settings));
 }
 
 function properties(settings: Readonly<Record<string, string | number>>): string {
