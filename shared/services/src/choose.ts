@@ -64,7 +64,7 @@ export function urlsFromEnvironment(service: Service): string[] {
   const byServer = new Map<string, string>();
   for (const url of given.filter((one) => one !== '').map((one) => `${scheme}${one}`)) {
     const parsed = URL.parse(url);
-    if (parsed === null || !service.schemes.includes(parsed.protocol) || (service.cluster && parsed.hostname === '')) {
+    if (parsed === null || !service.schemes.includes(parsed.protocol) || (service.cluster && !isAddress(parsed))) {
       const example = `${scheme === '' ? `${service.schemes[0]}//` : ''}127.0.0.1:${service.defaultPort}`;
       const kind = scheme === '' ? 'a URL' : 'an address';
       throw new BadSettingError(
@@ -76,6 +76,10 @@ export function urlsFromEnvironment(service: Service): string[] {
     if (!byServer.has(server)) byServer.set(server, url);
   }
   return [...byServer.values()];
+}
+
+function isAddress({ hostname, pathname, search }: URL): boolean {
+  return hostname !== '' && (pathname === '' || pathname === '/') && search === '';
 }
 
 /**

@@ -368,9 +368,9 @@ function settingsOf(broker: Addresses, plan: readonly Addresses[], data: string)
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 500,
     // A dead broker is known as dead within seconds, and one that comes back is let in after as many: the default, 9 s,
-    // is longer than a scene.
-    'broker.session.timeout.ms': 2000,
-    'broker.heartbeat.interval.ms': 250,
+    // is longer than a scene. One alone has nobody to be mistaken about it.
+    'broker.session.timeout.ms': copies > 1 ? 2000 : 1000,
+    'broker.heartbeat.interval.ms': copies > 1 ? 250 : 100,
     // Small: a few clients, on two processors that three brokers share.
     'num.network.threads': 1,
     'num.io.threads': 4,

@@ -1,4 +1,4 @@
-import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { canProvision } from '../src/apt.ts';
@@ -6,27 +6,12 @@ import { cached, cacheFolder } from '../src/cache.ts';
 import { ways } from '../src/choose.ts';
 import { inspectServices, MissingServerError, onAnnounce, ProvisionError, startRedis } from '../src/index.ts';
 import { redis as redisService } from '../src/redis.ts';
-import { onPath } from '../src/service.ts';
 import { release } from '../src/system.ts';
-import { client, failure, Script, temporary, until } from './support.ts';
+import { client, failure, pathOf, Script, temporary, until } from './support.ts';
 
 afterEach(() => {
   vi.unstubAllEnvs();
 });
-
-/** A PATH with these programs and no other: no redis-server. */
-async function pathOf(folder: string, programs: Record<string, string | undefined>): Promise<string> {
-  const bin = join(folder, 'bin');
-  await mkdir(bin, { recursive: true });
-  for (const [name, script] of Object.entries(programs)) {
-    if (script !== undefined) await writeFile(join(bin, name), script, { mode: 0o755 });
-    else {
-      const real = await onPath(name);
-      if (real !== undefined) await symlink(real, join(bin, name));
-    }
-  }
-  return bin;
-}
 
 test('a missing server is a MissingServerError at once, with the ways to get it on this system and exit code 3', async () => {
   await using folder = await temporary();
@@ -67,7 +52,7 @@ test('the report of a missing server says that it is not available, and how to g
 
 test('the report of what is at hand names its origin, version and path, and starts nothing', async () => {
   const reports = await inspectServices();
-  expect(reports.map(({ service }) => service)).toEqual(['redis', 'postgres', 'rabbitmq']);
+  expect(reports.map(({ service }) => service)).toEqual(['redis', 'postgres', 'rabbitmq', 'kafka']);
   for (const report of reports.slice(0, 2)) {
     expect(report).toMatchObject({ available: true, origin: 'embedded', version: expect.stringMatching(/\d+\.\d+/) });
     expect(report.path).toMatch(/(server|postgres)$/);

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
+import { onPath } from '../src/service.ts';
 
 /** Polls until `probe` is truthy. */
 export async function until(what: string, probe: () => unknown, timeoutMs = 5000): Promise<void> {
@@ -145,4 +146,18 @@ export async function least(limit: number, measure: () => Promise<number>): Prom
   let ms = Number.POSITIVE_INFINITY;
   for (let take = 0; take < 10 && ms >= limit; take += 1) ms = Math.min(ms, await measure());
   return ms;
+}
+
+/** A PATH with these programs and no other: scripts of the test's own, or (undefined) what this machine has. */
+export async function pathOf(folder: string, programs: Record<string, string | undefined>): Promise<string> {
+  const bin = join(folder, 'bin');
+  await mkdir(bin, { recursive: true });
+  for (const [name, script] of Object.entries(programs)) {
+    if (script !== undefined) await writeFile(join(bin, name), script, { mode: 0o755 });
+    else {
+      const real = await onPath(name);
+      if (real !== undefined) await symlink(real, join(bin, name));
+    }
+  }
+  return bin;
 }
