@@ -18,8 +18,8 @@ export interface JarRecipe {
   /** The artifacts alone, without what they need: a jar that holds everything. */
   readonly alone?: true;
   /**
-   * The list of the jars' names with their SHA-256, as `sha256sum` prints and checks it. `npx pnpm lock SERVICE` in
-   * shared/services writes it anew.
+   * The list of the jars' names with their SHA-256, as `sha256sum` prints and checks it. Whoever raises a version has
+   * `npx pnpm --filter @shared/services run lock SERVICE` write it anew, and looks at what changed.
    */
   readonly lock: URL;
 }

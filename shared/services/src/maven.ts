@@ -73,7 +73,8 @@ export async function copyJars(o: {
     if (trusted !== undefined) await writeFile(trusted, trustStore());
     const seen = new Set<string>();
     let said = performance.now();
-    announce(`${o.service}: Maven fetches ${o.expected.size} jars …`);
+    const count = o.expected.size === 1 ? 'one jar' : o.expected.size === 0 ? 'jars' : `${o.expected.size} jars`;
+    announce(`${o.service}: Maven fetches ${count} …`);
     await runTool({
       service: o.service,
       command: o.maven.path,
