@@ -14,6 +14,8 @@ import { allOnPath } from './service.ts';
 /** What every Java server here needs at least. */
 const LEAST_JAVA = 17;
 const NAME = 'java';
+/** None of its own in the system's temporary folder. */
+export const NO_FILES = '-XX:-UsePerfData';
 
 /** A Java that runs programs; none of the servers needs a compiler. */
 export interface Jre extends Program {
@@ -94,7 +96,7 @@ async function versionOf(program: Program): Promise<Said> {
 
 /** `openjdk version "17.0.15"`, and before Java 9 `java version "1.8.0_402"`. */
 async function askVersion({ path, env }: Program): Promise<Said> {
-  const run = promisify(execFile)(path, ['-version'], { env: { ...process.env, ...env }, timeout: 20_000 });
+  const run = promisify(execFile)(path, [NO_FILES, '-version'], { env: { ...process.env, ...env }, timeout: 20_000 });
   const { words, ran } = await run.then(
     ({ stdout, stderr }) => ({ words: `${stdout}${stderr}`, ran: true }),
     (error: unknown) => ({ words: error instanceof Error ? error.message : String(error), ran: false }),
@@ -117,7 +119,7 @@ export async function jvmFlags(o: { heapMb: number; folder: string; archive?: st
     `-Xmx${o.heapMb}m`,
     '-XX:+UseSerialGC',
     '-XX:TieredStopAtLevel=1',
-    '-XX:-UsePerfData',
+    NO_FILES,
     '-XX:+ExitOnOutOfMemoryError',
     // An archive that does not fit any more is passed over in silence.
     '-Xlog:disable',

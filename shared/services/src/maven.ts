@@ -6,7 +6,7 @@ import { announce } from './announce.ts';
 import { type AptRecipe, provision, provisioned } from './apt.ts';
 import { exists } from './cache.ts';
 import { runTool } from './fetching.ts';
-import type { Found, Jre } from './java.ts';
+import { type Found, type Jre, NO_FILES } from './java.ts';
 import { type Program, temporaryFolder } from './process.ts';
 import { allOnPath } from './service.ts';
 import { trustStore } from './trust-store.ts';
@@ -69,7 +69,7 @@ export async function copyJars(o: {
   try {
     await writeFile(join(work.path, 'pom.xml'), pom(o.artifacts, o.alone));
     const { MAVEN_OPTS = '', ...env } = o.maven.env ?? {};
-    const trusted = MAVEN_OPTS.includes('trustStore') ? join(work.path, 'cacerts') : undefined;
+    const trusted = MAVEN_OPTS.includes(TRUST_STORE) ? join(work.path, 'cacerts') : undefined;
     if (trusted !== undefined) await writeFile(trusted, trustStore());
     const seen = new Set<string>();
     let said = performance.now();
@@ -109,12 +109,12 @@ const TRUST_STORE = '@trusted@';
 
 /** Maven runs on `jre`. The JRE of a package that was only unpacked trusts nobody: it gets the list that Node has. */
 async function environment(jre: Jre): Promise<Record<string, string>> {
-  if (jre.from === 'PATH') return {};
+  const options = (...own: string[]) => [process.env['MAVEN_OPTS'], ...own].filter(Boolean).join(' ');
+  if (jre.from === 'PATH') return { MAVEN_OPTS: options(NO_FILES) };
   const home = dirname(dirname(await realpath(jre.path)));
-  const env = { ...jre.env, JAVA_HOME: home, MAVEN_SKIP_RC: '1' };
-  if (await exists(join(home, 'lib/security/cacerts'))) return env;
-  const options = [process.env['MAVEN_OPTS'], `-Djavax.net.ssl.trustStore=${TRUST_STORE}`].filter(Boolean).join(' ');
-  return { ...env, MAVEN_OPTS: options };
+  const trusting = await exists(join(home, 'lib/security/cacerts'));
+  const trusted = trusting ? [] : [`-Djavax.net.ssl.trustStore=${TRUST_STORE}`];
+  return { ...jre.env, JAVA_HOME: home, MAVEN_SKIP_RC: '1', MAVEN_OPTS: options(NO_FILES, ...trusted) };
 }
 
 async function problemOf({ path, env }: Program): Promise<string | undefined> {
