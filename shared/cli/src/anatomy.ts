@@ -343,10 +343,12 @@ describe('${name}', () => {
 `;
 }
 
+const quoted = (text: string): string => (/['\\]/.test(text) ? JSON.stringify(text) : `'${text}'`);
+
 function demo({ title, description }: LabOutline): string {
   return `import { tell } from '@shared/story';
 
-await tell({ title: '${title}', subtitle: '${description}', dir: import.meta.dirname }, async (story) => {
+await tell({ title: ${quoted(title)}, subtitle: ${quoted(description)}, dir: import.meta.dirname }, async (story) => {
   await story.scene('What goes wrong', async () => {
     story.say('TODO: cause the failure and measure it.');
     story.verdict('TODO: the claim that this scene proves', 'nothing measured yet', false);
