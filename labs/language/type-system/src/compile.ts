@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { findPackageJSON } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -61,8 +61,11 @@ export async function compile(sources: Readonly<Record<string, string>>, flags: 
   }
 }
 
-function run(dir: string): Promise<Diagnostic[]> {
-  const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
+async function run(dir: string): Promise<Diagnostic[]> {
+  const manifest = findPackageJSON('typescript', import.meta.url);
+  if (manifest === undefined)
+    throw new CompilerError('the package typescript is not installed: npm install typescript');
+  const tsc = join(dirname(manifest), 'bin/tsc');
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [tsc, '--pretty', 'false', '-p', dir], { cwd: dir }, (error, stdout, stderr) => {
       const placed = [...stdout.matchAll(/^(?:.*[\\/])?([^\\/\n]+?)\((\d+),\d+\): error (TS\d+): (.*)$/gm)];

@@ -20,7 +20,10 @@ export interface Helper {
   readonly offset: number;
 }
 
-/** The modules that a file asks for: imports, re-exports, `import()` and `typeof import()` of a literal. */
+/**
+ * The modules that a file asks for: imports, re-exports, `import()` and `typeof import()` of a literal, and a package whose
+ * folder it looks for by `findPackageJSON`.
+ */
 export function importsOf(file: string, text: string): readonly ImportRequest[] {
   const found: ImportRequest[] = [];
   const add = (source: { value: unknown; start: number } | null): void => {
@@ -32,6 +35,9 @@ export function importsOf(file: string, text: string): readonly ImportRequest[] 
     ExportAllDeclaration: ({ source }) => add(source),
     ImportExpression: ({ source }) => add(source.type === 'Literal' ? source : null),
     TSImportType: ({ source }) => add(source),
+    CallExpression: ({ callee, arguments: [first] }) => {
+      if (callee.type === 'Identifier' && callee.name === 'findPackageJSON' && first?.type === 'Literal') add(first);
+    },
   }).visit(parse(file, text));
   return found.sort((a, b) => a.offset - b.offset);
 }
