@@ -1,18 +1,27 @@
-import type {
-  BreakerOptions,
-  BulkheadOptions,
-  Call,
-  Policy,
-  RetryOptions,
-  RunOptions,
-  Snapshot,
-  StateName,
-  Transition,
+import type { Outcome, Pass, State } from '../src/breaker.ts';
+import { promised } from '../src/call.ts';
+import { systemClock } from '../src/clock.ts';
+import {
+  type BreakerOptions,
+  BulkheadFullError,
+  type BulkheadOptions,
+  type Call,
+  CircuitOpenError,
+  type Clock,
+  type Policy,
+  RejectedError,
+  type RunOptions,
+  type Snapshot,
+  type StateName,
+  type Totals,
+  type Transition,
 } from '../src/index.ts';
+import { LONGEST_TIMER_MS, numberOf, wholeNumberOf } from '../src/options.ts';
+import { type Plan, planOf } from '../src/plan.ts';
+import { CountWindow, type Window } from '../src/window.ts';
 
-// The words of the subject are given: the options with their defaults, what a snapshot holds, the errors, the metrics.
-// src/clock.ts has `systemClock` and `sleep`, src/options.ts has checks of numbers. The fuse is yours.
-// `h` in `pnpm lab learn circuit-breaker` gives a hint.
+// What is not the idea is given: options are checked, changes of state are told, errors have their words, a retry waits.
+// The fuse is yours. `h` in `pnpm lab learn circuit-breaker` gives a hint.
 export type {
   BreakerOptions,
   BulkheadOptions,
@@ -38,104 +47,227 @@ export {
   QueueTimeoutError,
   RejectedError,
   ResilienceError,
+  retry,
 } from '../src/index.ts';
 
 /**
  * A circuit breaker: counts how calls to one dependency end, and stops calling when too many end badly.
  *
- * Begin with a closed circuit that hands everything on. Then count, then open, then find the way back. Write the state as
- * one union: what is known in a state stands in that state, and a call remembers the state that it began in.
+ * What is known in a state stands in that state (`State` in src/breaker.ts), and a call remembers the state that it
+ * began in.
  */
 export class CircuitBreaker implements Policy {
   readonly name: string;
-  protected readonly options: BreakerOptions;
+  protected readonly clock: Clock;
+  protected readonly plan: Plan;
+  protected current: State;
+  protected readonly totals: { -readonly [K in keyof Totals]: number };
+  readonly #listeners = new Set<(transition: Transition) => void>();
 
-  /** @throws InvalidOptionError on a number that is none, or on a threshold that can never be met or always is. */
   constructor(options: BreakerOptions = {}) {
     this.name = options.name ?? 'circuit';
-    this.options = options;
+    this.clock = options.clock ?? systemClock;
+    this.plan = planOf(options);
+    const [calls, more] = [
+      { success: 0, failure: 0, ignored: 0, rejected: 0 },
+      { timeout: 0, slow: 0, late: 0, fallback: 0, opened: 0 },
+    ];
+    this.totals = { ...calls, ...more };
+    this.current = this.closed();
   }
 
   /** What the next call meets: an open circuit whose time has passed is half-open. */
   get state(): StateName {
-    throw new Error(todo('state'));
+    return this.current.name;
+  }
+
+  /** Given: the way of a call through the steps below. */
+  async run<T>(call: Call<T>, options: RunOptions<T> = {}): Promise<T> {
+    const { signal, fallback, timeoutMs = this.plan.timeoutMs } = options;
+    if (options.timeoutMs !== undefined) numberOf('timeoutMs', options.timeoutMs, 1, LONGEST_TIMER_MS);
+    signal?.throwIfAborted();
+    const pass = this.admit();
+    const start = this.clock.mono();
+    let outcome: Outcome = 'failure';
+    try {
+      if (!pass) throw this.refusal();
+      const value = await this.execute(call, signal, this.limitOf(pass, timeoutMs));
+      outcome = 'success';
+      return value;
+    } catch (error) {
+      if (pass) outcome = this.judge(error, signal);
+      if (pass) this.settle(pass, outcome, start, error);
+      const deserved = outcome === 'failure' || error instanceof RejectedError;
+      if (fallback && deserved) return await this.fallBack(error, fallback);
+      throw error;
+    } finally {
+      if (pass && outcome === 'success') this.settle(pass, outcome, start, undefined);
+    }
+  }
+
+  /** The period that a call beginning now belongs to; undefined: it is refused. */
+  protected admit(): Pass | undefined {
+    return this.current.name === 'closed' ? this.current : undefined;
+  }
+
+  /** How long a call may take that was admitted in `pass`, in milliseconds; Infinity: as long as it likes. */
+  protected limitOf(_pass: Pass, timeoutMs: number): number {
+    return timeoutMs;
   }
 
   /**
-   * Runs `call`, unless the circuit is open.
-   *
-   * 1. Closed: every call goes through. Once the window has `minCalls` results, and `failureRate` of them failed or
-   *    `slowRate` of them took `slowMs`, the circuit opens. 2. Open, for `openMs` on `clock.mono()`: refused, not called.
-   * 3. After that half-open: `permits` calls go through as probes, each for `probeTimeoutMs` at most; the rest are
-   *    refused. When more than `maxFailureRate` of the permits have failed it opens again; when all have ended, it closes.
-   *
-   * An error for which `isFailure` is false, a `RejectedError` and an abort by the caller are no evidence at all. The
-   * call gets a signal of its own, which aborts at the time limit or with the caller's signal; the promise rejects at
-   * that moment even if the call goes on.
-   *
-   * @throws CircuitOpenError when refused; CallTimeoutError after `timeoutMs`; the signal's reason when it aborts;
-   *   FallbackError when the fallback fails too; else what the call throws.
-   * @throws InvalidOptionError on a time limit that no timer can keep.
+   * Runs the call with a signal of its own, until it settles, `limitMs` have passed or `signal` aborts, whichever is
+   * first. In the latter two cases it rejects at once, and the call's own signal aborts.
    */
-  async run<T>(_call: Call<T>, _options: RunOptions<T> = {}): Promise<T> {
-    throw new Error(todo('run'));
+  protected execute<T>(call: Call<T>, _signal: AbortSignal | undefined, _limitMs: number): Promise<T> {
+    return promised(() => call(new AbortController().signal));
   }
 
-  /** Tells of each change of state, in order. Returns the function that ends it. What a listener throws is a warning. */
-  on(_event: 'transition', _listener: (transition: Transition) => void): () => void {
-    throw new Error(todo('on'));
+  /** What an error says of the dependency's health. Is every error its fault? */
+  protected judge(_error: unknown, _signal: AbortSignal | undefined): Outcome {
+    return 'failure';
   }
 
-  /** Holds the circuit open by hand until every handle has been disposed; then it closes. */
+  /** Counts the result of a call that was admitted in `pass` at `start`, and moves the circuit if it is time to. */
+  protected settle(_pass: Pass, outcome: Outcome, _start: number, _error: unknown): void {
+    this.totals[outcome]++;
+    throw new Error(todo('settle'));
+  }
+
+  /** Answers in place of the call. @throws FallbackError when the fallback fails too. */
+  protected async fallBack<T>(error: unknown, fallback: (error: unknown) => T | PromiseLike<T>): Promise<T> {
+    this.totals.fallback++;
+    return fallback(error);
+  }
+
+  /** Given: opens the circuit, for the `times`th time in a row. */
+  protected open(times: number, cause: unknown): void {
+    this.totals.opened++;
+    this.enter({ name: 'open', until: this.clock.mono() + this.plan.openMs(times), times }, cause);
+  }
+
+  /** Given: a closed circuit knows nothing of the past. */
+  protected closed(): State {
+    const { type, size } = this.plan.window;
+    return { name: 'closed', window: type === 'count' ? new CountWindow(size) : this.timeWindow() };
+  }
+
+  protected timeWindow(): Window {
+    const { window } = this.plan;
+    return new TimeWindow(window.size, window.type === 'time' ? (window.buckets ?? 10) : 10);
+  }
+
+  /** Given: changes the state, and tells of it. */
+  protected enter(next: State, cause?: unknown): void {
+    const transition = { breaker: this.name, from: this.current.name, to: next.name, at: this.clock.mono(), cause };
+    this.current = next;
+    for (const listener of this.#listeners) listener(transition);
+  }
+
+  on(_event: 'transition', listener: (transition: Transition) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Given: the words of a refusal. */
+  protected refusal(): CircuitOpenError {
+    const { current } = this;
+    this.totals.rejected++;
+    const ms = current.name === 'open' ? current.until - this.clock.mono() : this.plan.probeTimeoutMs;
+    return new CircuitOpenError(`${this.name} is ${current.name} for another ${ms} ms; not called.`, ms);
+  }
+
+  /** Holds the circuit open by hand until every handle has been disposed; then it closes. (A hardening law.) */
   isolate(): Disposable {
     throw new Error(todo('isolate'));
   }
 
   snapshot(): Snapshot {
-    throw new Error(todo('snapshot'));
+    const { name, current, totals } = this;
+    const now = this.clock.mono();
+    let window = { calls: 0, failures: 0, slow: 0 };
+    if (current.name === 'closed') {
+      current.window.advance(now);
+      const { calls, failures, slow } = current.window;
+      window = { calls, failures, slow };
+    }
+    const retryAfterMs = current.name === 'open' ? Math.max(0, current.until - now) : 0;
+    return { name, state: this.state, window, retryAfterMs, totals: { ...totals } };
+  }
+}
+
+interface Bucket {
+  calls: number;
+  failures: number;
+  slow: number;
+}
+
+/** The last `sizeMs` milliseconds, in `buckets` parts, each with its totals. (`CountWindow` is given, in src/window.ts.) */
+class TimeWindow implements Window {
+  calls = 0;
+  failures = 0;
+  slow = 0;
+  protected readonly bucketMs: number;
+  protected readonly ring: readonly Bucket[];
+
+  constructor(sizeMs: number, buckets: number) {
+    this.bucketMs = sizeMs / buckets;
+    this.ring = Array.from({ length: buckets }, () => ({ calls: 0, failures: 0, slow: 0 }));
+  }
+
+  /** Counts one result at `now`: in the bucket of `now`, and in the totals above. */
+  record(_now: number, _failed: boolean, _slow: boolean): void {
+    throw new Error(todo('record'));
+  }
+
+  /** Forgets the buckets that are too old at `now`. */
+  advance(_now: number): void {
+    throw new Error(todo('advance'));
   }
 }
 
 /** Lets `concurrent` calls run at once, and a bounded number wait in line, first come first served. */
 export class Bulkhead implements Policy {
   readonly name: string;
-  protected readonly options: BulkheadOptions;
+  protected readonly clock: Clock;
+  protected readonly concurrent: number;
+  protected readonly queue: number;
+  protected readonly queueTimeoutMs: number;
+  protected active = 0;
+  /** Who waits, in order of arrival: a function that lets him in. */
+  protected readonly waiting = new Set<() => void>();
 
-  /** @throws InvalidOptionError on a number that is none, or out of range. */
   constructor(options: BulkheadOptions) {
     this.name = options.name ?? 'bulkhead';
-    this.options = options;
+    this.clock = options.clock ?? systemClock;
+    this.concurrent = wholeNumberOf('concurrent', options.concurrent, 1, Number.MAX_SAFE_INTEGER);
+    this.queue = wholeNumberOf('queue', options.queue ?? 0, 0, Number.MAX_SAFE_INTEGER);
+    this.queueTimeoutMs = numberOf('queueTimeoutMs', options.queueTimeoutMs ?? 1_000, 1, LONGEST_TIMER_MS);
   }
 
   /** Calls under way, and callers in the queue. */
   get load(): { readonly active: number; readonly waiting: number } {
-    throw new Error(todo('load'));
+    return { active: this.active, waiting: this.waiting.size };
   }
 
   /**
-   * Runs `call` in a slot, and gives the slot back when the call has settled or `signal` aborts, whichever is first.
+   * Runs `call` in a slot, which is free again when the call has settled; waits in line where there is none.
+   * (Who waits too long, or leaves, is for the hardening laws.)
    *
-   * @throws BulkheadFullError at once when slots and queue are full; QueueTimeoutError after `queueTimeoutMs` in the
-   *   queue; the signal's reason when it aborts; else what the call throws.
+   * @throws `this.full()` at once when slots and queue are full; else what the call throws.
    */
-  async run<T>(_call: Call<T>, _options: { readonly signal?: AbortSignal | undefined } = {}): Promise<T> {
-    throw new Error(todo('run'));
+  run<T>(_call: Call<T>, _options: { readonly signal?: AbortSignal | undefined } = {}): Promise<T> {
+    return Promise.reject(new Error(todo('run')));
+  }
+
+  protected full(): BulkheadFullError {
+    return new BulkheadFullError(`${this.name} is full: ${this.waiting.size} waiting.`, this.queueTimeoutMs);
   }
 }
 
 /** One policy out of several, the first the outermost: `compose(retry, breaker, bulkhead)`. */
 export function compose(..._policies: readonly Policy[]): Policy {
   throw new Error(todo('compose'));
-}
-
-/**
- * Tries again after a random wait: `random() * delayMs`, and twice as much with each further attempt. A `RejectedError`
- * and an abort end it at once.
- *
- * @throws InvalidOptionError on a number that is none, or out of range.
- */
-export function retry(_options: RetryOptions): Policy {
-  throw new Error(todo('retry'));
 }
 
 function todo(what: string): string {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { type Call, type Policy, promised, runCancellable, type TimeLimit } from './call.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { CallTimeoutError, CircuitOpenError, FallbackError, RejectedError } from './errors.ts';
@@ -82,7 +83,9 @@ export class CircuitBreaker implements Policy {
   protected current: State;
   readonly #limit: TimeLimit;
   readonly #totals: { -readonly [K in keyof Totals]: number };
-  readonly #listeners = new Set<(transition: Transition) => void>();
+  readonly #listeners = new Set<{ tell(transition: Transition): unknown }>();
+  /** Changes that not every listener has heard of yet. */
+  readonly #news: Transition[] = [];
 
   /** @throws InvalidOptionError on a number that is none, or on a threshold that can never be met or always is. */
   constructor(options: BreakerOptions = {}) {
@@ -132,7 +135,7 @@ export class CircuitBreaker implements Policy {
       if (pass === undefined) {
         this.#totals.rejected++;
         const refusal = this.refusal();
-        return fallback ? this.fallBack(refusal, fallback) : Promise.reject(refusal);
+        return fallback ? this.fallBack(refusal, fallback, signal) : Promise.reject(refusal);
       }
       // To ask the clock is a good part of the price of a call, so it's asked only where the answer matters.
       const start = this.plan.slowMs < Number.POSITIVE_INFINITY ? this.clock.mono() : 0;
@@ -147,7 +150,7 @@ export class CircuitBreaker implements Policy {
           const outcome = this.judge(error, signal);
           this.settle(pass, outcome, start, error);
           // The rejection itself is handed on: to throw its error anew is what a failing call costs most.
-          return fallback && this.deservesFallback(error, outcome) ? this.fallBack(error, fallback) : settled;
+          return fallback && this.deservesFallback(error, outcome) ? this.fallBack(error, fallback, signal) : settled;
         },
       );
     } catch (error) {
@@ -157,8 +160,9 @@ export class CircuitBreaker implements Policy {
 
   /** Tells of each change of state, in order. Returns the function that ends it. What a listener throws is a warning. */
   on(_event: 'transition', listener: (transition: Transition) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    const subscription = { tell: listener };
+    this.#listeners.add(subscription);
+    return () => this.#listeners.delete(subscription);
   }
 
   /** Holds the circuit open by hand (a deployment, an incident) until every handle has been disposed; then it closes. */
@@ -268,18 +272,7 @@ export class CircuitBreaker implements Policy {
 
   protected open(times: number, cause: unknown): void {
     this.#totals.opened++;
-    this.enter({ name: 'open', until: this.clock.mono() + this.openFor(times), times }, cause);
-  }
-
-  protected openFor(times: number): number {
-    const { openMs } = this.plan;
-    // The first value was checked when the breaker was made; a later one that is none must not end the outage.
-    try {
-      const ms = openMs(times);
-      return ms >= 0 && ms < Number.POSITIVE_INFINITY ? ms : openMs(1);
-    } catch {
-      return openMs(1);
-    }
+    this.enter({ name: 'open', until: this.clock.mono() + this.plan.openMs(times), times }, cause);
   }
 
   protected closed(): State {
@@ -296,13 +289,12 @@ export class CircuitBreaker implements Policy {
   protected enter(next: State, cause?: unknown): void {
     const from = this.current.name;
     this.current = next;
-    const transition = { breaker: this.name, from, to: next.name, at: this.clock.mono(), cause };
-    for (const listener of this.#listeners) {
-      try {
-        listener(transition);
-      } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error));
-      }
+    this.#news.push(Object.freeze({ breaker: this.name, from, to: next.name, at: this.clock.mono(), cause }));
+    // A listener that changes the state brings us here again: his news waits until all have heard of this one.
+    if (this.#news.length > 1) return;
+    for (let news = this.#news[0]; news; news = this.#news[0]) {
+      for (const { tell } of this.#listeners) promised(() => tell(news)).catch(warn);
+      this.#news.shift();
     }
   }
 
@@ -323,11 +315,12 @@ export class CircuitBreaker implements Policy {
     return outcome === 'failure' || error instanceof RejectedError;
   }
 
-  protected async fallBack<T>(error: unknown, fallback: (error: unknown) => T | PromiseLike<T>): Promise<T> {
+  protected async fallBack<T>(error: unknown, fallback: (error: unknown) => T | PromiseLike<T>, signal?: AbortSignal) {
     this.#totals.fallback++;
     try {
-      return await fallback(error);
+      return await runCancellable<T>(() => fallback(error), signal);
     } catch (fallbackError) {
+      signal?.throwIfAborted();
       throw new FallbackError(error, fallbackError);
     }
   }
@@ -336,3 +329,5 @@ export class CircuitBreaker implements Policy {
     return planOf(options);
   }
 }
+
+const warn = (error: unknown) => process.emitWarning(error instanceof Error ? error : inspect(error));

@@ -51,7 +51,8 @@ export class Bulkhead implements Policy {
   }
 
   /**
-   * Runs `call` in a slot, and gives the slot back when the call has settled or `signal` aborts, whichever is first.
+   * Runs `call` in a slot. When `signal` aborts, the promise rejects at once; the slot is free when the call has
+   * settled. A call that ignores its own signal still runs, and a limit that no longer counts it is none.
    *
    * @throws BulkheadFullError at once when slots and queue are full; QueueTimeoutError after `queueTimeoutMs` in the
    *   queue; the signal's reason when it aborts; else what the call throws.
@@ -61,15 +62,22 @@ export class Bulkhead implements Policy {
     if (signal?.aborted) throw signal.reason;
     if (this.active < this.concurrent) this.active++;
     else await this.wait(signal);
-    try {
-      return await this.execute(call, signal);
-    } finally {
+    // He may have left since he was let in.
+    if (signal?.aborted) {
       this.leave();
+      throw signal.reason;
     }
+    return this.execute(call, signal);
   }
 
-  protected execute<T>(call: Call<T>, signal: AbortSignal | undefined): T | PromiseLike<T> {
-    return signal ? runCancellable(call, signal) : call(new AbortController().signal);
+  protected execute<T>(call: Call<T>, signal: AbortSignal | undefined): Promise<T> {
+    return runCancellable(async (own) => {
+      try {
+        return await call(own);
+      } finally {
+        this.leave();
+      }
+    }, signal);
   }
 
   /** Resolves when a slot is ours; rejects when it never will be, and nobody hands us one any more. */

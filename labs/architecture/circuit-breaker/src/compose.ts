@@ -1,4 +1,4 @@
-import type { Call, Policy } from './call.ts';
+import { type Call, type Policy, runCancellable } from './call.ts';
 import { type Clock, sleep, systemClock } from './clock.ts';
 import { RejectedError } from './errors.ts';
 import { LONGEST_TIMER_MS, numberOf, wholeNumberOf } from './options.ts';
@@ -11,11 +11,12 @@ import { LONGEST_TIMER_MS, numberOf, wholeNumberOf } from './options.ts';
 export function compose(...policies: readonly Policy[]): Policy {
   return {
     run: async (call, options = {}) => {
+      const { signal = new AbortController().signal } = options;
       const nested = policies.reduceRight<typeof call>(
-        (inner, policy) => (signal) => policy.run(inner, { signal }),
+        (inner, policy) => (own) => policy.run(inner, { signal: own }),
         call,
       );
-      return nested(options.signal ?? new AbortController().signal);
+      return policies.length > 0 ? nested(signal) : runCancellable(call, signal);
     },
   };
 }
@@ -48,13 +49,23 @@ export function retry(options: RetryOptions): Policy {
       for (let attempt = 1; ; attempt++) {
         signal?.throwIfAborted();
         try {
-          return await call(signal ?? new AbortController().signal);
+          return await runCancellable(call, signal);
         } catch (error) {
-          const hopeless = error instanceof RejectedError || signal?.aborted || attempt >= attempts;
-          if (hopeless || !isRetryable(error)) throw error;
+          signal?.throwIfAborted();
+          const hopeless = error instanceof RejectedError || attempt >= attempts;
+          if (hopeless || !holds(isRetryable, error)) throw error;
         }
         await sleep(clock, Math.min(random() * delayMs * 2 ** (attempt - 1), LONGEST_TIMER_MS), signal);
       }
     },
   };
+}
+
+/** A predicate that trips over an error it did not expect has not found it worth another try. */
+function holds(predicate: (error: unknown) => boolean, error: unknown): boolean {
+  try {
+    return predicate(error);
+  } catch {
+    return false;
+  }
 }

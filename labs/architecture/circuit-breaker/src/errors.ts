@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** Every error of these policies; `instanceof ResilienceError` tells it from the errors of the call itself. */
 export abstract class ResilienceError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -50,4 +52,4 @@ export class FallbackError extends ResilienceError {
   }
 }
 
-const text = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+const text = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : inspect(error));

@@ -1,4 +1,5 @@
 import type { Snapshot, StateName, Totals } from './breaker.ts';
+import { InvalidOptionError } from './errors.ts';
 
 /** The part of prom-client's `Registry` that is used: this file needs no package. */
 export interface MetricRegistry {
@@ -23,9 +24,14 @@ const DETAILS = {
  * results success, failure, ignored and rejected; `circuit_breaker_<detail>_total{name}` has timeout, slow, late,
  * fallback and opened.
  *
+ * @throws InvalidOptionError when two breakers have one name, which Prometheus would take for one series.
  * @throws what the registry throws when a metric of that name is there already: register all breakers in one call.
  */
 export function promMetrics(breakers: readonly { snapshot(): Snapshot }[], registry: MetricRegistry): void {
+  // Prometheus drops a scrape that has one series twice. Half a surrogate pair is "�" on the wire, whatever half it was.
+  const names = breakers.map((breaker) => breaker.snapshot().name.toWellFormed());
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new InvalidOptionError(`Two circuit breakers are named ${twice}: give each its name.`);
   const add = (name: string, type: 'counter' | 'gauge', help: string, read: (snapshot: Snapshot) => Value[]) => {
     const metric = {
       name,

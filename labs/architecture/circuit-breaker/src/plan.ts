@@ -58,8 +58,12 @@ export interface Plan {
 
 /** @throws InvalidOptionError on a number that is none, or on a threshold that can never be met or always is. */
 export function planOf(options: BreakerOptions): Plan {
-  const { window = { type: 'time', size: 10_000, buckets: 10 }, halfOpen = {}, openMs = 5_000 } = options;
+  const { halfOpen = {}, isFailure = () => true } = options;
+  const window: WindowOptions = { ...(options.window ?? { type: 'time', size: 10_000 }) };
   const inAll = Number.MAX_SAFE_INTEGER;
+  if (!['count', 'time'].includes(window.type)) {
+    throw new InvalidOptionError(`window.type must be 'count' or 'time'; it is ${String(window.type)}.`);
+  }
   wholeNumberOf('window.size', window.size, 1, window.type === 'count' ? 2 ** 24 : inAll);
   if (window.type === 'time') wholeNumberOf('window.buckets', window.buckets ?? 10, 1, window.size);
   const minCalls = wholeNumberOf('minCalls', options.minCalls ?? 20, 1, inAll);
@@ -73,15 +77,14 @@ export function planOf(options: BreakerOptions): Plan {
   }
   const maxFailureRate = numberOf('halfOpen.maxFailureRate', halfOpen.maxFailureRate ?? 0, 0, 1);
   if (maxFailureRate === 1) throw new InvalidOptionError('halfOpen.maxFailureRate must be below 1: all may fail.');
-  const openFor = typeof openMs === 'number' ? () => openMs : openMs;
-  numberOf('openMs', openFor(1), 0, inAll);
+  if (typeof isFailure !== 'function') throw new InvalidOptionError('isFailure must be a function of an error.');
   return {
     window,
     minCalls,
     failureRate: shareOf('failureRate', options.failureRate ?? 0.5),
     slowMs: options.slowMs === undefined ? Number.POSITIVE_INFINITY : numberOf('slowMs', options.slowMs, 0, inAll),
     slowRate: shareOf('slowRate', options.slowRate ?? 1),
-    openMs: openFor,
+    openMs: openMsOf(options.openMs ?? 5_000),
     permits: wholeNumberOf('halfOpen.permits', halfOpen.permits ?? 1, 1, inAll),
     maxFailureRate,
     probeTimeoutMs: numberOf('halfOpen.probeTimeoutMs', halfOpen.probeTimeoutMs ?? 5_000, 1, LONGEST_TIMER_MS),
@@ -89,6 +92,23 @@ export function planOf(options: BreakerOptions): Plan {
       options.timeoutMs === undefined
         ? Number.POSITIVE_INFINITY
         : numberOf('timeoutMs', options.timeoutMs, 1, LONGEST_TIMER_MS),
-    isFailure: options.isFailure ?? (() => true),
+    isFailure,
+  };
+}
+
+/** The first duration is checked now; a later one that is none, or that throws, must not end the outage. */
+function openMsOf(openMs: number | ((times: number) => number)): (times: number) => number {
+  const inAll = Number.MAX_SAFE_INTEGER;
+  if (typeof openMs !== 'function') {
+    const ms = numberOf('openMs', openMs, 0, inAll);
+    return () => ms;
+  }
+  const first = numberOf('openMs(1)', openMs(1), 0, inAll);
+  return (times) => {
+    try {
+      return numberOf('openMs', openMs(times), 0, inAll);
+    } catch {
+      return first;
+    }
   };
 }

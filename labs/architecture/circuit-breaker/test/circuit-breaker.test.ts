@@ -97,39 +97,21 @@ describe('circuit breaker', () => {
     expect(at.state, '7 of 100').toBe('open');
   });
 
-  test('an open circuit refuses at once and calls nothing', async () => {
-    const { breaker, pass } = await blown();
-    await pass(400);
+  test('an open circuit refuses at once, and needs no timer to let a probe through', async () => {
+    let now = 0;
+    const { breaker } = await blown({ clock: { mono: () => now, after: () => () => {} } });
+    now += 400;
     const call = vi.fn(pay);
     const { error } = await outcome(breaker.run(call));
     expect(error).toBeInstanceOf(CircuitOpenError);
     expect(error).toHaveProperty('retryAfterMs', 600);
     expect(String(error)).toContain('payment is open for another 600 ms');
     expect(call).not.toHaveBeenCalled();
-  });
-
-  test('a count window forgets the oldest call', async () => {
-    const { breaker } = fuse({ failureRate: 0.75 });
-    await feed(breaker, 'xx......xx.');
-    expect(breaker.snapshot().window).toEqual({ calls: 4, failures: 2, slow: 0 });
-    await feed(breaker, '.');
-    expect(breaker.state, 'four failures in twelve calls, two in the last four').toBe('closed');
-    await feed(breaker, 'xxx');
+    now += 599;
     expect(breaker.state).toBe('open');
-  });
-
-  test('a time window forgets what is older than its size', async () => {
-    const { breaker, pass } = fuse({ window: { type: 'time', size: 1_000, buckets: 10 }, failureRate: 0.75 });
-    await feed(breaker, 'x');
-    await pass(500);
-    await feed(breaker, 'xx');
-    expect(breaker.snapshot().window.calls).toBe(3);
-    await pass(500);
-    expect(breaker.snapshot().window.calls, 'the first is 1,000 ms old').toBe(2);
-    await feed(breaker, 'x');
-    expect(breaker.state, 'three in the window').toBe('closed');
-    await feed(breaker, 'x');
-    expect(breaker.state, 'four').toBe('open');
+    now += 1;
+    expect(breaker.state).toBe('half-open');
+    expect((await outcome(breaker.run(call))).value).toBe('paid');
   });
 
   test('an idle gap longer than the window forgets everything', async () => {
@@ -159,8 +141,15 @@ describe('circuit breaker', () => {
   });
 
   test('what no circuit can be made from is refused', () => {
-    const bad: [string, BreakerOptions][] = [
+    const bad: [string, object][] = [
       ['no minimum', { minCalls: 0 }],
+      ['a rate in a text', { failureRate: '0.5' }],
+      ['a time limit in a text', { timeoutMs: '300' }],
+      ['a bigint', { slowMs: 200n }],
+      ['a window of no kind', { window: { type: 'calls', size: 4 } }],
+      ['an opening in a text', { openMs: '1000' }],
+      ['a function that gives a text', { openMs: () => '1000' }],
+      ['a predicate that is none', { isFailure: 'always' }],
       ['a minimum that is not a number', { minCalls: Number.NaN }],
       ['half a call', { minCalls: 1.5 }],
       ['a rate of nothing', { failureRate: 0 }],
@@ -187,6 +176,15 @@ describe('circuit breaker', () => {
     expect(() => new CircuitBreaker()).not.toThrow();
   });
 
+  test('what the caller changes after the check changes nothing', async () => {
+    const window = { type: 'count' as const, size: 4 };
+    const { breaker, pass } = await blown({ window });
+    window.size = 1;
+    await pass(1_000);
+    await feed(breaker, '.x.');
+    expect(breaker.snapshot().window.calls, 'in the window after a recovery').toBe(2);
+  });
+
   test('a bad time limit is refused before anything is called', async () => {
     const { breaker } = fuse();
     const call = vi.fn(pay);
@@ -207,17 +205,14 @@ describe('circuit breaker', () => {
     expect(breaker.snapshot().window.calls, 'neither a failure nor a success').toBe(0);
   });
 
-  test('a refusal by another policy does not count', async () => {
-    const { breaker } = fuse();
+  test('a refusal does not count, by another policy or by the circuit itself', async () => {
+    const { breaker, pass } = fuse();
     for (let n = 0; n < 20; n++) {
       await outcome(breaker.run(() => Promise.reject(new BulkheadFullError('full', 0))));
     }
     expect(breaker.state).toBe('closed');
     expect(breaker.snapshot().totals).toMatchObject({ failure: 0, ignored: 20 });
-  });
-
-  test('a refusal by the circuit itself does not count', async () => {
-    const { breaker, pass } = await blown();
+    await feed(breaker, 'xxxx');
     for (let n = 0; n < 20; n++) await outcome(breaker.run(pay));
     expect(breaker.snapshot().totals).toMatchObject({ failure: 4, rejected: 20, opened: 1 });
     await pass(1_000);
@@ -314,13 +309,21 @@ describe('circuit breaker', () => {
   });
 
   test('an openMs that is no duration, or throws, leaves the circuit open for as long as the first time', async () => {
+    let asked = 0;
+    const later: unknown[] = [Number.NaN, '2000'];
     const openMs = (times: number) => {
-      if (times === 3) throw new Error('no third time was thought of');
-      return times === 1 ? 1_000 : Number.NaN;
+      if (++asked === 1) return 1_000;
+      if (times === 4 || times === 1) throw new Error('the configuration is being read');
+      return Number(times) < 4 ? (later[times - 2] as number) : 1_000;
     };
     const { breaker, pass } = await blown({ openMs });
+    {
+      using _incident = breaker.isolate();
+      expect((await outcome(breaker.run(pay))).error).toMatchObject({ retryAfterMs: 1_000 });
+    }
+    await feed(breaker, 'xxxx');
     await pass(1_000);
-    for (const what of ['a second time that is not a number', 'a third time that throws']) {
+    for (const what of ['a second time that is not a number', 'a third in a text', 'a fourth that throws']) {
       expect((await outcome(breaker.run(fail))).error, what).toBe(DOWN);
       await pass(999);
       expect(breaker.state, what).toBe('open');
@@ -328,14 +331,6 @@ describe('circuit breaker', () => {
       expect(breaker.state, what).toBe('half-open');
     }
     expect(await breaker.run(pay)).toBe('paid');
-  });
-
-  test('an open circuit needs no timer to let a probe through', async () => {
-    let now = 0;
-    const { breaker } = await blown({ clock: { mono: () => now, after: () => () => {} } });
-    now += 1_000;
-    expect(breaker.state).toBe('half-open');
-    expect((await outcome(breaker.run(pay))).value).toBe('paid');
   });
 
   test('no more probes than permits are let through, and the rest are refused at once', async () => {
@@ -475,7 +470,7 @@ describe('circuit breaker', () => {
 
   test('an answer needs no fallback, and neither does a caller who left', async () => {
     const declined = new Error('402: card declined');
-    const { breaker } = fuse({ isFailure: (error) => error !== declined });
+    const { breaker, turn } = fuse({ isFailure: (error) => error !== declined });
     const fallback = vi.fn(async () => 'pay at the door');
     expect((await outcome(breaker.run(() => Promise.reject(declined), { fallback }))).error).toBe(declined);
     const caller = new AbortController();
@@ -483,6 +478,12 @@ describe('circuit breaker', () => {
     caller.abort(new Error('gone'));
     expect((await left).error).toEqual(new Error('gone'));
     expect(fallback).not.toHaveBeenCalled();
+    const late = new AbortController();
+    const hanging = outcome(breaker.run(fail, { fallback: () => pending().call(late.signal), signal: late.signal }));
+    await turn();
+    late.abort(new Error('gone'));
+    expect((await hanging).error, 'who leaves while the fallback hangs').toEqual(new Error('gone'));
+    expect(getEventListeners(late.signal, 'abort')).toEqual([]);
   });
 
   test('a fallback that fails does not hide the first error', async () => {
@@ -492,6 +493,9 @@ describe('circuit breaker', () => {
     expect(error).toBeInstanceOf(FallbackError);
     expect(error).toMatchObject({ cause: DOWN, fallbackError: empty });
     expect(String(error)).toMatch(/the cache is empty.*payment: 503/);
+    const strange = Object.create(null);
+    const both = await outcome(breaker.run(fail, { fallback: () => Promise.reject(strange) }));
+    expect(both.error, 'an error without a text').toMatchObject({ cause: DOWN, fallbackError: strange });
   });
 
   // ── what others see ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -545,16 +549,45 @@ describe('circuit breaker', () => {
   });
 
   test('a listener that throws harms neither the call nor the circuit', async () => {
+    for (const fails of [
+      () => {
+        throw new Error('the pager is out of battery');
+      },
+      async () => {
+        throw new Error('the pager is out of battery');
+      },
+    ]) {
+      const { breaker } = fuse();
+      const warned = once(process, 'warning');
+      breaker.on('transition', fails);
+      await feed(breaker, 'xxx');
+      expect((await outcome(breaker.run(fail))).error).toBe(DOWN);
+      expect(breaker.state).toBe('open');
+      const [warning] = await warned;
+      expect(warning).toEqual(new Error('the pager is out of battery'));
+    }
+  });
+
+  test('every listener hears of the same changes in the same order, whatever another one does', async () => {
     const { breaker } = fuse();
-    const warned = once(process, 'warning');
-    breaker.on('transition', () => {
-      throw new Error('the pager is out of battery');
-    });
-    await feed(breaker, 'xxx');
-    expect((await outcome(breaker.run(fail))).error).toBe(DOWN);
-    expect(breaker.state).toBe('open');
-    const [warning] = await warned;
-    expect(warning).toEqual(new Error('the pager is out of battery'));
+    const heard: string[][] = [[], []];
+    const hear = (ear: number) => (transition: Transition) => {
+      heard[ear]?.push(`${transition.from} → ${transition.to}`);
+      if (transition.to === 'open') breaker.isolate();
+      Reflect.set(transition, 'to', 'closed');
+    };
+    const both = [hear(0), hear(1)].map((listener) => breaker.on('transition', listener));
+    const twice = vi.fn();
+    breaker.on('transition', twice)();
+    breaker.on('transition', twice);
+    breaker.on('transition', twice)();
+    await feed(breaker, 'xxxx');
+    expect(heard).toEqual([
+      ['closed → open', 'open → isolated'],
+      ['closed → open', 'open → isolated'],
+    ]);
+    expect(twice, 'one of its three subscriptions is left').toHaveBeenCalledTimes(2);
+    expect(both).toHaveLength(2);
   });
 
   test('a circuit held open by hand stays open until the last hand lets go', async () => {
@@ -618,6 +651,37 @@ describe('circuit breaker', () => {
     const grown = (heap() - before) / 1024;
     expect(breaker.snapshot().window.calls).toBe(70_000);
     expect(grown, 'kilobytes for 60,000 calls').toBeLessThan(1_000);
+  });
+
+  test('a window holds what a list of all calls would say', async () => {
+    const dice = random(SEED);
+    for (const type of ['count', 'time'] as const) {
+      const { breaker, pass, clock } = fuse({
+        window: { type, size: type === 'count' ? 7 : 1_000 },
+        minCalls: type === 'count' ? 7 : 1_000_000,
+        failureRate: 1,
+        slowMs: 50,
+      });
+      const all: { at: number; failed: boolean; slow: boolean }[] = [];
+      for (let step = 0; step < 400; step++) {
+        // One call in seven is well and fast, so that the count window never opens.
+        const [failed, slow] = [dice.next() < 0.5, dice.next() < 0.5].map((bad) => bad && step % 7 !== 0);
+        const one = pending();
+        const running = outcome(breaker.run(one.call));
+        await pass(slow ? 50 : 0);
+        (failed ? one.reject : one.resolve)();
+        await running;
+        all.push({ at: clock.mono(), failed: failed === true, slow: slow === true });
+        if (dice.next() < 0.3) await pass(dice.int(1, dice.next() < 0.05 ? 3_000 : 250));
+        const oldest = Math.floor(clock.mono() / 100) - 9;
+        const kept = type === 'count' ? all.slice(-7) : all.filter(({ at }) => Math.floor(at / 100) >= oldest);
+        expect(breaker.snapshot().window, `${type}, step ${step}`).toEqual({
+          calls: kept.length,
+          failures: kept.filter(({ failed }) => failed).length,
+          slow: kept.filter(({ slow }) => slow).length,
+        });
+      }
+    }
   });
 
   test('whatever the order of results: nothing runs while open, and never more probes than permits', async () => {

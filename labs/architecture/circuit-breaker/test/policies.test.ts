@@ -124,21 +124,43 @@ describe('bulkhead', () => {
     expect(getEventListeners(caller.signal, 'abort')).toEqual([]);
   });
 
-  test('a call beyond its time limit gives its slot back, though it hangs', async () => {
+  test('a slot is free when its call has ended, not when its caller has gone', async () => {
     const { bulkhead, clock, pass, turn } = compartment({ concurrent: 1, queue: 0 });
-    const breaker = new CircuitBreaker({ timeoutMs: 300, clock });
-    const guarded = compose(breaker, bulkhead);
+    const guarded = compose(new CircuitBreaker({ timeoutMs: 300, clock }), bulkhead);
     const { call, inside } = counter();
-    for (let n = 0; n < 5; n++) {
-      const hanging = outcome(guarded.run(call(n)));
-      await turn();
-      expect(bulkhead.load.active).toBe(1);
-      await pass(300);
-      expect((await hanging).error).toBeInstanceOf(CallTimeoutError);
-      await turn();
-      expect(bulkhead.load.active, `after ${n + 1} calls that hang`).toBe(0);
-    }
-    expect(inside.every(({ signal }) => signal.aborted)).toBe(true);
+    const hanging = outcome(guarded.run(call(1)));
+    await pass(300);
+    expect((await hanging).error, 'its caller is told in time').toBeInstanceOf(CallTimeoutError);
+    expect(inside[0]?.signal.aborted).toBe(true);
+    await turn();
+    expect(bulkhead.load.active, 'a call that ignores its signal still runs').toBe(1);
+    expect((await outcome(guarded.run(call(2)))).error).toBeInstanceOf(BulkheadFullError);
+    inside[0]?.fail();
+    await turn();
+    expect(bulkhead.load.active).toBe(0);
+    const obedient = outcome(
+      guarded.run((signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(DOWN)))),
+    );
+    await pass(300);
+    expect((await obedient).error).toBeInstanceOf(CallTimeoutError);
+    await turn();
+    expect(bulkhead.load.active, 'after a call that heeds its signal').toBe(0);
+  });
+
+  test('who leaves in the moment in which he is let in gives the slot back', async () => {
+    const { bulkhead, turn } = compartment({ concurrent: 1 });
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const first = begun(bulkhead.run(() => promise));
+    const caller = new AbortController();
+    const call = vi.fn(async () => 'paid');
+    const left = outcome(bulkhead.run(call, { signal: caller.signal }));
+    await turn();
+    void promise.then(() => caller.abort(DOWN));
+    resolve('paid');
+    await first;
+    expect((await left).error).toBe(DOWN);
+    expect(call).not.toHaveBeenCalled();
+    expect(bulkhead.load).toEqual({ active: 0, waiting: 0 });
   });
 
   test('one full compartment leaves the next one dry', async () => {
@@ -153,7 +175,8 @@ describe('bulkhead', () => {
   });
 
   test('what no bulkhead can be made from is refused', () => {
-    const bad: [string, Partial<BulkheadOptions>][] = [
+    const bad: [string, object][] = [
+      ['a wait in a text', { queueTimeoutMs: '400' }],
       ['no slot', { concurrent: 0 }],
       ['slots that are not a number', { concurrent: Number.NaN }],
       ['half a slot', { concurrent: 1.5 }],
@@ -218,18 +241,37 @@ describe('policies together', () => {
     const call = vi.fn(fail);
     expect((await outcome(policy.run(call))).error).toBe(DOWN);
     expect(call).toHaveBeenCalledTimes(1);
+    const confused = persistent({
+      isRetryable: () => {
+        throw new TypeError('error.code is undefined');
+      },
+    });
+    expect((await outcome(confused.policy.run(fail))).error, 'a predicate that trips hides no error').toBe(DOWN);
   });
 
-  test('a caller who leaves ends the retry, also while it waits', async () => {
+  test('a caller who leaves ends the retry, while it waits and while its call hangs', async () => {
     const { policy, turn, timers } = persistent();
-    const caller = new AbortController();
-    const call = vi.fn(fail);
-    const running = outcome(policy.run(call, { signal: caller.signal }));
-    await turn();
-    caller.abort(new Error('gone'));
-    expect((await running).error).toEqual(new Error('gone'));
-    expect(call).toHaveBeenCalledTimes(1);
+    const gone = new Error('gone');
+    const hang = () => new Promise(() => {});
+    for (const guarded of [policy, compose(policy), compose()]) {
+      for (const [what, call] of [
+        ['a pause', vi.fn(fail)],
+        ['a call that ignores its signal', vi.fn(hang)],
+      ] as const) {
+        if (what === 'a pause' && guarded !== policy) continue;
+        const caller = new AbortController();
+        const running = outcome(guarded.run(call, { signal: caller.signal }));
+        await turn();
+        caller.abort(gone);
+        expect((await running).error, what).toBe(gone);
+        expect(call, what).toHaveBeenCalledTimes(1);
+        expect(getEventListeners(caller.signal, 'abort'), what).toEqual([]);
+      }
+    }
     expect(timers()).toBe(0);
+    const caller = new AbortController();
+    await policy.run((signal) => signal.addEventListener('abort', () => {}), { signal: caller.signal });
+    expect(getEventListeners(caller.signal, 'abort'), 'what a call leaves on its own signal').toEqual([]);
   });
 
   test('a circuit inside a retry sees every attempt', async () => {
@@ -247,6 +289,17 @@ describe('policies together', () => {
     const guarded = compose(retry({ attempts: 5, delayMs: 0 }), breaker);
     expect((await outcome(guarded.run(fail))).error).toBeInstanceOf(CircuitOpenError);
     expect(breaker.snapshot().totals.rejected, 'one call, one refusal').toBe(1);
+  });
+
+  test('two circuits of one name are refused: a scrape with one series twice is lost as a whole', () => {
+    const register = (...names: string[]) =>
+      promMetrics(
+        names.map((name) => breakerOf({ name })),
+        new Registry(),
+      );
+    expect(() => register('payment', 'payment')).toThrow(InvalidOptionError);
+    expect(() => register('pay\ud83d', 'pay\ud83c'), 'one text in UTF-8').toThrow(InvalidOptionError);
+    expect(() => register('__proto__', 'constructor')).not.toThrow();
   });
 
   test('metrics say the state and the counts, and read them when they are scraped', async () => {
