@@ -22,7 +22,9 @@ export interface AptRecipe {
   readonly only?: RegExp;
   /** The program's path inside the packages: `usr/bin/redis-server`. */
   readonly program: string;
-  /** It is a library: it cannot be asked for its `--version` to see that it runs. */
+  /** How to ask it something, to see that it runs. Default `--version`. */
+  readonly question?: readonly string[];
+  /** It is a library: it cannot be asked. */
   readonly library?: true;
   /** Rewrites paths that the packages hold, before the tree moves to `final`. */
   relocate?(tree: string, final: string): Promise<void>;
@@ -44,7 +46,8 @@ export async function provisioned(service: string, recipe: AptRecipe): Promise<P
   const program = { path: join(tree, recipe.program), env: { LD_LIBRARY_PATH: await libraries(tree) } };
   if (recipe.library) return program;
   // A library that was the system's then may be gone since.
-  const runs = await promisify(execFile)(program.path, ['--version'], { env: { ...process.env, ...program.env } }).then(
+  const { question = ['--version'] } = recipe;
+  const runs = await promisify(execFile)(program.path, question, { env: { ...process.env, ...program.env } }).then(
     () => true,
     () => false,
   );

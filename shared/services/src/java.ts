@@ -36,6 +36,7 @@ const recipe: AptRecipe = {
   // What else it names is for windows, printers and fonts, but for libraries that every system has.
   only: /^openjdk-/,
   program: 'usr/bin/java',
+  question: [NO_FILES, '-version'],
   relocate: async (tree) => {
     // Java finds its home from its own place, through links; the folder's name differs from release to release.
     const home = (await readdir(join(tree, 'usr/lib/jvm'))).find((name) => /^java-.*openjdk/.test(name));

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { exists } from './cache.ts';
 import { choose, variableOf } from './choose.ts';
 import { COMPOSE_KAFKA_CLUSTER, composeLever, containers, listens } from './compose.ts';
 import {
@@ -288,9 +289,12 @@ async function prepare(program: Program, signal: AbortSignal | undefined): Promi
     await mkdir(aside);
     const made = preparedIn(aside);
     await format(program, made.data, signal);
+    await archive(program, made, signal).catch(async () => {
+      signal?.throwIfAborted();
+      await rm(made.archive, { force: true });
+    });
     // An empty one says that this JVM makes none.
-    await archive(program, made, signal).catch(() => signal?.throwIfAborted());
-    await writeFile(made.archive, '', { flag: 'a' });
+    if (!(await exists(made.archive))) await writeFile(made.archive, '');
   });
   return preparedIn(folder);
 }

@@ -21,6 +21,8 @@ case "$*" in --version) echo "Apache Maven 3.9.9"; exit;; esac
 for word; do case "$word" in -DoutputDirectory=*) jars=\${word#*=};; esac; done
 ${act}
 `;
+/** Two Nodes start beside other work. */
+const BUSY = 15_000;
 const TOOLS = { sh: undefined, cat: undefined, sleep: undefined, flock: undefined };
 
 /** A PATH of these programs alone, and a cache with nothing in it. */
@@ -178,12 +180,12 @@ describe('with a Java, and no apt', () => {
     const env = { PATH: process.env['PATH'], XDG_CACHE_HOME: folder.path };
     const pids = async () => (await readFile(mvns, 'utf8').catch(() => '')).trim().split('\n');
     const first = new Script('hold-kafka.ts', env);
-    await until('the first runs Maven', async () => (await pids())[0] !== '');
+    await until('the first runs Maven', async () => (await pids())[0] !== '', BUSY);
     const second = new Script('hold-kafka.ts', env);
-    await until('the second waits and says so', () => second.errors.includes('waiting'));
+    await until('the second waits and says so', () => second.errors.includes('waiting'), BUSY);
     expect((await pids()).length).toBe(1);
     first.child.kill('SIGKILL');
-    await until('the second takes over', async () => (await pids()).length === 2);
+    await until('the second takes over', async () => (await pids()).length === 2, BUSY);
     second.child.kill('SIGKILL');
     const runs = (pid: string) => {
       try {
@@ -192,9 +194,9 @@ describe('with a Java, and no apt', () => {
         return false;
       }
     };
-    await until('neither Maven runs on', async () => !(await pids()).some(runs));
-    await until('and nothing is left', async () => (await cachedJars()).length === 0);
-  });
+    await until('neither Maven runs on', async () => !(await pids()).some(runs), BUSY);
+    await until('and nothing is left', async () => (await cachedJars()).length === 0, BUSY);
+  }, 60_000);
 
   test('an abort ends the fetching', async () => {
     await using folder = await temporary();

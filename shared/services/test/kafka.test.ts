@@ -113,7 +113,7 @@ await describeWith('Kafka', { one: () => startKafka() }, ({ one }) => {
       };
       expect(await ours()).toBe(1);
       script.child.kill('SIGKILL');
-      await until('our topic is gone', async () => (await ours()) === 0);
+      await until('our topic is gone', async () => (await ours()) === 0, 15_000);
     });
 
     test('that has fewer brokers than are needed is a typed error', async () => {
