@@ -17,7 +17,7 @@ import { wholeNumber } from '../src/options.ts';
 //                       isCancellation(error, signal)        whether an error only repeats the abort
 //   src/line.ts         Line: join(brought, signal) waits; next() takes the first out, to serve() or dismiss() him
 //   src/time.ts         after(clock, ms, callback) returns its cancel; assertMs; systemClock
-//   src/map-bounded.ts  read(source, places, signal): { value, place }, one by one, each when a place is free
+//   src/source.ts       read(source, places, signal): { value, place }, one by one, each when a place is free
 // Begin with `taskGroup`. `h` in `pnpm lab learn async` gives a hint.
 export {
   AsyncError,

@@ -74,8 +74,9 @@ export class Channel<T> implements AsyncIterable<T, void, void> {
       next: async () => {
         try {
           return { done: false, value: await this.get({ signal: leaving.signal }) };
-        } catch {
-          return done;
+        } catch (error) {
+          if (leaving.signal.aborted || error instanceof ChannelClosedError) return done;
+          throw error;
         }
       },
       return: async () => {

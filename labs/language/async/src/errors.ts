@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** Every error of this library; `instanceof AsyncError` tells it from the errors of the work that it runs. */
 export abstract class AsyncError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -53,7 +55,7 @@ export class LockNotHeldError extends AsyncError {}
 export class TaskGroupError extends AggregateError {
   constructor(errors: readonly unknown[]) {
     const [first] = errors;
-    const what = first instanceof Error ? `${first.name}: ${first.message}` : String(first);
+    const what = first instanceof Error ? `${first.name}: ${first.message}` : inspect(first);
     super(errors, `${errors.length === 1 ? 'A task' : `${errors.length} tasks`} failed. ${what}`);
     this.name = 'TaskGroupError';
   }

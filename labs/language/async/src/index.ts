@@ -13,10 +13,11 @@ export {
   UnresponsiveError,
 } from './errors.ts';
 export { Event } from './event.ts';
-export { type MapBoundedOptions, mapBounded, type Source } from './map-bounded.ts';
+export { type MapBoundedOptions, mapBounded } from './map-bounded.ts';
 export type { WaitOptions } from './options.ts';
 export { Lock, Semaphore } from './semaphore.ts';
 export { type ShieldOptions, shield } from './shield.ts';
+export type { Source } from './source.ts';
 export { type Task, type TaskGroup, type TaskGroupOptions, taskGroup } from './task-group.ts';
 export { type Clock, type SleepOptions, sleep } from './time.ts';
 export { type TimeoutOptions, timeout } from './timeout.ts';

@@ -20,7 +20,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** @throws InvalidArgumentError on what is no number, or lies beyond any timer and isn't Infinity. */
 export function assertMs(name: string, ms: number): void {
-  if (ms <= LONGEST_TIMER_MS || ms === Number.POSITIVE_INFINITY) return;
+  if (typeof ms === 'number' && (ms <= LONGEST_TIMER_MS || ms === Number.POSITIVE_INFINITY)) return;
   throw new InvalidArgumentError(
     `${name} must be milliseconds up to ${LONGEST_TIMER_MS}, or Infinity for no limit; it is ${ms}.`,
   );

@@ -126,6 +126,8 @@ describe('task group', () => {
       return 'something else';
     });
     expect(failures((await outcome(handled)).error), 'a task that fails has failed').toEqual([SOLD_OUT]);
+    const strange = Object.create(null);
+    expect(failures((await outcome(taskGroup(() => Promise.reject(strange)))).error)).toEqual([strange]);
   });
 
   test('an abort that is not the own one is a failure', async () => {
@@ -421,7 +423,7 @@ describe('all of them', () => {
       const { error } = await outcome(mapBounded(['soup'], count, (it) => it).next());
       expect(error, `mapBounded with ${count}`).toBeInstanceOf(InvalidArgumentError);
     }
-    for (const ms of [Number.NaN, 2 ** 31]) {
+    for (const ms of [Number.NaN, 2 ** 31, JSON.parse('"100"')]) {
       const graceMs = ms;
       for (const call of [timeout(ms, () => 1), timeout(1, () => 1, { graceMs }), sleep(ms)]) {
         expect((await outcome<unknown>(call)).error, `${ms} ms`).toBeInstanceOf(InvalidArgumentError);

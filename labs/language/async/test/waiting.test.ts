@@ -397,6 +397,10 @@ describe('mapBounded', () => {
       await outcome(shopping);
       expect(taken, ordered ? 'ordered' : 'as they come').toEqual(ordered ? [0, 1, 2] : [2, 0, 1]);
     }
+    const letters = Array.fromAsync(mapBounded('soup', 2, (letter) => letter));
+    expect((await outcome(letters)).value, 'a string is a source too').toEqual([...'soup']);
+    const promised = Array.fromAsync(mapBounded([Promise.resolve(1), 2], 2, (value) => value));
+    expect((await outcome(promised)).value).toEqual([1, 2]);
   });
 
   test('the first failure of a map aborts the other calls, waits for them and closes the source', async () => {
