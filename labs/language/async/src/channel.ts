@@ -10,7 +10,9 @@ import { type WaitOptions, wholeNumber } from './options.ts';
  */
 export class Channel<T> implements AsyncIterable<T, void, void> {
   readonly #capacity: number;
-  readonly #shelf: { readonly brought: T }[] = [];
+  // Two stacks make a queue: the first of an array would take as long to remove as the array has room.
+  #incoming: { readonly brought: T }[] = [];
+  #outgoing: { readonly brought: T }[] = [];
   readonly #getters = new Line<T>();
   readonly #putters = new Line<void, T>();
   #closed = false;
@@ -22,7 +24,7 @@ export class Channel<T> implements AsyncIterable<T, void, void> {
 
   /** Values on the shelf. */
   get size(): number {
-    return this.#shelf.length;
+    return this.#incoming.length + this.#outgoing.length;
   }
 
   /**
@@ -34,21 +36,25 @@ export class Channel<T> implements AsyncIterable<T, void, void> {
     if (this.#closed) throw closed();
     const getter = this.#getters.next();
     if (getter) getter.serve(value);
-    else if (this.#shelf.length < this.#capacity) this.#shelf.push({ brought: value });
+    else if (this.size < this.#capacity) this.#incoming.push({ brought: value });
     else await this.#putters.join(value, signal);
   }
 
   /** The next value. @throws ChannelClosedError when it is closed and empty; the signal's reason: then no value is lost. */
   async get({ signal }: WaitOptions = {}): Promise<T> {
     signal?.throwIfAborted();
-    const first = this.#shelf.shift();
+    if (this.#outgoing.length === 0) {
+      this.#outgoing = this.#incoming.reverse();
+      this.#incoming = [];
+    }
+    const first = this.#outgoing.pop();
     if (!first) {
       if (this.#closed) throw closed();
       return await this.#getters.join(undefined, signal);
     }
     const putter = this.#putters.next();
     if (putter) {
-      this.#shelf.push(putter);
+      this.#incoming.push(putter);
       putter.serve();
     }
     return first.brought;
@@ -60,7 +66,7 @@ export class Channel<T> implements AsyncIterable<T, void, void> {
    */
   close(immediate = false): void {
     this.#closed = true;
-    if (immediate) this.#shelf.length = 0;
+    if (immediate) [this.#incoming, this.#outgoing] = [[], []];
     for (const line of [this.#putters, this.#getters]) {
       for (let next = line.next(); next; next = line.next()) next.dismiss(closed());
     }

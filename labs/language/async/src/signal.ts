@@ -3,10 +3,19 @@
  * that lives as long as the process would keep every listener for as long.
  */
 export function onAbort(signal: AbortSignal | undefined, then: (reason: unknown) => void): Disposable {
-  const listener = () => then(signal?.reason);
+  let listening = true;
+  const listener = () => {
+    listening = false;
+    then(signal?.reason);
+  };
   if (signal?.aborted) listener();
   else signal?.addEventListener('abort', listener, { once: true });
-  return { [Symbol.dispose]: () => signal?.removeEventListener('abort', listener) };
+  return {
+    [Symbol.dispose]: () => {
+      // To look for a listener that has gone takes as long as there are others.
+      if (listening) signal?.removeEventListener('abort', listener);
+    },
+  };
 }
 
 /**

@@ -49,7 +49,7 @@ export async function taskGroup<T>(
       if (!isCancellation(error, controller.signal)) {
         errors.add(error);
         // Not the error itself: a sibling would handle it as its own.
-        const reason = new CancelledError('Another task has failed.', { cause: error });
+        const reason = new CancelledError('A sibling failed.', { cause: error });
         controller.abort(reason);
       }
       throw error;
