@@ -19,7 +19,7 @@ export class Barrier {
   /** A number from 0 to parties − 1, another for each: one of them is 0 and can tidy up. @throws the signal's reason. */
   async wait({ signal }: WaitOptions = {}): Promise<number> {
     signal?.throwIfAborted();
-    if (this.#line.length + 1 < this.#parties) return await this.#line.join(undefined, signal);
+    if (this.#line.length + 1 < this.#parties) return this.#line.join(undefined, signal);
     for (let place = 1; place < this.#parties; place++) this.#line.next()?.serve(place);
     return 0;
   }

@@ -50,7 +50,7 @@ export class Channel<T> implements AsyncIterable<T, void, void> {
     const first = this.#outgoing.pop();
     if (!first) {
       if (this.#closed) throw closed();
-      return await this.#getters.join(undefined, signal);
+      return this.#getters.join(undefined, signal);
     }
     const putter = this.#putters.next();
     if (putter) {

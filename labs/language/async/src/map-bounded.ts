@@ -47,7 +47,6 @@ export async function* mapBounded<In, Out>(
     () => results.close(true),
   );
 
-  let left = true;
   try {
     for await (const { place, result } of results) {
       const outcome = await result.then(
@@ -55,13 +54,15 @@ export async function* mapBounded<In, Out>(
         () => undefined,
       );
       if (!outcome) break;
+      signal?.throwIfAborted();
       place[Symbol.dispose]();
       yield outcome.value;
     }
-    left = false;
     await work;
+    signal?.throwIfAborted();
   } finally {
-    if (left) leaving.abort(new CancelledError('The consumer left.'));
+    // Changes nothing unless the consumer has left in the middle.
+    leaving.abort(new CancelledError('The consumer left.'));
     await work.catch(() => {});
   }
 }

@@ -8,23 +8,20 @@ export type Source<T> = Iterable<T | PromiseLike<T>> | AsyncIterable<T>;
 /** So often a long row of values that are all at hand lets timers and I/O have their turn. */
 const VALUES_PER_TURN = 64;
 
-/** The values of `source`, each with a place that was free before it was read. Closes the source when it is left. */
+/** The values of `source`, each with a place that was free before it was read. Closes the source when `signal` aborts. */
 export async function* read<T>(source: Source<T>, places: Pick<Semaphore, 'acquire'>, signal: AbortSignal) {
   const values = iterate(source);
-  let reading = false;
   try {
     for (let count = 1; ; count++) {
       if (count % VALUES_PER_TURN === 0) await setImmediate();
       const place = await places.acquire({ signal });
-      reading = true;
       const next = await shield(values.next(), { signal, late: () => {} });
       if (next.done) return;
-      reading = false;
       yield { value: next.value, place };
     }
   } finally {
-    // As `for await` does: a source that has ended or failed has closed itself.
-    if (!reading || signal.aborted) await values.return?.();
+    // Not otherwise: a source that has ended or failed has closed itself.
+    if (signal.aborted) await values.return?.();
   }
 }
 

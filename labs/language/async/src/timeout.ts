@@ -55,5 +55,5 @@ export async function timeout<T>(
 }
 
 async function begin<T>(work: Task<T>, signal: AbortSignal): Promise<T> {
-  return await work(signal);
+  return work(signal);
 }

@@ -116,7 +116,9 @@ describe('task group', () => {
     const awaited = taskGroup(async (group) => {
       await group.spawn(() => Promise.reject(SOLD_OUT));
     });
-    expect(failures((await outcome(awaited)).error)).toEqual([SOLD_OUT]);
+    const { error } = await outcome(awaited);
+    expect(failures(error)).toEqual([SOLD_OUT]);
+    expect(String(error)).toBe('TaskGroupError: A task failed. Error: sold out');
     const thrown = taskGroup(() => {
       throw SOLD_OUT;
     });
@@ -244,6 +246,7 @@ describe('timeout', () => {
     const { clock, pass } = kitchen();
     const roast = dish();
     const limited = begun(timeout(100, () => roast.promise, { clock, graceMs: 50 }));
+    const patient = watch(begun(timeout(100, () => roast.promise, { clock })));
     const watched = watch(limited);
     await pass(149);
     expect(watched.state, 'it may still unwind').toBe('pending');
@@ -252,6 +255,10 @@ describe('timeout', () => {
     const { error } = await outcome(limited);
     expect(error).toBeInstanceOf(UnresponsiveError);
     expect(error).toMatchObject({ graceMs: 50, cause: { name: 'TimeoutError', ms: 100 } });
+    await pass(949);
+    expect(patient.state, 'a grace of 1,000 ms when nothing is said').toBe('pending');
+    await pass(1);
+    expect(patient.state).toBe('failed');
     roast.reject(SOLD_OUT);
     await turn();
   });
@@ -301,6 +308,7 @@ describe('timeout', () => {
       expect((await outcome(timeout(ms, work))).error, `${ms} ms`).toBeInstanceOf(TimeoutError);
     }
     expect(work).not.toHaveBeenCalled();
+    expect(await timeout(1, () => 'soup')).toBe('soup');
   });
 
   test('a result that comes while the work is stopped is a result', async () => {
@@ -367,6 +375,7 @@ describe('sleep and shield', () => {
     await turn();
     expect(watched.map((each) => each?.state)).toEqual(['done', 'failed']);
     expect(clock.pending, 'no timer is left').toBe(0);
+    expect(getEventListeners(door.signal, 'abort'), 'nor a listener').toEqual([]);
     await sleep(-1);
   });
 
@@ -423,6 +432,7 @@ describe('all of them', () => {
       const { error } = await outcome(mapBounded(['soup'], count, (it) => it).next());
       expect(error, `mapBounded with ${count}`).toBeInstanceOf(InvalidArgumentError);
     }
+    expect(await timeout(2 ** 31 - 1, () => 1)).toBe(1);
     for (const ms of [Number.NaN, 2 ** 31, JSON.parse('"100"')]) {
       const graceMs = ms;
       for (const call of [timeout(ms, () => 1), timeout(1, () => 1, { graceMs }), sleep(ms)]) {

@@ -287,7 +287,10 @@ describe('channel', () => {
     const rest: unknown[] = [];
     for await (const plate of shelf) rest.push(plate);
     expect(rest, 'undefined is a value too').toEqual([undefined]);
-    expect((await outcome(shelf.get())).error).toBeInstanceOf(ChannelClosedError);
+    const promised = new Channel<Promise<string>>(1);
+    const next = begun(promised[Symbol.asyncIterator]().next());
+    await promised.put(Promise.reject(SOLD_OUT));
+    expect((await outcome(next)).error, 'a failure is not the end').toBe(SOLD_OUT);
     const empty = new Channel<string>(1);
     const hungry = [begun(empty.get()), begun(empty.get())];
     empty.close();
@@ -382,12 +385,12 @@ describe('mapBounded', () => {
   });
 
   test('results come in the order of the source, or as they come', async () => {
-    for (const ordered of [true, false]) {
+    for (const options of [{}, { ordered: false }]) {
       const { source, fetch, answer } = market(3);
       const taken: number[] = [];
       const shopping = begun(
         (async () => {
-          for await (const price of mapBounded(source, 3, fetch, { ordered })) taken.push(price);
+          for await (const price of mapBounded(source, 3, fetch, options)) taken.push(price);
         })(),
       );
       for (const stall of [2, 0, 1]) {
@@ -395,7 +398,7 @@ describe('mapBounded', () => {
         answer(stall);
       }
       await outcome(shopping);
-      expect(taken, ordered ? 'ordered' : 'as they come').toEqual(ordered ? [0, 1, 2] : [2, 0, 1]);
+      expect(taken).toEqual('ordered' in options ? [2, 0, 1] : [0, 1, 2]);
     }
     const letters = Array.fromAsync(mapBounded('soup', 2, (letter) => letter));
     expect((await outcome(letters)).value, 'a string is a source too').toEqual([...'soup']);
@@ -420,18 +423,31 @@ describe('mapBounded', () => {
       expect([seen.running, seen.closed]).toEqual([0, 1]);
       expect(await prices.next()).toEqual({ done: true, value: undefined });
     }
-    const broken = mapBounded(
-      (async function* () {
-        yield 1;
-        throw SOLD_OUT;
-      })(),
-      2,
-      (value) => value,
-    );
-    const read = async () => {
-      for await (const _ of broken) await turn();
+  });
+
+  test('a source is closed once, and not when it has ended or failed by itself', async () => {
+    /** The times that its `return` was called, when its third value fails, or isn't there, or the consumer breaks off. */
+    const closings = async (third: () => Promise<IteratorResult<number>>, breaks = false) => {
+      let [read, closed] = [0, 0];
+      const iterator = {
+        next: async () => (++read < 3 ? { done: false, value: read } : third()),
+        return: async () => {
+          await turn();
+          return { done: true as const, value: ++closed };
+        },
+      };
+      const source: AsyncIterable<number> = { [Symbol.asyncIterator]: () => iterator };
+      const reading = async () => {
+        for await (const _ of mapBounded(source, 1, (value) => value)) if (breaks) break;
+      };
+      const { error } = await outcome(reading());
+      return { error, closed };
     };
-    expect((await outcome(read())).error, 'a source may fail as well').toHaveProperty('errors', [SOLD_OUT]);
+    const end = async () => ({ done: true as const, value: undefined });
+    expect(await closings(end)).toEqual({ error: undefined, closed: 0 });
+    expect(await closings(end, true)).toEqual({ error: undefined, closed: 1 });
+    const failed = expect.objectContaining({ name: 'TaskGroupError', errors: [SOLD_OUT] });
+    expect(await closings(() => Promise.reject(SOLD_OUT))).toEqual({ error: failed, closed: 0 });
   });
 
   test('a break ends the calls under way and closes the source', async () => {
@@ -459,6 +475,14 @@ describe('mapBounded', () => {
     expect((await outcome(first)).error).toBe(NOT_HUNGRY);
     await shelf.put('roast');
     expect(await shelf.get(), 'nobody reads any more').toBe('roast');
+    for (const taken of [1, 2, 3]) {
+      const late = new AbortController();
+      const prices = mapBounded([1, 2, 3], 2, (price) => price, { signal: late.signal });
+      for (let n = 0; n < taken; n++) await prices.next();
+      await turn();
+      late.abort(NOT_HUNGRY);
+      expect((await outcome(prices.next())).error, 'and nobody is given what has come').toBe(NOT_HUNGRY);
+    }
   });
 
   test('a long row of ready values lets timers fire', async () => {
