@@ -118,15 +118,15 @@ await tell(options, async (story) => {
   });
 
   await story.scene('A thousand suppliers at once', async () => {
-    story.say('A real HTTP server answers after 20 ms. It has room for 100 requests; the 101st is told 503.');
+    story.say('A real HTTP server answers after 10 ms. It has room for 100 requests; the 101st is told 503.');
     let [serving, most] = [0, 0];
     const server = createServer((_, response) => {
       most = Math.max(most, ++serving);
       const full = serving > 100;
       setTimeout(() => {
         serving--;
-        response.writeHead(full ? 503 : 200, { connection: 'close' }).end('12');
-      }, 20);
+        response.writeHead(full ? 503 : 200).end('12');
+      }, 10);
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
