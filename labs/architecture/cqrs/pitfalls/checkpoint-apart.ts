@@ -1,6 +1,6 @@
 // Flaw: rows and checkpoint are committed one after the other, so a crash in between counts a batch twice.
 // Seen in: https://github.com/prooph/proophessor-do-symfony/issues/17
-// Caught by: a process killed at any step from the command to the read model has had each effect once
+// Caught by: a batch that fails half-way leaves neither rows nor a checkpoint
 import type { NewEvent, Recorded } from '../src/event-store.ts';
 import { Projector as Reference } from '../src/index.ts';
 import { inTransaction } from '../src/transaction.ts';
@@ -12,7 +12,7 @@ export class Projector<E extends NewEvent> extends Reference<E> {
     const build = await inTransaction(this.pool, async (tx) => {
       const claimed = await this.builds.claim(tx, which, this.projection.version);
       if (!claimed) return undefined;
-      for (const event of events) await this.handle(tx, claimed.table, event, 0);
+      for (const event of events) await this.handle(tx, claimed, event, 0);
       return claimed;
     });
     const last = events.at(-1);

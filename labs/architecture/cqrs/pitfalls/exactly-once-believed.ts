@@ -10,7 +10,7 @@ export * from '../src/index.ts';
 
 export class Projector<E extends NewEvent> extends Reference<E> {
   protected override async apply(tx: PoolClient, build: Build, events: readonly Recorded<E>[]): Promise<bigint> {
-    for (const [before, event] of events.entries()) await this.handle(tx, build.table, event, before);
+    for (const [before, event] of events.entries()) await this.handle(tx, build, event, before);
     const reached = events.at(-1)?.position ?? build.position;
     await this.builds.advance(tx, build.build, reached);
     return reached;

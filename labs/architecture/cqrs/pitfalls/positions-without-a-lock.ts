@@ -7,5 +7,7 @@ import { PostgresEventStore as Reference } from '../src/index.ts';
 export * from '../src/index.ts';
 
 export class PostgresEventStore<E extends NewEvent> extends Reference<E> {
-  protected override async lockLog(): Promise<void> {}
+  protected override appendFunction(): string {
+    return super.appendFunction().replace(/PERFORM pg_advisory_xact_lock.*/, '');
+  }
 }

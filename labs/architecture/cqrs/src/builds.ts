@@ -1,7 +1,9 @@
-import type { Pool } from 'pg';
+import { DatabaseError, type Pool } from 'pg';
+import { InvalidArgumentError, type PoisonEventError } from './errors.ts';
 import type { NewEvent } from './event-store.ts';
 import type { Projection, Tx } from './projection.ts';
-import { exactly, identifier, inTransaction } from './transaction.ts';
+import { identifier } from './text.ts';
+import { exactly, inTransaction } from './transaction.ts';
 
 /** One table of a projection, and how far it has come. */
 export interface Build {
@@ -21,12 +23,21 @@ type Row = { readonly build: number; readonly position: bigint; readonly paused:
 export class Builds<E extends NewEvent> {
   readonly #name: string;
   readonly #rows: string;
+  readonly #live: string;
 
-  /** @param prefix What the tables' names begin with. */
+  /** @param prefix What the tables' names begin with. @throws InvalidArgumentError */
   constructor(projection: string, prefix: string) {
+    if (typeof projection !== 'string' || projection.includes('_')) {
+      throw new InvalidArgumentError(
+        `The projection ${projection} has a "_", which parts it from the prefix: use a hyphen.`,
+      );
+    }
     this.#name = projection;
     this.#rows = identifier(`${prefix}_builds`);
+    this.#live = identifier(`${prefix}_builds_live`);
     this.table = (build) => identifier(`${prefix}_${projection}_${build}`);
+    // The longest one: a name that is too long shows now, and not at the tenth rebuild.
+    this.table(2 ** 31 - 1);
   }
 
   readonly table: (build: number) => string;
@@ -34,12 +45,12 @@ export class Builds<E extends NewEvent> {
   /** Creates what is missing, the first build included. */
   async migrate(pool: Pool, projection: Projection<E>): Promise<void> {
     await inTransaction(pool, async (tx) => {
-      await tx.query('SELECT pg_advisory_xact_lock(hashtext($1))', [this.#rows]);
+      await tx.query(`SELECT pg_advisory_xact_lock(hashtext('cqrs migrate'), hashtext($1))`, [this.#rows]);
       await tx.query(`
         CREATE TABLE IF NOT EXISTS ${this.#rows} (
           projection text, build int, version int NOT NULL, live boolean NOT NULL,
           position bigint NOT NULL DEFAULT 0, paused text, PRIMARY KEY (projection, build));
-        CREATE UNIQUE INDEX IF NOT EXISTS ${identifier(`${this.#rows.slice(1, -1)}_live`)} ON ${this.#rows} (projection) WHERE live`);
+        CREATE UNIQUE INDEX IF NOT EXISTS ${this.#live} ON ${this.#rows} (projection) WHERE live`);
       const { rowCount } = await tx.query(`SELECT FROM ${this.#rows} WHERE projection = $1`, [this.#name]);
       if (rowCount === 0) await this.#create(tx, projection, 1, true);
     });
@@ -68,11 +79,29 @@ export class Builds<E extends NewEvent> {
     ]);
   }
 
-  /** Stops a build (`reason`) or lets it go on (undefined). */
-  async pause(db: Tx, which: 'live' | number, reason: string | undefined): Promise<void> {
-    const condition = which === 'live' ? 'live' : 'build = $3';
-    const values = [this.#name, reason ?? null, ...(which === 'live' ? [] : [which])];
-    await db.query(`UPDATE ${this.#rows} SET paused = $2 WHERE projection = $1 AND ${condition}`, values);
+  /**
+   * Stops the build that the event is poison to, if it still stands before that event: it may have been applied since, by
+   * mended code, or the build be another one's. @returns whether it was stopped by this
+   */
+  async pause(db: Tx, { build, position, message }: PoisonEventError, version: number): Promise<boolean> {
+    // A reason that Postgres can't keep would be a build that is never stopped.
+    const reason = message.toWellFormed().replaceAll('\0', '\ufffd');
+    const { rowCount } = await db.query(
+      `UPDATE ${this.#rows} SET paused = $2
+       WHERE projection = $1 AND build = $3 AND version = $4 AND position < $5 AND paused IS NULL`,
+      [this.#name, reason, build, version, position],
+    );
+    return rowCount === 1;
+  }
+
+  /** Lets a build go on. @returns whether there is one of that version */
+  async resume(db: Tx, which: 'live' | number, version: number): Promise<boolean> {
+    const { rowCount } = await db.query(
+      `UPDATE ${this.#rows} SET paused = NULL
+       WHERE projection = $1 AND version = $2 AND CASE WHEN $3::int IS NULL THEN live ELSE build = $3 END`,
+      [this.#name, version, which === 'live' ? null : which],
+    );
+    return rowCount === 1;
   }
 
   /** The build under construction for this version: the one that a crash left behind, or a new one. */
@@ -81,7 +110,7 @@ export class Builds<E extends NewEvent> {
       await this.serialise(tx);
       const begun = await this.#one(tx, `NOT live AND version = $2 AND ${this.#newer}`, [projection.version]);
       if (begun) {
-        await this.pause(tx, begun.build, undefined);
+        await this.resume(tx, begun.build, projection.version);
         return begun.build;
       }
       const { rows } = await tx.query<{ next: number }>(
@@ -96,7 +125,7 @@ export class Builds<E extends NewEvent> {
 
   /** Only one at a time opens, switches or drops builds. */
   async serialise(tx: Tx): Promise<void> {
-    await tx.query('SELECT pg_advisory_xact_lock(hashtext($1))', [`${this.#rows} ${this.#name}`]);
+    await tx.query(`SELECT pg_advisory_xact_lock(hashtext('cqrs builds'), hashtext($1))`, [this.table(0)]);
   }
 
   /** Both builds, held until the end of the transaction: no projector moves either. */
@@ -144,12 +173,13 @@ export class Builds<E extends NewEvent> {
   }
 
   async #one(db: Tx, condition: string, values: readonly unknown[]): Promise<Build | undefined> {
-    const { rows } = await db.query<Row>(
-      exactly(`SELECT build, position, paused FROM ${this.#rows} WHERE projection = $1 AND ${condition}`, [
-        this.#name,
-        ...values,
-      ]),
-    );
+    const text = `SELECT build, position, paused FROM ${this.#rows} WHERE projection = $1 AND ${condition}`;
+    const { rows } = await db.query<Row>(exactly(text, [this.#name, ...values])).catch((error: unknown) => {
+      if (!(error instanceof DatabaseError) || error.code !== '42P01') throw error;
+      throw new InvalidArgumentError(`There is no ${this.#rows}: migrate the projection ${this.#name}.`, {
+        cause: error,
+      });
+    });
     const [row] = rows;
     if (!row) return undefined;
     const { build, position, paused } = row;

@@ -1,5 +1,6 @@
-import { ConflictError, InvalidArgumentError } from './errors.ts';
+import { ConflictError } from './errors.ts';
 import type { EventStore, NewEvent } from './event-store.ts';
+import { checkedText, checkedWhole } from './text.ts';
 
 export interface Command {
   /** Chosen by the sender, once for each wish; a repetition carries the same. */
@@ -9,7 +10,8 @@ export interface Command {
 /** The rules of one kind of aggregate: pure functions, no clock, no database. */
 export interface Decider<C extends Command, S, E extends NewEvent> {
   streamOf(command: C): string;
-  readonly initial: S;
+  /** Made for each command: nobody finds in it what another has left there. */
+  initial(): S;
   evolve(state: S, event: E): S;
   /** @returns at least one event. @throws when the command is refused */
   decide(command: C, state: S): readonly E[];
@@ -26,12 +28,9 @@ export class CommandBus<C extends Command, S, E extends NewEvent> {
    * @throws InvalidArgumentError
    */
   constructor(store: EventStore<E>, decider: Decider<C, S, E>, { attempts = 5 }: { readonly attempts?: number } = {}) {
-    if (!Number.isInteger(attempts) || attempts < 1) {
-      throw new InvalidArgumentError(`attempts is ${attempts}: give a whole number, at least 1.`);
-    }
     this.store = store;
     this.decider = decider;
-    this.attempts = attempts;
+    this.attempts = checkedWhole('attempts', attempts, 1);
   }
 
   /**
@@ -40,34 +39,31 @@ export class CommandBus<C extends Command, S, E extends NewEvent> {
    * @returns where its events end: ask a read model for `atLeast` that, and you see what you wrote
    * @throws InvalidArgumentError without an id. @throws what the decider throws
    * @throws ConflictError when all attempts met a faster writer
+   * @throws StoreError when the database doesn't answer: send the same command again
    */
   async send(command: C): Promise<{ readonly position: bigint }> {
-    if (command.id === '')
-      throw new InvalidArgumentError('A command needs an id: it is told from its repetition by it.');
+    const id = checkedText('command id', command.id);
     for (let attempt = 1; ; attempt++) {
-      const done = await this.store.positionOf(command.id);
+      const done = await this.store.positionOf(id);
       if (done !== undefined) return { position: done };
       const stream = this.decider.streamOf(command);
       const history = await this.store.read(stream);
-      const state = history.reduce((now, event) => this.decider.evolve(now, event), this.decider.initial);
+      const state = history.reduce((now, event) => this.decider.evolve(now, event), this.decider.initial());
       try {
         const events = this.decider.decide(command, state);
         return {
-          position: await this.store.append({
-            stream,
-            expectedVersion: history.length,
-            events,
-            commandId: command.id,
-          }),
+          position: await this.store.append({ stream, expectedVersion: history.length, events, commandId: id }),
         };
       } catch (error) {
-        if (!(error instanceof ConflictError)) {
-          // Its twin may have been carried out since we looked: then the rules refuse what has happened already.
-          const twin = await this.store.positionOf(command.id);
-          if (twin !== undefined) return { position: twin };
+        if (error instanceof ConflictError) {
+          if (attempt < this.attempts) continue;
           throw error;
         }
-        if (attempt === this.attempts) throw error;
+        // It may have been carried out since we looked: by its twin, whose effect the rules refuse to repeat, or by an
+        // append whose answer was lost.
+        const twin = await this.store.positionOf(id).catch(() => undefined);
+        if (twin === undefined) throw error;
+        return { position: twin };
       }
     }
   }

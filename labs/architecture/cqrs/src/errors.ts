@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** Whatever this module refuses or reports. */
 export class CqrsError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -15,6 +17,17 @@ export class CommandRejectedError extends CqrsError {}
 /** Somebody else was faster: read the stream again and decide anew. `CommandBus` does that by itself, a few times. */
 export class ConflictError extends CqrsError {}
 
+/** Postgres could not be asked, has refused, or its answer was lost. `cause` is the driver's error. */
+export class StoreError extends CqrsError {
+  /** Whether what was asked may have been done all the same. `unknown`: send the command again, it is carried out once. */
+  readonly written: 'no' | 'unknown';
+
+  constructor(message: string, written: 'no' | 'unknown', cause: unknown) {
+    super(message, { cause });
+    this.written = written;
+  }
+}
+
 /** The read model did not reach the asked position in time. Ask again, wait longer, or show what there is and say so. */
 export class StaleReadError extends CqrsError {
   /** Where the read model was when the wait ended. */
@@ -31,14 +44,25 @@ export class StaleReadError extends CqrsError {
 
 /** A projection could not apply an event. It stays paused there until its code is mended and it is resumed. */
 export class PoisonEventError extends CqrsError {
+  /** Of the projection that it can't be applied to. */
+  readonly build: number;
   /** Of the event that could not be applied. */
   readonly position: bigint;
   /** How many events of the batch could be applied before it. */
   readonly before: number;
 
-  constructor(projection: string, event: { position: bigint; type: string }, before: number, cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+  constructor(
+    projection: string,
+    {
+      build,
+      event,
+      before,
+      cause,
+    }: { build: number; event: { position: bigint; type: string }; before: number; cause: unknown },
+  ) {
+    const reason = cause instanceof Error ? cause.message : inspect(cause);
     super(`${projection} can't apply the ${event.type} at ${event.position}: ${reason}`, { cause });
+    this.build = build;
     this.position = event.position;
     this.before = before;
   }

@@ -33,7 +33,7 @@ export interface Order {
 /** The rules of an order: none → placed → cooking → ready → collected, changed only before it is cooked. */
 export const order: Decider<OrderCommand, Order, OrderEvent> = {
   streamOf: ({ orderId }) => `order-${orderId}`,
-  initial: { status: 'none', items: [] },
+  initial: () => ({ status: 'none', items: [] }),
 
   evolve(state, event) {
     switch (event.type) {
@@ -47,6 +47,8 @@ export const order: Decider<OrderCommand, Order, OrderEvent> = {
         return { ...state, status: 'ready' };
       case 'OrderCollected':
         return { ...state, status: 'collected' };
+      default:
+        return unknown(event);
     }
   },
 
@@ -72,9 +74,17 @@ export const order: Decider<OrderCommand, Order, OrderEvent> = {
       case 'collect':
         only('ready');
         return [{ type: 'OrderCollected', data: { orderId, items } }];
+      default:
+        return unknown(command);
     }
   },
 };
+
+/** The compiler sees to it that nothing is forgotten; what comes from outside, or from a later version, is refused. */
+function unknown(what: never): never {
+  const { type } = Object(what);
+  throw new InvalidArgumentError(`An order knows no ${JSON.stringify(type)}.`);
+}
 
 function checked(items: readonly Item[]): readonly Item[] {
   if (items.length === 0) throw new InvalidArgumentError('An order needs an item.');

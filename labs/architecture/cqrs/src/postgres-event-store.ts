@@ -1,7 +1,22 @@
-import type { Pool, PoolClient } from 'pg';
+import type { Pool } from 'pg';
 import { ConflictError, InvalidArgumentError } from './errors.ts';
 import type { Append, Backlog, EventStore, NewEvent, Recorded } from './event-store.ts';
-import { exactly, identifier, inTransaction } from './transaction.ts';
+import { GroupCommit } from './group-commit.ts';
+import { checkedJson, checkedText, checkedWhole, identifier } from './text.ts';
+import { ask, exactly, inTransaction } from './transaction.ts';
+
+export interface StoreOptions {
+  /** Milliseconds to wait for the log's lock; then `append` rejects, and nothing was written. Default 5,000. */
+  readonly lockTimeoutMs?: number;
+  /**
+   * Appends that come in while one is under way wait for it and then go together: one round trip, one lock, one commit for
+   * all of them. Each has its own outcome. Default false.
+   */
+  readonly groupCommit?: boolean;
+}
+
+/** An append as it was when it was handed over, as JSON, whatever becomes of its objects. */
+type Entry = string;
 
 /** The append-only book of the command side, in Postgres. */
 export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
@@ -9,111 +24,136 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
   protected readonly name: string;
   protected readonly events: string;
   protected readonly commands: string;
+  protected readonly options: Required<StoreOptions>;
+  protected readonly group = new GroupCommit<Entry>((entries) => this.write(entries));
 
-  /** @param name What the tables' names begin with. Default "orders": `orders_events` and `orders_commands`. */
-  constructor(pool: Pool, name = 'orders') {
+  /**
+   * @param name What the tables' names begin with. Default "orders": `orders_events` and `orders_commands`.
+   * @throws InvalidArgumentError
+   */
+  constructor(pool: Pool, name = 'orders', { lockTimeoutMs = 5_000, groupCommit = false }: StoreOptions = {}) {
     this.pool = pool;
     this.name = name;
     this.events = identifier(`${name}_events`);
     this.commands = identifier(`${name}_commands`);
+    this.options = { lockTimeoutMs: checkedWhole('lockTimeoutMs', lockTimeoutMs, 1), groupCommit };
   }
 
-  /** Creates what is missing. Part of your migrations. */
+  /** Creates what is missing, and the append of this version. Part of your migrations. */
   async migrate(): Promise<void> {
     await inTransaction(this.pool, async (tx) => {
-      await this.lockLog(tx);
+      await tx.query(`SELECT pg_advisory_xact_lock(hashtext('cqrs migrate'), hashtext($1))`, [this.name]);
       await tx.query(`
         CREATE TABLE IF NOT EXISTS ${this.events} (
           position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
           stream text NOT NULL, version int NOT NULL, type text NOT NULL, data jsonb NOT NULL,
           at timestamptz NOT NULL DEFAULT clock_timestamp(),
           UNIQUE (stream, version));
-        CREATE TABLE IF NOT EXISTS ${this.commands} (id text PRIMARY KEY, position bigint NOT NULL)`);
+        CREATE TABLE IF NOT EXISTS ${this.commands} (id text PRIMARY KEY, position bigint NOT NULL);
+        ${this.appendFunction()}`);
     });
   }
 
-  /** @throws InvalidArgumentError for no event. @throws ConflictError see EventStore */
-  async append(entry: Append<E>): Promise<bigint> {
-    if (entry.events.length === 0) throw new InvalidArgumentError(`Command ${entry.commandId} has no event to append.`);
-    return inTransaction(this.pool, async (tx) => {
-      await this.lockLog(tx);
-      const position = await this.insert(tx, entry);
-      await this.remember(tx, entry.commandId, position);
-      return position;
+  /**
+   * The whole append in the server: the lock is held for as long as the writing takes, and for no answer's way to a client
+   * and back. A client that stands still holds nobody up, and one that is gone leaves all or nothing.
+   *
+   * The lock: a position is given out at the insert and seen at the commit. Without it 8 may be committed before 7, a
+   * reader that has seen 8 asks for what is beyond 8, and 7 is lost. Under it the order of the positions is the order of
+   * the commits; the price is that appends go one by one.
+   *
+   * Without it, a reader can stay below the oldest running transaction, by (xid, position). The order of a stream then holds
+   * only if each writer locks its stream before its transaction gets an id; and one forgotten transaction anywhere in the
+   * cluster halts every reader.
+   */
+  protected appendFunction(): string {
+    return `
+      CREATE OR REPLACE FUNCTION ${identifier(`${this.name}_append`)}(entries jsonb, patience text) RETURNS SETOF bigint
+      LANGUAGE plpgsql AS $append$
+      DECLARE entry jsonb; last bigint;
+      BEGIN
+        PERFORM set_config('lock_timeout', patience, true);
+        PERFORM pg_advisory_xact_lock(hashtext('cqrs log'), hashtext('${this.name}'));
+        FOR entry IN SELECT value FROM jsonb_array_elements(entries) LOOP
+          WITH new AS (
+            INSERT INTO ${this.events} (stream, version, type, data)
+            SELECT entry->>'stream', (entry->>'version')::int + n, event->>'type', event->'data'
+            FROM jsonb_array_elements(entry->'events') WITH ORDINALITY AS given(event, n)
+            WHERE (SELECT coalesce(max(version), 0) FROM ${this.events} WHERE stream = entry->>'stream') = (entry->>'version')::int
+              AND NOT EXISTS (SELECT FROM ${this.commands} WHERE id = entry->>'command')
+            ORDER BY n RETURNING position)
+          SELECT max(position) INTO last FROM new;
+          IF last IS NOT NULL THEN
+            INSERT INTO ${this.commands} VALUES (entry->>'command', last);
+          END IF;
+          RETURN NEXT last;
+        END LOOP;
+      END $append$`;
+  }
+
+  /**
+   * @throws InvalidArgumentError for no event, and for what would not come back as it went. @throws ConflictError see EventStore
+   * @throws StoreError which tells whether it may have been written
+   */
+  async append({ stream, expectedVersion, commandId, events }: Append<E>): Promise<bigint> {
+    if (events.length === 0) throw new InvalidArgumentError(`Command ${commandId} has no event to append.`);
+    const entry = checkedJson('append', {
+      stream: checkedText('stream', stream),
+      version: checkedWhole('expectedVersion', expectedVersion, 0),
+      command: checkedText('command id', commandId),
+      events: events.map(({ type, data }) => ({ type: checkedText('type of an event', type), data })),
     });
+    const position = this.options.groupCommit
+      ? await this.group.add(entry, entry.length)
+      : (await this.write([entry]))[0];
+    if (typeof position === 'bigint') return position;
+    throw new ConflictError(
+      `${stream} is no longer at version ${expectedVersion}, or command ${commandId} is known: read it again and decide anew.`,
+    );
+  }
+
+  /** One statement for all of them. @returns where each ends, in their order; null for a conflict */
+  protected async write(entries: readonly Entry[]): Promise<readonly (bigint | null)[]> {
+    const name = `${this.name}_append`;
+    const values = [`[${entries.join()}]`, `${this.options.lockTimeoutMs}`];
+    const query = exactly(`SELECT position FROM ${identifier(name)}($1, $2) AS position`, values, name);
+    const { rows } = await ask<{ position: bigint | null }>(this.pool, query);
+    return rows.map(({ position }) => position);
   }
 
   async read(stream: string): Promise<Recorded<E>[]> {
-    const { rows } = await this.pool.query<Recorded<E>>(
-      exactly(
-        `SELECT position, stream, version, type, data, at FROM ${this.events} WHERE stream = $1 ORDER BY version`,
-        [stream],
-      ),
+    const columns = 'position, stream, version, type, data, at';
+    const text = `SELECT ${columns} FROM ${this.events} WHERE stream = $1 ORDER BY version`;
+    const { rows } = await ask<Recorded<E>>(
+      this.pool,
+      exactly(text, [checkedText('stream', stream)], `${this.name}_read`),
     );
     return rows;
   }
 
   async readAll(after: bigint, limit: number): Promise<Recorded<E>[]> {
-    const { rows } = await this.pool.query<Recorded<E>>(
-      exactly(
-        `SELECT position, stream, version, type, data, at FROM ${this.events} WHERE position > $1 ORDER BY position LIMIT $2`,
-        [after, limit],
-      ),
-    );
+    const columns = 'position, stream, version, type, data, at';
+    const text = `SELECT ${columns} FROM ${this.events} WHERE position > $1 ORDER BY position LIMIT $2`;
+    const { rows } = await ask<Recorded<E>>(this.pool, exactly(text, [after, checkedWhole('limit', limit, 1)]));
     return rows;
   }
 
   async positionOf(commandId: string): Promise<bigint | undefined> {
-    const { rows } = await this.pool.query<{ position: bigint }>(
-      exactly(`SELECT position FROM ${this.commands} WHERE id = $1`, [commandId]),
-    );
+    const text = `SELECT position FROM ${this.commands} WHERE id = $1`;
+    const query = exactly(text, [checkedText('command id', commandId)], `${this.name}_known`);
+    const { rows } = await ask<{ position: bigint }>(this.pool, query);
     return rows[0]?.position;
   }
 
   async backlog(after: bigint): Promise<Backlog> {
-    const { rows } = await this.pool.query<{ events: number; ms: number }>(
-      `SELECT count(*)::int AS events, coalesce(extract(epoch FROM clock_timestamp() - min(at)) * 1000, 0)::float8 AS ms
-       FROM ${this.events} WHERE position > $1`,
-      [after],
-    );
-    return rows[0] ?? { events: 0, ms: 0 };
-  }
-
-  /**
-   * Until the end of the transaction nobody else appends. A position is given out at the insert and seen at the commit:
-   * without this lock 8 may be committed before 7, a reader that has seen 8 asks for what is beyond 8, and 7 is lost.
-   * Under it the order of the positions is the order of the commits.
-   *
-   * It costs parallel appends. Reading only below the oldest running transaction, by (xid, position), keeps them
-   * parallel; but one forgotten transaction anywhere in the cluster halts such a reader, and it meets a stream's second
-   * event before its first when the first was written under the younger transaction id.
-   */
-  protected async lockLog(tx: PoolClient): Promise<void> {
-    await tx.query('SELECT pg_advisory_xact_lock(hashtext($1))', [`${this.name} log`]);
-  }
-
-  /** Writes the events if the stream is where it was when they were decided. */
-  protected async insert(tx: PoolClient, { stream, expectedVersion, events }: Append<E>): Promise<bigint> {
-    const { rows } = await tx.query<{ position: bigint }>(
+    const { rows } = await ask<{ events: number; ms: number }>(
+      this.pool,
       exactly(
-        `INSERT INTO ${this.events} (stream, version, type, data)
-       SELECT $1, $2::int + n, event->>'type', event->'data' FROM jsonb_array_elements($3) WITH ORDINALITY AS new(event, n)
-       WHERE (SELECT coalesce(max(version), 0) FROM ${this.events} WHERE stream = $1) = $2::int
-       ORDER BY n RETURNING position`,
-        [stream, expectedVersion, JSON.stringify(events)],
+        `SELECT count(*)::int AS events, coalesce(extract(epoch FROM clock_timestamp() - min(at)) * 1000, 0)::float8 AS ms
+         FROM ${this.events} WHERE position > $1`,
+        [after],
       ),
     );
-    const last = rows.at(-1);
-    if (last) return last.position;
-    throw new ConflictError(`${stream} is no longer at version ${expectedVersion}: read it again and decide anew.`);
-  }
-
-  /** In the transaction of the events: a command is known exactly if its events are there. */
-  protected async remember(tx: PoolClient, commandId: string, position: bigint): Promise<void> {
-    const { rowCount } = await tx.query(`INSERT INTO ${this.commands} VALUES ($1, $2) ON CONFLICT DO NOTHING`, [
-      commandId,
-      position,
-    ]);
-    if (rowCount === 0) throw new ConflictError(`Command ${commandId} has been carried out already.`);
+    return rows[0] ?? { events: 0, ms: 0 };
   }
 }

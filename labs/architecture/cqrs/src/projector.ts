@@ -1,10 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import type { Pool, PoolClient } from 'pg';
 import { type Build, Builds } from './builds.ts';
 import { CqrsError, InvalidArgumentError, PoisonEventError } from './errors.ts';
 import type { Backlog, EventStore, NewEvent, Recorded } from './event-store.ts';
 import type { Projection } from './projection.ts';
-import { inTransaction } from './transaction.ts';
+import { checkedWhole } from './text.ts';
+import { inTransaction, isPassing } from './transaction.ts';
 
 export interface ProjectorOptions {
   /** What the tables' names begin with; the same for `Queries`. Default "shop". */
@@ -13,6 +15,8 @@ export interface ProjectorOptions {
   readonly batch?: number;
   /** Milliseconds between looks when there is nothing to do, and after an error. Default 20. */
   readonly idleMs?: number;
+  /** Milliseconds for which an instance may stand still within a batch; then another takes over. Default 10,000. */
+  readonly idleInTransactionMs?: number;
   /** Hears of each failed round. Default: nobody does; the round is repeated all the same. */
   readonly onError?: (error: unknown) => void;
 }
@@ -35,20 +39,20 @@ export class Projector<E extends NewEvent> {
   protected readonly projection: Projection<E>;
   protected readonly options: Required<ProjectorOptions>;
   protected readonly builds: Builds<E>;
-  readonly #stopping = new AbortController();
+  #stopping = new AbortController();
   #running: Promise<void> | undefined;
 
   /** @param pool The database of the read model. @throws InvalidArgumentError */
   constructor(pool: Pool, log: Log<E>, projection: Projection<E>, options: ProjectorOptions = {}) {
-    const { prefix = 'shop', batch = 500, idleMs = 20, onError = () => {} } = options;
-    if (!Number.isInteger(batch) || batch < 1) {
-      throw new InvalidArgumentError(`batch is ${batch}: give a whole number, at least 1.`);
-    }
-    if (!(idleMs >= 0)) throw new InvalidArgumentError(`idleMs is ${idleMs}: give milliseconds, 0 or more.`);
+    const { prefix = 'shop', batch = 500, idleMs = 20, idleInTransactionMs = 10_000, onError = () => {} } = options;
+    checkedWhole('batch', batch, 1);
+    checkedWhole('idleMs', idleMs, 0);
+    checkedWhole('idleInTransactionMs', idleInTransactionMs, 1);
+    checkedWhole(`the version of ${projection.name}`, projection.version, 0);
     this.pool = pool;
     this.log = log;
     this.projection = projection;
-    this.options = { prefix, batch, idleMs, onError };
+    this.options = { prefix, batch, idleMs, idleInTransactionMs, onError };
     this.builds = new Builds(projection.name, prefix);
   }
 
@@ -64,24 +68,32 @@ export class Projector<E extends NewEvent> {
 
   /** Works until `stop()`. */
   start(): void {
-    this.#running ??= this.#work(this.#stopping.signal);
+    if (this.#running) return;
+    this.#stopping = new AbortController();
+    this.#running = this.#work(this.#stopping.signal);
   }
 
   /** Ends after the batch in hand. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
+    this.#running = undefined;
   }
 
   /** How far behind the live read model is. A paused one falls behind more and more: alarm on this. */
   async lag(): Promise<Lag> {
     const live = await this.builds.find(this.pool, 'live');
-    return { ...(await this.log.backlog(live?.position ?? 0n)), paused: live?.paused };
+    if (!live) throw new InvalidArgumentError(`There is no read model of ${this.projection.name}: migrate it.`);
+    return { ...(await this.log.backlog(live.position)), paused: live.paused };
   }
 
-  /** Goes on after a poison event, with code that can apply it. */
+  /** Goes on after a poison event, with code that can apply it. @throws InvalidArgumentError where other code is live */
   async resume(): Promise<void> {
-    await this.builds.pause(this.pool, 'live', undefined);
+    const { name, version } = this.projection;
+    if (await this.builds.resume(this.pool, 'live', version)) return;
+    throw new InvalidArgumentError(
+      `${name} is not live in version ${version}, which is this code's: nothing was resumed.`,
+    );
   }
 
   /**
@@ -101,19 +113,32 @@ export class Projector<E extends NewEvent> {
 
   /** One batch of one build. What comes before a poison event is applied; then the build is paused. */
   protected async attempt(which: 'live' | number): Promise<number> {
-    try {
-      return await this.advance(which);
-    } catch (error) {
-      if (!(error instanceof PoisonEventError)) throw error;
-      return error.before === 0 ? this.poisoned(which, error) : this.advance(which, error.position);
+    for (let below: bigint | undefined; ; ) {
+      try {
+        return await this.advance(which, below);
+      } catch (error) {
+        if (!(error instanceof PoisonEventError)) throw error;
+        if (error.before === 0) return this.poisoned(which, error);
+        below = error.position;
+      }
     }
   }
 
+  /** The verdict is about the build that was tried, whichever is live by now. */
   protected async poisoned(which: 'live' | number, error: PoisonEventError): Promise<number> {
-    await this.builds.pause(this.pool, which, error.message);
+    const stopped = await this.builds.pause(this.pool, error, this.projection.version);
     if (which !== 'live') throw error;
-    this.options.onError(error);
+    if (stopped) this.tell(error);
     return 0;
+  }
+
+  /** Whoever listens can't stop the work by an error of his own. */
+  protected tell(error: unknown): void {
+    try {
+      this.options.onError(error);
+    } catch (own) {
+      process.emitWarning(`onError of ${this.projection.name}: ${own instanceof Error ? own.message : inspect(own)}`);
+    }
   }
 
   /** @param below Events from here on are left for later. */
@@ -128,7 +153,7 @@ export class Projector<E extends NewEvent> {
 
   /** The read model and its checkpoint in one transaction: a crash leaves both, or neither. */
   protected async commit(which: 'live' | number, events: readonly Recorded<E>[]): Promise<number> {
-    return inTransaction(this.pool, async (tx) => {
+    return this.inTransaction(async (tx) => {
       const build = await this.builds.claim(tx, which, this.projection.version);
       if (!build || build.paused !== undefined) return 0;
       await this.apply(tx, build, events);
@@ -136,34 +161,52 @@ export class Projector<E extends NewEvent> {
     });
   }
 
+  protected inTransaction<T>(body: (tx: PoolClient) => Promise<T>): Promise<T> {
+    return inTransaction(this.pool, body, { idleMs: this.options.idleInTransactionMs });
+  }
+
   /** Applies what lies beyond the checkpoint, in order, and moves it. @returns the new checkpoint */
   protected async apply(tx: PoolClient, build: Build, events: readonly Recorded<E>[]): Promise<bigint> {
     let reached = build.position;
     let before = 0;
+    let last: Recorded<E> | undefined;
     for (const event of events.toSorted((a, b) => Number(a.position - b.position))) {
       // At least once is what a log promises. The second time is stopped here.
       if (event.position <= reached) continue;
-      await this.handle(tx, build.table, event, before++);
+      await this.handle(tx, build, event, before++);
       reached = event.position;
+      last = event;
     }
-    if (reached > build.position) await this.builds.advance(tx, build.build, reached);
+    // A handler that swallows the error of a statement leaves a transaction in which nothing more can be done.
+    if (last) await this.orPoison(build, last, before - 1, () => this.builds.advance(tx, build.build, reached));
     return reached;
   }
 
-  protected async handle(tx: PoolClient, table: string, event: Recorded<E>, before: number): Promise<void> {
+  protected async handle(tx: PoolClient, build: Build, event: Recorded<E>, before: number): Promise<void> {
     const on: { readonly [type: string]: Handler<E> | undefined } = this.projection.on;
+    // The type comes from the log: `constructor` is something that every object has.
+    if (!Object.hasOwn(on, event.type)) return;
+    await this.orPoison(build, event, before, async () => on[event.type]?.(tx, build.table, event));
+  }
+
+  /** A database that went away will be back; an event that can't be applied stays so. */
+  protected async orPoison(
+    build: Build,
+    event: Recorded<E>,
+    before: number,
+    step: () => Promise<unknown>,
+  ): Promise<void> {
     try {
-      await on[event.type]?.(tx, table, event);
-    } catch (error) {
-      // A database that went away will be back; an event that can't be applied stays so.
-      if (isPassing(error)) throw error;
-      throw new PoisonEventError(this.projection.name, event, before, error);
+      await step();
+    } catch (cause) {
+      if (isPassing(cause)) throw cause;
+      throw new PoisonEventError(this.projection.name, { build: build.build, event, before, cause });
     }
   }
 
   /** Neither build moves while the new one takes the last steps: it must not be behind what has been shown. */
   protected async switchTo(build: number): Promise<void> {
-    await inTransaction(this.pool, async (tx) => {
+    await this.inTransaction(async (tx) => {
       await this.builds.serialise(tx);
       const { live, next } = await this.builds.hold(tx, build);
       if (!next || live?.build === build) return;
@@ -184,17 +227,10 @@ export class Projector<E extends NewEvent> {
   async #work(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       const applied = await this.round().catch((error: unknown) => {
-        this.options.onError(error);
+        this.tell(error);
         return 0;
       });
       if (applied === 0) await delay(this.options.idleMs, undefined, { signal: stop }).catch(() => {});
     }
   }
-}
-
-/** Lost connections, deadlocks, serialisation failures, a server that shuts down: what a second attempt can cure. */
-function isPassing(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const lost = error instanceof Error && /connection|not queryable/i.test(error.message);
-  return lost || /^(08|40|53|55|57|58|ECONN|EPIPE|ETIMEDOUT)/.test(code);
 }

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Pool } from 'pg';
+import { DatabaseError, type Pool } from 'pg';
 import { type Build, Builds } from './builds.ts';
 import { InvalidArgumentError, StaleReadError } from './errors.ts';
 import type { Tx } from './projection.ts';
+import { checkedWhole } from './text.ts';
 import { type Begin, inTransaction } from './transaction.ts';
 
 export interface QueryOptions {
@@ -41,9 +42,9 @@ export class Queries {
     options: QueryOptions = {},
   ): Promise<T> {
     const { atLeast = 0n, timeoutMs = 1_000, intervalMs = 5, signal } = options;
-    if (!(timeoutMs >= 0)) throw new InvalidArgumentError(`timeoutMs is ${timeoutMs}: give milliseconds, 0 or more.`);
-    if (!(intervalMs >= 0))
-      throw new InvalidArgumentError(`intervalMs is ${intervalMs}: give milliseconds, 0 or more.`);
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
+      throw new InvalidArgumentError(`timeoutMs is ${timeoutMs}: give milliseconds, 0 or more.`);
+    checkedWhole('intervalMs', intervalMs, 0);
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       signal?.throwIfAborted();
@@ -78,10 +79,10 @@ export class Queries {
           const { position, table } = asked;
           return position < atLeast ? { position } : { position, value: await ask(tx, table) };
         },
-        this.begin,
+        { begin: this.begin },
       );
     } catch (error) {
-      const goneTable = error instanceof Error && 'code' in error && error.code === '42P01';
+      const goneTable = error instanceof DatabaseError && error.code === '42P01';
       if (goneTable && (await builds.find(this.pool, 'live'))?.build !== asked?.build) return undefined;
       throw error;
     }

@@ -1,39 +1,111 @@
-import { type Pool, type PoolClient, type QueryConfig, types } from 'pg';
+import {
+  DatabaseError,
+  type Pool,
+  type PoolClient,
+  type QueryConfig,
+  type QueryResult,
+  type QueryResultRow,
+  types,
+} from 'pg';
+import { StoreError } from './errors.ts';
 
 export type Begin = 'BEGIN' | 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
-/** Runs `body` between `begin` and COMMIT; whatever it throws, it throws after a ROLLBACK. */
+export interface TransactionOptions {
+  /** Default "BEGIN". */
+  readonly begin?: Begin;
+  /** Milliseconds for which we may stand still inside it; then Postgres ends it and frees its locks. Default 10,000. */
+  readonly idleMs?: number;
+}
+
+/**
+ * Runs `body` between `begin` and COMMIT; whatever it throws, it throws after a ROLLBACK.
+ *
+ * @throws StoreError when the connection can't be had, or was lost meanwhile: whatever `body` made of that
+ */
 export async function inTransaction<T>(
   pool: Pool,
   body: (tx: PoolClient) => Promise<T>,
-  begin: Begin = 'BEGIN',
+  { begin = 'BEGIN', idleMs = 10_000 }: TransactionOptions = {},
 ): Promise<T> {
-  const client = await pool.connect();
+  return connected(pool, async (client, lose) => {
+    try {
+      await client.query(`${begin}; SET LOCAL idle_in_transaction_session_timeout = ${idleMs}`);
+      const result = await body(client);
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      // The connection itself says whether it was lost: whoever was inside may have caught its error, or have one of his own.
+      const alive = await client.query('ROLLBACK').catch(lose);
+      throw alive ? error : lost(error);
+    }
+  });
+}
+
+/**
+ * Asks one thing, in a transaction of its own.
+ *
+ * @throws StoreError when the connection can't be had or was lost, and when Postgres refused
+ */
+export async function ask<R extends QueryResultRow>(pool: Pool, query: QueryConfig): Promise<QueryResult<R>> {
+  return connected(pool, async (client, lose) => {
+    try {
+      return await client.query<R>(query);
+    } catch (error) {
+      if (isAnswer(error)) throw new StoreError(`Postgres refused: ${error.message}`, 'no', error);
+      lose(error);
+      throw lost(error);
+    }
+  });
+}
+
+async function connected<T>(pool: Pool, body: (client: PoolClient, lose: (error: unknown) => void) => Promise<T>) {
+  const client = await pool.connect().catch((error: unknown) => {
+    throw new StoreError('There is no connection to Postgres: is it up?', 'no', error);
+  });
   let broken: Error | undefined;
-  const lose = (error: Error) => {
-    broken = error;
+  const lose = (error: unknown): void => {
+    broken = error instanceof Error ? error : new Error(String(error));
   };
   // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
   client.on('error', lose);
   try {
-    await client.query(begin);
-    const result = await body(client);
-    await client.query('COMMIT');
-    return result;
-  } catch (error) {
-    await client.query('ROLLBACK').catch(lose);
-    throw error;
+    return await body(client, lose);
   } finally {
     client.off('error', lose);
     client.release(broken);
   }
 }
 
-/** A name of ours as part of a statement. */
-export const identifier = (name: string) => `"${name.replaceAll('"', '""')}"`;
+const lost = (error: unknown) =>
+  new StoreError(
+    'The connection to Postgres was lost before its answer: what was asked may have been done.',
+    'unknown',
+    error,
+  );
 
-/** A statement whose bigint columns arrive as a bigint: pg's default is a string. */
-export const exactly = (text: string, values: unknown[]): QueryConfig => ({ text, values, types: { getTypeParser } });
+/** Postgres itself has answered, and not to say that this connection ends (08, 57P): then nothing was done. */
+const isAnswer = (error: unknown): error is DatabaseError =>
+  error instanceof DatabaseError && !/^(08...|57P..)$/.test(error.code ?? '');
+
+/**
+ * What a second attempt can cure: lost connections, deadlocks and serialisation failures, a server without room, a lock
+ * that wasn't had in time. Only the driver's own error is asked, for its whole SQLSTATE: a handler's error may have any text,
+ * and any `code`.
+ */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof StoreError)
+    return error.written === 'unknown' || isPassing(error.cause) || !(error.cause instanceof DatabaseError);
+  return error instanceof DatabaseError && /^((08|40|53|57|58)...|55P03|25P03)$/.test(error.code ?? '');
+}
+
+/** A statement whose bigint columns arrive as a bigint: pg's default is a string. With a name it is planned once a connection. */
+export const exactly = (text: string, values: unknown[], name?: string): QueryConfig => ({
+  text,
+  values,
+  types: { getTypeParser },
+  ...(name !== undefined && { name }),
+});
 
 function getTypeParser(oid: number, format?: 'text' | 'binary') {
   return oid === types.builtins.INT8 ? BigInt : types.getTypeParser(oid, format);

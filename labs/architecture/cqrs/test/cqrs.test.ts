@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres } from '@shared/services';
 import { describeWith, History, until } from '@shared/testkit';
-import { Pool, type PoolClient } from 'pg';
+import { Pool } from 'pg';
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   board,
@@ -23,11 +24,21 @@ import {
   Queries,
   type Recorded,
   StaleReadError,
+  StoreError,
+  type StoreOptions,
   sales,
+  type Tx,
 } from '#lab';
+import { listen } from './crash-worker.ts';
 
 const BURGER: readonly Item[] = [{ name: 'cheeseburger', quantity: 2 }];
 const FRIES: readonly Item[] = [{ name: 'fries', quantity: 1 }];
+const entry = (n: number, stream = `order-${n}`, expectedVersion = 0) => ({
+  stream,
+  expectedVersion,
+  events: [collected(n)],
+  commandId: `c${n}`,
+});
 const collected = (n: number, items = BURGER): OrderEvent => ({
   type: 'OrderCollected',
   data: { orderId: String(n), items },
@@ -40,9 +51,9 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
 
   let shops = 0;
   /** A shop of the test's own: both books, nothing in them. */
-  const open = async () => {
+  const open = async (storeOptions: StoreOptions = {}) => {
     const name = `s${++shops}`;
-    const store = new PostgresEventStore<OrderEvent>(pool, name);
+    const store = new PostgresEventStore<OrderEvent>(pool, name, storeOptions);
     await store.migrate();
     const bus = new CommandBus(store, order);
     let commands = 0;
@@ -70,11 +81,45 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     return { name, store, bus, send, projector, queries, rows, raw, sold };
   };
   /** The server ends this connection while nobody asks it anything. */
-  const sever = async (tx: Pick<PoolClient, 'query'>) => {
+  const sever = async (tx: Tx) => {
     const { rows } = await tx.query('SELECT pg_backend_pid() AS pid');
     const gone = 'SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)';
     await pool.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
     await until(async () => (await pool.query(gone, [rows[0].pid])).rowCount);
+  };
+  /** Connections of a test's own; `hear` learns of each answer before whoever asked for it, and may keep it from him. */
+  const connections = (hear: (statement: string) => unknown) => {
+    const own = new Pool({ connectionString: postgres.url });
+    own.on('error', () => {});
+    onTestFinished(() => own.end());
+    listen(own, async (statement) => void (await hear(statement)));
+    return own;
+  };
+  const WAITING = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+  const waiting = async () => (await pool.query(`SELECT ${WAITING}`)).rowCount ?? 0;
+  /** Waits for what happens while a call is under way; a call that fails is not waited for. */
+  const meanwhile = (call: Promise<unknown>, ...[probe, options]: Parameters<typeof until>) =>
+    Promise.race([call, until(probe, options)]);
+  /** The server's commit of an event of this stream takes until it is let go, whatever the client does. */
+  const slowCommit = async (name: string, stream: string) => {
+    const gate = await pool.connect();
+    await gate.query("SELECT pg_advisory_lock(hashtext('gate'), hashtext($1))", [name]);
+    await gate.query(`
+      CREATE FUNCTION ${name}_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.stream LIKE '${stream}' THEN PERFORM pg_advisory_xact_lock(hashtext('gate'), hashtext('${name}')); END IF;
+        RETURN NULL;
+      END $$;
+      CREATE CONSTRAINT TRIGGER gate AFTER INSERT ON ${name}_events DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION ${name}_gate()`);
+    let shut = true;
+    const letGo = async () => {
+      if (!shut) return;
+      shut = false;
+      await gate.query('SELECT pg_advisory_unlock_all()');
+      gate.release();
+    };
+    onTestFinished(letGo);
+    return letGo;
   };
   const drain = async (projector: { round(): Promise<number> }) => {
     while ((await projector.round()) > 0);
@@ -90,11 +135,20 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       ['no name', () => send('7', { type: 'place', customer: 'Li', items: [{ name: '', quantity: 1 }] })],
       ['half a burger', () => send('7', { type: 'place', customer: 'Li', items: [{ name: 'burger', quantity: 0.5 }] })],
       ['no event', () => store.append({ stream: 's', expectedVersion: 0, events: [], commandId: 'c' })],
+      ['no version', () => store.append({ ...entry(1), expectedVersion: Number.NaN })],
       ['no attempt', () => new CommandBus(store, order, { attempts: 0 })],
+      ['a timer that never ends', () => new PostgresEventStore(pool, 'x', { lockTimeoutMs: Number.POSITIVE_INFINITY })],
       ['a batch of nothing', () => projector(board, { batch: 0 })],
       ['a negative pause', () => projector(board, { idleMs: -1 })],
+      ['a version that is no number', () => projector({ ...board, version: Number.NaN })],
       ['an unknown projection', () => projector().then(() => queries.query({ name: 'menu' }, async () => 1))],
+      ['a shop that is not there', () => new Queries(pool, 'nowhere').query(board, async () => 1)],
       ['a wait that is no number', () => queries.query(board, async () => 1, { timeoutMs: Number.NaN })],
+      ['a pause without end', () => queries.query(board, async () => 1, { intervalMs: Number.POSITIVE_INFINITY })],
+      ...['toString', 'constructor', '__proto__', 'nope'].map((type): [string, () => unknown] => [
+        `a command that is called ${type}`,
+        () => send('7', JSON.parse(JSON.stringify({ type: 'x' }).replace('x', type))),
+      ]),
     ];
     for (const [what, attempt] of cases) {
       await expect(async () => attempt(), what).rejects.toThrow(InvalidArgumentError);
@@ -103,10 +157,68 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect(new InvalidArgumentError('x')).toBeInstanceOf(CqrsError);
   });
 
-  test('an order goes its way, and each step is an event in its stream', async () => {
+  test('what would not come back as it went is refused, and the field is named', async () => {
     const { store, send } = await open();
+    const half = 'user\ud83d';
+    const cycle: { self?: unknown } = {};
+    cycle.self = cycle;
+    const place = (customer: unknown) => JSON.parse(JSON.stringify({ type: 'place', customer, items: BURGER }));
+    const event = (data: unknown) => ({ ...entry(1), events: [{ ...collected(1), data: Object(data) }] });
+    const cases: [string, RegExp, () => Promise<unknown>][] = [
+      ['half a pair in a command id', /command id/, () => send('7', { type: 'cook' }, half)],
+      ['half a pair in an order id', /stream/, () => send(half, { type: 'cook' })],
+      ['half a pair in a stream that is read', /stream/, () => store.read(half)],
+      ['half a pair in a customer', /events\.0\.data\.customer/, () => send('7', place(half))],
+      ['U+0000 in a customer', /customer/, () => send('7', place('Li\0'))],
+      ['U+0000 in a command id', /command id/, () => store.positionOf('c\0')],
+      ['U+0000 in a key', /data/, () => store.append(event({ 'a\0': 1 }))],
+      ['a stream beyond what an index takes', /1,000/, () => store.append(entry(1, 'x'.repeat(60_000)))],
+      ['a bigint', /data\.n is of type bigint/, () => store.append(event({ n: 1n }))],
+      ['a cycle', /data\.self contains itself/, () => store.append(event(cycle))],
+      ['a date, which comes back as a text', /data\.at is a Date/, () => store.append(event({ at: new Date() }))],
+      ['NaN, which comes back as null', /data\.n is NaN/, () => store.append(event({ n: Number.NaN }))],
+      ['a map, which comes back empty', /Map/, () => store.append(event({ map: new Map([[1, 2]]) }))],
+    ];
+    for (const [what, field, attempt] of cases) {
+      const error = await attempt().catch((reason: unknown) => reason);
+      expect(error, what).toBeInstanceOf(InvalidArgumentError);
+      expect(error, what).toMatchObject({ message: expect.stringMatching(field) });
+    }
+    const kept = { text: '汉堡 🍔 \\u0000', list: [0.1, -1e21, null, true], gone: undefined, own: { toString: 'x' } };
+    await store.append(event(kept));
+    expect(await store.read('order-1')).toMatchObject([{ data: JSON.parse(JSON.stringify(kept)) }]);
+    expect((await store.backlog(0n)).events).toBe(1);
+  });
+
+  test('a name that Postgres would cut, or that would be taken for another, is refused at once', async () => {
+    const { store, projector } = await open();
+    const long = 'x'.repeat(58);
+    const cases: [string, () => unknown][] = [
+      ['a store beyond 63 bytes', () => new PostgresEventStore(pool, long)],
+      ['a Chinese one', () => new PostgresEventStore(pool, '汉'.repeat(19))],
+      ['a prefix beyond 63 bytes', () => new Projector(pool, store, board, { prefix: long })],
+      ['a projection that fits until its tenth build', () => projector({ ...board, name: 'x'.repeat(57) })],
+      ['a shop without a name', () => new PostgresEventStore(pool, '')],
+      ['a zero-width space', () => new PostgresEventStore(pool, 'shop\u200b')],
+      ['a quote', () => new Queries(pool, 'shop"').query(board, async () => 1)],
+      ['an underscore: shop_a + b is shop + a_b', () => projector({ ...board, name: 'late_orders' })],
+    ];
+    for (const [what, attempt] of cases) {
+      await expect(async () => attempt(), what).rejects.toThrow(InvalidArgumentError);
+    }
+    const { rounds, table } = await projector({ ...board, name: '大屏幕' }).then(async (screen) => ({
+      rounds: await screen.round(),
+      table: await new Queries(pool, `s${shops}`).query({ name: '大屏幕' }, async (_, name) => name),
+    }));
+    expect([rounds, table]).toEqual([0, `"s${shops}_大屏幕_1"`]);
+  });
+
+  test('an order goes its way, and each step is an event in its stream', async () => {
+    const { store, send, name } = await open();
+    // Another instance has another memory: what it decides on is in the book alone.
+    const other = new CommandBus(new PostgresEventStore<OrderEvent>(pool, name), order);
     await send('7', { type: 'place', customer: 'Li', items: BURGER });
-    await send('7', { type: 'change', items: FRIES });
+    await other.send({ id: 'there', orderId: '7', type: 'change', items: FRIES });
     for (const type of ['cook', 'finish', 'collect'] as const) await send('7', { type });
     const events = await store.read('order-7');
     expect(events.map(({ version, type }) => `${version} ${type}`)).toEqual([
@@ -240,14 +352,19 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
   });
 
   test('a batch that fails half-way leaves neither rows nor a checkpoint', async () => {
-    const { raw, projector, sold } = await open();
+    const { name, raw, projector, sold } = await open();
     for (let n = 1; n <= 4; n++) await raw(n);
     const troubles = [
-      async () => Promise.reject(Object.assign(new Error('the disk is full'), { code: '53100' })),
+      (tx: Tx) => tx.query("DO $$ BEGIN RAISE 'the disk is full' USING ERRCODE = '53100'; END $$"),
       // What is lost in the middle is this batch, and neither the process nor the projection.
       sever,
+      // All rows are written, and the checkpoint can't be.
+      () =>
+        pool.query(`
+          CREATE OR REPLACE FUNCTION ${name}_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full' USING ERRCODE = '53100'; END $$;
+          CREATE TRIGGER full_disk BEFORE UPDATE OF position ON ${name}_builds EXECUTE FUNCTION ${name}_full()`),
     ];
-    let trouble: typeof sever | undefined;
+    let trouble: ((tx: Tx) => Promise<unknown>) | undefined;
     const flaky: Projection<OrderEvent> = {
       ...sales,
       on: {
@@ -264,6 +381,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       expect(await till.lag()).toMatchObject({ events: 4, paused: undefined });
     }
     trouble = undefined;
+    await pool.query(`DROP TRIGGER full_disk ON ${name}_builds`);
     await drain(till);
     expect(await sold()).toEqual({ cheeseburger: 8 });
   });
@@ -365,6 +483,114 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     await mended.resume();
     await drain(mended);
     expect(await sold()).toEqual({ cheeseburger: 6, pineapple: 1 });
+  });
+
+  test('a handler that fails is told from a database that is away, whatever its error says', async () => {
+    const failures: [string, (tx: Tx, table: string) => unknown][] = [
+      [
+        'a text like a lost connection',
+        () => Promise.reject(new Error('the connection to the grill is not queryable')),
+      ],
+      ...[404, '400', '5731', '57P01', 'ECONNRESET'].map((code): [string, () => unknown] => [
+        `code ${code}`,
+        () => Promise.reject(Object.assign(new Error('no such burger'), { code })),
+      ]),
+      ['what the database refuses', (tx, table) => tx.query(`INSERT INTO ${table} VALUES (NULL, 1)`)],
+      ['a refusal that it swallows', (tx, table) => tx.query(`INSERT INTO ${table} VALUES (NULL, 1)`).catch(() => {})],
+      ['a reason that Postgres cannot keep', () => Promise.reject(new Error('half\ud83d and \0'))],
+      ['no error at all', () => Promise.reject(Object.create(null))],
+    ];
+    const { name, raw, projector, queries } = await open();
+    for (const n of [1, 2, 3]) await raw(n);
+    for (const [n, [what, fail]] of failures.entries()) {
+      const told: unknown[] = [];
+      const on: typeof sales.on = {
+        OrderCollected: async (tx, table, event) =>
+          event.data.orderId === '2' ? fail(tx, table) : sales.on.OrderCollected?.(tx, table, event),
+      };
+      const till = await projector({ ...sales, name: `sales${n}`, on }, { onError: (error) => told.push(error) });
+      for (let round = 0; round < 5; round++) await till.round().catch((error: unknown) => told.push(error));
+      expect(await till.lag(), what).toMatchObject({ events: 2, paused: expect.stringContaining("can't apply") });
+      expect(told, what).toMatchObject([{ constructor: PoisonEventError, position: 2n }]);
+      const sold = await queries.query(
+        { name: `sales${n}` },
+        async (db, table) => (await db.query(`TABLE ${table}`)).rows,
+      );
+      expect(sold, `${what}, in ${name}`).toEqual([{ item: 'cheeseburger', sold: 2 }]);
+    }
+  });
+
+  test('a verdict is about the build that failed, whichever is live by then', async () => {
+    const { name, store, raw, projector, sold } = await open();
+    await raw(1);
+    const late = Promise.withResolvers<void>();
+    let rolledBack = false;
+    const own = connections(() => undefined);
+    const query = own.query.bind(own);
+    Reflect.set(own, 'query', async (...args: unknown[]) => {
+      if (String(args[0]).startsWith('UPDATE')) {
+        rolledBack = true;
+        await late.promise;
+      }
+      return Reflect.apply(query, undefined, args);
+    });
+    const on: typeof sales.on = { OrderCollected: () => Promise.reject(new Error('old code')) };
+    const old = new Projector(own, store, { ...sales, on }, { prefix: name });
+    await old.migrate();
+    const failing = old.round();
+    await meanwhile(failing, () => rolledBack, { what: 'the old code to have failed' });
+    const next = await projector({ ...sales, version: 2 });
+    await next.rebuild();
+    late.resolve();
+    await failing;
+    await raw(2);
+    await drain(next);
+    expect(await next.lag()).toEqual({ events: 0, ms: 0, paused: undefined });
+    expect(await sold()).toEqual({ cheeseburger: 4 });
+    await expect(old.resume(), 'the old code resumes nothing').rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('events of any type pass, also of those that every object has', async () => {
+    const { name, raw, projector, sold } = await open();
+    for (const [n, type] of ['toString', 'constructor', '__proto__', 'nope'].entries())
+      await pool.query(`INSERT INTO ${name}_events (stream, version, type, data) VALUES ($1, 1, $2, '{}')`, [
+        `x${n}`,
+        type,
+      ]);
+    await raw(1);
+    const till = await projector(sales);
+    await drain(till);
+    expect(await till.lag()).toEqual({ events: 0, ms: 0, paused: undefined });
+    expect(await sold()).toEqual({ cheeseburger: 2 });
+  });
+
+  test('a projector goes on after an error of whoever listens, and after a stop', async () => {
+    const { raw, projector, sold } = await open();
+    await raw(1);
+    let healthy = false;
+    const on: typeof sales.on = {
+      OrderCollected: async (tx, table, event) => {
+        if (!healthy) await tx.query("DO $$ BEGIN RAISE 'busy' USING ERRCODE = '40001'; END $$");
+        await sales.on.OrderCollected?.(tx, table, event);
+      },
+    };
+    let told = 0;
+    const warned = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    onTestFinished(() => warned.mockRestore());
+    const onError = () => {
+      told++;
+      throw new Error('no log is at hand');
+    };
+    const till = await projector({ ...sales, on }, { idleMs: 1, onError });
+    onTestFinished(() => till.stop());
+    till.start();
+    await until(() => told > 1, { what: 'a second attempt' });
+    await till.stop();
+    healthy = true;
+    till.start();
+    await until(async () => (await till.lag()).events === 0, { what: 'it to go on' });
+    expect(await sold()).toEqual({ cheeseburger: 2 });
+    expect(warned).toHaveBeenCalledWith(expect.stringContaining('no log is at hand'));
   });
 
   test('code of another version leaves the read model alone', async () => {
@@ -508,38 +734,18 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
 
   test('a reader never skips an event whose writer commits late', async () => {
     const { name, store } = await open();
-    const gate = Promise.withResolvers<void>();
-    const slow = new Pool({ connectionString: postgres.url });
-    onTestFinished(() => slow.end());
-    let waiting = false;
-    slow.on('connect', (client) => {
-      const query = client.query.bind(client);
-      Reflect.set(client, 'query', async (...args: unknown[]) => {
-        if (args[0] === 'COMMIT') {
-          waiting = true;
-          await gate.promise;
-        }
-        return Reflect.apply(query, undefined, args);
-      });
-    });
-    const entry = (n: number) => ({
-      stream: `order-${n}`,
-      expectedVersion: 0,
-      events: [collected(n)],
-      commandId: `c${n}`,
-    });
-    const first = new PostgresEventStore<OrderEvent>(slow, name).append(entry(1));
-    await until(() => waiting, { what: 'the first writer to be about to commit' });
+    const letGo = await slowCommit(name, 'order-1');
+    const first = store.append(entry(1));
+    await meanwhile(first, waiting, { what: 'the first writer to be about to commit' });
     let done = false;
-    const second = store.append(entry(2)).then(() => {
+    const second = new PostgresEventStore<OrderEvent>(pool, name).append(entry(2)).finally(() => {
       done = true;
     });
-    const blocked = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
-    await until(async () => done || (await pool.query(blocked)).rowCount, { what: 'the second to commit or to wait' });
+    await meanwhile(second, async () => done || (await waiting()) > 1, { what: 'the second to commit or to wait' });
     const history = new History<string>();
     const seen = await store.readAll(0n, 10);
     history.record(`seen before the first commits: ${seen.map(({ stream }) => stream).join(', ') || 'nothing'}`);
-    gate.resolve();
+    await letGo();
     await Promise.all([first, second]);
     seen.push(...(await store.readAll(seen.at(-1)?.position ?? 0n, 10)));
     expect(
@@ -548,16 +754,151 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     ).toEqual(['order-1', 'order-2']);
   });
 
+  test('whoever cannot have the log in time is told that nothing was written', async () => {
+    const { name, store } = await open();
+    const letGo = await slowCommit(name, 'order-1');
+    const first = store.append(entry(1));
+    await meanwhile(first, waiting, { what: 'the first writer to be about to commit' });
+    for (const groupCommit of [false, true]) {
+      const hurried = new PostgresEventStore<OrderEvent>(pool, name, { lockTimeoutMs: 20, groupCommit });
+      const outcomes = await Promise.allSettled([2, 3].map((n) => hurried.append(entry(n))));
+      for (const outcome of outcomes)
+        expect(outcome).toMatchObject({ reason: { written: 'no', cause: { code: '55P03' } } });
+    }
+    await letGo();
+    await first;
+    await store.append(entry(2));
+    expect((await store.readAll(0n, 10)).map(({ stream }) => stream)).toEqual(['order-1', 'order-2']);
+  });
+
+  test('a writer that stands still holds nobody up, and its append is one step', async () => {
+    const { name, store } = await open();
+    let steps = 0;
+    let over = false;
+    for (let stands = 1; !over; stands++) {
+      steps = 0;
+      const still = Promise.withResolvers<void>();
+      const own = connections(() => (++steps === stands ? still.promise : undefined));
+      const slow = new PostgresEventStore<OrderEvent>(own, name).append(entry(2 * stands)).finally(() => {
+        over = steps < stands;
+      });
+      await meanwhile(slow, () => steps === stands || over, { what: 'the writer to stand' });
+      const quick = store.append(entry(2 * stands + 1)).then(() => 'written');
+      const outcome = await Promise.race([quick, delay(1_000, 'held up', { ref: false })]);
+      still.resolve();
+      await Promise.all([slow, quick]);
+      expect(outcome, `while another writer stood still after step ${stands}`).toBe('written');
+    }
+    expect(steps, 'steps of an append').toBe(1);
+  });
+
+  test('appends that come in together go together, and one that fails fails alone', async () => {
+    const { name } = await open();
+    await pool.query(`ALTER TABLE ${name}_events ADD CHECK (stream <> 'order-refused')`);
+    let statements = 0;
+    const own = connections(() => statements++);
+    const store = new PostgresEventStore<OrderEvent>(own, name, { groupCommit: true });
+    /** While the first is under way the others come in. */
+    const crowd = async (first: string, others: readonly (readonly [n: number, stream: string, version: number])[]) => {
+      statements = 0;
+      const letGo = await slowCommit(name, first);
+      const all = [store.append(entry(others[0]?.[0] ?? 0, first))];
+      await meanwhile(Promise.all(all), waiting, { what: 'the first to be under way' });
+      all.push(...others.slice(1).map(([n, stream, version]) => store.append(entry(n, stream, version))));
+      await letGo();
+      await pool.query(`DROP TRIGGER gate ON ${name}_events; DROP FUNCTION ${name}_gate`);
+      const outcomes = await Promise.allSettled(all);
+      return outcomes.map((outcome) => (outcome.status === 'rejected' ? outcome.reason.constructor : 'written'));
+    };
+    const together = await crowd('order-a', [
+      [1, '', 0],
+      [2, 'order-b', 0],
+      [3, 'order-b', 1],
+      [4, 'order-c', 7],
+      [2, 'order-d', 0],
+    ]);
+    expect(together, 'a conflict is its own').toEqual(['written', 'written', 'written', ConflictError, ConflictError]);
+    expect(statements).toBe(2);
+    const refused = await crowd('order-e', [
+      [11, '', 0],
+      [12, 'order-f', 0],
+      [13, 'order-refused', 0],
+      [14, 'order-f', 1],
+    ]);
+    expect(refused, 'what Postgres refuses, too').toEqual(['written', 'written', StoreError, 'written']);
+    expect((await store.readAll(0n, 20)).map(({ stream, version }) => `${stream} ${version}`)).toEqual([
+      'order-a 1',
+      'order-b 1',
+      'order-b 2',
+      'order-e 1',
+      'order-f 1',
+      'order-f 2',
+    ]);
+  });
+
+  test('whoever loses the connection is told that the outcome is unknown, and may send again', async () => {
+    for (const groupCommit of [false, true]) {
+      const { name, store } = await open({ groupCommit });
+      const letGo = await slowCommit(name, 'order-%');
+      const appends = [1, 2, 3].map((n) => store.append(entry(n)).catch((error: unknown) => error));
+      const all = groupCommit ? 1 : 3;
+      const under = async () => (await waiting()) === all;
+      await meanwhile(Promise.all(appends), under, { what: 'all to be under way' });
+      await pool.query(`SELECT pg_terminate_backend(pid) ${WAITING}`);
+      const heard = await Promise.all(appends);
+      for (const error of heard) expect(error).toMatchObject({ constructor: StoreError, written: 'unknown' });
+      expect(new Set(heard).size, 'an error for each').toBe(3);
+      await letGo();
+      for (const n of [1, 2, 3]) await store.append(entry(n));
+      expect((await store.backlog(0n)).events, 'nothing had been written').toBe(3);
+    }
+    // This time it had been: only the answer is lost.
+    const { name, store } = await open();
+    let lost = false;
+    const own = connections((statement) => {
+      if (lost || !statement.includes('_append')) return;
+      lost = true;
+      throw new Error('read ECONNRESET');
+    });
+    const bus = new CommandBus(new PostgresEventStore<OrderEvent>(own, name), order);
+    const place = { id: 'place', orderId: '1', type: 'place', customer: 'Li', items: BURGER } as const;
+    const { position } = await bus.send(place);
+    expect([lost, await bus.send(place)]).toEqual([true, { position }]);
+    expect(await store.read('order-1')).toMatchObject([{ position }]);
+    const nobody = new Pool({ connectionString: 'postgres://127.0.0.1:1/none' });
+    await expect(new PostgresEventStore(nobody).append(entry(1))).rejects.toMatchObject({
+      constructor: StoreError,
+      written: 'no',
+    });
+  });
+
+  test('what was handed over is what is written, whatever becomes of it meanwhile', async () => {
+    const { store } = await open({ groupCommit: true });
+    const items = [{ name: 'cheeseburger', quantity: 2 }];
+    const events = [collected(1, items)];
+    const append = store.append({ ...entry(1), events });
+    Object.assign(items[0] ?? {}, { quantity: 200 });
+    events.push(collected(2));
+    await append;
+    expect(await store.read('order-1')).toMatchObject([{ data: { items: BURGER } }]);
+  });
+
   test('twelve writers at once: a reader skips nothing and keeps the order of each stream', async () => {
-    const { store } = await open();
+    const { name, store: alone } = await open();
+    const grouped = new PostgresEventStore<OrderEvent>(pool, name, { groupCommit: true });
     const writers = Array.from({ length: 12 }, async (_, writer) => {
+      // Two instances: what one writes alone comes between what the other writes together.
+      const store = writer % 3 === 0 ? alone : grouped;
       for (let n = 0; n < 6; n++) {
         const entry = { stream: `order-${writer % 4}`, events: [collected(n)], commandId: `${writer} ${n}` };
         for (let written = false; !written; ) {
           const expectedVersion = (await store.read(entry.stream)).length;
           written = await store.append({ ...entry, expectedVersion }).then(
             () => true,
-            () => false,
+            (error: unknown) => {
+              if (error instanceof ConflictError) return false;
+              throw error;
+            },
           );
         }
       }
@@ -570,7 +911,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     for (let last = false; !last; ) {
       // Asked before the log is: an event may be written between an empty answer and the question.
       const over = !writing;
-      const events = await store.readAll(seen.at(-1)?.position ?? 0n, 7);
+      const events = await alone.readAll(seen.at(-1)?.position ?? 0n, 7);
       seen.push(...events);
       last = over && events.length === 0;
     }
@@ -609,6 +950,29 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const applied = await Promise.all(instances.map(work));
     expect(await sold(), `instances inside at once: ${inside}`).toEqual({ cheeseburger: 6 });
     expect(applied.toSorted()).toEqual([0, 3]);
+  });
+
+  test('an instance that stands still in the middle of a batch gives way to the next', async () => {
+    const { raw, projector, sold } = await open();
+    await raw(1);
+    const still = Promise.withResolvers<void>();
+    let stands = false;
+    const on: typeof sales.on = {
+      OrderCollected: async (tx, table, event) => {
+        await sales.on.OrderCollected?.(tx, table, event);
+        stands = true;
+        await still.promise;
+      },
+    };
+    const frozen = await projector({ ...sales, on }, { idleInTransactionMs: 50 });
+    const round = frozen.round().catch((error: unknown) => error);
+    await meanwhile(round, () => stands, { what: 'the first instance to stand' });
+    const next = await projector(sales);
+    await until(async () => (await next.round()) > 0, { what: 'the next to have the batch' });
+    still.resolve();
+    expect(await round).toBeInstanceOf(StoreError);
+    expect(await sold()).toEqual({ cheeseburger: 2 });
+    expect(await next.lag()).toEqual({ events: 0, ms: 0, paused: undefined });
   });
 });
 

@@ -93,7 +93,7 @@ async function shop({ kind, lab = '#lab' }: Job, aside: Pool) {
 }
 
 /** Hears of each answer before whoever asked for it does. */
-function listen(pool: Pool, answered: Answered): void {
+export function listen(pool: Pool, answered: Answered): void {
   pool.on('connect', (client) => {
     const query = client.query.bind(client);
     const ask = async (args: readonly unknown[]) => {

@@ -39,7 +39,7 @@ await describeWith('cqrs, killed', { postgres: () => startPostgres() }, ({ postg
       deaths.map(() => ({ written: ['order-1', 'order-2'], counted: 11, folded: 11 })),
     );
     expect(
-      deaths.map(({ after }) => after.split(' ')[0]),
+      deaths.map(({ after }) => after.split(/\W/)[0]),
       'it was killed before, within and after transactions',
     ).toEqual(expect.arrayContaining(['SELECT', 'BEGIN', 'INSERT', 'UPDATE', 'COMMIT', 'its']));
   }, 60_000);
