@@ -33,7 +33,7 @@ async function shop({ kind, lab = '#lab' }: Job, aside: Pool) {
       await book.append({ stream: `order-${n}`, expectedVersion: 0, events: events(n), commandId: `before ${n}` });
   };
   const till = (name: string, log: Log<OrderEvent>, pool = aside) =>
-    new Projector(pool, log, sales, { prefix: name, batch: 2 });
+    new Projector(pool, log, sales, { prefix: name, batch: 3 });
   const count = async (projector: { round(): Promise<number> }) => {
     while ((await projector.round()) > 0);
   };
