@@ -29,14 +29,16 @@ export class DeadLetters implements Cemetery {
   /** Creates the table where it is missing. Part of your migrations. */
   async migrate(): Promise<void> {
     await this.#pool.query(`
-      CREATE TABLE IF NOT EXISTS ${this.#table} ("group" text, id uuid, event jsonb NOT NULL, reason text NOT NULL,
-        attempts int NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY ("group", id))`);
+      CREATE TABLE IF NOT EXISTS ${this.#table} ("group" text, id uuid, event json NOT NULL, reason text NOT NULL,
+        attempts int NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY ("group", id));
+      -- json keeps the text as it came; jsonb refuses U+0000 and half a surrogate pair, which anybody may publish.
+      ALTER TABLE ${this.#table} ALTER COLUMN event TYPE json`);
   }
 
   /** Twice the same is one: a crash before the acknowledgement brings the event, and its death, again. */
   async add(group: string, event: Envelope, error: Error, attempts: number): Promise<void> {
     // PostgreSQL's text has no U+0000; an error may quote one.
-    const reason = `${error.name}: ${error.message}`.replaceAll('\0', '\uFFFD');
+    const reason = `${error.name}: ${error.message}`.toWellFormed().replaceAll('\0', '\uFFFD');
     await this.#pool.query(
       `INSERT INTO ${this.#table} VALUES ($1, $2, $3, $4, $5)
        ON CONFLICT ("group", id) DO UPDATE SET reason = excluded.reason, attempts = excluded.attempts, at = now()`,

@@ -1,5 +1,5 @@
 import type { Cemetery, Delivery, SubscribeOptions } from './bus.ts';
-import { UnknownEventError, UnreadableEventError } from './errors.ts';
+import { ConnectionLostError, UnknownEventError, UnreadableEventError } from './errors.ts';
 import type { Reader } from './event.ts';
 
 /**
@@ -61,7 +61,8 @@ export class Dispatcher {
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
         if (unreadable !== undefined) throw unreadable;
-        await this.reader.handle(event, signal);
+        // A copy for each try: what a handler does to its event, the next try and the dead letter don't see.
+        await this.reader.handle(structuredClone(event), signal);
         break;
       } catch (error) {
         const useless = error instanceof UnknownEventError || error instanceof UnreadableEventError;
@@ -81,6 +82,17 @@ export class Dispatcher {
       () => true,
       () => false,
     );
+  }
+}
+
+/** The outcome of `work`, or a rejection after `ms`: a connection that died without a word never answers. */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new ConnectionLostError(`no answer within ${ms} ms`)), ms);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

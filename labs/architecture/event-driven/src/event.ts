@@ -52,7 +52,8 @@ export class Catalogue<Events extends object> {
 
   /**
    * A new event of the current version. `cause` is the event that it answers: correlation and trace are passed on.
-   * @throws InvalidArgumentError without a key
+   * @throws InvalidArgumentError without a key, for a key above 512 characters, and for data that JSON or PostgreSQL
+   *   can't hold: a bigint, a cycle, U+0000, half a surrogate pair. Better here than in the middle of a transaction
    */
   create<Type extends keyof Events & string>(
     type: Type,
@@ -61,6 +62,10 @@ export class Catalogue<Events extends object> {
     cause?: Envelope,
   ): EventOf<Events, Type> {
     if (key === '') throw new InvalidArgumentError(`a ${type} without a key: name what it is about, e.g. the order`);
+    if (key.length > 512)
+      throw new InvalidArgumentError(`the key of a ${type} has ${key.length} characters, above 512`);
+    assertStorable(`the key of a ${type}`, key);
+    assertStorable(`the data of a ${type}`, data);
     const id = randomUUID();
     return {
       id,
@@ -106,5 +111,23 @@ export class Catalogue<Events extends object> {
         if (typeof handler === 'function') await Reflect.apply(handler, undefined, [current, signal]);
       },
     };
+  }
+}
+
+/** `JSON.stringify` escapes what is no well-formed text, and U+0000; PostgreSQL refuses both. */
+const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i;
+
+function assertStorable(what: string, value: unknown): void {
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(value);
+  } catch (cause) {
+    throw new InvalidArgumentError(`${what} is no JSON: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+  if (json === undefined) throw new InvalidArgumentError(`${what} is no JSON: it is ${typeof value}`);
+  if (UNSTORABLE.test(json)) {
+    throw new InvalidArgumentError(`${what} holds U+0000 or half a surrogate pair, which PostgreSQL can't store`);
   }
 }

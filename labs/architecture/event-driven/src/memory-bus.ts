@@ -17,7 +17,8 @@ export class MemoryBus implements Bus {
   /** Resolves once every group has room for the events, not once they are handled: a slow group delays no other. */
   async publish(events: readonly Envelope[], only?: string): Promise<void> {
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
-    for (const event of events) {
+    // As they are now: what the publisher does to them later is nobody's news.
+    for (const event of structuredClone(events)) {
       for (const [group, { reader, dispatcher }] of this.groups) {
         if (!reader.types.includes(event.type) || (only !== undefined && only !== group)) continue;
         await dispatcher.accept({ event, ack: async () => {} });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { Redis, RedisOptions } from 'ioredis';
 import {
   type Bus,
   type Cemetery,
@@ -8,7 +8,7 @@ import {
   type SubscribeOptions,
   type Subscription,
 } from './bus.ts';
-import { Dispatcher, pause } from './dispatcher.ts';
+import { Dispatcher, pause, within } from './dispatcher.ts';
 import { BusClosedError, InvalidArgumentError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
 import { type Parsed, parseEvent } from './parse.ts';
@@ -23,13 +23,20 @@ export interface StreamsOptions {
 const KEEP = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0`;
+// The lease is looked at in the step that takes: who slept through its end wakes up and takes nothing.
+const TAKE = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('LOST another consumer has the lease') end
+if ARGV[3] == '>' then return redis.call('XREADGROUP', 'GROUP', ARGV[2], ARGV[1], 'COUNT', 100, 'STREAMS', KEYS[2], '>') end
+return redis.call('XAUTOCLAIM', KEYS[2], ARGV[2], ARGV[1], 0, ARGV[3], 'COUNT', 100)`;
 const LEAVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 type Entry = readonly [id: string, fields: readonly string[]];
 
 /**
  * Redis Streams: one stream, a consumer group for each service. A consumer's unacknowledged events are taken over by
- * the next one, before any new event. Redis has to run with `appendonly yes`, or its crash loses what it confirmed.
+ * the next one, and by itself after a broken connection, before any new event: the reply that brought them may be lost.
+ * A group, or the whole stream, that Redis has lost is made anew. Redis has to run with `appendonly yes`, or its crash
+ * loses what it confirmed.
  */
 export class StreamsBus implements Bus {
   readonly #redis: Redis;
@@ -63,11 +70,9 @@ export class StreamsBus implements Bus {
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
     const settings = completeOptions(group, options);
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
-    await this.#redis.xgroup('CREATE', `${this.prefix}stream`, group, '0', 'MKSTREAM').catch((error: unknown) => {
-      if (!String(error).includes('BUSYGROUP')) throw error;
-    });
+    await this.#createGroup(this.#redis, group);
     const stopping = new AbortController();
-    const connection = this.#redis.duplicate();
+    const connection: Redis = this.#redis.duplicate<RedisOptions>({ ...this.#reading() });
     connection.on('error', () => {});
     const serving = this.#serve(
       connection,
@@ -80,8 +85,10 @@ export class StreamsBus implements Bus {
       stop: async () => {
         stopping.abort();
         this.#subscriptions.delete(subscription);
-        await serving;
+        // A connection that is dead must not hold up who stops: what it has in hand comes again.
+        await within(this.#leaseMs, serving).catch(() => {});
         connection.disconnect();
+        await serving;
       },
     };
     this.#subscriptions.add(subscription);
@@ -113,10 +120,38 @@ export class StreamsBus implements Bus {
     return new Dispatcher(group, reader, options, this.#dead);
   }
 
-  /** What a dead consumer had in hand, oldest first. */
+  /** What a dead consumer had in hand, oldest first; what we had ourselves before our connection broke. */
   protected async takeOver(redis: Redis, group: string, me: string, from: string): Promise<[string, Entry[]]> {
-    const reply = await redis.xautoclaim(`${this.prefix}stream`, group, me, 0, from, 'COUNT', 100);
+    const reply = await this.take(redis, group, me, from);
     return [String(reply[0]), entries(reply[1])];
+  }
+
+  /** One step: only who has the lease gets anything. @throws the client's error, also when the lease is another's */
+  protected async take(redis: Redis, group: string, me: string, from: string): Promise<unknown[]> {
+    const reply = await redis.eval(TAKE, 2, this.#lease(group), `${this.prefix}stream`, me, group, from);
+    return Array.isArray(reply) ? reply : [];
+  }
+
+  #reading(): RedisOptions {
+    return {
+      // A command whose connection broke fails, rather than being sent again: what it had taken has to be taken up first.
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      // A connection that died without a word is noticed: while it lives there is an answer every 200 ms.
+      socketTimeout: Math.max(1000, this.#leaseMs),
+      // A failover behind the name: this server is a replica now, and the name leads to another.
+      reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    };
+  }
+
+  #lease(group: string): string {
+    return `${this.prefix}lease:${group}`;
+  }
+
+  async #createGroup(redis: Redis, group: string): Promise<void> {
+    await redis.xgroup('CREATE', `${this.prefix}stream`, group, '0', 'MKSTREAM').catch((error: unknown) => {
+      if (!(error instanceof Error && error.message.startsWith('BUSYGROUP '))) throw error;
+    });
   }
 
   /** Never throws: an entry that can't be read would come again for ever, and keep all others from coming. */
@@ -126,14 +161,15 @@ export class StreamsBus implements Bus {
   }
 
   protected delivery(redis: Redis, group: string, id: string, event: Envelope): Delivery {
-    return { event, ack: () => redis.xack(`${this.prefix}stream`, group, id) };
+    return { event, ack: () => within(this.#leaseMs, redis.xack(`${this.prefix}stream`, group, id)) };
   }
 
   /** Serves the group while it has the lease; stands by while another has it. */
   async #serve(redis: Redis, group: string, stop: AbortSignal, open: () => Dispatcher, reader: Reader): Promise<void> {
     const me = randomUUID();
-    const lease = `${this.prefix}lease:${group}`;
-    const keep = async () => (await this.#redis.eval(KEEP, 1, lease, me, this.#leaseMs)) === 1;
+    const lease = this.#lease(group);
+    // Over the connection that reads: a lease that lives while its holder can't hear keeps everybody waiting.
+    const keep = async () => (await within(this.#leaseMs, redis.eval(KEEP, 1, lease, me, this.#leaseMs))) === 1;
     while (!stop.aborted) {
       if (!(await keep().catch(() => false))) {
         await pause(this.#leaseMs / 3, stop);
@@ -149,6 +185,8 @@ export class StreamsBus implements Bus {
       }, this.#leaseMs / 3);
       lost.signal.addEventListener('abort', () => dispatcher.abort());
       try {
+        // Redis may have come back without its data.
+        await this.#createGroup(redis, group);
         await this.#read(redis, group, me, dispatcher, reader, AbortSignal.any([stop, lost.signal]));
       } catch {
         // The connection broke: what is in hand comes again.
@@ -157,7 +195,7 @@ export class StreamsBus implements Bus {
       }
       await dispatcher.drain();
       clearInterval(renewal);
-      await this.#redis.eval(LEAVE, 1, lease, me).catch(() => {});
+      await within(this.#leaseMs, redis.eval(LEAVE, 1, lease, me)).catch(() => {});
     }
   }
 
@@ -180,20 +218,20 @@ export class StreamsBus implements Bus {
         else await delivery.ack();
       }
     };
-    const id = await redis.client('ID');
-    // Who stops does not sit out a read that waits for news.
-    end.addEventListener('abort', () => this.#redis.client('UNBLOCK', id).catch(() => {}));
     for (let from = '0-0'; !end.aborted; ) {
       const [next, list] = await this.takeOver(redis, group, me, from);
       await accept(list);
       from = next;
       if (from === '0-0') break;
     }
-    while (!end.aborted) {
-      const wait = Math.min(Math.floor(this.#leaseMs / 3), 200);
-      const stream = `${this.prefix}stream`;
-      const reply = await redis.xreadgroup('GROUP', group, me, 'COUNT', 100, 'BLOCK', wait, 'STREAMS', stream, '>');
-      for (const [, list] of rows(reply)) await accept(entries(list));
+    const stream = `${this.prefix}stream`;
+    const wait = Math.min(Math.floor(this.#leaseMs / 3), 200);
+    for (let last = '0-0'; !end.aborted; ) {
+      const taken = rows(await this.take(redis, group, me, '>')).flatMap(([, list]) => entries(list));
+      last = taken.at(-1)?.[0] ?? last;
+      // A script can't block, so another command waits for news, and takes nothing.
+      if (taken.length > 0) await accept(taken);
+      else await redis.xread('COUNT', 1, 'BLOCK', wait, 'STREAMS', stream, last === '0-0' ? '$' : last);
     }
   }
 }

@@ -87,6 +87,17 @@ test('a type or a version that nobody knows is refused', () => {
 
 // ── in process ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+test('what cannot be stored is refused when the event is made', () => {
+  const round: { self?: unknown } = {};
+  round.self = round;
+  const make = (key: string, dish: unknown) => () =>
+    Reflect.apply(delivery.create, delivery, ['OrderPlaced', key, { dish, cents: 1 }]);
+  for (const dish of ['a\0b', 'half \ud83d', 1n, round]) expect(make('1', dish)).toThrow(InvalidArgumentError);
+  for (const key of ['', 'a\0b', 'half \udc00', 'k'.repeat(513)])
+    expect(make(key, 'rice')).toThrow(InvalidArgumentError);
+  for (const dish of ['\\u0000', '😀', '鱼香肉丝饭']) expect(make('1', dish)).not.toThrow();
+});
+
 test('a bus is not made of nonsense', async () => {
   const bus = new MemoryBus();
   const reader = delivery.reader({});
@@ -153,6 +164,27 @@ test('a retry lets no later event of its key overtake, and holds up no other key
   gate.resolve();
   await until(() => order.length === 4);
   expect(order).toEqual(['b0', 'a0', 'a1', 'a2']);
+});
+
+test('what a handler does to its event is seen by no other: not the next try, not another group, not the publisher', async () => {
+  const seen: unknown[] = [];
+  const buried: unknown[] = [];
+  const bus = new MemoryBus({ add: async (_group, event) => void buried.push(event.data) });
+  const spoil = delivery.reader({
+    OrderPlaced: async (event) => {
+      seen.push(structuredClone(event.data));
+      Object.assign(event.data, { cents: Number.NaN });
+      throw new Error('the gas is out');
+    },
+  });
+  await bus.subscribe('kitchen', spoil, { ...NOW, maxAttempts: 2 });
+  const sms = await listen(bus, 'sms');
+  const event = placed('1');
+  const before = structuredClone(event.data);
+  await bus.publish([event]);
+  Object.assign(event.data, { cents: 0 });
+  await until(() => buried.length === 1 && sms.got.length === 1);
+  expect([...seen, ...buried, sms.got[0]?.data]).toEqual([before, before, before, before]);
 });
 
 test('a subscription that stops finishes what is in hand, and takes no more', async () => {

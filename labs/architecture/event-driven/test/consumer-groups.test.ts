@@ -21,6 +21,10 @@ const placed = (key: string, cents = 1800) => delivery.create('OrderPlaced', key
 const numbered = (key: string, count: number) => Array.from({ length: count }, (_, n) => placed(key, n));
 const centsOf = ({ data }: Envelope) => (typeof data === 'object' && data && 'cents' in data ? Number(data.cents) : -1);
 
+/** The names in what XINFO CONSUMERS answers. */
+const names = (reply: unknown): string[] =>
+  Array.isArray(reply) ? reply.map((fields) => String(Array.isArray(fields) ? fields[1] : '')) : [];
+
 await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) => {
   const client = new Redis(redis.nodes[0].url);
   afterAll(() => client.disconnect());
@@ -37,8 +41,8 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
         texts.push(data);
       },
     };
-    const open = (leaseMs = LEASE_MS) => {
-      const bus = new StreamsBus(client, cemetery, { prefix, leaseMs });
+    const open = (leaseMs = LEASE_MS, redis = client) => {
+      const bus = new StreamsBus(redis, cemetery, { prefix, leaseMs });
       onTestFinished(() => bus.close());
       return bus;
     };
@@ -152,6 +156,88 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     // The third is the new one.
     await until(() => got.some((event) => centsOf(event) === 2));
     expect(got.map(centsOf)).toEqual([0, 1, 2]);
+  });
+
+  test('streams: an event whose delivery was lost with its connection is handled before the next of its key', async ({
+    skip,
+  }) => {
+    skip(!redis.faults, 'it cuts the network, and this server is not ours');
+    const { open, prefix } = world();
+    const net = await redis.nodes[0].proxy();
+    onTestFinished(() => net[Symbol.asyncDispose]());
+    const far = new Redis(net.url, { retryStrategy: () => 20 });
+    far.on('error', () => {});
+    onTestFinished(() => far.disconnect());
+    const bus = open(1500, far);
+    const { got } = await listen(bus, 'kitchen');
+    const direct = open();
+    await direct.publish([placed('1', 0)]);
+    await until(() => got.length === 1);
+    // Redis gives it out in its consumer's name, and the reply is lost with the connection.
+    const [consumer] = await client.xinfo('CONSUMERS', `${prefix}stream`, 'kitchen').then(names);
+    await client
+      .multi()
+      .xadd(`${prefix}stream`, '*', 'event', JSON.stringify(placed('1', 1)), 'only', '')
+      .xreadgroup('GROUP', 'kitchen', consumer ?? '', 'COUNT', 1, 'STREAMS', `${prefix}stream`, '>')
+      .exec();
+    net.reset();
+    await direct.publish([placed('1', 2)]);
+    await until(() => got.some((event) => centsOf(event) === 2));
+    expect(got.map(centsOf)).toEqual([0, 1, 2]);
+    await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0);
+  });
+
+  test('streams: a consumer that slept through the end of its lease takes nothing when it wakes up', async () => {
+    const { open, prefix } = world();
+    const bus = open();
+    const { got } = await listen(bus, 'kitchen');
+    await bus.publish([placed('1', 0)]);
+    await until(() => got.length === 1);
+    // As if it had stood still for long: its lease ended, and another one serves.
+    const refused = async () => Number(/errorstat_LOST:count=(\d+)/.exec(await client.info('errorstats'))?.[1] ?? 0);
+    const before = await refused();
+    await client.set(`${prefix}lease:kitchen`, 'another consumer', 'PX', 60_000);
+    await bus.publish([placed('1', 1)]);
+    await until(async () => got.length > 1 || (await refused()) > before, { what: 'it to try' });
+    expect(got.map(centsOf), 'the other one has the lease').toEqual([0]);
+    expect(Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]), 'events taken').toBe(0);
+  });
+
+  test('streams: a consumer whose connection dies without a word is followed by another, and can be stopped', async ({
+    skip,
+  }) => {
+    skip(!redis.faults, 'it cuts the network, and this server is not ours');
+    const { open } = world();
+    const net = await redis.nodes[0].proxy();
+    onTestFinished(() => net[Symbol.asyncDispose]());
+    const far = new Redis(net.url);
+    far.on('error', () => {});
+    onTestFinished(() => far.disconnect());
+    const a = await listen(open(600, far), 'kitchen');
+    const second = open(600);
+    await second.publish([placed('1', 0)]);
+    await until(() => a.got.length === 1);
+    const b = await listen(second, 'kitchen');
+    // Packets are swallowed: nobody is told.
+    net.partition('both');
+    await second.publish([placed('1', 1)]);
+    await until(() => b.got.some((event) => centsOf(event) === 1), {
+      timeoutMs: 4000,
+      what: 'the other one to take over',
+    });
+    await a.subscription.stop();
+  }, 20_000);
+
+  test('streams: a stream that Redis has lost is made again, with its group', async () => {
+    const { open, prefix } = world();
+    const bus = open(300);
+    const { got } = await listen(bus, 'kitchen');
+    await bus.publish([placed('1', 0)]);
+    await until(() => got.length === 1);
+    await client.del(`${prefix}stream`);
+    await bus.publish([placed('1', 1)]);
+    await until(() => got.length === 2, { timeoutMs: 4000, what: 'the event after the loss' });
+    expect(got.map(centsOf)).toEqual([0, 1]);
   });
 
   test('streams: of two consumers of a group one serves, and the other follows when it stops', async () => {

@@ -288,6 +288,13 @@ await describeWith('event-driven', servers, ({ postgres, redis }) => {
 
   // ── dead letters ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+  test('a dead letter is kept as it came, also what PostgreSQL has no text for', async () => {
+    const { dead } = await world();
+    const event = { ...placed('1'), data: { dish: 'a\0b \ud83d', cents: 1 } };
+    await dead.add('kitchen', event, new Error('no\0such \udc00 dish'), 3);
+    expect((await dead.list()).map((letter) => letter.event)).toEqual([event]);
+  });
+
   test('a replayed dead letter goes to its own group alone, and is gone', async () => {
     const { open, dead } = await world();
     const bus = open();
