@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Email, email, type UserId, userId } from './brand.ts';
-import type { Equal, Expect } from './equal.ts';
+import type { Equal } from './equal.ts';
 import { err, type Issue, ok, type Result } from './result.ts';
 
 /** What the rest of the program works with. */
@@ -47,7 +47,7 @@ export const userSchema = z
   .readonly();
 
 /** Two truths would drift apart: this line stops compiling on the day that schema and type differ. */
-export type SchemaIsUser = Expect<Equal<z.output<typeof userSchema>, User>>;
+true satisfies Equal<z.output<typeof userSchema>, User>;
 
 /**
  * A user from whatever came in: JSON, a form, another service. What comes out is made anew: no reference to what went in.
