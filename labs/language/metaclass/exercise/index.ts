@@ -8,26 +8,10 @@ import type {
   Keywords,
   MadeClass,
   Meta,
-  Namespace,
-} from '../src/index.ts';
-import { InvalidArgumentError } from '../src/index.ts';
-
-// The words of the subject are given: what a meta's steps are, what an interface asks, the errors. src/class.ts has three
-// tools that you may use (isClass, findMember, whenComplete), and `typeMeta.create` is written below. The rest is yours.
-// The core laws need `faultsOf`, `implementing`, `singleton`, `Registry`, `UniqueNamespace` and `defineClass`. `h` in `pnpm lab learn metaclass` gives a hint.
-export type {
-  AbstractClass,
-  Class,
-  Decorate,
-  Fault,
-  InterfaceSpec,
-  Keywords,
-  MadeClass,
-  Meta,
   MethodSpec,
   Namespace,
 } from '../src/index.ts';
-export {
+import {
   DuplicateKeyError,
   DuplicateMemberError,
   FinalClassError,
@@ -42,11 +26,37 @@ export {
   UnknownKeyError,
 } from '../src/index.ts';
 
+// The words of the subject are given: what a meta's steps are, what an interface asks, the errors. src/class.ts has three
+// tools that you may import (isClass, findMember, whenComplete), and `typeMeta.create` is written below. The rest is yours.
+// Let your editor show a type where you hover over it: the file that declares it holds the solution, too.
+// The core laws need `faultsOf`, `implementing`, `singleton`, `Registry`, `UniqueNamespace` and `defineClass`; what is to
+// be refused with an InvalidArgumentError is no core law's. `h` in `pnpm lab learn metaclass` gives a hint.
+export type { AbstractClass, Class, Decorate, Fault, InterfaceSpec, Keywords, MadeClass, Meta, MethodSpec, Namespace };
+export {
+  DuplicateKeyError,
+  DuplicateMemberError,
+  FinalClassError,
+  InterfaceError,
+  InvalidArgumentError,
+  InvalidStepError,
+  MetaConflictError,
+  MetaclassError,
+  NotRegistrableError,
+  PrefixCollisionError,
+  ReentrantSingletonError,
+  UnknownKeyError,
+};
+
 // ── class decorators ────────────────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * All the ways in which `cls` breaks `spec`; empty when it keeps it. Methods own or inherited; what all objects have
- * doesn't count; null is no object. Runs no method, and no getter of an instance. Kinds of fault: see `Fault`; what is one: see `MethodSpec`.
+ * All the ways in which `cls` breaks `spec`; empty when it keeps it. Runs no method, and no getter of an instance.
+ *
+ * The methods first, own or inherited, in the order of the spec; what all objects have doesn't count. `missing`: there is
+ * none, and `what` begins with "is missing". `not callable`: an accessor, or no function. A method may have both of the
+ * others: `arity` when it needs more arguments than callers pass, which is `args`; `async` when it is declared `async` and
+ * `kind` is `sync`, or a generator and `kind` is either. Then `static`, for each of `statics` that isn't there or is
+ * something else by `typeof`; null is no object.
  */
 export function faultsOf(_cls: Class, _spec: InterfaceSpec): Fault[] {
   return todo('faultsOf');
@@ -117,7 +127,10 @@ export class Registry<T extends object> {
     return todo('Symbol.iterator');
   }
 
-  /** Whether the class extends the base. */
+  /**
+   * Whether the class extends the base. In the branch where it doesn't, the compiler takes the class for `never`: read
+   * its name before you ask.
+   */
   accepts(_cls: Class): _cls is Class<T, []> {
     return todo('accepts');
   }
@@ -201,6 +214,7 @@ export function derive(_base: Meta, _steps: (parent: Required<Meta>) => Meta): M
 /**
  * Makes a class: the meta is chosen (`meta`, or that of a base if it extends `meta`), prepares the namespace, `body`
  * fills it, `create` turns it into a class, `init` sees the class; `call` will say what `new` gives.
+ * The core law has one meta, no bases, no `call` and nothing to refuse.
  *
  * @throws InvalidArgumentError on a base that is no class or given twice, and on an async body; FinalClassError on a
  *   final base; MetaConflictError when two metas are unrelated; InvalidStepError when `prepare` returns no Map or
@@ -246,5 +260,8 @@ export function prefixMeta(_prefix: string): Meta {
 }
 
 function todo(what: string): never {
-  throw new Error(`${what} is not written yet: its comment in attempt/index.ts is the task.`);
+  const error = new Error(`${what} is not written yet: its comment in attempt/index.ts is the task.`);
+  // Show the place that called, not this one.
+  Error.captureStackTrace(error, todo);
+  throw error;
 }
