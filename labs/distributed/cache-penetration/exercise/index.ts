@@ -1,26 +1,43 @@
 import type { Redis } from 'ioredis';
 import { statsOf } from '../src/filter.ts';
+import type {
+  BloomShape,
+  Cache,
+  CacheEvent,
+  Clock,
+  Defences,
+  FilterOptions,
+  FilterStats,
+  GuardOptions,
+  Layer,
+  Load,
+  LookupOptions,
+  Next,
+  OnEvent,
+  Read,
+  SharedBloomOptions,
+  Verdict,
+} from '../src/index.ts';
 import {
-  type BloomShape,
-  type Cache,
+  BannedError,
+  CacheError,
   compose,
-  type Defences,
+  connectRedis,
   Filter,
-  type FilterOptions,
-  type FilterStats,
-  type GuardOptions,
-  type Layer,
-  type Load,
-  type LookupOptions,
-  type OnEvent,
-  type Verdict,
+  FilterUnavailableError,
+  InvalidArgumentError,
+  InvalidationFailedError,
+  RebuildLostError,
+  SharedBloom,
+  UnstorableValueError,
 } from '../src/index.ts';
 
 // Given: the layers and `compose`, the options with their defaults, the errors, a client with timeouts (`connectRedis`), and
 // `Filter`, which hashes ids, feeds a rebuild in batches and asks your filter for the rest, and `SharedBloom`, the same in
 // Redis, whose Lua is worth reading afterwards. src/redis.ts has `Script`: `new Script(lua).run(redis, keys, ...args)`.
-// src/errors.ts has `whole` and `named` for arguments. The defences are yours. The core laws need `LookupCache`,
-// `LocalBloom`, `MissGuard`, `protect`, `insertRow` and `changeRow`; no sizes, no addresses, no checks of arguments.
+// src/errors.ts has `whole` and `named` for arguments. Let your editor show a type where you hover over it: the file that
+// declares it may hold the solution, too. The defences are yours. The core laws need `LookupCache`, `LocalBloom`, `MissGuard`,
+// `protect`, `insertRow` and `changeRow`; no sizes, no addresses, no checks of arguments, and Redis stays up.
 // `h` in `pnpm lab learn cache-penetration` gives a hint.
 export type {
   BloomShape,
@@ -39,7 +56,7 @@ export type {
   Read,
   SharedBloomOptions,
   Verdict,
-} from '../src/index.ts';
+};
 export {
   BannedError,
   CacheError,
@@ -52,7 +69,7 @@ export {
   RebuildLostError,
   SharedBloom,
   UnstorableValueError,
-} from '../src/index.ts';
+};
 
 type Answer = 'maybe' | 'unknown' | 'missing';
 /** Two independent numbers below 2^48, made from an id. The i-th bit of the id is (a + i·step) mod m. */
@@ -102,7 +119,7 @@ export function clientAddress(
  * A read-through cache in Redis that also remembers what does not exist.
  *
  * Begin with GET, load, SET with a TTL. Then think of a row that isn't there, of a value that looks like your marker, and
- * of somebody who commits the row while a load is under way.
+ * of somebody who commits the row while a load is under way. Each key in Redis begins with `options.prefix`.
  */
 export class LookupCache {
   protected readonly redis: Redis;
@@ -131,7 +148,8 @@ export class LookupCache {
   /**
    * Where the reading is done: `read(key, load, next)` looks into Redis, or else answers `await next(key, load)`, a `Read`
    * with the database's `value`, and stores it. `source` is `hit`, `null` for a marker, or what `next` says; `ageMs` may
-   * be 0 for a start.
+   * be 0 for a start. A load that an invalidation has overtaken is answered and not stored: `onEvent` is told `fenced`.
+   * The layer has `invalidate`, too.
    */
   layer(): Layer {
     throw unwritten('layer');
@@ -145,14 +163,20 @@ export class LookupCache {
 export class LocalBloom extends Filter {
   /** The filter in use, eight bits a byte; undefined before the first rebuild. */
   protected bitmap: Uint8Array | undefined;
+  /** The one that is being built beside it, if any. */
+  protected building: Uint8Array | undefined;
+  /** The time in milliseconds, which never goes back. */
+  protected readonly now: () => number;
 
-  constructor(options: FilterOptions & { readonly clock?: { mono(): number } }) {
+  constructor(options: FilterOptions & { readonly clock?: Clock }) {
     super(options);
+    const { clock = { mono: () => performance.now() } } = options;
+    this.now = () => clock.mono();
   }
 
-  /** `mayContain` without a promise. */
-  has(_id: string): boolean {
-    throw unwritten('has');
+  /** Given: `mayContain` without a promise. */
+  has(id: string): boolean {
+    return this.passes(this.ask(this.fingerprint(id)));
   }
 
   /** Given. undefined when there's no filter in use. */
@@ -162,23 +186,57 @@ export class LocalBloom extends Filter {
     return this.bitmap && statsOf(this.shape, set);
   }
 
+  /** Sets all bits of an id. */
+  protected mark(_bitmap: Uint8Array, _print: Fingerprint): void {
+    throw unwritten('mark');
+  }
+
   /** `missing` before the first rebuild. */
   protected override ask(_print: Fingerprint): Answer {
     throw unwritten('ask');
   }
 
-  /** Into the filter in use, into the one that is being built, and into a list that the next `begin` starts from. */
+  /** Into the filter in use, into the one that is being built, and into a list for `pending`. */
   protected override insert(_prints: readonly Fingerprint[]): Promise<void> {
     return todo('insert');
   }
 
-  /** A new, empty filter, with what was added in the last `this.pendingMs`. */
-  protected override begin(): Promise<Build> {
-    return todo('begin');
+  /** What a new filter starts from: what was inserted in the last `this.pendingMs`. */
+  protected pending(): readonly Fingerprint[] {
+    throw unwritten('pending');
+  }
+
+  /** Given: a filter beside the one in use. Of two that are being built, the one that began last comes into use. */
+  protected override async begin(): Promise<Build> {
+    const next = new Uint8Array(Math.ceil(this.shape.bits / 8));
+    const put = (prints: readonly Fingerprint[]) => {
+      for (const print of prints) this.mark(next, print);
+    };
+    put(this.pending());
+    this.building = next;
+    const check = () => {
+      if (this.building !== next) throw new RebuildLostError('Another rebuild of this filter has begun since.');
+    };
+    return {
+      add: async (prints) => {
+        check();
+        put(prints);
+      },
+      swap: async () => {
+        check();
+        [this.bitmap, this.building] = [next, undefined];
+      },
+      abandon: async () => {
+        if (this.building === next) this.building = undefined;
+      },
+    };
   }
 }
 
-/** Bans whoever asks too often for what doesn't exist. Redis down: everybody is allowed, `onEvent` is told. */
+/**
+ * Bans whoever asks too often for what doesn't exist. Redis down: everybody is allowed, `onEvent` is told. Each key in Redis
+ * begins with `options.prefix`, and none is without an end.
+ */
 export class MissGuard {
   protected readonly redis: Redis;
   protected readonly options: GuardOptions;
@@ -217,7 +275,8 @@ export function protect(_defences: Defences, _client?: string): Cache {
 
 /**
  * Inserts a row so that nobody is told that it doesn't exist. `commit` writes and commits.
- * @throws FilterUnavailableError, and then `commit` hasn't run; what `commit` throws.
+ * @throws FilterUnavailableError, and then `commit` hasn't run; what `commit` throws. An invalidation that fails after the
+ * commit is told to `onEvent`, and undoes nothing.
  */
 export function insertRow<R>(
   _defences: Pick<Defences, 'filter' | 'cache'>,
@@ -238,10 +297,13 @@ export function changeRow<R>(
   return todo('changeRow');
 }
 
-function unwritten(what: string): Error {
-  return new Error(`${what} is not written yet: its comment in attempt/index.ts is the task.`);
+/** `by` is left out of the trace, so that the place which is shown is the one that called. */
+function unwritten(what: string, by: (what: string) => unknown = unwritten): Error {
+  const error = new Error(`${what} is not written yet: its comment in attempt/index.ts is the task.`);
+  Error.captureStackTrace(error, by);
+  return error;
 }
 
 async function todo(what: string): Promise<never> {
-  throw unwritten(what);
+  throw unwritten(what, todo);
 }

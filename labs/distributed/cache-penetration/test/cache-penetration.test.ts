@@ -149,7 +149,7 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     const values = ['', 0, false, 'null', 'undefined', marker, `${marker}:x`, [], {}, [null], { value: null }, '\n"é"'];
     for (const [index, value] of values.entries()) {
       await cache.lookup(`key ${index}`, async () => value);
-      const again = await protect({ cache }).read(`key ${index}`, async () => 'loaded again');
+      const again = await compose(cache.layer()).read(`key ${index}`, async () => 'loaded again');
       expect(again, `after ${JSON.stringify(value)} was stored`).toMatchObject({ value, source: 'hit' });
     }
     const forgotten: () => Promise<string | null> = vi.fn();
