@@ -9,8 +9,7 @@ import type { SerializedError } from 'vitest';
 export function explain(error: SerializedError, root: string): string {
   const timeout = /^Test timed out in (\d+)ms/.exec(error.message);
   const lines = [timeout ? `hangs: not done after ${timeout[1]} ms` : headline(error)];
-  // A difference of one line repeats the message.
-  if (typeof error['diff'] === 'string' && changes(error['diff']) > 2) lines.push(error['diff']);
+  if (typeof error['diff'] === 'string' && !repeats(error['diff'], error.message)) lines.push(error['diff']);
   if (typeof error['evidence'] === 'string') lines.push(error['evidence']);
   for (let cause = error.cause, depth = 0; cause && depth < 3; cause = cause.cause, depth += 1) {
     lines.push(`caused by ${headline(cause)}`);
@@ -28,6 +27,10 @@ function headline({ name, message }: SerializedError): string {
   }
   return !name || name === 'Error' || name === 'AssertionError' ? text : `${name}: ${text}`;
 }
+
+/** A difference of one line repeats the message, unless that was cut short (`[ 'a', …(3) ]`) or names the wanted error alone. */
+const repeats = (diff: string, message: string): boolean =>
+  changes(diff) <= 2 && !/…(\(\d+\)|')|^expected error to be instance of /.test(message);
 
 function changes(diff: string): number {
   return stripVTControlCharacters(diff)
