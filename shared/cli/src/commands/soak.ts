@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { runSuite } from '@shared/testkit';
+import { type Grader, openGrader } from '@shared/testkit';
 import colors from 'picocolors';
 import { readPitfalls } from '../anatomy.ts';
 import { type Context, labNamed } from '../context.ts';
@@ -34,6 +34,7 @@ export async function soak(context: Context, name: string, options: SoakOptions)
   const until = performance.now() + options.minutes * 60_000;
   let rounds = 0;
   return interruptible(async (signal) => {
+    await using grader = openGrader(lab.dir);
     do {
       const seed = options.seed ?? randomInt(2 ** 31);
       // The suite reads it from its environment, which is ours.
@@ -42,7 +43,8 @@ export async function soak(context: Context, name: string, options: SoakOptions)
       rounds += 1;
       const code = exitCodeOf(grading);
       const red = grading.laws.filter(({ state }) => state !== 'passed').map((law) => lawLines(law));
-      const slips = code === exit.done && options.pitfalls ? await slipped(lab, grading.laws, signal) : [];
+      const slips =
+        code === exit.done && options.pitfalls ? await slipped(grader, lab, grading.laws, seed, signal) : [];
       if (code !== exit.done || slips.length > 0) {
         out.write(`${colors.red('✗')} round ${rounds}, seed ${seed}\n`);
         out.write(`${[...red, ...grading.problems, ...slips].join('\n')}\n`);
@@ -59,16 +61,29 @@ export async function soak(context: Context, name: string, options: SoakOptions)
 }
 
 /** A line for each pitfall that its law let pass in one of `attempts`, or that breaks outside of it. */
-async function slipped(lab: Lab, laws: readonly Law[], signal: AbortSignal): Promise<string[]> {
-  const lines: string[] = [];
-  for (const { name, file: impl, caughtBy } of await readPitfalls(lab.dir)) {
-    const law = laws.find((each) => each.name === caughtBy);
-    // Which law a pitfall names is the grading's matter; one that can't run here catches nothing.
-    if (law?.state !== 'passed') continue;
-    const file = law.file === undefined ? {} : { file: law.file };
-    const { ok, problems } = await runSuite({ dir: lab.dir, impl, testName: law.name, ...file, attempts, signal });
-    if (ok) lines.push(`  ${colors.red('✗')} ${name} slipped past "${law.name}" in one of ${attempts} attempts`);
-    for (const problem of problems) lines.push(`  ${colors.red('✗')} ${name}: ${problem}`);
-  }
-  return lines;
+async function slipped(
+  grader: Grader,
+  lab: Lab,
+  laws: readonly Law[],
+  seed: number,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const lines = await Promise.all(
+    (await readPitfalls(lab.dir)).map(async ({ name, file: impl, caughtBy }) => {
+      const law = laws.find((each) => each.name === caughtBy);
+      // Which law a pitfall names is the grading's matter; one that can't run here catches nothing.
+      if (law?.state !== 'passed') return [];
+      const { ok, problems } = await grader.run({
+        impl,
+        testName: law.name,
+        ...(law.file === undefined ? {} : { file: law.file }),
+        attempts,
+        env: { LAB_SEED: String(seed) },
+        signal,
+      });
+      const slip = `  ${colors.red('✗')} ${name} slipped past "${law.name}" in one of ${attempts} attempts`;
+      return [...(ok ? [slip] : []), ...problems.map((problem) => `  ${colors.red('✗')} ${name}: ${problem}`)];
+    }),
+  );
+  return lines.flat();
 }
