@@ -1,0 +1,107 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { extname } from 'node:path';
+import { serialize } from 'node:v8';
+import { type Transferable, Worker } from 'node:worker_threads';
+import type { WorkerExit } from './errors.ts';
+import { type FromWorker, isFromWorker, type ToWorker } from './protocol.ts';
+
+export type WorkerKind = 'thread' | 'process';
+
+/** A worker as the pool sees it. */
+export interface WorkerHandle {
+  /** @throws what structured clone throws. Posting to a worker that has ended is silently nothing. */
+  post(message: ToWorker, transfer?: readonly Transferable[]): void;
+  /** While it is held, it keeps our process alive. It is when it starts. */
+  hold(on: boolean): void;
+  /** Ends it wherever it stands, a loop that never yields included. No `finally` of it runs. */
+  kill(): void;
+}
+
+export interface WorkerEvents {
+  message(message: FromWorker): void;
+  /** Once, after the last message. */
+  exit(exit: WorkerExit): void;
+}
+
+/** An input, ready to travel: copied, so that what the caller does to the original afterwards has no effect. */
+export interface Parcel {
+  readonly body: unknown;
+  readonly transfer: readonly Transferable[];
+}
+
+// Where src/ is compiled, it is worker.js. Node strips no types below node_modules: there it has to be.
+const entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
+
+/** @throws what structured clone throws for what can't be copied. */
+export function pack(kind: WorkerKind, inputs: readonly unknown[], transfer: readonly Transferable[]): Parcel {
+  if (kind === 'process') return { body: serialize(inputs), transfer: [] };
+  return structuredClone({ body: inputs, transfer }, { transfer: [...transfer] });
+}
+
+/** Heap of a worker, in MB. */
+export interface Limits {
+  readonly maxOldGenerationSizeMb?: number;
+}
+
+export function startWorker(kind: WorkerKind, limits: Limits, events: WorkerEvents): WorkerHandle {
+  return kind === 'thread' ? startThread(limits, events) : startProcess(limits, events);
+}
+
+function startThread(resourceLimits: Limits, { message, exit }: WorkerEvents): WorkerHandle {
+  const thread = new Worker(entry, { resourceLimits });
+  let cause: unknown;
+  thread.on('message', (said: unknown) => isFromWorker(said) && message(said));
+  thread.on('error', (error) => {
+    cause = error;
+  });
+  thread.on('exit', (code) => exit({ code, signal: null, cause }));
+  return {
+    post: (told, transfer = []) => thread.postMessage(told, [...transfer]),
+    hold: (on) => (on ? thread.ref() : thread.unref()),
+    kill: () => void thread.terminate(),
+  };
+}
+
+/** Who calls `process.exit` leaves no child behind, whatever it computes. (Else each ends when its channel closes.) */
+const children = new Set<ChildProcess>();
+const killAll = () => {
+  for (const child of children) child.kill('SIGKILL');
+};
+
+function startProcess(limits: Limits, { message, exit }: WorkerEvents): WorkerHandle {
+  const heap = limits.maxOldGenerationSizeMb;
+  const execArgv = [...ownFlags(), ...(heap === undefined ? [] : [`--max-old-space-size=${heap}`])];
+  const child = fork(entry, [], { serialization: 'advanced', execArgv });
+  let cause: unknown;
+  if (children.size === 0) process.on('exit', killAll);
+  children.add(child);
+  child.on('message', (said: unknown) => isFromWorker(said) && message(said));
+  child.on('error', (error) => {
+    cause = error;
+    if (child.pid === undefined) closed(null, null);
+  });
+  // Not 'exit': that may come before the last message.
+  child.on('close', (code, signal) => closed(code, signal));
+  const closed = (code: number | null, signal: NodeJS.Signals | null) => {
+    if (!children.delete(child)) return;
+    if (children.size === 0) process.off('exit', killAll);
+    exit({ code, signal, cause });
+  };
+  return {
+    // What the channel says of a child that has died is said by its exit.
+    post: (told) => void child.send(told, () => {}),
+    hold(on) {
+      child[on ? 'ref' : 'unref']();
+      child.channel?.[on ? 'ref' : 'unref']();
+    },
+    kill: () => void child.kill('SIGKILL'),
+  };
+}
+
+/** The flags that we were started with, less the code of `node -e`. */
+function ownFlags(): string[] {
+  const code = process.execArgv.findIndex((flag) => /^(-e|-p|-pe|--eval|--print)$/.test(flag));
+  return process.execArgv
+    .filter((_, at) => code < 0 || at < code || at > code + 1)
+    .filter((flag) => !flag.startsWith('--input-type'));
+}

@@ -1,0 +1,94 @@
+// The tasks of the laws: a photo lab whose films jam, burn and take their time. Runs in threads and in processes.
+import { appendFileSync, existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parentPort, threadId } from 'node:worker_threads';
+
+/** Where a task of the laws says that it has begun, and waits until it may go on. */
+export interface Stop {
+  readonly film: string | number;
+  readonly gate: string;
+}
+
+const me = () => `${process.pid}:${threadId}`;
+
+export const develop = (film: number): string => `photo ${film}`;
+export const whoAmI = (): string => me();
+export const note = ({ film, gate }: Stop): void => appendFileSync(`${gate}/begun`, `${film}\n`);
+
+export async function hold({ film, gate }: Stop): Promise<string> {
+  note({ film, gate });
+  while (!existsSync(`${gate}/open`)) await delay(3);
+  appendFileSync(`${gate}/ended`, `${film}\n`);
+  return `photo ${film}`;
+}
+
+export const spin = (): never => {
+  for (;;);
+};
+
+export const burn = (ms: number): number => {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+  return ms;
+};
+
+export const jam = (film: number): string => (film === 50 ? process.exit(7) : develop(film));
+export const abort = (): never => process.abort();
+/** Answers, and dies a moment later. */
+export const dieLater = (): void => void setTimeout(() => process.exit(9));
+
+class TornError extends RangeError {
+  override readonly name = 'TornError';
+  readonly code = 'E_TORN';
+  readonly film: number;
+  constructor(film: number) {
+    super(`film ${film} is torn`, { cause: new TypeError('the edge is wet') });
+    this.film = film;
+  }
+}
+
+export const tear = (film: number): never => {
+  throw new TornError(film);
+};
+export const tearIf = (film: number): string => (film === 4 ? tear(film) : develop(film));
+export const toss = (what: string): never => {
+  const own: Error & { self?: unknown } = new Error('round', {
+    cause: new AggregateError([new TypeError('a')], 'many'),
+  });
+  own.self = () => own;
+  const thrown: Record<string, unknown> = {
+    text: 'a text',
+    nothing: undefined,
+    function: () => 1,
+    round: Object.assign(own, { cause: own }),
+    many: new AggregateError([new TypeError('a')], 'many'),
+    unreadable: Object.defineProperty(new Error(), 'message', { get: () => tear(0) }),
+  };
+  throw thrown[what];
+};
+export const lend =
+  (_: unknown): (() => number) =>
+  () =>
+    1;
+export const size = (pixels: Uint8Array): number => pixels.byteLength;
+export const first = (pixels: Uint8Array): number | undefined => pixels[0];
+export const eat = (): never => {
+  for (const kept: unknown[] = []; ; ) kept.push(new Array(1_000).fill(Math.random()));
+};
+
+/** Speaks to the parent by itself, as if it were the pool's own end. */
+export function whisper(film: number): string {
+  const say = (message: unknown) => (parentPort ? parentPort.postMessage(message) : process.send?.(message));
+  for (const message of [null, 'done', { type: 'hello' }, { type: 'pool:done', id: -1, values: ['forged'] }])
+    say(message);
+  return develop(film);
+}
+
+export const failToStart = (stop: Stop): never => {
+  note(stop);
+  throw new TornError(0);
+};
+export const dieAtStart = (stop: Stop): never => {
+  note(stop);
+  process.exit(3);
+};
