@@ -1,18 +1,16 @@
+import { BasePool, type Job, type Place } from './base-pool.ts';
 import {
   BrokenPoolError,
   OutOfMemoryError,
-  QueueFullError,
   ShutdownError,
   TaskTimeoutError,
-  UncloneableError,
   WorkerCrashedError,
   type WorkerExit,
 } from './errors.ts';
-import { Future } from './future.ts';
-import { mapInOrder, type Outcome } from './map.ts';
+import type { Future } from './future.ts';
+import { mapInOrder } from './map.ts';
 import {
   checkCount,
-  checkOptions,
   checkSubmit,
   type ExecutorOptions,
   type Input,
@@ -22,37 +20,7 @@ import {
   type TaskName,
 } from './options.ts';
 import type { FromWorker } from './protocol.ts';
-import { PriorityQueue } from './queue.ts';
 import { type RemoteError, reviveError } from './remote-error.ts';
-import { type Parcel, pack, startWorker, type WorkerHandle } from './transport.ts';
-
-/** A task from its submission to its end. */
-export interface Job {
-  readonly id: number;
-  readonly task: string;
-  readonly parcel: Parcel;
-  readonly priority: number;
-  readonly timeoutMs: number | undefined;
-  readonly future: Pick<Future<unknown>, 'start' | 'cancel' | 'reject' | 'done'>;
-  settle(outcome: Outcome): void;
-}
-
-/** A place in the pool, from the start of its worker to its exit. */
-export interface Place {
-  readonly worker: WorkerHandle;
-  state: 'starting' | 'idle' | 'busy' | 'ending';
-  job: Job | undefined;
-  timer: NodeJS.Timeout | undefined;
-  /** How many tasks it has finished. */
-  tasks: number;
-}
-
-export interface PoolStats {
-  /** Threads or processes that were started and have not ended. */
-  readonly workers: number;
-  readonly running: number;
-  readonly waiting: number;
-}
 
 /** Workers that may die in a row before they are ready; then the pool gives up. */
 const MAX_STILLBORN = 3;
@@ -61,23 +29,15 @@ const MAX_STILLBORN = 3;
  * Runs the exported functions of a module in threads or processes, at most `maxWorkers` at once.
  * Source: https://docs.python.org/3/library/concurrent.futures.html
  */
-export class Executor<T extends object> implements AsyncDisposable {
-  protected readonly options;
-  protected readonly places = new Set<Place>();
-  protected readonly queue = new PriorityQueue<Job>();
-  #ids = 0;
+export class Executor<T extends object> extends BasePool<T> implements AsyncDisposable {
   #stillborn = 0;
   #broken: BrokenPoolError | undefined;
   #closed: PromiseWithResolvers<void> | undefined;
 
   /** @throws InvalidArgumentError on options that no pool can be made from. */
   constructor(options: ExecutorOptions<T>) {
-    this.options = checkOptions(options);
+    super(options);
     this.fill();
-  }
-
-  get stats(): PoolStats {
-    return { workers: this.places.size, running: this.#count('busy'), waiting: this.queue.size };
   }
 
   /**
@@ -145,11 +105,7 @@ export class Executor<T extends object> implements AsyncDisposable {
     await this.shutdown();
   }
 
-  protected newFuture<R>(): Future<R> {
-    return new Future<R>();
-  }
-
-  protected assertOpen(): void {
+  protected override assertOpen(): void {
     if (this.#broken) throw this.#broken;
     if (this.#closed) throw new ShutdownError('The pool was shut down and takes no tasks.');
   }
@@ -158,55 +114,8 @@ export class Executor<T extends object> implements AsyncDisposable {
     return reviveError(error, this.options.errors);
   }
 
-  protected enqueue<R>(
-    task: string,
-    inputs: readonly unknown[],
-    options: SubmitOptions,
-    read: (outcome: Outcome) => R,
-  ): Future<R> {
-    const { signal, timeoutMs, priority = 0, transfer = [] } = options;
-    const { kind, maxWorkers, maxQueue } = this.options;
-    this.assertOpen();
-    checkSubmit(kind, options);
-    // A worker that is being ended has its place until it has gone.
-    const taken = this.#count('busy') + this.#count('ending') + this.queue.size;
-    if (taken >= maxWorkers + maxQueue) throw new QueueFullError(`${maxQueue} tasks are waiting; that is maxQueue.`);
-    const future = this.newFuture<R>();
-    let parcel: Parcel;
-    try {
-      signal?.throwIfAborted();
-      parcel = pack(kind, inputs, transfer);
-    } catch (cause) {
-      const why = `The input of "${task}" can't be copied: ${cause}`;
-      future.reject(signal?.aborted ? signal.reason : new UncloneableError(why, { cause }));
-      return future;
-    }
-    const settle = (outcome: Outcome) => {
-      if (future.done) return;
-      try {
-        future.resolve(read(outcome));
-      } catch (error) {
-        future.reject(error);
-      }
-    };
-    const job = { id: ++this.#ids, task, parcel, priority, timeoutMs, future, settle };
-    const abort = () => {
-      const place = [...this.places].find((each) => each.job === job);
-      if (place) this.end(place, signal?.reason);
-      else future.reject(signal?.reason);
-    };
-    signal?.addEventListener('abort', abort);
-    future.onDone(() => {
-      signal?.removeEventListener('abort', abort);
-      this.queue.drop(job);
-    });
-    this.queue.push(job);
-    this.fill();
-    return future;
-  }
-
   /** Gives what waits to who is idle, and starts workers for the rest while there are places. */
-  protected fill(): void {
+  protected override fill(): void {
     const ending = this.#broken ?? this.#closed;
     for (const place of this.places) {
       if (place.state !== 'idle') continue;
@@ -217,9 +126,9 @@ export class Executor<T extends object> implements AsyncDisposable {
     }
     if (!this.#broken) {
       const { maxWorkers, minWorkers } = this.options;
-      const lacking = Math.max(this.queue.size - this.#count('starting'), ending ? 0 : minWorkers - this.places.size);
+      const lacking = Math.max(this.queue.size - this.count('starting'), ending ? 0 : minWorkers - this.places.size);
       const free = maxWorkers - this.places.size;
-      for (let count = Math.min(lacking, free); count > 0; count--) this.#start();
+      for (let count = Math.min(lacking, free); count > 0; count--) this.start();
     }
     if (this.places.size === 0 && this.queue.size === 0) this.#closed?.resolve();
   }
@@ -249,7 +158,7 @@ export class Executor<T extends object> implements AsyncDisposable {
   }
 
   /** Ends a worker where it stands; its task has failed because of `reason`. Its place is free when it has gone. */
-  protected end(place: Place, reason: unknown): void {
+  protected override end(place: Place, reason: unknown): void {
     const job = this.#vacate(place, 'ending');
     place.worker.kill();
     if (job && !job.future.done) job.future.reject(reason);
@@ -268,7 +177,7 @@ export class Executor<T extends object> implements AsyncDisposable {
   }
 
   /** No worker can be had: nobody may wait for one. What runs on healthy workers is finished. */
-  protected breakDown(cause: unknown): void {
+  protected override breakDown(cause: unknown): void {
     const why = cause instanceof Error ? cause.message : String(cause);
     this.#broken ??= new BrokenPoolError(`No worker can be started: ${why}`, { cause });
     const broken = this.#broken;
@@ -277,22 +186,7 @@ export class Executor<T extends object> implements AsyncDisposable {
     this.fill();
   }
 
-  #start(): void {
-    const { kind, resourceLimits, file, initializer } = this.options;
-    try {
-      const worker = startWorker(kind, resourceLimits, {
-        message: (message) => this.#hear(place, message),
-        exit: (exit) => this.#exited(place, exit),
-      });
-      const place: Place = { worker, state: 'starting', job: undefined, timer: undefined, tasks: 0 };
-      this.places.add(place);
-      worker.post({ type: 'start', file, initializer });
-    } catch (cause) {
-      this.breakDown(cause);
-    }
-  }
-
-  #hear(place: Place, message: FromWorker): void {
+  protected override hear(place: Place, message: FromWorker): void {
     if (message.type === 'pool:failed') this.breakDown(this.revive(message.error));
     else if (message.type === 'pool:ready') {
       this.#stillborn = 0;
@@ -307,7 +201,7 @@ export class Executor<T extends object> implements AsyncDisposable {
     this.fill();
   }
 
-  #exited(place: Place, exit: WorkerExit): void {
+  protected override exited(place: Place, exit: WorkerExit): void {
     const { state, tasks } = place;
     this.places.delete(place);
     const job = this.#vacate(place, 'ending');
@@ -330,11 +224,5 @@ export class Executor<T extends object> implements AsyncDisposable {
 
   #clear(drop: (job: Job) => void): void {
     for (let job = this.queue.take(); job; job = this.queue.take()) drop(job);
-  }
-
-  #count(state: Place['state']): number {
-    let count = 0;
-    for (const place of this.places) if (place.state === state) count++;
-    return count;
   }
 }

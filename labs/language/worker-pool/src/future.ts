@@ -12,7 +12,9 @@ export class Future<R> implements PromiseLike<R> {
   #state: FutureState = 'pending';
   #error: unknown;
   #callbacks = new Set<() => void>();
-  readonly #result = Promise.withResolvers<R>();
+  // Methods: a Future<string> is then a Future<unknown>.
+  readonly #result: { promise: Promise<R>; resolve(value: R): void; reject(error: unknown): void } =
+    Promise.withResolvers<R>();
 
   constructor() {
     this.#result.promise.catch(() => {});
@@ -43,7 +45,7 @@ export class Future<R> implements PromiseLike<R> {
   /** @returns whether the task will never run: false once it has started. To end a running task, abort its signal. */
   cancel(): boolean {
     if (this.#state === 'pending') {
-      this.#settle('cancelled', new CancelledError('The task was cancelled before it started.'));
+      this.settle('cancelled', new CancelledError('The task was cancelled before it started.'));
     }
     return this.#state === 'cancelled';
   }
@@ -64,13 +66,13 @@ export class Future<R> implements PromiseLike<R> {
   resolve(value: R): void {
     this.#assertOpen();
     this.#result.resolve(value);
-    this.#settle('succeeded');
+    this.settle('succeeded');
   }
 
   /** For executors. @throws InvalidStateError when it is done already. */
   reject(error: unknown): void {
     this.#assertOpen();
-    this.#settle('failed', error);
+    this.settle('failed', error);
   }
 
   /**
@@ -103,7 +105,7 @@ export class Future<R> implements PromiseLike<R> {
     if (this.done) throw new InvalidStateError(`The future is ${this.#state} already.`);
   }
 
-  #settle(state: FutureState, error?: unknown): void {
+  protected settle(state: FutureState, error?: unknown): void {
     this.#state = state;
     if (state !== 'succeeded') {
       this.#error = error;

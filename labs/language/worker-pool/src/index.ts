@@ -1,3 +1,4 @@
+export type { PoolStats } from './base-pool.ts';
 export {
   BrokenPoolError,
   CancelledError,
@@ -13,7 +14,7 @@ export {
   WorkerCrashedError,
   type WorkerExit,
 } from './errors.ts';
-export { Executor, type PoolStats } from './executor.ts';
+export { Executor } from './executor.ts';
 export { Future, type FutureState } from './future.ts';
 export type { ExecutorOptions, Input, MapOptions, Output, SubmitOptions, TaskName } from './options.ts';
 export type { ErrorClass } from './remote-error.ts';

@@ -91,6 +91,8 @@ export function checkOptions<T>(options: ExecutorOptions<T>) {
   if (minWorkers > maxWorkers) {
     throw new InvalidArgumentError(`minWorkers (${minWorkers}) must not exceed maxWorkers (${maxWorkers}).`);
   }
+  const { maxOldGenerationSizeMb } = options.resourceLimits ?? {};
+  checkCount('maxOldGenerationSizeMb', maxOldGenerationSizeMb, 1, 1);
   return {
     file: file.href,
     kind,

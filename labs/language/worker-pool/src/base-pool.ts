@@ -1,0 +1,135 @@
+import { QueueFullError, UncloneableError, type WorkerExit } from './errors.ts';
+import { Future } from './future.ts';
+import type { Outcome } from './map.ts';
+import { checkOptions, checkSubmit, type ExecutorOptions, type SubmitOptions } from './options.ts';
+import type { FromWorker } from './protocol.ts';
+import { PriorityQueue } from './queue.ts';
+import { type Parcel, pack, startWorker, type WorkerHandle } from './transport.ts';
+
+/** A task from its submission to its end. */
+export interface Job {
+  readonly id: number;
+  readonly task: string;
+  readonly parcel: Parcel;
+  readonly priority: number;
+  readonly timeoutMs: number | undefined;
+  readonly future: Future<unknown>;
+  /** Settles the future, unless it is done already. */
+  settle(outcome: Outcome): void;
+}
+
+/** A place in the pool, from the start of its worker to its exit. */
+export interface Place {
+  readonly worker: WorkerHandle;
+  state: 'starting' | 'idle' | 'busy' | 'ending';
+  /** What it runs. */
+  job: Job | undefined;
+  timer: NodeJS.Timeout | undefined;
+  /** How many tasks it has finished. */
+  tasks: number;
+}
+
+export interface PoolStats {
+  /** Threads or processes that were started and have not ended. */
+  readonly workers: number;
+  readonly running: number;
+  readonly waiting: number;
+}
+
+/** The way into a pool: what is submitted is checked, copied and queued, and workers are started. */
+export abstract class BasePool<T extends object> {
+  protected readonly options;
+  protected readonly places = new Set<Place>();
+  protected readonly queue = new PriorityQueue<Job>();
+  #ids = 0;
+
+  constructor(options: ExecutorOptions<T>) {
+    this.options = checkOptions(options);
+  }
+
+  get stats(): PoolStats {
+    return { workers: this.places.size, running: this.count('busy'), waiting: this.queue.size };
+  }
+
+  protected abstract assertOpen(): void;
+  /** Something has changed: a task waits, a worker is idle or has gone. */
+  protected abstract fill(): void;
+  protected abstract end(place: Place, reason: unknown): void;
+  protected abstract hear(place: Place, message: FromWorker): void;
+  protected abstract exited(place: Place, exit: WorkerExit): void;
+  protected abstract breakDown(cause: unknown): void;
+
+  protected newFuture<R>(): Future<R> {
+    return new Future<R>();
+  }
+
+  protected count(state: Place['state']): number {
+    let count = 0;
+    for (const place of this.places) if (place.state === state) count++;
+    return count;
+  }
+
+  /** Queues a task with one or more inputs. What `read` makes of its outcome, or throws, is the future's. */
+  protected enqueue<R>(
+    task: string,
+    inputs: readonly unknown[],
+    options: SubmitOptions,
+    read: (outcome: Outcome) => R,
+  ): Future<R> {
+    const { signal, timeoutMs, priority = 0, transfer = [] } = options;
+    const { kind, maxWorkers, maxQueue } = this.options;
+    this.assertOpen();
+    checkSubmit(kind, options);
+    // A worker that is being ended has its place until it has gone.
+    const taken = this.count('busy') + this.count('ending') + this.queue.size;
+    if (taken >= maxWorkers + maxQueue) throw new QueueFullError(`${maxQueue} tasks are waiting; that is maxQueue.`);
+    const future = this.newFuture<R>();
+    let parcel: Parcel;
+    try {
+      signal?.throwIfAborted();
+      parcel = pack(kind, inputs, transfer);
+    } catch (cause) {
+      const why = `The input of "${task}" can't be copied: ${cause}`;
+      future.reject(signal?.aborted ? signal.reason : new UncloneableError(why, { cause }));
+      return future;
+    }
+    const settle = (outcome: Outcome) => {
+      if (future.done) return;
+      try {
+        future.resolve(read(outcome));
+      } catch (error) {
+        future.reject(error);
+      }
+    };
+    const job = { id: ++this.#ids, task, parcel, priority, timeoutMs, future, settle };
+    const abort = () => {
+      const place = [...this.places].find((each) => each.job === job);
+      if (place) this.end(place, signal?.reason);
+      else future.reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', abort);
+    future.onDone(() => {
+      signal?.removeEventListener('abort', abort);
+      this.queue.drop(job);
+    });
+    this.queue.push(job);
+    this.fill();
+    return future;
+  }
+
+  /** A worker in a place of its own; `hear` and `exited` get what it says and how it ends. */
+  protected start(): void {
+    const { kind, resourceLimits, file, initializer } = this.options;
+    try {
+      const worker = startWorker(kind, resourceLimits, {
+        message: (message) => this.hear(place, message),
+        exit: (exit) => this.exited(place, exit),
+      });
+      const place: Place = { worker, state: 'starting', job: undefined, timer: undefined, tasks: 0 };
+      this.places.add(place);
+      worker.post({ type: 'start', file, initializer });
+    } catch (cause) {
+      this.breakDown(cause);
+    }
+  }
+}
