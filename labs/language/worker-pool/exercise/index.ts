@@ -63,7 +63,7 @@ export class Future<R> extends FutureWithoutCancel<R> {
 
 /** Runs the exported functions of a module in threads or processes, at most `maxWorkers` at once. */
 export class Executor<T extends object> extends BasePool<T> implements AsyncDisposable {
-  constructor(options: ExecutorOptions<T>) {
+  constructor(options: ExecutorOptions<NoInfer<T>>) {
     super(options);
     this.fill();
   }

@@ -2,12 +2,13 @@
 // Seen in: https://github.com/SUCHMOKUO/node-worker-threads-pool/issues/13
 // Caught by: a task that runs too long is ended, and its place is free again
 import type { Place } from '../src/base-pool.ts';
-import { Executor as Reference } from '../src/index.ts';
+import { Executor as Reference, TaskTimeoutError } from '../src/index.ts';
 
 export * from '../src/index.ts';
 
 export class Executor<T extends object> extends Reference<T> {
   protected override end(place: Place, reason: unknown): void {
-    if (place.job && !place.job.future.done) place.job.future.reject(reason);
+    if (!(reason instanceof TaskTimeoutError)) super.end(place, reason);
+    else if (!place.job?.future.done) place.job?.future.reject(reason);
   }
 }

@@ -10,7 +10,7 @@ import { type Parcel, pack, startWorker, type WorkerHandle } from './transport.t
 export interface Job {
   readonly id: number;
   readonly task: string;
-  readonly parcel: Parcel;
+  parcel: Parcel;
   readonly priority: number;
   readonly timeoutMs: number | undefined;
   readonly future: Future<unknown>;
@@ -84,13 +84,8 @@ export abstract class BasePool<T extends object> {
     const taken = this.count('busy') + this.count('ending') + this.queue.size;
     if (taken >= maxWorkers + maxQueue) throw new QueueFullError(`${maxQueue} tasks are waiting; that is maxQueue.`);
     const future = this.newFuture<R>();
-    let parcel: Parcel;
-    try {
-      signal?.throwIfAborted();
-      parcel = pack(kind, inputs, transfer);
-    } catch (cause) {
-      const why = `The input of "${task}" can't be copied: ${cause}`;
-      future.reject(signal?.aborted ? signal.reason : new UncloneableError(why, { cause }));
+    if (signal?.aborted) {
+      future.reject(signal.reason);
       return future;
     }
     const settle = (outcome: Outcome) => {
@@ -101,7 +96,8 @@ export abstract class BasePool<T extends object> {
         future.reject(error);
       }
     };
-    const job = { id: ++this.#ids, task, parcel, priority, timeoutMs, future, settle };
+    const parcel = { body: inputs, transfer };
+    const job: Job = { id: ++this.#ids, task, parcel, priority, timeoutMs, future, settle };
     const abort = () => {
       const place = [...this.places].find((each) => each.job === job);
       if (place) this.end(place, signal?.reason);
@@ -114,7 +110,20 @@ export abstract class BasePool<T extends object> {
     });
     this.queue.push(job);
     this.fill();
+    // What was posted has been copied by that.
+    if (future.state === 'pending') this.uncloneable(job, () => (job.parcel = pack(kind, inputs, transfer)));
     return future;
+  }
+
+  /** Whether `copy` fails: then the job has failed. */
+  protected uncloneable({ task, future }: Job, copy: () => void): boolean {
+    try {
+      copy();
+      return false;
+    } catch (cause) {
+      future.reject(new UncloneableError(`The input of "${task}" can't be copied: ${cause}`, { cause }));
+      return true;
+    }
   }
 
   /** A worker in a place of its own; `hear` and `exited` get what it says and how it ends. */

@@ -35,7 +35,7 @@ export class Executor<T extends object> extends BasePool<T> implements AsyncDisp
   #closed: PromiseWithResolvers<void> | undefined;
 
   /** @throws InvalidArgumentError on options that no pool can be made from. */
-  constructor(options: ExecutorOptions<T>) {
+  constructor(options: ExecutorOptions<NoInfer<T>>) {
     super(options);
     this.fill();
   }
@@ -135,10 +135,11 @@ export class Executor<T extends object> extends BasePool<T> implements AsyncDisp
 
   protected run(place: Place, job: Job): void {
     const { id, task, parcel, timeoutMs } = job;
+    const message = { type: 'run', id, task, parcel: parcel.body } as const;
+    if (this.uncloneable(job, () => place.worker.post(message, parcel.transfer))) return;
     place.state = 'busy';
     place.job = job;
     this.hold(place, true);
-    place.worker.post({ type: 'run', id, task, parcel: parcel.body }, parcel.transfer);
     if (timeoutMs === undefined) return;
     const error = new TaskTimeoutError(`"${task}" ran for longer than ${timeoutMs} ms.`);
     // An answer that came in time while our own thread was busy is read before the immediate.

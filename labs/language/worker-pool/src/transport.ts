@@ -23,7 +23,7 @@ export interface WorkerEvents {
   exit(exit: WorkerExit): void;
 }
 
-/** An input, ready to travel: copied, so that what the caller does to the original afterwards has no effect. */
+/** What travels. While it waits it is a copy, so that what the caller does to the original has no effect. */
 export interface Parcel {
   readonly body: unknown;
   readonly transfer: readonly Transferable[];

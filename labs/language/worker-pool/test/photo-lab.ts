@@ -32,7 +32,22 @@ export const burn = (ms: number): number => {
   return ms;
 };
 
+/** A film on its way through a machine: which one, from when to when (ms since 1970). */
+export async function print({ film, ms }: { film: number; ms: number }) {
+  const from = performance.timeOrigin + performance.now();
+  await delay(ms);
+  return { film, machine: me(), from, to: performance.timeOrigin + performance.now() };
+}
+
+export const enlarge = (steps: number): number => {
+  let grain = 1;
+  for (let step = 0; step < steps; step++) grain = (grain * 16_807) % 2_147_483_647;
+  return grain;
+};
+
 export const jam = (film: number): string => (film === 50 ? process.exit(7) : develop(film));
+/** What the kernel does to who takes too much memory. */
+export const killed = (): void => void process.kill(process.pid, 'SIGKILL');
 export const abort = (): never => process.abort();
 /** Answers, and dies a moment later. */
 export const dieLater = (): void => void setTimeout(() => process.exit(9));

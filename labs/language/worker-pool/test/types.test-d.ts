@@ -1,6 +1,6 @@
 // Laws for the compiler: nothing here is run.
 import { test } from 'vitest';
-import { asCompleted, type Executor, type Future, wait } from '#lab';
+import { asCompleted, Executor, type Future, wait } from '#lab';
 import type * as PhotoLab from './photo-lab.ts';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -23,11 +23,23 @@ test('a task has the input and the result of the function that it names', async 
 
 test('a task that the module has not, or an input that it does not take, is refused', () => {
   // @ts-expect-error no such task
-  pool.submit('enlarge', 1);
+  pool.submit('frame', 1);
   // @ts-expect-error a text for a number
   pool.submit('develop', 'film');
   // @ts-expect-error what every object has is no task
   pool.submit('toString', undefined);
   // @ts-expect-error a text for a number
   pool.map('develop', ['film']);
+});
+
+test('what the module has is said by the type of the pool alone, never guessed from its options', () => {
+  const options = { file: new URL('photo-lab.ts', import.meta.url), kind: 'thread' } as const;
+  const lab: Executor<typeof PhotoLab> = new Executor(options);
+  same<typeof lab, Executor<typeof PhotoLab>>(true);
+  new Executor<typeof PhotoLab>({ ...options, initializer: { name: 'burn', input: 5 } });
+  // @ts-expect-error a text for a number
+  new Executor<typeof PhotoLab>({ ...options, initializer: { name: 'burn', input: 'long' } });
+  const unsaid = new Executor(options);
+  // @ts-expect-error nobody has said which tasks there are
+  unsaid.submit('develop', 1);
 });
