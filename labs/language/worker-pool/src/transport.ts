@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { extname } from 'node:path';
 import { serialize } from 'node:v8';
 import { type Transferable, Worker } from 'node:worker_threads';
 import type { WorkerExit } from './errors.ts';
@@ -29,8 +28,10 @@ export interface Parcel {
   readonly transfer: readonly Transferable[];
 }
 
-// Where src/ is compiled, it is worker.js. Node strips no types below node_modules: there it has to be.
-const entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
+// Where src/ is compiled, so is the worker. Below node_modules it has to be: Node strips no types there.
+const entry = import.meta.url.endsWith('.ts')
+  ? new URL('./worker.ts', import.meta.url)
+  : new URL('./worker.js', import.meta.url);
 
 /** @throws what structured clone throws for what can't be copied. */
 export function pack(kind: WorkerKind, inputs: readonly unknown[], transfer: readonly Transferable[]): Parcel {
