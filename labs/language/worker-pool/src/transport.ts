@@ -49,7 +49,10 @@ export function startWorker(kind: WorkerKind, limits: Limits, events: WorkerEven
 }
 
 function startThread(resourceLimits: Limits, { message, exit }: WorkerEvents): WorkerHandle {
-  const thread = new Worker(entry, { resourceLimits });
+  const execArgv = ownFlags();
+  // Flags of the whole process are refused when they are named, and taken over when they are not.
+  const flags = execArgv.length === process.execArgv.length ? {} : { execArgv };
+  const thread = new Worker(entry, { resourceLimits, ...flags });
   let cause: unknown;
   thread.on('message', (said: unknown) => isFromWorker(said) && message(said));
   thread.on('error', (error) => {
