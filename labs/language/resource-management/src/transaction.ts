@@ -1,0 +1,87 @@
+import { DatabaseError, type Pool, type PoolClient, type QueryResult, type QueryResultRow } from 'pg';
+import { CommitUnknownError, DisposedError, RolledBackError } from './errors.ts';
+import { once } from './once.ts';
+
+/**
+ * A connection of `pool` in a transaction, for `await using`: rolled back in the end, unless `commit` was called.
+ * It waits as long as the pool does: set `connectionTimeoutMillis` and `query_timeout` there.
+ *
+ * @throws what the pool throws, and what Postgres answers to BEGIN
+ */
+export async function transaction(pool: Pick<Pool, 'connect'>): Promise<Transaction> {
+  const client = await pool.connect();
+  const tx = new Transaction(client);
+  try {
+    await tx.query('BEGIN');
+    return tx;
+  } catch (error) {
+    await tx[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export class Transaction implements AsyncDisposable {
+  protected committed = false;
+  readonly #client: PoolClient;
+  /** One statement at a time, in the order in which they were asked for. */
+  #last: Promise<unknown> = Promise.resolve();
+  #committing: Promise<void> | undefined;
+  #spoiltBy: ErrorOptions | undefined;
+  #over = false;
+
+  constructor(client: PoolClient) {
+    this.#client = client;
+    // A connection that is lost between two statements would be an unhandled error event, and the end of the process.
+    client.on('error', ignore);
+  }
+
+  /** @throws DisposedError after `commit` and after the end; what Postgres answers */
+  query<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {
+    if (this.#over || this.#committing) return Promise.reject(new DisposedError('The transaction'));
+    return this.#send<R>(text, values);
+  }
+
+  /**
+   * Makes it permanent. A second call has the outcome of the first.
+   *
+   * @throws RolledBackError when a statement had failed; CommitUnknownError when the connection is lost before the
+   *   answer; DisposedError after the end; what Postgres answers, as when a deferred constraint fails
+   */
+  commit(): Promise<void> {
+    if (this.#over && !this.#committing) return Promise.reject(new DisposedError('The transaction'));
+    this.#committing ??= this.#commit();
+    return this.#committing;
+  }
+
+  /** Rolls back what was not committed, and gives the connection back; a broken one is destroyed. Throws nothing. */
+  readonly [Symbol.asyncDispose] = once(async (): Promise<void> => {
+    this.#over = true;
+    await Promise.allSettled([this.#committing, this.#last]);
+    let broken = false;
+    // What can't be rolled back is lost with its connection, and so is the need to tell.
+    if (!this.committed) await this.#send('ROLLBACK').catch(() => (broken = true));
+    this.#client.off('error', ignore);
+    this.#client.release(broken);
+  });
+
+  async #commit(): Promise<void> {
+    const { command } = await this.#send('COMMIT').catch((error: unknown) => {
+      throw isAnswer(error) ? error : new CommitUnknownError({ cause: error });
+    });
+    if (command !== 'COMMIT') throw new RolledBackError(this.#spoiltBy);
+    this.committed = true;
+  }
+
+  #send<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {
+    const sent = this.#last.then(() => this.#client.query<R>(text, [...values]));
+    this.#last = sent.catch((error: unknown) => {
+      this.#spoiltBy ??= { cause: error };
+    });
+    return sent;
+  }
+}
+
+const ignore = (): void => {};
+
+/** Postgres has answered, and lives: class 57P is its farewell. */
+const isAnswer = (error: unknown): boolean => error instanceof DatabaseError && !error.code?.startsWith('57P');
