@@ -2,11 +2,13 @@ import { type ContextManager, exitAndThrow, holding } from './context.ts';
 import { ExitStack } from './exit-stack.ts';
 import { chain } from './suppressed.ts';
 
-type Managers = readonly ContextManager<unknown, unknown>[];
-type ValuesOf<M extends Managers> = {
+export type Managers = readonly ContextManager<unknown, unknown>[];
+/** What each of them gives, in order. */
+export type ValuesOf<M extends Managers> = {
   -readonly [K in keyof M]: M[K] extends ContextManager<infer T, unknown> ? T : never;
 };
-type AnswerOf<M> = M extends ContextManager<unknown, infer A> ? A : never;
+/** What any of them may answer. */
+export type AnswerOf<M> = M extends ContextManager<unknown, infer A> ? A : never;
 
 /**
  * A manager that enters all `managers` at once, or none of them: if one fails, it waits for the others, exits those

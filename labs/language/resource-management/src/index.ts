@@ -16,4 +16,4 @@ export { type Exit, ExitStack, type Handled } from './exit-stack.ts';
 export { interruptible } from './interruptible.ts';
 export { redirect, type WriteTarget } from './redirect.ts';
 export { chain } from './suppressed.ts';
-export { Transaction, transaction } from './transaction.ts';
+export { type Transaction, transaction } from './transaction.ts';

@@ -10,7 +10,7 @@ import { once } from './once.ts';
  */
 export async function transaction(pool: Pick<Pool, 'connect'>): Promise<Transaction> {
   const client = await pool.connect();
-  const tx = new Transaction(client);
+  const tx = new PoolTransaction(client);
   try {
     await tx.query('BEGIN');
     return tx;
@@ -20,8 +20,21 @@ export async function transaction(pool: Pick<Pool, 'connect'>): Promise<Transact
   }
 }
 
-export class Transaction implements AsyncDisposable {
-  protected committed = false;
+/** A transaction that is open until its block ends. */
+export interface Transaction extends AsyncDisposable {
+  /** @throws DisposedError after `commit` and after the end; what Postgres answers */
+  query<R extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<QueryResult<R>>;
+  /**
+   * Makes it permanent. A second call has the outcome of the first.
+   *
+   * @throws RolledBackError when a statement had failed; CommitUnknownError when the connection is lost before the
+   *   answer; DisposedError after the end; what Postgres answers, as when a deferred constraint fails
+   */
+  commit(): Promise<void>;
+}
+
+class PoolTransaction implements Transaction {
+  #committed = false;
   readonly #client: PoolClient;
   /** One statement at a time, in the order in which they were asked for. */
   #last: Promise<unknown> = Promise.resolve();
@@ -35,18 +48,11 @@ export class Transaction implements AsyncDisposable {
     client.on('error', ignore);
   }
 
-  /** @throws DisposedError after `commit` and after the end; what Postgres answers */
   query<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {
     if (this.#over || this.#committing) return Promise.reject(new DisposedError('The transaction'));
     return this.#send<R>(text, values);
   }
 
-  /**
-   * Makes it permanent. A second call has the outcome of the first.
-   *
-   * @throws RolledBackError when a statement had failed; CommitUnknownError when the connection is lost before the
-   *   answer; DisposedError after the end; what Postgres answers, as when a deferred constraint fails
-   */
   commit(): Promise<void> {
     if (this.#over && !this.#committing) return Promise.reject(new DisposedError('The transaction'));
     this.#committing ??= this.#commit();
@@ -59,7 +65,7 @@ export class Transaction implements AsyncDisposable {
     await Promise.allSettled([this.#committing, this.#last]);
     let broken = false;
     // What can't be rolled back is lost with its connection, and so is the need to tell.
-    if (!this.committed) await this.#send('ROLLBACK').catch(() => (broken = true));
+    if (!this.#committed) await this.#send('ROLLBACK').catch(() => (broken = true));
     this.#client.off('error', ignore);
     this.#client.release(broken);
   });
@@ -69,7 +75,7 @@ export class Transaction implements AsyncDisposable {
       throw isAnswer(error) ? error : new CommitUnknownError({ cause: error });
     });
     if (command !== 'COMMIT') throw new RolledBackError(this.#spoiltBy);
-    this.committed = true;
+    this.#committed = true;
   }
 
   #send<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {

@@ -56,8 +56,8 @@ test('what is entered is given back once the body has ended, by return or by thr
       return 'my coat';
     }),
   );
-  expect(returned.error).toBeUndefined();
-  expect(returned.value).toBe('my coat');
+  expect(history.ops).toEqual(['locker 1 opened', 'inside locker 1', 'locker 1: returned']);
+  expect(returned).toEqual({ value: 'my coat', error: undefined });
   const threw = await outcome(
     withContext(locker(history, 'locker 2', quiet), async (name) => {
       await turn();
@@ -66,14 +66,7 @@ test('what is entered is given back once the body has ended, by return or by thr
     }),
   );
   expect(threw.error).toBe(boom);
-  expect(history.ops).toEqual([
-    'locker 1 opened',
-    'inside locker 1',
-    'locker 1: returned',
-    'locker 2 opened',
-    'inside locker 2',
-    'locker 2: threw',
-  ]);
+  expect(history.ops.slice(3)).toEqual(['locker 2 opened', 'inside locker 2', 'locker 2: threw']);
 });
 
 test('the manager sees the error of the body, and its "handled" ends it', async () => {
@@ -154,12 +147,13 @@ test('what cannot be entered runs no body, and needs no exit', async () => {
 
 test('giving back takes the time it takes, and its failure arrives', async () => {
   const history = new History();
+  let stuck = false;
   const slow = async () => {
     await turn();
     history.record('given back');
-    throw jammed;
+    if (stuck) throw jammed;
   };
-  for (const closeIt of [
+  const ways: (() => Promise<unknown>)[] = [
     () => withContext(closing({ close: slow }), quiet),
     () => withContext(closing('locker', slow), quiet),
     async () => {
@@ -175,11 +169,14 @@ test('giving back takes the time it takes, and its failure arrives', async () =>
       // A sync dispose that returns a promise: `using` would not wait for it, and its rejection would be nobody's.
       stack.use({ [Symbol.dispose]: slow });
     },
-  ]) {
-    expect((await outcome(closeIt())).error, String(closeIt)).toBe(jammed);
+  ];
+  for (const way of ways) {
+    await outcome(way());
     history.record('gone on');
   }
-  expect(history.ops).toEqual(Array.from({ length: 5 }, () => ['given back', 'gone on']).flat());
+  expect(history.ops).toEqual(ways.flatMap(() => ['given back', 'gone on']));
+  stuck = true;
+  for (const way of ways) expect((await outcome(way())).error, String(way)).toBe(jammed);
 });
 
 test('what is entered is given back once, whoever asks, and is out of reach from then on', async () => {

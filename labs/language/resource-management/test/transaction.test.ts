@@ -17,10 +17,16 @@ const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 const boom = new Error('the body failed');
 
 await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
-  const poolOf = (max: number, url = pg.url) => {
-    const pool = new Pool({ connectionString: url, max, connectionTimeoutMillis: 5_000 });
+  const poolOf = (max: number) => {
+    const pool = new Pool({ connectionString: pg.url, max, connectionTimeoutMillis: 5_000 });
+    const clients = new Set<PoolClient>();
+    pool.on('connect', (client) => clients.add(client));
     pool.on('error', () => {});
-    onTestFinished(() => pool.end());
+    onTestFinished(() => {
+      // One that was never handed back would keep `end` waiting.
+      for (const client of clients) client.on('error', () => {});
+      void pool.end();
+    });
     return pool;
   };
   let tables = 0;
@@ -157,9 +163,8 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
     const { change, balance } = await bank(pool);
     {
       await using tx = await transaction(pool);
-      const results = [tx.query(change, ['a', -30]), tx.query(change, ['b', 30])];
-      void tx.commit();
-      void results;
+      const steps: Promise<unknown>[] = [tx.query(change, ['a', -30]), tx.query(change, ['b', 30]), tx.commit()];
+      for (const step of steps) outcome(step);
     }
     expect([await balance(), out(pool)]).toEqual([[70, 130], 0]);
     expect(warnings).toEqual([]);
