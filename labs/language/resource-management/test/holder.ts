@@ -1,12 +1,15 @@
-// A process that holds a locker until it is told to stop: `node holder.ts IMPLEMENTATION HOW`.
+// A process that holds a locker, and one of the ways in which it ends: `node holder.ts IMPLEMENTATION HOW`.
+import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 
 const [file = '', how = ''] = process.argv.slice(2);
-const lab: typeof import('../src/index.ts') = await import(file);
-const say = (text: string) => writeSync(1, `${text}\n`);
-const locker = lab.contextManager(async function* (name: string) {
+const { contextManager, interruptible, withContext }: typeof import('../src/index.ts') = await import(file);
+const say = (text: string) => (isMainThread ? writeSync(1, `${text}\n`) : parentPort?.postMessage(text));
+const locker = contextManager(async function* (name: string) {
   try {
+    say(`${name} held`);
     yield name;
   } finally {
     // A release that takes a while: whoever ends the process too early cuts it off.
@@ -14,27 +17,54 @@ const locker = lab.contextManager(async function* (name: string) {
     say(`${name} given back`);
   }
 });
-/** Holds until the signal, and only then looks at it. */
 const hold = (name: string) => async (signal: AbortSignal) => {
-  await using held = await locker(name).enter();
-  say(`${held.value} held`);
+  await using _ = await locker(name).enter();
   await delay(how === 'stubborn' ? 60_000 : 0);
   while (!signal.aborted) await delay(60_000, undefined, { signal }).catch(() => {});
   say(`${name}: ${signal.reason.signal}`);
   signal.throwIfAborted();
 };
-
-const { interruptible, withContext } = lab;
-if (how === 'nested') {
-  await withContext(interruptible(), async (signal) => {
-    await using outer = await locker('outer').enter();
-    await withContext(interruptible(['SIGTERM']), hold('inner'));
-    await hold(outer.value)(signal);
-  });
-} else if (how === 'uninterrupted') {
-  await withContext(interruptible(), () => say(`${process.listenerCount('SIGTERM')} listens`));
-  say(`${process.listenerCount('SIGTERM')} listens`);
-} else {
-  await withContext(interruptible(), hold('locker')).catch(() => {});
-  say('never reached');
-}
+const holdAnd = async (end: () => unknown) => {
+  await using _ = await locker('locker').enter();
+  await end();
+};
+const never = new AbortController().signal;
+const ways: Record<string, () => Promise<unknown>> = {
+  interruptible: () =>
+    withContext(interruptible(), hold('locker')).finally(() => {
+      say('never reached');
+    }),
+  stubborn: () => withContext(interruptible(), hold('locker')),
+  nested: () =>
+    withContext(interruptible(), async (signal) => {
+      await using outer = await locker('outer').enter();
+      await withContext(interruptible(['SIGTERM']), hold('inner'));
+      await hold(outer.value)(signal);
+    }),
+  uninterrupted: async () => {
+    await withContext(interruptible(), () => say(`${process.listenerCount('SIGTERM')} listens`));
+    say(`${process.listenerCount('SIGTERM')} listens`);
+  },
+  unguarded: () => hold('locker')(never),
+  throw: () =>
+    holdAnd(() => {
+      throw new Error('the body failed');
+    }).catch(() => {}),
+  exit: () => holdAnd(() => process.exit()),
+  nothing: () => holdAnd(() => new Promise(() => {})),
+  abandoned: async () => {
+    const visits = (async function* () {
+      await using held = await locker('locker').enter();
+      for (;;) yield held.value;
+    })();
+    await visits.next();
+  },
+  worker: async () => {
+    if (!isMainThread) return hold('locker')(never);
+    const worker = new Worker(new URL(import.meta.url), { argv: [file, how] });
+    worker.on('message', say);
+    await once(worker, 'message');
+    return worker.terminate();
+  },
+};
+await ways[how]?.();

@@ -32,7 +32,7 @@ describe.concurrent('a process that is told to end', () => {
   test('SIGTERM and Ctrl-C give everything back, and then end the process', async ({ onTestFinished }) => {
     await Promise.all(
       (['SIGTERM', 'SIGINT'] as const).map(async (signal) => {
-        const child = holder('plain', onTestFinished);
+        const child = holder('interruptible', onTestFinished);
         await child.saying('locker held');
         child.kill(signal);
         expect(await child.end(), child.said().join('\n')).toBe(signal);
