@@ -67,7 +67,7 @@ export async function withContext<T, R>(
 
 /**
  * Two errors as one, so that neither is lost: a SuppressedError, whose `error` is the newer and whose `suppressed` is
- * the older one. A hardening law: where `newer` leads to `older` already, by `cause` or as one of its parts, it is
+ * the older one. An exit may throw on the very error that it was told of: that is one error, not two. A hardening law: where `newer` leads to `older` already, by `cause` or as one of its parts, it is
  * enough by itself.
  */
 export function chain(_newer: unknown, _older: unknown): unknown {

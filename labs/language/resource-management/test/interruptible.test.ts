@@ -57,7 +57,13 @@ describe.concurrent('a process that is told to end', () => {
     await child.saying('inner held');
     child.kill('SIGTERM');
     expect(await child.end(), child.said().join('\n')).toBe('SIGTERM');
-    expect(child.said()).toEqual(['inner held', 'inner: SIGTERM', 'inner given back', 'outer given back']);
+    expect(child.said()).toEqual([
+      'outer held',
+      'inner held',
+      'inner: SIGTERM',
+      'inner given back',
+      'outer given back',
+    ]);
   });
 
   test('without a signal the process goes on, and nobody listens any more', async ({ onTestFinished }) => {
