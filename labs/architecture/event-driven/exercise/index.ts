@@ -103,8 +103,8 @@ export class Outbox {
     return todo('Outbox.add');
   }
 
-  /** The oldest that are not published, `limit` at most. None is ever skipped, however late it commits. */
-  waiting(_db: Pool | PoolClient, _limit: number): Promise<Waiting[]> {
+  /** The oldest that are not published, `limit` at most, without those of the keys in `except`. None is ever skipped, however late it commits. */
+  waiting(_db: Pool | PoolClient, _limit: number, _except: readonly string[] = []): Promise<Waiting[]> {
     return todo('Outbox.waiting');
   }
 

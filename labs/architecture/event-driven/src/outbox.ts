@@ -46,12 +46,12 @@ export class Outbox {
 
   /**
    * The oldest that are not published. Asked by the flag, never by `position > last seen`: a smaller position may be
-   * committed after a larger one was read, and would be skipped for ever.
+   * committed after a larger one was read, and would be skipped for ever. @param except keys that are left out
    */
-  async waiting(db: Pool | PoolClient, limit: number): Promise<Waiting[]> {
+  async waiting(db: Pool | PoolClient, limit: number, except: readonly string[] = []): Promise<Waiting[]> {
     const { rows } = await db.query<{ position: string; event: Envelope }>(
-      `SELECT position, event FROM ${this.table} WHERE published IS NULL ORDER BY position LIMIT $1`,
-      [limit],
+      `SELECT position, event FROM ${this.table} WHERE published IS NULL AND key <> ALL ($2) ORDER BY position LIMIT $1`,
+      [limit, except],
     );
     return rows.map(({ position, event }) => ({ position: BigInt(position), event }));
   }

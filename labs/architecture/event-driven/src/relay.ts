@@ -1,8 +1,8 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Bus } from './bus.ts';
 import { pause } from './dispatcher.ts';
-import { InvalidArgumentError } from './errors.ts';
-import type { Outbox } from './outbox.ts';
+import { InvalidArgumentError, UnroutableError } from './errors.ts';
+import type { Outbox, Waiting } from './outbox.ts';
 
 export interface RelayOptions {
   /** Events a round. Default 100. */
@@ -11,7 +11,9 @@ export interface RelayOptions {
   readonly idleMs?: number;
   /** Names the lock: relays of one outbox share it. Default "relay". */
   readonly lock?: string;
-  /** Hears of each failed round. Default: nobody does; the round is repeated all the same. */
+  /** Milliseconds until a key is tried again whose event the broker refused while it took others. Default 5000. */
+  readonly refusedMs?: number;
+  /** Hears of each failed round, and of each event that was refused. Default: nobody does; both are tried again. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -27,17 +29,19 @@ export class Relay {
   protected readonly options: Required<RelayOptions>;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
+  /** Key → when it is tried again, on the monotonic clock. */
+  readonly #refused = new Map<string, number>();
 
   /** @throws InvalidArgumentError */
   constructor(pool: Pool, outbox: Pick<Outbox, 'waiting' | 'mark'>, bus: Pick<Bus, 'publish'>, o: RelayOptions = {}) {
-    const { batch = 100, idleMs = 50, lock = 'relay', onError = () => {} } = o;
+    const { batch = 100, idleMs = 50, lock = 'relay', refusedMs = 5000, onError = () => {} } = o;
     if (!Number.isInteger(batch) || batch < 1) {
       throw new InvalidArgumentError(`batch is ${batch}: give a whole number, at least 1`);
     }
     this.#pool = pool;
     this.outbox = outbox;
     this.bus = bus;
-    this.options = { batch, idleMs, lock, onError };
+    this.options = { batch, idleMs, lock, refusedMs, onError };
   }
 
   /** One round. @returns how many were published: 0 when nothing waits or another relay is at work */
@@ -78,11 +82,52 @@ export class Relay {
   }
 
   protected async carry(client: PoolClient): Promise<number> {
-    const waiting = await this.outbox.waiting(client, this.options.batch);
+    const waiting = await this.outbox.waiting(client, this.options.batch, this.#held());
     if (waiting.length === 0) return 0;
-    await this.bus.publish(waiting.map(({ event }) => event));
+    try {
+      await this.bus.publish(waiting.map(({ event }) => event));
+    } catch (error) {
+      return await this.#oneByOne(client, waiting, error);
+    }
     await this.outbox.mark(client, waiting);
     return waiting.length;
+  }
+
+  /** The keys whose oldest event was refused a moment ago: the others go on without them. */
+  #held(): string[] {
+    const now = performance.now();
+    for (const [key, until] of this.#refused) if (until <= now) this.#refused.delete(key);
+    return [...this.#refused.keys()];
+  }
+
+  /**
+   * A batch failed: which of it? Each alone, so that one event that nobody takes holds up its own key and no other, and
+   * what was taken is not published again in every round. A broker that takes nothing at all is down: its error is thrown.
+   */
+  async #oneByOne(client: PoolClient, waiting: readonly Waiting[], error: unknown): Promise<number> {
+    const taken: Waiting[] = [];
+    const refused = new Map<string, unknown>();
+    for (const each of waiting) {
+      const { key } = each.event;
+      if (refused.has(key)) continue;
+      try {
+        await this.bus.publish([each.event]);
+        taken.push(each);
+      } catch (cause) {
+        // Without a broker there is no verdict on any event.
+        if (!(cause instanceof UnroutableError) && taken.length === 0) break;
+        refused.set(key, cause);
+      }
+    }
+    // Where nothing else waits, nothing is held up.
+    if (taken.length === 0) throw error;
+    await this.outbox.mark(client, taken);
+    const until = performance.now() + this.options.refusedMs;
+    for (const [key, cause] of refused) {
+      this.#refused.set(key, until);
+      this.options.onError(cause);
+    }
+    return taken.length;
   }
 
   protected async lock(client: PoolClient): Promise<boolean> {

@@ -14,8 +14,10 @@ import {
   Outbox,
   Platform,
   Relay,
+  type RelayOptions,
   StreamsBus,
   transaction,
+  UnroutableError,
 } from '#lab';
 import { crashEverywhere } from './crash.ts';
 
@@ -58,7 +60,8 @@ await describeWith('event-driven', servers, ({ postgres, redis }) => {
       onTestFinished(() => bus.close());
       return bus;
     };
-    const relayTo = (bus: Pick<Bus, 'publish'>) => new Relay(pool, outbox, bus, { lock: name, idleMs: 5 });
+    const relayTo = (bus: Pick<Bus, 'publish'>, options: RelayOptions = {}) =>
+      new Relay(pool, outbox, bus, { lock: name, idleMs: 5, ...options });
     const effect = (id: string) => (tx: pg.PoolClient) => tx.query(`INSERT INTO ${name}_effects VALUES ($1)`, [id]);
     const effects = async () =>
       (await pool.query<{ id: string }>(`SELECT id FROM ${name}_effects`)).rows.map(({ id }) => id);
@@ -118,6 +121,32 @@ await describeWith('event-driven', servers, ({ postgres, redis }) => {
     const up = relayTo({ publish: async (events) => void published.push(...events) });
     expect([await up.round(), await up.round()]).toEqual([2, 0]);
     expect(published.map(({ key }) => key)).toEqual(['1', '2']);
+  });
+
+  test('an event that no queue takes holds up its own key, and no other', async () => {
+    const { add, relayTo } = await world();
+    await add(...numbered('a', 3), ...numbered('poison', 2), ...numbered('b', 3));
+    const taken: string[] = [];
+    let mended = false;
+    // As RabbitMQ does it: each event by itself, in order, and an error in the end.
+    const publish = async (events: readonly Envelope[]) => {
+      const refused = events.filter(({ key }) => key === 'poison' && !mended);
+      for (const event of events) if (!refused.includes(event)) taken.push(`${event.key}${centsOf(event)}`);
+      if (refused.length > 0) throw new UnroutableError('nobody has subscribed to it');
+    };
+    const errors: unknown[] = [];
+    const relay = relayTo({ publish }, { refusedMs: 300, onError: (error) => errors.push(error) });
+    for (let round = 0; round < 5; round++) await relay.round();
+    expect(errors.map(String)).toEqual(['UnroutableError: nobody has subscribed to it']);
+    const rest = taken.filter((name) => !name.startsWith('poison'));
+    // At least once each, and not once a round.
+    expect(new Set(rest)).toEqual(new Set(['a0', 'a1', 'a2', 'b0', 'b1', 'b2']));
+    expect(rest.length).toBeLessThanOrEqual(12);
+    mended = true;
+    await until(async () => (await relay.round()) > 0 || taken.includes('poison1'), {
+      what: 'the key to be tried again',
+    });
+    expect(taken.filter((name) => name.startsWith('poison'))).toEqual(['poison0', 'poison1']);
   });
 
   test('an event that commits late is not skipped', async () => {
