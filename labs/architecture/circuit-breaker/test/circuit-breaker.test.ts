@@ -168,12 +168,37 @@ describe('circuit breaker', () => {
       ['no probe', { halfOpen: { permits: 0 } }],
       ['probes that are not a number', { halfOpen: { permits: Number.NaN } }],
       ['probes of which all may fail', { halfOpen: { maxFailureRate: 1 } }],
+      ['probes of which more than all may fail', { halfOpen: { maxFailureRate: 1.5 } }],
       ['a probe without an end', { halfOpen: { probeTimeoutMs: Number.POSITIVE_INFINITY } }],
       ['a time limit of 0', { timeoutMs: 0 }],
       ['a time limit beyond any timer', { timeoutMs: 2 ** 31 }],
     ];
     for (const [what, options] of bad) expect(() => fuse(options), what).toThrow(InvalidOptionError);
-    expect(() => new CircuitBreaker()).not.toThrow();
+    const least: BreakerOptions[] = [
+      { window: { type: 'count', size: 1 }, minCalls: 1, failureRate: 1, openMs: 0, timeoutMs: 1 },
+      { window: { type: 'time', size: 1, buckets: 1 }, minCalls: 1, slowMs: 0, slowRate: 1 },
+      { window: { type: 'time', size: 10 }, halfOpen: { permits: 1, maxFailureRate: 0, probeTimeoutMs: 1 } },
+    ];
+    for (const options of least) expect(() => fuse(options), JSON.stringify(options)).not.toThrow();
+  });
+
+  test('what is not said is as Hystrix has it', async () => {
+    const { clock, pass } = handClock();
+    const breaker = new CircuitBreaker({ clock });
+    await feed(breaker, 'x');
+    await pass(10_000);
+    await feed(breaker, `${'.'.repeat(10)}${'x'.repeat(9)}`);
+    expect(breaker.state, '19 calls in 10,000 ms').toBe('closed');
+    await feed(breaker, 'x');
+    expect(breaker.state, '10 of 20').toBe('open');
+    expect((await outcome(breaker.run(pay))).error).toMatchObject({ retryAfterMs: 5_000 });
+    await pass(5_000);
+    const probe = outcome(breaker.run(pending().call));
+    expect((await outcome(breaker.run(pay))).error, 'one probe').toBeInstanceOf(CircuitOpenError);
+    await pass(4_999);
+    expect(breaker.state).toBe('half-open');
+    await pass(1);
+    expect((await probe).error, 'after 5,000 ms').toBeInstanceOf(CallTimeoutError);
   });
 
   test('what the caller changes after the check changes nothing', async () => {
@@ -236,6 +261,10 @@ describe('circuit breaker', () => {
     expect(call, 'he had left before').not.toHaveBeenCalled();
     expect(breaker.state).toBe('closed');
     expect(breaker.snapshot().window.calls).toBe(0);
+    await feed(breaker, 'xxxx');
+    const late = await outcome(breaker.run(call, { signal: AbortSignal.abort(gone) }));
+    expect(late.error, 'who has left is not told that it is open').toBe(gone);
+    expect(breaker.snapshot().totals.rejected).toBe(0);
   });
 
   // ── time limits ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -306,6 +335,10 @@ describe('circuit breaker', () => {
     await feed(breaker, '.xxxx');
     await pass(1_000);
     expect(breaker.state, 'after a recovery it counts from 1 again').toBe('half-open');
+    const hasty = await blown({ openMs: (times) => (times === 1 ? 1_000 : 0) });
+    await hasty.pass(1_000);
+    await feed(hasty.breaker, 'x');
+    expect(hasty.breaker.state, 'a second time of 0 ms').toBe('half-open');
   });
 
   test('an openMs that is no duration, or throws, leaves the circuit open for as long as the first time', async () => {

@@ -234,6 +234,14 @@ describe('policies together', () => {
     expect(() => persistent({ attempts: 0 })).toThrow(InvalidOptionError);
     expect(() => persistent({ attempts: Number.NaN })).toThrow(InvalidOptionError);
     expect(() => persistent({ delayMs: -1 })).toThrow(InvalidOptionError);
+    const once = retry({ attempts: 1, clock: persistent().clock });
+    expect((await outcome(once.run(fail))).error, 'one attempt is none too few').toBe(DOWN);
+    const time = handClock();
+    const plain = outcome(retry({ attempts: 2, random: () => 0.99, clock: time.clock }).run(fail));
+    await time.pass(98.9);
+    expect(time.timers(), 'a first wait of 99 ms, when nothing was said').toBe(1);
+    await time.pass(0.1);
+    expect((await plain).error).toBe(DOWN);
   });
 
   test('a retry does not repeat what must not or need not be repeated', async () => {

@@ -20,7 +20,7 @@ export interface LockOptions {
 }
 
 export interface AcquireOptions extends LockOptions {
-  /** Gives up the wait, within `nodeTimeoutMs` at the latest; the promise rejects with the signal's reason. */
+  /** Gives up at once, also while nodes are asked; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 

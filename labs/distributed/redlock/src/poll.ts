@@ -28,8 +28,10 @@ export function poll<Node>(question: {
   quorum: number;
   timeoutMs: number;
   ask: (node: Node) => Promise<boolean>;
+  /** Who leaves waits for no answer: those that are still out are silent. */
+  signal?: AbortSignal | undefined;
 }): Promise<Ballot> {
-  const { clock, nodes, quorum, timeoutMs, ask } = question;
+  const { clock, nodes, quorum, timeoutMs, ask, signal } = question;
   return new Promise((resolve) => {
     const votes: Vote[] = [];
     let yes = 0;
@@ -39,10 +41,13 @@ export function poll<Node>(question: {
     const decide = (rest: 'silent' | 'unheard') => {
       decided = true;
       cancel();
+      signal?.removeEventListener('abort', onAbort);
       for (const node of nodes.keys()) votes[node] ??= { node, answer: rest };
       resolve({ votes, yes, no });
     };
-    const cancel = clock.after(timeoutMs, () => decide('silent'));
+    const onAbort = () => decide('silent');
+    const cancel = clock.after(timeoutMs, onAbort);
+    signal?.addEventListener('abort', onAbort);
     const count = (vote: Vote) => {
       if (decided) return;
       votes[vote.node] = vote;

@@ -61,7 +61,8 @@ export class Redlock {
     const token = this.newToken();
     // The TTLs run from here at the latest: the time spent asking is not ours.
     const start = this.clock.mono();
-    const ballot = await this.ask(plan.nodeTimeoutMs, (node) => this.lock(node, resources, token, ttlMs));
+    const request = (node: Redis) => this.lock(node, resources, token, ttlMs);
+    const ballot = await this.ask(plan.nodeTimeoutMs, request, signal);
     const validUntil = this.validUntil(start, ttlMs, plan.driftFactor);
     const elected = ballot.yes >= this.quorum;
     const inTime = validUntil > this.clock.mono();
@@ -120,8 +121,8 @@ export class Redlock {
   }
 
   /** Asks all nodes; who hasn't answered after `timeoutMs` has no vote. */
-  protected ask(timeoutMs: number, request: (node: Redis) => Promise<boolean>): Promise<Ballot> {
-    return poll({ clock: this.clock, nodes: this.nodes, quorum: this.quorum, timeoutMs, ask: request });
+  protected ask(timeoutMs: number, ask: (node: Redis) => Promise<boolean>, signal?: AbortSignal): Promise<Ballot> {
+    return poll({ clock: this.clock, nodes: this.nodes, quorum: this.quorum, timeoutMs, ask, signal });
   }
 
   /** End of the validity: start + TTL − drift, where drift = TTL · factor + 2 ms. */

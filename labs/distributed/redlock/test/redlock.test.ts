@@ -117,6 +117,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       ['a bigint', ['a'], 1_000n],
       ['a fraction of a millisecond', ['a'], 1.5],
       ['a TTL that the drift uses up', ['a'], 2],
+      ['a TTL that the drift uses up to the last', ['a'], 4, { driftFactor: 0.5 }],
       ['a TTL beyond any timer', ['a'], 2 ** 31],
       ['no resource', [], 1_000],
       ['a name and no list', 'a', 1_000],
@@ -425,6 +426,14 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(lease.remaining()).toBe(MINUTE - MINUTE * 0.01 - 2);
     await manual.advance(MINUTE);
     await expect(lease.extend(MINUTE)).rejects.toThrow(LeaseLostError);
+    // In a process that stood still no alarm has rung.
+    let now = 0;
+    const stalled = await lock({ clock: { mono: () => now, after: () => () => {} } }).acquire([fresh()], MINUTE);
+    now = stalled.validUntil - 1;
+    expect(() => stalled.throwIfEnded()).not.toThrow();
+    now = stalled.validUntil + MINUTE;
+    expect(stalled.remaining()).toBe(0);
+    expect(() => stalled.throwIfEnded()).toThrow(LeaseLostError);
   });
 
   test('of two extensions that overlap the one asked last decides how long the holder believes', async () => {
@@ -444,7 +453,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
   test('an extension is what a majority says of it', async () => {
     const votes = async (forgotten: number, silent: number) => {
       const [key, nodes] = [fresh(), connect()];
-      const lease = await new Redlock(nodes, { nodeTimeoutMs: 400 }).acquire([key], MINUTE);
+      const lease = await new Redlock(nodes, { nodeTimeoutMs: silent > 0 ? 100 : 2_000 }).acquire([key], MINUTE);
       await onAllNodes(key, lease.token);
       await Promise.all(nodes.slice(0, forgotten).map((node) => node.del(key)));
       loseAnswers(nodes.slice(forgotten, forgotten + silent), key);
@@ -529,6 +538,15 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     await leave(MINUTE, () => until(() => keysLeft(nodes, key)));
     await held.release();
     await until(async () => (await keysLeft(nodes, key)) === 0);
+    const mute = connect();
+    loseAnswers(mute, key);
+    const cancel = new AbortController();
+    const asking = new Redlock(mute, { nodeTimeoutMs: MINUTE }).acquire([key], MINUTE, { signal: cancel.signal });
+    await until(() => keysLeft(nodes, key));
+    cancel.abort(reason);
+    expect((await outcome(asking)).error, 'while a majority hangs').toBe(reason);
+    expect(getEventListeners(cancel.signal, 'abort')).toEqual([]);
+    await until(async () => (await keysLeft(nodes, key)) === 0, { what: 'what nobody waits for to be freed' });
   });
 
   test('a call leaves nothing behind on a signal that outlives it', async () => {
@@ -588,6 +606,30 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     const { error: torn } = await outcome(new Redlock(nodes).acquire([split], MINUTE, { retry: ONCE }));
     expect(String(torn)).toMatch(/node 0: yes, node 1: no, node 2: silent/);
     expect(String(torn)).not.toMatch(/held by another/);
+  });
+
+  test('what is not said is as the options say', async () => {
+    const key = fresh();
+    await using _held = await lock().acquire([key], MINUTE);
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const refusal = async (ttlMs: number, options: ConstructorParameters<typeof Redlock>[1] = {}) => {
+      let now = 0;
+      const [nodeTimeouts, pauses] = [new Set<number>(), new Set<number>()];
+      const after: Clock['after'] = (ms, callback) => {
+        (ms < 100 ? nodeTimeouts : pauses).add(ms);
+        if (ms >= 100) queueMicrotask(() => callback());
+        if (ms >= 100) now += ms;
+        return () => {};
+      };
+      const { error } = await outcome(lock({ ...options, clock: { mono: () => now, after } }).acquire([key], ttlMs));
+      expect(error).toBeInstanceOf(LockHeldError);
+      return [[...nodeTimeouts], [...pauses], error instanceof LockHeldError && error.attempts];
+    };
+    // A quarter of the TTL, at most 50 ms; pauses of 100 ms and half of 100 ms; no attempt after 5,000 ms.
+    expect(await refusal(100)).toEqual([[25], [150], 34]);
+    expect(await refusal(MINUTE, { retry: { delayMs: 5_000, jitterMs: 0 } })).toEqual([[50], [5_000], 2]);
+    expect(await refusal(MINUTE, { retry: { delayMs: 5_001, jitterMs: 0 } })).toEqual([[50], [], 1]);
   });
 
   test('a node that has become a replica is left for a new connection', async ({ skip }) => {

@@ -128,6 +128,9 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     await Promise.all(Array.from({ length: 10 }, () => ends.migrate()));
     await ends.migrate();
     expect(await ends.take({ throwIfEnded: () => {} })).toBe(1n);
+    const closed = new Pool({ connectionString: pg.url });
+    await closed.end();
+    await expect(new Fencing(closed).migrate(), 'a database that is not there').rejects.toThrow();
     const bad: [unknown, unknown][] = [
       ['half \ud83d', 1n],
       ['a\0', 1n],
