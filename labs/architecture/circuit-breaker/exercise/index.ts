@@ -21,7 +21,8 @@ import { type Plan, planOf } from '../src/plan.ts';
 import { CountWindow, type Window } from '../src/window.ts';
 
 // What is not the idea is given: options are checked, changes of state are told, errors have their words, a retry waits.
-// The fuse is yours. `h` in `pnpm lab learn circuit-breaker` gives a hint.
+// The fuse is yours. `h` in `pnpm lab learn circuit-breaker` gives a hint. The numbers to compare with are in `this.plan`;
+// an error that you throw is exported by src/index.ts: add it to the import above. The other files of src/ hold solutions.
 export type {
   BreakerOptions,
   BulkheadOptions,
@@ -53,8 +54,13 @@ export {
 /**
  * A circuit breaker: counts how calls to one dependency end, and stops calling when too many end badly.
  *
- * What is known in a state stands in that state (`State` in src/breaker.ts), and a call remembers the state that it
- * began in.
+ * What is known in a state stands in that state, and a call remembers the state that it began in. A `State`, by name:
+ *
+ * - closed: `window`, the results of late;
+ * - open: `until`, when its time has passed, and `times`, how often in a row it has opened;
+ * - half-open: `times` again, and its probes: how many have `started`, are `done`, and have `failed`.
+ *
+ * A `Pass` is one that lets calls through: closed or half-open. An `Outcome` is 'success', 'failure' or 'ignored'.
  */
 export class CircuitBreaker implements Policy {
   readonly name: string;
@@ -117,24 +123,28 @@ export class CircuitBreaker implements Policy {
 
   /**
    * Runs the call with a signal of its own, until it settles, `limitMs` have passed or `signal` aborts, whichever is
-   * first. In the latter two cases it rejects at once, and the call's own signal aborts.
+   * first. In the latter two cases it rejects at once, with a `CallTimeoutError` of your words or with the signal's
+   * reason, and the call's own signal aborts with the same. `this.clock.after` is the timer.
    */
   protected execute<T>(call: Call<T>, _signal: AbortSignal | undefined, _limitMs: number): Promise<T> {
     return promised(() => call(new AbortController().signal));
   }
 
-  /** What an error says of the dependency's health. Is every error its fault? */
+  /** What an error says of the dependency's health. Is every error its fault, and the caller's (`signal`) never? */
   protected judge(_error: unknown, _signal: AbortSignal | undefined): Outcome {
     return 'failure';
   }
 
-  /** Counts the result of a call that was admitted in `pass` at `start`, and moves the circuit if it is time to. */
+  /**
+   * Counts the result of a call that was admitted in `pass` at `start`, and moves the circuit if it is time to: by
+   * `this.open(…)` or `this.enter(…)`. A success can be too slow (`plan.slowMs`) to be a good sign.
+   */
   protected settle(_pass: Pass, outcome: Outcome, _start: number, _error: unknown): void {
     this.totals[outcome]++;
     throw new Error(todo('settle'));
   }
 
-  /** Answers in place of the call. @throws FallbackError when the fallback fails too. */
+  /** Answers in place of the call. @throws FallbackError, of both errors, when the fallback fails too. */
   protected async fallBack<T>(error: unknown, fallback: (error: unknown) => T | PromiseLike<T>): Promise<T> {
     this.totals.fallback++;
     return fallback(error);
@@ -202,7 +212,7 @@ interface Bucket {
   slow: number;
 }
 
-/** The last `sizeMs` milliseconds, in `buckets` parts, each with its totals. (`CountWindow` is given, in src/window.ts.) */
+/** The last `sizeMs` milliseconds, in `buckets` parts, each with its totals. (`CountWindow`, the last calls, is given.) */
 class TimeWindow implements Window {
   calls = 0;
   failures = 0;
@@ -251,7 +261,8 @@ export class Bulkhead implements Policy {
   }
 
   /**
-   * Runs `call` in a slot, which is free again when the call has settled; waits in line where there is none.
+   * Runs `call` in a slot, which is free again when the call has settled; waits in line where there is none. The call is
+   * given the caller's signal, or one that never aborts.
    * (Who waits too long, or leaves, is for the hardening laws.)
    *
    * @throws `this.full()` at once when slots and queue are full; else what the call throws.

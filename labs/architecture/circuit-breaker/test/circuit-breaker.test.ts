@@ -82,9 +82,9 @@ describe('circuit breaker', () => {
   test('a circuit opens at exactly the minimum number of calls', async () => {
     const { breaker } = fuse({ window: { type: 'count', size: 10 }, minCalls: 6 });
     await feed(breaker, 'xxxxx');
-    expect(breaker.state, 'five failures of five').toBe('closed');
+    expect(breaker.state, 'after five failures, of the six calls that it takes').toBe('closed');
     await feed(breaker, 'x');
-    expect(breaker.state, 'six of six').toBe('open');
+    expect(breaker.state, 'after six failures, of the six calls that it takes').toBe('open');
   });
 
   test('a circuit opens at exactly the failure rate', async () => {
@@ -417,10 +417,12 @@ describe('circuit breaker', () => {
     await outcome(breaker.run(() => Promise.reject(declined)));
     expect(breaker.state, 'an answer is no verdict').toBe('half-open');
     const caller = new AbortController();
-    const left = outcome(breaker.run(pending().call, { signal: caller.signal }));
+    const leaver = pending();
+    const left = outcome(breaker.run(leaver.call, { signal: caller.signal }));
     caller.abort();
     await left;
-    expect((await outcome(breaker.run(pay))).value, 'the next caller probes').toBe('paid');
+    expect(leaver.call, "after a probe that was a declined card: the next caller's call").toHaveBeenCalledOnce();
+    expect((await outcome(breaker.run(pay))).value, 'after a probe whose caller left: the next one').toBe('paid');
     expect(breaker.state).toBe('closed');
   });
 

@@ -6,7 +6,9 @@ import type { AcquireOptions, Clock, Lease, LockOptions, ReleaseOutcome, Vote } 
 import { type Plan, planOf, votersOf } from '../src/options.ts';
 
 // What is not the idea is given: arguments are checked, retries wait, errors have their words, nodes are connected.
-// The lock is yours. `h` in `pnpm lab learn redlock` gives a hint.
+// The lock is yours. `h` in `pnpm lab learn redlock` gives a hint. Begin with `attempt` and `free`: the first law needs
+// both. An error that you throw is exported by src/errors.ts: add it to the import above. The other files of src/ hold
+// solutions.
 export type { AcquireOptions, Clock, Lease, LockOptions, ReleaseOutcome, RetryOptions, Vote } from '../src/index.ts';
 export {
   connectNodes,
@@ -67,7 +69,11 @@ export class Redlock {
     return this.nodes.length;
   }
 
-  /** The votes of all nodes. Its flaw: it waits for each of them, however long. */
+  /**
+   * The votes of all nodes; one that hasn't answered within `timeoutMs` is 'silent'. (The reference stops earlier, when
+   * the rest can't change the outcome: those are 'unheard'. Here you needn't.) Its flaw: it waits for each of them,
+   * however long.
+   */
   protected ask(_timeoutMs: number, request: Request): Promise<readonly Vote[]> {
     const vote = (node: number, answer: Vote['answer']): Vote => ({ node, answer });
     return Promise.all(
@@ -109,7 +115,7 @@ interface Granted extends Plan {
   ask(request: Request): Promise<readonly Vote[]>;
 }
 
-/** What each method promises stands at the interface `Lease` in src/lease.ts. */
+/** The lock, while we have it. */
 class HeldLease implements Lease {
   readonly resources: readonly string[];
   readonly token: string;
@@ -129,6 +135,7 @@ class HeldLease implements Lease {
     return this.until;
   }
 
+  /** Aborts with a `LeaseLostError`, a tenth of the TTL (at most 500 ms) before the end, or when the lock is gone. */
   get signal(): AbortSignal {
     return this.lost.signal;
   }
@@ -138,10 +145,18 @@ class HeldLease implements Lease {
     return Math.max(0, this.until - this.granted.clock.mono());
   }
 
+  /** @throws LeaseLostError when the lease has ended, LeaseReleasedError after `release()`. */
   throwIfEnded(): void {
     throw new Error('throwIfEnded is not written yet.');
   }
 
+  /**
+   * Starts the TTL anew, from now, on a majority of the nodes; a shorter one shortens the lease.
+   *
+   * @throws LeaseLostError when the lease has ended or a majority no longer has our token; LeaseReleasedError.
+   * @throws QuorumUnreachableError when too few nodes answered: the lease is then valid until its former end, or the new
+   *   one if that comes sooner.
+   */
   extend(_ttlMs: number): Promise<void> {
     return todo('extend');
   }
