@@ -23,7 +23,7 @@ export class DeadlineError extends Error {
 export async function until<T>(probe: () => T | Promise<T>, options: UntilOptions = {}): Promise<NonNullable<T>> {
   const { timeoutMs = 5000, intervalMs = 5, what = 'a truthy value' } = options;
   const deadline = performance.now() + timeoutMs;
-  let last = 'the probe never answered';
+  let last = 'no answer came';
   let cause: unknown;
   let expired = false;
   const expiry = new AbortController();
@@ -39,10 +39,10 @@ export async function until<T>(probe: () => T | Promise<T>, options: UntilOption
       if (answer === undefined) break;
       if ('value' in answer) {
         if (answer.value) return answer.value;
-        last = `the probe last saw ${inspect(answer.value, { depth: 3, breakLength: 100 })}`;
+        last = `it last saw ${inspect(answer.value, { depth: 3, breakLength: 100 })}`;
         cause = undefined;
       } else {
-        last = `the probe last threw ${answer.error instanceof Error ? answer.error.message : inspect(answer.error)}`;
+        last = `it last threw ${answer.error instanceof Error ? answer.error.message : inspect(answer.error)}`;
         cause = answer.error;
       }
       await delay(Math.max(0, Math.min(intervalMs, deadline - performance.now())));

@@ -18,14 +18,14 @@ test('a probe that throws is asked again', async () => {
 
 test('a deadline says what was awaited and what was seen last', async () => {
   const never = until(() => 0, { timeoutMs: 20, what: 'the key to expire' });
-  await expect(never).rejects.toThrow('waited 20 ms for the key to expire; the probe last saw 0');
+  await expect(never).rejects.toThrow('waited 20 ms for the key to expire; it last saw 0');
 });
 
 test('a deadline carries the last error of the probe', async () => {
   const refused = new Error('refused');
   const never = until(() => Promise.reject(refused), { timeoutMs: 20 });
   await expect(never).rejects.toMatchObject({ name: 'DeadlineError', cause: refused });
-  await expect(never).rejects.toThrow('the probe last threw refused');
+  await expect(never).rejects.toThrow('it last threw refused');
 });
 
 test('a probe that hangs does not hold up the deadline', async () => {
