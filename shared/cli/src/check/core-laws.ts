@@ -4,9 +4,6 @@ import type { Objectives } from '../objectives.ts';
 import type { SuiteLaw } from '../suite-laws.ts';
 import type { Finding } from './gate.ts';
 
-/** For a lab whose hints do not tell core laws from hardening laws. */
-const untold: NonNullable<Finding['severity']> = 'warning';
-
 const laws = { least: 6, most: 12 } as const;
 const steps = { least: 2, most: 3 } as const;
 const objectives = { least: 3, most: 8 } as const;
@@ -26,7 +23,7 @@ export function checkCoreLaws({ hints, hintsFile, ...lab }: Parts): Finding[] {
   if (!hints.tellsCore) {
     const what = 'does not say which laws are core laws';
     const remedy = `put the six to twelve laws that lead from the stub to the idea under "# ${parts.core}", in teaching order, the others under "# ${parts.hardening}"`;
-    return [...findings, { where: hintsFile, what, remedy, severity: untold }];
+    return [...findings, { where: hintsFile, what, remedy }];
   }
   const core = hints.all.filter(({ kind }) => kind === 'core');
   if (core.length < laws.least || core.length > laws.most) {
@@ -77,7 +74,7 @@ function checkObjectives(
   { tellsCore }: Hints,
   { objectives: found, readmeFile: where }: Omit<Parts, 'hints' | 'hintsFile'>,
 ): Finding[] {
-  const severity = tellsCore ? {} : { severity: untold };
+  const severity = tellsCore ? {} : {};
   const remedy = `write "After this lab you can say:" above the first section, and under it a list of ${objectives.least} to ${objectives.most}: what the core laws prove`;
   const count = found?.items.length ?? 0;
   if (count >= objectives.least && count <= objectives.most) return [];
