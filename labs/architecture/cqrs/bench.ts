@@ -217,7 +217,7 @@ await tell({ title: 'CQRS: what the second book costs and buys', dir: import.met
       };
       const crowds = [1, 8, 32];
       const results: Awaited<ReturnType<typeof contest>>[] = [];
-      for (const workers of crowds) results.push(await contest(contestants, { workers }));
+      for (const workers of crowds) results.push(await contest(contestants, { workers, rounds: 7 }));
       story.table({
         caption: 'Events per second, one an append, at the version that was expected',
         columns: ['', ...crowds.map((workers) => right(workers === 1 ? 'one writer' : `${workers} writers`))],

@@ -24,6 +24,7 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
   protected readonly name: string;
   protected readonly events: string;
   protected readonly commands: string;
+  protected readonly function: string;
   protected readonly options: Required<StoreOptions>;
   protected readonly group = new GroupCommit<Entry>((entries) => this.write(entries));
 
@@ -36,6 +37,7 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
     this.name = name;
     this.events = identifier(`${name}_events`);
     this.commands = identifier(`${name}_commands`);
+    this.function = identifier(`${name}_append`);
     this.options = { lockTimeoutMs: checkedWhole('lockTimeoutMs', lockTimeoutMs, 1), groupCommit };
   }
 
@@ -68,26 +70,22 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
    */
   protected appendFunction(): string {
     return `
-      CREATE OR REPLACE FUNCTION ${identifier(`${this.name}_append`)}(entries jsonb, patience text) RETURNS SETOF bigint
+      CREATE OR REPLACE FUNCTION ${this.function}(of text, expected int, new jsonb, command text, patience text) RETURNS bigint
       LANGUAGE plpgsql AS $append$
-      DECLARE entry jsonb; last bigint;
+      DECLARE last bigint;
       BEGIN
         PERFORM set_config('lock_timeout', patience, true);
         PERFORM pg_advisory_xact_lock(hashtext('cqrs log'), hashtext('${this.name}'));
-        FOR entry IN SELECT value FROM jsonb_array_elements(entries) LOOP
-          WITH new AS (
-            INSERT INTO ${this.events} (stream, version, type, data)
-            SELECT entry->>'stream', (entry->>'version')::int + n, event->>'type', event->'data'
-            FROM jsonb_array_elements(entry->'events') WITH ORDINALITY AS given(event, n)
-            WHERE (SELECT coalesce(max(version), 0) FROM ${this.events} WHERE stream = entry->>'stream') = (entry->>'version')::int
-              AND NOT EXISTS (SELECT FROM ${this.commands} WHERE id = entry->>'command')
-            ORDER BY n RETURNING position)
-          SELECT max(position) INTO last FROM new;
-          IF last IS NOT NULL THEN
-            INSERT INTO ${this.commands} VALUES (entry->>'command', last);
-          END IF;
-          RETURN NEXT last;
+        IF (SELECT coalesce(max(version), 0) FROM ${this.events} WHERE stream = of) <> expected
+            OR EXISTS (SELECT FROM ${this.commands} WHERE id = command) THEN
+          RETURN NULL;
+        END IF;
+        FOR n IN 1 .. jsonb_array_length(new) LOOP
+          INSERT INTO ${this.events} (stream, version, type, data)
+          VALUES (of, expected + n, new->(n - 1)->>'type', new->(n - 1)->'data') RETURNING position INTO last;
         END LOOP;
+        INSERT INTO ${this.commands} VALUES (command, last);
+        RETURN last;
       END $append$`;
   }
 
@@ -114,9 +112,10 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
 
   /** One statement for all of them. @returns where each ends, in their order; null for a conflict */
   protected async write(entries: readonly Entry[]): Promise<readonly (bigint | null)[]> {
-    const name = `${this.name}_append`;
-    const values = [`[${entries.join()}]`, `${this.options.lockTimeoutMs}`];
-    const query = exactly(`SELECT position FROM ${identifier(name)}($1, $2) AS position`, values, name);
+    const text = `
+      SELECT ${this.function}(e->>'stream', (e->>'version')::int, e->'events', e->>'command', $2) AS position
+      FROM jsonb_array_elements($1) AS e`;
+    const query = exactly(text, [`[${entries.join()}]`, `${this.options.lockTimeoutMs}`], `${this.name}_append`);
     const { rows } = await ask<{ position: bigint | null }>(this.pool, query);
     return rows.map(({ position }) => position);
   }
