@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Clock } from './clock.ts';
 import { InvalidOptionError } from './errors.ts';
 import { LONGEST_TIMER_MS, numberOf, shareOf, wholeNumberOf } from './options.ts';
@@ -62,7 +63,7 @@ export function planOf(options: BreakerOptions): Plan {
   const window: WindowOptions = { ...(options.window ?? { type: 'time', size: 10_000 }) };
   const inAll = Number.MAX_SAFE_INTEGER;
   if (!['count', 'time'].includes(window.type)) {
-    throw new InvalidOptionError(`window.type must be 'count' or 'time'; it is ${String(window.type)}.`);
+    throw new InvalidOptionError(`window.type must be 'count' or 'time'; it is ${inspect(window.type)}.`);
   }
   wholeNumberOf('window.size', window.size, 1, window.type === 'count' ? 2 ** 24 : inAll);
   if (window.type === 'time') wholeNumberOf('window.buckets', window.buckets ?? 10, 1, window.size);

@@ -146,6 +146,7 @@ describe('circuit breaker', () => {
       ['a rate in a text', { failureRate: '0.5' }],
       ['a time limit in a text', { timeoutMs: '300' }],
       ['a bigint', { slowMs: 200n }],
+      ['what has no text', { timeoutMs: Object.create(null) }],
       ['a window of no kind', { window: { type: 'calls', size: 4 } }],
       ['an opening in a text', { openMs: '1000' }],
       ['a function that gives a text', { openMs: () => '1000' }],

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Pool, PoolClient } from 'pg';
 import { InvalidArgumentError, WriteRolledBackError } from './errors.ts';
 import type { Lease } from './lease.ts';
@@ -68,7 +69,7 @@ export class Fencing {
   async write(resource: string, fence: bigint, write: (tx: PoolClient) => Promise<unknown>): Promise<'ok' | 'stale'> {
     assertName('A resource', resource);
     if (typeof fence !== 'bigint' || fence < 0n || fence > MOST) {
-      throw new InvalidArgumentError(`A fencing token is a bigint from 0 to ${MOST}; it is ${String(fence)}.`);
+      throw new InvalidArgumentError(`A fencing token is a bigint from 0 to ${MOST}; it is ${inspect(fence)}.`);
     }
     const client = await this.#pool.connect();
     let broken: Error | undefined;

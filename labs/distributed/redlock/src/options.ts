@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import { InvalidArgumentError } from './errors.ts';
 
@@ -66,15 +67,20 @@ export function assertTtl(ttlMs: number, driftFactor: number): void {
   if (Number.isInteger(ttlMs) && ttlMs > ttlMs * driftFactor + 2 && ttlMs <= LONGEST_TIMER_MS) return;
   throw new InvalidArgumentError(
     `The TTL must be a whole number of milliseconds, more than the drift allowance (2 ms and ${driftFactor * 100} % of it) ` +
-      `and at most ${LONGEST_TIMER_MS}; it is ${String(ttlMs)}.`,
+      `and at most ${LONGEST_TIMER_MS}; it is ${inspect(ttlMs)}.`,
   );
 }
 
+/** An index entry of PostgreSQL has 2,704 bytes at most. */
+const LONGEST_NAME = 2_000;
+
 /** A name that Redis and PostgreSQL keep as it is: half a surrogate pair is "�" in UTF-8, whatever half it was. */
 export function assertName(what: string, name: string): void {
-  if (typeof name === 'string' && name !== '' && name.isWellFormed() && !name.includes('\0')) return;
+  const text = typeof name === 'string' && name !== '' && name.isWellFormed() && !name.includes('\0');
+  if (text && Buffer.byteLength(name) <= LONGEST_NAME) return;
   throw new InvalidArgumentError(
-    `${what} must have a name of well-formed Unicode without U+0000; it is ${JSON.stringify(name)}.`,
+    `${what} must have a name of 1 to ${LONGEST_NAME} bytes of well-formed Unicode without U+0000; it is ` +
+      `${inspect(name, { maxStringLength: 100 })}.`,
   );
 }
 
@@ -89,8 +95,8 @@ export function votersOf(nodes: readonly Redis[]): readonly Redis[] {
   return [...nodes];
 }
 
-function addressOf(node: Partial<Redis>, index: number): string {
-  const { isCluster, options } = node;
+function addressOf(node: Partial<Redis> | undefined, index: number): string {
+  const { isCluster, options } = node ?? {};
   if (isCluster || options?.sentinels) {
     throw new InvalidArgumentError(
       `Node ${index} is a Cluster or a replica set, whose promoted replica may not know the lock: give single servers.`,
@@ -104,5 +110,5 @@ function addressOf(node: Partial<Redis>, index: number): string {
 
 function within(name: string, value: number, from: number, to: number): number {
   if (typeof value === 'number' && value >= from && value <= to) return value;
-  throw new InvalidArgumentError(`${name} must be a number from ${from} to ${to}; it is ${String(value)}.`);
+  throw new InvalidArgumentError(`${name} must be a number from ${from} to ${to}; it is ${inspect(value)}.`);
 }

@@ -98,6 +98,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       ['no node', []],
       ['no list', undefined],
       ['no client', [{}]],
+      ['a hole', [undefined]],
       ['a cluster', [cluster]],
       ['a replica set', [set]],
       ['one server twice', connect([...urls.slice(0, 2), ...urls.slice(0, 1)])],
@@ -117,6 +118,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       ['a TTL that is not a number', ['a'], Number.NaN],
       ['a TTL in a text', ['a'], '1000'],
       ['a bigint', ['a'], 1_000n],
+      ['a TTL that has no text', ['a'], Object.create(null)],
       ['a fraction of a millisecond', ['a'], 1.5],
       ['a TTL that the drift uses up', ['a'], 2],
       ['a TTL that the drift uses up to the last', ['a'], 4, { driftFactor: 0.5 }],
@@ -124,7 +126,8 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       ['no resource', [], 1_000],
       ['a name and no list', 'a', 1_000],
       ['an empty name', [''], 1_000],
-      ['a number for a name', [7], 1_000],
+      ['a bigint for a name', [7n], 1_000],
+      ['a name longer than any index holds', ['柜'.repeat(700)], 1_000],
       ['half an emoji, which any other half would meet as one key', ['user\ud83d'], 1_000],
       ['a name that no database can hold', ['a\0'], 1_000],
       ['a resource twice', ['a', 'b', 'a'], 1_000],
@@ -381,7 +384,9 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     const nodes = connect(urls.slice(0, 3));
     await nodes[1]?.set(key, 'stranger', 'PX', 150);
     await withDown(1, 'kill', async () => {
-      const { value } = await outcome(new Redlock(nodes).acquire([key], 3_000));
+      const { value } = await outcome(
+        new Redlock(nodes).acquire([key], 3_000, { retry: { delayMs: 10, jitterMs: 20 } }),
+      );
       expect(value?.remaining()).toBeGreaterThan(0);
       await value?.release();
     });
