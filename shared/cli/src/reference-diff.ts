@@ -25,7 +25,7 @@ type Sources = ReadonlyMap<string, string>;
 
 /**
  * Files of one name belong together. The reference may spread over files what the exercise keeps in one: then that one
- * is compared with all files that it does not itself import.
+ * is compared with the files that declare what it declares, and where there are none with all that it does not import.
  */
 export function pairs(mine: Sources, reference: Sources): { names: [string, string]; mine: string; theirs: string }[] {
   const found: { names: [string, string]; mine: string; theirs: string }[] = [];
@@ -39,7 +39,9 @@ export function pairs(mine: Sources, reference: Sources): { names: [string, stri
     open.delete(name);
   }
   for (const [name, text] of left) {
-    const rest = [...open].filter(([file]) => !text.includes(`../src/${file}`));
+    const names = declared(text);
+    const kin = [...open].filter(([, code]) => declared(code).some((each) => names.includes(each)));
+    const rest = kin.length > 0 ? kin : [...open].filter(([file]) => !text.includes(`../src/${file}`));
     const [first] = rest;
     if (!first) continue;
     const title = rest.length === 1 ? `src/${first[0]}` : rest.map(([file]) => `src/${file}`).join(' + ');
@@ -49,6 +51,12 @@ export function pairs(mine: Sources, reference: Sources): { names: [string, stri
   }
   return found;
 }
+
+/** The classes, functions and constants that a file exports under a declaration of its own. */
+const declared = (text: string): string[] =>
+  [...text.matchAll(/^export (?:abstract )?(?:async )?(?:class|function\*?|const) (\w+)/gm)].map(
+    ([, name = '']) => name,
+  );
 
 /** A file that only hands on the exports of others. */
 const isBarrel = (text: string): boolean =>

@@ -123,6 +123,18 @@ src/a.ts(1,1): error TS1005: ';' expected.
 
 describe('the pairs of a diff', () => {
   const map = (files: Record<string, string>) => new Map(Object.entries(files));
+  test('one file that keeps what the reference spreads is compared with the files that declare it', () => {
+    const mine = "import { given } from '../src/breaker.ts';\nexport class Breaker {}\nexport function retry() {}\n";
+    const reference = {
+      'breaker.ts': 'export class Breaker { }',
+      'retry.ts': 'export function retry() { }',
+      'given.ts': 'export const given = 1;',
+    };
+    const [found, ...others] = pairs(map({ 'index.ts': mine }), map(reference));
+    expect(others).toEqual([]);
+    expect(found?.names).toEqual(['index.ts', 'src/breaker.ts + src/retry.ts']);
+  });
+
   test('files of one name belong together', () => {
     const found = pairs(map({ 'a.ts': '1', 'b.ts': '2' }), map({ 'a.ts': '3', 'b.ts': '4' }));
     expect(found.map(({ names }) => names)).toEqual([

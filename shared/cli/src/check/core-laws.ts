@@ -19,7 +19,7 @@ interface Parts {
 
 /** What a learner meets: the core laws in `exercise/hints.md`, and the objectives that they prove. */
 export function checkCoreLaws({ hints, hintsFile, ...lab }: Parts): Finding[] {
-  const findings = [...strangeHeadings(hints, lab.suite, hintsFile), ...checkObjectives(hints, lab)];
+  const findings = [...strangeHeadings(hints, lab.suite, hintsFile), ...checkObjectives(lab)];
   if (!hints.tellsCore) {
     const what = 'does not say which laws are core laws';
     const remedy = `put the six to twelve laws that lead from the stub to the idea under "# ${parts.core}", in teaching order, the others under "# ${parts.hardening}"`;
@@ -70,11 +70,7 @@ function strangeHeadings({ all }: Hints, suite: readonly SuiteLaw[], where: stri
   });
 }
 
-function checkObjectives(
-  { tellsCore }: Hints,
-  { objectives: found, readmeFile: where }: Omit<Parts, 'hints' | 'hintsFile'>,
-): Finding[] {
-  const severity = tellsCore ? {} : {};
+function checkObjectives({ objectives: found, readmeFile: where }: Omit<Parts, 'hints' | 'hintsFile'>): Finding[] {
   const remedy = `write "After this lab you can say:" above the first section, and under it a list of ${objectives.least} to ${objectives.most}: what the core laws prove`;
   const count = found?.items.length ?? 0;
   if (count >= objectives.least && count <= objectives.most) return [];
@@ -82,7 +78,7 @@ function checkObjectives(
     count === 0
       ? 'has no list of objectives'
       : `has ${count} objectives, and ${objectives.least} to ${objectives.most} are wanted`;
-  return [{ where, what, remedy, ...severity }];
+  return [{ where, what, remedy }];
 }
 
 /** The law that shares the most words with a wrong name. */

@@ -20,6 +20,11 @@ test('a type error is found at its line', async () => {
   ]);
 });
 
+test('what the compiler has against a learner’s attempt is no finding', async () => {
+  const changes = { [at('attempt/index.ts')]: "export const count: number = 'one';\n" };
+  expect(await findingsWith(types, changes)).toEqual([]);
+});
+
 test('a type test that does not hold is a type error', async () => {
   const text =
     "import { expectTypeOf } from 'vitest';\nimport { pair } from '#lab';\n\nexpectTypeOf(pair(1, 'a')).toEqualTypeOf<string>();\n";
