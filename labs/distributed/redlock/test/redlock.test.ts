@@ -199,7 +199,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
 
   test("a holder whose lock expired cannot release the next holder's lock", async () => {
     const key = fresh();
-    const [a, b] = [lock(), lock()];
+    const [a, b] = [lock(), lock(PATIENT)];
     const history = new History<string>();
     const first = await a.acquire([key], 100);
     history.record('A acquired for 100 ms');
@@ -252,7 +252,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
 
   test('two of five nodes may be down, and a lock on fewer than a majority is not a lock', async ({ skip }) => {
     skip(!redis.faults, NOT_OURS);
-    const redlock = lock();
+    const redlock = lock(PATIENT);
     await withDown(2, 'kill', async () => {
       // Shorter than the test's own limit: a red law then shows the votes.
       const lease = await redlock.acquire([fresh()], MINUTE, { retry: { maxMs: 2_000 } });
@@ -489,9 +489,9 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
 
   test('a routine may release its lease; what a majority had forgotten by then was lost', async () => {
     const key = fresh();
-    const early = await lock().using([key], MINUTE, async (_, lease) => lease.release());
+    const early = await lock(PATIENT).using([key], MINUTE, async (_, lease) => lease.release());
     expect(early).toBe('released');
-    const forgetful = lock().using([key], MINUTE, async (_, lease) => {
+    const forgetful = lock(PATIENT).using([key], MINUTE, async (_, lease) => {
       await onAllNodes(key, lease.token);
       await Promise.all(connect(urls.slice(0, 3)).map((node) => node.del(key)));
     });
@@ -520,7 +520,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
 
   test('a second release has the outcome of the first and sends nothing', async () => {
     const nodes = connect();
-    const lease = await new Redlock(nodes).acquire([fresh()], MINUTE);
+    const lease = await new Redlock(nodes, PATIENT).acquire([fresh()], MINUTE);
     expect(await lease.release()).toBe('released');
     const sends = nodes.map((node) => vi.spyOn(node, 'sendCommand'));
     expect(await lease.release()).toBe('released');
