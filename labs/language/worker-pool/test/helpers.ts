@@ -32,7 +32,9 @@ export const ended = <R>(future: Future<R>) => outcome(Promise.resolve(future), 
 export const newGate = () => {
   const gate = mkdtempSync(join(tmpdir(), 'photo-lab-'));
   onTestFinished(() => rmSync(gate, { recursive: true, force: true }));
-  const begun = () => (existsSync(`${gate}/begun`) ? readFileSync(`${gate}/begun`, 'utf8').trim().split('\n') : []);
+  // A file that is there may still be empty.
+  const begun = () =>
+    existsSync(`${gate}/begun`) ? readFileSync(`${gate}/begun`, 'utf8').split('\n').filter(Boolean) : [];
   return {
     gate,
     begun,
