@@ -41,7 +41,7 @@ export interface SleepOptions {
  * A time of 0 or less still lets timers and I/O have their turn.
  * @throws InvalidArgumentError on a time that is none.
  */
-export async function sleep(ms: number, { signal, clock = systemClock }: SleepOptions = {}): Promise<void> {
+async function sleepFor(ms: number, { signal, clock = systemClock }: SleepOptions = {}): Promise<void> {
   assertMs('The time to sleep', ms);
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -53,3 +53,5 @@ export async function sleep(ms: number, { signal, clock = systemClock }: SleepOp
     cancel();
   }
 }
+
+export { sleepFor as sleep };

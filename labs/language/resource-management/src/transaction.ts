@@ -72,7 +72,7 @@ class PoolTransaction implements Transaction {
 
   async #commit(): Promise<void> {
     const { command } = await this.#send('COMMIT').catch((error: unknown) => {
-      throw isAnswer(error) ? error : new CommitUnknownError({ cause: error });
+      throw isServersAnswer(error) ? error : new CommitUnknownError({ cause: error });
     });
     if (command !== 'COMMIT') throw new RolledBackError(this.#spoiltBy);
     this.#committed = true;
@@ -90,4 +90,4 @@ class PoolTransaction implements Transaction {
 const ignore = (): void => {};
 
 /** Postgres has answered, and lives: class 57P is its farewell. */
-const isAnswer = (error: unknown): boolean => error instanceof DatabaseError && !error.code?.startsWith('57P');
+const isServersAnswer = (error: unknown): boolean => error instanceof DatabaseError && !error.code?.startsWith('57P');

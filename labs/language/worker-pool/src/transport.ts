@@ -45,10 +45,10 @@ export interface Limits {
 }
 
 export function startWorker(kind: WorkerKind, limits: Limits, events: WorkerEvents): WorkerHandle {
-  return kind === 'thread' ? startThread(limits, events) : startProcess(limits, events);
+  return kind === 'thread' ? threadHandle(limits, events) : processHandle(limits, events);
 }
 
-function startThread(resourceLimits: Limits, { message, exit }: WorkerEvents): WorkerHandle {
+function threadHandle(resourceLimits: Limits, { message, exit }: WorkerEvents): WorkerHandle {
   const execArgv = ownFlags();
   // Flags of the whole process are refused when they are named, and taken over when they are not.
   const flags = execArgv.length === process.execArgv.length ? {} : { execArgv };
@@ -72,7 +72,7 @@ const killAll = () => {
   for (const child of children) child.kill('SIGKILL');
 };
 
-function startProcess(limits: Limits, { message, exit }: WorkerEvents): WorkerHandle {
+function processHandle(limits: Limits, { message, exit }: WorkerEvents): WorkerHandle {
   const heap = limits.maxOldGenerationSizeMb;
   const execArgv = [...ownFlags(), ...(heap === undefined ? [] : [`--max-old-space-size=${heap}`])];
   const child = fork(entry, [], { serialization: 'advanced', execArgv });
