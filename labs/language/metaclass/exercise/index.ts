@@ -1,4 +1,3 @@
-import { findMember, isClass } from '../src/class.ts';
 import type {
   AbstractClass,
   Class,
@@ -15,6 +14,7 @@ import {
   DuplicateKeyError,
   DuplicateMemberError,
   FinalClassError,
+  typeMeta as given,
   InterfaceError,
   InvalidArgumentError,
   InvalidStepError,
@@ -27,7 +27,7 @@ import {
 } from '../src/index.ts';
 
 // The words of the subject are given: what a meta's steps are, what an interface asks, the errors. src/class.ts has three
-// tools that you may import (isClass, findMember, whenComplete), and `typeMeta.create` is written below. The rest is yours.
+// tools that you may import (isClass, findMember, whenComplete), and `typeMeta.create` is given. The rest is yours.
 // Let your editor show a type where you hover over it: the file that declares it holds the solution, too.
 // The core laws need `faultsOf`, `implementing`, `singleton`, `Registry`, `UniqueNamespace` and `defineClass`; what is to
 // be refused with an InvalidArgumentError is no core law's. `h` in `pnpm lab learn metaclass` gives a hint.
@@ -155,56 +155,11 @@ export const typeMeta: Required<Meta> = {
   prepare: () => todo('typeMeta.prepare'),
 
   // Given: how JavaScript turns a Map into a class is no idea of this lab.
-  create(name, bases, ns) {
-    const [base, ...mixins] = bases.filter(isClass);
-    const cls = shell(name, base, ns.get('constructor'));
-    Object.defineProperty(cls, 'name', { value: name, configurable: true });
-    for (const [key, value] of ns) {
-      if (key === 'constructor') continue;
-      const method = typeof value === 'function';
-      const owner = method ? cls.prototype : cls;
-      Object.defineProperty(owner, key, { value, writable: true, configurable: true, enumerable: !method });
-    }
-    for (const mixin of mixins) {
-      fillIn(cls.prototype, mixin.prototype, Object.prototype);
-      fillIn(cls, mixin, Function.prototype);
-    }
-    return cls;
-  },
+  create: given.create,
 
   init: () => todo('typeMeta.init'),
   call: () => todo('typeMeta.call'),
 };
-
-/** A class without members, whose constructor runs `body` after the base's. */
-function shell(name: string, base: MadeClass | undefined, body: unknown): Class {
-  if (body === undefined) return base ? class extends base {} : class {};
-  if (typeof body !== 'function') throw new InvalidArgumentError(`${name}.constructor is no function.`);
-  const run = (self: object, args: readonly unknown[]) => void Reflect.apply(body, self, args);
-  if (!base) {
-    return class {
-      constructor(...args: unknown[]) {
-        run(this, args);
-      }
-    };
-  }
-  return class extends base {
-    constructor(...args: unknown[]) {
-      super(...args);
-      run(this, args);
-    }
-  };
-}
-
-/** Copies what `from` has or inherits, below `end`, and `to` lacks. */
-function fillIn(to: object, from: object, end: object): void {
-  for (let at: object | null = from; at !== null && at !== end; at = Reflect.getPrototypeOf(at)) {
-    for (const key of Reflect.ownKeys(at)) {
-      const descriptor = Reflect.getOwnPropertyDescriptor(at, key);
-      if (descriptor && !findMember(to, key, end)) Object.defineProperty(to, key, descriptor);
-    }
-  }
-}
 
 /** A meta that extends `base`; `steps` gets the steps of `base`, the missing ones filled in from `typeMeta`. */
 export function derive(_base: Meta, _steps: (parent: Required<Meta>) => Meta): Meta {
