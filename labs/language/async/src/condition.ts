@@ -2,8 +2,12 @@ import { LockNotHeldError } from './errors.ts';
 import { Line } from './line.ts';
 import type { WaitOptions } from './options.ts';
 import { Lock } from './semaphore.ts';
+import { onAbort } from './signal.ts';
 
-/** The lock of a condition, held. Disposing of it frees the lock. Every method throws LockNotHeldError without the lock. */
+/**
+ * The lock of a condition, held. Disposing of it frees the lock, and takes who waits by it out of the line. Every method
+ * throws LockNotHeldError without the lock.
+ */
 export interface HeldCondition extends Disposable {
   /**
    * Frees the lock, waits to be notified, and has the lock again when it returns or throws.
@@ -32,6 +36,7 @@ class Held implements HeldCondition {
   readonly #lock: Lock;
   readonly #line: Line;
   #permit: Disposable | undefined;
+  #leave = () => {};
   #disposed = false;
 
   constructor(lock: Lock, line: Line, permit: Disposable) {
@@ -43,22 +48,27 @@ class Held implements HeldCondition {
   async wait({ signal }: WaitOptions = {}): Promise<void> {
     this.#check();
     signal?.throwIfAborted();
-    const woken = this.#line.join(undefined, signal).then(
+    const leaving = new AbortController();
+    this.#leave = () => leaving.abort();
+    using _ = onAbort(signal, this.#leave);
+    const woken = this.#line.join(undefined, leaving.signal).then(
       () => true,
       () => false,
     );
     this.#free();
     const call = await woken;
-    this.#permit = await this.#lock.acquire();
+    if (!this.#disposed) this.#permit = await this.#lock.acquire();
     if (this.#disposed) this.#free();
-    if (!signal?.aborted) return;
-    // Woken and aborted in one turn: the call was for somebody who is still here.
+    if (this.#permit && !signal?.aborted) return;
+    // Woken, and gone in the same turn: the call was for somebody who is still here.
     if (call) this.#line.next()?.serve();
-    throw signal.reason;
+    signal?.throwIfAborted();
+    this.#check();
   }
 
-  async waitFor(predicate: () => boolean, options?: WaitOptions): Promise<void> {
+  async waitFor(predicate: () => boolean, options: WaitOptions = {}): Promise<void> {
     this.#check();
+    options.signal?.throwIfAborted();
     while (!predicate()) await this.wait(options);
   }
 
@@ -74,6 +84,7 @@ class Held implements HeldCondition {
 
   [Symbol.dispose](): void {
     this.#disposed = true;
+    this.#leave();
     this.#free();
   }
 

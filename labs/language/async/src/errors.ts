@@ -54,9 +54,16 @@ export class LockNotHeldError extends AsyncError {}
 /** What went wrong in a group: `errors` has every failure, in the order of time, and no cancellation. Never empty. */
 export class TaskGroupError extends AggregateError {
   constructor(errors: readonly unknown[]) {
-    const [first] = errors;
-    const what = first instanceof Error ? `${first.name}: ${first.message}` : inspect(first);
-    super(errors, `${errors.length === 1 ? 'A task' : `${errors.length} tasks`} failed. ${what}`);
+    super(errors, `${errors.length === 1 ? 'A task' : `${errors.length} tasks`} failed. ${text(errors[0])}`);
     this.name = 'TaskGroupError';
+  }
+}
+
+/** Anything can be thrown, also what throws when it is looked at: the failure must not be lost over its text. */
+function text(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : inspect(thrown);
+  } catch {
+    return 'What it threw has no text.';
   }
 }

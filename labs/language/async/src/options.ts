@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { InvalidArgumentError } from './errors.ts';
 
 export interface WaitOptions {
@@ -8,5 +9,5 @@ export interface WaitOptions {
 /** @throws InvalidArgumentError on what is no whole number, 1 or more. */
 export function wholeNumber(name: string, value: number): number {
   if (Number.isSafeInteger(value) && value >= 1) return value;
-  throw new InvalidArgumentError(`${name} must be a whole number, 1 or more; it is ${value}.`);
+  throw new InvalidArgumentError(`${name} must be a whole number, 1 or more; it is ${inspect(value)}.`);
 }

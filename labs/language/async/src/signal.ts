@@ -24,7 +24,11 @@ export function onAbort(signal: AbortSignal | undefined, then: (reason: unknown)
  */
 export function isCancellation(error: unknown, signal: AbortSignal): boolean {
   if (!signal.aborted) return false;
-  return (
-    error === signal.reason || (error instanceof Error && error.name === 'AbortError' && error.cause === signal.reason)
-  );
+  if (error === signal.reason) return true;
+  try {
+    return error instanceof Error && error.name === 'AbortError' && error.cause === signal.reason;
+  } catch {
+    // An error that can't be looked at is one of its own.
+    return false;
+  }
 }

@@ -16,7 +16,10 @@ export interface TaskGroup {
 }
 
 export interface TaskGroupOptions {
-  /** Aborting it aborts all tasks; the group then rejects with its reason, whatever else has happened. */
+  /**
+   * Aborting it aborts all tasks; the group then rejects with its reason, whatever else has happened: what failed by then,
+   * in a group inside another one too, is told nowhere else. Log in the task what must not be lost.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { InvalidArgumentError } from './errors.ts';
 import { onAbort } from './signal.ts';
 
@@ -22,7 +23,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export function assertMs(name: string, ms: number): void {
   if (typeof ms === 'number' && (ms <= LONGEST_TIMER_MS || ms === Number.POSITIVE_INFINITY)) return;
   throw new InvalidArgumentError(
-    `${name} must be milliseconds up to ${LONGEST_TIMER_MS}, or Infinity for no limit; it is ${ms}.`,
+    `${name} must be milliseconds up to ${LONGEST_TIMER_MS}, or Infinity for no limit; it is ${inspect(ms)}.`,
   );
 }
 

@@ -26,6 +26,10 @@ import { begun, dish, turn, untilAborted, watch } from './kitchen.ts';
 
 const SOLD_OUT = new Error('sold out');
 const NOT_HUNGRY = new Error('the guest has left');
+const unreadable = () => {
+  throw new Error('not to be read');
+};
+const UNREADABLE = Object.defineProperties(new Error(), { name: { get: unreadable }, message: { get: unreadable } });
 /** What a group's error lists, or the error itself where it lists nothing. */
 const failures = (error: unknown) => (error instanceof AggregateError ? error.errors : error);
 
@@ -128,8 +132,16 @@ describe('task group', () => {
       return 'something else';
     });
     expect(failures((await outcome(handled)).error), 'a task that fails has failed').toEqual([SOLD_OUT]);
-    const strange = Object.create(null);
-    expect(failures((await outcome(taskGroup(() => Promise.reject(strange)))).error)).toEqual([strange]);
+    for (const strange of [Object.create(null), UNREADABLE]) {
+      const order = taskGroup((group) => {
+        group.spawn(() => Promise.reject(strange));
+        group.spawn((signal) => untilAborted(signal).catch(() => Promise.reject(UNREADABLE)));
+      });
+      const listed = [failures((await outcome(order)).error)].flat();
+      expect(listed.map((each) => each === strange || each === UNREADABLE)).toEqual(
+        strange === UNREADABLE ? [true] : [true, true],
+      );
+    }
   });
 
   test('an abort that is not the own one is a failure', async () => {
@@ -413,6 +425,7 @@ describe('all of them', () => {
       acquire: new Semaphore(1).acquire({ signal }),
       lock: new Lock().acquire({ signal }),
       condition: new Condition().acquire({ signal }),
+      waitFor: new Condition().acquire().then((held) => held.waitFor(() => true, { signal })),
       event: new Event().wait({ signal }),
       barrier: new Barrier(1).wait({ signal }),
       put: channel.put('soup', { signal }),
@@ -433,12 +446,18 @@ describe('all of them', () => {
       expect(error, `mapBounded with ${count}`).toBeInstanceOf(InvalidArgumentError);
     }
     expect(await timeout(2 ** 31 - 1, () => 1)).toBe(1);
-    for (const ms of [Number.NaN, 2 ** 31, JSON.parse('"100"')]) {
+    const untyped: { readonly [what: string]: never } = Object({
+      text: '100',
+      symbol: Symbol('1'),
+      object: Object.create(null),
+    });
+    for (const ms of [Number.NaN, 2 ** 31, ...Object.values(untyped)]) {
       const graceMs = ms;
       for (const call of [timeout(ms, () => 1), timeout(1, () => 1, { graceMs }), sleep(ms)]) {
-        expect((await outcome<unknown>(call)).error, `${ms} ms`).toBeInstanceOf(InvalidArgumentError);
+        expect((await outcome<unknown>(call)).error, typeof ms).toBeInstanceOf(InvalidArgumentError);
       }
     }
+    for (const count of Object.values(untyped)) expect(() => new Semaphore(count)).toThrow(InvalidArgumentError);
   });
 
   test('a long-lived signal keeps no listener after ten thousand operations', async () => {

@@ -6,6 +6,7 @@ import {
   ChannelClosedError,
   Condition,
   Event,
+  type HeldCondition,
   Lock,
   LockNotHeldError,
   mapBounded,
@@ -192,6 +193,34 @@ describe('event, condition, barrier', () => {
       expect((await outcome(wait)).error).toBeInstanceOf(LockNotHeldError);
     }
     (await counter.acquire())[Symbol.dispose]();
+  });
+
+  test('who has disposed of a condition waits no more, and takes no call from others', async () => {
+    const counter = new Condition();
+    const asked: string[] = [];
+    const leave = async (wait: (held: HeldCondition) => Promise<void>) => {
+      using held = await counter.acquire();
+      return { waited: begun(wait(held)) };
+    };
+    const gone = [
+      await leave((held) => held.wait()),
+      await leave((held) => held.waitFor(() => asked.push('without the lock') > 1)),
+    ];
+    const fickle = await counter.acquire();
+    const last = { waited: begun(fickle.wait()) };
+    using patient = await counter.acquire();
+    const served = begun(patient.wait());
+    {
+      using cook = await counter.acquire();
+      cook.notify();
+      // Woken, and gone in the same turn.
+      fickle[Symbol.dispose]();
+    }
+    expect((await outcome(served)).error, 'the only one who is still there was called').toBeUndefined();
+    for (const { waited } of [...gone, last]) {
+      expect((await outcome(waited)).error).toBeInstanceOf(LockNotHeldError);
+    }
+    expect(asked.length, 'the condition was asked while the lock was held').toBe(1);
   });
 
   test('a barrier opens for as many as it counts, and closes behind them', async () => {
@@ -483,6 +512,31 @@ describe('mapBounded', () => {
       late.abort(NOT_HUNGRY);
       expect((await outcome(prices.next())).error, 'and nobody is given what has come').toBe(NOT_HUNGRY);
     }
+  });
+
+  test('a map ends with its consumer, also one of a map whose source has nothing to give', async () => {
+    for (const way of ['a break', 'a failure', 'an abort'] as const) {
+      const [shelf, door] = [new Channel<string>(2), new AbortController()];
+      const washed = mapBounded(shelf, 2, (dish) => dish);
+      const fail = (dish: string) => (way === 'a failure' && dish === 'roast' ? Promise.reject(SOLD_OUT) : dish);
+      const dinner = async () => {
+        for await (const dish of mapBounded(washed, 2, fail, { signal: door.signal })) {
+          if (dish === 'soup') continue;
+          if (way === 'a break') break;
+          door.abort(NOT_HUNGRY);
+        }
+      };
+      const eaten = begun(dinner());
+      for (const dish of ['soup', 'roast']) await shelf.put(dish);
+      const { error } = await outcome(eaten);
+      if (way === 'a failure') expect(error).toHaveProperty('errors', [SOLD_OUT]);
+      else expect(error, way).toBe(way === 'a break' ? undefined : NOT_HUNGRY);
+    }
+    const prices = mapBounded(new Channel(1), 1, (price) => price);
+    const end = { done: true, value: undefined };
+    const waiting = begun(prices.next());
+    await turn();
+    expect((await outcome(Promise.all([prices.return(), waiting, prices.next()]))).value).toEqual([end, end, end]);
   });
 
   test('a long row of ready values lets timers fire', async () => {
