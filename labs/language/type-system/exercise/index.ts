@@ -1,8 +1,9 @@
 import type { Email, Flags, fixes as GivenFixes, Issue, Mismatch, Result, User, UserId } from '../src/index.ts';
 
-// Given: the types, the twenty programs (src/programs.ts: read them), `compile`, which asks the compiler what it says of a
-// program, and the roadmap's small snippets. Yours: the fixes, the doors of the brands, `parse`, `assertNever`, `Stack`,
-// `parseUser`, and `verify`. `h` in `pnpm lab learn type-system` gives a hint.
+// Given: the types, the twenty programs (a failing law shows the one that it waits for; all are in src/programs.ts, beside
+// the answers in src/fixes.ts), `compile`, which asks the compiler what it says of a program, and the roadmap's small
+// snippets. Yours: the fixes, the doors of the brands, `parse`, `assertNever`, `Stack`, `parseUser`, and `verify`. To import
+// from src/index.ts: `ok`, `err`, ParseError(message, { cause }), ImpossibleCaseError(value). `h` in `pnpm lab learn type-system` gives a hint.
 export {
   type Brand,
   CompilerError,
@@ -38,7 +39,7 @@ export {
 } from '../src/index.ts';
 
 /**
- * For each program of src/programs.ts, what has to stand in place of its wrong line. The line must still say what it said
+ * For each program, what has to stand in place of its wrong line, the one that is marked `// !TS…`; it may be several lines. The line must still say what it said
  * (`keeps` of the program), and must convince the compiler, not silence it: no `as`, no `any`, no `!`, no `@ts-…`.
  */
 export const fixes: typeof GivenFixes = {
@@ -113,8 +114,9 @@ export function parse(_input: string | Uint8Array): number | string {
 }
 
 /**
- * A user from whatever came in, with zod or by hand: see the interface `User` in src/user.ts. Nothing is coerced, a key
- * that nobody knows is an error, texts are well-formed and not empty. Never throws.
+ * A user from whatever came in, with zod or by hand: `id` and `email` by their doors; `nickname`, which may be left out, of
+ * at most 50 characters; `age`, a whole number from 0 to 150, or null; `newsletter`, a boolean; `address.city`, at most 100
+ * characters. Nothing is coerced, a key that nobody knows is an error, texts are well-formed and not empty. Never throws.
  * @returns all that is wrong, each with its path, when anything is.
  */
 export function parseUser(_input: unknown): Result<User, readonly Issue[]> {

@@ -36,15 +36,20 @@ import { bad, good } from './payloads.ts';
 
 /** The programs of these names as `fixes` mends them: they compile, and nobody has silenced the compiler. */
 async function expectMended(...names: ProgramName[]): Promise<Record<string, string>> {
-  for (const { name, keeps } of programs.filter((program) => names.includes(program.name))) {
+  for (const { name, keeps, code } of programs.filter((program) => names.includes(program.name))) {
     const fix = fixes[name];
-    expect(fix, `${name}: the line still has to say ${keeps}`).toContain(keeps);
+    expect(fix, `${name}\n\n${code}\nwhat replaces the marked line still has to say ${keeps}`).toContain(keeps);
     expect(fix, `${name}: this silences the compiler instead of convincing it`).not.toMatch(
       /\bas\b|\bany\b|\bnever\b(?!\()|@ts-|[\w)\]]!(?![=])/,
     );
   }
   const sources = mended(fixes, names);
-  expect(await compile(sources)).toEqual([]);
+  const refused = await compile(sources);
+  const [first] = refused;
+  expect(
+    refused,
+    first && `${first.file} with its fix\n\n${sources[first.file]}\nthe compiler still refuses it`,
+  ).toEqual([]);
   return sources;
 }
 
