@@ -16,8 +16,10 @@ import { wholeNumber } from '../src/options.ts';
 //   src/signal.ts       onAbort(signal, then): Disposable    hears of an abort, until it is disposed of
 //                       isCancellation(error, signal)        whether an error only repeats the abort
 //   src/line.ts         Line: join(brought, signal) waits; next() takes the first out, to serve() or dismiss() him
-//   src/time.ts         after(clock, ms, callback) returns its cancel; assertMs; systemClock
+//   src/time.ts         after(clock, ms, callback) returns its cancel; assertMs(what, ms); systemClock
 //   src/source.ts       read(source, places, signal): { value, place }, one by one, each when a place is free
+// Errors: CancelledError(message, { cause }), TaskGroupError(errors), TimeoutError(ms), UnresponsiveError(graceMs, cause),
+// GroupClosedError(message). What speaks of `options.signal`, and of refused numbers, is for the hardening laws.
 // Begin with `taskGroup`. `h` in `pnpm lab learn async` gives a hint.
 export {
   AsyncError,

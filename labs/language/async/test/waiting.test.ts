@@ -55,12 +55,12 @@ describe('semaphore and lock', () => {
     const patient = begun(oven.acquire());
     const watched = watch(patient);
     first.abort(NOT_HUNGRY);
-    expect((await outcome(gone)).error).toBe(NOT_HUNGRY);
+    expect((await outcome(gone)).error, 'who leaves the line gets his reason').toBe(NOT_HUNGRY);
     expect(oven.waiting, 'his place in the line is gone').toBe(2);
     // The permit comes, and in the same turn its taker leaves.
     baking[Symbol.dispose]();
     second.abort(NOT_HUNGRY);
-    expect((await outcome(fickle)).error).toBe(NOT_HUNGRY);
+    expect((await outcome(fickle)).error, 'who leaves in the turn in which a permit comes to him').toBe(NOT_HUNGRY);
     await turn();
     expect(watched.state, 'the permit went on to the next').toBe('done');
     (await patient)[Symbol.dispose]();
