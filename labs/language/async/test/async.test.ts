@@ -513,6 +513,23 @@ describe('all of them', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test('a signal has one listener, however many wait for it', async () => {
+    const door = new AbortController();
+    const { signal } = door;
+    const [lock, event] = [new Lock(), new Event()];
+    await lock.acquire();
+    const ways = [() => lock.acquire({ signal }), () => event.wait({ signal }), () => sleep(60_000, { signal })];
+    const waiting = Array.from({ length: 30 }, (_, n) => begun<unknown>(ways[n % 3]?.() ?? turn()));
+    expect(getEventListeners(signal, 'abort').length).toBe(1);
+    event.set();
+    expect((await outcome(Promise.all(waiting.filter((_, n) => n % 3 === 1)))).error).toBeUndefined();
+    door.abort(NOT_HUNGRY);
+    const ended = await Promise.allSettled(waiting);
+    const left = ended.filter((each) => each.status === 'rejected' && each.reason === NOT_HUNGRY);
+    expect(left.length, 'who was not served before').toBe(20);
+    expect(getEventListeners(signal, 'abort').length).toBe(0);
+  });
+
   test('no rejection goes unhandled, whoever has left', async () => {
     const unhandled = vi.fn();
     process.on('unhandledRejection', unhandled);

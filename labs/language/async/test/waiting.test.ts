@@ -451,6 +451,17 @@ describe('mapBounded', () => {
       expect(error).toHaveProperty('errors', [SOLD_OUT]);
       expect([seen.running, seen.closed]).toEqual([0, 1]);
       expect(await prices.next()).toEqual({ done: true, value: undefined });
+      const next = market(3);
+      const late = mapBounded(next.source, 3, next.fetch, { ordered });
+      next.answer(0);
+      await late.next();
+      next.answer(1);
+      await turn();
+      next.stalls[2]?.reject(SOLD_OUT);
+      await turn();
+      expect((await outcome(late.next())).error, 'what has come is not given any more').toHaveProperty('errors', [
+        SOLD_OUT,
+      ]);
     }
   });
 
