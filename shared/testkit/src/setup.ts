@@ -1,5 +1,6 @@
 // Runs in every worker before its test file (setupFiles of the preset).
-import { afterEach, beforeEach } from 'vitest';
+import { flushCompileCache } from 'node:module';
+import { afterAll, afterEach, beforeEach } from 'vitest';
 import { touched } from './evidence.ts';
 import { trace } from './trace.ts';
 
@@ -16,3 +17,6 @@ beforeEach(({ task, onTestFailed }) => {
 });
 
 afterEach(({ task }) => trace({ type: 'end', pid, id: task.id }));
+
+// A worker is killed at its end, and would leave nothing compiled for the next.
+afterAll(() => flushCompileCache());

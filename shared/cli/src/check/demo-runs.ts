@@ -1,10 +1,15 @@
 import { readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { parseEvent, type StoryEvent } from '@shared/story/read';
+import { budgetSlack, demoBudgetMs } from '../anatomy.ts';
 import { exit } from '../errors.ts';
 import { isMissing, type Lab } from '../labs.ts';
 import { type NodeCommand, parseScript } from '../process.ts';
 import { exec, type Output } from './exec.ts';
+import { pooled } from './pooled.ts';
+
+/** Most of a demo's time it waits, on purpose. */
+const atOnce = 3;
 
 /** One run of a demo or an example, told as events. */
 export interface DemoRun {
@@ -12,14 +17,19 @@ export interface DemoRun {
   readonly file: string;
   readonly events: readonly StoryEvent[];
   readonly ms: number;
+  /** Others ran at the same time: `ms` is not its own. */
+  readonly inCompany: boolean;
   readonly outcome: 'told' | 'failed' | 'missing-server' | 'hung';
   /** What it said when it did not go well: the tail of its stderr, its error, the verdicts that did not hold. */
   readonly evidence: string;
 }
 
-/** Runs every demo at most once: several gates read the same run. */
+/** Keeps what every demo told: several gates read the same run. */
 export interface Demos {
+  /** Alone, where it has not been told well in company: demos measure, and two at once measure each other. */
   of(lab: Lab): Promise<readonly DemoRun[]>;
+  /** Tells several at once, which is quicker. What goes wrong there, or takes long, is not kept. */
+  together(labs: readonly Lab[]): Promise<void>;
   /** Milliseconds of those that have been told, by the lab's folder. */
   readonly known: ReadonlyMap<string, number>;
 }
@@ -31,34 +41,56 @@ export interface DemoOptions {
   readonly timeoutMs?: number;
 }
 
-/** One at a time: demos measure, and two at once would measure each other. */
 export function demoRuns(options: DemoOptions = {}): Demos {
   const runs = new Map<string, Promise<readonly DemoRun[]>>();
   const told = new Map<string, number>();
   let last: Promise<unknown> = Promise.resolve();
+  const keep = (lab: Lab, all: readonly DemoRun[]): void => {
+    told.set(lab.dir, Math.round(all.reduce((sum, { ms }) => sum + ms, 0)));
+  };
+  /** One after the other, whoever asks. */
+  const next = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = last.then(work);
+    last = done.catch(() => undefined);
+    return done;
+  };
   return {
     known: told,
     of(lab) {
       const known = runs.get(lab.dir);
       if (known) return known;
-      const run = last.then(async () => {
-        const all = await runAll(lab, options);
-        told.set(lab.dir, Math.round(all.reduce((sum, { ms }) => sum + ms, 0)));
+      const run = next(async () => {
+        const all = await runAll(lab, options, false);
+        keep(lab, all);
         return all;
       });
-      last = run.catch(() => undefined);
       runs.set(lab.dir, run);
       return run;
     },
+    together: (labs) =>
+      next(async () => {
+        const fresh = labs.filter(({ dir }) => !runs.has(dir));
+        await pooled(fresh, fresh.length > 1 ? atOnce : 0, async (lab) => {
+          const all = await runAll(lab, options, true);
+          if (!all.every(isWell)) return;
+          keep(lab, all);
+          runs.set(lab.dir, Promise.resolve(all));
+        });
+      }),
   };
 }
 
-async function runAll(lab: Lab, options: DemoOptions): Promise<readonly DemoRun[]> {
+const isWell = ({ outcome, ms }: DemoRun): boolean => outcome === 'told' && ms <= demoBudgetMs * budgetSlack;
+
+async function runAll(lab: Lab, options: DemoOptions, inCompany: boolean): Promise<readonly DemoRun[]> {
   const demo = parseScript(lab.demo, `scripts.demo of ${lab.name}`);
   const drawn = options.svg ? ['--svg', options.svg(lab)] : [];
-  const done: DemoRun[] = [await tellStory(lab, { ...demo, args: [...demo.args, ...drawn] }, options)];
+  const command = { ...demo, args: [...demo.args, ...drawn] };
+  const done: DemoRun[] = [{ ...(await tellStory(lab, command, options)), inCompany }];
   // An example needs the same loader as the demo.
-  for (const file of await examplesOf(lab)) done.push(await tellStory(lab, { ...demo, file, args: [] }, options));
+  for (const file of await examplesOf(lab)) {
+    done.push({ ...(await tellStory(lab, { ...demo, file, args: [] }, options)), inCompany });
+  }
   return done;
 }
 
@@ -72,7 +104,11 @@ async function examplesOf(lab: Lab): Promise<string[]> {
   }
 }
 
-async function tellStory(lab: Lab, { flags, file, args }: NodeCommand, options: DemoOptions): Promise<DemoRun> {
+async function tellStory(
+  lab: Lab,
+  { flags, file, args }: NodeCommand,
+  options: DemoOptions,
+): Promise<Omit<DemoRun, 'inCompany'>> {
   const output = await exec(process.execPath, [...flags, file, ...args, '--json', '--seed', '1'], {
     cwd: lab.dir,
     timeoutMs: options.timeoutMs ?? 120_000,

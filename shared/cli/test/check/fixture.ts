@@ -247,7 +247,7 @@ export class Repo implements AsyncDisposable {
 
   async findings(gate: Gate, context: Partial<GateContext> = {}): Promise<readonly Finding[]> {
     const labs = await findLabs(this.root, () => undefined);
-    const silent: Demos = { of: async () => [], known: new Map() };
+    const silent: Demos = { of: async () => [], together: async () => {}, known: new Map() };
     const empty = gradedBy(async () => ({ ok: true, tests: [], problems: [], missing: [], ms: 0 }));
     return gate.run({ root: this.root, labs, narrowed: false, demos: silent, gradings: empty, ...context });
   }

@@ -15,10 +15,15 @@ const run = (measured: string): DemoRun => ({
     { type: 'verdict', claim: 'it counts', measured, holds: true, scene: 1, at: 3 },
   ],
   ms: 5,
+  inCompany: false,
   outcome: 'told',
   evidence: '',
 });
-const demos = (...runs: readonly DemoRun[]): Demos => ({ of: async () => runs, known: new Map() });
+const demos = (...runs: readonly DemoRun[]): Demos => ({
+  of: async () => runs,
+  together: async () => {},
+  known: new Map(),
+});
 const shown = ['```text', '1  Count', '', '✓ it counts   12 ms', '```'].join('\n');
 const filled = edited(page, '<!-- run scene="1" -->\n', `<!-- run scene="1" -->\n${shown}\n`);
 

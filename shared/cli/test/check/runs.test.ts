@@ -5,6 +5,7 @@ import { type Demos, demoRuns } from '../../src/check/demo-runs.ts';
 import { demos } from '../../src/check/demos.ts';
 import { grading } from '../../src/check/grading.ts';
 import { gradings } from '../../src/check/gradings.ts';
+import { findLabs } from '../../src/labs.ts';
 import { at, edited, findingsWith, gradedBy, laws, Repo } from './fixture.ts';
 
 const [law = ''] = laws;
@@ -307,7 +308,8 @@ describe('demos', () => {
 
   test('a demo that takes too long is a warning, half as long again an error, unless the lab says why', async () => {
     const told = (ms: number): Demos => ({
-      of: async () => [{ file: 'demo.ts', events: [], ms, outcome: 'told', evidence: '' }],
+      of: async () => [{ file: 'demo.ts', events: [], ms, inCompany: false, outcome: 'told', evidence: '' }],
+      together: async () => {},
       known: new Map(),
     });
     const finding = { where: demo, remedy: expect.stringContaining('measure less') };
@@ -333,6 +335,40 @@ describe('demos', () => {
     const runs = demoRuns();
     await Promise.all([repo.findings(demos, { demos: runs }), repo.findings(demos, { demos: runs })]);
     expect(await repo.read(at('ran'))).toBe('x');
+  });
+
+  test('demos are told together, and what goes wrong in company is told once more, alone', async () => {
+    // Each meets the other, or leaves; only the shy one fails where it is not alone.
+    const meets = (
+      me: string,
+      other: string,
+      shy: boolean,
+    ) => `import { existsSync, rmSync, writeFileSync } from 'node:fs';
+const [mine, theirs] = [new URL('../../${me}', import.meta.url), new URL('../../${other}', import.meta.url)];
+writeFileSync(mine, '');
+for (let i = 0; i < 50 && !existsSync(theirs); i++) await new Promise((go) => setTimeout(go, 20));
+const met = existsSync(theirs);
+if (met) await new Promise((go) => setTimeout(go, 100));
+rmSync(mine);
+process.stderr.write('met: ' + met);
+process.exitCode = met && ${shy} ? 1 : 0;
+console.log(JSON.stringify({ type: 'end', scene: 0, at: 1, seed: 1, held: 1, verdicts: 1, skipped: 0, exitCode: 0, outcome: 'told', next: [] }));
+`;
+    const twin = 'labs/language/twin';
+    await using repo = await Repo.with({
+      [demo]: meets('a', 'b', true),
+      [`${twin}/package.json`]: edited(at('package.json'), '@labs/counter', '@labs/twin')[at('package.json')],
+      [`${twin}/demo.ts`]: meets('b', 'a', false),
+    });
+    const labs = await findLabs(repo.root, () => undefined);
+    const told = demoRuns();
+    await told.together(labs);
+    const runs = await Promise.all(labs.map((lab) => told.of(lab)));
+    expect(runs.flat()).toMatchObject([
+      { outcome: 'told', inCompany: false, evidence: '' },
+      { outcome: 'told', inCompany: true },
+    ]);
+    expect(await repo.findings(demos, { demos: told })).toEqual([]);
   });
 
   test('a missing server is a warning here, and a failure where all servers must be', async () => {
