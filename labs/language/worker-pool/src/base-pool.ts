@@ -1,4 +1,4 @@
-import { QueueFullError, UncloneableError, type WorkerExit } from './errors.ts';
+import { inWords, QueueFullError, UncloneableError, type WorkerExit } from './errors.ts';
 import { Future } from './future.ts';
 import type { Outcome } from './map.ts';
 import { checkOptions, checkSubmit, type ExecutorOptions, type SubmitOptions } from './options.ts';
@@ -21,7 +21,8 @@ export interface Job {
 /** A place in the pool, from the start of its worker to its exit. */
 export interface Place {
   readonly worker: WorkerHandle;
-  state: 'starting' | 'idle' | 'busy' | 'ending';
+  /** One that is `ending` was killed, and may still run its task; one that is `leaving` runs nothing. */
+  state: 'starting' | 'idle' | 'busy' | 'ending' | 'leaving';
   /** What it runs. */
   job: Job | undefined;
   timer: NodeJS.Timeout | undefined;
@@ -80,14 +81,14 @@ export abstract class BasePool<T extends object> {
     const { kind, maxWorkers, maxQueue } = this.options;
     this.assertOpen();
     checkSubmit(kind, options);
-    // A worker that is being ended has its place until it has gone.
-    const taken = this.count('busy') + this.count('ending') + this.queue.size;
-    if (taken >= maxWorkers + maxQueue) throw new QueueFullError(`${maxQueue} tasks are waiting; that is maxQueue.`);
     const future = this.newFuture<R>();
     if (signal?.aborted) {
       future.reject(signal.reason);
       return future;
     }
+    // A worker that was killed has its place until it has gone.
+    const taken = this.count('busy') + this.count('ending') + this.queue.size;
+    if (taken >= maxWorkers + maxQueue) throw new QueueFullError(`${maxQueue} tasks are waiting; that is maxQueue.`);
     const settle = (outcome: Outcome) => {
       if (future.done) return;
       try {
@@ -121,7 +122,11 @@ export abstract class BasePool<T extends object> {
       copy();
       return false;
     } catch (cause) {
-      future.reject(new UncloneableError(`The input of "${task}" can't be copied: ${cause}`, { cause }));
+      // A getter in the input may have had it aborted before.
+      if (!future.done) {
+        const why = `The input of "${inWords(task)}" can't be copied: ${inWords(cause)}`;
+        future.reject(new UncloneableError(why, { cause }));
+      }
       return true;
     }
   }
@@ -133,6 +138,12 @@ export abstract class BasePool<T extends object> {
       const worker = startWorker(kind, resourceLimits, {
         message: (message) => this.hear(place, message),
         exit: (exit) => this.exited(place, exit),
+        unreadable: (cause) => {
+          if (place.state === 'starting') return this.breakDown(cause);
+          // Whether that was its answer is not known: no other may come from it.
+          const why = `What the worker sent while it ran "${place.job?.task}" can't be read: ${inWords(cause)}`;
+          this.end(place, new UncloneableError(why, { cause }));
+        },
       });
       const place: Place = { worker, state: 'starting', job: undefined, timer: undefined, tasks: 0 };
       this.places.add(place);

@@ -1,3 +1,12 @@
+/** What was thrown, as a text. A symbol, an object without a prototype or a getter that throws is none by itself. */
+export function inWords(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'what can not be put in words';
+  }
+}
+
 /** Every error of the pool itself; `instanceof PoolError` tells it from what a task threw. */
 export abstract class PoolError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -27,7 +36,10 @@ export class QueueFullError extends PoolError {}
 /** The pool was shut down: it takes nothing more. Also what ends a running task on `terminate()`. */
 export class ShutdownError extends PoolError {}
 
-/** An input, a result or an argument that can't be copied to another thread or process. `cause` has the reason. */
+/**
+ * An input or a result that can't be copied to another thread or process, or not be read there: one that is nested some
+ * thousand levels deep, for example. `cause` has the reason.
+ */
 export class UncloneableError extends PoolError {}
 
 /** No worker can be had: its module or its initializer fails, or worker after worker dies. `cause` has the reason. */
@@ -49,7 +61,7 @@ export class WorkerCrashedError extends PoolError {
 
   constructor(task: string, { code, signal, cause }: WorkerExit) {
     const how = signal ? `by the signal ${signal}` : `with code ${code}`;
-    const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const why = cause === undefined ? '' : `: ${inWords(cause)}`;
     super(`The worker ended ${how} while it ran "${task}"${why}`, cause === undefined ? {} : { cause });
     this.exitCode = code;
     this.signal = signal;

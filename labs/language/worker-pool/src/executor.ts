@@ -1,6 +1,7 @@
 import { BasePool, type Job, type Place } from './base-pool.ts';
 import {
   BrokenPoolError,
+  inWords,
   OutOfMemoryError,
   ShutdownError,
   TaskTimeoutError,
@@ -136,11 +137,16 @@ export class Executor<T extends object> extends BasePool<T> implements AsyncDisp
   protected run(place: Place, job: Job): void {
     const { id, task, parcel, timeoutMs } = job;
     const message = { type: 'run', id, task, parcel: parcel.body } as const;
-    if (this.uncloneable(job, () => place.worker.post(message, parcel.transfer))) return;
+    // Before it is copied: a getter in the input may come back to us.
     place.state = 'busy';
     place.job = job;
     this.hold(place, true);
-    if (timeoutMs === undefined) return;
+    if (this.uncloneable(job, () => place.worker.post(message, parcel.transfer))) {
+      if (place.job === job) this.#vacate(place, 'idle');
+      this.fill();
+      return;
+    }
+    if (timeoutMs === undefined || place.job !== job) return;
     const error = new TaskTimeoutError(`"${task}" ran for longer than ${timeoutMs} ms.`);
     // An answer that came in time while our own thread was busy is read before the immediate.
     place.timer = setTimeout(() => setImmediate(() => place.job === job && this.end(place, error)), timeoutMs);
@@ -172,15 +178,14 @@ export class Executor<T extends object> extends BasePool<T> implements AsyncDisp
 
   /** Lets a worker that runs nothing end by itself. */
   protected retire(place: Place): void {
-    place.state = 'ending';
+    place.state = 'leaving';
     this.hold(place, true);
     place.worker.post({ type: 'end' });
   }
 
   /** No worker can be had: nobody may wait for one. What runs on healthy workers is finished. */
   protected override breakDown(cause: unknown): void {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    this.#broken ??= new BrokenPoolError(`No worker can be started: ${why}`, { cause });
+    this.#broken ??= new BrokenPoolError(`No worker can be started: ${inWords(cause)}`, { cause });
     const broken = this.#broken;
     this.#clear(({ future }) => future.reject(broken));
     for (const place of this.places) if (place.state === 'starting') this.end(place, broken);

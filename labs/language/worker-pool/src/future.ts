@@ -1,4 +1,4 @@
-import { CancelledError, InvalidStateError } from './errors.ts';
+import { CancelledError, InvalidStateError, inWords } from './errors.ts';
 
 export type FutureState = 'pending' | 'running' | 'succeeded' | 'failed' | 'cancelled';
 
@@ -85,7 +85,7 @@ export class Future<R> implements PromiseLike<R> {
       try {
         callback(this);
       } catch (error) {
-        process.emitWarning(`A callback of a future threw ${error instanceof Error ? error.stack : String(error)}`);
+        process.emitWarning(`A callback of a future threw: ${inWords(error instanceof Error ? error.stack : error)}`);
       }
     };
     if (this.done) call();

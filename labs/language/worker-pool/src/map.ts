@@ -18,18 +18,19 @@ export function mapInOrder<I, R>(
   read: (outcome: Outcome) => Iterable<R>,
 ): AsyncGenerator<R, void, undefined> {
   const chunks = chunked(inputs, size);
-  const buffer: Future<Outcome>[] = [];
+  // Not an array: to shift a long one takes long.
+  const buffer = new Set<Future<Outcome>>();
   const fill = () => {
-    while (buffer.length < ahead) {
+    while (buffer.size < ahead) {
       try {
         const { value, done } = chunks.next();
         if (done) return;
-        buffer.push(submit(value));
+        buffer.add(submit(value));
       } catch (error) {
         // It waits for its turn: the results of what came before it are good.
         const failed = new Future<Outcome>();
         failed.reject(error);
-        buffer.push(failed);
+        buffer.add(failed);
         chunks.return();
       }
     }
@@ -38,7 +39,8 @@ export function mapInOrder<I, R>(
   fill();
   return (async function* () {
     try {
-      for (let next = buffer.shift(); next; next = buffer.shift()) {
+      for (const next of buffer) {
+        buffer.delete(next);
         const outcome = await next;
         if (!outcome.error) fill();
         yield* read(outcome);

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
+import { deserialize, serialize } from 'node:v8';
 import type { Transferable } from 'node:worker_threads';
-import { InvalidArgumentError } from './errors.ts';
+import { InvalidArgumentError, inWords } from './errors.ts';
 import type { ErrorClass } from './remote-error.ts';
 import type { Limits, WorkerKind } from './transport.ts';
 
@@ -21,7 +22,7 @@ export interface ExecutorOptions<T> {
   readonly maxWorkers?: number;
   /** Workers that are started in advance and replaced when they end. The others start when there is work. Default 0. */
   readonly minWorkers?: number;
-  /** Called once in each worker before its first task. If it fails, the pool is broken. */
+  /** Called once in each worker before its first task; its input is copied when the pool is made. If it fails, the pool is broken. */
   readonly initializer?: { [K in TaskName<T>]: { readonly name: K; readonly input: Input<T, K> } }[TaskName<T>];
   /** A worker is replaced after so many tasks: what leaks is bounded. Default: never. */
   readonly maxTasksPerChild?: number;
@@ -29,7 +30,7 @@ export interface ExecutorOptions<T> {
   readonly maxQueue?: number;
   /** Heap of each worker, in MB. Buffers lie outside of it. */
   readonly resourceLimits?: Limits;
-  /** Classes of errors that keep `instanceof` on their way back. Native ones do anyway. */
+  /** Classes of errors that keep `instanceof` on their way back (not their private fields). Native ones do anyway. */
   readonly errors?: readonly ErrorClass[];
 }
 
@@ -55,8 +56,9 @@ export interface MapOptions extends Omit<SubmitOptions, 'transfer'> {
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export function checkTimeout(timeoutMs: number | undefined): void {
-  if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs <= LONGEST_TIMER_MS)) return;
-  throw new InvalidArgumentError(`timeoutMs must be from 0 to ${LONGEST_TIMER_MS}; it is ${timeoutMs}.`);
+  if (timeoutMs === undefined || (typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= LONGEST_TIMER_MS))
+    return;
+  throw new InvalidArgumentError(`timeoutMs must be from 0 to ${LONGEST_TIMER_MS}; it is ${inWords(timeoutMs)}.`);
 }
 
 /** A whole number of at least `from`, or `Infinity` where that is the default. */
@@ -65,13 +67,13 @@ export function checkCount(name: string, value: number | undefined, from: number
   if ((Number.isSafeInteger(value) && value >= from) || (value === Number.POSITIVE_INFINITY && fallback === value)) {
     return value;
   }
-  throw new InvalidArgumentError(`${name} must be a whole number of at least ${from}; it is ${String(value)}.`);
+  throw new InvalidArgumentError(`${name} must be a whole number of at least ${from}; it is ${inWords(value)}.`);
 }
 
 export function checkSubmit(kind: WorkerKind, { timeoutMs, priority = 0, transfer = [] }: SubmitOptions): void {
   checkTimeout(timeoutMs);
   if (!Number.isFinite(priority))
-    throw new InvalidArgumentError(`priority must be a finite number; it is ${priority}.`);
+    throw new InvalidArgumentError(`priority must be a finite number; it is ${inWords(priority)}.`);
   if (kind === 'process' && transfer.length > 0) {
     throw new InvalidArgumentError('A process has a memory of its own: nothing can be transferred to it.');
   }
@@ -81,10 +83,12 @@ export function checkSubmit(kind: WorkerKind, { timeoutMs, priority = 0, transfe
 export function checkOptions<T>(options: ExecutorOptions<T>) {
   const { file, kind } = options;
   if (!(file instanceof URL)) {
-    throw new InvalidArgumentError(`file must be a URL, as in new URL('./tasks.ts', import.meta.url); it is ${file}.`);
+    throw new InvalidArgumentError(
+      `file must be a URL, as in new URL('./tasks.ts', import.meta.url); it is ${inWords(file)}.`,
+    );
   }
   if (kind !== 'thread' && kind !== 'process') {
-    throw new InvalidArgumentError(`kind must be "thread" or "process"; it is ${JSON.stringify(kind)}.`);
+    throw new InvalidArgumentError(`kind must be "thread" or "process"; it is ${inWords(kind)}.`);
   }
   const maxWorkers = checkCount('maxWorkers', options.maxWorkers, 1, availableParallelism());
   const minWorkers = checkCount('minWorkers', options.minWorkers, 0, 0);
@@ -98,10 +102,18 @@ export function checkOptions<T>(options: ExecutorOptions<T>) {
     kind,
     maxWorkers,
     minWorkers,
-    initializer: options.initializer,
+    initializer: options.initializer && copied(kind, options.initializer),
     maxTasksPerChild: checkCount('maxTasksPerChild', options.maxTasksPerChild, 1, Number.POSITIVE_INFINITY),
     maxQueue: checkCount('maxQueue', options.maxQueue, 0, Number.POSITIVE_INFINITY),
-    resourceLimits: options.resourceLimits ?? {},
-    errors: options.errors ?? [],
+    resourceLimits: maxOldGenerationSizeMb === undefined ? {} : { maxOldGenerationSizeMb },
+    errors: [...(options.errors ?? [])],
   };
+}
+
+function copied(kind: WorkerKind, { name, input }: { readonly name: string; readonly input: unknown }) {
+  try {
+    return { name, input: kind === 'process' ? deserialize(serialize(input)) : structuredClone(input) };
+  } catch (cause) {
+    throw new InvalidArgumentError(`The input of the initializer can't be copied: ${inWords(cause)}`, { cause });
+  }
 }

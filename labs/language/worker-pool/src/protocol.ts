@@ -29,3 +29,17 @@ export function isFromWorker(message: unknown): message is FromWorker {
   if (typeof message !== 'object' || message === null || !('type' in message)) return false;
   return message.type === 'pool:ready' || message.type === 'pool:failed' || message.type === 'pool:done';
 }
+
+/**
+ * How a process tells it. A channel that can't read what it was sent throws where nobody can catch it, so it is sent
+ * bytes, and we read them.
+ */
+export interface Packed {
+  readonly type: 'pool:packed';
+  readonly bytes: Uint8Array;
+}
+
+export function isPacked(message: unknown): message is Packed {
+  if (typeof message !== 'object' || message === null || !('type' in message) || !('bytes' in message)) return false;
+  return message.type === 'pool:packed' && message.bytes instanceof Uint8Array;
+}

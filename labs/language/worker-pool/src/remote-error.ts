@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { inWords, UncloneableError } from './errors.ts';
 
 /** What was thrown, as it travels: structured clone alone loses an error's class, its `code` and other properties. */
 export type RemoteError = { readonly value: unknown } | ErrorData;
@@ -18,6 +19,8 @@ interface ErrorData {
 export type ErrorClass = abstract new (...args: never) => Error;
 
 const natives = [AggregateError, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError];
+/** What the worker's own end has to say is an instance here, too. */
+const always = [...natives, UncloneableError];
 const apart = new Set(['name', 'message', 'stack', 'cause', 'errors', 'code']);
 
 /** `cloneable` says whether a value can travel; what can't is left out, or described in words. */
@@ -47,7 +50,7 @@ export function encodeError(thrown: unknown, cloneable: (value: unknown) => bool
   try {
     return encode(thrown);
   } catch (error) {
-    return encodeError(new TypeError(`What was thrown can't be read: ${error}`), cloneable);
+    return encodeError(new TypeError(`What was thrown can't be read: ${inWords(error)}`), cloneable);
   }
 }
 
@@ -66,9 +69,11 @@ export function reviveError(remote: RemoteError, known: readonly ErrorClass[] = 
     seen.set(data, error);
     const set = (name: string, value: unknown, enumerable = false) =>
       Object.defineProperty(error, name, { value, enumerable, writable: true, configurable: true });
-    const classes = data.classes.map((name) => [...known, ...natives].find((each) => each.name === name));
+    // Before it has its class, whose getters may need what only its constructor makes.
+    set('name', data.name);
+    set('message', data.message);
+    const classes = data.classes.map((name) => [...known, ...always].find((each) => each.name === name));
     Object.setPrototypeOf(error, (classes.find(Boolean) ?? Error).prototype);
-    if (error.name !== data.name) set('name', data.name);
     set('stack', data.stack);
     for (const [name, value] of data.properties) set(name, value, true);
     if (data.cause) set('cause', revive(data.cause));

@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { serialize } from 'node:v8';
+import { deserialize, serialize } from 'node:v8';
 import { type Transferable, Worker } from 'node:worker_threads';
 import type { WorkerExit } from './errors.ts';
-import { type FromWorker, isFromWorker, type ToWorker } from './protocol.ts';
+import { type FromWorker, isFromWorker, isPacked, type ToWorker } from './protocol.ts';
 
 export type WorkerKind = 'thread' | 'process';
 
@@ -18,6 +18,8 @@ export interface WorkerHandle {
 
 export interface WorkerEvents {
   message(message: FromWorker): void;
+  /** What it has sent is too deep for our stack, or of a kind that only the sender knows. */
+  unreadable(cause: unknown): void;
   /** Once, after the last message. */
   exit(exit: WorkerExit): void;
 }
@@ -48,13 +50,14 @@ export function startWorker(kind: WorkerKind, limits: Limits, events: WorkerEven
   return kind === 'thread' ? threadHandle(limits, events) : processHandle(limits, events);
 }
 
-function threadHandle(resourceLimits: Limits, { message, exit }: WorkerEvents): WorkerHandle {
+function threadHandle(resourceLimits: Limits, { message, unreadable, exit }: WorkerEvents): WorkerHandle {
   const execArgv = ownFlags();
   // Flags of the whole process are refused when they are named, and taken over when they are not.
   const flags = execArgv.length === process.execArgv.length ? {} : { execArgv };
   const thread = new Worker(entry, { resourceLimits, ...flags });
   let cause: unknown;
   thread.on('message', (said: unknown) => isFromWorker(said) && message(said));
+  thread.on('messageerror', unreadable);
   thread.on('error', (error) => {
     cause = error;
   });
@@ -72,14 +75,23 @@ const killAll = () => {
   for (const child of children) child.kill('SIGKILL');
 };
 
-function processHandle(limits: Limits, { message, exit }: WorkerEvents): WorkerHandle {
+function processHandle(limits: Limits, { message, unreadable, exit }: WorkerEvents): WorkerHandle {
   const heap = limits.maxOldGenerationSizeMb;
   const execArgv = [...ownFlags(), ...(heap === undefined ? [] : [`--max-old-space-size=${heap}`])];
   const child = fork(entry, [], { serialization: 'advanced', execArgv });
   let cause: unknown;
   if (children.size === 0) process.on('exit', killAll);
   children.add(child);
-  child.on('message', (said: unknown) => isFromWorker(said) && message(said));
+  child.on('message', (packed: unknown) => {
+    if (!isPacked(packed)) return;
+    let said: unknown;
+    try {
+      said = deserialize(packed.bytes);
+    } catch (cause) {
+      return unreadable(cause);
+    }
+    if (isFromWorker(said)) message(said);
+  });
   child.on('error', (error) => {
     cause = error;
     if (child.pid === undefined) closed(null, null);
@@ -93,7 +105,10 @@ function processHandle(limits: Limits, { message, exit }: WorkerEvents): WorkerH
   };
   return {
     // What the channel says of a child that has died is said by its exit.
-    post: (told) => void child.send(told, () => {}),
+    post(told) {
+      const bare = told.type === 'run' && !(told.parcel instanceof Uint8Array);
+      child.send(bare ? { ...told, parcel: serialize(told.parcel) } : told, () => {});
+    },
     hold(on) {
       child[on ? 'ref' : 'unref']();
       child.channel?.[on ? 'ref' : 'unref']();
@@ -102,10 +117,11 @@ function processHandle(limits: Limits, { message, exit }: WorkerEvents): WorkerH
   };
 }
 
-/** The flags that we were started with, less the code of `node -e`. */
+/** The flags that we were started with, less a program that is no file (`node -e CODE`): each worker would run it. */
 function ownFlags(): string[] {
-  const code = process.execArgv.findIndex((flag) => /^(-e|-p|-pe|--eval|--print)$/.test(flag));
-  return process.execArgv
-    .filter((_, at) => code < 0 || at < code || at > code + 1)
-    .filter((flag) => !flag.startsWith('--input-type'));
+  const withValue = /^(-e|-p|-pe|--eval|--print|--input-type)$/;
+  return process.execArgv.filter(
+    (flag, at, flags) =>
+      !withValue.test(flag) && !withValue.test(flags[at - 1] ?? '') && !/^--(eval|print|input-type)=/.test(flag),
+  );
 }

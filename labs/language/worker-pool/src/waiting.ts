@@ -20,7 +20,7 @@ export function asCompleted<F extends Awaitable>(
   futures: Iterable<F>,
   { timeoutMs }: { readonly timeoutMs?: number } = {},
 ): AsyncGenerator<{ future: F }, void, undefined> {
-  const ready: F[] = [];
+  let ready: F[] = [];
   const left = new Set(futures);
   let expired = false;
   let news = Promise.withResolvers<void>();
@@ -32,10 +32,13 @@ export function asCompleted<F extends Awaitable>(
   return (async function* () {
     try {
       while (left.size > 0) {
-        const future = ready.shift();
-        if (future) {
-          left.delete(future);
-          yield { future };
+        if (ready.length > 0) {
+          const came = ready;
+          ready = [];
+          for (const future of came) {
+            left.delete(future);
+            yield { future };
+          }
         } else if (expired) {
           throw new WaitTimeoutError(`${left.size} futures are not done after ${timeoutMs} ms.`);
         } else {

@@ -1,13 +1,14 @@
 // What runs in each worker, thread or process. Started by transport.ts, imported by nobody.
 import { deserialize, serialize } from 'node:v8';
 import { parentPort } from 'node:worker_threads';
-import { UncloneableError } from './errors.ts';
-import type { Answer, FromWorker, ToWorker } from './protocol.ts';
+import { inWords, UncloneableError } from './errors.ts';
+import type { Answer, FromWorker, Packed, ToWorker } from './protocol.ts';
 import { encodeError, type RemoteError } from './remote-error.ts';
 
 let tasks: object = {};
 
-const say = (message: FromWorker) => (parentPort ? parentPort.postMessage(message) : process.send?.(message));
+const pack = (message: FromWorker): Packed => ({ type: 'pool:packed', bytes: serialize(message) });
+const say = (message: FromWorker) => (parentPort ? parentPort.postMessage(message) : process.send?.(pack(message)));
 const encode = (error: unknown): RemoteError => encodeError(error, cloneable);
 
 function cloneable(value: unknown): boolean {
@@ -39,8 +40,15 @@ async function start({ file, initializer }: Extract<ToWorker, { type: 'start' }>
 async function run({ id, task, parcel }: Extract<ToWorker, { type: 'run' }>): Promise<void> {
   const values: unknown[] = [];
   const answer = (extra: Partial<Answer> = {}) => say({ type: 'pool:done', id, values, ...extra });
+  let inputs = parcel;
   try {
-    const inputs: unknown = parcel instanceof Uint8Array ? deserialize(parcel) : parcel;
+    if (parcel instanceof Uint8Array) inputs = deserialize(parcel);
+  } catch (cause) {
+    const error = new UncloneableError(`The input of "${task}" can't be read: ${inWords(cause)}`, { cause });
+    answer({ error: encode(error) });
+    return;
+  }
+  try {
     for (const input of Array.isArray(inputs) ? inputs : []) values.push(await call(task, input));
   } catch (error) {
     answer({ error: encode(error) });
@@ -53,7 +61,7 @@ async function run({ id, task, parcel }: Extract<ToWorker, { type: 'run' }>): Pr
       0,
       values.findIndex((value) => !cloneable(value)),
     );
-    const error = new UncloneableError(`The result of "${task}" can't be sent: ${cause}`, { cause });
+    const error = new UncloneableError(`The result of "${task}" can't be sent: ${inWords(cause)}`, { cause });
     answer({ values: good, error: encode(error) });
   }
 }
@@ -64,5 +72,9 @@ const receive = (message: ToWorker) => {
   else process.exit();
 };
 
-if (parentPort) parentPort.on('message', receive);
-else process.on('message', receive).on('disconnect', () => process.exit());
+if (parentPort) {
+  // Who can't read what it was told does not know what to answer: its end is the answer.
+  parentPort.on('message', receive).on('messageerror', (error) => {
+    throw error;
+  });
+} else process.on('message', receive).on('disconnect', () => process.exit());

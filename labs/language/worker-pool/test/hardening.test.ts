@@ -102,11 +102,16 @@ test('what no pool can be made from, and what no task can be, is refused', async
     ['a queue of NaN', { maxQueue: Number.NaN }],
     ['a queue in words', { maxQueue: '3' }],
     ['a heap of nothing', { resourceLimits: { maxOldGenerationSizeMb: 0 } }],
+    ['an initializer that can not be told', { initializer: { name: 'keep', input: () => 1 } }],
   ];
   for (const [what, options] of bad) expect(() => open(options), what).toThrow(InvalidArgumentError);
   const pool = open({ kind: 'process' });
   for (const timeoutMs of [-1, Number.NaN, 2 ** 31]) {
     expect(() => pool.submit('develop', 1, { timeoutMs }), `timeoutMs ${timeoutMs}`).toThrow(InvalidArgumentError);
+  }
+  // Loosely read, null is no time at all, and a text a number.
+  for (const options of JSON.parse('[{ "timeoutMs": null }, { "timeoutMs": "5" }]')) {
+    expect(() => pool.submit('develop', 1, options), JSON.stringify(options)).toThrow(InvalidArgumentError);
   }
   expect(() => pool.submit('develop', 1, { priority: Number.NaN })).toThrow(InvalidArgumentError);
   expect(() => pool.submit('first', new Uint8Array(1), { transfer: [new ArrayBuffer(1)] })).toThrow(
@@ -135,6 +140,10 @@ test('an input is what it was when it was submitted', () =>
     goOn();
     await ended(busy);
     expect((await ended(waiting)).value, kind).toBe(7);
+    const input = { pixels: [7] };
+    const ready = open({ kind, maxWorkers: 1, initializer: { name: 'keep', input } });
+    input.pixels[0] = 8;
+    expect((await ended(ready.submit('kept', undefined))).value, `${kind}: the initializer's`).toEqual({ pixels: [7] });
   }));
 
 test('what is transferred is gone here, and arrives whole', async () => {
@@ -152,7 +161,7 @@ test('what cannot be copied fails its own task, as an input, as a result, as wha
     const pool = open({ kind, maxWorkers: 1 });
     const input = pool.submit('lend', () => 1);
     expect([input.done, input.error instanceof UncloneableError], `${kind}: at once`).toEqual([true, true]);
-    expect((await ended(pool.submit('lend', 1))).error, kind).toMatchObject({ name: 'UncloneableError' });
+    expect((await ended(pool.submit('lend', 1))).error, kind).toBeInstanceOf(UncloneableError);
     const thrown = async (what: string) => (await ended(pool.submit('toss', what))).error;
     expect(await thrown('text')).toBe('a text');
     expect(await thrown('nothing')).toBeUndefined();
@@ -167,11 +176,64 @@ test('what cannot be copied fails its own task, as an input, as a result, as wha
     expect((await ended(pool.submit('develop', 1))).value, `${kind}: the next one`).toBe('photo 1');
   }));
 
+test('what arrives and can not be read fails its own task, and the next one is served', () =>
+  everyKind(async (kind) => {
+    const pool = open({ kind, maxWorkers: 1 });
+    const deep = pool.submit('nest', 2_500);
+    const photo = pool.submit('develop', 1);
+    expect((await ended(deep)).error, kind).toBeInstanceOf(UncloneableError);
+    expect((await ended(photo)).value, kind).toBe('photo 1');
+  }));
+
+test('a getter in an input may come back to the pool, and what it throws harms its own task only', () =>
+  everyKind(async (kind) => {
+    const pool = open({ kind, maxWorkers: 1 });
+    const throwing = (thrown: unknown) => {
+      const input = {
+        get film() {
+          throw thrown;
+        },
+      };
+      expect(pool.submit('keep', input).error, kind).toBeInstanceOf(UncloneableError);
+    };
+    for (const thrown of [Symbol('no text'), Object.create(null)]) {
+      throwing(thrown);
+      expect((await ended(pool.submit('develop', 1))).value, kind).toBe('photo 1');
+    }
+    throwing('by one that is idle');
+    const inner: Future<string>[] = [];
+    const outer = pool.submit('keep', {
+      get film() {
+        return inner.push(pool.submit('develop', 2));
+      },
+    });
+    expect((await ended(outer)).error, kind).toBeUndefined();
+    for (const future of inner) expect((await ended(future)).value, `${kind}: from within`).toBe('photo 2');
+    const controller = new AbortController();
+    const { signal } = controller;
+    const aborted = pool.submit(
+      'keep',
+      {
+        film: 1,
+        get last() {
+          return controller.abort('never mind');
+        },
+      },
+      { signal },
+    );
+    expect([aborted.error, pool.stats.running], `${kind}: aborted on its way`).toEqual(['never mind', 0]);
+    expect((await ended(pool.submit('develop', 3))).value, kind).toBe('photo 3');
+  }));
+
 test('an error of a class that the pool knows is an instance of it again', async () => {
   class TornError extends RangeError {}
   const { error } = await ended(open({ errors: [TornError] }).submit('tear', 3));
   expect(error).toBeInstanceOf(TornError);
   expect(error).toMatchObject({ name: 'TornError', code: 'E_TORN' });
+  // Its getters need what only its constructor makes.
+  const { error: aborted } = await ended(open({ errors: [DOMException] }).submit('toss', 'aborted'));
+  expect(aborted).toBeInstanceOf(DOMException);
+  expect(aborted).toMatchObject({ name: 'AbortError', message: '', code: 20 });
 });
 
 test('a full queue refuses, and what is cancelled gives its place back', async () => {
@@ -184,11 +246,15 @@ test('a full queue refuses, and what is cancelled gives its place back', async (
   waiting.cancel();
   const late = pool.submit('develop', 4);
   expect(() => pool.submit('develop', 5)).toThrow(QueueFullError);
+  expect(pool.submit('develop', 6, { signal: AbortSignal.abort('too late') }).error, 'its own reason').toBe('too late');
   goOn();
   expect((await ended(running)).value).toBe('photo 1');
   expect((await ended(late)).value).toBe('photo 4');
   const results = await outcome(Array.fromAsync(pool.map('develop', [1, 2, 3, 4, 5, 6])), PATIENCE);
   expect(results.value, 'map keeps within the queue').toHaveLength(6);
+  const worn = open({ maxWorkers: 1, maxQueue: 1, maxTasksPerChild: 1 });
+  const photos = await outcome(Array.fromAsync(worn.map('develop', [1, 2, 3])), PATIENCE);
+  expect(photos.value, 'a worker that leaves with nothing to do takes no place').toHaveLength(3);
 });
 
 test('the highest priority runs first, and equals in their order', async () => {
@@ -338,6 +404,23 @@ test('workers that die at their start break the pool, and one that dies idle is 
     const replaced = async () => pool.stats.running === 0 && (await who()) !== before;
     await until(replaced, { timeoutMs: PATIENCE, what: 'another worker' });
   }));
+
+test('a program that is no file (node -e) is not run again in each worker', () => {
+  const flags = process.execArgv;
+  onTestFinished(() => {
+    process.execArgv = flags;
+  });
+  return everyKind(async (kind) => {
+    for (const code of [
+      ['--input-type', 'module', '-e', 'process.exit(3)'],
+      ['--input-type=module', '--eval=process.exit(3)'],
+    ]) {
+      process.execArgv = [...flags, ...code];
+      const pool = open({ kind, maxWorkers: 1, minWorkers: 1 });
+      expect((await ended(pool.submit('develop', 1))).value, `${kind}: ${code.join(' ')}`).toBe('photo 1');
+    }
+  });
+});
 
 test('a module that is not there breaks the pool, and its cause says so', async () => {
   const pool = open({ file: new URL('./no-such-lab.ts', import.meta.url) });

@@ -77,6 +77,7 @@ export const toss = (what: string): never => {
     function: () => 1,
     round: Object.assign(own, { cause: own }),
     many: new AggregateError([new TypeError('a')], 'many'),
+    aborted: new DOMException('', 'AbortError'),
     unreadable: Object.defineProperty(new Error(), 'message', { get: () => tear(0) }),
   };
   throw thrown[what];
@@ -85,6 +86,18 @@ export const lend =
   (_: unknown): (() => number) =>
   () =>
     1;
+/** So deep that one end can write it down, and the other can't read it. */
+export function nest(depth: number): unknown {
+  let nested: unknown;
+  for (let level = 0; level < depth; level++) nested = { nested };
+  return nested;
+}
+
+let shelf: unknown;
+export const keep = (what: unknown): void => {
+  shelf = what;
+};
+export const kept = (): unknown => shelf;
 export const size = (pixels: Uint8Array): number => pixels.byteLength;
 export const first = (pixels: Uint8Array): number | undefined => pixels[0];
 export const eat = (): never => {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { threadId } from 'node:worker_threads';
-import { History, outcome } from '@shared/testkit';
+import { History, outcome, until } from '@shared/testkit';
 import { expect, test, vi } from 'vitest';
 import {
   asCompleted,
@@ -70,6 +70,10 @@ test('a worker that dies takes its own task with it, and no other', () =>
     const pool = open({ kind });
     const history = new History();
     const futures = Array.from({ length: 100 }, (_, film) => pool.submit('jam', film));
+    const idle = () => pool.stats.running + pool.stats.waiting === 0;
+    await until(idle, { timeoutMs: PATIENCE, what: 'nothing to run and nothing to wait' });
+    const unanswered = futures.flatMap(({ done }, film) => (done ? [] : [film]));
+    expect(unanswered, `${kind}: films without an answer, and nobody left to give one`).toEqual([]);
     const states = await Promise.all(futures.map((future) => ended(future)));
     const lost = states.flatMap(({ error }, film) => (error ? [{ film, error }] : []));
     for (const { film, error } of lost) history.record(`${kind}: film ${film} failed: ${error}`);
@@ -86,6 +90,7 @@ test('a task that runs too long is ended, and its place is free again', () =>
     const endless = pool.submit('spin', undefined, { timeoutMs: 50 });
     const next = pool.submit('develop', 2, { timeoutMs: PATIENCE });
     expect((await ended(endless)).error, kind).toBeInstanceOf(TaskTimeoutError);
+    expect(pool.stats.running, `${kind}: the worker is not left to its task`).toBe(0);
     expect(next.state, `${kind}: while the worker has not gone, its place is taken`).toBe('pending');
     expect((await ended(next)).value, kind).toBe('photo 2');
   }));
@@ -95,8 +100,9 @@ test('an initializer that fails breaks the pool once, and nobody waits', () =>
     const { gate, begun } = newGate();
     const pool = open({ kind, initializer: { name: 'failToStart', input: { film: 'developer', gate } } });
     const futures = [1, 2, 3, 4].map((film) => pool.submit('develop', film));
-    for (const future of futures) {
-      const { error } = await ended(future);
+    const over = () => futures.every(({ done }) => done) || begun().length > 2;
+    await until(over, { timeoutMs: PATIENCE, what: 'an answer for everybody, or a third start' });
+    for (const { error } of futures) {
       expect(error, kind).toBeInstanceOf(BrokenPoolError);
       expect(error, kind).toMatchObject({ cause: { name: 'TornError', code: 'E_TORN' } });
     }
