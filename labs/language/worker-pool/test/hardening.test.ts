@@ -474,7 +474,7 @@ test('under crashes, timeouts, signals and cancellations each task runs at most 
     const { gate, begun } = newGate();
     const pool = open({ kind, maxTasksPerChild: 10 });
     const seen: number[] = [];
-    const futures = Array.from({ length: kind === 'thread' ? 60 : 30 }, (_, film) => {
+    const futures = Array.from({ length: kind === 'thread' ? 40 : 20 }, (_, film) => {
       const fate = rng.int(0, 9);
       const controller = new AbortController();
       const future: Future<unknown> =
