@@ -28,7 +28,7 @@ export interface DemoRun {
 export interface Demos {
   /** Alone, where it has not been told well in company: demos measure, and two at once measure each other. */
   of(lab: Lab): Promise<readonly DemoRun[]>;
-  /** Tells several at once, which is quicker. What goes wrong there, or takes long, is not kept. */
+  /** Tells several at once, the first time that it is asked. What goes wrong there, or takes long, is not kept. */
   together(labs: readonly Lab[]): Promise<void>;
   /** Milliseconds of those that have been told, by the lab's folder. */
   readonly known: ReadonlyMap<string, number>;
@@ -44,6 +44,7 @@ export interface DemoOptions {
 export function demoRuns(options: DemoOptions = {}): Demos {
   const runs = new Map<string, Promise<readonly DemoRun[]>>();
   const told = new Map<string, number>();
+  let company: Promise<void> | undefined;
   let last: Promise<unknown> = Promise.resolve();
   const keep = (lab: Lab, all: readonly DemoRun[]): void => {
     told.set(lab.dir, Math.round(all.reduce((sum, { ms }) => sum + ms, 0)));
@@ -67,16 +68,17 @@ export function demoRuns(options: DemoOptions = {}): Demos {
       runs.set(lab.dir, run);
       return run;
     },
-    together: (labs) =>
-      next(async () => {
-        const fresh = labs.filter(({ dir }) => !runs.has(dir));
-        await pooled(fresh, fresh.length > 1 ? atOnce : 0, async (lab) => {
+    together(labs) {
+      company ??= next(async () => {
+        await pooled(labs, labs.length > 1 ? atOnce : 0, async (lab) => {
           const all = await runAll(lab, options, true);
           if (!all.every(isWell)) return;
           keep(lab, all);
           runs.set(lab.dir, Promise.resolve(all));
         });
-      }),
+      });
+      return company;
+    },
   };
 }
 
