@@ -17,9 +17,16 @@ import type { FromWorker } from '../src/protocol.ts';
 import type { RemoteError } from '../src/remote-error.ts';
 import { watch } from '../src/waiting.ts';
 
-// Given: the workers' own end (src/worker.ts) and the way to them (transport.ts), the way into the queue (base-pool.ts:
-// read it first, `Job` and `Place` above all), the options, the errors, and `wait`. Yours: when a task runs, in which
-// worker, and what becomes of its future whatever happens to that worker. `h` in `pnpm lab learn worker-pool` helps.
+// Given: the workers' own end (src/worker.ts) and the way to them (transport.ts), the way into the queue (base-pool.ts),
+// the options, the errors, and `wait`. Yours: when a task runs, in which worker, and what becomes of its future whatever
+// happens to that worker. `h` in `pnpm lab learn worker-pool` helps. You work with these:
+//   this          places (a Set), count(state), start(), options; queue.take() and queue.size
+//   a place       state: 'starting' | 'idle' | 'busy' | 'ending', yours to set; job, timer; worker.post, worker.hold, worker.kill
+//   a job         id, task, parcel, timeoutMs, future; settle(message)
+//   a future      start(): whether it may run; reject(error) settles it, once
+//   a message     'pool:ready'; 'pool:failed' with its `error`; 'pool:done' with its `id`
+//   errors        CancelledError, TaskTimeoutError, ShutdownError (message); BrokenPoolError(message, { cause });
+//                 WorkerCrashedError(task, exit)
 export type {
   Awaitable,
   ErrorClass,
@@ -107,15 +114,16 @@ export class Executor<T extends object> extends BasePool<T> implements AsyncDisp
 
   /** A worker has gone, for whatever reason. The last that is heard of it: whose future is still open? */
   protected override exited(_place: Place, _exit: WorkerExit): void {
-    todo('exited');
+    // So far nobody answers for what it ran, and its place is lost.
   }
 
   /**
    * Ends a worker where it stands (`place.worker.kill()`): its task has failed because of `reason`, at once. The place
    * is taken until the worker has gone.
    */
-  protected override end(_place: Place, _reason: unknown): void {
-    todo('end');
+  protected override end(place: Place, _reason: unknown): void {
+    // So far only this, so that the laws leave no worker behind.
+    place.worker.kill();
   }
 
   /** No worker can be had. Whoever waits fails with a BrokenPoolError that has the cause, and so does who comes later. */

@@ -26,7 +26,13 @@ export const open = (options: Options = {}) => {
 export const everyKind = (law: (kind: WorkerKind) => Promise<void>) => Promise.all([law('thread'), law('process')]);
 
 /** How a future ends, within the patience of a law. */
-export const ended = <R>(future: Future<R>) => outcome(Promise.resolve(future), PATIENCE);
+export const ended = <R>(future: Future<R>) => {
+  const settled = outcome(Promise.resolve(future), PATIENCE).catch((cause: unknown) => {
+    throw new Error(`after ${PATIENCE} ms a future is still ${future.state}`, { cause });
+  });
+  settled.catch(() => {});
+  return settled;
+};
 
 /** Tasks that wait in front of it say so first. */
 export const newGate = () => {

@@ -118,20 +118,24 @@ test('after shutdown nothing is taken, and what was taken is finished', () =>
     const futures = [1, 2, 3].map((film) => pool.submit('hold', { film, gate }));
     await passed(1);
     const closed = pool.shutdown();
-    expect(() => pool.submit('develop', 4), kind).toThrow(ShutdownError);
-    expect(() => pool.map('develop', [4]), kind).toThrow(ShutdownError);
+    expect(() => pool.submit('develop', 4), `${kind}: submit throws a ShutdownError`).toThrow(ShutdownError);
+    expect(() => pool.map('develop', [4]), `${kind}: map throws a ShutdownError`).toThrow(ShutdownError);
     goOn();
     expect((await outcome(closed, PATIENCE)).error).toBeUndefined();
     expect(futures.map(({ state }) => state)).toEqual(['succeeded', 'succeeded', 'succeeded']);
     expect(pool.stats, kind).toEqual({ workers: 0, running: 0, waiting: 0 });
-    expect(() => pool.submit('develop', 4), kind).toThrow(ShutdownError);
+    expect(() => pool.submit('develop', 4), `${kind}: and goes on to`).toThrow(ShutdownError);
     expect((await outcome(pool.shutdown(), PATIENCE)).error).toBeUndefined();
   }));
 
 test('a program ends when its work is done, and not before', () =>
   everyKind(async (kind) => {
     const program = join(import.meta.dirname, 'program.ts');
-    const { stdout } = await promisify(execFile)(process.execPath, [program, kind], { timeout: 2 * PATIENCE });
+    const run = promisify(execFile)(process.execPath, [program, kind], { timeout: 2 * PATIENCE });
+    const { stdout } = await run.catch((cause: { readonly killed?: boolean }) => {
+      const how = cause.killed ? `has not ended within ${2 * PATIENCE} ms` : 'has failed';
+      throw new Error(`${kind}: the program that submits three tasks ${how}`, { cause });
+    });
     expect(stdout.trim().split('\n').toSorted(), kind).toEqual(['30', '31', '32']);
   }));
 
