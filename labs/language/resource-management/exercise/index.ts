@@ -67,8 +67,8 @@ export async function withContext<T, R>(
 
 /**
  * Two errors as one, so that neither is lost: a SuppressedError, whose `error` is the newer and whose `suppressed` is
- * the older one. An exit may throw on the very error that it was told of: that is one error, not two. A hardening law: where `newer` leads to `older` already, by `cause` or as one of its parts, it is
- * enough by itself.
+ * the older one. An exit may throw on the very error that it was told of: that is one error, not two. A hardening law:
+ * where `newer` leads to `older` already, by `cause` or as one of its parts, it is enough by itself.
  */
 export function chain(_newer: unknown, _older: unknown): unknown {
   return todo('chain');
@@ -91,7 +91,7 @@ export function entered<T, A>(value: T, exit: (ending: Ending) => A | PromiseLik
 /**
  * Makes context managers from a generator: what stands before its `yield` enters, what stands after it exits.
  * `enter` gives an Entered of what was yielded, made by `entered`; its exit resumes the generator, by what the ending
- * asks for, and answers what the generator returned.
+ * asks for, and answers what the generator returned. YieldError takes `body.name` and `'never'` or `'again'`.
  *
  * @throws from `enter`: what the generator throws, YieldError when it doesn't yield, ReentrantError when the same
  *   manager is entered already and not `reentrant` (a hardening law); from `exit`: what the generator throws,
@@ -133,7 +133,7 @@ export class ExitStack implements ContextManager<ExitStack, Handled>, AsyncDispo
     return todo('ExitStack.unwind');
   }
 
-  /** Enters `manager`, and exits it with this stack. If the stack was closed meanwhile: `exitAndThrow`. */
+  /** Enters `manager`, and exits it with this stack. If the stack was closed meanwhile (a hardening law): `exitAndThrow`. */
   async enterContext<T>(_manager: ContextManager<T, unknown>): Promise<T> {
     this.#assertOpen();
     return todo('ExitStack.enterContext', [exitAndThrow]);
