@@ -1,7 +1,8 @@
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { random, runSuite } from '@shared/testkit';
+import { type Grader, openGrader, random } from '@shared/testkit';
 import { filesUnder } from '../check/files.ts';
+import { pooled } from '../check/pooled.ts';
 import type { Lab } from '../labs.ts';
 import { type Mutant, mutantsOf, mutate } from './mutants.ts';
 
@@ -32,50 +33,38 @@ export interface SweepOptions {
   readonly onFate: (fate: Fate) => void;
 }
 
-/** Grades one mutant after the other: a copy of src/ with the change, by the whole suite, up to the first law that fails. */
+/** Mutants at once: a suite waits for half of its time. */
+const atOnce = 2;
+
+/** Grades each mutant, a copy of src/ with the change, by the whole suite, up to the first law that fails. */
 export async function sweep(lab: Lab, mutants: readonly Mutant[], options: SweepOptions): Promise<readonly Fate[]> {
-  const { signal, referenceMs, onFate } = options;
   // Outside node_modules, where Node strips no types; git and the other tools ignore it.
-  const copy = join(lab.dir, '.mutants');
-  await rm(copy, { recursive: true, force: true });
-  await mkdir(copy);
-  const fates: Fate[] = [];
+  const copies = join(lab.dir, '.mutants');
+  await rm(copies, { recursive: true, force: true });
   try {
-    await cp(join(lab.dir, 'src'), join(copy, 'src'), { recursive: true });
-    for (const mutant of mutants) {
-      const file = join(copy, 'src', mutant.file);
-      const text = await readFile(file, 'utf8');
-      await writeFile(file, mutate(text, mutant));
-      const fate = { mutant, ...(await fateOf(lab, referenceMs, signal)) };
-      await writeFile(file, text);
-      fates.push(fate);
-      onFate(fate);
-    }
+    await using grader = openGrader(lab.dir, { lanes: 3 });
+    return await pooled([...mutants.entries()], atOnce, async ([number, mutant]) => {
+      const src = join(copies, String(number), 'src');
+      await cp(join(lab.dir, 'src'), src, { recursive: true });
+      const file = join(src, mutant.file);
+      await writeFile(file, mutate(await readFile(file, 'utf8'), mutant));
+      const fate = { mutant, ...(await fateOf(grader, `.mutants/${number}/src/index.ts`, options)) };
+      await rm(join(copies, String(number)), { recursive: true });
+      options.onFate(fate);
+      return fate;
+    });
   } finally {
-    await rm(copy, { recursive: true, force: true });
+    await rm(copies, { recursive: true, force: true });
   }
-  return fates;
 }
 
-async function fateOf(lab: Lab, referenceMs: number, signal: AbortSignal): Promise<Omit<Fate, 'mutant'>> {
-  const start = performance.now();
-  const enough = new AbortController();
-  let killedBy: string | undefined;
-  try {
-    const { problems } = await runSuite({
-      dir: lab.dir,
-      impl: '.mutants/src/index.ts',
-      signal: AbortSignal.any([signal, enough.signal]),
-      deadlineMs: Math.max(20_000, 4 * referenceMs),
-      onTest: ({ name, state }) => {
-        if (state !== 'failed') return;
-        killedBy ??= name;
-        enough.abort();
-      },
-    });
-    killedBy ??= problems[0]?.split('\n')[0];
-  } catch (error) {
-    if (signal.aborted || !enough.signal.aborted) throw error;
-  }
-  return { killedBy, ms: performance.now() - start };
+async function fateOf(grader: Grader, impl: string, options: SweepOptions): Promise<Omit<Fate, 'mutant'>> {
+  const { signal, referenceMs } = options;
+  const { tests, problems, ms } = await grader.run({
+    impl,
+    bail: true,
+    signal,
+    deadlineMs: Math.max(20_000, 4 * referenceMs),
+  });
+  return { killedBy: tests.find(({ state }) => state === 'failed')?.name ?? problems[0]?.split('\n')[0], ms };
 }
