@@ -192,7 +192,10 @@ test('what is entered is given back once, whoever asks, and is out of reach from
 });
 
 test('an exit that waits for itself is refused, and does not hang', async () => {
-  const held = entered(1, (): Promise<unknown> => held.exit({ kind: 'unknown' }));
+  const held = entered(1, async (): Promise<unknown> => {
+    await turn();
+    return held.exit({ kind: 'unknown' });
+  });
   expect((await outcome(held.exit({ kind: 'returned' }))).error).toBeInstanceOf(ReentrantError);
   const outer = new ExitStack();
   const inner = new ExitStack();
@@ -247,6 +250,7 @@ test('a generator that never yields is refused, and one that yields twice is clo
       yield 'once';
       yield 'again';
     } finally {
+      await turn();
       history.record('closed');
     }
   });
@@ -325,8 +329,10 @@ test('a manager that is entered is not entered again, unless it is declared reen
   await withContext(once, quiet);
   await nested(contextManager(body, { reentrant: true })(history));
   expect(history.ops.join(' ')).toBe('in out in out in in out out');
-  const failing = contextManager((error: Error) => fail(error)())(boom);
-  for (const _ of [1, 2]) expect((await outcome(withContext(failing, quiet))).error, 'a failed start').toBe(boom);
+  let starts = 0;
+  const shaky = contextManager(() => (++starts <= 2 ? fail(boom)() : body(history)))();
+  for (const _ of [1, 2]) expect((await outcome(withContext(shaky, quiet))).error, 'a failed start').toBe(boom);
+  expect((await outcome(nested(shaky))).error).toBeInstanceOf(ReentrantError);
 });
 
 test('whoever leaves early gives back: by break, return, throw and abort', async () => {

@@ -123,19 +123,40 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
     expect((await tx.query('SELECT 1 AS one')).rows, 'the next one has a live connection').toEqual([{ one: 1 }]);
   });
 
-  test('a transaction that cannot begin hands its connection back', async () => {
+  test('a connection is handed back after its rollback was answered, also when nothing could begin', async () => {
     const pool = poolOf(1);
-    const refuse = async () => {
+    const log: string[] = [];
+    let refused = '';
+    const connect = async () => {
       const client = await pool.connect();
-      const query = client.query.bind(client);
-      Object.assign(client, {
-        query: (text: string) => (text === 'BEGIN' ? Promise.reject(boom) : query(text)),
+      const [query, release] = [client.query.bind(client), client.release.bind(client)];
+      return Object.assign(client, {
+        query: async (text: string) => {
+          if (text === refused) throw boom;
+          return query(text).finally(() => log.push(text));
+        },
+        release: (broken?: boolean) => {
+          log.push(broken ? 'destroyed' : 'released');
+          // The pool gives the same client again.
+          Reflect.deleteProperty(client, 'query');
+          release(broken);
+        },
       });
-      return client;
     };
     // Only `connect()` is asked for, so this stands for a pool.
-    const { error } = await outcome(transaction(Object.create(pool, { connect: { value: refuse } })));
-    expect(error).toBe(boom);
+    const watched: Pool = Object.create(pool, { connect: { value: connect } });
+    await (await transaction(watched))[Symbol.asyncDispose]();
+    expect(log.splice(0)).toEqual(['BEGIN', 'ROLLBACK', 'released']);
+    {
+      await using tx = await transaction(watched);
+      await tx.commit();
+    }
+    expect(log.splice(0)).toEqual(['BEGIN', 'COMMIT', 'released']);
+    refused = 'ROLLBACK';
+    await (await transaction(watched))[Symbol.asyncDispose]();
+    expect(log, 'what cannot be rolled back').toEqual(['BEGIN', 'destroyed']);
+    refused = 'BEGIN';
+    expect((await outcome(transaction(watched))).error).toBe(boom);
     expect(out(pool)).toBe(0);
   });
 
