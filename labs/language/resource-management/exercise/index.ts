@@ -115,6 +115,7 @@ export function contextManager<P extends readonly unknown[], T, A>(
 export class ExitStack implements ContextManager<ExitStack, Handled>, AsyncDisposable {
   protected exits: Exit[] = [];
   #closed = false;
+  #entered = false;
 
   /** Given: runs once, whoever asks. */
   readonly exit: (ending: Ending) => Promise<Handled> = once((ending: Ending) => {
@@ -172,6 +173,8 @@ export class ExitStack implements ContextManager<ExitStack, Handled>, AsyncDispo
 
   enter(): Entered<this, Handled> {
     this.#assertOpen();
+    if (this.#entered) throw new ReentrantError('The stack is entered already: make a new one for the block inside.');
+    this.#entered = true;
     return holding(this, this.exit);
   }
 
@@ -244,7 +247,8 @@ class PoolTransaction implements Transaction {
   }
 
   #send<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {
-    const sent = this.#last.then(() => this.#client.query<R>(text, [...values]));
+    const given = [...values];
+    const sent = this.#last.then(() => this.#client.query<R>(text, given));
     this.#last = sent.catch(() => {});
     return sent;
   }

@@ -1,18 +1,19 @@
 import { type ContextManager, entered } from './context.ts';
-import { ReentrantError } from './errors.ts';
+import { NotDisposableError, ReentrantError } from './errors.ts';
 import type { Handled } from './exit-stack.ts';
 
 /**
  * Closes `thing` in the end: by its `close()`, or by `close`, which may return a promise. Something like
  * `server.close(done)`, which calls back, has to be made a promise first.
  *
- * @throws ReentrantError when it is entered a second time: it would be handed out closed
+ * @throws NotDisposableError at once, when neither is there; from `enter`: ReentrantError the second time, since it
+ *   would be handed out closed
  */
 export function closing<T extends { close(): unknown }>(thing: T): ContextManager<T>;
 export function closing<T>(thing: T, close: (thing: T) => unknown): ContextManager<T>;
 export function closing<T extends { close?(): unknown }>(
   thing: T,
-  close: (thing: T) => unknown = (it) => it.close?.(),
+  close: (thing: T) => unknown = closerOf(thing),
 ): ContextManager<T> {
   let taken = false;
   return {
@@ -22,6 +23,11 @@ export function closing<T extends { close?(): unknown }>(
       return entered(thing, async () => void (await close(thing)));
     },
   };
+}
+
+function closerOf(thing: { close?(): unknown } | null | undefined): () => unknown {
+  if (typeof thing?.close !== 'function') throw new NotDisposableError(thing);
+  return () => thing.close?.();
 }
 
 /** Handles the errors of which `expected` says `true`: `suppress((error) => error instanceof NotFoundError)`. */

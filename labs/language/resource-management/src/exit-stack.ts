@@ -1,5 +1,5 @@
 import { type ContextManager, type Ending, type Entered, exitAndThrow, holding } from './context.ts';
-import { DisposedError, NotDisposableError } from './errors.ts';
+import { DisposedError, NotDisposableError, ReentrantError } from './errors.ts';
 import { once } from './once.ts';
 import { chain } from './suppressed.ts';
 
@@ -17,6 +17,7 @@ export type Handled = 'handled' | undefined;
 export class ExitStack implements ContextManager<ExitStack, Handled>, AsyncDisposable {
   protected exits: Exit[] = [];
   #closed = false;
+  #entered = false;
 
   /**
    * Runs all exits. `'handled'` when the error of the body has been. Whoever closes again waits for the first closing.
@@ -73,8 +74,11 @@ export class ExitStack implements ContextManager<ExitStack, Handled>, AsyncDispo
     await this.exit({ kind: 'unknown' });
   }
 
+  /** @throws ReentrantError the second time: the inner block would close what the outer one still uses */
   enter(): Entered<this, Handled> {
     this.#assertOpen();
+    if (this.#entered) throw new ReentrantError('The stack is entered already: make a new one for the block inside.');
+    this.#entered = true;
     return holding(this, this.exit);
   }
 

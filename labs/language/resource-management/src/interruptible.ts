@@ -1,7 +1,8 @@
 import { type ContextManager, entered } from './context.ts';
 import { InterruptedError } from './errors.ts';
 
-let open = 0;
+/** What aborts each of those that are open. */
+const open = new Set<(signal: NodeJS.Signals) => void>();
 let caught: NodeJS.Signals | undefined;
 
 /**
@@ -9,10 +10,11 @@ let caught: NodeJS.Signals | undefined;
  * gives, with an InterruptedError. The body unwinds, and gives back what it holds. Then the process ends by that same
  * signal, so that whoever sent it sees so. A second signal ends it at once.
  *
- * Nested or side by side, all are aborted, and the last to exit ends the process. `kill -9` and `process.exit()` pass
- * all this by.
+ * Nested or side by side, all are aborted, whichever of them listens to the signal; who enters later finds it aborted.
+ * The last to exit ends the process. `kill -9` and `process.exit()` pass all this by.
  *
  * @param signals default SIGINT (Ctrl-C) and SIGTERM (a supervisor)
+ * @throws from `enter`: what Node does about a signal that can't be caught, such as SIGKILL
  */
 export function interruptible(signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']): ContextManager<AbortSignal> {
   return {
@@ -21,17 +23,30 @@ export function interruptible(signals: readonly NodeJS.Signals[] = ['SIGINT', 'S
       const stopListening = () => {
         for (const signal of signals) process.off(signal, interrupt);
       };
-      const interrupt = (signal: NodeJS.Signals) => {
-        caught ??= signal;
+      const abort = (signal: NodeJS.Signals) => {
         stopListening();
         controller.abort(new InterruptedError(signal));
       };
-      for (const signal of signals) process.on(signal, interrupt);
-      open += 1;
+      const interrupt = (signal: NodeJS.Signals) => {
+        caught ??= signal;
+        for (const abortOne of open) abortOne(signal);
+      };
+      try {
+        if (caught) abort(caught);
+        else for (const signal of signals) process.on(signal, interrupt);
+      } catch (error) {
+        stopListening();
+        throw error;
+      }
+      open.add(abort);
       return entered(controller.signal, () => {
         stopListening();
-        open -= 1;
-        if (open === 0 && caught) process.kill(process.pid, caught);
+        open.delete(abort);
+        if (open.size > 0 || !caught) return;
+        const signal = caught;
+        // Should somebody else keep the process alive, the next one begins anew.
+        caught = undefined;
+        process.kill(process.pid, signal);
       });
     },
   };

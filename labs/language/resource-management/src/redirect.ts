@@ -67,6 +67,6 @@ function patch(stream: WriteTarget): Divert[] {
 }
 
 const bytes = (chunk: string | Uint8Array, encoding: unknown): Buffer => {
-  if (typeof chunk !== 'string') return Buffer.from(chunk);
+  if (typeof chunk !== 'string') return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   return Buffer.from(chunk, typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8');
 };

@@ -12,7 +12,7 @@ export async function transaction(pool: Pick<Pool, 'connect'>): Promise<Transact
   const client = await pool.connect();
   const tx = new PoolTransaction(client);
   try {
-    await tx.query('BEGIN');
+    await client.query('BEGIN');
     return tx;
   } catch (error) {
     await tx[Symbol.asyncDispose]();
@@ -22,7 +22,10 @@ export async function transaction(pool: Pick<Pool, 'connect'>): Promise<Transact
 
 /** A transaction that is open until its block ends. */
 export interface Transaction extends AsyncDisposable {
-  /** @throws DisposedError after `commit` and after the end; what Postgres answers */
+  /**
+   * @throws DisposedError after `commit`, after the end, and once a statement of its own (`ROLLBACK`) has ended it; what
+   *   Postgres answers
+   */
   query<R extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<QueryResult<R>>;
   /**
    * Makes it permanent. A second call has the outcome of the first.
@@ -65,21 +68,27 @@ class PoolTransaction implements Transaction {
     await Promise.allSettled([this.#committing, this.#last]);
     let broken = false;
     // What can't be rolled back is lost with its connection, and so is the need to tell.
-    if (!this.#committed) await this.#send('ROLLBACK').catch(() => (broken = true));
+    if (!this.#committed) await this.#client.query('ROLLBACK').catch(() => (broken = true));
     this.#client.off('error', ignore);
     this.#client.release(broken);
   });
 
   async #commit(): Promise<void> {
     const { command } = await this.#send('COMMIT').catch((error: unknown) => {
-      throw isServersAnswer(error) ? error : new CommitUnknownError({ cause: error });
+      throw isServersAnswer(error) || error instanceof DisposedError ? error : new CommitUnknownError({ cause: error });
     });
     if (command !== 'COMMIT') throw new RolledBackError(this.#spoiltBy);
     this.#committed = true;
   }
 
-  #send<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {
-    const sent = this.#last.then(() => this.#client.query<R>(text, [...values]));
+  async #send<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {
+    // Sent later, as it is now.
+    const given = [...values];
+    const sent = this.#last.then(() => {
+      // Ended by a statement of its own: Postgres would commit the next one by itself.
+      if (this.#client.getTransactionStatus() === 'I') throw new DisposedError('The transaction');
+      return this.#client.query<R>(text, given);
+    });
     this.#last = sent.catch((error: unknown) => {
       this.#spoiltBy ??= { cause: error };
     });

@@ -45,6 +45,26 @@ const ways: Record<string, () => Promise<unknown>> = {
     await withContext(interruptible(), () => say(`${process.listenerCount('SIGTERM')} listens`));
     say(`${process.listenerCount('SIGTERM')} listens`);
   },
+  aside: async () => {
+    const aborted = Promise.withResolvers<void>();
+    const early = withContext(interruptible(['SIGINT']), async (signal) => {
+      say('early held');
+      await delay(60_000, undefined, { signal }).catch(() => aborted.resolve());
+      // Somebody else enters before this one is out.
+      await delay(100);
+      say('early given back');
+    });
+    const listening = withContext(interruptible(['SIGTERM']), hold('locker')).catch(() => {});
+    await aborted.promise;
+    const late = withContext(interruptible(), async (signal) => say(`late: ${signal.reason?.signal}`));
+    await Promise.all([early, listening, late]);
+    say('never reached');
+  },
+  uncatchable: async () => {
+    const refused = withContext(interruptible(['SIGTERM', 'SIGKILL']), () => say('the body ran'));
+    await refused.catch((error: unknown) => say(`refused: ${error instanceof Error}`));
+    say(`${process.listenerCount('SIGTERM')} listens`);
+  },
   unguarded: () => hold('locker')(never),
   throw: () =>
     holdAnd(() => {

@@ -66,6 +66,29 @@ describe.concurrent('a process that is told to end', () => {
     ]);
   });
 
+  test('all are aborted, whichever of them listens, and who enters later too', async ({ onTestFinished }) => {
+    const child = holder('aside', onTestFinished);
+    await child.saying('locker held');
+    child.kill('SIGINT');
+    expect(await child.end(), child.said().join('\n')).toBe('SIGINT');
+    expect(child.said().toSorted()).toEqual(
+      [
+        'early held',
+        'locker held',
+        'locker: SIGINT',
+        'late: SIGINT',
+        'locker given back',
+        'early given back',
+      ].toSorted(),
+    );
+  });
+
+  test('a signal that cannot be caught is refused, and the others are left alone', async ({ onTestFinished }) => {
+    const child = holder('uncatchable', onTestFinished);
+    expect(await child.end()).toBe(0);
+    expect(child.said()).toEqual(['refused: true', '0 listens']);
+  });
+
   test('without a signal the process goes on, and nobody listens any more', async ({ onTestFinished }) => {
     const child = holder('uninterrupted', onTestFinished);
     expect(await child.end()).toBe(0);

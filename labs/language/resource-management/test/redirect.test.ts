@@ -14,6 +14,8 @@ test('what is written while a stream is redirected reaches the sink: text, bytes
     using _ = redirect(target, (text) => (seen += text));
     target.write('a key, ');
     target.write(Buffer.from('钥匙').toString('hex'), 'hex');
+    const door = Buffer.from('门');
+    target.write(new DataView(door.buffer, door.byteOffset, door.byteLength));
     // A character in two pieces, and who waits for them to be written.
     const bytes = Buffer.from('柜');
     target.write(bytes.subarray(0, 1));
@@ -21,7 +23,7 @@ test('what is written while a stream is redirected reaches the sink: text, bytes
     expect(await new Promise((done) => target.write('!', 'utf8', () => done('written')))).toBe('written');
   }
   target.write('after');
-  expect([seen, arrived()]).toEqual(['a key, 钥匙柜!', 'after']);
+  expect([seen, arrived()]).toEqual(['a key, 钥匙门柜!', 'after']);
 });
 
 test('redirects may end in any order, and leave the stream as it was', () => {

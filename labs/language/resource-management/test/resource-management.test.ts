@@ -114,6 +114,35 @@ test('an error that leads to the first one is passed on as it is', async () => {
   }
 });
 
+test('an error that throws when it is looked at is kept, and stops no other exit', async () => {
+  const unreadable = fail(new Error('not to be read'));
+  const strange: Record<string, unknown> = {
+    cause: Object.defineProperty(new Error('strange'), 'cause', { get: unreadable }),
+    message: Object.defineProperty(new Error('strange'), 'message', { get: unreadable }),
+    symbol: Object.assign(new Error(), { message: Symbol('strange') }),
+    parts: Object.assign(new AggregateError([]), { errors: 7 }),
+    text: { [inspect.custom]: unreadable },
+    endless: new (class Endless extends Error {
+      override get cause() {
+        return new Endless('strange');
+      }
+    })(),
+  };
+  for (const [name, error] of Object.entries(strange)) {
+    const given: string[] = [];
+    const both = await outcome(
+      withContext(new ExitStack(), (stack) => {
+        stack.callback(() => given.push(name));
+        stack.callback(fail(error));
+        throw boom;
+      }),
+    );
+    expect(given, 'the other exit').toEqual([name]);
+    const { error: newer, suppressed: older } = Object(both.error);
+    expect([newer === error, older === boom], name).toEqual([true, true]);
+  }
+});
+
 test('throwing undefined is failing too', async () => {
   const history = new History();
   const promise = withContext(locker(history, 'locker 1', quiet), fail(undefined));
@@ -473,6 +502,21 @@ test('a closed stack takes nothing in, and gives back what arrives too late', as
   expect((await outcome(stack.enterContext(nullContext(1)))).error).toBeInstanceOf(DisposedError);
 });
 
+test('a stack is entered once, so that no error passes for one that was handled before', async () => {
+  const history = new History();
+  const stack = new ExitStack();
+  stack.push(() => 'handled');
+  stack.callback(() => history.record('closed'));
+  const { error } = await outcome(
+    withContext(stack, async () => {
+      const inner = await outcome(withContext(stack, fail(boom)));
+      history.record(inner.error instanceof ReentrantError ? 'refused' : 'entered again');
+    }),
+  );
+  expect(error).toBeUndefined();
+  expect(history.ops).toEqual(['refused', 'closed']);
+});
+
 type Exits = readonly ((ending: Ending) => Promise<unknown>)[];
 type Block = (exits: Exits, body: () => unknown) => unknown;
 /** What the language alone makes of it: a try within a try. */
@@ -595,6 +639,9 @@ test('closing closes once, suppress handles what it expects, nullContext does no
   expect(await withContext(manager, (it) => it === door)).toBe(true);
   expect((await outcome(withContext(manager, quiet))).error).toBeInstanceOf(ReentrantError);
   expect(history.ops).toEqual(['closed']);
+  for (const thing of [{}, { close: 7 }, null]) {
+    expect(() => Reflect.apply(closing, undefined, [thing])).toThrow(NotDisposableError);
+  }
   const expected = suppress((error) => error === boom);
   expect(await outcome(withContext(expected, fail(boom)))).toEqual({ value: undefined, error: undefined });
   expect((await outcome(withContext(expected, fail(jammed)))).error).toBe(jammed);

@@ -172,6 +172,12 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
     await idle[Symbol.asyncDispose]();
     expect((await outcome(idle.commit())).error).toBeInstanceOf(DisposedError);
     expect((await outcome(idle.query(change, ['a', 1]))).error).toBeInstanceOf(DisposedError);
+    for (const end of ['COMMIT', 'ROLLBACK']) {
+      await using ended = await transaction(pool);
+      await ended.query(end);
+      expect((await outcome(ended.query(change, ['a', 1]))).error, `after ${end}`).toBeInstanceOf(DisposedError);
+      expect((await outcome(ended.commit())).error, `after ${end}`).toBeInstanceOf(DisposedError);
+    }
     expect([await balance(), out(pool)]).toEqual([[100, 100], 0]);
   });
 
@@ -184,8 +190,13 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
     const { change, balance } = await bank(pool);
     {
       await using tx = await transaction(pool);
-      const steps: Promise<unknown>[] = [tx.query(change, ['a', -30]), tx.query(change, ['b', 30]), tx.commit()];
-      for (const step of steps) outcome(step);
+      const values = ['a', -30];
+      outcome(tx.query(change, values));
+      // What is sent is what was given.
+      values.splice(0, 2, 'b', 30);
+      outcome(tx.query(change, values));
+      values.length = 0;
+      outcome(tx.commit());
     }
     expect([await balance(), out(pool)]).toEqual([[70, 130], 0]);
     expect(warnings).toEqual([]);
