@@ -44,6 +44,9 @@ const ways: Record<string, () => Promise<unknown>> = {
   uninterrupted: async () => {
     await withContext(interruptible(), () => say(`${process.listenerCount('SIGTERM')} listens`));
     say(`${process.listenerCount('SIGTERM')} listens`);
+    const refused = withContext(interruptible(['SIGTERM', 'SIGKILL']), () => say('the body ran'));
+    await refused.catch(() => say('SIGKILL refused'));
+    say(`${process.listenerCount('SIGTERM')} listens`);
   },
   aside: async () => {
     const aborted = Promise.withResolvers<void>();
@@ -59,11 +62,6 @@ const ways: Record<string, () => Promise<unknown>> = {
     const late = withContext(interruptible(), async (signal) => say(`late: ${signal.reason?.signal}`));
     await Promise.all([early, listening, late]);
     say('never reached');
-  },
-  uncatchable: async () => {
-    const refused = withContext(interruptible(['SIGTERM', 'SIGKILL']), () => say('the body ran'));
-    await refused.catch((error: unknown) => say(`refused: ${error instanceof Error}`));
-    say(`${process.listenerCount('SIGTERM')} listens`);
   },
   unguarded: () => hold('locker')(never),
   throw: () =>
