@@ -50,22 +50,14 @@ function judge(copies: readonly Located[]): Finding[] {
     const twin = copies.slice(0, i).some((each) => each.code === copy.code);
     if (other === undefined || twin) continue;
     const share = similarity(copy.code, other.code);
-    const drifted = share >= alike;
+    if (share < alike) continue;
     findings.push({
       where: copy.where,
-      what: drifted
-        ? `${copy.name} is ${Math.round(share * 100)} % the same as in ${other.where}: the copies have drifted apart`
-        : `${copy.name} shares only its name with ${other.where}`,
-      remedy: drifted
-        ? 'make the copies equal, or give what differs a name of its own'
-        : 'no matter, if they mean different things',
-      severity: drifted ? 'error' : 'warning',
+      what: `${copy.name} is ${Math.round(share * 100)} % the same as in ${other.where}: the copies have drifted apart`,
+      remedy: 'make the copies equal, or give what differs a name of its own',
     });
   }
-  // An exported function is its lab's subject: two labs may well both export `acquire`.
-  return findings.filter(
-    ({ severity, where }) => severity === 'error' || !copies.some((each) => each.where === where && each.exported),
-  );
+  return findings;
 }
 
 /** Share of tokens that two pieces of code have in common, 0 to 1 (Dice's coefficient). */

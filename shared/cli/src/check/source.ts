@@ -16,7 +16,6 @@ export interface Helper {
   readonly name: string;
   /** Its code without comments, layout and type annotations of the file around it. */
   readonly code: string;
-  readonly exported: boolean;
   readonly offset: number;
 }
 
@@ -92,19 +91,18 @@ export function helpersOf(file: string, text: string): readonly Helper[] {
     return `${bare}${text.slice(at, end)}`.replace(/\s+/g, ' ').trim();
   };
   return program.body.flatMap((statement): Helper[] => {
-    const exported = statement.type === 'ExportNamedDeclaration';
-    const node = exported ? statement.declaration : statement;
-    if (node?.type === 'FunctionDeclaration') return helper(node, node.id?.name, exported);
+    const node = statement.type === 'ExportNamedDeclaration' ? statement.declaration : statement;
+    if (node?.type === 'FunctionDeclaration') return helper(node, node.id?.name);
     if (node?.type !== 'VariableDeclaration') return [];
     return node.declarations.flatMap(({ id, init }) =>
       id.type === 'Identifier' && (init?.type === 'ArrowFunctionExpression' || init?.type === 'FunctionExpression')
-        ? helper(init, id.name, exported)
+        ? helper(init, id.name)
         : [],
     );
   });
 
-  function helper(node: Pick<FunctionNode, 'start' | 'end'>, name: string | undefined, exported: boolean): Helper[] {
-    return name === undefined ? [] : [{ name, code: code(node.start, node.end), exported, offset: node.start }];
+  function helper(node: Pick<FunctionNode, 'start' | 'end'>, name: string | undefined): Helper[] {
+    return name === undefined ? [] : [{ name, code: code(node.start, node.end), offset: node.start }];
   }
 }
 
