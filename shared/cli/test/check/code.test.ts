@@ -98,4 +98,3 @@ test('copies that drifted apart fail', async () => {
 test('helpers that share only a name pass', async () => {
   expect(await findingsWith(drift, helpers(retry, 'const retry = () => 1;'))).toEqual([]);
 });
-});
