@@ -1,0 +1,178 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { deserialize, serialize } from 'node:v8';
+import { checkNumber } from './check.ts';
+import { InvalidArgumentError, TaskError, UncloneableError, WorkerLostError } from './errors.ts';
+import { type Done, type FromProcess, isFromProcess, type ToProcess } from './protocol.ts';
+
+/** What the module of the tasks is: one function, its default export. Its input and result are copied (structured clone). */
+export interface Entry {
+  readonly default: (input: never) => unknown;
+}
+export type Input<M extends Entry> = Parameters<M['default']>[0];
+export type Output<M extends Entry> = Awaited<ReturnType<M['default']>>;
+
+export interface HybridOptions {
+  /** Processes: a crash takes the tasks of one of them. */
+  readonly processes: number;
+  /** Threads in each. Processes × threads is how many tasks run at once: `recommend` has figures to begin with. */
+  readonly threadsPerProcess: number;
+  /** The module of the tasks. Node takes TypeScript, but not from below node_modules. */
+  readonly entry: URL;
+  /** Milliseconds that what was taken has for its end once we are closing. Default 5000. */
+  readonly drainMs?: number;
+}
+
+export interface HybridStats {
+  /** Process ids of the processes that were started and have not ended. */
+  readonly pids: readonly number[];
+  /** Places that are taken: also by a task that was given up and whose thread has not gone yet. */
+  readonly running: number;
+  readonly waiting: number;
+}
+
+/** A task from `run` to its end. To resolve or to reject it a second time has no effect. */
+export interface Job {
+  readonly id: number;
+  readonly body: Uint8Array;
+  resolve(value: unknown): void;
+  reject(reason: unknown): void;
+}
+
+/** A process of ours, from its start until it has gone. */
+export interface Child {
+  readonly pid: number | undefined;
+  state: 'starting' | 'ready' | 'ending';
+  /** What it was given and has not done. */
+  readonly jobs: Map<number, Job>;
+  post(message: ToProcess): void;
+  /** SIGKILL. */
+  kill(): void;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+const file = new URL(import.meta.url.endsWith('.ts') ? './hybrid-process.ts' : './hybrid-process.js', import.meta.url);
+
+/** The way in, and the wire: tasks are checked, copied and queued, processes are started and listened to. */
+export abstract class HybridBase<M extends Entry> {
+  protected readonly options: Required<HybridOptions>;
+  protected readonly queue = new Set<Job>();
+  protected readonly children = new Set<Child>();
+  #ids = 0;
+
+  constructor({ processes, threadsPerProcess, entry, drainMs = 5_000 }: HybridOptions) {
+    if (!(entry instanceof URL)) throw new InvalidArgumentError(`entry is ${entry}: it must be a URL.`);
+    this.options = {
+      processes: checkNumber('processes', processes, 1, 1_024, true),
+      threadsPerProcess: checkNumber('threadsPerProcess', threadsPerProcess, 1, 1_024, true),
+      entry,
+      drainMs: checkNumber('drainMs', drainMs, 0, 2 ** 31 - 1),
+    };
+  }
+
+  /** Something has changed: a task waits, a process is ready, a task is done, a process has gone, we are closing. */
+  protected abstract fill(): void;
+  protected abstract hear(child: Child, message: FromProcess): void;
+  protected abstract exited(child: Child, exit: Exit): void;
+  protected abstract abandon(job: Job, reason: unknown): void;
+  protected abstract assertOpen(): void;
+
+  /**
+   * Runs the task in a thread of one of the processes. The queue has no limit of its own.
+   * @param options.signal Takes the task out of the queue, or ends the thread in which it runs. It rejects with its reason.
+   * Rejects with TaskError, WorkerLostError, UncloneableError, BrokenHybridError, ClosedError or DrainTimeoutError.
+   */
+  run(input: Input<M>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Output<M>> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      this.assertOpen();
+      let settled = false;
+      const once =
+        <T>(settle: (value: T) => void) =>
+        (value: T) => {
+          if (!settled) settle(value);
+          settled = true;
+          signal?.removeEventListener('abort', leave);
+        };
+      const job = {
+        id: this.#ids++,
+        body: pack(input),
+        // What travels is what the module's function returned: its type says so.
+        resolve: once((value: unknown) => resolve(value as Output<M>)),
+        reject: once(reject),
+      };
+      const leave = () => this.abandon(job, signal?.reason);
+      signal?.addEventListener('abort', leave);
+      this.queue.add(job);
+      this.fill();
+    });
+  }
+
+  stats(): HybridStats {
+    const children = [...this.children];
+    return {
+      pids: children.flatMap(({ pid }) => pid ?? []),
+      running: children.reduce((sum, { jobs }) => sum + jobs.size, 0),
+      waiting: this.queue.size,
+    };
+  }
+
+  /** The process with the fewest tasks, if it has a thread for another: what a crash takes is kept small. */
+  protected freest(): Child | undefined {
+    const ready = [...this.children].filter(({ state }) => state === 'ready');
+    const [child] = ready.sort((a, b) => a.jobs.size - b.jobs.size);
+    return child && child.jobs.size < this.options.threadsPerProcess ? child : undefined;
+  }
+
+  protected start(): void {
+    const { entry, threadsPerProcess } = this.options;
+    const args = [entry.href, `${threadsPerProcess}`];
+    const forked = fork(file, args, { serialization: 'advanced', execArgv: ownFlags() });
+    const child = handle(forked);
+    this.children.add(child);
+    forked.on('message', (said: unknown) => isFromProcess(said) && this.hear(child, said));
+    forked.on('error', () => forked.pid === undefined && this.exited(child, { code: null, signal: null }));
+    // Not 'exit': that may come before the last message.
+    forked.on('close', (code, signal) => this.exited(child, { code, signal }));
+  }
+}
+
+function handle(forked: ChildProcess): Child {
+  return {
+    pid: forked.pid,
+    state: 'starting',
+    jobs: new Map(),
+    // To post to a process that has gone is silently nothing: its end says what there is to say.
+    post: (message) => void forked.send(message, () => {}),
+    kill: () => void forked.kill('SIGKILL'),
+  };
+}
+
+/** How a task has ended, told to who waits for it. */
+export function settle(job: Job, { result }: Done, pid: number | undefined): void {
+  if ('body' in result) job.resolve(deserialize(result.body));
+  else if ('thrown' in result) job.reject(new TaskError(result.thrown));
+  else if ('exitCode' in result) job.reject(new WorkerLostError('The thread', pid, result.exitCode, null));
+  else job.reject(new UncloneableError(`What the task returned can't be copied: ${result.uncloneable}`));
+}
+
+/** A copy, made at once: what the caller does to the original afterwards has no effect. */
+function pack(input: unknown): Uint8Array {
+  try {
+    return serialize(input);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : 'it throws when it is read';
+    throw new UncloneableError(`The input can't be copied to another process: ${why}`, { cause });
+  }
+}
+
+/** The flags that we were started with, less the code of `node -e`. */
+function ownFlags(): string[] {
+  const code = process.execArgv.findIndex((flag) => /^(-e|-p|-pe|--eval|--print)$/.test(flag));
+  return process.execArgv
+    .filter((_, at) => code < 0 || at < code || at > code + 1)
+    .filter((flag) => !flag.startsWith('--input-type'));
+}

@@ -1,0 +1,17 @@
+export { calibrate } from './calibrate.ts';
+export { type Cpu, detectCpu } from './cpu.ts';
+export {
+  BrokenHybridError,
+  ClosedError,
+  DrainTimeoutError,
+  HybridError,
+  InvalidArgumentError,
+  type RemoteError,
+  TaskError,
+  UncloneableError,
+  WorkerLostError,
+} from './errors.ts';
+export { Hybrid, hybrid } from './hybrid.ts';
+export type { Entry, HybridOptions, HybridStats, Input, Output } from './hybrid-base.ts';
+export { type Plan, recommend, ruleOfThumb, type Sizing } from './recommend.ts';
+export type { Kind, Workload } from './workload.ts';

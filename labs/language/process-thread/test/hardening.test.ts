@@ -1,0 +1,265 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { History, random, until } from '@shared/testkit';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import {
+  BrokenHybridError,
+  calibrate,
+  detectCpu,
+  type HybridOptions,
+  hybrid,
+  InvalidArgumentError,
+  recommend,
+  TaskError,
+  UncloneableError,
+  WorkerLostError,
+  type Workload,
+} from '#lab';
+import { ended, entry, fakeRoot, gone, kill, newGate, openShop, STARTING } from './helpers.ts';
+
+vi.setConfig({ testTimeout: 40_000 });
+const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
+const program = (name: string) => join(import.meta.dirname, name);
+
+// ── detection ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const status = { 'proc/self/status': 'Cpus_allowed_list:\t0-15' };
+
+test('of groups within groups the tightest quota holds, and a cpuset is none', () => {
+  const quota = (cgroup: string, files: Record<string, string>) =>
+    detectCpu(fakeRoot({ ...status, 'proc/self/cgroup': cgroup, ...files })).quota;
+  const group = 'sys/fs/cgroup';
+  const nested = { [`${group}/shop/cpu.max`]: '300000 100000', [`${group}/shop/kitchen/cpu.max`]: 'max 100000' };
+  expect(quota('0::/shop/kitchen', nested)).toBe(3);
+  expect(quota('0::/shop/kitchen', { ...nested, [`${group}/shop/kitchen/cpu.max`]: '50000 25000' })).toBe(2);
+  expect(quota('0::/shop/kitchen/stove', nested), 'a group without the controller').toBe(3);
+  expect(quota('0::/elsewhere', nested), "another group's").toBeUndefined();
+  // From inside a container: the path is the host's, or lies above its own root.
+  expect(quota('0::/docker/0af1', { [`${group}/cpu.max`]: '150000 100000' })).toBe(1.5);
+  expect(quota('0::/../shop', { [`${group}/cpu.max`]: '150000 100000' })).toBe(1.5);
+  // Version 1, alone and beside an empty version 2.
+  const version1 = (mount: string, us: string) => ({
+    [`${group}/${mount}/cpu.cfs_quota_us`]: us,
+    [`${group}/${mount}/cpu.cfs_period_us`]: '100000',
+  });
+  expect(quota('4:cpu:/shop\n0::/', version1('cpu/shop', '250000'))).toBe(2.5);
+  expect(quota('4:cpu,cpuacct:/shop\n0::/', version1('cpu,cpuacct/shop', '250000'))).toBe(2.5);
+  expect(quota('4:cpu,cpuacct:/docker/0af1\n0::/', version1('cpu', '250000'))).toBe(2.5);
+  expect(quota('4:cpu:/shop', { ...version1('cpu/shop', '-1'), ...version1('cpu', '120000') })).toBe(1.2);
+  expect(quota('4:cpu:/shop', version1('cpu/shop', '-1'))).toBeUndefined();
+  expect(quota('9:cpuset:/shop\n3:cpuacct:/shop', version1('cpuset/shop', '250000'))).toBeUndefined();
+});
+
+test('what the system does not tell, or tells otherwise, is passed over', () => {
+  const nothing = detectCpu(fakeRoot({}));
+  expect(nothing).toMatchObject({ quota: undefined, affinity: availableParallelism() });
+  expect(nothing.logical).toBeGreaterThanOrEqual(1);
+  expect(nothing.physical).toBeGreaterThanOrEqual(1);
+  for (const quota of ['', 'none', '0 100000', '1e5 100000', '-1 100000', '100000', '100000 0', '0x10 100000', ' ']) {
+    const files = { ...status, 'proc/self/cgroup': '0::/', 'sys/fs/cgroup/cpu.max': quota };
+    expect(detectCpu(fakeRoot(files)), `cpu.max is "${quota}"`).toMatchObject({ quota: undefined, effective: 16 });
+  }
+  for (const list of ['', 'all', '0-', '-3', '1,,2', '0x1']) {
+    const { affinity } = detectCpu(fakeRoot({ 'proc/self/status': `Cpus_allowed_list:\t${list}` }));
+    expect(affinity, `the mask is "${list}"`).toBe(availableParallelism());
+  }
+  const untold = { ...status, 'sys/devices/system/cpu/online': '0-15' };
+  expect(detectCpu(fakeRoot(untold)), 'no topology').toMatchObject({ physical: 16, logical: 16 });
+});
+
+test.skipIf(!existsSync('/usr/bin/taskset'))('a mask of the running process is seen', async () => {
+  const { stdout } = await promisify(execFile)('taskset', ['-c', '0', process.execPath, program('detect.ts')]);
+  expect(JSON.parse(stdout)).toMatchObject({ affinity: 1, effective: 1, logical: detectCpu().logical });
+});
+
+test('calibrate measures some cores, and leaves no thread', async () => {
+  const before = process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
+  const cores = await calibrate(20);
+  expect(cores).toBeGreaterThan(0);
+  expect(Number.isFinite(cores)).toBe(true);
+  expect(process.getActiveResourcesInfo().filter((name) => name === 'MessagePort')).toHaveLength(before);
+});
+
+// ── figures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('figures that cannot be are refused, and waiting of which nothing is known', async () => {
+  const cpu = { physical: 4, effective: 4 };
+  const refused: unknown[] = [
+    { kind: 'gpu' },
+    { kind: 'toString' },
+    { kind: 'io' },
+    { kind: 'mixed' },
+    { kind: 'io', targetRps: 100 },
+    { kind: 'io', latencyMs: 100 },
+    { kind: 'io', waitRatio: -1 },
+    { kind: 'io', waitRatio: Number.NaN },
+    { kind: 'io', waitRatio: '9' },
+    { kind: 'cpu', waitRatio: Number.POSITIVE_INFINITY },
+    { kind: 'io', targetRps: 0, latencyMs: 100 },
+    { kind: 'io', targetRps: 100, latencyMs: -1 },
+  ];
+  for (const workload of refused) {
+    expect(() => recommend(workload as Workload, cpu), JSON.stringify(workload)).toThrow(InvalidArgumentError);
+  }
+  for (const bad of [0, 1.5, Number.NaN]) {
+    expect(() => recommend({ kind: 'cpu' }, { ...cpu, effective: bad })).toThrow(InvalidArgumentError);
+    expect(() => recommend({ kind: 'cpu' }, { ...cpu, physical: bad })).toThrow(InvalidArgumentError);
+    const options: HybridOptions = { processes: 1, threadsPerProcess: 1, entry };
+    expect(() => hybrid({ ...options, processes: bad })).toThrow(InvalidArgumentError);
+    expect(() => hybrid({ ...options, threadsPerProcess: bad })).toThrow(InvalidArgumentError);
+  }
+  expect(() => hybrid({ processes: 1, threadsPerProcess: 1, entry, drainMs: -1 })).toThrow(InvalidArgumentError);
+  const text: unknown = entry.href;
+  expect(() => hybrid({ processes: 1, threadsPerProcess: 1, entry: text as URL })).toThrow(InvalidArgumentError);
+  await expect(calibrate(0)).rejects.toThrow(InvalidArgumentError);
+});
+
+test('work that computes has a rate that the cores can bear', () => {
+  const plan = recommend({ kind: 'cpu', targetRps: 10, latencyMs: 50 }, { physical: 2, effective: 2 });
+  expect(plan).toMatchObject({ threads: 2, maxRps: 40 });
+  expect(recommend({ kind: 'cpu' }, { physical: 2, effective: 2 }).maxRps).toBeUndefined();
+  expect(recommend({ kind: 'io', waitRatio: 1 }, { physical: 2, effective: 2 }).maxRps).toBeUndefined();
+});
+
+// ── the hybrid ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('an error is told by its texts, and what cannot be copied fails its own task', async () => {
+  const shop = await openShop();
+  const { error } = await ended(shop.run({ dish: 'burn' }));
+  expect(error).toBeInstanceOf(TaskError);
+  expect(error).toMatchObject({ remote: { name: 'RangeError', message: 'the burger is black', code: 'E_BLACK' } });
+  expect(Object(error).remote.stack).toContain('kitchen.ts');
+  for (const [what, message] of [
+    ['a text', 'a text'],
+    ['nothing', 'undefined'],
+    ['mute', "what was thrown can't be read"],
+  ] as const) {
+    const thrown = (await ended(shop.run({ dish: 'toss', what }))).error;
+    expect(thrown, what).toBeInstanceOf(TaskError);
+    expect(thrown, what).toMatchObject({ remote: { message, code: undefined } });
+  }
+  for (const value of [
+    () => 1,
+    new SharedArrayBuffer(8),
+    Symbol('s'),
+    {
+      get x() {
+        throw new Error('x');
+      },
+    },
+  ]) {
+    const refused = (await ended(shop.run({ dish: 'echo', value }))).error;
+    expect(refused).toBeInstanceOf(UncloneableError);
+    expect(refused).toHaveProperty('cause');
+  }
+  expect((await ended(shop.run({ dish: 'lend' }))).error).toBeInstanceOf(UncloneableError);
+  const value = { at: new Date(0), of: [1n, Number.NaN, '\ud83c'], map: new Map([['__proto__', new Uint8Array(9)]]) };
+  expect((await ended(shop.run({ dish: 'echo', value }))).value).toEqual(value);
+  expect(shop.stats()).toMatchObject({ running: 0, waiting: 0 });
+});
+
+test('an input is what it was when it was given', async () => {
+  const shop = await openShop();
+  const value = { burger: 'cheese' };
+  const order = shop.run({ dish: 'echo', value });
+  value.burger = 'none';
+  expect((await ended(order)).value).toEqual({ burger: 'cheese' });
+});
+
+test('a thread that dies loses its own task, and its process lives on', async () => {
+  const shop = await openShop({ threadsPerProcess: 2 });
+  const { gate, passed, open } = newGate();
+  const beside = ended(shop.run({ dish: 'hold', name: 'beside', gate }), STARTING);
+  await passed(1);
+  const { pids } = shop.stats();
+  const { error } = await ended(shop.run({ dish: 'leave', code: 7 }));
+  expect(error).toBeInstanceOf(WorkerLostError);
+  expect(error).toMatchObject({ exitCode: 7, signal: null, pid: pids[0] });
+  const next = ended(shop.run({ dish: 'stove' }), STARTING);
+  expect((await next).value).toMatchObject({ pid: pids[0] });
+  open();
+  expect((await beside).value).toMatchObject({ pid: pids[0] });
+  expect(shop.stats().pids).toEqual(pids);
+});
+
+test('where no process can be had everybody is told, once', async () => {
+  const { gate } = newGate();
+  for (const [file, said] of [
+    ['failing.ts', 'no gas'],
+    ['absent.ts', 'absent.ts'],
+    ['types.test-d.ts', ''],
+    ['stillborn.ts', 'SIGKILL'],
+  ] as const) {
+    const shop = await openShop({ processes: 2, entry: new URL(file, import.meta.url) });
+    const orders = [1, 2, 3].map((name) => ended(shop.run({ dish: 'hold', name: `${name}`, gate }), STARTING));
+    for (const order of orders) {
+      const { error } = await order;
+      expect(error, file).toBeInstanceOf(BrokenHybridError);
+      expect(String(error), file).toContain(said);
+    }
+    expect((await ended(shop.run({ dish: 'stove' }))).error, file).toBeInstanceOf(BrokenHybridError);
+    expect((await ended(shop[Symbol.asyncDispose](), STARTING)).error, file).toBeUndefined();
+  }
+});
+
+test('who has left before he came gets his own reason, and a long-lived signal keeps nothing', async () => {
+  const shop = await openShop();
+  const { signal } = new AbortController();
+  const [add, remove] = [vi.spyOn(signal, 'addEventListener'), vi.spyOn(signal, 'removeEventListener')];
+  for (const order of [{ dish: 'stove' }, { dish: 'burn' }, { dish: 'leave', code: 1 }] as const) {
+    await ended(shop.run(order, { signal }), STARTING);
+  }
+  await ended(shop.run({ dish: 'echo', value: () => 1 }, { signal }));
+  expect(remove.mock.calls.map(([type, listener]) => [type, listener])).toEqual(
+    add.mock.calls.map(([type, listener]) => [type, listener]),
+  );
+  await ended(shop[Symbol.asyncDispose]());
+  expect((await ended(shop.run({ dish: 'stove' }, { signal: AbortSignal.abort('late') }))).error).toBe('late');
+});
+
+test('processes are killed at random: each task is told once, none is lost, none runs twice', async () => {
+  const draw = random(SEED);
+  const history = new History();
+  const shop = await openShop({ processes: 2, threadsPerProcess: 2 });
+  const { gate, begun, ended: finished } = newGate();
+  const names = Array.from({ length: 40 }, (_, at) => `${at}`);
+  const told = new Map<string, unknown[]>(names.map((name) => [name, []]));
+  const orders = names.map(async (name) => {
+    const order = shop.run({ dish: 'cook', name, gate, ms: draw.int(5, 25) });
+    const { error } = await ended(order, 2 * STARTING);
+    history.record(`${name} ${error ?? 'done'}`);
+    told.get(name)?.push(error);
+  });
+  for (const after of [6, 16, 26]) {
+    await until(() => begun().length >= after, { timeoutMs: STARTING, what: `${after} begun` });
+    const { pids } = shop.stats();
+    const victim = draw.pick(pids);
+    history.record(`kill ${victim}`);
+    if (victim !== undefined) kill(victim);
+  }
+  await Promise.all(orders);
+  for (const [name, ends] of told) expect(ends, name).toHaveLength(1);
+  const lost = [...told].filter(([, [error]]) => error);
+  for (const [, [error]] of lost) expect(error).toBeInstanceOf(WorkerLostError);
+  expect(lost.length).toBeLessThanOrEqual(6);
+  expect(new Set(begun()).size, 'begun once').toBe(begun().length);
+  const done = names.filter((name) => !lost.some(([other]) => other === name));
+  expect(finished(), 'whoever is told "done" is done').toEqual(expect.arrayContaining(done));
+  expect(shop.stats()).toMatchObject({ running: 0, waiting: 0 });
+});
+
+test('no process outlives its parent, not even from a loop that never yields', async () => {
+  const { gate } = newGate();
+  const parent = spawn(process.execPath, [program('program.ts'), gate], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void parent.kill('SIGKILL'));
+  const [said] = await once(parent.stdout, 'data', { signal: AbortSignal.timeout(2 * STARTING) });
+  const pids: number[] = JSON.parse(`${said}`);
+  onTestFinished(() => pids.forEach(kill));
+  expect(pids.map(gone)).toEqual([false]);
+  parent.kill('SIGKILL');
+  await until(() => pids.every(gone), { timeoutMs: STARTING, what: 'its process to end' });
+});

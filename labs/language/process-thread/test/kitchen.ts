@@ -1,0 +1,67 @@
+// The kitchen of the burger shop: what the processes and threads of the laws and of the demo run.
+import { appendFileSync, existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { threadId } from 'node:worker_threads';
+
+/** Where an order is cooked. */
+export interface Stove {
+  readonly pid: number;
+  readonly thread: number;
+}
+
+export type Order =
+  /** Says in `gate`/begun that it has begun, waits for `gate`/open, says in `gate`/ended that it is done. */
+  | { readonly dish: 'hold'; readonly name: string; readonly gate: string }
+  /** As `hold`, in a loop that never yields. */
+  | { readonly dish: 'spin'; readonly name: string; readonly gate: string }
+  | { readonly dish: 'cook'; readonly name: string; readonly gate: string; readonly ms: number }
+  | { readonly dish: 'stove' }
+  | { readonly dish: 'burn' }
+  | { readonly dish: 'toss'; readonly what: string }
+  | { readonly dish: 'leave'; readonly code: number }
+  | { readonly dish: 'lend' }
+  | { readonly dish: 'hash'; readonly steps: number }
+  | { readonly dish: 'echo'; readonly value: unknown };
+
+const me: Stove = { pid: process.pid, thread: threadId };
+
+export const hash = (steps: number): number => {
+  let grain = 1;
+  for (let step = 0; step < steps; step++) grain = (grain * 16_807) % 2_147_483_647;
+  return grain;
+};
+
+export default async function kitchen(order: Order): Promise<unknown> {
+  const note = (what: string) => 'gate' in order && appendFileSync(`${order.gate}/${what}`, `${order.name}\n`);
+  switch (order.dish) {
+    case 'hold':
+      note('begun');
+      while (!existsSync(`${order.gate}/open`)) await delay(3);
+      note('ended');
+      return me;
+    case 'spin':
+      note('begun');
+      while (!existsSync(`${order.gate}/open`));
+      note('ended');
+      return me;
+    case 'cook':
+      note('begun');
+      await delay(order.ms);
+      note('ended');
+      return me;
+    case 'stove':
+      return me;
+    case 'burn':
+      throw Object.assign(new RangeError('the burger is black'), { code: 'E_BLACK' });
+    case 'toss':
+      throw order.what === 'nothing' ? undefined : order.what === 'mute' ? { toString: null } : order.what;
+    case 'leave':
+      return process.exit(order.code);
+    case 'lend':
+      return () => me;
+    case 'hash':
+      return hash(order.steps);
+    case 'echo':
+      return order.value;
+  }
+}
