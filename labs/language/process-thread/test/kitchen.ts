@@ -1,5 +1,8 @@
 // The kitchen of the burger shop: what the processes and threads of the laws and of the demo run.
+
+import { once } from 'node:events';
 import { appendFileSync, existsSync } from 'node:fs';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 
@@ -21,6 +24,8 @@ export type Order =
   | { readonly dish: 'leave'; readonly code: number }
   | { readonly dish: 'lend' }
   | { readonly dish: 'hash'; readonly steps: number }
+  /** Asks a server on `port`, and waits for its answer. */
+  | { readonly dish: 'ask'; readonly port: number }
   | { readonly dish: 'echo'; readonly value: unknown };
 
 const me: Stove = { pid: process.pid, thread: threadId };
@@ -29,6 +34,13 @@ export const hash = (steps: number): number => {
   let grain = 1;
   for (let step = 0; step < steps; step++) grain = (grain * 16_807) % 2_147_483_647;
   return grain;
+};
+
+/** Connects to a server that says one thing and hangs up. @returns milliseconds until then. */
+export const ask = async (port: number): Promise<number> => {
+  const from = performance.now();
+  await once(connect(port, '127.0.0.1').resume(), 'close');
+  return performance.now() - from;
 };
 
 export default async function kitchen(order: Order): Promise<unknown> {
@@ -59,8 +71,13 @@ export default async function kitchen(order: Order): Promise<unknown> {
       return process.exit(order.code);
     case 'lend':
       return () => me;
-    case 'hash':
-      return hash(order.steps);
+    case 'hash': {
+      const { involuntaryContextSwitches: before } = process.resourceUsage();
+      hash(order.steps);
+      return process.resourceUsage().involuntaryContextSwitches - before;
+    }
+    case 'ask':
+      return ask(order.port);
     case 'echo':
       return order.value;
   }

@@ -103,20 +103,20 @@ test('a process that is killed loses its own tasks alone: each is told, and none
   const shop = await openShop({ processes: 2, threadsPerProcess: 2 });
   const { gate, begun, passed, open } = newGate();
   const names = ['a', 'b', 'c', 'd', 'e', 'f'];
-  const orders = names.map((name) => ended(shop.run({ dish: 'hold', name, gate }), STARTING));
+  const all = Promise.allSettled(names.map((name) => shop.run({ dish: 'hold', name, gate })));
   await passed(4);
   const [victim = 0] = shop.stats().pids;
   kill(victim);
   await until(() => gone(victim), { timeoutMs: STARTING });
   open();
-  const ends = await Promise.all(orders);
-  const lost = ends.filter(({ error }) => error);
+  const { value: ends = [] } = await ended(all);
+  const lost = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
   expect(lost, 'of the four that ran, in two processes').toHaveLength(2);
-  for (const { error } of lost) {
+  for (const error of lost) {
     expect(error).toBeInstanceOf(WorkerLostError);
     expect(error).toMatchObject({ pid: victim, signal: 'SIGKILL', exitCode: null });
   }
-  expect(ends.filter(({ value }) => value)).toHaveLength(4);
+  expect(ends).toHaveLength(6);
   expect(begun().toSorted(), 'each has begun once').toEqual(names);
 });
 
@@ -141,17 +141,17 @@ test('who gives a task up gets his own reason at once, and its place is free whe
   const shop = await openShop();
   const { gate, passed, open, ended: finished, begun } = newGate();
   const [leaving, never] = [new AbortController(), new AbortController()];
-  const endless = shop.run({ dish: 'spin', name: 'endless', gate }, { signal: leaving.signal });
-  const next = shop.run({ dish: 'stove' });
-  const unwanted = shop.run({ dish: 'spin', name: 'unwanted', gate }, { signal: never.signal });
+  const endless = ended(shop.run({ dish: 'spin', name: 'endless', gate }, { signal: leaving.signal }), STARTING);
+  const next = ended(shop.run({ dish: 'stove' }), STARTING);
+  const unwanted = ended(shop.run({ dish: 'spin', name: 'unwanted', gate }, { signal: never.signal }), STARTING);
   await passed(1);
   const reason = new Error('the guest has gone');
   never.abort('not hungry');
   leaving.abort(reason);
   expect(shop.stats(), 'its thread is still at it').toMatchObject({ running: 1, waiting: 1 });
-  expect((await ended(endless)).error).toBe(reason);
-  expect((await ended(unwanted)).error).toBe('not hungry');
-  expect((await ended(next, STARTING)).value).toMatchObject({ pid: shop.stats().pids[0] });
+  expect((await endless).error).toBe(reason);
+  expect((await unwanted).error).toBe('not hungry');
+  expect((await next).value).toMatchObject({ pid: shop.stats().pids[0] });
   open();
   expect((await ended(shop.run({ dish: 'stove' }))).error).toBeUndefined();
   expect([begun(), finished()], 'the endless one has begun, and was ended').toEqual([['endless'], []]);
