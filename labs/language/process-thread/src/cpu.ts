@@ -60,7 +60,7 @@ export function readAffinity(read: Read): number | undefined {
  * @returns the tightest quota on the way from our control group to the root, in cores; undefined when there is none.
  * Every group on that way holds: one that says `max` may lie in one that says 200 ms of each 100.
  */
-export function readQuota(read: Read): number | undefined {
+function readQuota(read: Read): number | undefined {
   let tightest: number | undefined;
   for (const directory of cpuGroups(read)) {
     const quota = quotaOf(read, directory);
@@ -100,7 +100,7 @@ export function quotaOf(read: Read, directory: string): number | undefined {
 }
 
 /** "0-2,5" is 0, 1, 2 and 5, as the kernel writes it; undefined for what is no such list. */
-export function parseCpuList(text: string | undefined): number[] | undefined {
+function parseCpuList(text: string | undefined): number[] | undefined {
   if (!text || !/^\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*$/.test(text)) return undefined;
   return text.split(',').flatMap((range) => {
     const [first = 0, last = first] = range.split('-').map(Number);

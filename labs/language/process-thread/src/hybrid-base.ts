@@ -54,7 +54,10 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-const file = new URL(import.meta.url.endsWith('.ts') ? './hybrid-process.ts' : './hybrid-process.js', import.meta.url);
+// Where src/ is compiled, so is this. Below node_modules it has to be: Node strips no types there.
+const file = import.meta.url.endsWith('.ts')
+  ? new URL('./hybrid-process.ts', import.meta.url)
+  : new URL('./hybrid-process.js', import.meta.url);
 
 /** The way in, and the wire: tasks are checked, copied and queued, processes are started and listened to. */
 export abstract class HybridBase<M extends Entry> {

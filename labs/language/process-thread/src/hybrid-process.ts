@@ -10,7 +10,9 @@ interface Seat {
 }
 
 const [entry = '', threads = ''] = process.argv.slice(2);
-const file = new URL(import.meta.url.endsWith('.ts') ? './hybrid-thread.ts' : './hybrid-thread.js', import.meta.url);
+const file = import.meta.url.endsWith('.ts')
+  ? new URL('./hybrid-thread.ts', import.meta.url)
+  : new URL('./hybrid-thread.js', import.meta.url);
 const seats = new Set<Seat>();
 /** Given to us while a new thread starts in the place of one that has gone. */
 const waiting = new Map<number, ToProcess>();
@@ -21,7 +23,7 @@ const orphaned = () => process.kill(process.pid, 'SIGKILL');
 process.on('disconnect', orphaned);
 if (!process.connected) orphaned();
 
-const say = (message: FromProcess) => void process.send?.(message, undefined, undefined, () => {});
+const tellParent = (message: FromProcess) => void process.send?.(message, undefined, undefined, () => {});
 
 function open(): void {
   const thread = new Worker(file, { workerData: entry });
@@ -35,22 +37,26 @@ function open(): void {
     if (!isFromProcess(said)) return;
     if (said.type === 'ready') {
       seat.ready = true;
-      if ([...seats].every(({ ready }) => ready)) say(said);
+      if ([...seats].every(({ ready }) => ready)) tellParent(said);
     } else if (said.type === 'done' && said.id === seat.job) {
       seat.job = undefined;
-      say(said);
+      tellParent(said);
     }
-    serve();
+    fillSeats();
   });
   thread.on('exit', (exitCode) => {
     seats.delete(seat);
-    if (seat.job !== undefined) say({ type: 'done', id: seat.job, result: { exitCode } });
+    if (seat.job !== undefined) tellParent({ type: 'done', id: seat.job, result: { exitCode } });
     if (seat.ready) open();
-    else say({ type: 'failed', error: describeThrown(cause ?? `a thread ended with ${exitCode} before it was ready`) });
+    else
+      tellParent({
+        type: 'failed',
+        error: describeThrown(cause ?? `a thread ended with ${exitCode} before it was ready`),
+      });
   });
 }
 
-function serve(): void {
+function fillSeats(): void {
   for (const seat of seats) {
     if (!seat.ready || seat.job !== undefined) continue;
     for (const [id, message] of waiting) {
@@ -63,7 +69,7 @@ function serve(): void {
 }
 
 function abort(id: number): void {
-  if (waiting.delete(id)) say({ type: 'done', id, result: { exitCode: 0 } });
+  if (waiting.delete(id)) tellParent({ type: 'done', id, result: { exitCode: 0 } });
   for (const { job, thread } of seats) if (job === id) void thread.terminate();
 }
 
@@ -72,5 +78,5 @@ process.on('message', (message: ToProcess) => {
   if (message.type === 'run') waiting.set(message.id, message);
   else if (message.type === 'abort') abort(message.id);
   else process.exit();
-  serve();
+  fillSeats();
 });

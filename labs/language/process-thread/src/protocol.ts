@@ -27,10 +27,6 @@ export function isFromProcess(said: unknown): said is FromProcess {
   return said.type === 'ready' || said.type === 'failed' || said.type === 'done';
 }
 
-export function isDone(said: unknown): said is Done {
-  return isFromProcess(said) && said.type === 'done';
-}
-
 /** An error's texts, whatever it was that was thrown: this never throws itself. */
 export function describeThrown(thrown: unknown): RemoteError {
   try {
