@@ -21,7 +21,7 @@ export type ErrorClass = abstract new (...args: never) => Error;
 const natives = [AggregateError, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError];
 /** What the worker's own end has to say is an instance here, too. */
 const always = [...natives, UncloneableError];
-const apart = new Set(['name', 'message', 'stack', 'cause', 'errors', 'code']);
+const apart = new Set(['name', 'message', 'stack', 'cause', 'code']);
 
 /** `cloneable` says whether a value can travel; what can't is left out, or described in words. */
 export function encodeError(thrown: unknown, cloneable: (value: unknown) => boolean): RemoteError {

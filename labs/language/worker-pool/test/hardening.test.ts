@@ -84,6 +84,10 @@ test('wait ends with the first, with the first that failed, or with all', async 
   expect(await wait(futures, { timeoutMs: 5 })).toEqual({ done: new Set([a, b]), pending: new Set([c]) });
   c.cancel();
   expect(await all).toEqual({ done: new Set([a, b, c]), pending: new Set() });
+  expect(await wait([a], { timeoutMs: 2 ** 31 - 1 }), 'the longest timer').toEqual({
+    done: new Set([a]),
+    pending: new Set(),
+  });
   expect(await wait(new Set<Future<string>>())).toEqual({ done: new Set(), pending: new Set() });
   await expect(async () => wait(futures, { timeoutMs: -1 })).rejects.toThrow(InvalidArgumentError);
 });
@@ -172,6 +176,7 @@ test('what cannot be copied fails its own task, as an input, as a result, as wha
     const many = await thrown('many');
     expect(many).toBeInstanceOf(AggregateError);
     expect(many).toMatchObject({ errors: [{ name: 'TypeError', message: 'a' }] });
+    expect(await thrown('fields'), 'no list of errors').toMatchObject({ message: 'odd', errors: { film: 'wet' } });
     expect(await thrown('unreadable')).toBeInstanceOf(TypeError);
     expect((await ended(pool.submit('develop', 1))).value, `${kind}: the next one`).toBe('photo 1');
   }));
@@ -363,6 +368,11 @@ test('inputs that travel in one chunk are told apart', async () => {
   };
   expect((await outcome(take(), PATIENCE)).error).toMatchObject({ name: 'TornError', film: 4 });
   expect(photos).toEqual(['photo 0', 'photo 1', 'photo 2', 'photo 3']);
+  const lent = pool.map('lendIf', [0, 1, 2], { chunksize: 3 })[Symbol.asyncIterator]();
+  expect((await outcome(lent.next(), PATIENCE)).value, 'what came before the one that can not be sent').toMatchObject({
+    value: 'photo 0',
+  });
+  expect((await outcome(lent.next(), PATIENCE)).error).toBeInstanceOf(UncloneableError);
 });
 
 // ── workers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -449,6 +459,7 @@ test('terminate ends what runs and cancels what waits', () =>
     expect((await outcome(Promise.all([closed, terminated, pool.shutdown()]), PATIENCE)).error).toBeUndefined();
     expect(pool.stats, kind).toEqual({ workers: 0, running: 0, waiting: 0 });
     const idle = open({ kind });
+    expect(idle.stats.workers, `${kind}: nothing to do, nobody there`).toBe(0);
     expect((await outcome(idle.shutdown(), PATIENCE)).error, 'a pool that never worked').toBeUndefined();
   }));
 

@@ -65,6 +65,7 @@ class TornError extends RangeError {
 export const tear = (film: number): never => {
   throw new TornError(film);
 };
+export const lendIf = (film: number): unknown => (film === 1 ? () => 1 : develop(film));
 export const tearIf = (film: number): string => (film === 4 ? tear(film) : develop(film));
 export const toss = (what: string): never => {
   const own: Error & { self?: unknown } = new Error('round', {
@@ -77,6 +78,7 @@ export const toss = (what: string): never => {
     function: () => 1,
     round: Object.assign(own, { cause: own }),
     many: new AggregateError([new TypeError('a')], 'many'),
+    fields: Object.assign(new Error('odd'), { errors: { film: 'wet' } }),
     aborted: new DOMException('', 'AbortError'),
     unreadable: Object.defineProperty(new Error(), 'message', { get: () => tear(0) }),
   };

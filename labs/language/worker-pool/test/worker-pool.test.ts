@@ -39,6 +39,7 @@ test('an error keeps its name, its code, its cause and its stack on the way back
     expect(error).toBeInstanceOf(RangeError);
     expect(error).toMatchObject({ name: 'TornError', code: 'E_TORN', film: 7, message: 'film 7 is torn' });
     const { cause, stack } = error instanceof Error ? error : new Error('no error');
+    expect(Object.keys(Object(error)).toSorted(), 'what else is listed').toEqual(['code', 'film']);
     expect(cause).toBeInstanceOf(TypeError);
     expect(cause).toMatchObject({ message: 'the edge is wet' });
     expect(stack).toContain('photo-lab.ts');
