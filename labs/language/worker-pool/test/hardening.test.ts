@@ -458,7 +458,7 @@ test('terminate ends what runs and cancels what waits', () =>
     expect(waiting.error, kind).toBeInstanceOf(CancelledError);
     expect((await outcome(Promise.all([closed, terminated, pool.shutdown()]), PATIENCE)).error).toBeUndefined();
     expect(pool.stats, kind).toEqual({ workers: 0, running: 0, waiting: 0 });
-    const idle = open({ kind });
+    const idle = open({ kind, minWorkers: 0 });
     expect(idle.stats.workers, `${kind}: nothing to do, nobody there`).toBe(0);
     expect((await outcome(idle.shutdown(), PATIENCE)).error, 'a pool that never worked').toBeUndefined();
   }));
