@@ -40,7 +40,8 @@ export {
 
 /**
  * For each program, what has to stand in place of its wrong line, the one that is marked `// !TS…`; it may be several lines. The line must still say what it said
- * (`keeps` of the program), and must convince the compiler, not silence it: no `as`, no `any`, no `!`, no `@ts-…`.
+ * (`keeps` of the program), and must convince the compiler, not silence it: no `as`, no `<T>value`, no `any`, no `!`, no `@ts-…`; and in syntax that Node
+ * runs as it is, so without parameter properties.
  */
 export const fixes: typeof GivenFixes = {
   // another type
@@ -76,7 +77,7 @@ export function userId(_value: unknown): Result<UserId, Issue> {
   return todo('userId');
 }
 
-/** The only door to an Email: one `@`, a dot behind it, no blank, no control character, well-formed, at most 254 characters. */
+/** The only door to an Email: one `@`, a dot behind it, no blank, nothing invisible, well-formed, at most 254 bytes of UTF-8. */
 export function email(_value: unknown): Result<Email, Issue> {
   return todo('email');
 }
@@ -103,7 +104,7 @@ export class Stack<T> {
 }
 
 /**
- * A text becomes a number, bytes become a text.
+ * A text becomes a number, bytes become a text; whatever else JavaScript hands in is a ParseError, too.
  * @throws ParseError on a text that isn't a decimal whole number in the safe range, written as JavaScript writes it, and
  *   on bytes that aren't UTF-8 (see `TextDecoder`).
  */

@@ -11,7 +11,10 @@ export type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 /** A whole number from 1 that JavaScript can hold exactly. */
 export type UserId = Brand<number, 'UserId'>;
 
-/** An address with one `@`, well-formed, at most 254 characters (RFC 5321, 4.5.3.1.3). Whether it exists, only a mail tells. */
+/**
+ * An address with one `@`, well-formed, at most 254 bytes (RFC 5321, 4.5.3.1.3), without characters that nobody sees: with
+ * them two addresses would look like one. Whether it exists, only a mail tells.
+ */
 export type Email = Brand<string, 'Email'>;
 
 const isUserId = (value: unknown): value is UserId =>
@@ -20,8 +23,9 @@ const isUserId = (value: unknown): value is UserId =>
 const isEmail = (value: unknown): value is Email =>
   typeof value === 'string' &&
   value.length <= 254 &&
+  new TextEncoder().encode(value).length <= 254 &&
   value.isWellFormed() &&
-  /^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+\.[^\s@\p{Cc}]+$/u.test(value);
+  /^[^\s@\p{Cc}\p{Cf}]+@[^\s@\p{Cc}\p{Cf}]+\.[^\s@\p{Cc}\p{Cf}]+$/u.test(value);
 
 /** The only door to a UserId. */
 export function userId(value: unknown): Result<UserId, Issue> {

@@ -44,16 +44,20 @@ const basics = {
 
 /**
  * What the compiler says of `sources` (file name → text), each a module of its own that imports nothing. One run of `tsc`
- * in a temporary folder, which is gone afterwards.
+ * in a temporary folder, which is gone afterwards. Nothing is passed over: a name that is none, or a file that `tsc`
+ * doesn't take, is an error.
  *
  * @param flags In addition to those of `strictFlags`; a flag that is false is switched off.
  * @throws CompilerError
  */
 export async function compile(sources: Readonly<Record<string, string>>, flags: Flags = {}): Promise<Diagnostic[]> {
+  const files = Object.keys(sources);
+  const odd = files.find((file) => !isFileName(file));
+  if (odd !== undefined) throw new CompilerError(`${JSON.stringify(odd)} is no name for a source: 'one.ts' is`);
   const dir = await mkdtemp(join(tmpdir(), 'type-system-'));
   try {
     const compilerOptions = { ...basics, ...strictFlags, ...flags };
-    await writeFile(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
+    await writeFile(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
     await Promise.all(Object.entries(sources).map(([file, text]) => writeFile(join(dir, file), text)));
     return await run(dir);
   } finally {
@@ -61,18 +65,25 @@ export async function compile(sources: Readonly<Record<string, string>>, flags: 
   }
 }
 
+/** Not a path, which could lead out of the folder; nor half a surrogate, which could make two names one. */
+const isFileName = (file: string): boolean =>
+  /^[^\\/:\p{Cc}]+$/u.test(file) && file.isWellFormed() && file !== 'tsconfig.json';
+
 async function run(dir: string): Promise<Diagnostic[]> {
   const manifest = findPackageJSON('typescript', import.meta.url);
   if (manifest === undefined)
     throw new CompilerError('the package typescript is not installed: npm install typescript');
   const tsc = join(dirname(manifest), 'bin/tsc');
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [tsc, '--pretty', 'false', '-p', dir], { cwd: dir }, (error, stdout, stderr) => {
+    const args = [tsc, '--pretty', 'false', '-p', dir];
+    execFile(process.execPath, args, { cwd: dir, maxBuffer: Number.POSITIVE_INFINITY }, (error, stdout, stderr) => {
       const placed = [...stdout.matchAll(/^(?:.*[\\/])?([^\\/\n]+?)\((\d+),\d+\): error (TS\d+): (.*)$/gm)];
-      const flags = placed.find(([, file]) => file === 'tsconfig.json');
-      // An exit code without a diagnostic of the sources: then they were never looked at.
-      if (flags || (error && placed.length === 0)) {
-        const why = flags?.[4] ?? ((stdout + stderr).trim() || error?.message);
+      const flags = placed.find(([, file]) => file === 'tsconfig.json')?.[4];
+      const placeless = /^error TS\d+: .*$/m.exec(stdout)?.[0];
+      // A signal instead of an exit code, or an exit code without a diagnostic: the sources were not looked at, or not all.
+      const died = error && (typeof error.code !== 'number' || placed.length === 0);
+      if (flags !== undefined || placeless !== undefined || died) {
+        const why = flags ?? placeless ?? ((stdout + stderr).trim() || error?.message);
         reject(new CompilerError(`tsc failed: ${why}`, { cause: error }));
       } else {
         resolve(placed.map(([, file = '', line, code = '', text = '']) => ({ file, line: Number(line), code, text })));
@@ -100,7 +111,7 @@ export interface Mismatch {
  */
 export async function verify(sources: Readonly<Record<string, string>>, flags: Flags = {}): Promise<Mismatch[]> {
   const announced = Object.entries(sources).flatMap(([file, text]) =>
-    text.split('\n').flatMap((line, index) => {
+    text.split(/\r\n|[\n\r\u2028\u2029]/).flatMap((line, index) => {
       const expected = /\/\/ !(TS\d+)\s*$/.exec(line)?.[1];
       return expected === undefined ? [] : [{ file, line: index + 1, expected }];
     }),

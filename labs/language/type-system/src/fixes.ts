@@ -10,7 +10,7 @@ export const fixes: Readonly<Record<ProgramName, string>> = {
   'length-of-null': '  return text?.length ?? 0;',
   'first-of-nobody': "export const first: string = users[0] ?? 'nobody';",
   'undefined-said-aloud': "export const profile: Profile = { name: 'Alice' };",
-  'field-without-a-value': '  constructor(readonly name: string) {}',
+  'field-without-a-value': '  readonly name: string;\n  constructor(name: string) { this.name = name; }',
   'any-by-omission': 'export function debug(data: unknown): unknown {',
   'unknown-shouted': "  return typeof data === 'string' ? data.toUpperCase() : '';",
   'error-or-not': '    return error instanceof Error ? error.message : String(error);',

@@ -16,6 +16,8 @@ export function parse(input: string): number;
 export function parse(input: Uint8Array): string;
 export function parse(input: string | Uint8Array): number | string {
   if (typeof input === 'string') return whole(input);
+  // Called from JavaScript: of undefined, the decoder makes an empty text.
+  if (!ArrayBuffer.isView(input)) throw new ParseError(`neither a text nor bytes: ${typeof input}`);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(input);
   } catch (cause) {

@@ -27,7 +27,7 @@ export class ImpossibleCaseError extends Error {
   readonly value: unknown;
 
   constructor(value: unknown) {
-    super(`no case handles ${describe(value)}: handle it where this was thrown`);
+    super(`no case handles ${clip(describe(value))}: handle it where this was thrown`);
     this.value = value;
   }
 }
@@ -39,6 +39,9 @@ export class ImpossibleCaseError extends Error {
 export function assertNever(value: never): never {
   throw new ImpossibleCaseError(value);
 }
+
+/** A message is for people: what is in it from outside may be endless. */
+export const clip = (text: string): string => (text.length <= 200 ? text : `${text.slice(0, 200).toWellFormed()}…`);
 
 function describe(value: unknown): string {
   try {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Email, email, type UserId, userId } from './brand.ts';
 import type { Equal } from './equal.ts';
-import { err, type Issue, ok, type Result } from './result.ts';
+import { clip, err, type Issue, ok, type Result } from './result.ts';
 
 /** What the rest of the program works with. */
 export interface User {
@@ -58,9 +58,9 @@ export function parseUser(input: unknown): Result<User, readonly Issue[]> {
   try {
     const parsed = userSchema.safeParse(input);
     if (parsed.success) return ok(parsed.data);
-    return err(parsed.error.issues.map(({ path, message }) => ({ path, message })));
-  } catch (error) {
-    // A getter or a Proxy of the input threw while it was read.
-    return err([{ path: [], message: `cannot be read: ${error instanceof Error ? error.message : typeof error}` }]);
+    return err(parsed.error.issues.map(({ path, message }) => ({ path, message: clip(message) })));
+  } catch {
+    // A getter or a Proxy of the input threw while it was read. What it threw may throw as well when it is read.
+    return err([{ path: [], message: 'cannot be read' }]);
   }
 }

@@ -44,7 +44,8 @@ async function expectMended(...names: ProgramName[]): Promise<Record<string, str
     );
   }
   const sources = mended(fixes, names);
-  const refused = await compile(sources);
+  // With it, `<string>value` is refused as well: a cast in another dress.
+  const refused = await compile(sources, { erasableSyntaxOnly: true });
   const [first] = refused;
   expect(
     refused,
@@ -136,6 +137,7 @@ describe('programs that must not compile', () => {
       'other.ts': "export const one: number = 'one'; // !TS2345\n",
       'elsewhere.ts': "export const one: number = 'one';\nexport const two = 2; // !TS2322\n",
       'right.ts': "export const one: number = 'one'; // !TS2322\n",
+      'ends.ts': "export {};\rexport {};\u2028export {};\r\nexport const one: number = 'one'; // !TS2322\r",
     };
     const expected: Mismatch[] = [
       { file: 'compiles.ts', line: 1, expected: 'TS2322', actual: undefined },
@@ -161,6 +163,23 @@ describe('programs that must not compile', () => {
     expect(await compile({ 'one.ts': 'export const one: number = 1;' })).toEqual([]);
     expect(strictFlags.strict).toBe(true);
   });
+
+  test('no source is passed over: each is looked at to its end, or is an error', async () => {
+    const wrong = "export const one: number = 'one';";
+    const fine = { 'fine.ts': 'export const one = 1;' };
+    for (const file of ['../one.ts', 'a/one.ts', 'tsconfig.json', 'a\0.ts', 'a\ud83d.ts', 'one.js', 'one.txt']) {
+      await expect(compile({ ...fine, [file]: wrong }), file).rejects.toThrow(CompilerError);
+    }
+    for (const file of ['one.mts', '.one.ts', 'fine.d.ts', 'one (2).ts']) {
+      expect(
+        (await compile({ ...fine, [file]: wrong })).map(({ file }) => file),
+        file,
+      ).toContain(file);
+    }
+    const long = `${'a'.repeat(200)}.ts`;
+    const many = Array.from({ length: 5_000 }, (_, at) => `export const n${at}: number = 'one'; // !TS2322`).join('\n');
+    expect(await verify({ [long]: many }), 'more than a megabyte of errors').toEqual([]);
+  });
 });
 
 describe('types that hold at run time', () => {
@@ -172,6 +191,7 @@ describe('types that hold at run time', () => {
       expect(userId(wrong).ok, String(wrong)).toBe(false);
     }
     const long = `${'a'.repeat(250)}@b.org`;
+    const wide = `${'ü'.repeat(130)}@b.org`;
     for (const wrong of [
       'alice',
       '@',
@@ -180,7 +200,10 @@ describe('types that hold at run time', () => {
       'a@b@c.org',
       'a\0@b.org',
       'a\ud83d@b.org',
+      'a\u200b@b.org',
+      'a\u202e@b.org',
       long,
+      wide,
       '',
       7,
       null,
@@ -221,6 +244,9 @@ describe('types that hold at run time', () => {
       expect(() => parse(text), text).toThrow(ParseError);
     }
     expect(() => parse(new Uint8Array([0xff, 0xfe])), 'no UTF-8').toThrow(ParseError);
+    for (const odd of [undefined, null, 7, {}]) {
+      expect(() => Reflect.apply(parse, undefined, [odd]), `from JavaScript: ${odd}`).toThrow(ParseError);
+    }
     expect(parse(new Uint8Array([0xef, 0xbb, 0xbf, 0x61])), 'nothing is lost').toBe('\ufeffa');
   });
 
@@ -234,6 +260,7 @@ describe('types that hold at run time', () => {
     for (const odd of [round, 1n, undefined, Symbol('line'), Object.create(null)]) {
       expect(reached(odd)).toThrow(ImpossibleCaseError);
     }
+    expect(reached('x'.repeat(1_000_000)), 'a message is for people').toThrow(/^.{200,300}$/);
   });
 
   test('what comes out of a payload is made anew, and carries nothing that was not asked for', () => {
@@ -245,16 +272,24 @@ describe('types that hold at run time', () => {
     const getter = vi.fn(() => 7);
     const lively = Object.defineProperty({ ...good }, 'id', { get: getter, enumerable: true });
     expect(parseUser(lively).ok).toBe(true);
-    const hostile = new Proxy(
-      { ...good },
-      {
-        ownKeys: () => {
-          throw new Error('no keys for you');
-        },
-      },
+    const revoked = Proxy.revocable({}, {});
+    revoked.revoke();
+    for (const thrown of [
+      new Error('no keys for you'),
+      Object.assign(new Error(), { message: Symbol() }),
+      revoked.proxy,
+    ]) {
+      const ownKeys = () => {
+        throw thrown;
+      };
+      const hostile = new Proxy({ ...good }, { ownKeys });
+      expect(() => parseUser(hostile), 'it never throws for what it is given').not.toThrow();
+      expect(parseUser(hostile).ok).toBe(false);
+    }
+    const endless = parseUser({ ...good, ['x'.repeat(1_000_000)]: 1 });
+    expect(endless.ok || JSON.stringify(endless.error).length, 'the answer is not as long as the payload').toBeLessThan(
+      1_000,
     );
-    expect(() => parseUser(hostile), 'it never throws for what it is given').not.toThrow();
-    expect(parseUser(hostile).ok).toBe(false);
   });
 
   test('an empty stack gives undefined, and an item is nobody else’s', () => {
