@@ -170,12 +170,9 @@ describe('programs that must not compile', () => {
     for (const file of ['../one.ts', 'a/one.ts', 'tsconfig.json', 'a\0.ts', 'a\ud83d.ts', 'one.js', 'one.txt']) {
       await expect(compile({ ...fine, [file]: wrong }), file).rejects.toThrow(CompilerError);
     }
-    for (const file of ['one.mts', '.one.ts', 'fine.d.ts', 'one (2).ts']) {
-      expect(
-        (await compile({ ...fine, [file]: wrong })).map(({ file }) => file),
-        file,
-      ).toContain(file);
-    }
+    const names = ['one.mts', '.one.ts', 'fine.d.ts', 'one (2).ts'];
+    const seen = await compile({ ...fine, ...Object.fromEntries(names.map((file) => [file, wrong])) });
+    expect(new Set(seen.map(({ file }) => file))).toEqual(new Set(names));
     const long = `${'a'.repeat(200)}.ts`;
     const many = Array.from({ length: 5_000 }, (_, at) => `export const n${at}: number = 'one'; // !TS2322`).join('\n');
     expect(await verify({ [long]: many }), 'more than a megabyte of errors').toEqual([]);
