@@ -1,5 +1,5 @@
 // Flaw: makes an instance to see what it can do, so that the check runs the constructor of code that nobody trusts yet.
-// Seen in: plugin loaders that validate by `typeof new Plugin().refund`
+// Seen in: https://github.com/daltonmatos/plugnplay/issues/13
 // Caught by: a class without a method is refused when it is made, and none of its code has run
 import { type Decorate, faultsOf, InterfaceError, type InterfaceSpec } from '../src/index.ts';
 

@@ -49,13 +49,30 @@ export function whenComplete<C extends Class>(
   return cls;
 }
 
-/** The member as it would be found from `from`, own or inherited, without running a getter; nothing of `end` or above. */
-export function findMember(from: object, key: PropertyKey, end: object): PropertyDescriptor | undefined {
-  for (let at: object | null = from; at !== null && at !== end; at = Reflect.getPrototypeOf(at)) {
+/** The member as it would be found from `from`, own or inherited, without running a getter; not what every object has. */
+export function findMember(from: object, key: PropertyKey): PropertyDescriptor | undefined {
+  for (const at of lineOf(from)) {
     const found = Reflect.getOwnPropertyDescriptor(at, key);
     if (found) return found;
   }
   return undefined;
+}
+
+/** `from` and what it inherits from, below `Object.prototype` and `Function.prototype`, of whatever realm they are. */
+export function* lineOf(from: object): Generator<object> {
+  for (let at: object | null = from; at !== null && !isRoot(at); at = Reflect.getPrototypeOf(at)) yield at;
+}
+
+function isRoot(at: object): boolean {
+  const above = typeof at === 'function' ? Reflect.getPrototypeOf(at) : at;
+  return above !== null && Reflect.getPrototypeOf(above) === null && Object.hasOwn(above, 'isPrototypeOf');
+}
+
+const insides = new WeakMap<object, Class>();
+
+/** `cls`, and what it wraps: what is noted under the identity of the one holds for the other. */
+export function* layersOf(cls: Class): Generator<Class> {
+  for (let at: Class | undefined = cls; at; at = insides.get(at)) yield at;
 }
 
 /**
@@ -77,5 +94,6 @@ export function intercept<C extends Class>(
   });
   // `new instance.constructor()` would otherwise lead behind the Proxy.
   Object.defineProperty(cls.prototype, 'constructor', { value: proxy, writable: true, configurable: true });
+  insides.set(proxy, cls);
   return proxy;
 }

@@ -1,4 +1,4 @@
-import { type Class, type Decorate, intercept } from './class.ts';
+import { type Class, type Decorate, intercept, layersOf } from './class.ts';
 import { FinalClassError } from './errors.ts';
 
 const finals = new WeakSet<Class>();
@@ -26,5 +26,5 @@ export function final(): Decorate {
 }
 
 export function isFinal(cls: Class): boolean {
-  return finals.has(cls);
+  return [...layersOf(cls)].some((layer) => finals.has(layer));
 }

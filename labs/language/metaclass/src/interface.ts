@@ -30,7 +30,7 @@ export interface InterfaceSpec {
 export function faultsOf(cls: Class, spec: InterfaceSpec): Fault[] {
   const faults: Fault[] = [];
   for (const [member, wanted] of Object.entries(spec.methods)) {
-    const found = findMember(cls.prototype, member, Object.prototype);
+    const found = findMember(cls.prototype, member);
     faults.push(...methodFaults(member, wanted, found));
   }
   for (const [member, type] of Object.entries(spec.statics ?? {})) {

@@ -1,4 +1,4 @@
-import { type Class, findMember, intercept, isClass, type MadeClass } from './class.ts';
+import { type Class, findMember, intercept, isClass, layersOf, lineOf, type MadeClass } from './class.ts';
 import {
   DuplicateMemberError,
   FinalClassError,
@@ -57,8 +57,8 @@ export const typeMeta: Required<Meta> = {
       Object.defineProperty(owner, key, { value, writable: true, configurable: true, enumerable: !method });
     }
     for (const mixin of mixins) {
-      fillIn(cls.prototype, mixin.prototype, Object.prototype);
-      fillIn(cls, mixin, Function.prototype);
+      fillIn(cls.prototype, mixin.prototype);
+      fillIn(cls, mixin);
     }
     return cls;
   },
@@ -119,8 +119,10 @@ export function defineClass(
 /** The meta that made `cls` or the nearest of its ancestors; `typeMeta` where there is none. */
 export function metaOf(cls: Class): Meta {
   for (let at: unknown = cls; isClass(at); at = Reflect.getPrototypeOf(at)) {
-    const found = metas.get(at);
-    if (found) return found;
+    for (const layer of layersOf(at)) {
+      const found = metas.get(layer);
+      if (found) return found;
+    }
   }
   return typeMeta;
 }
@@ -130,7 +132,11 @@ export function metaOf(cls: Class): Meta {
  * that `defineClass` didn't make: nobody has recorded its order.
  */
 export function definitionOrder(cls: Class): readonly (string | symbol)[] | undefined {
-  return orders.get(cls);
+  for (const layer of layersOf(cls)) {
+    const order = orders.get(layer);
+    if (order) return order;
+  }
+  return undefined;
 }
 
 /** A namespace that refuses the second definition of a name. @throws DuplicateMemberError from `set`. */
@@ -217,12 +223,12 @@ function isDerived(meta: Meta, from: Meta): boolean {
   return meta === from || from === typeMeta || Object.prototype.isPrototypeOf.call(from, meta);
 }
 
-/** Copies what `from` has or inherits, below `end`, and `to` lacks. */
-function fillIn(to: object, from: object, end: object): void {
-  for (let at: object | null = from; at !== null && at !== end; at = Reflect.getPrototypeOf(at)) {
+/** Copies what `from` has or inherits, and `to` lacks; not what every object has. */
+function fillIn(to: object, from: object): void {
+  for (const at of lineOf(from)) {
     for (const key of Reflect.ownKeys(at)) {
       const descriptor = Reflect.getOwnPropertyDescriptor(at, key);
-      if (descriptor && !findMember(to, key, end)) Object.defineProperty(to, key, descriptor);
+      if (descriptor && !findMember(to, key)) Object.defineProperty(to, key, descriptor);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import {
   type Class,
@@ -357,6 +358,17 @@ describe('singletons', () => {
     expect(Object(Only).load()).toBe(new Only());
   });
 
+  test('what is noted of a class holds for what wraps it', () => {
+    const meta = derive(typeMeta, () => ({ init() {} }));
+    const Made = defineClass(meta, 'Made', [], (ns) => void ns.set('b', 1).set('a', 2));
+    for (const wrap of [singleton(), final()]) {
+      const Wrapped = wrap(Made);
+      expect([metaOf(Wrapped), definitionOrder(Wrapped)]).toEqual([meta, ['b', 'a']]);
+    }
+    const Last = singleton()(final()(class Last {}));
+    expect(() => defineClass(typeMeta, 'Heir', [Last], () => {}), 'before there is a class').toThrow(FinalClassError);
+  });
+
   test('an instance leads back to the singleton, not behind it', () => {
     const Config = singleton()(class Config {});
     const config = new Config();
@@ -684,6 +696,14 @@ describe('metas', () => {
     expect(String(both)).toBe('from B');
     expect([Both['from'], Both['made']]).toEqual(['B', true]);
     expect([both instanceof C, both instanceof B]).toEqual([true, false]);
+  });
+
+  test('what every object has is no member, whatever realm it comes from', () => {
+    const theirs: Class = runInNewContext('class Far { pay() { return 1; } }; Far');
+    const Near = defineClass(typeMeta, 'Near', [class {}, theirs], nothing);
+    expect(Reflect.ownKeys(Near.prototype)).toEqual(['constructor', 'pay']);
+    expect(Reflect.ownKeys(Near).sort()).toEqual(['length', 'name', 'prototype']);
+    expect(faultsOf(theirs, { name: 'Told', methods: { toString: {} } })).toMatchObject([{ kind: 'missing' }]);
   });
 
   test('call decides what new gives, for subclasses too', () => {
