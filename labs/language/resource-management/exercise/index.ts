@@ -14,6 +14,7 @@ import type {
 } from '../src/index.ts';
 import { DisposedError, NotDisposableError, ReentrantError, YieldError } from '../src/index.ts';
 import { once } from '../src/once.ts';
+import { checkOut } from '../src/transaction.ts';
 
 // The words of the subject are given, in src/: read the types in context.ts first (`Ending`, `Entered`, `ContextManager`),
 // and errors.ts. Given too: the small managers, `redirect`, `interruptible`, and here whatever only carries the rest.
@@ -211,7 +212,7 @@ export function acquireAll(..._managers: Managers): ContextManager<unknown[], un
  * @throws what the pool throws, and what Postgres answers to BEGIN: the connection is handed back then
  */
 export async function transaction(pool: Pick<Pool, 'connect'>): Promise<Transaction> {
-  const tx = new PoolTransaction(await pool.connect());
+  const tx = new PoolTransaction(await checkOut(pool));
   await tx.query('BEGIN');
   return tx;
 }
@@ -223,8 +224,6 @@ class PoolTransaction implements Transaction {
 
   constructor(client: PoolClient) {
     this.#client = client;
-    // A connection that is lost between two statements would be an unhandled error event, and the end of the process.
-    client.on('error', () => {});
   }
 
   /** Hardening laws ask for an end of this: after `commit`, and after the block, nothing more is sent. */

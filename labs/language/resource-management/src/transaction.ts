@@ -9,7 +9,7 @@ import { once } from './once.ts';
  * @throws what the pool throws, and what Postgres answers to BEGIN
  */
 export async function transaction(pool: Pick<Pool, 'connect'>): Promise<Transaction> {
-  const client = await pool.connect();
+  const client = await checkOut(pool);
   const tx = new PoolTransaction(client);
   try {
     await client.query('BEGIN');
@@ -18,6 +18,23 @@ export async function transaction(pool: Pick<Pool, 'connect'>): Promise<Transact
     await tx[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/**
+ * A connection of `pool` whose loss is no event without a listener, which would be the end of the process: it is the
+ * error of the next statement. A promise comes too late to listen when Postgres says farewell right behind its greeting,
+ * https://github.com/brianc/node-postgres/issues/2762; the callback doesn't.
+ */
+export function checkOut(pool: Pick<Pool, 'connect'>): Promise<PoolClient> {
+  return new Promise((resolve, reject) => {
+    const take = (client: PoolClient) => {
+      client.on('error', ignore);
+      resolve(client);
+    };
+    const promised: unknown = pool.connect((error, client) => (client ? take(client) : reject(error)));
+    // Of what stands for a pool and knows no callback.
+    if (promised instanceof Promise) promised.then(take, reject);
+  });
 }
 
 /** A transaction that is open until its block ends. */
@@ -47,8 +64,6 @@ class PoolTransaction implements Transaction {
 
   constructor(client: PoolClient) {
     this.#client = client;
-    // A connection that is lost between two statements would be an unhandled error event, and the end of the process.
-    client.on('error', ignore);
   }
 
   query<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {
@@ -69,8 +84,8 @@ class PoolTransaction implements Transaction {
     let broken = false;
     // What can't be rolled back is lost with its connection, and so is the need to tell.
     if (!this.#committed) await this.#client.query('ROLLBACK').catch(() => (broken = true));
-    this.#client.off('error', ignore);
     this.#client.release(broken);
+    this.#client.off('error', ignore);
   });
 
   async #commit(): Promise<void> {

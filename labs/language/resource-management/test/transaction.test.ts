@@ -119,6 +119,19 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
     );
     expect(unknown.error).toBeInstanceOf(CommitUnknownError);
     expect(await balance()).toEqual([100, 100]);
+    const fresh = poolOf(1);
+    let unheard: unknown;
+    // Before any promise goes on, as when the farewell arrives right behind the greeting.
+    const farewell = (client: PoolClient) => {
+      try {
+        client.emit('error', boom);
+      } catch (lost) {
+        unheard = lost;
+      }
+    };
+    fresh.once('acquire', (client) => process.nextTick(farewell, client));
+    await (await transaction(fresh))[Symbol.asyncDispose]();
+    expect(unheard, 'an event without a listener ends the process').toBeUndefined();
     await using tx = await transaction(pool);
     expect((await tx.query('SELECT 1 AS one')).rows, 'the next one has a live connection').toEqual([{ one: 1 }]);
   });
@@ -157,7 +170,10 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
     expect(log, 'what cannot be rolled back').toEqual(['BEGIN', 'destroyed']);
     refused = 'BEGIN';
     expect((await outcome(transaction(watched))).error).toBe(boom);
-    expect(out(pool)).toBe(0);
+    expect([out(pool), pool.idleCount]).toEqual([0, 1]);
+    const client = await pool.connect();
+    expect(client.listenerCount('error'), 'nobody listens to it any more').toBe(0);
+    client.release();
   });
 
   test('after commit, and after the end, nothing more is sent', async () => {
@@ -168,6 +184,7 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
     expect((await outcome(tx.query(change, ['a', 1]))).error).toBeInstanceOf(DisposedError);
     await tx[Symbol.asyncDispose]();
     await tx[Symbol.asyncDispose]();
+    expect((await outcome(tx.commit())).error, 'who asks again has the first outcome').toBeUndefined();
     const idle = await transaction(pool);
     await idle[Symbol.asyncDispose]();
     expect((await outcome(idle.commit())).error).toBeInstanceOf(DisposedError);
