@@ -155,6 +155,7 @@ describe('interfaces', () => {
       async refund() {}
     }
     expect(faultsIn(() => implementing(Shop)(Card))).toEqual(['accepts: not callable']);
+    expect(() => implementing(Shop)(Card)).toThrow('an accessor');
     expect(runs).toBe(0);
   });
 
@@ -301,6 +302,7 @@ describe('prefixes', () => {
         return 'attr_x';
       }
     }
+    expect(() => prefixed('attr_')(Order)).toThrow('attr_x');
     expect(() => prefixed('attr_')(Order)).toThrow(PrefixCollisionError);
     expect(Order.id).toBe(0);
     expect([new Order().x(), new Order().attr_x()]).toEqual(['x', 'attr_x']);
@@ -485,7 +487,7 @@ describe('registries', () => {
 
   test('the abstract base is no plugin, and neither is a stranger', () => {
     const plugins = new Registry<Card>(Card);
-    expect(() => plugins.register('base')(Card)).toThrow(NotRegistrableError);
+    expect(() => plugins.register('base')(Card)).toThrow(/the base of its registry/);
     expect(() => plugins.register('cash')(Cash)).toThrow(NotRegistrableError);
     expect(plugins.list()).toEqual([]);
   });
@@ -696,6 +698,22 @@ describe('metas', () => {
     expect(String(both)).toBe('from B');
     expect([Both['from'], Both['made']]).toEqual(['B', true]);
     expect([both instanceof C, both instanceof B]).toEqual([true, false]);
+  });
+
+  test('what is made can be changed as any class can', () => {
+    const Made = defineClass(typeMeta, 'Made', [], (ns) => void ns.set('say', nothing).set('rate', 1));
+    const flags = (owner: object, key: string) => {
+      const { configurable, enumerable, writable } = Reflect.getOwnPropertyDescriptor(owner, key) ?? {};
+      return { configurable, enumerable, writable };
+    };
+    class Plain {
+      static rate = 1;
+      say() {}
+    }
+    expect(flags(Made.prototype, 'say')).toEqual(flags(Plain.prototype, 'say'));
+    expect(flags(Made, 'rate')).toEqual(flags(Plain, 'rate'));
+    expect(flags(Made, 'name')).toEqual(flags(Plain, 'name'));
+    expect(flags(singleton()(Plain).prototype, 'constructor')).toEqual(flags(class {}.prototype, 'constructor'));
   });
 
   test('what every object has is no member, whatever realm it comes from', () => {
