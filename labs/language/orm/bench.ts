@@ -8,7 +8,7 @@ import * as d from 'drizzle-orm/pg-core';
 import { type Generated, Kysely, PostgresDialect } from 'kysely';
 import { Pool } from 'pg';
 import { DataSource, EntitySchema } from 'typeorm';
-import { apply, Database, diff, Entity, Field, ForeignKey, Model, type Ref } from './src/index.ts';
+import { createTables, Database, Entity, Field, ForeignKey, Model, type Ref } from './src/index.ts';
 
 // One table, seen through six libraries: each declares it as its own documentation does.
 
@@ -109,7 +109,7 @@ await tell({ title: 'ORM against Kysely, Drizzle, MikroORM and TypeORM', dir: im
   await using bin = new AsyncDisposableStack();
   const pool = () => bin.adopt(new Pool({ connectionString: pg.url, max: 2 }), (it) => it.end());
   const db = bin.use(new Database({ connectionString: pg.url, max: 2 }));
-  await apply(db, await diff(db, [Author, Book]));
+  await createTables(db, [Author, Book]);
   const raw = pool();
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: pool() }) });
   const drizzled = drizzle({ client: pool() });

@@ -9,8 +9,6 @@ import { Model as GivenModel } from '../src/model.ts';
 import { QuerySet as GivenQuerySet, type Query } from '../src/query-set.ts';
 
 export type {
-  BulkOptions,
-  Change,
   Changes,
   DatabaseOptions,
   EntityClass,
@@ -21,44 +19,35 @@ export type {
   OnDelete,
   RepeatedLoad,
   Result,
-  SaveOptions,
   Statement,
   TransactionOptions,
   Values,
   Where,
 } from '../src/index.ts';
 export {
-  Avg,
-  apply,
   Column,
   ConnectionError,
   ConstraintError,
-  Count,
   createTableSql,
+  createTables,
   DefinitionError,
-  DestructiveChangeError,
   DoesNotExistError,
-  diff,
   Entity,
   F,
   Field,
   ForeignKey,
   InvalidQueryError,
   Many,
-  Max,
-  Min,
   MultipleObjectsError,
   NotLoadedError,
   OrmError,
   PoolTimeoutError,
-  ProtectedError,
   Q,
   QueryError,
   Ref,
   Reverse,
   SerializationError,
   StaleObjectError,
-  Sum,
   TransactionError,
   UnknownFieldError,
   ValidationError,
@@ -97,21 +86,21 @@ export class Compiler extends GivenCompiler {
 }
 
 /** A lazy, immutable query. */
-export class QuerySet<M extends GivenModel, A = unknown, R = M & A> extends GivenQuerySet<M, A, R> {
+export class QuerySet<M extends GivenModel> extends GivenQuerySet<M> {
   /** A new set: what this one asked for, with `change`. This one stays as it is. */
-  protected override with<A2, R2>(_change: Partial<Query>): GivenQuerySet<M, A2, R2> {
+  protected override with(_change: Partial<Query>): GivenQuerySet<M> {
     return todo('QuerySet.with');
   }
   /** The condition of `exclude`: not all of `conditions` hold. See `Q`. */
   protected override negated(_conditions: readonly Condition[]): Condition {
     return todo('QuerySet.negated');
   }
-  /** @throws InvalidQueryError unless the conditions leave a row out (`{}` doesn't), or `everything` was said. A slice is never changed. */
+  /** @throws InvalidQueryError unless the conditions leave a row out (`exclude` of an empty list doesn't), or `everything` was said. A slice is never changed. */
   protected override assertNarrowed(_what: string, _options: { readonly everything?: boolean }): void {
     todo('QuerySet.assertNarrowed');
   }
   /** Loads what is to be prefetched (`this.asked.prefetched`), one statement a relation for all rows, and returns the rows. */
-  protected override finish(_rows: readonly unknown[]): Promise<readonly R[]> {
+  protected override finish(_rows: readonly M[]): Promise<readonly M[]> {
     return todo('QuerySet.finish');
   }
   protected override compiler(): Compiler {
@@ -134,8 +123,8 @@ export class Model extends GivenModel {
 
 /**
  * A pool of connections, and transactions. Of the given: `this.withClient(use)` lends a connection, `this.send(client, sql)`
- * sends on it, `this.frames` knows the transaction around a call (`Frame` in src/database.ts says what it holds), `this.assertOpen(frame)`
- * refuses where that has ended.
+ * sends on it, `this.frames` knows the transaction around a call (`Frame` in src/database.ts says what it holds), `this.turn(frame)` waits
+ * until no savepoint is open above that, and refuses where it has ended.
  */
 export class Database extends GivenDatabase {
   /**

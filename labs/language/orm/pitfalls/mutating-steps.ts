@@ -7,11 +7,11 @@ import { EVERYTHING, type Query } from '../src/query-set.ts';
 
 export * from '../src/index.ts';
 
-class Mutating<M extends Reference, A, R> extends Steps<M, A, R> {
+class Mutating<M extends Reference> extends Steps<M> {
   constructor(db: Database, entity: EntityClass<M>, asked: Query = EVERYTHING) {
     super(db, entity, { ...asked });
   }
-  protected override with<A2, R2>(change: Partial<Query>): Steps<M, A2, R2> {
+  protected override with(change: Partial<Query>): Steps<M> {
     Object.assign(this.asked, change);
     return super.with({});
   }

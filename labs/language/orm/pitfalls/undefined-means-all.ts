@@ -11,11 +11,12 @@ class Forgetful extends Compiler {
       condition instanceof Q
         ? condition
         : Object.fromEntries(Object.entries(condition).filter(([, value]) => value !== undefined));
-    return super.where(scope, conditions.map(given));
+    const left = conditions.map(given).filter((condition) => Object.keys(condition).length > 0);
+    return super.where(scope, left);
   }
 }
 
-class Flawed<M extends Reference, A, R> extends QuerySet<M, A, R> {
+class Flawed<M extends Reference> extends QuerySet<M> {
   protected override compiler(): Compiler {
     return new Forgetful();
   }

@@ -11,7 +11,7 @@ class Unescaped extends Compiler {
   }
 }
 
-class Flawed<M extends Reference, A, R> extends QuerySet<M, A, R> {
+class Flawed<M extends Reference> extends QuerySet<M> {
   protected override compiler(): Compiler {
     return new Unescaped();
   }

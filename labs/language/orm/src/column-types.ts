@@ -42,12 +42,6 @@ export const bigint: ColumnType = {
   check: (value) => must(typeof value === 'bigint' && BigInt.asIntN(64, value) === value, 'a bigint of 64 bits', value),
   encode: String,
 };
-export const float: ColumnType = {
-  sql: 'double precision',
-  array: 'double precision',
-  check: (value) => must(typeof value === 'number' && Number.isFinite(value), 'a finite number', value),
-  encode: (value) => (Object.is(value, -0) ? '-0' : value),
-};
 /** What a decorator says goes into the DDL as text. */
 const size = (what: string, value: number, from: number, to: number) => {
   if (Number.isInteger(value) && value >= from && value <= to) return;
@@ -65,12 +59,6 @@ export const decimal = (digits: number, scale: number): ColumnType => {
     array: 'numeric',
     check: (value) => must(typeof value === 'string' && shape.test(value), what, value),
   };
-};
-/** Any decimal: what a sum of them may be. */
-export const anyDecimal: ColumnType = {
-  sql: 'numeric',
-  array: 'numeric',
-  check: (value) => must(typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value), 'a string like 19.90', value),
 };
 /** `max` counts characters, as Postgres does, not UTF-16 units. */
 export const char = (max: number): ColumnType => {
@@ -93,63 +81,14 @@ export const bool: ColumnType = {
   array: 'boolean',
   check: (value) => must(typeof value === 'boolean', 'true or false', value),
 };
+/** Postgres reads the others otherwise: its year 0 is 1 BC, and it takes no sign. */
+const inRange = (date: Date) =>
+  date.getTime() >= Date.parse('0001-01-01T00:00:00Z') && date.getTime() < Date.parse('+010000-01-01T00:00:00Z');
 /** To the millisecond, as a Date is: with Postgres' microseconds a row that was read would not be found again by its time. */
 export const timestamp: ColumnType = {
   sql: 'timestamp(3) with time zone',
   array: 'timestamptz',
-  check: (value) => must(value instanceof Date && !Number.isNaN(value.getTime()), 'a valid Date', value),
-  encode: (value) => (value instanceof Date ? utc(value) : value),
+  check: (value) => must(value instanceof Date && inRange(value), 'a Date of the years 1 to 9999', value),
+  // Not left to `pg`: it writes the local time and its offset in whole minutes, and before 1900 offsets had seconds.
+  encode: (value) => (value instanceof Date ? value.toISOString() : value),
 };
-/** Not left to `pg`: it writes the local time and its offset in whole minutes, and before 1900 offsets had seconds. */
-const utc = (date: Date) => {
-  const iso = date.toISOString();
-  if (iso.length === 24 && !iso.startsWith('0000')) return iso;
-  // Postgres takes no sign: beyond four digits as they are, and the year 0 is 1 BC.
-  const year = date.getUTCFullYear();
-  return `${String(year > 0 ? year : 1 - year).padStart(4, '0')}${iso.slice(-20)}${year > 0 ? '' : ' BC'}`;
-};
-export const uuid: ColumnType = {
-  sql: 'uuid',
-  array: 'uuid',
-  check: (value) =>
-    must(typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value), 'a UUID', value),
-};
-export const json: ColumnType = {
-  sql: 'jsonb',
-  array: 'jsonb',
-  check(value) {
-    let encoded: unknown;
-    try {
-      encoded = JSON.stringify(value, (_, each) => (typeof each === 'number' && !Number.isFinite(each) ? 0n : each));
-    } catch {
-      // A cycle, or a bigint; NaN, which would become null.
-    }
-    if (typeof encoded !== 'string') return 'must be a value that JSON has';
-    return /(?<!\\)(\\\\)*\\u(0000|d[89a-f])/.test(encoded)
-      ? 'has a NUL character or half of a surrogate pair, which Postgres cannot store'
-      : undefined;
-  },
-  encode: (value) => JSON.stringify(value),
-};
-export const bytes: ColumnType = {
-  sql: 'bytea',
-  array: 'bytea',
-  check: (value) => must(value instanceof Uint8Array, 'a Buffer', value),
-};
-
-/** The types that `@Field()` infers from what the compiler wrote down (`design:type`). */
-export const inferred: ReadonlyMap<unknown, ColumnType> = new Map<unknown, ColumnType>([
-  [String, longText],
-  [Number, float],
-  [BigInt, bigint],
-  [Boolean, bool],
-  [Date, timestamp],
-  [Buffer, bytes],
-]);
-/** What `design:type` may say for a column of this type; a union or an object type says Object. */
-export const runtimeType = (type: ColumnType): unknown =>
-  type === int
-    ? Number
-    : type.textual || type === uuid || type.sql.startsWith('numeric')
-      ? String
-      : [...inferred].find(([, each]) => each === type)?.[0];

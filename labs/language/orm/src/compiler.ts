@@ -1,9 +1,7 @@
-import type { ColumnType } from './column-types.ts';
-import * as types from './column-types.ts';
+import { longText } from './column-types.ts';
 import { InvalidQueryError, UnknownFieldError, ValidationError } from './errors.ts';
-import { AGGREGATES, type Aggregate, type AggregateKind, FieldExpression, Q } from './expression.ts';
-import { quote } from './identifier.ts';
-import { Column, type ForeignKeyColumn, isForeignKey, type ManyRelation, type ModelMeta } from './meta.ts';
+import { FieldExpression, Q } from './expression.ts';
+import { type Column, type ForeignKeyColumn, isForeignKey, type ManyRelation, type ModelMeta, quote } from './meta.ts';
 import { entityOf, keyOf, Stored } from './stored.ts';
 
 /** SQL text. Two of them are decided without asking: a condition that always holds, and one that never does. */
@@ -12,23 +10,18 @@ export const ALWAYS: Sql = 'true';
 export const NEVER: Sql = 'false';
 
 export type Condition = object | Q<unknown>;
-export type Annotations = Readonly<Record<string, Aggregate<AggregateKind, string>>>;
-
 /** One table in a FROM, with the joins that paths through its foreign keys asked for. */
 export interface Scope {
   readonly meta: ModelMeta;
   readonly alias: string;
   readonly joins: Map<string, Scope>;
   readonly joinSql: Sql[];
-  readonly annotations: Annotations;
 }
 /** Where a path ends: at a column with a lookup, or at a relation to many. */
 interface ColumnEnd {
   readonly column: Column;
   readonly sql: Sql;
   readonly lookup: string;
-  /** From what the driver gives to what the types promise, where that differs. */
-  readonly decode?: (value: unknown) => unknown;
 }
 interface ManyEnd {
   readonly scope: Scope;
@@ -44,6 +37,22 @@ const or = (parts: readonly Sql[]): Sql => {
   const open = parts.filter((part) => part !== NEVER);
   return open.includes(ALWAYS) ? ALWAYS : open.length > 0 ? `(${open.join(' OR ')})` : NEVER;
 };
+/** Objects and Qs that are joined by "and", however they were nested. */
+const conjuncts = (condition: unknown): readonly unknown[] =>
+  condition instanceof Q && condition.operator === 'and' ? condition.parts.flatMap(conjuncts) : [condition];
+/** Of a plain object that says something: an empty or foreign one must never mean "all rows". */
+function entries(condition: unknown): [string, unknown][] {
+  const isObject = typeof condition === 'object' && condition !== null;
+  const prototype: unknown = isObject ? Object.getPrototypeOf(condition) : undefined;
+  const found = isObject && (prototype === Object.prototype || prototype === null) ? Object.entries(condition) : [];
+  if (found.length > 0) return found;
+  const what = isObject ? 'an empty or foreign object' : String(condition);
+  throw new InvalidQueryError(`A condition is an object like { title: 'x' } or a Q; it is ${what}.`);
+}
+function flag(name: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value;
+  throw new InvalidQueryError(`${name} is true or false; it is ${String(value)}.`);
+}
 /** Not `NOT`: what is NULL isn't excluded, since nobody asked for it. */
 const not = (sql: Sql): Sql => (sql === NEVER ? ALWAYS : sql === ALWAYS ? NEVER : `(${sql}) IS NOT TRUE`);
 
@@ -59,17 +68,8 @@ const PATTERNS: ReadonlyMap<string, readonly [operator: string, before: string, 
   ['startswith', ['LIKE', '', '%']],
   ['endswith', ['LIKE', '%', '']],
   ['icontains', ['ILIKE', '%', '%']],
-  ['istartswith', ['ILIKE', '', '%']],
-  ['iendswith', ['ILIKE', '%', '']],
-  ['iexact', ['ILIKE', '', '']],
 ]);
-const LOOKUPS = [...COMPARISONS.keys(), 'in', 'range', 'isnull', ...PATTERNS.keys(), 'regex', 'iregex', 'haskey'];
-
-const wholeNumber: ColumnType = {
-  sql: 'bigint',
-  array: 'bigint',
-  check: (value) => (Number.isSafeInteger(value) ? undefined : 'must be a whole number'),
-};
+const LOOKUPS = [...COMPARISONS.keys(), 'in', 'isnull', ...PATTERNS.keys()];
 
 /**
  * From a query's description to one statement. Text comes from the metadata alone; every value, and nothing else,
@@ -79,8 +79,8 @@ export class Compiler {
   readonly params: unknown[] = [];
   #aliases = 0;
 
-  scope(meta: ModelMeta, annotations: Annotations = {}): Scope {
-    return { meta, alias: `t${this.#aliases++}`, joins: new Map(), joinSql: [], annotations };
+  scope(meta: ModelMeta): Scope {
+    return { meta, alias: `t${this.#aliases++}`, joins: new Map(), joinSql: [] };
   }
   from({ meta, alias, joinSql }: Scope): Sql {
     return [`${quote(meta.table)} AS ${alias}`, ...joinSql].join(' ');
@@ -91,49 +91,55 @@ export class Compiler {
 
   // ── conditions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** The calls of `filter`, each of which must hold. */
   where(scope: Scope, conditions: readonly Condition[]): Sql {
-    return and(conditions.map((condition) => this.#condition(scope, condition)));
+    return this.#undone(() => and(conditions.map((condition) => this.#condition(scope, condition))));
   }
 
   #condition(scope: Scope, condition: unknown): Sql {
-    if (!(condition instanceof Q)) return this.#all(scope, condition);
-    const parts = condition.parts.map((part) => this.#condition(scope, part));
-    if (condition.operator === 'not') return this.negate(and(parts));
-    return condition.operator === 'or' ? or(parts) : and(parts);
+    return this.#undone(() => {
+      if (!(condition instanceof Q) || condition.operator === 'and') return this.#all(scope, conjuncts(condition));
+      const parts = condition.parts.map((part) => this.#condition(scope, part));
+      return condition.operator === 'or' ? or(parts) : this.negate(and(parts));
+    });
+  }
+
+  /** What is decided without asking leaves the text, so its values leave the parameters: they were the last. */
+  #undone(compile: () => Sql): Sql {
+    const before = this.params.length;
+    const sql = compile();
+    if (sql === ALWAYS || sql === NEVER) this.params.length = before;
+    return sql;
   }
 
   protected negate(sql: Sql): Sql {
     return not(sql);
   }
 
-  /** All entries of one object. Those through one relation to many speak of the same related row: one EXISTS. */
-  #all(scope: Scope, condition: unknown): Sql {
-    if (
-      typeof condition !== 'object' ||
-      condition === null ||
-      Symbol.iterator in condition ||
-      condition instanceof Date
-    ) {
-      throw new InvalidQueryError(`A condition is an object like { title: 'x' } or a Q; it is ${String(condition)}.`);
-    }
+  /** Conditions joined by "and". Those through one relation to many speak of the same related row: one EXISTS. */
+  #all(scope: Scope, conditions: readonly unknown[]): Sql {
     const parts: Sql[] = [];
     const related = new Map<string, { readonly end: ManyEnd; readonly inner: object[] }>();
-    for (const [path, value] of Object.entries(condition)) {
-      this.assertDefined(path, value);
-      const end = this.walk(scope, path);
-      if ('lookup' in end) {
-        parts.push(this.lookup(scope, end, value));
-      } else if (end.rest === 'isnull') {
-        if (typeof value !== 'boolean')
-          throw new InvalidQueryError(`${path} is true or false; it is ${String(value)}.`);
-        const some = this.#exists(end, []);
-        parts.push(value ? `NOT ${some}` : some);
-      } else {
-        const key = `${end.scope.alias}.${end.many.name}`;
-        const group = related.get(key) ?? { end, inner: [{}] };
-        related.set(key, group);
-        if (end.rest !== '') Object.assign(group.inner[0] ?? {}, { [end.rest]: value });
-        else group.inner.push(this.#itself(path, end.many.source().meta, value));
+    for (const condition of conditions) {
+      if (condition instanceof Q) {
+        parts.push(this.#condition(scope, condition));
+        continue;
+      }
+      for (const [path, value] of entries(condition)) {
+        this.assertDefined(path, value);
+        const end = this.walk(scope, path);
+        if ('lookup' in end) {
+          parts.push(this.lookup(end, value));
+        } else if (end.rest === 'isnull') {
+          const some = this.#exists(end, []);
+          parts.push(flag(path, value) ? `NOT ${some}` : some);
+        } else {
+          const key = `${end.scope.alias}.${end.many.name}`;
+          const group = related.get(key) ?? { end, inner: [] };
+          related.set(key, group);
+          const itself = end.rest === '';
+          group.inner.push(itself ? this.#itself(path, end.many.source().meta, value) : { [end.rest]: value });
+        }
       }
     }
     for (const { end, inner } of related.values()) parts.push(this.#exists(end, inner));
@@ -149,7 +155,7 @@ export class Compiler {
   #exists({ scope, many }: ManyEnd, conditions: readonly object[]): Sql {
     const inner = this.scope(many.source().meta);
     const via = this.columnSql(inner, inner.meta.column(many.via));
-    const where = this.where(inner, conditions);
+    const where = conditions.length > 0 ? this.#all(inner, conditions) : ALWAYS;
     const match = and([`${via} = ${this.columnSql(scope, scope.meta.pk)}`, where]);
     return match === NEVER ? NEVER : `EXISTS (SELECT FROM ${this.from(inner)} WHERE ${match})`;
   }
@@ -162,12 +168,6 @@ export class Compiler {
   /** Follows `author__publisher__name__icontains` through the metadata, joining on the way. */
   walk(start: Scope, path: string): ColumnEnd | ManyEnd {
     const steps = path.split('__');
-    const annotation = Object.hasOwn(start.annotations, steps[0] ?? '') ? start.annotations[steps[0] ?? ''] : undefined;
-    if (annotation) {
-      const { sql, type, decode } = this.aggregate(start, annotation);
-      const column = new Column(steps[0] ?? '', { null: true }, () => type);
-      return { column, sql, lookup: this.#known(steps.slice(1), path), decode };
-    }
     let scope = start;
     for (let at = 0; ; at++) {
       const step = steps[at] ?? '';
@@ -209,38 +209,26 @@ export class Compiler {
     return joined;
   }
 
-  protected lookup(scope: Scope, { column, sql, lookup }: ColumnEnd, value: unknown): Sql {
+  protected lookup({ column, sql, lookup }: ColumnEnd, value: unknown): Sql {
     const name = `${column.name}__${lookup}`;
-    if (lookup === 'isnull') {
-      if (typeof value !== 'boolean') throw new InvalidQueryError(`${name} is true or false; it is ${String(value)}.`);
-      return `${sql} IS ${value ? '' : 'NOT '}NULL`;
-    }
+    if (lookup === 'isnull') return `${sql} IS ${flag(name, value) ? '' : 'NOT '}NULL`;
     if (value === null) {
       if (lookup === 'exact') return `${sql} IS NULL`;
       throw new InvalidQueryError(`${name}: nothing compares to null. Ask for ${column.name}__isnull.`);
     }
     const comparison = COMPARISONS.get(lookup);
-    if (comparison) return `${sql} ${comparison} ${this.operand(scope, column, name, value)}`;
+    if (comparison) return `${sql} ${comparison} ${this.#value(column, name, value)}`;
     if (lookup === 'in') {
       if (!Array.isArray(value)) throw new InvalidQueryError(`${name} takes a list; it is ${String(value)}.`);
       if (value.length === 0) return NEVER;
       for (const each of value) this.#check(column, name, each);
       return `${sql} = ANY(${this.bind(value.map((each) => column.encode(each)))}::${column.type.array}[])`;
     }
-    if (lookup === 'range') {
-      if (!Array.isArray(value) || value.length !== 2) throw new InvalidQueryError(`${name} takes [from, to].`);
-      const [from, to] = value.map((each: unknown) => this.operand(scope, column, name, each));
-      return `${sql} BETWEEN ${from} AND ${to}`;
-    }
-    if (column.type === types.json && lookup === 'contains')
-      return `${sql} @> ${this.operand(scope, column, name, value)}`;
-    const fault = types.longText.check(value);
+    const [operator, before, after] = PATTERNS.get(lookup) ?? [];
+    const fault = longText.check(value);
     if (typeof value !== 'string' || fault) throw new InvalidQueryError(`${name} ${fault}.`);
-    if (column.type === types.json && lookup === 'haskey') return `${sql} ? ${this.bind(value)}`;
     const text = column.type.textual ? sql : `${sql}::text`;
-    const pattern = PATTERNS.get(lookup);
-    if (pattern) return `${text} ${pattern[0]} ${this.bind(`${pattern[1]}${this.literal(value)}${pattern[2]}`)}`;
-    return `${text} ${lookup === 'regex' ? '~' : '~*'} ${this.bind(value)}`;
+    return `${text} ${operator} ${this.bind(`${before}${this.literal(value)}${after}`)}`;
   }
 
   /** A text in which `%`, `_` and `\` mean themselves in a LIKE. */
@@ -248,29 +236,24 @@ export class Compiler {
     return text.replaceAll(/[\\%_]/g, '\\$&');
   }
 
-  /** A value as a parameter, or an expression of the row's own columns. */
-  operand(scope: Scope, column: Column, name: string, value: unknown): Sql {
-    if (!(value instanceof FieldExpression)) {
-      this.#check(column, name, value);
-      return this.bind(column.encode(value));
-    }
-    const own = scope.meta.column(value.name);
-    return value.terms.reduce(
-      (sql, { operator, by }) => {
-        this.#check(own, value.name, by);
-        return `(${sql} ${operator} ${this.bind(own.encode(by))})`;
-      },
-      this.columnSql(scope, own),
-    );
+  #value(column: Column, name: string, value: unknown): Sql {
+    this.#check(column, name, value);
+    return this.bind(column.encode(value));
   }
 
-  /** `SET column = value`, by the rules of a save. */
+  /** `SET column = value`, by the rules of a save; or an expression of the row's own columns. */
   assignment(scope: Scope, name: string, value: unknown): Sql {
     const column = scope.meta.column(name);
     this.assertDefined(name, value);
     if (column.options.version) throw new InvalidQueryError(`${name} counts by itself: leave it out.`);
-    if (value instanceof FieldExpression)
-      return `${quote(column.column)} = ${this.operand(scope, column, name, value)}`;
+    if (value instanceof FieldExpression) {
+      const own = scope.meta.column(value.name);
+      const sql = value.terms.reduce(
+        (before, { operator, by }) => `(${before} ${operator} ${this.#value(own, value.name, by)})`,
+        this.columnSql(scope, own),
+      );
+      return `${quote(column.column)} = ${sql}`;
+    }
     const fault = column.fault(value);
     if (fault) throw new ValidationError(scope.meta.name, [{ field: name, message: fault }]);
     return `${quote(column.column)} = ${this.bind(column.encode(value))}`;
@@ -301,43 +284,5 @@ export class Compiler {
   limit(from: number, to: number): Sql {
     const rows = to === Number.POSITIVE_INFINITY ? '' : ` LIMIT ${this.bind(to - from)}`;
     return from > 0 ? `${rows} OFFSET ${this.bind(from)}` : rows;
-  }
-
-  /**
-   * An aggregate over the rows of `scope`, or, through a relation to many, over each row's related rows: a subquery for
-   * each, so that two of them don't multiply each other's rows.
-   */
-  aggregate(scope: Scope, { kind, path }: Aggregate<AggregateKind, string>) {
-    if (!AGGREGATES.includes(kind)) throw new UnknownFieldError(String(kind), 'An aggregate', AGGREGATES);
-    let end = this.walk(scope, String(path));
-    let rows: Scope | undefined;
-    let link = '';
-    while (!('lookup' in end)) {
-      const inner = this.scope(end.many.source().meta);
-      const on = `${this.columnSql(inner, inner.meta.column(end.many.via))} = ${this.columnSql(end.scope, end.scope.meta.pk)}`;
-      if (rows) rows.joinSql.push(`JOIN ${quote(inner.meta.table)} AS ${inner.alias} ON ${on}`);
-      else link = on;
-      const at: Scope = rows ? { ...inner, joins: rows.joins, joinSql: rows.joinSql } : inner;
-      rows ??= inner;
-      end = this.walk(at, end.rest || inner.meta.pk.name);
-    }
-    if (end.lookup !== 'exact') throw new InvalidQueryError(`There is no ${kind} of ${path}.`);
-    const { type } = end.column;
-    const of = kind === 'avg' ? `avg(${end.sql})::float8` : `${kind}(${end.sql})`;
-    const decimal = type.array === 'numeric';
-    const whole = kind === 'count' || (kind === 'sum' && type === types.int);
-    return {
-      perRow: rows !== undefined,
-      sql: rows ? `(SELECT ${of} FROM ${this.from(rows)} WHERE ${link})` : of,
-      type: whole ? wholeNumber : kind === 'avg' ? types.float : decimal && kind === 'sum' ? types.anyDecimal : type,
-      decode: (value: unknown) =>
-        value === null
-          ? null
-          : whole
-            ? Number(value)
-            : kind === 'sum' && type === types.bigint
-              ? BigInt(String(value))
-              : value,
-    };
   }
 }

@@ -1,16 +1,22 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Pool, type PoolClient, types as parsers } from 'pg';
-import { InvalidQueryError, PoolTimeoutError, SerializationError, TransactionError, translate } from './errors.ts';
-import type { Row } from './hydrate.ts';
-import { callSite, type RepeatedLoad, warn } from './repeated-load.ts';
-import type { Batch } from './stored.ts';
+import {
+  ConnectionError,
+  InvalidQueryError,
+  PoolTimeoutError,
+  SerializationError,
+  TransactionError,
+  translate,
+} from './errors.ts';
+import type { Row } from './load.ts';
+import { type Batch, callSite, type RepeatedLoad, warn } from './stored.ts';
 
 export interface DatabaseOptions {
   readonly connectionString: string;
   /** Connections at most. Default 10. */
   readonly max?: number;
-  /** How long to wait for a connection, in milliseconds. Default 5,000. */
+  /** How long to wait for a connection, or for a turn on the connection of a transaction, in milliseconds. Default 5,000. */
   readonly waitMs?: number;
   /** Told when a relation is loaded one by one. Default: a process warning. */
   readonly onRepeatedLoad?: (load: RepeatedLoad) => void;
@@ -23,8 +29,6 @@ export interface TransactionOptions {
   readonly isolation?: 'read committed' | 'repeatable read' | 'serializable';
   /** How often to run the body again after a SerializationError. Default 0: a body may have effects elsewhere. */
   readonly retries?: number;
-  /** Looked at before each statement and before COMMIT: when it has aborted, all is rolled back. */
-  readonly signal?: AbortSignal;
 }
 
 export interface Statement {
@@ -46,7 +50,6 @@ export interface Frame {
   /** The transaction or savepoint around this savepoint. */
   readonly outer: Frame | undefined;
   readonly depth: number;
-  readonly signals: readonly AbortSignal[];
   readonly afterCommit: (() => unknown)[];
   ended: boolean;
   /** Until it settles a savepoint is open above: a statement of this frame must not land in it, and go when it goes. */
@@ -73,7 +76,6 @@ export class Database implements AsyncDisposable {
   readonly #listeners = new Set<(statement: Statement) => void>();
   readonly #options: DatabaseOptions;
   readonly #broken = new WeakSet<PoolClient>();
-  #cursors = 0;
 
   constructor(options: DatabaseOptions) {
     const { connectionString, max = 10, waitMs = 5_000 } = options;
@@ -117,8 +119,7 @@ export class Database implements AsyncDisposable {
   async query(sql: string, params: readonly unknown[] = []): Promise<Result> {
     const frame = this.frames.getStore();
     if (frame) {
-      while (frame.above) await frame.above;
-      this.assertOpen(frame);
+      await this.turn(frame);
       return this.send(frame.client, sql, params);
     }
     return this.withClient((client) => this.send(client, sql, params));
@@ -140,7 +141,10 @@ export class Database implements AsyncDisposable {
       });
       return { rows, count: rowCount ?? 0, command };
     } catch (error) {
-      throw translate(error, sql);
+      const translated = translate(error, sql);
+      // It must not be the next borrower who learns that nobody is at the other end.
+      if (translated instanceof ConnectionError) this.#broken.add(client);
+      throw translated;
     } finally {
       const ms = performance.now() - start;
       for (const listener of this.#listeners) {
@@ -183,48 +187,42 @@ export class Database implements AsyncDisposable {
     frame.afterCommit.push(hook);
   }
 
-  async #outermost<T>(body: () => Promise<T>, { isolation, signal }: TransactionOptions) {
-    signal?.throwIfAborted();
+  async #outermost<T>(body: () => Promise<T>, { isolation }: TransactionOptions) {
     const begin = isolation ? `BEGIN ISOLATION LEVEL ${LEVELS[isolation]}` : 'BEGIN';
-    const signals = signal ? [signal] : [];
     return this.withClient(async (client) => {
-      const frame = { ...NEW_FRAME, client, signals, afterCommit: [] };
+      const frame = { ...NEW_FRAME, client, afterCommit: [] };
       await this.send(client, begin);
       return { result: await this.#inside(frame, body, 'COMMIT', 'ROLLBACK'), hooks: frame.afterCommit };
     });
   }
 
-  async #savepoint<T>(
-    outer: Frame,
-    body: () => Promise<T>,
-    { isolation, retries, signal }: TransactionOptions,
-  ): Promise<T> {
+  async #savepoint<T>(outer: Frame, body: () => Promise<T>, { isolation, retries }: TransactionOptions): Promise<T> {
     if (isolation || retries) throw new InvalidQueryError('Isolation and retries belong to the outermost transaction.');
     const before = outer.above;
     const { promise, resolve } = Promise.withResolvers<void>();
     outer.above = promise;
-    const signals = signal ? [...outer.signals, signal] : outer.signals;
-    const frame = { ...outer, outer, depth: outer.depth + 1, signals, afterCommit: [], above: undefined };
+    const frame = { ...outer, outer, depth: outer.depth + 1, afterCommit: [], above: undefined };
     const name = `s${frame.depth}`;
     try {
-      await before;
+      await this.#within(before);
       this.assertOpen(outer);
-      signal?.throwIfAborted();
       await this.send(outer.client, `SAVEPOINT ${name}`);
       const result = await this.#inside(frame, body, `RELEASE ${name}`, `ROLLBACK TO ${name}`);
       outer.afterCommit.push(...frame.afterCommit);
       return result;
     } finally {
-      if (outer.above === promise) outer.above = undefined;
-      resolve();
+      // The one before is still open where this one has waited too long for it.
+      void Promise.resolve(before).then(() => {
+        if (outer.above === promise) outer.above = undefined;
+        resolve();
+      });
     }
   }
 
   async #inside<T>(frame: Frame, body: () => Promise<T>, commit: string, rollback: string): Promise<T> {
     try {
       const result = await this.frames.run(frame, body);
-      while (frame.above) await frame.above;
-      this.assertOpen(frame);
+      await this.turn(frame);
       frame.ended = true;
       const { command } = await this.send(frame.client, commit);
       if (commit === 'COMMIT' && command === 'ROLLBACK') {
@@ -240,47 +238,32 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  /** A large result, `size` rows at a time, by a cursor of the server's. `read` may ask more, on the same connection. */
-  async *cursor<T>(
-    sql: string,
-    params: readonly unknown[],
-    size: number,
-    read: (rows: readonly Row[]) => Promise<readonly T[]>,
-  ): AsyncGenerator<T, void, undefined> {
-    // It goes into the statement as text.
-    if (!Number.isSafeInteger(size) || size < 1)
-      throw new InvalidQueryError(`A batch has at least one row; batchSize is ${size}.`);
-    const outer = this.frames.getStore();
-    const client = outer?.client ?? (await this.connect());
-    const frame: Frame = outer ?? { ...NEW_FRAME, client, signals: [], afterCommit: [] };
-    const cursor = `c${++this.#cursors}`;
+  /** Waits until no savepoint is open above `frame`. @throws TransactionError after `waitMs`, or when `frame` has ended. */
+  protected async turn(frame: Frame): Promise<void> {
+    while (frame.above) await this.#within(frame.above);
+    this.assertOpen(frame);
+  }
+
+  /** A savepoint that awaits a statement of the transaction around it would wait for itself: hence the limit. */
+  async #within(above: Promise<void> | undefined): Promise<void> {
+    if (!above) return;
+    const { waitMs = 5_000 } = this.#options;
+    const late = new AbortController();
+    const timeout = delay(waitMs, undefined, { signal: late.signal }).then(() => {
+      throw new TransactionError(
+        `No turn on the transaction's connection within ${waitMs} ms: a savepoint is open. Does it await what began outside of it?`,
+      );
+    });
     try {
-      if (!outer) await this.send(client, 'BEGIN READ ONLY');
-      await this.send(client, `DECLARE ${cursor} NO SCROLL CURSOR FOR ${sql}`, params);
-      for (let count = size; count === size; ) {
-        // Read on from within a savepoint of this transaction, it must not wait for that to end.
-        const inner = this.frames.getStore();
-        const at = inner && isWithin(inner, frame) ? inner : frame;
-        while (at.above) await at.above;
-        this.assertOpen(at);
-        const batch = await this.send(client, `FETCH ${size} FROM ${cursor}`);
-        count = batch.count;
-        yield* await this.frames.run(frame, () => read(batch.rows));
-      }
+      await Promise.race([above, timeout]);
     } finally {
-      // Also after a `break`. A failed statement, or the end of the transaction, has ended the cursor already.
-      if (outer && !hasEnded(outer)) await this.send(client, `CLOSE ${cursor}`).catch(() => {});
-      if (!outer) {
-        await this.send(client, 'ROLLBACK').catch(() => this.#broken.add(client));
-        this.#release(client);
-      }
+      late.abort();
     }
   }
 
-  /** @throws TransactionError when `frame` has ended; the reason of its signal when that has aborted. */
+  /** @throws TransactionError when `frame` has ended. */
   protected assertOpen(frame: Frame): void {
     if (hasEnded(frame)) throw new TransactionError('The transaction around this call has ended: is an await missing?');
-    for (const signal of frame.signals) signal.throwIfAborted();
   }
 
   protected async connect(): Promise<PoolClient> {
@@ -326,9 +309,6 @@ const LEVELS = {
 const NEW_FRAME = { outer: undefined, depth: 0, ended: false, above: undefined };
 
 const hasEnded = (frame: Frame | undefined): boolean => frame !== undefined && (frame.ended || hasEnded(frame.outer));
-
-const isWithin = (frame: Frame, outer: Frame): boolean =>
-  frame === outer || (frame.outer !== undefined && isWithin(frame.outer, outer));
 
 /** The commit stands, whatever a hook does: each has its turn. */
 async function runHooks(hooks: readonly (() => unknown)[]): Promise<void> {

@@ -50,26 +50,6 @@ export class NotLoadedError extends OrmError {}
 /** Somebody else has saved or deleted the row since this object was loaded: `refresh()` and decide again. */
 export class StaleObjectError extends OrmError {}
 
-/** A delete was refused because rows refer to what it would delete, by relations with `onDelete: 'protect'`. */
-export class ProtectedError extends OrmError {
-  /** Count of blocking rows by "Model.field". */
-  readonly blockers: Readonly<Record<string, number>>;
-  constructor(what: string, blockers: Readonly<Record<string, number>>) {
-    const list = Object.entries(blockers).map(([by, rows]) => `${by} (${rows})`);
-    super(`${what} is still referred to by ${list.join(', ')}: delete or move those first.`);
-    this.blockers = blockers;
-  }
-}
-
-/** A change would lose data. Look at it; then say `allowDestructive`, or write the rename that it may be meant as. */
-export class DestructiveChangeError extends OrmError {
-  readonly changes: readonly string[];
-  constructor(changes: readonly string[]) {
-    super(`Data would be lost: ${changes.join(', ')}. Say allowDestructive, or write the rename yourself.`);
-    this.changes = changes;
-  }
-}
-
 /** Postgres refused a statement. `code` is its SQLSTATE; parameters aren't in the message, since it ends up in logs. */
 export class QueryError extends OrmError {
   readonly code: string;
@@ -81,7 +61,7 @@ export class QueryError extends OrmError {
   }
 }
 
-/** A unique or foreign key constraint would be broken: `constraint` names it. */
+/** A unique or foreign key constraint would be broken, or a row is deleted to which others refer: `constraint` names it. */
 export class ConstraintError extends QueryError {
   readonly constraint: string;
   constructor(sql: string, code: string, constraint: string, cause: Error) {
@@ -110,7 +90,7 @@ export function translate(error: unknown, sql: string): Error {
   if (!(error instanceof Error)) return new Error(String(error));
   // A TypeError is about a parameter that can't be sent, such as a cycle: the server hasn't heard of it.
   if (error instanceof OrmError || error instanceof TypeError) return error;
-  if (!isDatabaseError(error) || /^(08|57P)/.test(error.code))
+  if (!isDatabaseError(error) || /^(08(?!P01)|57P)/.test(error.code))
     return new ConnectionError(`${error.message}: is the server up?`, { cause: error });
   const { code } = error;
   if (code === '40001' || code === '40P01') return new SerializationError(sql, code, error);

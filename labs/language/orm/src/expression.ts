@@ -1,26 +1,22 @@
 import { InvalidQueryError } from './errors.ts';
 
 /** A column of the row itself, computed by the database: `update({ stock: F('stock').minus(1) })` loses no concurrent update. */
-export class FieldExpression<K extends string> {
+export class FieldExpression<K extends string, By = never> {
   readonly name: K;
-  readonly terms: readonly { readonly operator: '+' | '-' | '*'; readonly by: unknown }[];
+  readonly terms: readonly { readonly operator: '+' | '-'; readonly by: By }[];
 
-  constructor(name: K, terms: FieldExpression<K>['terms'] = []) {
+  constructor(name: K, terms: FieldExpression<K, By>['terms'] = []) {
     this.name = name;
     this.terms = terms;
   }
-  plus(by: number | bigint | string): FieldExpression<K> {
-    return new FieldExpression(this.name, [...this.terms, { operator: '+', by }]);
+  plus<V extends number | bigint>(by: V): FieldExpression<K, By | V> {
+    return new FieldExpression<K, By | V>(this.name, [...this.terms, { operator: '+', by }]);
   }
-  minus(by: number | bigint | string): FieldExpression<K> {
-    return new FieldExpression(this.name, [...this.terms, { operator: '-', by }]);
-  }
-  times(by: number | bigint | string): FieldExpression<K> {
-    return new FieldExpression(this.name, [...this.terms, { operator: '*', by }]);
+  minus<V extends number | bigint>(by: V): FieldExpression<K, By | V> {
+    return new FieldExpression<K, By | V>(this.name, [...this.terms, { operator: '-', by }]);
   }
 }
-export type F<K extends string> = FieldExpression<K>;
-export const F = <const K extends string>(name: K): F<K> => new FieldExpression(name);
+export const F = <const K extends string>(name: K): FieldExpression<K> => new FieldExpression(name);
 
 /** Conditions joined by other than "and": `filter(Q.or({ stock: 0 }, Q.not({ price__gt: '9' })))`. */
 export class Q<W> {
@@ -44,21 +40,3 @@ export class Q<W> {
     return new Q<W>('not', [part]);
   }
 }
-
-export const AGGREGATES = ['count', 'sum', 'avg', 'min', 'max'] as const;
-export type AggregateKind = (typeof AGGREGATES)[number];
-export interface Aggregate<Kind extends AggregateKind, P extends string> {
-  readonly kind: Kind;
-  readonly path: P;
-}
-const aggregate =
-  <Kind extends AggregateKind>(kind: Kind) =>
-  <const P extends string>(path: P): Aggregate<Kind, P> => ({ kind, path });
-/** How many: rows of a relation (`Count('books')`), or values that aren't NULL. */
-export const Count = aggregate('count');
-/** Null where there is nothing to add up. */
-export const Sum = aggregate('sum');
-/** A float, whatever the column. */
-export const Avg = aggregate('avg');
-export const Min = aggregate('min');
-export const Max = aggregate('max');

@@ -1,6 +1,4 @@
-import 'reflect-metadata';
 import * as types from './column-types.ts';
-import { DefinitionError } from './errors.ts';
 import { addColumn, Column, type ColumnOptions } from './meta.ts';
 
 /** Accepts a property of exactly the type that the column holds: `@Field.int() declare title: string` doesn't compile. */
@@ -12,12 +10,11 @@ type Holds<T, K, V> = K extends keyof T ? (Same<T[K], V> extends true ? unknown 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
 export interface FieldOptions<V> {
-  /** One field of each entity. `int`, `bigint` and `uuid` keys that are left out come from the database. */
+  /** One field of each entity. `int` and `bigint` keys that are left out come from the database. */
   readonly primaryKey?: boolean;
   /** Allows NULL. Default false: the value is required. */
   readonly null?: boolean;
   readonly unique?: boolean;
-  readonly index?: boolean;
   /** Used where no value is given; a function is called for each object. Applied by this ORM, not by the database. */
   readonly default?: V | (() => V);
   /** Name of the column. Default: the property's in snake_case. */
@@ -32,12 +29,9 @@ type Value<O, V> = O extends { readonly null: true } ? V | null : V;
 type Chosen<O> = O extends { readonly choices: readonly (infer C)[] } ? C : string;
 
 interface FieldDecorators {
-  /** Infers the column from the property's type: string, number, bigint, boolean, Date or Buffer. Not from a union: name its type. */
-  (options?: FieldOptions<never> & { readonly null?: never }): (target: object, key: string) => void;
   /** 32 bits. `version: true` counts the saves, so that a save of stale data is refused. */
   int<const O extends FieldOptions<number> & { readonly version?: boolean }>(o?: O): FieldDecorator<Value<O, number>>;
   bigint<const O extends FieldOptions<bigint>>(options?: O): FieldDecorator<Value<O, bigint>>;
-  float<const O extends FieldOptions<number>>(options?: O): FieldDecorator<Value<O, number>>;
   /** `digits` in all, `scale` of them after the point. Money belongs here. */
   decimal<const O extends FieldOptions<string> & { readonly digits: number; readonly scale: number }>(
     options: O,
@@ -50,46 +44,24 @@ interface FieldDecorators {
   bool<const O extends FieldOptions<boolean>>(options?: O): FieldDecorator<Value<O, boolean>>;
   /** A moment, to the millisecond. */
   timestamp<const O extends FieldOptions<Date>>(options?: O): FieldDecorator<Value<O, Date>>;
-  uuid<const O extends FieldOptions<string>>(options?: O): FieldDecorator<Value<O, string>>;
-  bytes<const O extends FieldOptions<Buffer>>(options?: O): FieldDecorator<Value<O, Buffer>>;
-  /** `@Field.json<Address>()`: what JSON.stringify takes; nothing checks that the column holds an Address. */
-  json<T>(options?: FieldOptions<T> & { readonly null?: false }): FieldDecorator<T>;
 }
 
-const define = (type: types.ColumnType | undefined, options: ColumnOptions & Choices<unknown> = {}) => {
+const define = (type: types.ColumnType, options: ColumnOptions & Choices<unknown> = {}) => {
   const { choices, validate } = options;
   const within = (value: unknown) =>
     choices === undefined || choices.includes(value) ? validate?.(value) : `must be one of ${choices.join(', ')}`;
-  return (target: object, key: string): void => {
-    // What the compiler wrote down is a second opinion, and the only source of nothing but a bare @Field().
-    const written: unknown = Reflect.getMetadata('design:type', target, key);
-    const inferred = type ?? types.inferred.get(written);
-    const named = typeof written === 'function' ? written.name : 'nothing';
-    if (!inferred) {
-      throw new DefinitionError(
-        `No column type follows from ${key}: the compiler wrote down ${named}. Name one, such as @Field.text().`,
-      );
-    }
-    const expected = types.runtimeType(inferred);
-    if (typeof written === 'function' && written !== Object && expected !== undefined && written !== expected) {
-      throw new DefinitionError(`${key} is declared as ${named}, but its column is ${inferred.sql}: make them agree.`);
-    }
-    addColumn(target, new Column(key, { ...options, validate: within }, () => inferred));
-  };
+  return (target: object, key: string): void =>
+    addColumn(target, new Column(key, { ...options, validate: within }, () => type));
 };
 
 /** `@Field.char({ max: 50 }) declare title: string`. With `declare`: a plain class field would hide what the row holds. */
-export const Field: FieldDecorators = Object.assign((options?: ColumnOptions) => define(undefined, options), {
+export const Field: FieldDecorators = {
   int: (options?: ColumnOptions) => define(types.int, options),
   bigint: (options?: ColumnOptions) => define(types.bigint, options),
-  float: (options?: ColumnOptions) => define(types.float, options),
   decimal: (options: ColumnOptions & { digits: number; scale: number }) =>
     define(types.decimal(options.digits, options.scale), options),
   char: (options: ColumnOptions & { max: number }) => define(types.char(options.max), options),
   text: (options?: ColumnOptions) => define(types.longText, options),
   bool: (options?: ColumnOptions) => define(types.bool, options),
   timestamp: (options?: ColumnOptions) => define(types.timestamp, options),
-  uuid: (options?: ColumnOptions) => define(types.uuid, options),
-  bytes: (options?: ColumnOptions) => define(types.bytes, options),
-  json: (options?: ColumnOptions) => define(types.json, options),
-});
+};

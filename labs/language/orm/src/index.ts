@@ -4,7 +4,6 @@ export {
   ConnectionError,
   ConstraintError,
   DefinitionError,
-  DestructiveChangeError,
   DoesNotExistError,
   InvalidQueryError,
   type Issue,
@@ -12,7 +11,6 @@ export {
   NotLoadedError,
   OrmError,
   PoolTimeoutError,
-  ProtectedError,
   QueryError,
   SerializationError,
   StaleObjectError,
@@ -20,12 +18,12 @@ export {
   UnknownFieldError,
   ValidationError,
 } from './errors.ts';
-export { Avg, Count, F, Max, Min, Q, Sum } from './expression.ts';
+export { F, Q } from './expression.ts';
 export { Field, type FieldOptions } from './field.ts';
 export { Column, Entity, type EntityOptions, ModelMeta, type OnDelete } from './meta.ts';
-export { type EntityClass, Model, type SaveOptions } from './model.ts';
-export { type BulkOptions, QuerySet } from './query-set.ts';
+export { type EntityClass, Model } from './model.ts';
+export { QuerySet } from './query-set.ts';
 export { ForeignKey, type ForeignKeyOptions, Many, Ref, Reverse } from './relation.ts';
-export type { RepeatedLoad } from './repeated-load.ts';
-export { apply, type Change, createTableSql, diff } from './schema.ts';
+export { createTableSql, createTables } from './schema.ts';
+export type { RepeatedLoad } from './stored.ts';
 export type { Changes, Values, Where } from './types.ts';

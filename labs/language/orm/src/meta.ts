@@ -1,10 +1,27 @@
-import 'reflect-metadata';
 import type { ColumnType } from './column-types.ts';
 import { DefinitionError, UnknownFieldError } from './errors.ts';
 import type { FieldOptions } from './field.ts';
-import { quote, snakeCase } from './identifier.ts';
 import type { EntityClass } from './model.ts';
 import type { Batch } from './stored.ts';
+
+/**
+ * An identifier, quoted, so that `order` and `a"b` are names like any other. Only names of the metadata come here: what
+ * a user sends is looked up there first.
+ * @throws DefinitionError beyond 63 bytes (Postgres would cut it off, silently), on the empty name and on NUL.
+ */
+export function quote(name: string): string {
+  const bytes = Buffer.byteLength(name);
+  if (bytes === 0 || bytes > 63 || name.includes('\0') || !name.isWellFormed()) {
+    throw new DefinitionError(
+      `${JSON.stringify(name)} is no name for Postgres: it takes 1 to 63 bytes of text without NUL.`,
+    );
+  }
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** `createdAt` → `created_at`, `HTTPServer` → `http_server`. */
+export const snakeCase = (name: string): string =>
+  name.replace(/(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/g, '_').toLowerCase();
 
 export interface ColumnOptions extends FieldOptions<unknown> {
   readonly version?: boolean;
@@ -29,7 +46,7 @@ export class Column {
   }
   /** The database makes the value up when none is given. */
   get generated(): boolean {
-    return this.options.primaryKey === true && ['integer', 'bigint', 'uuid'].includes(this.type.sql);
+    return this.options.primaryKey === true && ['integer', 'bigint'].includes(this.type.sql);
   }
   /** What is wrong with `value` for this column, as the end of a sentence. */
   fault(value: unknown): string | undefined {
@@ -62,40 +79,41 @@ export interface ManyRelation {
 export interface EntityOptions {
   /** Default: the class's name in snake_case. */
   readonly table?: string;
-  /** Lists of fields: an index over several columns each. */
-  readonly indexes?: readonly (readonly string[])[];
-  readonly unique?: readonly (readonly string[])[];
 }
 
-const ENTITY = Symbol('orm:entity');
-const COLUMNS = Symbol('orm:columns');
-const MANY = Symbol('orm:many');
-const entities = new Set<EntityClass>();
+/** What decorators wrote down about one class: on its prototype, never on that of another. */
+interface Notes {
+  readonly columns: Column[];
+  readonly many: ManyRelation[];
+}
+const written = new WeakMap<object, Notes>();
+const entities = new WeakMap<EntityClass, EntityOptions>();
 
 /** Makes a table of a class that extends Model. A class without it is abstract: its fields belong to those that extend it. */
 export const Entity =
   (options: EntityOptions = {}) =>
   (entity: EntityClass): void => {
-    Reflect.defineMetadata(ENTITY, options, entity);
-    entities.add(entity);
+    entities.set(entity, options);
   };
 
-function append(key: symbol, target: object, value: unknown): void {
-  // Own metadata only: what is added to a class must never reach its base, nor its siblings through the base.
-  Reflect.defineMetadata(key, [...own(key, target), value], target);
+function notes(target: object): Notes {
+  const own = written.get(target) ?? { columns: [], many: [] };
+  written.set(target, own);
+  return own;
 }
-export const addColumn = (target: object, column: Column): void => append(COLUMNS, target, column);
-export const addMany = (target: object, relation: ManyRelation): void => append(MANY, target, relation);
-
-const own = <T>(key: symbol, target: object): readonly T[] => Reflect.getOwnMetadata(key, target) ?? [];
+export const addColumn = (target: object, column: Column): void => void notes(target).columns.push(column);
+export const addMany = (target: object, relation: ManyRelation): void => void notes(target).many.push(relation);
 /** What decorators wrote down about one prototype's own columns. */
-export const columnsOf = (target: object): readonly Column[] => own(COLUMNS, target);
+export const columnsOf = (target: object): readonly Column[] => written.get(target)?.columns ?? [];
 
-/** What decorators wrote down on a class and on those that it extends, base first; a redeclared name replaces the base's. */
-function collected<T extends { name: string }>(key: symbol, entity: EntityClass): Map<string, T> {
+/** What `of` finds on a class and on those that it extends, base first; a redeclared name replaces the base's. */
+function collected<T extends { readonly name: string }>(
+  entity: EntityClass,
+  of: (prototype: object) => readonly T[],
+): Map<string, T> {
   const chain: object[] = [];
   for (let at: object | null = entity.prototype; at; at = Object.getPrototypeOf(at)) chain.unshift(at);
-  return new Map(chain.flatMap((target) => own<T>(key, target)).map((each) => [each.name, each]));
+  return new Map(chain.flatMap(of).map((each) => [each.name, each]));
 }
 
 /** A relation's column; `relation.ts` makes them. */
@@ -116,18 +134,16 @@ export class ModelMeta {
   readonly columns: readonly Column[];
   readonly pk: Column;
   readonly version: Column | undefined;
-  readonly options: EntityOptions;
 
   /** @throws DefinitionError when no table can be made from the class. */
   constructor(entity: EntityClass) {
-    const options: EntityOptions | undefined = Reflect.getOwnMetadata(ENTITY, entity);
+    const options = entities.get(entity);
     if (!options) throw new DefinitionError(`${entity.name} has no table: put @Entity() above it.`);
     this.entity = entity;
-    this.options = options;
     this.name = entity.name;
     this.table = options.table ?? snakeCase(entity.name);
     this.fields = this.collect();
-    this.many = collected(MANY, entity);
+    this.many = collected(entity, (prototype) => written.get(prototype)?.many ?? []);
     this.columns = [...this.fields.values()];
     this.pk = this.#only('primaryKey') ?? this.#refuse('it has no field with { primaryKey: true }');
     this.version = this.#only('version');
@@ -135,20 +151,19 @@ export class ModelMeta {
   }
 
   protected collect(): ReadonlyMap<string, Column> {
-    return collected(COLUMNS, this.entity);
+    return collected(this.entity, columnsOf);
   }
 
   protected checkDefinition(): void {
     for (const name of [this.table, ...this.columns.map(({ column }) => column)]) quote(name);
     const spoilt = [...this.fields.keys(), ...this.many.keys()].find((name) => name.includes('__'));
     if (spoilt !== undefined) this.#refuse(`${spoilt} has "__" in it, which separates the steps of a lookup`);
-    if (['timestamp(3) with time zone', 'bytea', 'jsonb'].includes(this.pk.type.sql))
+    if (this.pk.type.sql.startsWith('timestamp'))
       this.#refuse(`its key ${this.pk.name} is ${this.pk.type.sql}: two that are equal are two objects here`);
     const twice = this.columns.find(
       ({ column }, at) => this.columns.findIndex((each) => each.column === column) !== at,
     );
     if (twice) this.#refuse(`two fields have the column ${twice.column}`);
-    for (const name of [...(this.options.indexes ?? []), ...(this.options.unique ?? [])].flat()) this.column(name);
     const blank = new this.entity();
     const hidden = [...this.fields.keys(), ...this.many.keys()].find((name) => Object.hasOwn(blank, name));
     if (hidden !== undefined) {
@@ -166,16 +181,6 @@ export class ModelMeta {
     const found = this.fields.get(name);
     if (!found) throw new UnknownFieldError(name, this.name, this.fields.keys());
     return found;
-  }
-
-  /** The foreign keys of all entities that refer to this one. */
-  get incoming(): { readonly entity: EntityClass; readonly column: ForeignKeyColumn }[] {
-    return [...entities].flatMap((entity) =>
-      [...collected<Column>(COLUMNS, entity).values()]
-        .filter((column) => isForeignKey(column))
-        .filter((column) => column.target() === this.entity)
-        .map((column) => ({ entity, column })),
-    );
   }
 
   #only(flag: 'primaryKey' | 'version'): Column | undefined {

@@ -1,25 +1,14 @@
 import type { Database } from './database.ts';
-import { deleteRows } from './deletion.ts';
-import { DoesNotExistError, InvalidQueryError, type Issue, StaleObjectError } from './errors.ts';
-import { quote } from './identifier.ts';
+import { InvalidQueryError, type Issue } from './errors.ts';
 import { isForeignKey, ModelMeta } from './meta.ts';
 import { QuerySet } from './query-set.ts';
 import { Ref } from './relation.ts';
 import { entityOf, keyOf, metaOf, Stored } from './stored.ts';
 import type { Values } from './types.ts';
-import { assertValid, faults, fillDefaults, insertRows, tryUpdate, updateRows } from './write.ts';
+import { assertValid, deleteRow, faults, fillDefaults, insertRows, updateRow } from './write.ts';
 
 /** A class that extends Model and stands under `@Entity()`; its constructor takes nothing. */
 export type EntityClass<M extends Model = Model> = (new () => M) & typeof Model;
-
-export interface SaveOptions {
-  /** Where to, for an object that is from no database yet. */
-  readonly db?: Database;
-  /** Only these fields, of a row that exists. Default: all. */
-  readonly updateFields?: readonly string[];
-  /** Default: a loaded object updates its row; a new one with a key updates, or else inserts; one without inserts. */
-  readonly force?: 'insert' | 'update';
-}
 
 const metas = new WeakMap<object, ModelMeta>();
 
@@ -62,72 +51,29 @@ export class Model extends Stored {
 
   // biome-ignore-end lint/complexity/noThisInStatic: as above.
 
-  // Called around save() and delete() of one object, in their transaction. Bulk statements don't call them.
-  beforeSave?(): unknown;
-  afterSave?(created: boolean): unknown;
-  beforeDelete?(): unknown;
-  afterDelete?(): unknown;
-
   /** All that is wrong with this object. Extend it for rules over several fields: `[...super.validate(), …]`. */
   validate(): Issue[] {
     return faults(this, metaOf(this));
   }
 
   /**
+   * Inserts a new object, into `db`; updates the row of one that was loaded or saved before.
    * @throws ValidationError with all that is wrong, before anything is sent; StaleObjectError when the row has been
    *   changed since it was loaded, where there is a version; DoesNotExistError when it is gone.
    */
-  async save(options: SaveOptions = {}): Promise<this> {
-    const db = options.db ?? this.#database();
-    const hooked = this.beforeSave !== undefined || this.afterSave !== undefined;
-    const save = async () => {
-      await this.beforeSave?.();
-      assertValid([this], metaOf(this), options.updateFields ? { fields: options.updateFields } : {});
-      const created = await this.#write(db, options);
-      Stored.setBatch(this, Stored.batchOf(this) ?? { db, size: 1, loads: new Map() });
-      await this.afterSave?.(created);
-    };
-    await (hooked ? db.transaction(save) : save());
+  async save(options: { readonly db?: Database } = {}): Promise<this> {
+    const [db, meta] = [options.db ?? this.#database(), metaOf(this)];
+    assertValid([this], meta);
+    await (Stored.batchOf(this) ? updateRow(db, meta, this) : insertRows(db, meta, [this]));
     return this;
   }
 
-  /** True when it was an INSERT. */
-  async #write(db: Database, { updateFields, force }: SaveOptions): Promise<boolean> {
-    const meta = metaOf(this);
-    const fields = updateFields ?? [...meta.fields.keys()];
-    const loaded = Stored.batchOf(this) !== undefined;
-    if (force === 'update' || updateFields || (loaded && force !== 'insert')) {
-      await updateRows(db, meta, [this], fields);
-      return false;
-    }
-    if (force !== 'insert' && keyOf(this) !== undefined && (await tryUpdate(db, meta, [this], fields)) > 0)
-      return false;
-    await insertRows(db, meta, [this]);
-    return true;
-  }
-
   /**
-   * Deletes the row, and what refers to it as its `onDelete` says. Returns how many rows of each entity.
-   * @throws ProtectedError; StaleObjectError; DoesNotExistError.
+   * Deletes the row; what refers to it does as its `onDelete` says.
+   * @throws ConstraintError where that is 'protect'; StaleObjectError and DoesNotExistError as `save`.
    */
-  async delete(): Promise<Readonly<Record<string, number>>> {
-    const db = this.#database();
-    return db.transaction(async () => {
-      await this.beforeDelete?.();
-      const { name, version, table, pk } = metaOf(this);
-      const checked = quote((version ?? pk).column);
-      const sql = `SELECT ${checked} FROM ${quote(table)} WHERE ${quote(pk.column)} = $1 FOR UPDATE`;
-      const [row] = (await db.query(sql, [pk.encode(keyOf(this))])).rows;
-      if (!row) throw new DoesNotExistError(`${name} ${String(keyOf(this))} has been deleted before.`);
-      if (version && row[0] !== Reflect.get(this, version.name)) {
-        throw new StaleObjectError(
-          `${name} ${String(keyOf(this))} has been changed since it was loaded: refresh() and decide again.`,
-        );
-      }
-      const counts = await deleteRows(db, entityOf(this), [keyOf(this)]);
-      await this.afterDelete?.();
-      return counts;
-    });
+  async delete(): Promise<void> {
+    await deleteRow(this.#database(), metaOf(this), this);
   }
 
   /** Reads the row again, over what this object holds. @throws DoesNotExistError. */

@@ -137,12 +137,12 @@ class KeyColumn extends Column {
   }
 }
 
-export interface ForeignKeyOptions extends Pick<FieldOptions<never>, 'null' | 'unique' | 'index' | 'column'> {
+export interface ForeignKeyOptions extends Pick<FieldOptions<never>, 'null' | 'unique' | 'column'> {
   /** What becomes of this row when the other is deleted: it goes too, it forbids that, or it forgets (needs `null`). */
   readonly onDelete: OnDelete;
 }
 
-/** `@ForeignKey(() => Author, { onDelete: 'protect' }) declare author: Ref<Author>`. Indexed, unless `index: false`. */
+/** `@ForeignKey(() => Author, { onDelete: 'protect' }) declare author: Ref<Author>`. Indexed. */
 export function ForeignKey<T extends Model, const O extends ForeignKeyOptions>(
   target: () => EntityClass<T>,
   options: O,

@@ -1,6 +1,6 @@
 import type { PostgresServers } from '@shared/services';
 import { onTestFinished } from 'vitest';
-import { apply, Database, type DatabaseOptions, diff, type EntityClass, type Statement } from '#lab';
+import { createTables, Database, type DatabaseOptions, type EntityClass, type Statement } from '#lab';
 import { Author, Book, ENTITIES, Publisher } from './bookshop.ts';
 
 let schemas = 0;
@@ -12,7 +12,7 @@ async function create(pg: PostgresServers, entities: readonly EntityClass[]): Pr
   url.searchParams.set('options', `-c search_path=shop_${process.pid}_${++schemas}`);
   await using db = new Database({ connectionString: url.href });
   await db.query(`CREATE SCHEMA shop_${process.pid}_${schemas}`);
-  await apply(db, await diff(db, entities));
+  await createTables(db, entities);
   return url.href;
 }
 
@@ -26,7 +26,7 @@ export async function open(
   const connectionString = await (entities === ENTITIES && ready ? ready : create(pg, entities));
   const db = new Database({ connectionString, ...options });
   onTestFinished(() => db[Symbol.asyncDispose]());
-  if (entities === ENTITIES) await db.query('TRUNCATE publisher, author, book, review, "order" RESTART IDENTITY');
+  if (entities === ENTITIES) await db.query('TRUNCATE publisher, author, book, "order" RESTART IDENTITY');
   const sent: Statement[] = [];
   db.onQuery((statement) => sent.push(statement));
   /** Statements that `body` sends. */

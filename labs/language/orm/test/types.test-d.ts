@@ -1,12 +1,13 @@
 // Laws for the compiler: nothing here is run.
 import { test } from 'vitest';
-import { Avg, Count, type Database, F, Field, ForeignKey, type Many, Max, Model, Q, Ref, Reverse, Sum } from '#lab';
+import { type Database, F, Field, ForeignKey, type Many, Model, Q, Ref, Reverse } from '#lab';
 import { Author, Book, Order, type Publisher } from './bookshop.ts';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
 declare const db: Database;
 declare const author: Author;
+declare const book: Book;
 const books = Book.objects(db);
 
 test('an object is made of its fields, in their types', () => {
@@ -30,11 +31,11 @@ test('an object is made of its fields, in their types', () => {
 });
 
 test('a condition has a known name, a lookup of its type and a value of its type', () => {
-  books.filter({ title: 'x', stock__gte: 1, blurb: null, price__range: ['1', '2'], author__in: [author, 3] });
+  books.filter({ title: 'x', stock__gte: 1, blurb: null, author__in: [author, 3] });
   books.filter({ author__name__icontains: 'x', author__publisher__name__in: ['a'], author__publisher__isnull: true });
-  books.filter({ reviews__stars__gt: 3, stock: F('id') });
   books.filter(Q.or({ title: 'x' }, Q.not({ stock__lt: 3 })), Q.and({ id: 1 }, { id__gt: 0 }));
-  Author.objects(db).filter({ books__reviews__stars: 5, createdAt__lt: new Date() });
+  Author.objects(db).filter({ books__title: 'x', createdAt__lt: new Date() });
+  Order.objects(db).filter({ state__contains: 'a', id__gt: 3n });
   // @ts-expect-error no such field
   books.filter({ titel: 'x' });
   // @ts-expect-error no such lookup
@@ -57,70 +58,49 @@ test('a condition has a known name, a lookup of its type and a value of its type
   books.filter({ author__name: 3 });
   // @ts-expect-error a publisher is no author
   books.filter({ author: {} as Publisher });
-  // @ts-expect-error no such column to compare with
-  books.filter({ stock: F('stocks') });
+  // @ts-expect-error a condition compares to values, not to columns
+  books.filter({ stock: F('title') });
   // @ts-expect-error wrong key inside of Q
   books.filter(Q.or({ titel: 'x' }, { stock: 3 }));
-  // @ts-expect-error wrong value inside of Q
-  books.filter(Q.not({ stock: 'x' }));
   // @ts-expect-error wrong key after a right one
   books.filter(Q.and({ title: 'x', titel: 'y' }));
   // @ts-expect-error get filters too
   books.get({ titel: 'x' });
+  // @ts-expect-error a reference has an id, and is no condition
+  Author.objects(db).filter(book.author);
+  // @ts-expect-error nor is an object
+  Author.objects(db).filter(author);
+  // @ts-expect-error nor a promise
+  Author.objects(db).get(Promise.resolve({ id: 1 }));
 });
 
-test('an order, a column and a relation are known names, and rows have the types of what was selected', () => {
-  books
-    .orderBy('-price', 'author__name')
-    .selectRelated('author', 'author__publisher')
-    .prefetch('reviews', 'author__books');
+test('an order and a relation are known names', () => {
+  books.orderBy('-price', 'author__name').selectRelated('author', 'author__publisher').prefetch('author__books');
   // @ts-expect-error no such column
   books.orderBy('-prize');
   // @ts-expect-error many values have no order
-  books.orderBy('reviews');
+  Author.objects(db).orderBy('books');
   // @ts-expect-error a JOIN follows foreign keys only
-  books.selectRelated('reviews');
+  Author.objects(db).selectRelated('books');
   // @ts-expect-error no relation
   books.prefetch('title');
-  const rows = books.values('title', 'author__name', 'author__publisher__name', 'author');
-  same<
-    Awaited<ReturnType<typeof rows.get>>,
-    { title: string; author__name: string; author__publisher__name: string | null; author: number }
-  >(true);
-  // @ts-expect-error no such column
-  books.values('nom');
-});
-
-test('an aggregate has the type of what it adds up', () => {
-  const counted = Author.objects(db).annotate({
-    titles: Count('books'),
-    dearest: Max('books__price'),
-    mean: Avg('books__stock'),
-  });
-  type Counted = Awaited<ReturnType<typeof counted.get>>;
-  same<
-    Pick<Counted, 'titles' | 'dearest' | 'mean' | 'name'>,
-    { titles: number; dearest: string | null; mean: number | null; name: string }
-  >(true);
-  counted.filter({ titles__gt: 3 }).orderBy('-titles').values('name', 'titles');
-  // @ts-expect-error no such relation
-  Author.objects(db).annotate({ titles: Count('boks') });
-  // @ts-expect-error no such annotation
-  counted.orderBy('-title_count');
-  // @ts-expect-error a count is a number
-  counted.filter({ titles__gt: 'x' });
-  const sums = books.aggregate({ stock: Sum('stock'), price: Max('price'), n: Count('id') });
-  same<Awaited<typeof sums>, { stock: number | null; price: string | null; n: number }>(true);
 });
 
 test('a change has a known name and a value or an expression of its type', () => {
   books.filter({ id: 1 }).update({ stock: F('stock').minus(1), title: 'x', author });
+  Author.objects(db).update({ born: F('id').plus(1900) });
   // @ts-expect-error no such field
   books.update({ titel: 'x' });
   // @ts-expect-error a text for a number
   books.update({ stock: 'x' });
   // @ts-expect-error no such column
   books.update({ stock: F('stocks').plus(1) });
+  // @ts-expect-error nothing is added to a text
+  books.update({ title: F('title').plus(1) });
+  // @ts-expect-error a number is made of numbers
+  books.update({ stock: F('title') });
+  // @ts-expect-error a bigint isn't added to a number
+  books.update({ stock: F('stock').plus(1n) });
 });
 
 test("a property that is not of its column's type does not compile", () => {
