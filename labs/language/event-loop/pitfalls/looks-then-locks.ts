@@ -1,0 +1,14 @@
+// Flaw: "is it free?" and "now it is mine" are two steps; two threads that look at once are both in.
+// Seen in: x
+// Caught by: a mutex lets one thread in at a time
+import { Mutex as Reference } from '../src/index.ts';
+
+export * from '../src/index.ts';
+
+export class Mutex extends Reference {
+  protected override take(as: number): number {
+    const seen = Atomics.load(this.word, 0);
+    if (seen === 0) Atomics.store(this.word, 0, as);
+    return seen;
+  }
+}

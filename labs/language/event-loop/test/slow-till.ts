@@ -1,0 +1,42 @@
+// A program with a watchdog: `slow-till.ts WHAT LOG THRESHOLD`. In the end it prints which blocks it was told of.
+import { openSync, statSync } from 'node:fs';
+import { watchdog } from '#lab';
+
+const [, , what, log = '', thresholdMs] = process.argv;
+const blocks: unknown[] = [];
+const fd = openSync(log, 'a');
+const dog = watchdog({ thresholdMs: Number(thresholdMs), onBlock: (block) => blocks.push(block), fd });
+const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Blocks the event loop until somebody has noticed. */
+function totalTheDay(limitMs: number): boolean {
+  const end = performance.now() + limitMs;
+  while (performance.now() < end) if (statSync(log).size > 0) return true;
+  return false;
+}
+
+async function totalInPromises(limitMs: number): Promise<boolean> {
+  const end = performance.now() + limitMs;
+  while (performance.now() < end) {
+    await null;
+    if (statSync(log).size > 0) return true;
+  }
+  return false;
+}
+
+let noticed = false;
+if (what === 'block') noticed = totalTheDay(6_000);
+else if (what === 'promises') noticed = await totalInPromises(6_000);
+else if (what === 'ended') {
+  dog[Symbol.dispose]();
+  noticed = totalTheDay(500);
+} else if (what === 'idle') {
+  console.log('ready');
+  await new Promise((resolve) => process.stdin.once('data', resolve));
+  process.stdin.destroy();
+}
+// What was noticed is told when the loop turns again.
+for (let turn = 0; turn < 300 && noticed && blocks.length === 0; turn++) await later(10);
+if (what === 'block') await later(300);
+console.log(JSON.stringify({ blocks, noticed }));
+// And the program ends by itself: the watchdog doesn't hold it.

@@ -1,0 +1,124 @@
+// What the threads of the laws do. Each imports the lab of its own.
+import { Mutex, RingBuffer, SharedCounter } from '#lab';
+
+/** All threads wait here for each other: they start tens of milliseconds apart, and who works alone loses nothing. */
+export interface Gate {
+  readonly gate: SharedArrayBuffer;
+  readonly threads: number;
+}
+
+function pass({ gate, threads }: Gate): void {
+  const here = new Int32Array(gate);
+  if (Atomics.add(here, 0, 1) + 1 === threads) Atomics.notify(here, 0);
+  for (let count = Atomics.load(here, 0); count < threads; count = Atomics.load(here, 0))
+    Atomics.wait(here, 0, count, 1_000);
+}
+
+/** Spins, so that the thread is not put to sleep, but never for ever. */
+export function spinUntil(condition: () => boolean, ms = 3_000): void {
+  const end = performance.now() + ms;
+  while (!condition() && performance.now() < end);
+}
+
+export const burn = (ms: number): number => {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+  return ms;
+};
+
+/** Counts up for `ms`, and says how often. */
+export function countUp({ counter, ms, ...gate }: Gate & { counter: SharedArrayBuffer; ms: number }): number {
+  const shared = new SharedCounter(counter);
+  pass(gate);
+  let times = 0;
+  for (const end = performance.now() + ms; performance.now() < end; ) {
+    for (let turn = 0; turn < 500; turn++, times++) shared.add();
+  }
+  return times;
+}
+
+/** Counts up a plain number in a lock, and says how often. */
+export function countLocked({
+  mutex,
+  plain,
+  ms,
+  ...gate
+}: Gate & { mutex: SharedArrayBuffer; plain: SharedArrayBuffer; ms: number }): number {
+  const lock = new Mutex(mutex);
+  const number = new Int32Array(plain);
+  pass(gate);
+  let times = 0;
+  for (const end = performance.now() + ms; performance.now() < end; times++) {
+    lock.lock(
+      () => {
+        const seen = number[0] ?? 0;
+        for (let turn = 0; turn < 50; turn++) Atomics.load(number, 0);
+        number[0] = seen + 1;
+      },
+      { timeoutMs: 3_000 },
+    );
+  }
+  return times;
+}
+
+/** Word 0: threads that are about to lock; word 1: who is in; word 2: "leave". */
+export interface Door {
+  readonly mutex: SharedArrayBuffer;
+  readonly door: SharedArrayBuffer;
+}
+
+/** Locks, says so, and stays until it is told to leave. */
+export function stay({ mutex, door }: Door): void {
+  const words = new Int32Array(door);
+  new Mutex(mutex).lock(() => {
+    Atomics.add(words, 1, 1);
+    while (Atomics.load(words, 2) === 0) Atomics.wait(words, 2, 0, 1_000);
+  });
+}
+
+/** Says that it comes, and locks for a moment. */
+export function comeIn({ mutex, door, timeoutMs }: Door & { timeoutMs: number }): string {
+  const words = new Int32Array(door);
+  Atomics.add(words, 0, 1);
+  return new Mutex(mutex).lock(() => `in, with ${Atomics.add(words, 1, 1)} before`, { timeoutMs });
+}
+
+export function lockTwice({ mutex }: Door): string {
+  const lock = new Mutex(mutex);
+  return lock.lock(() => lock.lock(() => 'in twice', { timeoutMs: 500 }));
+}
+
+export function throwInside({ mutex }: Door): void {
+  new Mutex(mutex).lock(() => {
+    throw new RangeError('inside');
+  });
+}
+
+export function lockAround(mutex: SharedArrayBuffer): void {
+  // What untyped code may do.
+  const later: () => number = Object(async () => 1);
+  new Mutex(mutex).lock(later);
+}
+
+/** Sleeps until somebody else's event loop wakes it. */
+export function waitForTimer(bell: SharedArrayBuffer): string {
+  return Atomics.wait(new Int32Array(bell), 0, 0, 1_500);
+}
+
+export function fail(film: number): never {
+  throw Object.assign(new RangeError(`no ${film}`, { cause: new TypeError('why') }), { code: 'E_NO' });
+}
+
+export const leave = (code: number): never => process.exit(code);
+export const size = (bytes: Uint8Array): number => bytes.byteLength;
+export const uncloneable = (): unknown => () => 1;
+export const late = async (value: number): Promise<number> => value + 1;
+
+export function countForEver(counter: SharedArrayBuffer): void {
+  for (const words = new Int32Array(counter); ; ) Atomics.add(words, 0, 1);
+}
+
+export function put({ ring, count }: { ring: SharedArrayBuffer; count: number }): void {
+  const belt = new RingBuffer(ring);
+  for (let value = 0; value < count; value++) spinUntil(() => belt.push(value));
+}
