@@ -1,5 +1,5 @@
 // Flaw: "is it free?" and "now it is mine" are two steps; two threads that look at once are both in.
-// Seen in: x
+// Seen in: https://github.com/starship/starship/pull/1575
 // Caught by: a mutex lets one thread in at a time
 import { Mutex as Reference } from '../src/index.ts';
 

@@ -1,5 +1,5 @@
 // Flaw: reading is atomic, writing is atomic, and between the two another thread has counted: its update is lost.
-// Seen in: https://github.com/python/cpython/issues/75949
+// Seen in: https://github.com/citusdata/citus/pull/3381
 // Caught by: a shared counter loses no update of four threads
 import { SharedCounter as Reference } from '../src/index.ts';
 

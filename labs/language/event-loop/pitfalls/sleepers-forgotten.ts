@@ -1,5 +1,5 @@
 // Flaw: who was woken takes the mutex as if nobody else slept, so nobody is woken when it is free again.
-// Seen in: x
+// Seen in: https://github.com/SerenityOS/serenity/pull/20425
 // Caught by: who sleeps at a mutex is woken, however many sleep
 import { Mutex as Reference } from '../src/index.ts';
 

@@ -1,6 +1,6 @@
 // Flaw: the watchdog is a timer of the loop that it watches. It wakes up when the block is over: too late for a loop that
 // never ends, and with a stack that shows the timer alone.
-// Seen in: https://github.com/tj/node-blocked
+// Seen in: https://github.com/RuntimeTools/appmetrics/pull/100
 // Caught by: a watchdog names the line that blocks, while it blocks
 import { writeSync } from 'node:fs';
 import type { WatchdogOptions } from '../src/index.ts';

@@ -43,12 +43,7 @@ let watchdogs = 0;
  * @throws WrongThreadError outside the main thread; InvalidArgumentError unless `thresholdMs` is at least 8.
  */
 export function watchdog(options: WatchdogOptions = {}): Disposable {
-  const { thresholdMs = 100, onBlock, fd = 2 } = options;
-  if (!isMainThread) throw new WrongThreadError('The watchdog watches the main thread: start it there.');
-  checkMs('thresholdMs', thresholdMs, 2 * BEATS);
-  if (fd !== null && !(Number.isInteger(fd) && fd >= 0)) {
-    throw new InvalidArgumentError(`fd must be a file descriptor or null; it is ${String(fd)}.`);
-  }
+  const { thresholdMs, fd, onBlock } = checkWatchdog(options);
   const key = `event-loop.watchdog.${++watchdogs}`;
   const beats = new Int32Array(new SharedArrayBuffer(4));
   let last = performance.now();
@@ -57,16 +52,15 @@ export function watchdog(options: WatchdogOptions = {}): Disposable {
     Atomics.add(beats, 0, 1);
   };
   const heart = setInterval(beat, thresholdMs / BEATS).unref();
-  const look = Symbol.for(key);
   // Called through the inspector, on top of whatever is running.
-  Reflect.set(globalThis, look, () => ({ blockedMs: performance.now() - last, stack: stackBelow() }));
+  Reflect.set(globalThis, Symbol.for(key), () => look(last));
   const thread = startWatching({ key, beats, everyMs: thresholdMs / BEATS, limit: BEATS + 1, fd });
   if (onBlock) thread.on('message', onBlock);
   thread.unref();
   return {
     [Symbol.dispose]() {
       clearInterval(heart);
-      Reflect.deleteProperty(globalThis, look);
+      Reflect.deleteProperty(globalThis, Symbol.for(key));
       void thread.terminate();
     },
   };
@@ -91,10 +85,20 @@ export function startWatching(workerData: Watching): Worker {
   return thread;
 }
 
-function stackBelow(): string {
+/** What runs under the call, and for how long the loop has not turned. */
+export function look(lastBeat: number): { blockedMs: number; stack: string } {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 30;
   const stack = String(new Error().stack);
   Error.stackTraceLimit = limit;
-  return stack;
+  return { blockedMs: performance.now() - lastBeat, stack };
+}
+
+export function checkWatchdog({ thresholdMs = 100, onBlock, fd = 2 }: WatchdogOptions) {
+  if (!isMainThread) throw new WrongThreadError('The watchdog watches the main thread: start it there.');
+  checkMs('thresholdMs', thresholdMs, 2 * BEATS);
+  if (fd !== null && !(Number.isInteger(fd) && fd >= 0)) {
+    throw new InvalidArgumentError(`fd must be a file descriptor or null; it is ${String(fd)}.`);
+  }
+  return { thresholdMs, onBlock, fd };
 }

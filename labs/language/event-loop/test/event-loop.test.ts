@@ -14,13 +14,13 @@ vi.setConfig({ testTimeout: 20_000 });
 
 test('a turn of the loop serves nextTick, then promises, then immediates, and a timer that is due; a promise serves promises', async () => {
   const served: string[] = [];
-  await new Promise<void>((resolve) => {
+  await new Promise<void>((resolve, reject) => {
     // In a callback of the loop: a module's own code is itself a promise, and they go before nextTick there.
     setTimeout(() => {
       setImmediate(() => served.push('immediate'));
       Promise.resolve().then(() => served.push('promise'));
       process.nextTick(() => served.push('nextTick'));
-      void nextTurn().then(resolve);
+      nextTurn().then(resolve, reject);
     }, 1);
   });
   expect(served).toEqual(['nextTick', 'promise', 'immediate']);

@@ -263,7 +263,7 @@ test('who dies in the lock is noticed: the others are told, and go on after the 
   mutex.watch(worker);
   const gone = new Promise((resolve) => worker.once('exit', resolve));
   await until(() => new Int32Array(door)[1] === 1, { what: 'the thread to be in' });
-  const next = thread('comeIn', { mutex: mutex.buffer, door, timeoutMs: PATIENCE });
+  const next = thread('comeIn', { mutex: mutex.buffer, door, timeoutMs: 2_000 });
   await coming(1);
   open();
   expect((await ended(next)).error).toMatchObject({ name: 'OwnerDiedError' });
@@ -300,9 +300,9 @@ test('a ring hands each value over once, in order, and never overwrites', async 
   expect([1, 2, 3, 4, 5].map(() => small.pop())).toEqual([2, 3, 4, 6, undefined]);
 
   // The counters of a belt that has run for long: 2^31 is in the middle of it.
-  const ring = new RingBuffer(64);
+  const ring = new RingBuffer(256);
   new Int32Array(ring.buffer, 0, 2).fill(2 ** 31 - 1_000);
-  const count = 50_000;
+  const count = 20_000;
   const done = thread('put', { ring: ring.buffer, count });
   const wrong: string[] = [];
   let taken = 0;
@@ -351,7 +351,7 @@ async function till(what: string, thresholdMs: number, meanwhile?: (child: Child
   });
   const exit = new Promise((resolve) => child.once('close', resolve));
   if (meanwhile) {
-    await until(() => said.includes('ready'), { timeoutMs: PATIENCE });
+    await until(() => said.includes('ready'), { timeoutMs: 2_000 });
     await meanwhile(child);
   }
   expect((await outcome(exit, 2 * PATIENCE)).value).toBe(0);
