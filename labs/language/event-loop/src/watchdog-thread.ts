@@ -19,7 +19,7 @@ setInterval(() => {
   } else {
     missed++;
     if (missed === limit && asked === undefined) ask();
-    else if (missed === 3 * limit && asked !== undefined)
+    else if (missed === 10 * limit && asked !== undefined)
       say(`${since()} by native code, which shows no line until it returns`);
   }
 }, everyMs);

@@ -105,7 +105,7 @@ test('a mutex lets one thread in at a time', async () => {
   const mutex = new Mutex().buffer;
   const { door, inside, coming, open } = newDoor();
   const first = thread('stay', { mutex, door });
-  await inside(1);
+  await inside(1, first);
   const second = thread('comeIn', { mutex, door, timeoutMs: 50 });
   await coming(1);
   expect((await ended(second)).error).toMatchObject({ name: LockTimeoutError.name });
@@ -124,7 +124,7 @@ test('who sleeps at a mutex is woken, however many sleep', async () => {
   const mutex = new Mutex().buffer;
   const { door, inside, coming, open } = newDoor();
   const first = thread('stay', { mutex, door });
-  await inside(1);
+  await inside(1, first);
   const sleepers = Array.from({ length: 4 }, () => thread('comeIn', { mutex, door, timeoutMs: 2_000 }));
   await coming(4);
   // Nobody can see them fall asleep; who is late makes the law easier, never harder.
@@ -144,7 +144,7 @@ test('a watchdog names the line that blocks, while it blocks', async () => {
   });
   const { blocks, noticed } = JSON.parse(stdout);
   expect(noticed, 'the log had a line while the loop was blocked').toBe(true);
-  expect(readFileSync(log, 'utf8')).toMatch(/^event loop blocked for \d+ ms at .*slow-till\.ts:/);
+  expect(readFileSync(log, 'utf8')).toMatch(/^event loop blocked for \d+ ms at .*slow-till\.ts:/m);
   expect(blocks).toHaveLength(1);
   const [{ site, stack, blockedMs }] = blocks;
   expect(blockedMs).toBeGreaterThanOrEqual(80);

@@ -211,7 +211,7 @@ test('the main thread is never put to sleep: it waits for a mutex in its event l
   const mutex = new Mutex();
   const { door, inside, open } = newDoor();
   const first = thread('stay', { mutex: mutex.buffer, door });
-  await inside(1);
+  await inside(1, first);
   expect(() => mutex.lock(() => 1, { timeoutMs: 10 })).toThrow(WrongThreadError);
   expect((await outcome(mutex.lockAsync(() => 1, { timeoutMs: 20 }))).error).toMatchObject({
     name: 'LockTimeoutError',
@@ -258,11 +258,12 @@ test('a mutex is free after an error, refuses a promise as its work, and says so
 
 test('who dies in the lock is noticed: the others are told, and go on after the repair', async () => {
   const mutex = new Mutex();
-  const { door, coming, open } = newDoor();
+  const { door, inside, coming, open } = newDoor();
   const worker = new Worker(program('dying.ts'), { workerData: { mutex: mutex.buffer, door } });
   mutex.watch(worker);
   const gone = new Promise((resolve) => worker.once('exit', resolve));
-  await until(() => new Int32Array(door)[1] === 1, { what: 'the thread to be in' });
+  const failed = new Promise((_, reject) => worker.once('error', reject));
+  await inside(1, failed);
   const next = thread('comeIn', { mutex: mutex.buffer, door, timeoutMs: 2_000 });
   await coming(1);
   open();

@@ -29,8 +29,9 @@ export function newDoor() {
     door: state.buffer,
     /** That many are about to lock. */
     coming: (count: number) => reached(0, count),
-    /** That many have been in. */
-    inside: (count: number) => reached(1, count),
+    /** That many have been in; a thread that fails is a failure at once. */
+    inside: (count: number, thread: Promise<unknown>) =>
+      Promise.race([reached(1, count), thread.then(() => reached(1, count))]),
     open: () => {
       Atomics.store(state, 2, 1);
       Atomics.notify(state, 2);

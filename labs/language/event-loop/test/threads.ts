@@ -122,3 +122,14 @@ export function put({ ring, count }: { ring: SharedArrayBuffer; count: number })
   const belt = new RingBuffer(ring);
   for (let value = 0; value < count; value++) spinUntil(() => belt.push(value));
 }
+
+/** As countUp, on a plain number: a read, an addition, a write. */
+export function countPlain({ counter, ms, ...gate }: Gate & { counter: SharedArrayBuffer; ms: number }): number {
+  const number = new Int32Array(counter);
+  pass(gate);
+  let times = 0;
+  for (const end = performance.now() + ms; performance.now() < end; ) {
+    for (let turn = 0; turn < 500; turn++, times++) number[0] = (number[0] ?? 0) + 1;
+  }
+  return times;
+}
