@@ -153,7 +153,7 @@ await tell(options, async (story) => {
       rows: [
         ['number[0]++', plain.all.toLocaleString('en'), plain.lost.toLocaleString('en')],
         ['SharedCounter: Atomics.add', atomic.all.toLocaleString('en'), atomic.lost],
-        ['Mutex, around 50 reads', guarded.all.toLocaleString('en'), guarded.lost],
+        ['Mutex, around a short sleep', guarded.all.toLocaleString('en'), guarded.lost],
       ],
     });
     story.verdict('Shared memory, plainly', `${((100 * plain.lost) / plain.all).toFixed(0)} % lost`, plain.lost > 0);

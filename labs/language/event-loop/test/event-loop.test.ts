@@ -125,7 +125,7 @@ test('who sleeps at a mutex is woken, however many sleep', async () => {
   const { door, inside, coming, open } = newDoor();
   const first = thread('stay', { mutex, door });
   await inside(1, first);
-  const sleepers = Array.from({ length: 4 }, () => thread('comeIn', { mutex, door, timeoutMs: 2_000 }));
+  const sleepers = Array.from({ length: 4 }, () => thread('comeIn', { mutex, door, timeoutMs: 1_500 }));
   await coming(4);
   // Nobody can see them fall asleep; who is late makes the law easier, never harder.
   burn(50);

@@ -264,7 +264,7 @@ test('who dies in the lock is noticed: the others are told, and go on after the 
   const gone = new Promise((resolve) => worker.once('exit', resolve));
   const failed = new Promise((_, reject) => worker.once('error', reject));
   await inside(1, failed);
-  const next = thread('comeIn', { mutex: mutex.buffer, door, timeoutMs: 2_000 });
+  const next = thread('comeIn', { mutex: mutex.buffer, door, timeoutMs: 1_500 });
   await coming(1);
   open();
   expect((await ended(next)).error).toMatchObject({ name: 'OwnerDiedError' });
@@ -352,7 +352,7 @@ async function till(what: string, thresholdMs: number, meanwhile?: (child: Child
   });
   const exit = new Promise((resolve) => child.once('close', resolve));
   if (meanwhile) {
-    await until(() => said.includes('ready'), { timeoutMs: 2_000 });
+    await until(() => said.includes('ready'), { timeoutMs: 1_500 });
     await meanwhile(child);
   }
   expect((await outcome(exit, 2 * PATIENCE)).value).toBe(0);
@@ -369,9 +369,9 @@ test('promises that follow each other without end are a block, too', async () =>
 });
 
 test('a watchdog that was ended, or whose process stood still as a whole, says nothing', async () => {
-  const stopped = till('idle', 400, async (child) => {
+  const stopped = till('idle', 300, async (child) => {
     child.kill('SIGSTOP');
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await new Promise((resolve) => setTimeout(resolve, 900));
     child.kill('SIGCONT');
     await new Promise((resolve) => setTimeout(resolve, 100));
     child.stdin?.end('go on\n');

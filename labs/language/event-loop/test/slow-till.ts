@@ -25,8 +25,8 @@ async function totalInPromises(limitMs: number): Promise<boolean> {
 }
 
 let noticed = false;
-if (what === 'block') noticed = totalTheDay(4_000);
-else if (what === 'promises') noticed = await totalInPromises(4_000);
+if (what === 'block') noticed = totalTheDay(2_500);
+else if (what === 'promises') noticed = await totalInPromises(2_500);
 else if (what === 'ended') {
   dog[Symbol.dispose]();
   noticed = totalTheDay(500);
