@@ -8,7 +8,7 @@ import { tell } from '@shared/story';
 import { until } from '@shared/testkit';
 import { type Block, chunked, Mutex, measureDelay, nextTurn, offload, SharedCounter, watchdog } from './src/index.ts';
 import type * as Threads from './test/threads.ts';
-import { burn } from './test/threads.ts';
+import { burn, newRace } from './test/threads.ts';
 import type * as Till from './test/till.ts';
 import { openDoor, receipts, total } from './test/till.ts';
 
@@ -142,9 +142,11 @@ await tell(options, async (story) => {
     story.say('Now two threads count up one number in shared memory, each for 150 ms, started through one gate.');
     const count = async (kind: 'countPlain' | 'countUp' | 'countLocked') => {
       const counter = new SharedCounter();
-      const gate = { gate: new SharedArrayBuffer(4), threads: 2 };
-      const shared = { counter: counter.buffer, plain: counter.buffer, mutex: new Mutex().buffer, ms: 150, ...gate };
-      const all = sum(await Promise.all([inThread(kind, shared), inThread(kind, shared)]));
+      const { race, run } = newRace(2);
+      const shared = { counter: counter.buffer, plain: counter.buffer, mutex: new Mutex().buffer, ...race };
+      const counting = Promise.all([inThread(kind, shared), inThread(kind, shared)]);
+      await run(150);
+      const all = sum(await counting);
       return { kind, all, lost: all - counter.value };
     };
     const [plain, atomic, guarded] = [await count('countPlain'), await count('countUp'), await count('countLocked')];

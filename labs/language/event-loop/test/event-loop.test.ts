@@ -8,7 +8,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { chunked, LockTimeoutError, Mutex, measureDelay, nextTurn, offload, SharedCounter } from '#lab';
 import { ended, file, newDoor, PATIENCE, thread, words } from './helpers.ts';
 import type * as Threads from './threads.ts';
-import { burn } from './threads.ts';
+import { burn, newRace } from './threads.ts';
 
 vi.setConfig({ testTimeout: 20_000 });
 
@@ -92,10 +92,10 @@ test('what is offloaded leaves the loop free, and its result or its error comes 
 
 test('a shared counter loses no update of four threads', async () => {
   const counter = new SharedCounter();
-  const gate = words(1).buffer;
-  const each = await Promise.all(
-    Array.from({ length: 4 }, () => thread('countUp', { counter: counter.buffer, ms: 80, gate, threads: 4 })),
-  );
+  const { race, run } = newRace(4);
+  const counting = Array.from({ length: 4 }, () => thread('countUp', { counter: counter.buffer, ...race }));
+  await Promise.race([run(60), Promise.all(counting)]);
+  const each = await Promise.all(counting);
   const all = each.reduce((sum, times) => sum + times, 0);
   expect(all - counter.value, `lost, of ${all} updates`).toBe(0);
   expect(counter.add(5)).toBe(all + 5);
@@ -113,9 +113,10 @@ test('a mutex lets one thread in at a time', async () => {
   expect((await ended(first)).error).toBeUndefined();
 
   const plain = words(1);
-  const gate = words(1).buffer;
-  const count = { mutex, plain: plain.buffer, ms: 80, gate, threads: 4 };
-  const each = await Promise.all(Array.from({ length: 4 }, () => thread('countLocked', count)));
+  const { race, run } = newRace(4);
+  const counting = Array.from({ length: 4 }, () => thread('countLocked', { mutex, plain: plain.buffer, ...race }));
+  await Promise.race([run(60), Promise.all(counting)]);
+  const each = await Promise.all(counting);
   const all = each.reduce((sum, times) => sum + times, 0);
   expect(all - (plain[0] ?? 0), `lost, of ${all} updates in the lock`).toBe(0);
 });

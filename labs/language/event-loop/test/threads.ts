@@ -1,17 +1,37 @@
 // What the threads of the laws do. Each imports the lab of its own.
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '@shared/testkit';
 import { Mutex, RingBuffer, SharedCounter } from '#lab';
 
-/** All threads wait here for each other: they start tens of milliseconds apart, and who works alone loses nothing. */
-export interface Gate {
-  readonly gate: SharedArrayBuffer;
+/**
+ * All threads wait here for each other, for they start tens of milliseconds apart, and who works alone loses nothing.
+ * Word 0: how many are here; word 1: "enough".
+ */
+export interface Race {
+  readonly race: SharedArrayBuffer;
   readonly threads: number;
 }
 
-function pass({ gate, threads }: Gate): void {
-  const here = new Int32Array(gate);
-  if (Atomics.add(here, 0, 1) + 1 === threads) Atomics.notify(here, 0);
-  for (let count = Atomics.load(here, 0); count < threads; count = Atomics.load(here, 0))
-    Atomics.wait(here, 0, count, 1_000);
+/** The main thread's end: all of `threads` run at once for `ms`. */
+export function newRace(threads: number): { race: Race; run(ms: number): Promise<void> } {
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  return {
+    race: { race: words.buffer, threads },
+    async run(ms) {
+      await until(() => Atomics.load(words, 0) === threads, { what: `${threads} threads at the start` });
+      await delay(ms);
+      Atomics.store(words, 1, 1);
+    },
+  };
+}
+
+function begin({ race, threads }: Race): { over(): boolean } {
+  const words = new Int32Array(race);
+  if (Atomics.add(words, 0, 1) + 1 === threads) Atomics.notify(words, 0);
+  for (let here = Atomics.load(words, 0); here < threads; here = Atomics.load(words, 0)) {
+    Atomics.wait(words, 0, here, 1_000);
+  }
+  return { over: () => Atomics.load(words, 1) !== 0 };
 }
 
 /** Spins, so that the thread is not put to sleep, but never for ever. */
@@ -26,12 +46,12 @@ export const burn = (ms: number): number => {
   return ms;
 };
 
-/** Counts up for `ms`, and says how often. */
-export function countUp({ counter, ms, ...gate }: Gate & { counter: SharedArrayBuffer; ms: number }): number {
+/** Counts up until it is enough, and says how often. */
+export function countUp({ counter, ...race }: Race & { counter: SharedArrayBuffer }): number {
   const shared = new SharedCounter(counter);
-  pass(gate);
+  const { over } = begin(race);
   let times = 0;
-  for (const end = performance.now() + ms; performance.now() < end; ) {
+  while (!over()) {
     for (let turn = 0; turn < 500; turn++, times++) shared.add();
   }
   return times;
@@ -41,15 +61,14 @@ export function countUp({ counter, ms, ...gate }: Gate & { counter: SharedArrayB
 export function countLocked({
   mutex,
   plain,
-  ms,
-  ...gate
-}: Gate & { mutex: SharedArrayBuffer; plain: SharedArrayBuffer; ms: number }): number {
+  ...race
+}: Race & { mutex: SharedArrayBuffer; plain: SharedArrayBuffer }): number {
   const lock = new Mutex(mutex);
   const number = new Int32Array(plain);
   const nobody = new Int32Array(new SharedArrayBuffer(4));
-  pass(gate);
+  const { over } = begin(race);
   let times = 0;
-  for (const end = performance.now() + ms; performance.now() < end; times++) {
+  for (; !over(); times++) {
     lock.lock(
       () => {
         const seen = number[0] ?? 0;
@@ -126,11 +145,11 @@ export function put({ ring, count }: { ring: SharedArrayBuffer; count: number })
 }
 
 /** As countUp, on a plain number: a read, an addition, a write. */
-export function countPlain({ counter, ms, ...gate }: Gate & { counter: SharedArrayBuffer; ms: number }): number {
+export function countPlain({ counter, ...race }: Race & { counter: SharedArrayBuffer }): number {
   const number = new Int32Array(counter);
-  pass(gate);
+  const { over } = begin(race);
   let times = 0;
-  for (const end = performance.now() + ms; performance.now() < end; ) {
+  while (!over()) {
     for (let turn = 0; turn < 500; turn++, times++) number[0] = (number[0] ?? 0) + 1;
   }
   return times;
