@@ -27,7 +27,32 @@ export async function* read<T>(source: Source<T>, places: Pick<Semaphore, 'acqui
 
 function iterate<T>(source: Source<T>): AsyncIterator<T> {
   if (typeof source !== 'string' && Symbol.asyncIterator in source) return source[Symbol.asyncIterator]();
-  return (async function* () {
-    yield* source;
-  })();
+  const values = source[Symbol.iterator]();
+  const end: IteratorReturnResult<undefined> = { done: true, value: undefined };
+  let open = true;
+  const close = () => {
+    if (open) values.return?.();
+    open = false;
+  };
+  // Not an async generator: its `return` would wait for the promise that is being awaited.
+  return {
+    async next() {
+      const next = values.next();
+      if (next.done) return end;
+      try {
+        return { done: false, value: await next.value };
+      } catch (error) {
+        try {
+          close();
+        } catch {
+          // As in `for await`: the first error is the one that is told.
+        }
+        throw error;
+      }
+    },
+    async return() {
+      close();
+      return end;
+    },
+  };
 }

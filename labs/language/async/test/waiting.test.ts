@@ -488,6 +488,19 @@ describe('mapBounded', () => {
     expect(await closings(end, true)).toEqual({ error: undefined, closed: 1 });
     const failed = expect.objectContaining({ name: 'TaskGroupError', errors: [SOLD_OUT] });
     expect(await closings(() => Promise.reject(SOLD_OUT))).toEqual({ error: failed, closed: 0 });
+    let closed = 0;
+    const promises = (function* () {
+      try {
+        yield Promise.reject(SOLD_OUT);
+      } finally {
+        closed++;
+      }
+    })();
+    const { error } = await outcome(Array.fromAsync(mapBounded(promises, 1, (it) => it)));
+    expect({ error, closed }, 'it gave a promise that failed, and has not failed itself').toEqual({
+      error: failed,
+      closed: 1,
+    });
   });
 
   test('a break ends the calls under way and closes the source', async () => {
@@ -515,6 +528,12 @@ describe('mapBounded', () => {
     expect((await outcome(first)).error).toBe(NOT_HUNGRY);
     await shelf.put('roast');
     expect(await shelf.get(), 'nobody reads any more').toBe('roast');
+    const hanging = new AbortController();
+    const promised = mapBounded([dish().promise], 1, (meal) => meal, { signal: hanging.signal });
+    const never = begun(promised.next());
+    await turn();
+    hanging.abort(NOT_HUNGRY);
+    expect((await outcome(never)).error, 'a promise that nobody keeps').toBe(NOT_HUNGRY);
     for (const taken of [1, 2, 3]) {
       const late = new AbortController();
       const prices = mapBounded([1, 2, 3], 2, (price) => price, { signal: late.signal });
