@@ -1,5 +1,5 @@
 import { History, outcome, random } from '@shared/testkit';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   Barrier,
   Channel,
@@ -220,6 +220,16 @@ describe('event, condition, barrier', () => {
     for (const { waited } of [...gone, last]) {
       expect((await outcome(waited)).error).toBeInstanceOf(LockNotHeldError);
     }
+    patient[Symbol.dispose]();
+    const leaver = await counter.acquire();
+    const left = begun(leaver.wait());
+    using next = await counter.acquire();
+    const waits = watch(begun(next.wait()));
+    leaver[Symbol.dispose]();
+    await outcome(left);
+    (await counter.acquire())[Symbol.dispose]();
+    await turn();
+    expect(waits.state, 'nobody has called').toBe('pending');
     expect(asked.length, 'the condition was asked while the lock was held').toBe(1);
   });
 
@@ -529,11 +539,17 @@ describe('mapBounded', () => {
     await shelf.put('roast');
     expect(await shelf.get(), 'nobody reads any more').toBe('roast');
     const hanging = new AbortController();
-    const promised = mapBounded([dish().promise], 1, (meal) => meal, { signal: hanging.signal });
+    const [meal, closed] = [dish(), vi.fn(() => ({ done: true as const, value: undefined }))];
+    const iterator = { next: () => ({ done: false, value: meal.promise }), return: closed };
+    const source = { [Symbol.iterator]: () => iterator };
+    const promised = mapBounded(source, 1, (each) => each, { signal: hanging.signal });
     const never = begun(promised.next());
     await turn();
     hanging.abort(NOT_HUNGRY);
     expect((await outcome(never)).error, 'a promise that nobody keeps').toBe(NOT_HUNGRY);
+    meal.reject(SOLD_OUT);
+    await turn();
+    expect(closed, 'its source was closed, once').toHaveBeenCalledOnce();
     for (const taken of [1, 2, 3]) {
       const late = new AbortController();
       const prices = mapBounded([1, 2, 3], 2, (price) => price, { signal: late.signal });
