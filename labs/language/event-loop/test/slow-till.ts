@@ -25,6 +25,8 @@ async function totalInPromises(limitMs: number): Promise<boolean> {
 }
 
 let noticed = false;
+// The watchdog is to be there first: else its start hides how soon it looks.
+if (what === 'block') await later(150);
 if (what === 'block') noticed = totalTheDay(2_500);
 else if (what === 'promises') noticed = await totalInPromises(2_500);
 else if (what === 'ended') {
