@@ -26,7 +26,7 @@ export const openShop = async (options: Partial<HybridOptions> = {}) => {
   onTestFinished(async () => {
     const closed = Promise.resolve(shop[Symbol.asyncDispose]()).catch(() => {});
     for (const pid of shop.stats().pids) kill(pid);
-    await Promise.race([closed, delay(2_000)]);
+    await Promise.race([closed, delay(500)]);
   });
   const { threadsPerProcess = 1, processes = 1 } = options;
   if (processes * threadsPerProcess === 1) await outcome(shop.run({ dish: 'stove' }), STARTING);
