@@ -1,4 +1,5 @@
-// A program of the laws and of the demo: what it may compute on, as it sees it.
-import { detectCpu } from '#lab';
+// A program of the laws and of the demo: what it may compute on, and with an argument what it gets (a burn's milliseconds).
+import { calibrate, detectCpu } from '#lab';
 
-console.log(JSON.stringify(detectCpu()));
+const [, , ms] = process.argv;
+console.log(JSON.stringify({ ...detectCpu(), measured: ms && (await calibrate(Number(ms))) }));

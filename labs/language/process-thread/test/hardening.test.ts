@@ -71,17 +71,22 @@ test('what the system does not tell, or tells otherwise, is passed over', () => 
   expect(detectCpu(fakeRoot(untold)), 'no topology').toMatchObject({ physical: 16, logical: 16 });
 });
 
-test.skipIf(!existsSync('/usr/bin/taskset'))('a mask of the running process is seen', async () => {
-  const { stdout } = await promisify(execFile)('taskset', ['-c', '0', process.execPath, program('detect.ts')]);
-  expect(JSON.parse(stdout)).toMatchObject({ affinity: 1, effective: 1, logical: detectCpu().logical });
+test.skipIf(!existsSync('/usr/bin/taskset'))('a mask of the running process is seen, and measured', async () => {
+  const { stdout } = await promisify(execFile)('taskset', ['-c', '0', process.execPath, program('detect.ts'), '60']);
+  const { measured, ...cpu } = JSON.parse(stdout);
+  expect(cpu).toMatchObject({ affinity: 1, effective: 1, logical: detectCpu().logical });
+  // Two threads on one core, whoever else is at work there.
+  expect(measured).toBeGreaterThan(0);
+  expect(measured).toBeLessThan(1.4);
 });
 
 test('calibrate measures some cores, and leaves no thread', async () => {
-  const before = process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
-  const cores = await calibrate(20);
-  expect(cores).toBeGreaterThan(0);
-  expect(Number.isFinite(cores)).toBe(true);
-  expect(process.getActiveResourcesInfo().filter((name) => name === 'MessagePort')).toHaveLength(before);
+  const ports = () => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
+  const before = ports();
+  const cores = await calibrate(60);
+  expect(cores).toBeGreaterThan(0.01);
+  expect(cores).toBeLessThan(1.4 * Math.max(2, detectCpu().affinity));
+  expect(ports()).toBe(before);
 });
 
 // ── figures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,6 +127,8 @@ test('work that computes has a rate that the cores can bear', () => {
   const plan = recommend({ kind: 'cpu', targetRps: 10, latencyMs: 50 }, { physical: 2, effective: 2 });
   expect(plan).toMatchObject({ threads: 2, maxRps: 40 });
   expect(recommend({ kind: 'cpu' }, { physical: 2, effective: 2 }).maxRps).toBeUndefined();
+  const large = { kind: 'io', targetRps: 1_000_000, latencyMs: 20, waitRatio: 9 } as const;
+  expect(recommend(large, { physical: 4_000, effective: 4_000 })).toMatchObject({ threads: 2_000, inFlight: 20_000 });
   expect(recommend({ kind: 'io', waitRatio: 1 }, { physical: 2, effective: 2 }).maxRps).toBeUndefined();
 });
 
@@ -204,6 +211,33 @@ test('where no process can be had everybody is told, once', async () => {
     expect((await ended(shop.run({ dish: 'stove' }))).error, file).toBeInstanceOf(BrokenHybridError);
     expect((await ended(shop[Symbol.asyncDispose](), STARTING)).error, file).toBeUndefined();
   }
+});
+
+test('two processes that die at their start do not end it', async () => {
+  const { gate } = newGate();
+  const shop = hybrid<{ default: (order: undefined) => string }>({
+    processes: 1,
+    threadsPerProcess: 1,
+    entry: new URL(`stubborn.ts?${encodeURIComponent(`${gate}/starts`)}`, import.meta.url),
+  });
+  onTestFinished(() => shop.stats().pids.forEach(kill));
+  const order = ended(shop.run(undefined), STARTING);
+  // Nor does a closing: what was taken before anybody was ready is served.
+  const closed = ended(shop[Symbol.asyncDispose](), STARTING);
+  expect((await order).value).toBe('a burger');
+  expect((await closed).error).toBeUndefined();
+});
+
+test('processes and threads have the flags of their parent, and not its code', async () => {
+  const [index, kitchen] = [new URL('../src/index.ts', import.meta.url), entry].map(({ href }) => JSON.stringify(href));
+  const code = `
+    const { hybrid } = await import(${index});
+    await using shop = hybrid({ processes: 1, threadsPerProcess: 1, entry: new URL(${kitchen}) });
+    console.log(JSON.stringify(await shop.run({ dish: 'flags' })));`;
+  const flags = ['--no-warnings', '--input-type=module', '-e', code, '--', '--ours'];
+  flags.splice(1, 0, '--stack-trace-limit=7');
+  const { stdout } = await promisify(execFile)(process.execPath, flags, { timeout: STARTING });
+  expect(JSON.parse(stdout)).toEqual(['--no-warnings', '--stack-trace-limit=7']);
 });
 
 test('who has left before he came gets his own reason, and a long-lived signal keeps nothing', async () => {

@@ -19,6 +19,7 @@ export type Order =
   | { readonly dish: 'spin'; readonly name: string; readonly gate: string }
   | { readonly dish: 'cook'; readonly name: string; readonly gate: string; readonly ms: number }
   | { readonly dish: 'stove' }
+  | { readonly dish: 'flags' }
   | { readonly dish: 'burn' }
   | { readonly dish: 'toss'; readonly what: string }
   | { readonly dish: 'leave'; readonly code: number }
@@ -63,6 +64,8 @@ export default async function kitchen(order: Order): Promise<unknown> {
       return me;
     case 'stove':
       return me;
+    case 'flags':
+      return process.execArgv;
     case 'burn':
       throw Object.assign(new RangeError('the burger is black'), { code: 'E_BLACK' });
     case 'toss':
