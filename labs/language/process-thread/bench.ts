@@ -24,7 +24,13 @@ await tell(
         const threads = hybrid<typeof Kitchen>({ processes: 1, threadsPerProcess: 2, entry });
         const processes = hybrid<typeof Kitchen>({ processes: 2, threadsPerProcess: 1, entry });
         const pools = (['thread', 'process'] as const).map((workerType) =>
-          workerpool.pool(script, { maxWorkers: 2, minWorkers: 2, workerType }),
+          // Without `serialization` its processes speak JSON, in which bytes are an object with a key for each.
+          workerpool.pool(script, {
+            maxWorkers: 2,
+            minWorkers: 2,
+            workerType,
+            forkOpts: { serialization: 'advanced' },
+          }),
         );
         const [poolOfThreads, poolOfProcesses] = pools;
         try {

@@ -92,20 +92,18 @@ export abstract class HybridBase<M extends Entry> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       this.assertOpen();
-      let settled = false;
-      const once =
+      const last =
         <T>(settle: (value: T) => void) =>
         (value: T) => {
-          if (!settled) settle(value);
-          settled = true;
           signal?.removeEventListener('abort', leave);
+          settle(value);
         };
       const job = {
         id: this.#ids++,
         body: pack(input),
         // What travels is what the module's function returned: its type says so.
-        resolve: once((value: unknown) => resolve(value as Output<M>)),
-        reject: once(reject),
+        resolve: last((value: unknown) => resolve(value as Output<M>)),
+        reject: last(reject),
       };
       const leave = () => this.abandon(job, signal?.reason);
       signal?.addEventListener('abort', leave);

@@ -229,13 +229,8 @@ test('two processes that die at their start do not end it', async () => {
 });
 
 test('processes and threads have the flags of their parent, and not its code', async () => {
-  const [index, kitchen] = [new URL('../src/index.ts', import.meta.url), entry].map(({ href }) => JSON.stringify(href));
-  const code = `
-    const { hybrid } = await import(${index});
-    await using shop = hybrid({ processes: 1, threadsPerProcess: 1, entry: new URL(${kitchen}) });
-    console.log(JSON.stringify(await shop.run({ dish: 'flags' })));`;
-  const flags = ['--no-warnings', '--input-type=module', '-e', code, '--', '--ours'];
-  flags.splice(1, 0, '--stack-trace-limit=7');
+  const code = `import(${JSON.stringify(new URL('flags.ts', import.meta.url).href)})`;
+  const flags = ['-e', code, '--no-warnings', '--stack-trace-limit=7', '--input-type=module'];
   const { stdout } = await promisify(execFile)(process.execPath, flags, { timeout: STARTING });
   expect(JSON.parse(stdout)).toEqual(['--no-warnings', '--stack-trace-limit=7']);
 });

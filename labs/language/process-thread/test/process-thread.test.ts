@@ -92,6 +92,8 @@ test('a hybrid runs as many tasks at once as it has threads in all its processes
   expect(new Set(stoves).size, 'the same four for the rest').toBe(4);
   for (const stove of stoves) expect(pids).toContain(JSON.parse(stove).pid);
   expect(shop.stats()).toEqual({ pids, running: 0, waiting: 0 });
+  const pair = await Promise.all(['g', 'h'].map((name) => ended(shop.run({ dish: 'hold', name, gate }))));
+  expect(new Set(pair.map(({ value }) => Object(value).pid)).size, 'the freest is served first').toBe(2);
   for (let turn = 0; turn < 3; turn++) {
     const { value } = await ended(shop.run({ dish: 'stove' }));
     expect(pids, 'the same processes, turn after turn').toContain(Object(value).pid);
