@@ -170,10 +170,11 @@ function pack(input: unknown): Uint8Array {
   }
 }
 
-/** The flags that we were started with, less the code of `node -e`. */
+/** The flags that we were started with, less a program that is no file (`node -e CODE`): each worker would run it. */
 function ownFlags(): string[] {
-  const code = process.execArgv.findIndex((flag) => /^(-e|-p|-pe|--eval|--print)$/.test(flag));
-  return process.execArgv
-    .filter((_, at) => code < 0 || at < code || at > code + 1)
-    .filter((flag) => !flag.startsWith('--input-type'));
+  const withValue = /^(-e|-p|-pe|--eval|--print|--input-type)$/;
+  return process.execArgv.filter(
+    (flag, at, flags) =>
+      !withValue.test(flag) && !withValue.test(flags[at - 1] ?? '') && !/^--(eval|print|input-type)=/.test(flag),
+  );
 }
