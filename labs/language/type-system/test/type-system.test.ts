@@ -109,6 +109,7 @@ describe('programs that must not compile', () => {
   test('each of the twenty programs fails at its line, with its code, and nowhere else', async () => {
     expect(programs).toHaveLength(20);
     expect(await verify(broken())).toEqual([]);
+    expect(Object.keys(mended()), 'and each has a remedy').toHaveLength(20);
   });
 
   test('without its flag a program passes, and the others still fail', async () => {
@@ -162,13 +163,16 @@ describe('programs that must not compile', () => {
     await expect(compile({ 'one.ts': 'export const one = 1;' }, contradiction)).rejects.toThrow(CompilerError);
     expect(await compile({ 'one.ts': 'export const one: number = 1;' })).toEqual([]);
     expect(strictFlags.strict).toBe(true);
+    vi.stubEnv('NODE_OPTIONS', '--no-such-flag');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    await expect(compile({ 'one.ts': 'export const one = 1;' }), 'and says why').rejects.toThrow('--no-such-flag');
   });
 
   test('no source is passed over: each is looked at to its end, or is an error', async () => {
     const wrong = "export const one: number = 'one';";
     const fine = { 'fine.ts': 'export const one = 1;' };
     for (const file of ['../one.ts', 'a/one.ts', 'tsconfig.json', 'a\0.ts', 'a\ud83d.ts', 'one.js', 'one.txt']) {
-      await expect(compile({ ...fine, [file]: wrong }), file).rejects.toThrow(CompilerError);
+      await expect(compile({ 'wrong.ts': wrong, [file]: wrong }), file).rejects.toThrow(CompilerError);
     }
     const names = ['one.mts', '.one.ts', 'fine.d.ts', 'one (2).ts'];
     const seen = await compile({ ...fine, ...Object.fromEntries(names.map((file) => [file, wrong])) });
@@ -287,6 +291,23 @@ describe('types that hold at run time', () => {
     expect(endless.ok || JSON.stringify(endless.error).length, 'the answer is not as long as the payload').toBeLessThan(
       1_000,
     );
+  });
+
+  test('each limit lets in what it names, and nothing beyond it', () => {
+    const city = (length: number) => ({ address: { city: 'x'.repeat(length) } });
+    const mail = (length: number) => ({ email: `${'a'.repeat(length - 6)}@b.org` });
+    const most = [{ nickname: 'x'.repeat(50) }, { age: 150 }, city(100), mail(254), { id: Number.MAX_SAFE_INTEGER }];
+    for (const change of most) expect(parseUser({ ...good, ...change }).ok, JSON.stringify(change)).toBe(true);
+    const more = [
+      { nickname: 'x'.repeat(51) },
+      { age: 151 },
+      { age: -1 },
+      city(101),
+      city(0),
+      mail(255),
+      { id: 2 ** 53 },
+    ];
+    for (const change of more) expect(parseUser({ ...good, ...change }).ok, JSON.stringify(change)).toBe(false);
   });
 
   test('an empty stack gives undefined, and an item is nobody else’s', () => {
