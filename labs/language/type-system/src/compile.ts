@@ -44,8 +44,8 @@ const basics = {
 
 /**
  * What the compiler says of `sources` (file name → text), each a module of its own that imports nothing. One run of `tsc`
- * in a temporary folder, which is gone afterwards. Nothing is passed over: a name that is none, or a file that `tsc`
- * doesn't take, is an error.
+ * in a temporary folder, which is gone afterwards; another, when one file's syntax error hides the types of all others.
+ * A name that is none, or a file that `tsc` doesn't take, is an error.
  *
  * @param flags In addition to those of `strictFlags`; a flag that is false is switched off.
  * @throws CompilerError
@@ -59,7 +59,11 @@ export async function compile(sources: Readonly<Record<string, string>>, flags: 
     const compilerOptions = { ...basics, ...strictFlags, ...flags };
     await writeFile(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
     await Promise.all(Object.entries(sources).map(([file, text]) => writeFile(join(dir, file), text)));
-    return await run(dir);
+    const found = await run(dir);
+    // After a syntax error the compiler looks at no types, in no file: the others are asked about once more.
+    const others = Object.entries(sources).filter(([file]) => !found.some((each) => each.file === file));
+    const unread = others.length > 0 && found.length > 0 && found.every(({ code }) => /^TS1\d{3}$/.test(code));
+    return unread ? [...found, ...(await compile(Object.fromEntries(others), flags))] : found;
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
@@ -79,11 +83,10 @@ async function run(dir: string): Promise<Diagnostic[]> {
     execFile(process.execPath, args, { cwd: dir, maxBuffer: Number.POSITIVE_INFINITY }, (error, stdout, stderr) => {
       const placed = [...stdout.matchAll(/^(?:.*[\\/])?([^\\/\n]+?)\((\d+),\d+\): error (TS\d+): (.*)$/gm)];
       const flags = placed.find(([, file]) => file === 'tsconfig.json')?.[4];
-      const placeless = /^error TS\d+: .*$/m.exec(stdout)?.[0];
       // A signal instead of an exit code, or an exit code without a diagnostic: the sources were not looked at, or not all.
       const died = error && (typeof error.code !== 'number' || placed.length === 0);
-      if (flags !== undefined || placeless !== undefined || died) {
-        const why = flags ?? placeless ?? ((stdout + stderr).trim() || error?.message);
+      if (flags !== undefined || died) {
+        const why = flags ?? ((stdout + stderr).trim() || error?.message);
         reject(new CompilerError(`tsc failed: ${why}`, { cause: error }));
       } else {
         resolve(placed.map(([, file = '', line, code = '', text = '']) => ({ file, line: Number(line), code, text })));
