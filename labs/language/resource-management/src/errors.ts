@@ -54,12 +54,12 @@ export class InterruptedError extends ResourceError {
   }
 }
 
-/** Postgres answered COMMIT with ROLLBACK. `cause` is the error of the statement that spoilt the transaction. */
+/** Postgres answered COMMIT with ROLLBACK, or wasn't asked, since a statement had no answer of its own. `cause` is the error of the statement that spoilt the transaction. */
 export class RolledBackError extends ResourceError {
   readonly code = 'ROLLED_BACK';
 
   constructor(options?: ErrorOptions) {
-    super('Postgres rolled the transaction back instead: a statement in it had failed.', options);
+    super('The transaction is rolled back instead: a statement in it had failed.', options);
   }
 }
 

@@ -47,7 +47,7 @@ export interface Transaction extends AsyncDisposable {
   /**
    * Makes it permanent. A second call has the outcome of the first.
    *
-   * @throws RolledBackError when a statement had failed; CommitUnknownError when the connection is lost before the
+   * @throws RolledBackError when a statement had failed, on either side; CommitUnknownError when the connection is lost before the
    *   answer; DisposedError after the end; what Postgres answers, as when a deferred constraint fails
    */
   commit(): Promise<void>;
@@ -60,6 +60,8 @@ class PoolTransaction implements Transaction {
   #last: Promise<unknown> = Promise.resolve();
   #committing: Promise<void> | undefined;
   #spoiltBy: ErrorOptions | undefined;
+  /** A statement that failed on this side, as by `query_timeout`: Postgres doesn't know that it was the end. */
+  #failedHere = false;
   #over = false;
 
   constructor(client: PoolClient) {
@@ -89,6 +91,8 @@ class PoolTransaction implements Transaction {
   });
 
   async #commit(): Promise<void> {
+    await this.#last;
+    if (this.#failedHere) throw new RolledBackError(this.#spoiltBy);
     const { command } = await this.#send('COMMIT').catch((error: unknown) => {
       throw isServersAnswer(error) || error instanceof DisposedError ? error : new CommitUnknownError({ cause: error });
     });
@@ -106,6 +110,7 @@ class PoolTransaction implements Transaction {
     });
     this.#last = sent.catch((error: unknown) => {
       this.#spoiltBy ??= { cause: error };
+      this.#failedHere ||= !(error instanceof DatabaseError || error instanceof DisposedError);
     });
     return sent;
   }

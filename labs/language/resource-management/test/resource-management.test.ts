@@ -273,7 +273,9 @@ test("a generator is a manager: up to the yield it enters, and the body's error 
 test('a generator that never yields is refused, and one that yields twice is closed', async () => {
   const history = new History();
   const empty = contextManager(async function* empty(): AsyncGenerator<string, void, void> {});
-  expect((await outcome(withContext(empty(), () => history.record('the body')))).error).toBeInstanceOf(YieldError);
+  const never = (await outcome(withContext(empty(), () => history.record('the body')))).error;
+  expect(never).toBeInstanceOf(YieldError);
+  expect(told(never)).toContain('did not yield');
   const twice = contextManager(async function* twice() {
     try {
       yield 'once';

@@ -83,6 +83,17 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
       await tx.query(`UPDATE ${name} SET other = 'nobody'`);
       expect((await outcome(tx.commit())).error, 'a deferred constraint').toMatchObject({ code: '23503' });
     }
+    {
+      await using tx = await transaction(pool);
+      await tx.query(change, ['a', -30]);
+      const toPostgres = () => {
+        throw boom;
+      };
+      outcome(tx.query(change, ['b', { toPostgres }]));
+      const { error } = await outcome(tx.commit());
+      expect(error, 'it failed on this side, and Postgres has never heard of it').toBeInstanceOf(RolledBackError);
+      expect(error).toHaveProperty('cause', boom);
+    }
     expect(await balance()).toEqual([100, 100]);
     expect(out(pool)).toBe(0);
   });
@@ -189,6 +200,12 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
     await idle[Symbol.asyncDispose]();
     expect((await outcome(idle.commit())).error).toBeInstanceOf(DisposedError);
     expect((await outcome(idle.query(change, ['a', 1]))).error).toBeInstanceOf(DisposedError);
+    {
+      await using other = await transaction(pool);
+      const late = await outcome(idle.query(change, ['a', 1]));
+      expect(late.error, 'somebody else has the connection').toBeInstanceOf(DisposedError);
+      await other.commit();
+    }
     for (const end of ['COMMIT', 'ROLLBACK']) {
       await using ended = await transaction(pool);
       await ended.query(end);
