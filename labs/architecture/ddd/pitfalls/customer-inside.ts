@@ -2,7 +2,6 @@
 // transaction, so that a customer's orders queue for his one row, and an old balance overwrites a new one.
 // Seen in: https://github.com/VaughnVernon/IDDD_Samples/issues/54
 // Caught by: a transaction changes one aggregate, and its events are announced in it
-import type { PoolClient } from 'pg';
 import {
   type Customer,
   customerId,
@@ -11,16 +10,19 @@ import {
   PostgresCustomers,
   PostgresOrders as Reference,
 } from '../src/index.ts';
+import { inOneTransaction } from '../src/infrastructure/postgres.ts';
 
 export * from '../src/index.ts';
 
 export class PostgresOrders extends Reference {
-  protected override async claim(tx: PoolClient, order: OrderSnapshot): Promise<boolean> {
-    const customer = await this.#customerOf(order);
-    if (customer) {
-      await tx.query('UPDATE customers SET balance = $2 WHERE id = $1', [customer.id, customer.balance.minor]);
-    }
-    return super.claim(tx, order);
+  protected override write(...[, order, events]: Parameters<Reference['write']>): Promise<boolean> {
+    return inOneTransaction(this.pool, async (tx) => {
+      const customer = await this.#customerOf(order);
+      if (customer) {
+        await tx.query('UPDATE customers SET balance = $2 WHERE id = $1', [customer.id, customer.balance.minor]);
+      }
+      return super.write(tx, order, events);
+    });
   }
 
   async #customerOf(order: OrderSnapshot): Promise<Customer | undefined> {

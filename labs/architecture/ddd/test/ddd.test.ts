@@ -280,6 +280,57 @@ describe('the order', () => {
     expect(String(order.total), history.toString()).toBe(bill);
   });
 
+  test('what has left an aggregate cannot be changed, and neither can its id', () => {
+    const order = withFish();
+    order.place();
+    order.pay();
+    const guest = Customer.register(yuan('300.00'));
+    guest.charge(order.id, order.total);
+    const told = structuredClone([order.events, guest.events]);
+    const [before, known] = [order.snapshot(), [order.id, order.customerId, guest.id]];
+    const deeply = (value: unknown, each: (part: object) => void) => {
+      if (typeof value !== 'object' || value === null) return;
+      each(value);
+      for (const part of Object.values(value)) deeply(part, each);
+    };
+    for (const part of [order.events, guest.events])
+      deeply(part, (each) => {
+        for (const key of Object.keys(each)) Reflect.set(each, key, 'forged');
+        Reflect.deleteProperty(each, 'total');
+      });
+    for (const aggregate of [order, guest])
+      for (const key of ['id', 'customerId']) Reflect.set(aggregate, key, orderId());
+    deeply(order.snapshot(), (each) => void Reflect.set(each, 'quantity', 99));
+    expect([order.events, guest.events]).toEqual(told);
+    expect([order.id, order.customerId, guest.id]).toEqual(known);
+    expect(order.snapshot()).toEqual(before);
+    expect(Object.keys(order), 'an id is still part of what is seen').toContain('id');
+  });
+
+  test('what only looks like a value gets into no order', () => {
+    const order = withFish();
+    const before = order.snapshot();
+    const money = { minor: 100, currency: 'CNY', times: () => yuan('1.00'), equals: () => true };
+    const dish = { name: 'rice', size: Size.Small, spiciness: Spiciness.None, equals: () => false };
+    const attacks: [string, () => unknown][] = [
+      ['a price', () => Reflect.apply(order.add, order, [rice, money, 1])],
+      ['a dish', () => Reflect.apply(order.add, order, [dish, yuan('1.00'), 1])],
+      ['a size', () => Reflect.construct(Dish, ['rice', { name: 'small' }, Spiciness.None])],
+      ['a spiciness', () => Reflect.construct(Dish, ['rice', Size.Small, Object.create(null)])],
+      ['a name', () => Reflect.construct(Dish, [7, Size.Small, Spiciness.None])],
+    ];
+    for (const [what, attack] of attacks) expect(attack, what).toThrow(InvalidValueError);
+    expect(order.snapshot()).toEqual(before);
+  });
+
+  test('one name in two spellings is one dish', async () => {
+    const [one, two] = ['cr\u00eape', 'cre\u0302pe'].map((name) => new Dish(name, Size.Small, Spiciness.None));
+    const menu = new PrintedMenu('CNY', { 'cre\u0302pe': { small: '12.00' } });
+    const order = draft();
+    for (const dish of [one ?? fail(), two ?? fail()]) order.add(dish, await menu.priceOf(dish), 1);
+    expect(order.lines.map(({ quantity }) => quantity)).toEqual([2]);
+  });
+
   test('an order is rebuilt from its snapshot, and one that breaks a rule is not', () => {
     const order = withFish();
     order.redeem(yuan('1.00'));
@@ -360,9 +411,19 @@ describe('the neighbours', () => {
     expect(tickets, '"placed" is no news to the kitchen').toEqual([undefined, { orderId: order.id, pans: [pan, pan] }]);
     const portion = { name: fish.name, size: 'large', spiciness: 'medium', quantity: 2 };
     const drifted = { ...portion, size: 'gigantic' };
-    expect(() => kitchenTicket({ type: 'order-paid', orderId: order.id, dishes: [drifted] }, book)).toThrow(
-      'no recipe',
-    );
+    // Every object has these, and the book has no such dish.
+    const strange = ['toString', 'constructor', '__proto__'];
+    const unknown = [
+      drifted,
+      ...strange.flatMap((word) => [
+        { ...portion, name: word },
+        { ...portion, size: word },
+      ]),
+    ];
+    for (const dish of unknown) {
+      const paid = { type: 'order-paid', orderId: order.id, dishes: [dish] } as const;
+      expect(() => kitchenTicket(paid, book), `${dish.size} ${dish.name}`).toThrow('no recipe');
+    }
   });
 });
 

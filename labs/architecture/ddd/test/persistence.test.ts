@@ -217,6 +217,30 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect(await announced(order.id), `stored: ${(await orders.get(order.id)).status}`).toEqual([]);
   });
 
+  test('a save is one step, however many lines and events there are', async () => {
+    const watched = new Pool({ connectionString: pg.url });
+    onTestFinished(() => watched.end());
+    const asked: string[] = [];
+    watched.on('connect', (client) => {
+      const query = client.query.bind(client);
+      Reflect.set(client, 'query', (...args: unknown[]) => {
+        asked.push(JSON.stringify(args[0]).slice(0, 80));
+        return Reflect.apply(query, undefined, args);
+      });
+    });
+    const order = draft();
+    for (const name of ['rice', 'soup', 'tea']) order.add(new Dish(name, Size.Small, Spiciness.None), yuan('3.00'), 1);
+    const repository = new PostgresOrders(watched);
+    await repository.save(order);
+    for (const { dish } of order.lines.slice(2)) order.remove(dish);
+    order.place();
+    order.pay();
+    await repository.save(order);
+    expect(asked, asked.join('\n')).toHaveLength(2);
+    expect((await orders.get(order.id)).snapshot()).toEqual(order.snapshot());
+    expect(await announced(order.id)).toEqual(['order-placed', 'order-paid']);
+  });
+
   test('a save that failed can be repeated, with its events', async () => {
     const order = draft();
     order.place();
@@ -342,6 +366,35 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect((await kitchen.drain()).failed).toEqual([]);
     expect(told).toEqual(['order-placed', 'order-paid']);
     expect(await kitchen.drain(), 'and then there is nothing left').toEqual({ delivered: 0, failed: [] });
+  });
+
+  test('what one subscriber does to an event, the next one is not told', async () => {
+    const customer = await registered('500.00');
+    const id = await service.createOrder({ ...where, customerId: customer, items: [item] });
+    const told: unknown[] = [];
+    const forger: Subscriber = async (event) => {
+      if (event.type === 'order-placed') Reflect.set(event.total, 'minor', 1);
+      Reflect.set(event, 'type', 'forged');
+    };
+    await relay([id], forger, async (event) => void told.push(structuredClone(event))).drain();
+    expect(told).toMatchObject([{ type: 'order-placed', total: { minor: 12_800 } }]);
+  });
+
+  test('two restaurants in one database do not wait for each other', async () => {
+    await pool.query('CREATE SCHEMA IF NOT EXISTS next_door');
+    const theirs = new Pool({ connectionString: pg.url, options: '-c search_path=next_door' });
+    onTestFinished(() => theirs.end());
+    await migrate(theirs);
+    const [here, there] = [draft(), draft()];
+    for (const order of [here, there]) order.place();
+    await orders.save(here);
+    await new PostgresOrders(theirs).save(there);
+    const next = new OutboxRelay(theirs, [async () => {}]);
+    let delivered: number | undefined;
+    await relay([here.id], async () => {
+      delivered = (await next.drain()).delivered;
+    }).drain();
+    expect(delivered, 'told next door while one is told here').toBe(1);
   });
 
   test('of two relays at once one works, so that nothing is told twice or out of order', async () => {

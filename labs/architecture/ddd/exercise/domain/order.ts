@@ -15,11 +15,11 @@ import type { Money } from './money.ts';
  */
 export class Order extends Aggregate<OrderEvent> {
   declare readonly id: OrderId;
-  readonly customerId: CustomerId;
+  readonly #customerId: CustomerId;
 
   protected constructor(snapshot: OrderSnapshot) {
     super(orderId(snapshot.id), snapshot.version);
-    this.customerId = customerId(snapshot.customerId);
+    this.#customerId = customerId(snapshot.customerId);
   }
 
   /** An empty order. `id` defaults to a new one. @throws InvalidValueError on an unknown currency. */
@@ -30,6 +30,10 @@ export class Order extends Aggregate<OrderEvent> {
   /** What a repository has stored, checked like everything else. @throws InvalidValueError when it breaks a rule. */
   static restore(_snapshot: OrderSnapshot): Order {
     return todo('Order.restore');
+  }
+
+  get customerId(): CustomerId {
+    return this.#customerId;
   }
 
   get status(): OrderStatus {

@@ -3,12 +3,13 @@
  * that it was loaded at and the events that it recorded since. It knows nothing of how it is saved.
  */
 export abstract class Aggregate<Event> {
-  readonly id: string;
+  declare readonly id: string;
   #version: number;
   #events: readonly Event[] = [];
 
   constructor(id: string, version: number) {
-    this.id = id;
+    // `readonly` is a promise of the compiler alone.
+    Object.defineProperty(this, 'id', { value: id, enumerable: true });
     this.#version = version;
   }
 
@@ -33,7 +34,14 @@ export abstract class Aggregate<Event> {
     return this.id === other.id && this.constructor === other.constructor;
   }
 
+  /** As it was, whoever reads it meanwhile: what others will be told is what has been decided. */
   protected record(event: Event): void {
-    this.#events = Object.freeze([...this.#events, event]);
+    this.#events = Object.freeze([...this.#events, frozen(event)]);
   }
+}
+
+/** Plain data, frozen all the way down: it may go through many hands. */
+export function frozen<T>(data: T): T {
+  if (typeof data === 'object' && data !== null) for (const part of Object.values(data)) frozen(part);
+  return Object.freeze(data);
 }

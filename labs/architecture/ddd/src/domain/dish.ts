@@ -63,6 +63,8 @@ export class Dish {
   /** @throws InvalidValueError on a name that is empty, longer than 80 characters, or no text. */
   constructor(name: string, size: Size, spiciness: Spiciness) {
     this.name = text('Dish', name, 80);
+    if (!(size instanceof Size)) throw new InvalidValueError('Size', size, 'a word of Size');
+    if (!(spiciness instanceof Spiciness)) throw new InvalidValueError('Spiciness', spiciness, 'a word of Spiciness');
     this.size = size;
     this.spiciness = spiciness;
     Object.freeze(this);

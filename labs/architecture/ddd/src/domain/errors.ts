@@ -9,7 +9,7 @@ export abstract class DomainError extends Error {
 /** A value that the language of the restaurant has no word for: a quantity of 0, a size "gigantic", half a cent. */
 export class InvalidValueError extends DomainError {
   constructor(what: string, value: unknown, rule: string) {
-    super(`${what} ${typeof value === 'string' ? JSON.stringify(value) : String(value)}: ${rule}.`);
+    super(`${what} ${said(value)}: ${rule}.`);
   }
 }
 
@@ -46,4 +46,11 @@ export class PaymentError extends DomainError {
   constructor(customerId: string, due: string, balance: string) {
     super(`Customer ${customerId} owes ${due} and has ${balance}: top up, or order less.`);
   }
+}
+
+/** A value of ours by its own words, anything else by its kind: it may have no words at all. */
+function said(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Object.isFrozen(value) ? String(value) : 'of another kind';
 }

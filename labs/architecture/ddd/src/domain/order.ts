@@ -41,7 +41,7 @@ export type OrderSnapshot = {
  */
 export class Order extends Aggregate<OrderEvent> {
   declare readonly id: OrderId;
-  readonly customerId: CustomerId;
+  readonly #customerId: CustomerId;
   #status: OrderStatus;
   #address: Address;
   #lines: readonly OrderLine[] = [];
@@ -49,7 +49,7 @@ export class Order extends Aggregate<OrderEvent> {
 
   protected constructor(snapshot: OrderSnapshot) {
     super(orderId(snapshot.id), snapshot.version);
-    this.customerId = customerId(snapshot.customerId);
+    this.#customerId = customerId(snapshot.customerId);
     if (!statuses.includes(snapshot.status)) {
       throw new InvalidValueError('Status', snapshot.status, `one of ${statuses.join(', ')}`);
     }
@@ -73,6 +73,10 @@ export class Order extends Aggregate<OrderEvent> {
   /** What a repository has stored, checked like everything else. @throws InvalidValueError when it breaks a rule. */
   static restore(snapshot: OrderSnapshot): Order {
     return new this(snapshot);
+  }
+
+  get customerId(): CustomerId {
+    return this.#customerId;
   }
 
   get status(): OrderStatus {
@@ -209,6 +213,9 @@ export class Order extends Aggregate<OrderEvent> {
 
   #line(dish: Dish, unitPrice: Money, quantity: number): OrderLine {
     this.mustBeServable(quantity);
+    // What only looks like a value could change later.
+    if (!(dish instanceof Dish)) throw new InvalidValueError('Dish', dish, 'one that was made by Dish');
+    if (!(unitPrice instanceof Money)) throw new InvalidValueError('Price', unitPrice, 'one that was made by Money');
     return Object.freeze({ dish, unitPrice, quantity });
   }
 

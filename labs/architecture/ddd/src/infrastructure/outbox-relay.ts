@@ -1,9 +1,13 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Subscriber } from '../application/payment-policy.ts';
+import { frozen } from '../domain/aggregate.ts';
 import type { DomainEvent } from '../domain/events.ts';
 import { borrow } from './postgres.ts';
 
 type Waiting = { readonly id: string; readonly aggregateId: string; readonly event: DomainEvent };
+
+/** Of this outbox: a second one, in another schema, has its own. */
+const lock = "hashtext('outbox relay'), 'outbox'::regclass::oid::int";
 
 /** The outcome of a round. `failed`: told, but some subscriber threw; they stay in the outbox for the next round. */
 export type Round = { readonly delivered: number; readonly failed: readonly unknown[] };
@@ -30,21 +34,21 @@ export class OutboxRelay {
     return borrow(this.pool, async (client, spoil) => {
       let mine = true;
       try {
-        const { rows } = await client.query<{ mine: boolean }>(
-          "SELECT pg_try_advisory_lock(hashtext('outbox')) AS mine",
-        );
+        const { rows } = await client.query<{ mine: boolean }>(`SELECT pg_try_advisory_lock(${lock}) AS mine`);
         mine = rows[0]?.mine === true;
         return mine ? await this.#round(client) : { delivered: 0, failed: [] };
       } finally {
         // A connection that may still have the lock is closed, and the lock is gone with it.
-        if (mine) await client.query("SELECT pg_advisory_unlock(hashtext('outbox'))").catch(spoil);
+        if (mine) await client.query(`SELECT pg_advisory_unlock(${lock})`).catch(spoil);
       }
     });
   }
 
   /** Told first and marked afterwards: a crash in between means once more, not never. */
   protected async deliver(waiting: Waiting): Promise<void> {
-    for (const subscriber of this.subscribers) await subscriber(waiting.event);
+    // One object for all of them: what one does to it must not be what the next is told.
+    const event = frozen(waiting.event);
+    for (const subscriber of this.subscribers) await subscriber(event);
     await this.mark(waiting);
   }
 

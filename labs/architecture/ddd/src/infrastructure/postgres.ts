@@ -74,7 +74,9 @@ export async function announce(
   aggregateId: string,
   events: readonly DomainEvent[],
 ): Promise<void> {
-  for (const event of events) {
-    await tx.query('INSERT INTO outbox (aggregate_id, event) VALUES ($1, $2)', [aggregateId, JSON.stringify(event)]);
-  }
+  if (events.length === 0) return;
+  await tx.query(
+    'INSERT INTO outbox (aggregate_id, event) SELECT $1, event FROM jsonb_array_elements($2) WITH ORDINALITY AS told (event, n) ORDER BY n',
+    [aggregateId, JSON.stringify(events)],
+  );
 }

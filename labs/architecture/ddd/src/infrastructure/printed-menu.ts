@@ -10,7 +10,9 @@ export class PrintedMenu implements Menu {
   /** @throws InvalidValueError on a price that is none. */
   constructor(currency: string, prices: Readonly<Record<string, Readonly<Partial<Record<Size['name'], string>>>>>) {
     const entries = Object.entries(prices).flatMap(([name, sizes]) =>
-      Object.entries(sizes).map(([size, price]) => [`${size} ${name}`, Money.parse(price, currency)] as const),
+      Object.entries(sizes).map(
+        ([size, price]) => [`${size} ${name.normalize('NFC')}`, Money.parse(price, currency)] as const,
+      ),
     );
     this.#prices = new Map(entries);
   }

@@ -21,7 +21,7 @@ const chillies: Readonly<Record<string, number>> = { none: 0, mild: 3, medium: 8
 export function kitchenTicket(event: DomainEvent, book: RecipeBook): Ticket | undefined {
   if (event.type !== 'order-paid') return undefined;
   const pans = event.dishes.flatMap(({ name, size, spiciness, quantity }) => {
-    const [recipe, factor, heat] = [book[name], portion[size], chillies[spiciness]];
+    const [recipe, factor, heat] = [known(book, name), known(portion, size), known(chillies, spiciness)];
     if (!recipe || factor === undefined || heat === undefined) {
       throw new Error(`The kitchen has no recipe for ${size} ${name}, ${spiciness} spice: add it to the book.`);
     }
@@ -30,3 +30,7 @@ export function kitchenTicket(event: DomainEvent, book: RecipeBook): Ticket | un
   });
   return { orderId: event.orderId, pans };
 }
+
+/** The words come from another context: `constructor` is something that every object has. */
+const known = <T>(list: Readonly<Record<string, T>>, word: string) =>
+  Object.hasOwn(list, word) ? list[word] : undefined;
