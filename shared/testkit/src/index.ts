@@ -1,6 +1,6 @@
 export { type Chaos, type ChaosOptions, chaos, type Fault, type FaultyLink, type FaultyNode } from './chaos.ts';
 export { type Consensus, type ContestOptions, consensus, contest, ratio, ratios, type Standing } from './contest.ts';
-export { describeWith, type Factories, type Started } from './describe-with.ts';
+export { describeWith, type Factories, type Started, serversStart } from './describe-with.ts';
 export { type Grader, GraderDiedError, type GraderOptions, openGrader } from './grader.ts';
 export { History } from './history.ts';
 export { ManualClock } from './manual-clock.ts';

@@ -79,7 +79,9 @@ describe('values', () => {
     expect(String(yuan('0.30').subtract(yuan('0.10'))), '0.30 − 0.10').toBe('0.20 CNY');
   });
 
-  test('currencies do not mix', () => {
+  test('each currency has digits of its own, and currencies do not mix', () => {
+    const parsed = ['CNY', 'EUR', 'USD', 'JPY', 'KWD'].map((currency) => Money.parse('7', currency).minor);
+    expect(parsed).toEqual([700, 700, 700, 7, 7_000]);
     const [one, other] = [Money.of(100, 'CNY'), Money.of(100, 'EUR')];
     expect(() => one.add(other)).toThrow(CurrencyMismatchError);
     expect(() => one.subtract(other)).toThrow(CurrencyMismatchError);
@@ -290,8 +292,8 @@ describe('the order', () => {
     const [before, known] = [order.snapshot(), [order.id, order.customerId, guest.id]];
     const deeply = (value: unknown, each: (part: object) => void) => {
       if (typeof value !== 'object' || value === null) return;
-      each(value);
       for (const part of Object.values(value)) deeply(part, each);
+      each(value);
     };
     for (const part of [order.events, guest.events])
       deeply(part, (each) => {

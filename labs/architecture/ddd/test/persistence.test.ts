@@ -8,6 +8,7 @@ import {
   ConcurrencyError,
   CorruptRecordError,
   Customer,
+  type CustomerId,
   customerId,
   Dish,
   type DomainEvent,
@@ -347,6 +348,21 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect(String((await customers.get(customer)).balance)).toBe('372.00 CNY');
   });
 
+  test('a charge that could not be saved is not taken for done', async () => {
+    const customer = await registered('500.00');
+    const id = await service.createOrder({ ...where, customerId: customer, items: [item] });
+    const overtaken = {
+      get: (of: CustomerId) => customers.get(of),
+      save: async () => {
+        throw new ConcurrencyError('Customer', customer, 1);
+      },
+    };
+    const { failed } = await relay([id], paymentPolicy({ orders, customers: overtaken })).drain();
+    expect(failed).toMatchObject([expect.any(ConcurrencyError)]);
+    await settle(id);
+    expect((await orders.get(id)).status).toBe('paid');
+  });
+
   test('an event whose subscriber failed is told again, before the later ones of its order', async () => {
     const customer = await registered('500.00');
     const id = await service.createOrder({ ...where, customerId: customer, items: [item] });
@@ -498,8 +514,11 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
       await send('GET', `/orders/${orderId()}`),
       await send('DELETE', `/orders/${id}`),
       await send('GET', '/'),
+      await send('POST', '/orders', { ...request, voucher: '5.00' }),
+      await send('PUT', `/orders/${id}/street`, { city: 'Shanghai', street: 'Bund 9' }),
+      await send('PUT', `/orders/${id}/address/old`, { city: 'Shanghai', street: 'Bund 9' }),
     ];
-    expect(answers.map(({ status }) => status)).toEqual([400, 400, 400, 402, 422, 404, 404, 404]);
+    expect(answers.map(({ status }) => status)).toEqual([400, 400, 400, 402, 422, 404, 404, 404, 400, 404, 404]);
     expect(answers[3]?.body).toContain('owes 512.00 CNY and has 500.00 CNY');
     const gone = new Pool({ connectionString: pg.url });
     await gone.end();

@@ -1,8 +1,9 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Grader, openGrader, random } from '@shared/testkit';
+import { type Grader, openGrader, random, serversStart } from '@shared/testkit';
 import { filesUnder } from '../check/files.ts';
 import { pooled } from '../check/pooled.ts';
+import { CommandError } from '../errors.ts';
 import type { Lab } from '../labs.ts';
 import { type Mutant, mutantsOf, mutate } from './mutants.ts';
 
@@ -66,5 +67,8 @@ async function fateOf(grader: Grader, impl: string, options: SweepOptions): Prom
     signal,
     deadlineMs: Math.max(20_000, 4 * referenceMs),
   });
-  return { killedBy: tests.find(({ state }) => state === 'failed')?.name ?? problems[0]?.split('\n')[0], ms };
+  const failed = tests.find(({ state }) => state === 'failed');
+  // That is no law, and tells nothing of the mutant.
+  if (failed?.name === serversStart) throw new CommandError(`the servers of the suite did not start\n${failed.error}`);
+  return { killedBy: failed?.name ?? problems[0]?.split('\n')[0], ms };
 }

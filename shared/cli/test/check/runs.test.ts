@@ -80,6 +80,18 @@ describe('grading', () => {
         'must load, and only a law',
       ],
       [
+        'a pitfall whose servers did not start',
+        'pitfalls/off-by-one.ts',
+        {
+          ...failing(''),
+          tests: failing('no room', law)
+            .tests.slice(0, 1)
+            .map((test) => ({ ...test, name: 'its servers start' })),
+        },
+        '"its servers start" failed instead',
+        'run the gate again',
+      ],
+      [
         'a pitfall that passes',
         'pitfalls/off-by-one.ts',
         passing,
