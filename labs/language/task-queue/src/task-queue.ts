@@ -125,6 +125,8 @@ export class TaskQueue<M extends Tasks> {
    *
    * When a task of the header fails for good, so does the callback (`fail`, the default), or it gets the results of the
    * others (`skip`). BullMQ's own default is neither: the callback would wait for ever.
+   *
+   * @throws InvalidArgumentError when a part has an id: the id is the chord's, and sending it again does nothing.
    */
   async chord<const S extends readonly Signature<NameOf<M>>[], C extends Taking<M, ResultsOf<M, S>>>(
     header: S,
@@ -133,25 +135,27 @@ export class TaskQueue<M extends Tasks> {
   ): Promise<AsyncResult<ResultOf<M, C>>> {
     if (header.length === 0) throw new InvalidArgumentError('A chord needs at least one task before its callback.');
     const { onFailure = 'fail', ...rest } = options;
-    const before = header.map((signature) => this.#job(signature));
-    const all = before.map(({ opts }) => opts.jobId);
-    const last = this.#job({ task: callback, payload: undefined, options: rest }, { all });
+    const own = this.#job({ task: callback, payload: undefined, options: rest });
+    const before = header.map((signature, index) => this.#part(signature, own.opts.jobId, index));
+    const last = { ...own, data: { ...own.data, all: before.map(({ opts }) => opts.jobId) } };
     return this.#send({ ...last, children: before.map((job) => this.child(job, onFailure)) });
   }
 
   /**
    * Runs one after the other, as many as there are, each with the result of the one before; the ticket is the last one's.
-   * The compiler checks each link, so it must know how many there are.
+   * The compiler checks each link, so it must know how many there are. An id of `first` is that of the chain.
    */
   chain<A extends NameOf<M>, const L extends readonly string[]>(
     first: Signature<A>,
     ...rest: Links<M, A, L>
   ): Promise<AsyncResult<ChainResult<M, A, L>>> {
     // BullMQ runs children before their parent: the last link is the root, the first one the innermost child.
-    const { id: _, countdownMs: __, eta: ___, ...options } = first.options;
-    let flow = this.#job(first);
-    for (const task of rest) {
-      const link = this.#job({ task, payload: undefined, options }, { previous: flow.opts.jobId });
+    const { id = randomUUID(), countdownMs: _, eta: __, ...options } = first.options;
+    const idOf = (place: number) => (place === rest.length ? id : partId(id, place));
+    let flow = this.#job({ ...first, options: { ...first.options, id: idOf(0) } });
+    for (const [index, task] of rest.entries()) {
+      const own = { ...options, id: idOf(index + 1) };
+      const link = this.#job({ task, payload: undefined, options: own }, { previous: flow.opts.jobId });
       flow = { ...link, children: [this.child(flow, 'fail')] };
     }
     return this.#send(flow);
@@ -188,17 +192,29 @@ export class TaskQueue<M extends Tasks> {
     let met = 0;
     // The root first: once it is gone, no end of a child can start it.
     for (const job of flow ? nodes(flow) : []) {
+      if (await this.#takeBack(job)) met += 1;
+    }
+    return met;
+  }
+
+  /** Says whether there was anything to take back. */
+  async #takeBack(job: BullJob): Promise<boolean> {
+    for (;;) {
       const state = await job.getState();
-      if (state === 'completed' || state === 'failed' || job.id === undefined) continue;
-      met += 1;
+      if (state === 'completed' || state === 'failed' || state === 'unknown' || job.id === undefined) return false;
       if (state === 'active') {
         this.#messages ??= this.#keepOpen(new QueueEventsProducer(this.name, this.shared));
         await this.#messages.publishEvent({ eventName: 'revoke', jobId: job.id });
-      } else {
+        return true;
+      }
+      try {
         await job.remove({ removeChildren: false });
+        return true;
+      } catch (error) {
+        // A worker has taken it since we looked.
+        if ((await job.getState()) === state) throw error;
       }
     }
-    return met;
   }
 
   /**
@@ -265,6 +281,15 @@ export class TaskQueue<M extends Tasks> {
     return { name: task, queueName: this.name, data, opts: { ...this.jobOptions(task, options), jobId: id } };
   }
 
+  /** BullMQ gives a job one parent: a task that another flow waits for would keep this one waiting for ever. */
+  #part(signature: Signature, flow: string, index: number): Flow {
+    const { task, options } = signature;
+    if (options.id !== undefined) {
+      throw new InvalidArgumentError(`The part ${task} has the id "${options.id}": give the id to the chord itself.`);
+    }
+    return this.#job({ ...signature, options: { ...options, id: partId(flow, index) } });
+  }
+
   async #send<R>(flow: Flow): Promise<AsyncResult<R>> {
     this.#flows ??= this.#keepOpen(new FlowProducer(this.shared));
     await this.#flows.add({ ...flow, prefix: this.shared.prefix });
@@ -289,15 +314,18 @@ export class TaskQueue<M extends Tasks> {
   }
 }
 
+/** The same whenever a flow is sent again: so its parts are as well. */
+const partId = (flow: string, index: number): string => `${flow}.${index}`;
+
 function* nodes(flow: JobNode): Generator<BullJob> {
   yield flow.job;
   for (const child of flow.children ?? []) yield* nodes(child);
 }
 
 function checkOptions({ id, countdownMs, eta, expires }: SendOptions): void {
-  if (id !== undefined && (id === '' || id.includes(':') || /^[0-9]+$/.test(id))) {
+  if (id !== undefined && (id === '' || id.includes(':') || /^[0-9]+$/.test(id) || !id.isWellFormed())) {
     throw new InvalidArgumentError(
-      `The id "${id}" must not be empty, hold a colon or be a whole number: try "task-${id}".`,
+      `The id "${id}" must not be empty, hold a colon or half a character, or be a whole number: try "task-${id}".`,
     );
   }
   if (countdownMs !== undefined) delayMs('countdownMs', countdownMs, 0);

@@ -89,7 +89,7 @@ export class TaskWorker {
   /** One run of one task. */
   protected async process(job: BullJob): Promise<Json> {
     const { name, data, id = '' } = job;
-    const definition = this.#tasks[name];
+    const definition = Object.hasOwn(this.#tasks, name) ? this.#tasks[name] : undefined;
     if (!definition) throw new UnrecoverableError(`no task is named ${name} in this worker: are its sources old?`);
     if (data.expires !== undefined && Date.now() > data.expires) throw new UnrecoverableError(TaskExpiredError.reason);
 
@@ -105,7 +105,7 @@ export class TaskWorker {
         progress: (percent: number) => job.updateProgress(percent),
       };
       // `send` has checked it against this very map.
-      return (await this.run(definition, payload as never, context)) ?? null;
+      return storable((await this.run(definition, payload as never, context)) ?? null);
     } catch (error) {
       throw this.verdict(error, controller.signal);
     } finally {
@@ -136,7 +136,8 @@ export class TaskWorker {
   /** What is thrown to BullMQ: an UnrecoverableError isn't retried, whatever attempts are left. */
   protected verdict(error: unknown, signal: AbortSignal): unknown {
     if (signal.reason instanceof TaskRevokedError) return new UnrecoverableError(TaskRevokedError.reason);
-    if (error instanceof PermanentError) return new UnrecoverableError(error.message);
+    if (error instanceof PermanentError)
+      return Object.assign(new UnrecoverableError(error.message), { stack: error.stack });
     return error instanceof Error ? error : new Error(String(error), { cause: error });
   }
 
@@ -172,6 +173,17 @@ export class TaskWorker {
     if (softLimitMs === undefined) return undefined;
     const error = new SoftTimeLimitError(`Task ${id} has run for more than ${softLimitMs} ms.`);
     return this.#after(softLimitMs, () => controller.abort(error));
+  }
+}
+
+/** The task has had its effect: running it again would not make its result one that can be stored. */
+function storable(result: Json): Json {
+  try {
+    JSON.stringify(result);
+    return result;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new PermanentError(`its result can't be stored: ${why}`, { cause: error });
   }
 }
 

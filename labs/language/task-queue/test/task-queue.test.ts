@@ -68,6 +68,8 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       ['an empty id', () => queue.delay('double', 1, { id: '' })],
       ['an id with a colon', () => queue.delay('double', 1, { id: 'film:7' })],
       ['an id that is a whole number', () => queue.delay('double', 1, { id: '7' })],
+      ['an id with half an emoji', () => queue.delay('double', 1, { id: 'film-\ud83d' })],
+      ['a part of a chord with an id', () => queue.chord([queue.s('double', 1, { id: 'mine' })], 'list')],
       ['a negative countdown', () => queue.delay('double', 1, { countdownMs: -1 })],
       ['a countdown that is not a number', () => queue.delay('double', 1, { countdownMs: Number.NaN })],
       ['a countdown and a moment', () => queue.delay('double', 1, { countdownMs: 1, eta: soon })],
@@ -125,6 +127,43 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await Promise.all([first.get(PATIENCE), second.get(PATIENCE)]);
     await (await queue.delay('pay', 5, { id: 'order-7' })).get(PATIENCE);
     expect(ran).toEqual([100]);
+  });
+
+  test('a flow sent twice with one id runs once, also when it is done', async () => {
+    const ran: number[] = [];
+    const queue = open({ scan: task((film: number) => ran.push(film)), list });
+    const chord = () => queue.chord([queue.s('scan', 1), queue.s('scan', 2)], 'list', { id: 'album' });
+    const chain = () => queue.chain(queue.s('scan', 3, { id: 'roll' }), 'scan', 'scan');
+    const waiting = await Promise.all([chord(), chain(), chord(), chain()]);
+    await work(queue);
+    await Promise.all(waiting.map((ticket) => ticket.get(PATIENCE)));
+    expect(await Promise.all([(await chord()).get(PATIENCE), (await chain()).get(PATIENCE)])).toEqual(
+      await Promise.all(waiting.slice(0, 2).map((ticket) => ticket.get(PATIENCE))),
+    );
+    expect(ran.length).toBe(5);
+    expect(await queue.bull.getJobCountByTypes('wait', 'waiting-children', 'prioritized', 'active')).toBe(0);
+  });
+
+  test('what no retry can mend is not tried again, and its stack is kept', async () => {
+    const runs: string[] = [];
+    const queue = open({
+      unstorable: task(() => {
+        runs.push('unstorable');
+        return JSON.parse('{}', () => 7n);
+      }),
+      black: task(function blackFilm() {
+        runs.push('black');
+        throw new PermanentError('the film is black');
+      }),
+    });
+    await work(queue);
+    const [unstorable, black] = [await queue.delay('unstorable', undefined), await queue.delay('black', undefined)];
+    await expect(unstorable.get(PATIENCE)).rejects.toThrow(/its result can't be stored: .*BigInt/);
+    await expect(black.get(PATIENCE)).rejects.toThrow(/the film is black/);
+    await queue.bull.add('constructor', { payload: 1 }, { jobId: 'foreign', attempts: 3 });
+    await expect(queue.result('foreign').get(PATIENCE)).rejects.toThrow(/no task is named constructor/);
+    expect(runs).toEqual(['unstorable', 'black']);
+    expect((await queue.bull.getJob(black.id))?.stacktrace?.join()).toContain('blackFilm');
   });
 
   test('urgent overtakes normal, and normal overtakes background', async () => {
@@ -467,6 +506,16 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await desk.revoke(ticket.id)).toBe(1);
     await expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
     expect(runs).toEqual([ticket.id]);
+  });
+
+  test('a revoke that races with the workers says how many it met', LONG, async () => {
+    const queue = open({ double, list });
+    const tickets = await Promise.all(Array.from({ length: 200 }, (_, film) => queue.delay('double', film)));
+    const chords = Array.from({ length: 40 }, () => queue.chord([queue.s('double', 1), queue.s('double', 2)], 'list'));
+    const all = [...tickets, ...(await Promise.all(chords))];
+    await work(queue, { concurrency: 20 });
+    const met = await Promise.all(all.map(({ id }) => queue.revoke(id)));
+    expect(met.filter((count) => count < 0 || count > 3)).toEqual([]);
   });
 
   test('a revoked chord takes with it what it waits for', async () => {
