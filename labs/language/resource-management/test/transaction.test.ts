@@ -201,8 +201,10 @@ await describeWith('transactions', { pg: () => startPostgres() }, ({ pg }) => {
     expect((await outcome(idle.commit())).error).toBeInstanceOf(DisposedError);
     expect((await outcome(idle.query(change, ['a', 1]))).error).toBeInstanceOf(DisposedError);
     {
+      const gone = await transaction(pool);
+      await gone[Symbol.asyncDispose]();
       await using other = await transaction(pool);
-      const late = await outcome(idle.query(change, ['a', 1]));
+      const late = await outcome(gone.query(change, ['a', 1]));
       expect(late.error, 'somebody else has the connection').toBeInstanceOf(DisposedError);
       await other.commit();
     }
