@@ -368,6 +368,19 @@ describe('decorators', () => {
     expect(bake, 'after its time').toHaveBeenCalledTimes(2);
   });
 
+  test('a query that runs anew for each await is run once, and its result is kept', async () => {
+    let runs = 0;
+    // biome-ignore lint/suspicious/noThenProperty: as the queries of Kysely, Knex and Mongoose have it
+    const query = () => ({ then: (give: (rows: number) => void) => void Promise.resolve(++runs).then(give) });
+    class Menu {
+      @cached(ALWAYS) dishes() {
+        return query();
+      }
+    }
+    const menu = new Menu();
+    expect([await menu.dishes(), await menu.dishes(), runs]).toEqual([1, 1, 1]);
+  });
+
   test('what throws or rejects is not remembered', async () => {
     let calls = 0;
     class Kitchen {

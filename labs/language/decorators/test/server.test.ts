@@ -121,6 +121,29 @@ describe('the server', () => {
     expect(errors).toEqual([]);
   });
 
+  test('who goes on sending what was refused is cut off', async () => {
+    const { server } = await start({ maxBodyBytes: 1_000 });
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    onTestFinished(() => void socket.destroy());
+    let [answer, sent] = ['', 0];
+    socket.on('data', (text) => {
+      answer += text;
+    });
+    socket.on('error', () => {});
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    const chunk = `${(2 ** 16).toString(16)}\r\n${'1'.repeat(2 ** 16)}\r\n`;
+    const pour = () => {
+      while (!socket.destroyed && socket.write(chunk)) sent += chunk.length;
+    };
+    socket.on('drain', pour);
+    socket.write('POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n');
+    socket.write('transfer-encoding: chunked\r\n\r\n');
+    pour();
+    await closed;
+    expect(answer).toContain('413');
+    expect(sent, 'bytes taken').toBeLessThan(2 ** 27);
+  });
+
   test('a guard answers 401 to nobody, 403 to the wrong one, and runs in the name of the caller', async () => {
     // Whoever starts the server is nobody to its callers.
     const admin: Principal = { name: 'admin', can: () => true };

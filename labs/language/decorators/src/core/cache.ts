@@ -46,10 +46,12 @@ export function caching(options: CacheOptions): Behaviour {
         cache.set(wanted, known);
         return known.value;
       }
-      const value = Reflect.apply(method, this, args);
+      const result = Reflect.apply(method, this, args);
+      // A query that runs anew for each `await` is settled once, and its result is kept.
+      const value = isPromise(result) ? Promise.resolve(result) : result;
       const entry: Entry = { value, validUntil: clock.mono() + ttlMs };
       remember(cache, wanted, entry, max);
-      if (isPromise(value)) {
+      if (value instanceof Promise) {
         // As long as it's on its way it is shared, however long it takes.
         entry.validUntil = Number.POSITIVE_INFINITY;
         value.then(

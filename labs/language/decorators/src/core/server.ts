@@ -182,8 +182,7 @@ async function readJson(request: IncomingMessage, maxBytes: number): Promise<unk
     }
   }
   if (bytes > maxBytes) {
-    // The rest is thrown away as it comes: a connection that is cut loses the answer, too.
-    request.resume();
+    lingerOver(request);
     throw new HttpError(413, 'too-large', `a body has ${maxBytes} bytes at most`);
   }
   if (bytes === 0) return undefined;
@@ -196,6 +195,21 @@ async function readJson(request: IncomingMessage, maxBytes: number): Promise<unk
   } catch {
     throw new BadRequestError('the body is no JSON in UTF-8');
   }
+}
+
+/** How long, and for how many bytes, somebody may go on sending what has been refused. */
+const LINGER_MS = 1_000;
+const LINGER_BYTES = 2 ** 24;
+
+/** The rest is thrown away as it comes, since a connection that is cut loses the answer, too; but not for ever. */
+function lingerOver(request: IncomingMessage): void {
+  let bytes = 0;
+  const cut = setTimeout(() => request.socket.destroy(), LINGER_MS);
+  for (const end of ['end', 'close']) request.once(end, () => clearTimeout(cut));
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > LINGER_BYTES) request.pause();
+  });
 }
 
 function send(response: ServerResponse, { status, headers = {}, body = '' }: Answer, isHead: boolean): void {

@@ -64,7 +64,9 @@ function read(type: object, value: unknown, at: string, problems: string[]): obj
   for (const [name, fieldType] of fieldsOf(prototype)) {
     const given: unknown = Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
     const wanted = TYPES.get(fieldType);
-    if (wanted !== undefined && typeof given !== wanted) problems.push(`${name} must be a ${wanted}`);
+    // JSON's 1e999 is a number, and comes out as Infinity.
+    const fits = typeof given === wanted && given !== Number.POSITIVE_INFINITY && given !== Number.NEGATIVE_INFINITY;
+    if (wanted !== undefined && !fits) problems.push(`${name} must be a ${wanted}`);
     const checked =
       wanted === undefined && typeof fieldType === 'function' ? read(fieldType, given, name, problems) : given;
     Object.defineProperty(instance, name, { value: checked, writable: true, enumerable: true, configurable: true });

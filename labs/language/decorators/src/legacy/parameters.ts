@@ -67,6 +67,8 @@ function bodyFiller(type: unknown, label: string): Filler {
   );
 }
 
+const DECIMAL = /^-?(0|[1-9]\d*)(\.\d+)?$/;
+
 function paramFiller(name: string, type: unknown, path: string, label: string): Filler {
   if (!path.split('/').includes(`:${name}`)) throw new MisuseError(`${label} takes :${name}, and ${path} has none`);
   const text: (request: RouteRequest) => string = ({ params }) => params[name] ?? '';
@@ -74,8 +76,9 @@ function paramFiller(name: string, type: unknown, path: string, label: string): 
   const refuse = (wanted: string) => new BadRequestError(`:${name} must be ${wanted}`);
   if (type === Number) {
     return (request) => {
+      // What comes out must be what came in: not 16 for 0x10, not …992 for …993.
       const value = Number(text(request));
-      if (text(request).trim() === '' || !Number.isFinite(value)) throw refuse('a number');
+      if (!DECIMAL.test(text(request)) || Math.abs(value) > Number.MAX_SAFE_INTEGER) throw refuse('a number');
       return value;
     };
   }

@@ -198,6 +198,10 @@ describe('the legacy dialect', () => {
       '/orders/%20/true/Rome',
       '/orders/7/yes/Rome',
       '/orders/Infinity/true/Rome',
+      '/orders/9007199254740993/true/Rome',
+      '/orders/0x10/true/Rome',
+      '/orders/1e3/true/Rome',
+      '/orders/%207/true/Rome',
     ]) {
       expect(() => call([new Orders()], 'GET', url), url).toThrow(BadRequestError);
     }
@@ -223,7 +227,15 @@ describe('the legacy dialect', () => {
     const placed = place({ ...sent, admin: true, __proto__: { dish: 'soup' } });
     expect(placed).toEqual({ order: sent, city: 'Rome' });
     expect(placed).toHaveProperty('order', expect.any(Order));
-    for (const bad of [undefined, null, [], 'rice', { ...sent, count: '2' }, { ...sent, address: null }]) {
+    for (const bad of [
+      undefined,
+      null,
+      [],
+      'rice',
+      { ...sent, count: '2' },
+      { ...sent, count: Number('1e999') },
+      { ...sent, address: null },
+    ]) {
       expect(() => place(bad), JSON.stringify(bad)).toThrow(BadRequestError);
     }
     expect(() => place({ address: {} }), 'all problems at once').toThrow(
