@@ -12,7 +12,6 @@ export type {
   Changes,
   DatabaseOptions,
   EntityClass,
-  EntityOptions,
   FieldOptions,
   ForeignKeyOptions,
   Issue,
@@ -123,13 +122,13 @@ export class Model extends GivenModel {
 
 /**
  * A pool of connections, and transactions. Of the given: `this.withClient(use)` lends a connection, `this.send(client, sql)`
- * sends on it, `this.frames` knows the transaction around a call (`Frame` in src/database.ts says what it holds), `this.turn(frame)` waits
- * until no savepoint is open above that, and refuses where it has ended.
+ * sends on it, `this.frames` knows the transaction around a call (`Frame` in src/database.ts says what it holds), `this.assertOpen(frame)`
+ * refuses where it has ended, or a savepoint is open above it (`frame.covered`).
  */
 export class Database extends GivenDatabase {
   /**
    * Runs `body` in a transaction: committed when it returns, rolled back when it throws. Inside of another one it is a
-   * savepoint: what it rolls back is its own; siblings in a `Promise.all` take turns.
+   * savepoint: what it rolls back is its own. One at a time: a connection does one thing after the other.
    *
    * @throws what the body throws; SerializationError after the last of `retries`; TransactionError when Postgres made
    *   a ROLLBACK of the COMMIT, because the body has swallowed the error of a statement.

@@ -2,7 +2,6 @@ import { longText } from './column-types.ts';
 import { InvalidQueryError, UnknownFieldError, ValidationError } from './errors.ts';
 import { FieldExpression, Q } from './expression.ts';
 import { type Column, type ForeignKeyColumn, isForeignKey, type ManyRelation, type ModelMeta, quote } from './meta.ts';
-import { entityOf, keyOf, Stored } from './stored.ts';
 
 /** SQL text. Two of them are decided without asking: a condition that always holds, and one that never does. */
 type Sql = string;
@@ -17,17 +16,9 @@ export interface Scope {
   readonly joins: Map<string, Scope>;
   readonly joinSql: Sql[];
 }
-/** Where a path ends: at a column with a lookup, or at a relation to many. */
-interface ColumnEnd {
-  readonly column: Column;
-  readonly sql: Sql;
-  readonly lookup: string;
-}
-interface ManyEnd {
-  readonly scope: Scope;
-  readonly many: ManyRelation;
-  readonly rest: string;
-}
+/** Where a path ends: at a column with a lookup, or at a relation to many, with the rest of the path. */
+type ColumnEnd = { readonly column: Column; readonly sql: Sql; readonly lookup: string };
+type ManyEnd = { readonly scope: Scope; readonly many: ManyRelation; readonly rest: string };
 
 const and = (parts: readonly Sql[]): Sql => {
   const open = parts.filter((part) => part !== ALWAYS);
@@ -51,18 +42,14 @@ function entries(condition: unknown): [string, unknown][] {
 }
 function flag(name: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value;
-  throw new InvalidQueryError(`${name} is true or false; it is ${String(value)}.`);
+  throw new InvalidQueryError(`${name} is true or false; it is a ${typeof value}.`);
 }
 /** Not `NOT`: what is NULL isn't excluded, since nobody asked for it. */
 const not = (sql: Sql): Sql => (sql === NEVER ? ALWAYS : sql === ALWAYS ? NEVER : `(${sql}) IS NOT TRUE`);
 
-const COMPARISONS: ReadonlyMap<string, string> = new Map([
-  ['exact', '='],
-  ['gt', '>'],
-  ['gte', '>='],
-  ['lt', '<'],
-  ['lte', '<='],
-]);
+const COMPARISONS: ReadonlyMap<string, string> = new Map(
+  Object.entries({ exact: '=', gt: '>', gte: '>=', lt: '<', lte: '<=' }),
+);
 const PATTERNS: ReadonlyMap<string, readonly [operator: string, before: string, after: string]> = new Map([
   ['contains', ['LIKE', '%', '%']],
   ['startswith', ['LIKE', '', '%']],
@@ -88,8 +75,6 @@ export class Compiler {
   columnSql({ alias }: Scope, column: Column): Sql {
     return `${alias}.${quote(column.column)}`;
   }
-
-  // ── conditions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The calls of `filter`, each of which must hold. */
   where(scope: Scope, conditions: readonly Condition[]): Sql {
@@ -118,38 +103,24 @@ export class Compiler {
 
   /** Conditions joined by "and". Those through one relation to many speak of the same related row: one EXISTS. */
   #all(scope: Scope, conditions: readonly unknown[]): Sql {
-    const parts: Sql[] = [];
+    const parts = conditions.filter((each) => each instanceof Q).map((each) => this.#condition(scope, each));
     const related = new Map<string, { readonly end: ManyEnd; readonly inner: object[] }>();
-    for (const condition of conditions) {
-      if (condition instanceof Q) {
-        parts.push(this.#condition(scope, condition));
-        continue;
-      }
-      for (const [path, value] of entries(condition)) {
-        this.assertDefined(path, value);
-        const end = this.walk(scope, path);
-        if ('lookup' in end) {
-          parts.push(this.lookup(end, value));
-        } else if (end.rest === 'isnull') {
-          const some = this.#exists(end, []);
-          parts.push(flag(path, value) ? `NOT ${some}` : some);
-        } else {
-          const key = `${end.scope.alias}.${end.many.name}`;
-          const group = related.get(key) ?? { end, inner: [] };
-          related.set(key, group);
-          const itself = end.rest === '';
-          group.inner.push(itself ? this.#itself(path, end.many.source().meta, value) : { [end.rest]: value });
-        }
+    for (const [path, value] of conditions.filter((each) => !(each instanceof Q)).flatMap(entries)) {
+      this.assertDefined(path, value);
+      const end = this.walk(scope, path);
+      if ('lookup' in end) {
+        parts.push(this.lookup(end, value));
+      } else if (end.rest === 'isnull') {
+        parts.push(`${flag(path, value) ? 'NOT ' : ''}${this.#exists(end, [])}`);
+      } else {
+        const key = `${end.scope.alias}.${end.many.name}`;
+        const group = related.get(key) ?? { end, inner: [] };
+        related.set(key, group);
+        group.inner.push({ [end.rest]: value });
       }
     }
     for (const { end, inner } of related.values()) parts.push(this.#exists(end, inner));
     return and(parts);
-  }
-
-  /** The condition that a related row is this one. */
-  #itself(path: string, { entity, pk }: ModelMeta, value: unknown): object {
-    if (value === null) throw new InvalidQueryError(`${path} is never null: ask for ${path}__isnull.`);
-    return { [pk.name]: value instanceof Stored && entityOf(value) === entity ? keyOf(value) : value };
   }
 
   #exists({ scope, many }: ManyEnd, conditions: readonly object[]): Sql {
@@ -179,10 +150,6 @@ export class Compiler {
       const next = steps[at + 1];
       if (isForeignKey(column) && next !== undefined) {
         const target = column.target().meta;
-        if (next === target.pk.name) {
-          // The key itself is on this side: no join.
-          return { column, sql: this.columnSql(scope, column), lookup: this.#known(steps.slice(at + 2), path) };
-        }
         if (target.fields.has(next) || target.many.has(next)) {
           scope = this.join(start, scope, column);
           continue;
@@ -219,16 +186,15 @@ export class Compiler {
     const comparison = COMPARISONS.get(lookup);
     if (comparison) return `${sql} ${comparison} ${this.#value(column, name, value)}`;
     if (lookup === 'in') {
-      if (!Array.isArray(value)) throw new InvalidQueryError(`${name} takes a list; it is ${String(value)}.`);
+      if (!Array.isArray(value)) throw new InvalidQueryError(`${name} takes a list; it is a ${typeof value}.`);
       if (value.length === 0) return NEVER;
       for (const each of value) this.#check(column, name, each);
       return `${sql} = ANY(${this.bind(value.map((each) => column.encode(each)))}::${column.type.array}[])`;
     }
     const [operator, before, after] = PATTERNS.get(lookup) ?? [];
-    const fault = longText.check(value);
+    const fault = column.type.textual ? longText.check(value) : 'looks into a text, which this is not';
     if (typeof value !== 'string' || fault) throw new InvalidQueryError(`${name} ${fault}.`);
-    const text = column.type.textual ? sql : `${sql}::text`;
-    return `${text} ${operator} ${this.bind(`${before}${this.literal(value)}${after}`)}`;
+    return `${sql} ${operator} ${this.bind(`${before}${this.literal(value)}${after}`)}`;
   }
 
   /** A text in which `%`, `_` and `\` mean themselves in a LIKE. */
@@ -248,11 +214,8 @@ export class Compiler {
     if (column.options.version) throw new InvalidQueryError(`${name} counts by itself: leave it out.`);
     if (value instanceof FieldExpression) {
       const own = scope.meta.column(value.name);
-      const sql = value.terms.reduce(
-        (before, { operator, by }) => `(${before} ${operator} ${this.#value(own, value.name, by)})`,
-        this.columnSql(scope, own),
-      );
-      return `${quote(column.column)} = ${sql}`;
+      const by = this.#value(own, value.name, value.by);
+      return `${quote(column.column)} = ${this.columnSql(scope, own)} ${value.operator === '-' ? '-' : '+'} ${by}`;
     }
     const fault = column.fault(value);
     if (fault) throw new ValidationError(scope.meta.name, [{ field: name, message: fault }]);
@@ -268,8 +231,6 @@ export class Compiler {
   protected bind(value: unknown): Sql {
     return `$${this.params.push(value)}`;
   }
-
-  // ── what is selected, and in which order ──────────────────────────────────────────────────────────────────────────
 
   order(scope: Scope, names: readonly string[]): Sql {
     const terms = names.map((name) => {

@@ -16,17 +16,15 @@ export interface DatabaseOptions {
   readonly connectionString: string;
   /** Connections at most. Default 10. */
   readonly max?: number;
-  /** How long to wait for a connection, or for a turn on the connection of a transaction, in milliseconds. Default 5,000. */
+  /** How long to wait for a connection, in milliseconds. Default 5,000. */
   readonly waitMs?: number;
-  /** Told when a relation is loaded one by one. Default: a process warning. */
+  /** Told when a relation is loaded one by one, on ten objects of one query. Default: a process warning. */
   readonly onRepeatedLoad?: (load: RepeatedLoad) => void;
-  /** How many loads of one relation, on objects of one query, are repeated. Default 10. */
-  readonly repeatedLoads?: number;
 }
 
 export interface TransactionOptions {
   /** Default: the server's, which is read committed unless somebody changed it. */
-  readonly isolation?: 'read committed' | 'repeatable read' | 'serializable';
+  readonly isolation?: (typeof LEVELS)[number];
   /** How often to run the body again after a SerializationError. Default 0: a body may have effects elsewhere. */
   readonly retries?: number;
 }
@@ -34,7 +32,6 @@ export interface TransactionOptions {
 export interface Statement {
   readonly sql: string;
   readonly params: readonly unknown[];
-  readonly ms: number;
 }
 export interface Result {
   readonly rows: readonly Row[];
@@ -52,18 +49,14 @@ export interface Frame {
   readonly depth: number;
   readonly afterCommit: (() => unknown)[];
   ended: boolean;
-  /** Until it settles a savepoint is open above: a statement of this frame must not land in it, and go when it goes. */
-  above: Promise<void> | undefined;
+  /** A savepoint is open above it. */
+  covered: boolean;
 }
 
-const OID = { int8: 20, date: 1082 };
-/** Lossless: `bigint`, and a date without a time of day as its text. `numeric` comes as a string anyway. */
+const INT8 = 20;
+/** Lossless: `bigint`, where `pg` gives a string. `numeric` is one here too. */
 const parserOf = (oid: number, format?: 'text' | 'binary') =>
-  oid === OID.int8
-    ? BigInt
-    : oid === OID.date
-      ? String
-      : parsers.getTypeParser(oid, format === 'binary' ? format : 'text');
+  oid === INT8 ? BigInt : parsers.getTypeParser(oid, format === 'binary' ? format : 'text');
 
 /**
  * A pool of connections, and transactions that find their own way: inside of `transaction(body)` every query of this
@@ -80,12 +73,8 @@ export class Database implements AsyncDisposable {
   constructor(options: DatabaseOptions) {
     const { connectionString, max = 10, waitMs = 5_000 } = options;
     this.#options = options;
-    this.pool = new Pool({
-      connectionString,
-      max,
-      connectionTimeoutMillis: waitMs,
-      types: { getTypeParser: parserOf },
-    });
+    const types = { getTypeParser: parserOf };
+    this.pool = new Pool({ connectionString, max, connectionTimeoutMillis: waitMs, types });
     // A connection that breaks fails its statement, and is replaced. Without listeners it would end the process too.
     this.pool.on('error', () => {});
     this.pool.on('connect', (client) => void client.on('error', () => {}));
@@ -97,7 +86,7 @@ export class Database implements AsyncDisposable {
     return { total: totalCount, idle: idleCount, waiting: waitingCount };
   }
 
-  /** Tells `listener` of each statement, after it. Ends with its block. A listener that throws becomes a warning, and fails no statement. */
+  /** Tells `listener` of each statement, after it, to the end of its block. One that throws fails no statement. */
   onQuery(listener: (statement: Statement) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -107,22 +96,19 @@ export class Database implements AsyncDisposable {
   noteLoad(batch: Batch, relation: string, remedy: RepeatedLoad['remedy']): void {
     const count = (batch.loads.get(relation) ?? 0) + 1;
     batch.loads.set(relation, count);
-    if (count !== (this.#options.repeatedLoads ?? 10)) return;
-    (this.#options.onRepeatedLoad ?? warn)({ relation, remedy, count, of: batch.size, at: callSite() });
+    if (count !== 10) return;
+    (this.#options.onRepeatedLoad ?? warn)({ relation, remedy, of: batch.size, at: callSite() });
   }
 
   /**
    * One statement, rows as arrays; in the transaction that is open around the call, if there is one.
-   * @throws QueryError and those that extend it; ConnectionError; PoolTimeoutError; TransactionError when the
-   *   transaction around the call has ended.
+   * @throws QueryError and those that extend it; ConnectionError; PoolTimeoutError; TransactionError: see `assertOpen`.
    */
   async query(sql: string, params: readonly unknown[] = []): Promise<Result> {
     const frame = this.frames.getStore();
-    if (frame) {
-      await this.turn(frame);
-      return this.send(frame.client, sql, params);
-    }
-    return this.withClient((client) => this.send(client, sql, params));
+    if (!frame) return this.withClient((client) => this.send(client, sql, params));
+    this.assertOpen(frame);
+    return this.send(frame.client, sql, params);
   }
 
   /** Your own SQL, where this ORM's ends: a tagged template, of which every value becomes a parameter. */
@@ -132,13 +118,9 @@ export class Database implements AsyncDisposable {
   }
 
   protected async send(client: PoolClient, sql: string, params: readonly unknown[] = []): Promise<Result> {
-    const start = performance.now();
     try {
-      const { rows, rowCount, command } = await client.query<unknown[]>({
-        text: sql,
-        values: [...params],
-        rowMode: 'array',
-      });
+      const query = { text: sql, values: [...params], rowMode: 'array' } as const;
+      const { rows, rowCount, command } = await client.query<unknown[]>(query);
       return { rows, count: rowCount ?? 0, command };
     } catch (error) {
       const translated = translate(error, sql);
@@ -146,10 +128,9 @@ export class Database implements AsyncDisposable {
       if (translated instanceof ConnectionError) this.#broken.add(client);
       throw translated;
     } finally {
-      const ms = performance.now() - start;
       for (const listener of this.#listeners) {
         try {
-          listener({ sql, params, ms });
+          listener({ sql, params });
         } catch (error) {
           process.emitWarning(`A listener of onQuery failed: ${error}`);
         }
@@ -159,10 +140,9 @@ export class Database implements AsyncDisposable {
 
   /**
    * Runs `body` in a transaction: committed when it returns, rolled back when it throws. Inside of another one it is a
-   * savepoint: what it rolls back is its own; siblings in a `Promise.all` take turns.
-   *
-   * @throws what the body throws; SerializationError after the last of `retries`; TransactionError when Postgres made
-   *   a ROLLBACK of the COMMIT, because the body has swallowed the error of a statement.
+   * savepoint: what it rolls back is its own. One at a time: a connection does one thing after the other.
+   * @throws what the body throws; SerializationError after the last of `retries`; TransactionError when the COMMIT became
+   *   a ROLLBACK, because the body has swallowed the error of a statement.
    */
   async transaction<T>(body: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const outer = this.frames.getStore();
@@ -179,7 +159,7 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  /** Runs `hook` once the outermost transaction has been committed, in order; at once where none is open; never after a rollback. @throws TransactionError where that has ended already. */
+  /** Runs `hook` after the outermost COMMIT, in order; at once where no transaction is open; never after a rollback. */
   async onCommit(hook: () => unknown): Promise<void> {
     const frame = this.frames.getStore();
     if (!frame) return void (await hook());
@@ -188,41 +168,34 @@ export class Database implements AsyncDisposable {
   }
 
   async #outermost<T>(body: () => Promise<T>, { isolation }: TransactionOptions) {
-    const begin = isolation ? `BEGIN ISOLATION LEVEL ${LEVELS[isolation]}` : 'BEGIN';
+    const level = LEVELS.find((each) => each === isolation);
     return this.withClient(async (client) => {
       const frame = { ...NEW_FRAME, client, afterCommit: [] };
-      await this.send(client, begin);
+      await this.send(client, level ? `BEGIN ISOLATION LEVEL ${level}` : 'BEGIN');
       return { result: await this.#inside(frame, body, 'COMMIT', 'ROLLBACK'), hooks: frame.afterCommit };
     });
   }
 
   async #savepoint<T>(outer: Frame, body: () => Promise<T>, { isolation, retries }: TransactionOptions): Promise<T> {
     if (isolation || retries) throw new InvalidQueryError('Isolation and retries belong to the outermost transaction.');
-    const before = outer.above;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    outer.above = promise;
-    const frame = { ...outer, outer, depth: outer.depth + 1, afterCommit: [], above: undefined };
+    this.assertOpen(outer);
+    const frame = { ...outer, outer, depth: outer.depth + 1, afterCommit: [] };
     const name = `s${frame.depth}`;
+    outer.covered = true;
     try {
-      await this.#within(before);
-      this.assertOpen(outer);
       await this.send(outer.client, `SAVEPOINT ${name}`);
       const result = await this.#inside(frame, body, `RELEASE ${name}`, `ROLLBACK TO ${name}`);
       outer.afterCommit.push(...frame.afterCommit);
       return result;
     } finally {
-      // The one before is still open where this one has waited too long for it.
-      void Promise.resolve(before).then(() => {
-        if (outer.above === promise) outer.above = undefined;
-        resolve();
-      });
+      outer.covered = false;
     }
   }
 
   async #inside<T>(frame: Frame, body: () => Promise<T>, commit: string, rollback: string): Promise<T> {
     try {
       const result = await this.frames.run(frame, body);
-      await this.turn(frame);
+      this.assertOpen(frame);
       frame.ended = true;
       const { command } = await this.send(frame.client, commit);
       if (commit === 'COMMIT' && command === 'ROLLBACK') {
@@ -238,32 +211,16 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  /** Waits until no savepoint is open above `frame`. @throws TransactionError after `waitMs`, or when `frame` has ended. */
-  protected async turn(frame: Frame): Promise<void> {
-    while (frame.above) await this.#within(frame.above);
-    this.assertOpen(frame);
-  }
-
-  /** A savepoint that awaits a statement of the transaction around it would wait for itself: hence the limit. */
-  async #within(above: Promise<void> | undefined): Promise<void> {
-    if (!above) return;
-    const { waitMs = 5_000 } = this.#options;
-    const late = new AbortController();
-    const timeout = delay(waitMs, undefined, { signal: late.signal }).then(() => {
-      throw new TransactionError(
-        `No turn on the transaction's connection within ${waitMs} ms: a savepoint is open. Does it await what began outside of it?`,
-      );
-    });
-    try {
-      await Promise.race([above, timeout]);
-    } finally {
-      late.abort();
-    }
-  }
-
-  /** @throws TransactionError when `frame` has ended. */
+  /**
+   * @throws TransactionError when `frame` has ended, or while a savepoint is open above it: what is sent then would land
+   *   in that, and go when it goes.
+   */
   protected assertOpen(frame: Frame): void {
     if (hasEnded(frame)) throw new TransactionError('The transaction around this call has ended: is an await missing?');
+    if (frame.covered)
+      throw new TransactionError(
+        'A savepoint is open: await it before the next statement of the transaction around it.',
+      );
   }
 
   protected async connect(): Promise<PoolClient> {
@@ -273,10 +230,8 @@ export class Database implements AsyncDisposable {
       if (!(error instanceof Error) || !error.message.includes('timeout')) throw translate(error, 'connect');
       const { total, idle, waiting } = this.stats;
       const state = `${total} open, ${idle} idle, ${waiting + 1} waiting`;
-      throw new PoolTimeoutError(
-        `No connection within ${this.#options.waitMs ?? 5_000} ms (${state}): raise max, or look for long transactions.`,
-        { cause: error },
-      );
+      const what = `No connection within ${this.#options.waitMs ?? 5_000} ms (${state})`;
+      throw new PoolTimeoutError(`${what}: raise max, or look for long transactions.`, { cause: error });
     }
   }
 
@@ -285,13 +240,9 @@ export class Database implements AsyncDisposable {
     try {
       return await use(client);
     } finally {
-      this.#release(client);
+      // Never with a transaction open: the next borrower would be in it.
+      client.release(this.#broken.has(client));
     }
-  }
-
-  /** Never with a transaction open: the next borrower would be in it. */
-  #release(client: PoolClient): void {
-    client.release(this.#broken.has(client));
   }
 
   /** Ends all connections, once they are idle. */
@@ -300,13 +251,9 @@ export class Database implements AsyncDisposable {
   }
 }
 
-const LEVELS = {
-  'read committed': 'READ COMMITTED',
-  'repeatable read': 'REPEATABLE READ',
-  serializable: 'SERIALIZABLE',
-} as const;
+const LEVELS = ['read committed', 'repeatable read', 'serializable'] as const;
 
-const NEW_FRAME = { outer: undefined, depth: 0, ended: false, above: undefined };
+const NEW_FRAME = { outer: undefined, depth: 0, ended: false, covered: false };
 
 const hasEnded = (frame: Frame | undefined): boolean => frame !== undefined && (frame.ended || hasEnded(frame.outer));
 
@@ -321,8 +268,6 @@ async function runHooks(hooks: readonly (() => unknown)[]): Promise<void> {
     }
   }
   if (errors.length === 0) return;
-  const cause = new AggregateError(errors);
-  throw new TransactionError(`Committed, but ${errors.length} of ${hooks.length} hooks failed: see the cause.`, {
-    cause,
-  });
+  const what = `Committed, but ${errors.length} of ${hooks.length} hooks failed: see the cause.`;
+  throw new TransactionError(what, { cause: new AggregateError(errors) });
 }

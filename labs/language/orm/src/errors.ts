@@ -1,3 +1,5 @@
+import { DatabaseError } from 'pg';
+
 /** Every error of this ORM: what was wrong, with which value, what to do. */
 export abstract class OrmError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -30,10 +32,10 @@ export interface Issue {
 export class ValidationError extends OrmError {
   readonly issues: readonly Issue[];
   constructor(model: string, issues: readonly Issue[]) {
-    const list = issues.map(
-      ({ field, message, row }) => `${row === undefined ? '' : `row ${row}: `}${field} ${message}`,
+    const said = (row?: number) => (row === undefined ? '' : `row ${row}: `);
+    super(
+      `${model} is not valid: ${issues.map((each) => `${said(each.row)}${each.field} ${each.message}`).join('; ')}.`,
     );
-    super(`${model} is not valid: ${list.join('; ')}.`);
     this.issues = issues;
   }
 }
@@ -64,9 +66,9 @@ export class QueryError extends OrmError {
 /** A unique or foreign key constraint would be broken, or a row is deleted to which others refer: `constraint` names it. */
 export class ConstraintError extends QueryError {
   readonly constraint: string;
-  constructor(sql: string, code: string, constraint: string, cause: Error) {
+  constructor(sql: string, code: string, cause: Error & { readonly constraint?: string | undefined }) {
     super(sql, code, cause);
-    this.constraint = constraint;
+    this.constraint = cause.constraint ?? '';
   }
 }
 
@@ -79,21 +81,19 @@ export class PoolTimeoutError extends OrmError {}
 /** The server can't be reached, or the connection broke in the middle of a statement. */
 export class ConnectionError extends OrmError {}
 
-/** A statement came after the end of its transaction (an `await` is missing), its COMMIT became a ROLLBACK, or a hook after it failed. */
+/** A statement came after the end of its transaction or beside a savepoint, a COMMIT became a ROLLBACK, or a hook failed. */
 export class TransactionError extends OrmError {}
-
-const isDatabaseError = (error: Error): error is Error & { code: string; constraint?: string } =>
-  'code' in error && typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code);
 
 /** The typed error for what the driver threw. */
 export function translate(error: unknown, sql: string): Error {
   if (!(error instanceof Error)) return new Error(String(error));
   // A TypeError is about a parameter that can't be sent, such as a cycle: the server hasn't heard of it.
   if (error instanceof OrmError || error instanceof TypeError) return error;
-  if (!isDatabaseError(error) || /^(08(?!P01)|57P)/.test(error.code))
+  const code = error instanceof DatabaseError ? error.code : undefined;
+  // 08P01 is said of a message that Postgres has understood.
+  if (!code || /^(08(?!P01)|57P)/.test(code))
     return new ConnectionError(`${error.message}: is the server up?`, { cause: error });
-  const { code } = error;
   if (code === '40001' || code === '40P01') return new SerializationError(sql, code, error);
-  if (code.startsWith('23')) return new ConstraintError(sql, code, error.constraint ?? '', error);
+  if (code.startsWith('23')) return new ConstraintError(sql, code, error);
   return new QueryError(sql, code, error);
 }

@@ -1,22 +1,21 @@
 import { InvalidQueryError } from './errors.ts';
 
-/** A column of the row itself, computed by the database: `update({ stock: F('stock').minus(1) })` loses no concurrent update. */
-export class FieldExpression<K extends string, By = never> {
+/** A column of the row itself and what is added, computed by the database: no concurrent update is lost. */
+export class FieldExpression<K extends string, By> {
   readonly name: K;
-  readonly terms: readonly { readonly operator: '+' | '-'; readonly by: By }[];
-
-  constructor(name: K, terms: FieldExpression<K, By>['terms'] = []) {
+  readonly operator: '+' | '-';
+  readonly by: By;
+  constructor(name: K, operator: '+' | '-', by: By) {
     this.name = name;
-    this.terms = terms;
-  }
-  plus<V extends number | bigint>(by: V): FieldExpression<K, By | V> {
-    return new FieldExpression<K, By | V>(this.name, [...this.terms, { operator: '+', by }]);
-  }
-  minus<V extends number | bigint>(by: V): FieldExpression<K, By | V> {
-    return new FieldExpression<K, By | V>(this.name, [...this.terms, { operator: '-', by }]);
+    this.operator = operator;
+    this.by = by;
   }
 }
-export const F = <const K extends string>(name: K): FieldExpression<K> => new FieldExpression(name);
+/** `update({ stock: F('stock').minus(1) })`. */
+export const F = <const K extends string>(name: K) => ({
+  plus: <V extends number | bigint>(by: V) => new FieldExpression(name, '+', by),
+  minus: <V extends number | bigint>(by: V) => new FieldExpression(name, '-', by),
+});
 
 /** Conditions joined by other than "and": `filter(Q.or({ stock: 0 }, Q.not({ price__gt: '9' })))`. */
 export class Q<W> {

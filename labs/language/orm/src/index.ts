@@ -20,7 +20,7 @@ export {
 } from './errors.ts';
 export { F, Q } from './expression.ts';
 export { Field, type FieldOptions } from './field.ts';
-export { Column, Entity, type EntityOptions, ModelMeta, type OnDelete } from './meta.ts';
+export { Column, Entity, ModelMeta, type OnDelete } from './meta.ts';
 export { type EntityClass, Model } from './model.ts';
 export { QuerySet } from './query-set.ts';
 export { ForeignKey, type ForeignKeyOptions, Many, Ref, Reverse } from './relation.ts';

@@ -1,10 +1,10 @@
 // From rows to objects, and from objects to what they are related to.
 import type { Database } from './database.ts';
 import { InvalidQueryError } from './errors.ts';
-import { type ForeignKeyColumn, isForeignKey, type ModelMeta } from './meta.ts';
+import { type ForeignKeyColumn, isForeignKey, type ManyRelation, type ModelMeta } from './meta.ts';
 import type { Model } from './model.ts';
 import { Many, Ref } from './relation.ts';
-import { type Batch, keyOf, Stored } from './stored.ts';
+import { type Batch, keyOf, metaOf, Stored } from './stored.ts';
 
 export type Row = readonly unknown[];
 
@@ -19,18 +19,14 @@ export interface Shape {
 /** Makes an object of each row. Rows with the same key share one object in related positions (100 books, 10 authors). */
 export function hydrator(shape: Shape, batch: Batch): (row: Row) => Model {
   const { entity, columns } = shape.meta;
-  const slots = columns.map((column, index) => ({
-    name: column.name,
-    at: shape.at + index,
-    column: column.wrap ? column : undefined,
-  }));
+  const slots = columns.map((column, index) => ({ column, name: column.name, at: shape.at + index }));
   const related = shape.related.map((each) => ({ name: each.column.name, one: shared(each.shape, batch) }));
   return (row) => {
     const object = new entity();
     Stored.setBatch(object, batch);
     // Its columns are exactly the entity's fields, which the decorators have typed.
     const fields = object as Model & Record<string, unknown>;
-    for (const { name, at, column } of slots) fields[name] = column?.wrap ? column.wrap(row[at], batch) : row[at];
+    for (const { name, at, column } of slots) fields[name] = column.wrap ? column.wrap(row[at], batch) : row[at];
     for (const { name, one } of related) {
       const [ref, other] = [fields[name], one(row)];
       if (ref instanceof Ref && other) ref.set(other);
@@ -62,24 +58,24 @@ export async function prefetch(
   if (objects.length === 0) return;
   for (const [head, own] of Map.groupBy(paths, (path) => path.split('__')[0] ?? '')) {
     const rest = own.map((path) => path.slice(head.length + 2)).filter((path) => path !== '');
-    const found = meta.many.has(head)
-      ? await loadMany(db, meta, objects, head)
-      : await loadRefs(db, meta, objects, head);
-    if (rest.length > 0) await prefetch(db, relatedMeta(meta, head), found, rest);
+    const [many, column] = [meta.many.get(head), meta.fields.get(head)];
+    const found = many
+      ? await loadMany(db, many, objects)
+      : isForeignKey(column)
+        ? await loadRefs(db, column, objects)
+        : undefined;
+    if (!found) throw new InvalidQueryError(`${head} of ${meta.name} is no relation: there is nothing to prefetch.`);
+    const [first] = found;
+    if (first && rest.length > 0) await prefetch(db, metaOf(first), found, rest);
   }
 }
 
 /** What refers to the objects. */
-async function loadMany(
-  db: Database,
-  meta: ModelMeta,
-  objects: readonly Model[],
-  name: string,
-): Promise<readonly Model[]> {
-  const { source, via } = meta.many.get(name) ?? unrelated(meta, name);
-  const related = source();
-  const query = related.objects(db).filterDynamic({ [`${via}__in`]: objects.map(keyOf) });
-  const found = await query.orderDynamic(related.meta.pk.name).all();
+async function loadMany(db: Database, { name, source, via }: ManyRelation, objects: readonly Model[]) {
+  const query = source()
+    .objects(db)
+    .filterDynamic({ [`${via}__in`]: objects.map(keyOf) });
+  const found = await query.orderDynamic(source().meta.pk.name).all();
   const groups = Map.groupBy(found, (each): unknown => refOf(each, via)?.id);
   for (const object of objects) {
     const items = groups.get(keyOf(object)) ?? [];
@@ -92,13 +88,7 @@ async function loadMany(
 }
 
 /** What the objects refer to. */
-async function loadRefs(
-  db: Database,
-  meta: ModelMeta,
-  objects: readonly Model[],
-  name: string,
-): Promise<readonly Model[]> {
-  const { target } = foreignKey(meta, name);
+async function loadRefs(db: Database, { name, target }: ForeignKeyColumn, objects: readonly Model[]) {
   const refs = objects.map((object) => refOf(object, name)).filter((ref) => ref !== undefined);
   const missing = refs.filter((ref) => !ref.isLoaded);
   const keys = [...new Set(missing.map(({ id }) => id))];
@@ -112,16 +102,6 @@ async function loadRefs(
   return [...new Set(refs.filter(({ isLoaded }) => isLoaded).map(({ value }) => value))];
 }
 
-const relatedMeta = (meta: ModelMeta, name: string) =>
-  (meta.many.get(name)?.source() ?? foreignKey(meta, name).target()).meta;
-
-function foreignKey(meta: ModelMeta, name: string) {
-  const column = meta.column(name);
-  return isForeignKey(column) ? column : unrelated(meta, name);
-}
-function unrelated(meta: ModelMeta, name: string): never {
-  throw new InvalidQueryError(`${name} of ${meta.name} is no relation: there is nothing to prefetch.`);
-}
 function refOf(object: Model, name: string): Ref<Model> | undefined {
   const value: unknown = Reflect.get(object, name);
   return value instanceof Ref ? value : undefined;

@@ -11,11 +11,8 @@ import type { Batch } from './stored.ts';
  */
 export function quote(name: string): string {
   const bytes = Buffer.byteLength(name);
-  if (bytes === 0 || bytes > 63 || name.includes('\0') || !name.isWellFormed()) {
-    throw new DefinitionError(
-      `${JSON.stringify(name)} is no name for Postgres: it takes 1 to 63 bytes of text without NUL.`,
-    );
-  }
+  if (bytes === 0 || bytes > 63 || name.includes('\0') || !name.isWellFormed())
+    throw new DefinitionError(`${JSON.stringify(name)} is no name: Postgres takes 1 to 63 bytes of text without NUL.`);
   return `"${name.replaceAll('"', '""')}"`;
 }
 
@@ -76,25 +73,22 @@ export interface ManyRelation {
   readonly via: string;
 }
 
-export interface EntityOptions {
-  /** Default: the class's name in snake_case. */
-  readonly table?: string;
-}
-
 /** What decorators wrote down about one class: on its prototype, never on that of another. */
 interface Notes {
   readonly columns: Column[];
   readonly many: ManyRelation[];
 }
 const written = new WeakMap<object, Notes>();
-const entities = new WeakMap<EntityClass, EntityOptions>();
+const entities = new WeakMap<EntityClass, string>();
 
-/** Makes a table of a class that extends Model. A class without it is abstract: its fields belong to those that extend it. */
+/**
+ * Makes a table of a class that extends Model; its name is the class's in snake_case. A class without `@Entity()` is
+ * abstract: its fields belong to those that extend it.
+ */
 export const Entity =
-  (options: EntityOptions = {}) =>
-  (entity: EntityClass): void => {
-    entities.set(entity, options);
-  };
+  (options: { readonly table?: string } = {}) =>
+  (entity: EntityClass): void =>
+    void entities.set(entity, options.table ?? snakeCase(entity.name));
 
 function notes(target: object): Notes {
   const own = written.get(target) ?? { columns: [], many: [] };
@@ -137,11 +131,11 @@ export class ModelMeta {
 
   /** @throws DefinitionError when no table can be made from the class. */
   constructor(entity: EntityClass) {
-    const options = entities.get(entity);
-    if (!options) throw new DefinitionError(`${entity.name} has no table: put @Entity() above it.`);
+    const table = entities.get(entity);
+    if (table === undefined) throw new DefinitionError(`${entity.name} has no table: put @Entity() above it.`);
     this.entity = entity;
     this.name = entity.name;
-    this.table = options.table ?? snakeCase(entity.name);
+    this.table = table;
     this.fields = this.collect();
     this.many = collected(entity, (prototype) => written.get(prototype)?.many ?? []);
     this.columns = [...this.fields.values()];
@@ -166,16 +160,10 @@ export class ModelMeta {
     if (twice) this.#refuse(`two fields have the column ${twice.column}`);
     const blank = new this.entity();
     const hidden = [...this.fields.keys(), ...this.many.keys()].find((name) => Object.hasOwn(blank, name));
-    if (hidden !== undefined) {
-      this.#refuse(
-        `its class sets ${hidden} itself, over what a row holds: write "declare ${hidden}: …", without "!" and "="`,
-      );
-    }
+    if (hidden !== undefined)
+      this.#refuse(`its class sets ${hidden} itself, over what a row holds: write "declare ${hidden}: …", without "!"`);
   }
 
-  has(name: string): boolean {
-    return this.fields.has(name) || this.many.has(name);
-  }
   /** @throws UnknownFieldError, which lists the choices. */
   column(name: string): Column {
     const found = this.fields.get(name);

@@ -1,11 +1,11 @@
 import type { Database } from './database.ts';
-import { InvalidQueryError, type Issue } from './errors.ts';
+import { DoesNotExistError, InvalidQueryError, type Issue, StaleObjectError } from './errors.ts';
 import { isForeignKey, ModelMeta } from './meta.ts';
 import { QuerySet } from './query-set.ts';
 import { Ref } from './relation.ts';
 import { entityOf, keyOf, metaOf, Stored } from './stored.ts';
 import type { Values } from './types.ts';
-import { assertValid, deleteRow, faults, fillDefaults, insertRows, updateRow } from './write.ts';
+import { assertValid, faults, fillDefaults, insertRows } from './write.ts';
 
 /** A class that extends Model and stands under `@Entity()`; its constructor takes nothing. */
 export type EntityClass<M extends Model = Model> = (new () => M) & typeof Model;
@@ -64,8 +64,31 @@ export class Model extends Stored {
   async save(options: { readonly db?: Database } = {}): Promise<this> {
     const [db, meta] = [options.db ?? this.#database(), metaOf(this)];
     assertValid([this], meta);
-    await (Stored.batchOf(this) ? updateRow(db, meta, this) : insertRows(db, meta, [this]));
+    if (Stored.batchOf(this)) await this.#update(db, meta);
+    else await insertRows(db, meta, [this]);
     return this;
+  }
+  async #update(db: Database, { columns, pk, version }: ModelMeta): Promise<void> {
+    const changed = columns.filter((column) => column !== pk && column !== version);
+    const row = entityOf(this).objects(db).filterDynamic(this.sameRow());
+    // The types of the columns are known at run time only, and were checked above.
+    const changes = Object.fromEntries(changed.map(({ name }) => [name, Reflect.get(this, name)])) as object;
+    // Nothing to change is still a question: is the row there?
+    this.#assertFound(changed.length > 0 ? await row.update(changes) : await row.count());
+    if (version && changed.length > 0) Reflect.set(this, version.name, Number(Reflect.get(this, version.name)) + 1);
+  }
+
+  /** The condition that the row is this one, still at the version that was loaded. */
+  protected sameRow(): Readonly<Record<string, unknown>> {
+    const { pk, version } = metaOf(this);
+    const checked = version ? [pk, version] : [pk];
+    return Object.fromEntries(checked.map(({ name }) => [name, Reflect.get(this, name)]));
+  }
+  #assertFound(count: number): void {
+    if (count > 0) return;
+    const which = `${metaOf(this).name} ${String(keyOf(this))} has been`;
+    if (!metaOf(this).version) throw new DoesNotExistError(`${which} deleted since it was loaded.`);
+    throw new StaleObjectError(`${which} changed or deleted since it was loaded: refresh() and decide again.`);
   }
 
   /**
@@ -73,7 +96,7 @@ export class Model extends Stored {
    * @throws ConstraintError where that is 'protect'; StaleObjectError and DoesNotExistError as `save`.
    */
   async delete(): Promise<void> {
-    await deleteRow(this.#database(), metaOf(this), this);
+    this.#assertFound(await entityOf(this).objects(this.#database()).filterDynamic(this.sameRow()).delete());
   }
 
   /** Reads the row again, over what this object holds. @throws DoesNotExistError. */

@@ -44,8 +44,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   protected readonly db: Database;
   protected readonly entity: EntityClass<M>;
   protected readonly asked: Query;
-  #pending: Promise<readonly M[]> | undefined;
-  #rows: readonly M[] | undefined;
+  #rows: Promise<readonly M[]> | undefined;
 
   constructor(db: Database, entity: EntityClass<M>, asked: Query = EVERYTHING) {
     this.db = db;
@@ -56,21 +55,17 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     return this.entity.meta;
   }
 
-  // ── steps: nothing is sent ────────────────────────────────────────────────────────────────────────────────────────
-
   /** Rows for which all conditions hold. Those through one relation to many, in one call, speak of the same related row. */
   filter(...conditions: readonly (Where<M> | Q<Where<M>>)[]): QuerySet<M> {
-    return this.#where(
-      conditions.length === 1 ? conditions : ([Q.and<unknown>(...conditions)] as readonly Condition[]),
-    );
+    return this.#where(conditions.length === 1 ? (conditions[0] as Condition) : Q.and<unknown>(...conditions));
   }
   /** Rows for which not all conditions hold; also where they are NULL. */
   exclude(...conditions: readonly (Where<M> | Q<Where<M>>)[]): QuerySet<M> {
-    return this.#where([this.negated(conditions)]);
+    return this.#where(this.negated(conditions));
   }
-  /** `filter` for conditions that are known at run time only, such as those of a request: checked then, by the same rules. */
+  /** `filter` for conditions that are known at run time only: checked then, by the same rules. They are no client's to name. */
   filterDynamic(conditions: Readonly<Record<string, unknown>>): QuerySet<M> {
-    return this.#where([conditions]);
+    return this.#where(conditions);
   }
   /** `'-price'` is descending. Replaces an earlier order. */
   orderBy(...names: readonly `${'' | '-'}${ColumnPath<M>}`[]): QuerySet<M> {
@@ -84,9 +79,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   slice(from: number, to = Number.POSITIVE_INFINITY): QuerySet<M> {
     const whole = (n: number) => Number.isSafeInteger(n) && n >= 0;
     if (!whole(from) || !(whole(to) || to === Number.POSITIVE_INFINITY) || to < from) {
-      throw new InvalidQueryError(
-        `A slice counts from the start, 0 ≤ from ≤ to; it is ${from} to ${to}. Reverse the order for the end.`,
-      );
+      throw new InvalidQueryError(`A slice counts from the start, 0 ≤ from ≤ to; it is ${from} to ${to}.`);
     }
     const { from: start, to: end } = this.asked;
     return this.with({ from: Math.min(start + from, end), to: Math.min(start + to, end) });
@@ -106,32 +99,25 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     const Same = this.constructor as typeof QuerySet;
     return new Same<M>(this.db, this.entity, { ...this.asked, ...change });
   }
-  #where(conditions: readonly Condition[]): QuerySet<M> {
+  #where(condition: Condition): QuerySet<M> {
     this.assertUnsliced('filtered');
-    return this.with({ conditions: [...this.asked.conditions, ...conditions] });
+    return this.with({ conditions: [...this.asked.conditions, condition] });
   }
   protected negated(conditions: readonly Condition[]): Condition {
     return Q.not<unknown>(Q.and<unknown>(...conditions));
   }
   protected assertUnsliced(what: string): void {
     const { from, to } = this.asked;
-    if (from > 0 || to < Number.POSITIVE_INFINITY) {
+    if (from > 0 || to < Number.POSITIVE_INFINITY)
       throw new InvalidQueryError(`A slice can't be ${what}: filter first, slice last.`);
-    }
   }
-
-  // ── results: one statement each, and one for each prefetch ────────────────────────────────────────────────────────
 
   /** All rows. The second call, like a second iteration, sends nothing. */
   all(): Promise<readonly M[]> {
-    this.#pending ??= this.fetch().then(
-      (rows) => (this.#rows = rows),
-      (error: unknown) => {
-        this.#pending = undefined;
-        throw error;
-      },
-    );
-    return this.#pending;
+    this.#rows ??= this.fetch();
+    // A failure isn't kept.
+    this.#rows.catch(() => (this.#rows = undefined));
+    return this.#rows;
   }
   async *[Symbol.asyncIterator](): AsyncGenerator<M, void, undefined> {
     yield* await this.all();
@@ -155,7 +141,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     return (await ordered.slice(0, 1).fetch())[0];
   }
   async count(): Promise<number> {
-    if (this.#rows) return this.#rows.length;
+    if (this.#rows) return (await this.#rows).length;
     const { sql, params, empty } = this.with({ order: [], related: [] }).select();
     if (empty) return 0;
     return Number((await this.db.query(`SELECT count(*) FROM (${sql}) AS counted`, params)).rows[0]?.[0]);
@@ -165,8 +151,6 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     const { sql, params } = this.select();
     return { sql, params };
   }
-
-  // ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Makes an object and saves it. @throws ValidationError, with all that is wrong. */
   async create(values: Values<M>): Promise<M> {
@@ -207,8 +191,6 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
       `${what}() without a filter would reach every ${this.meta.name}: say ${what}(…, { everything: true }).`,
     );
   }
-
-  // ── statements ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   protected compiler(): Compiler {
     return new Compiler();

@@ -1,8 +1,7 @@
 import { InvalidQueryError, NotLoadedError } from './errors.ts';
 import type { FieldDecorator, FieldOptions } from './field.ts';
-import { addColumn, addMany, Column, type ManyRelation, type OnDelete } from './meta.ts';
+import { addColumn, addMany, Column, type ManyRelation, type OnDelete, snakeCase } from './meta.ts';
 import type { EntityClass, Model } from './model.ts';
-import type { QuerySet } from './query-set.ts';
 import { type Batch, entityOf, keyOf, Stored } from './stored.ts';
 import type { PkOf, RefKey } from './types.ts';
 
@@ -26,10 +25,6 @@ export class Ref<T extends Model> {
     ref.set(object);
     return ref;
   }
-  /** A reference to the row with this key, without loading it. */
-  static key<T extends Model>(target: EntityClass<T>, key: PkOf<T>): Ref<T> {
-    return new Ref(() => target, key);
-  }
 
   /** The other row's key. No query. */
   get id(): PkOf<T> {
@@ -42,20 +37,16 @@ export class Ref<T extends Model> {
   /** The other object. No query. @throws NotLoadedError unless it was selected, prefetched or loaded before. */
   get value(): T {
     if (this.#object) return this.#object;
-    const how = this.#from
-      ? `add .selectRelated('${this.#from.name}') to the query, or await load()`
-      : 'read it with get()';
+    const how = `add .selectRelated('${this.#from?.name}') to the query, or await load()`;
     throw new NotLoadedError(`The ${this.#target().name} ${String(this.#key)} is not loaded: ${how}.`);
   }
   /** The other object, by a query of its own unless it is loaded. In a loop this is N+1, which the database reports. */
   async load(): Promise<T> {
     if (this.#object) return this.#object;
-    if (!this.#from)
-      throw new InvalidQueryError('A reference made from a key knows no database: read the object with get().');
+    if (!this.#from) throw new InvalidQueryError('This reference knows no database: save or read its object first.');
     const { name, batch } = this.#from;
     batch.db.noteLoad(batch, name, 'selectRelated');
-    const target = this.#target();
-    const object = await target.objects(batch.db).byKey(this.#key);
+    const object = await this.#target().objects(batch.db).byKey(this.#key);
     this.set(object);
     return object;
   }
@@ -79,16 +70,6 @@ export class Many<T extends Model> {
     this.#relation = relation;
   }
 
-  /** A query for them, to filter and order further. */
-  query(): QuerySet<T> {
-    const batch = Stored.batchOf(this.#owner);
-    if (!batch) throw new InvalidQueryError(`${this.#relation.name} of an object that is not saved: save it first.`);
-    const source = this.#relation.source() as EntityClass<T>;
-    return source.objects(batch.db).filterDynamic({ [this.#relation.via]: keyOf(this.#owner) });
-  }
-  get isLoaded(): boolean {
-    return this.#items !== undefined;
-  }
   /** The objects. No query. @throws NotLoadedError unless they were prefetched or loaded before. */
   get items(): readonly T[] {
     if (this.#items) return this.#items;
@@ -98,18 +79,21 @@ export class Many<T extends Model> {
   /** The objects, by a query of their own unless they are loaded. In a loop this is N+1, which the database reports. */
   async load(): Promise<readonly T[]> {
     if (this.#items) return this.#items;
-    const query = this.query();
     const batch = Stored.batchOf(this.#owner);
-    batch?.db.noteLoad(batch, this.#relation.name, 'prefetch');
-    const items = await query.all();
+    const { name, source, via } = this.#relation;
+    if (!batch) throw new InvalidQueryError(`${name} of an object that is not saved: save it first.`);
+    batch.db.noteLoad(batch, name, 'prefetch');
+    // The source of this relation is the class of Ts.
+    const entity = source() as EntityClass<T>;
+    const items = await entity
+      .objects(batch.db)
+      .filterDynamic({ [via]: keyOf(this.#owner) })
+      .all();
     this.set(items);
     return items;
   }
   set(items: readonly T[]): void {
     this.#items = items;
-  }
-  toJSON(): unknown {
-    return this.#items;
   }
 }
 
@@ -118,11 +102,7 @@ class KeyColumn extends Column {
   readonly onDelete: OnDelete;
 
   constructor(name: string, options: ForeignKeyOptions, target: () => EntityClass) {
-    super(
-      name,
-      { ...options, column: options.column ?? `${new Column(name, {}, () => this.type).column}_id` },
-      () => target().meta.pk.type,
-    );
+    super(name, { column: `${snakeCase(name)}_id`, ...options }, () => target().meta.pk.type);
     this.target = target;
     this.onDelete = options.onDelete;
   }

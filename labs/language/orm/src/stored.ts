@@ -31,7 +31,6 @@ export interface RepeatedLoad {
   readonly relation: string;
   /** What would load all of them at once. */
   readonly remedy: 'selectRelated' | 'prefetch';
-  readonly count: number;
   /** How many objects the query had. */
   readonly of: number;
   /** Where `load()` was called: `demo.ts:41:20`. */
@@ -45,12 +44,8 @@ export function callSite(): string {
   return /(?:file:\/\/)?([^ (]+:\d+:\d+)\)?$/.exec(outside)?.[1] ?? 'an unknown place';
 }
 
-const told = new Set<string>();
-
-/** A process warning, once for each place. */
-export function warn({ relation, remedy, count, of, at }: RepeatedLoad): void {
-  if (told.has(at)) return;
-  told.add(at);
-  const text = `${relation} was loaded ${count} times, one by one, on objects of one query (${of} rows) at ${at}. Add .${remedy}('${relation}') to the query.`;
-  process.emitWarning(text, 'RepeatedLoadWarning');
+/** A process warning. */
+export function warn({ relation, remedy, of, at }: RepeatedLoad): void {
+  const what = `${relation} is loaded one by one at ${at}, on objects of one query (${of} rows)`;
+  process.emitWarning(`${what}: add .${remedy}('${relation}') to it.`, 'RepeatedLoadWarning');
 }

@@ -15,7 +15,6 @@ interface RefLike {
   readonly value: unknown;
 }
 interface ManyLike {
-  readonly isLoaded: boolean;
   readonly items: readonly unknown[];
 }
 type RefTarget<V> = Present<V> extends RefLike ? Present<V>['value'] : never;
@@ -31,7 +30,6 @@ type FieldKey<M> = {
 
 type Textual = 'contains' | 'icontains' | 'startswith' | 'endswith';
 type Lookup<V> =
-  | 'exact'
   | 'in'
   | 'isnull'
   | (V extends string ? Textual : never)
@@ -40,11 +38,9 @@ type LookupValue<V, L> = L extends 'in'
   ? readonly Present<V>[]
   : L extends 'isnull'
     ? boolean
-    : L extends 'exact'
-      ? V
-      : L extends Textual
-        ? string
-        : Present<V>;
+    : L extends Textual
+      ? string
+      : Present<V>;
 
 /** A foreign key is compared to an object, a reference or a key. */
 type RefValue<V> = RefTarget<V> | Present<V> | PkOf<RefTarget<V>> | Extract<V, null>;
@@ -54,7 +50,7 @@ type Hops = [1, 1];
 
 type Paths<M, D extends 1[]> =
   | { [K in FieldKey<M>]: K | `${K}__${Lookup<Present<M[K]>>}` }[FieldKey<M>]
-  | { [K in RefKey<M>]: K | `${K}__${'in' | 'isnull' | 'exact'}` }[RefKey<M>]
+  | { [K in RefKey<M>]: K | `${K}__${'in' | 'isnull'}` }[RefKey<M>]
   | { [K in ManyKey<M>]: K | `${K}__isnull` }[ManyKey<M>]
   | (D extends [1, ...infer R extends 1[]]
       ? { [K in RefKey<M> | ManyKey<M>]: `${K}__${Paths<RefTarget<M[K]> | ManyTarget<M[K]>, R>}` }[
@@ -66,24 +62,20 @@ type PathValue<M, P> =
     ? M[P & keyof M]
     : P extends RefKey<M>
       ? RefValue<M[P & keyof M]>
-      : P extends ManyKey<M>
-        ? ManyTarget<M[P & keyof M]>
-        : P extends `${infer H}__${infer T}`
-          ? H extends FieldKey<M>
-            ? LookupValue<M[H & keyof M], T>
-            : H extends RefKey<M> | ManyKey<M>
-              ? H extends keyof M
-                ? RefLookup<M[H], T>
-                : never
+      : P extends `${infer H}__${infer T}`
+        ? H extends FieldKey<M>
+          ? LookupValue<M[H & keyof M], T>
+          : H extends RefKey<M> | ManyKey<M>
+            ? H extends keyof M
+              ? RefLookup<M[H], T>
               : never
-          : never;
+            : never
+        : never;
 type RefLookup<V, T> = T extends 'isnull'
   ? boolean
   : T extends 'in'
     ? readonly Present<RefValue<V>>[]
-    : T extends 'exact'
-      ? RefValue<V>
-      : PathValue<RefTarget<V> | ManyTarget<V>, T>;
+    : PathValue<RefTarget<V> | ManyTarget<V>, T>;
 
 /** Conditions on `M`, all of which must hold: fields, lookups like `age__gte`, and paths like `author__name__icontains`. */
 export type Where<M> = { readonly [P in Paths<M, Hops>]?: PathValue<M, P> } & NoObject;

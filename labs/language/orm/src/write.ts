@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
-import { DoesNotExistError, InvalidQueryError, type Issue, StaleObjectError, ValidationError } from './errors.ts';
-import { type Column, type ModelMeta, quote } from './meta.ts';
+import { InvalidQueryError, type Issue, ValidationError } from './errors.ts';
+import { type ModelMeta, quote } from './meta.ts';
 import type { Model } from './model.ts';
 import { keyOf, Stored } from './stored.ts';
 
@@ -33,8 +33,6 @@ export function faults(object: Model, meta: ModelMeta): Issue[] {
   });
 }
 
-const value = (object: Model, column: Column) => column.encode(Reflect.get(object, column.name));
-
 /**
  * One INSERT for all; generated keys are filled in. One array a column: as many rows as you like, and no more parameters
  * than columns (Postgres takes 65,535).
@@ -49,44 +47,10 @@ export async function insertRows(db: Database, meta: ModelMeta, objects: readonl
   // A table of nothing but a generated key takes its rows from nothing.
   const from = columns.length > 0 ? `(${names}) SELECT * FROM unnest(${arrays})` : 'SELECT FROM generate_series(1, $1)';
   const sql = `INSERT INTO ${quote(meta.table)} ${from} RETURNING ${quote(meta.pk.column)}`;
-  const params = columns.map((column) => objects.map((object) => value(object, column)));
+  const params = columns.map((column) => objects.map((object) => column.encode(Reflect.get(object, column.name))));
   const { rows } = await db.query(sql, columns.length > 0 ? params : [objects.length]);
   for (const [at, object] of objects.entries()) {
     Reflect.set(object, meta.pk.name, rows[at]?.[0]);
     Stored.setBatch(object, { db, size: 1, loads: new Map() });
   }
-}
-
-/** The row of this object, only if it is still at the version that was loaded. */
-function sameRow({ pk, version }: ModelMeta, object: Model, params: unknown[]): string {
-  const checked = version ? [pk, version] : [pk];
-  return checked.map((column) => `${quote(column.column)} = $${params.push(value(object, column))}`).join(' AND ');
-}
-
-/** @throws StaleObjectError, or DoesNotExistError for an entity without a version, unless a row was changed. */
-function assertFound(meta: ModelMeta, object: Model, count: number): void {
-  const which = `${meta.name} ${String(keyOf(object))} has been`;
-  if (count > 0) return;
-  if (!meta.version) throw new DoesNotExistError(`${which} deleted since it was loaded.`);
-  throw new StaleObjectError(`${which} changed or deleted since it was loaded: refresh() and decide again.`);
-}
-
-export async function updateRow(db: Database, meta: ModelMeta, object: Model): Promise<void> {
-  const { pk, version } = meta;
-  const params: unknown[] = [];
-  const changed = meta.columns.filter((column) => column !== pk && column !== version);
-  const sets = changed.map((column) => `${quote(column.column)} = $${params.push(value(object, column))}`);
-  if (version) sets.push(`${quote(version.column)} = ${quote(version.column)} + 1`);
-  // Nothing to change is still a question: is the row there?
-  if (sets.length === 0) sets.push(`${quote(pk.column)} = ${quote(pk.column)}`);
-  const where = sameRow(meta, object, params);
-  const { count } = await db.query(`UPDATE ${quote(meta.table)} SET ${sets.join(', ')} WHERE ${where}`, params);
-  assertFound(meta, object, count);
-  if (version) Reflect.set(object, version.name, Number(Reflect.get(object, version.name)) + 1);
-}
-
-export async function deleteRow(db: Database, meta: ModelMeta, object: Model): Promise<void> {
-  const params: unknown[] = [];
-  const sql = `DELETE FROM ${quote(meta.table)} WHERE ${sameRow(meta, object, params)}`;
-  assertFound(meta, object, (await db.query(sql, params)).count);
 }

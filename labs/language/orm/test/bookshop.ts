@@ -45,7 +45,7 @@ export class Order extends Model {
   @Field.bigint({ primaryKey: true }) declare id: bigint;
   @Field.int({ default: 1 }) declare quantity: number;
   @Field.bool({ default: false }) declare gift: boolean;
-  @Field.char({ max: 10, choices: ['open', 'paid', 'sent'], default: 'open' }) declare state: 'open' | 'paid' | 'sent';
+  @Field.char({ max: 10, default: 'open' }) declare state: string;
   @ForeignKey(() => Book, { onDelete: 'protect' }) declare book: Ref<Book>;
   @Field.int({ version: true }) declare version: number;
 }
