@@ -117,8 +117,8 @@ await tell(options, async (story) => {
     story.verdict('One by one it is N+1', `${lazy.statements} statements`, lazy.statements === 101);
     const [report] = reports;
     story.verdict(
-      'The database names the relation, the remedy and the line',
-      report ? `${report.relation}: use ${report.remedy}, at ${report.at.replace(/^.*\//, '')}` : 'nothing',
+      'The database names the relation and the line',
+      report ? `${report.relation}, at ${report.at.replace(/^.*\//, '')}` : 'nothing',
       report?.relation === 'author' && report.at.includes('demo.ts'),
     );
     story.code('src/load.ts', { from: 'const missing =', to: 'const found' });

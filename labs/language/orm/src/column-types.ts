@@ -2,7 +2,6 @@ import { DefinitionError } from './errors.ts';
 
 /** How a value of one column type is checked, sent and received. */
 export interface ColumnType {
-  /** As Postgres' `format_type` spells it, so that a diff can compare. */
   readonly sql: string;
   /** For `$1::text[]`: without a length, since an explicit cast to `varchar(3)` cuts off silently. */
   readonly array: string;
@@ -13,12 +12,13 @@ export interface ColumnType {
 }
 
 const described = (value: unknown) =>
-  typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : Array.isArray(value) ? 'an array' : String(value);
-
+  typeof value === 'string'
+    ? JSON.stringify(value.slice(0, 40))
+    : Object(value) === value
+      ? 'an object'
+      : String(value);
 const must = (holds: boolean, what: string, value: unknown) =>
-  holds
-    ? undefined
-    : `must be ${what}; it is ${typeof value === 'object' && value !== null && !(value instanceof Date) ? 'an object' : described(value)}`;
+  holds ? undefined : `must be ${what}; it is ${described(value)}`;
 
 const text = (value: unknown) =>
   must(typeof value === 'string', 'a string', value) ??
@@ -29,18 +29,7 @@ export const int: ColumnType = {
   sql: 'integer',
   array: 'integer',
   check: (value) =>
-    must(
-      typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 31,
-      'a whole number within ±2147483647',
-      value,
-    ),
-};
-/** Lossless: a bigint on both sides. (`pg` gives strings, and a number would round above 2⁵³.) */
-export const bigint: ColumnType = {
-  sql: 'bigint',
-  array: 'bigint',
-  check: (value) => must(typeof value === 'bigint' && BigInt.asIntN(64, value) === value, 'a bigint of 64 bits', value),
-  encode: String,
+    must(Number.isInteger(value) && Math.abs(Number(value)) < 2 ** 31, 'a whole number within ±2147483647', value),
 };
 /** What a decorator says goes into the DDL as text. */
 const size = (what: string, value: number, from: number, to: number) => {
@@ -68,19 +57,12 @@ export const char = (max: number): ColumnType => {
     array: 'text',
     textual: true,
     check: (value) => {
-      const fault = text(value);
-      if (fault !== undefined) return fault;
-      const length = String(value).length <= max ? 0 : [...String(value)].length;
-      return length > max ? `is ${length} characters long; at most ${max}` : undefined;
+      const length = [...String(value)].length;
+      return text(value) ?? (length > max ? `is ${length} characters long; at most ${max}` : undefined);
     },
   };
 };
 export const longText: ColumnType = { sql: 'text', array: 'text', textual: true, check: text };
-export const bool: ColumnType = {
-  sql: 'boolean',
-  array: 'boolean',
-  check: (value) => must(typeof value === 'boolean', 'true or false', value),
-};
 /** Postgres reads the others otherwise: its year 0 is 1 BC, and it takes no sign. */
 const inRange = (date: Date) =>
   date.getTime() >= Date.parse('0001-01-01T00:00:00Z') && date.getTime() < Date.parse('+010000-01-01T00:00:00Z');

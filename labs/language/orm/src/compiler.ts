@@ -214,8 +214,7 @@ export class Compiler {
     if (column.options.version) throw new InvalidQueryError(`${name} counts by itself: leave it out.`);
     if (value instanceof FieldExpression) {
       const own = scope.meta.column(value.name);
-      const by = this.#value(own, value.name, value.by);
-      return `${quote(column.column)} = ${this.columnSql(scope, own)} ${value.operator === '-' ? '-' : '+'} ${by}`;
+      return `${quote(column.column)} = ${this.columnSql(scope, own)} + ${this.#value(own, value.name, value.by)}`;
     }
     const fault = column.fault(value);
     if (fault) throw new ValidationError(scope.meta.name, [{ field: name, message: fault }]);

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Pool, type PoolClient, types as parsers } from 'pg';
+import { Pool, type PoolClient } from 'pg';
 import {
   ConnectionError,
   InvalidQueryError,
@@ -53,11 +53,6 @@ export interface Frame {
   covered: boolean;
 }
 
-const INT8 = 20;
-/** Lossless: `bigint`, where `pg` gives a string. `numeric` is one here too. */
-const parserOf = (oid: number, format?: 'text' | 'binary') =>
-  oid === INT8 ? BigInt : parsers.getTypeParser(oid, format === 'binary' ? format : 'text');
-
 /**
  * A pool of connections, and transactions that find their own way: inside of `transaction(body)` every query of this
  * database goes to the transaction's connection, however deep in the calls it is made.
@@ -73,8 +68,7 @@ export class Database implements AsyncDisposable {
   constructor(options: DatabaseOptions) {
     const { connectionString, max = 10, waitMs = 5_000 } = options;
     this.#options = options;
-    const types = { getTypeParser: parserOf };
-    this.pool = new Pool({ connectionString, max, connectionTimeoutMillis: waitMs, types });
+    this.pool = new Pool({ connectionString, max, connectionTimeoutMillis: waitMs });
     // A connection that breaks fails its statement, and is replaced. Without listeners it would end the process too.
     this.pool.on('error', () => {});
     this.pool.on('connect', (client) => void client.on('error', () => {}));
@@ -93,11 +87,11 @@ export class Database implements AsyncDisposable {
   }
 
   /** Counts a load of one relation on one object of a batch. */
-  noteLoad(batch: Batch, relation: string, remedy: RepeatedLoad['remedy']): void {
+  noteLoad(batch: Batch, relation: string): void {
     const count = (batch.loads.get(relation) ?? 0) + 1;
     batch.loads.set(relation, count);
     if (count !== 10) return;
-    (this.#options.onRepeatedLoad ?? warn)({ relation, remedy, of: batch.size, at: callSite() });
+    (this.#options.onRepeatedLoad ?? warn)({ relation, of: batch.size, at: callSite() });
   }
 
   /**

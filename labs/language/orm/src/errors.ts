@@ -46,7 +46,7 @@ export class DoesNotExistError extends OrmError {}
 /** `get()` found more than one row: filter by something unique, or ask for `first()`. */
 export class MultipleObjectsError extends OrmError {}
 
-/** `ref.value` or `many.items` was read before it was loaded: name it in `selectRelated` or `prefetch`, or `await load()`. */
+/** `ref.value` or `many.items` was read before it was loaded: name it in `selectRelated` or `prefetch`. */
 export class NotLoadedError extends OrmError {}
 
 /** Somebody else has saved or deleted the row since this object was loaded: `refresh()` and decide again. */

@@ -1,20 +1,18 @@
 import { InvalidQueryError } from './errors.ts';
 
 /** A column of the row itself and what is added, computed by the database: no concurrent update is lost. */
-export class FieldExpression<K extends string, By> {
+export class FieldExpression<K extends string> {
   readonly name: K;
-  readonly operator: '+' | '-';
-  readonly by: By;
-  constructor(name: K, operator: '+' | '-', by: By) {
+  readonly by: number;
+  constructor(name: K, by: number) {
     this.name = name;
-    this.operator = operator;
     this.by = by;
   }
 }
 /** `update({ stock: F('stock').minus(1) })`. */
 export const F = <const K extends string>(name: K) => ({
-  plus: <V extends number | bigint>(by: V) => new FieldExpression(name, '+', by),
-  minus: <V extends number | bigint>(by: V) => new FieldExpression(name, '-', by),
+  plus: (by: number) => new FieldExpression(name, by),
+  minus: (by: number) => new FieldExpression(name, -by),
 });
 
 /** Conditions joined by other than "and": `filter(Q.or({ stock: 0 }, Q.not({ price__gt: '9' })))`. */

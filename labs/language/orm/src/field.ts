@@ -10,7 +10,7 @@ type Holds<T, K, V> = K extends keyof T ? (Same<T[K], V> extends true ? unknown 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
 export interface FieldOptions<V> {
-  /** One field of each entity. `int` and `bigint` keys that are left out come from the database. */
+  /** One field of each entity. An int that is left out comes from the database. */
   readonly primaryKey?: boolean;
   /** Allows NULL. Default false: the value is required. */
   readonly null?: boolean;
@@ -35,8 +35,6 @@ export const Field = {
   int: <const O extends FieldOptions<number> & { readonly version?: boolean }>(
     options?: O,
   ): FieldDecorator<Value<O, number>> => define(types.int, options),
-  bigint: <const O extends FieldOptions<bigint>>(options?: O): FieldDecorator<Value<O, bigint>> =>
-    define(types.bigint, options),
   /** `digits` in all, `scale` of them after the point. Money belongs here. */
   decimal: <const O extends FieldOptions<string> & { readonly digits: number; readonly scale: number }>(
     options: O,
@@ -47,8 +45,6 @@ export const Field = {
   ): FieldDecorator<Value<O, string>> => define(types.char(options.max), options),
   text: <const O extends FieldOptions<string>>(options?: O): FieldDecorator<Value<O, string>> =>
     define(types.longText, options),
-  bool: <const O extends FieldOptions<boolean>>(options?: O): FieldDecorator<Value<O, boolean>> =>
-    define(types.bool, options),
   /** A moment, to the millisecond. */
   timestamp: <const O extends FieldOptions<Date>>(options?: O): FieldDecorator<Value<O, Date>> =>
     define(types.timestamp, options),

@@ -48,16 +48,19 @@ function shared(shape: Shape, batch: Batch): (row: Row) => Model | undefined {
   };
 }
 
+/** `a`, `a__b` and `c` as `a` with `b`, and `c`. */
+export const byHead = (paths: readonly string[]): [head: string, rest: string[]][] =>
+  [...Map.groupBy(paths, (path) => path.split('__')[0] ?? '')].map(([head, own]) => [
+    head,
+    own.map((path) => path.slice(head.length + 2)).filter((path) => path !== ''),
+  ]);
+
 /** Loads relations of many objects by one statement each: `WHERE author_id = ANY(…)`. `books__reviews` goes on from there. */
-export async function prefetch(
-  db: Database,
-  meta: ModelMeta,
-  objects: readonly Model[],
-  paths: readonly string[],
-): Promise<void> {
-  if (objects.length === 0) return;
-  for (const [head, own] of Map.groupBy(paths, (path) => path.split('__')[0] ?? '')) {
-    const rest = own.map((path) => path.slice(head.length + 2)).filter((path) => path !== '');
+export async function prefetch(db: Database, objects: readonly Model[], paths: readonly string[]): Promise<void> {
+  const [first] = objects;
+  if (!first) return;
+  const meta = metaOf(first);
+  for (const [head, rest] of byHead(paths)) {
     const [many, column] = [meta.many.get(head), meta.fields.get(head)];
     const found = many
       ? await loadMany(db, many, objects)
@@ -65,8 +68,7 @@ export async function prefetch(
         ? await loadRefs(db, column, objects)
         : undefined;
     if (!found) throw new InvalidQueryError(`${head} of ${meta.name} is no relation: there is nothing to prefetch.`);
-    const [first] = found;
-    if (first && rest.length > 0) await prefetch(db, metaOf(first), found, rest);
+    if (rest.length > 0) await prefetch(db, found, rest);
   }
 }
 

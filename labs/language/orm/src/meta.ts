@@ -43,7 +43,7 @@ export class Column {
   }
   /** The database makes the value up when none is given. */
   get generated(): boolean {
-    return this.options.primaryKey === true && ['integer', 'bigint'].includes(this.type.sql);
+    return this.options.primaryKey === true && this.type.sql === 'integer';
   }
   /** What is wrong with `value` for this column, as the end of a sentence. */
   fault(value: unknown): string | undefined {
@@ -73,12 +73,9 @@ export interface ManyRelation {
   readonly via: string;
 }
 
-/** What decorators wrote down about one class: on its prototype, never on that of another. */
-interface Notes {
-  readonly columns: Column[];
-  readonly many: ManyRelation[];
-}
-const written = new WeakMap<object, Notes>();
+// What decorators wrote down about one class, by its prototype: it must never reach the base, nor a sibling through it.
+const columns = new WeakMap<object, readonly Column[]>();
+const relations = new WeakMap<object, readonly ManyRelation[]>();
 const entities = new WeakMap<EntityClass, string>();
 
 /**
@@ -90,15 +87,13 @@ export const Entity =
   (entity: EntityClass): void =>
     void entities.set(entity, options.table ?? snakeCase(entity.name));
 
-function notes(target: object): Notes {
-  const own = written.get(target) ?? { columns: [], many: [] };
-  written.set(target, own);
-  return own;
-}
-export const addColumn = (target: object, column: Column): void => void notes(target).columns.push(column);
-export const addMany = (target: object, relation: ManyRelation): void => void notes(target).many.push(relation);
 /** What decorators wrote down about one prototype's own columns. */
-export const columnsOf = (target: object): readonly Column[] => written.get(target)?.columns ?? [];
+export const columnsOf = (target: object): readonly Column[] => columns.get(target) ?? [];
+const relationsOf = (target: object): readonly ManyRelation[] => relations.get(target) ?? [];
+export const addColumn = (target: object, column: Column): void =>
+  void columns.set(target, [...columnsOf(target), column]);
+export const addMany = (target: object, relation: ManyRelation): void =>
+  void relations.set(target, [...relationsOf(target), relation]);
 
 /** What `of` finds on a class and on those that it extends, base first; a redeclared name replaces the base's. */
 function collected<T extends { readonly name: string }>(
@@ -137,7 +132,7 @@ export class ModelMeta {
     this.name = entity.name;
     this.table = table;
     this.fields = this.collect();
-    this.many = collected(entity, (prototype) => written.get(prototype)?.many ?? []);
+    this.many = collected(entity, relationsOf);
     this.columns = [...this.fields.values()];
     this.pk = this.#only('primaryKey') ?? this.#refuse('it has no field with { primaryKey: true }');
     this.version = this.#only('version');
@@ -154,10 +149,10 @@ export class ModelMeta {
     if (spoilt !== undefined) this.#refuse(`${spoilt} has "__" in it, which separates the steps of a lookup`);
     if (this.pk.type.sql.startsWith('timestamp'))
       this.#refuse(`its key ${this.pk.name} is ${this.pk.type.sql}: two that are equal are two objects here`);
-    const twice = this.columns.find(
-      ({ column }, at) => this.columns.findIndex((each) => each.column === column) !== at,
-    );
+    const twice = this.columns.find((one) => this.columns.some((two) => two !== one && two.column === one.column));
     if (twice) this.#refuse(`two fields have the column ${twice.column}`);
+    if (!this.columns.some((column) => column !== this.pk && column !== this.version))
+      this.#refuse('it has no field but its key');
     const blank = new this.entity();
     const hidden = [...this.fields.keys(), ...this.many.keys()].find((name) => Object.hasOwn(blank, name));
     if (hidden !== undefined)

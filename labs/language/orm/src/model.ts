@@ -13,10 +13,8 @@ export type EntityClass<M extends Model = Model> = (new () => M) & typeof Model;
 const metas = new WeakMap<object, ModelMeta>();
 
 /**
- * An active record: an object is a row and knows how to save itself. There is no session that collects changes and no
- * identity map: two queries give two objects. What that could lose, a `version` field finds.
- *
- * After a rollback an object may hold what the database doesn't: `refresh()` it, or throw it away.
+ * An active record: an object is a row and knows how to save itself. Two queries give two objects; what that could lose,
+ * a `version` field finds. After a rollback an object may hold what the database doesn't: `refresh()` it.
  */
 export class Model extends Stored {
   // biome-ignore-start lint/complexity/noThisInStatic: these are for the classes that extend this one.
@@ -26,7 +24,7 @@ export class Model extends Stored {
     metas.set(this, meta);
     return meta;
   }
-  /** What `objects` makes; a class that extends QuerySet adds steps of your own to every entity below. */
+  /** What `objects` makes: a class that extends QuerySet may add steps of your own. */
   protected static readonly querySet: typeof QuerySet = QuerySet;
   protected static describe(): ModelMeta {
     return new ModelMeta(this);
@@ -73,9 +71,8 @@ export class Model extends Stored {
     const row = entityOf(this).objects(db).filterDynamic(this.sameRow());
     // The types of the columns are known at run time only, and were checked above.
     const changes = Object.fromEntries(changed.map(({ name }) => [name, Reflect.get(this, name)])) as object;
-    // Nothing to change is still a question: is the row there?
-    this.#assertFound(changed.length > 0 ? await row.update(changes) : await row.count());
-    if (version && changed.length > 0) Reflect.set(this, version.name, Number(Reflect.get(this, version.name)) + 1);
+    this.#assertFound(await row.update(changes));
+    if (version) Reflect.set(this, version.name, Number(Reflect.get(this, version.name)) + 1);
   }
 
   /** The condition that the row is this one, still at the version that was loaded. */

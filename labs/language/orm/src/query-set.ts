@@ -2,7 +2,7 @@ import { ALWAYS, Compiler, type Condition, NEVER, type Scope } from './compiler.
 import type { Database } from './database.ts';
 import { DoesNotExistError, InvalidQueryError, MultipleObjectsError } from './errors.ts';
 import { Q } from './expression.ts';
-import { hydrator, prefetch, type Row, type Shape } from './load.ts';
+import { byHead, hydrator, prefetch, type Row, type Shape } from './load.ts';
 import { isForeignKey, type ModelMeta, quote } from './meta.ts';
 import type { EntityClass, Model } from './model.ts';
 import type { Changes, ColumnPath, RefPath, RelationPath, Values, Where } from './types.ts';
@@ -26,14 +26,6 @@ export const EVERYTHING: Query = {
   related: [],
   prefetched: [],
 };
-
-/** One statement, and what its rows become. */
-interface Selection<M> {
-  readonly sql: string;
-  readonly params: readonly unknown[];
-  readonly empty: boolean;
-  read(rows: readonly Row[]): M[];
-}
 
 /**
  * A query on one entity: lazy, and immutable. Each step returns a new set and sends nothing; `all`, `get`, `first`,
@@ -63,7 +55,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   exclude(...conditions: readonly (Where<M> | Q<Where<M>>)[]): QuerySet<M> {
     return this.#where(this.negated(conditions));
   }
-  /** `filter` for conditions that are known at run time only: checked then, by the same rules. They are no client's to name. */
+  /** `filter` for conditions that are known at run time only. A client must not name them: any relation can be walked. */
   filterDynamic(conditions: Readonly<Record<string, unknown>>): QuerySet<M> {
     return this.#where(conditions);
   }
@@ -204,29 +196,22 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   /** Loads what was to be prefetched, for all objects at once. */
   protected async finish(rows: readonly M[]): Promise<readonly M[]> {
     const { prefetched } = this.asked;
-    if (prefetched.length > 0) await prefetch(this.db, this.meta, rows, prefetched);
+    if (prefetched.length > 0) await prefetch(this.db, rows, prefetched);
     return rows;
   }
 
-  protected select(): Selection<M> {
+  protected select() {
     const { conditions, order, from, to, related } = this.asked;
     const compiler = this.compiler();
     const scope = compiler.scope(this.meta);
     const selected: string[] = [];
-    const shape = shapeOf(
-      compiler,
-      scope,
-      scope,
-      related.map((path) => path.split('__')),
-      selected,
-    );
+    const shape = shapeOf(compiler, scope, scope, related, selected);
     const where = compiler.where(scope, conditions);
     const tail = `${compiler.order(scope, order)}${compiler.limit(from, to)}`;
     const sql = `SELECT ${selected.join(', ')} FROM ${compiler.from(scope)}${where === ALWAYS ? '' : ` WHERE ${where}`}${tail}`;
-    const read = (rows: readonly Row[]) => {
-      // What the columns say is what M says, by the decorators; the compiler can't follow it through SQL.
-      return rows.map(hydrator(shape, { db: this.db, size: rows.length, loads: new Map() })) as M[];
-    };
+    // What the columns say is what M says, by the decorators; the compiler can't follow it through SQL.
+    const read = (rows: readonly Row[]) =>
+      rows.map(hydrator(shape, { db: this.db, size: rows.length, loads: new Map() })) as M[];
     return { sql, params: compiler.params, empty: where === NEVER || from === to, read };
   }
 
@@ -241,20 +226,12 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
 }
 
 /** Selects the columns of `at`, and of what is to be joined to it. */
-function shapeOf(
-  compiler: Compiler,
-  start: Scope,
-  at: Scope,
-  paths: readonly (readonly string[])[],
-  selected: string[],
-): Shape {
+function shapeOf(compiler: Compiler, start: Scope, at: Scope, paths: readonly string[], selected: string[]): Shape {
   const first = selected.length;
   selected.push(...at.meta.columns.map((column) => compiler.columnSql(at, column)));
-  const related = [...Map.groupBy(paths, ([head = '']) => head)].map(([head, each]) => {
+  const related = byHead(paths).map(([head, rest]) => {
     const column = at.meta.column(head);
-    if (!isForeignKey(column))
-      throw new InvalidQueryError(`selectRelated follows foreign keys; ${head} is none. See prefetch.`);
-    const rest = each.map((path) => path.slice(1)).filter((path) => path.length > 0);
+    if (!isForeignKey(column)) throw new InvalidQueryError(`selectRelated follows foreign keys; ${head} is none.`);
     return { column, shape: shapeOf(compiler, start, compiler.join(start, at, column), rest, selected) };
   });
   return { meta: at.meta, at: first, related };

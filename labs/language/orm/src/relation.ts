@@ -1,6 +1,6 @@
 import { InvalidQueryError, NotLoadedError } from './errors.ts';
 import type { FieldDecorator, FieldOptions } from './field.ts';
-import { addColumn, addMany, Column, type ManyRelation, type OnDelete, snakeCase } from './meta.ts';
+import { addColumn, addMany, Column, type OnDelete, snakeCase } from './meta.ts';
 import type { EntityClass, Model } from './model.ts';
 import { type Batch, entityOf, keyOf, Stored } from './stored.ts';
 import type { PkOf, RefKey } from './types.ts';
@@ -38,19 +38,18 @@ export class Ref<T extends Model> {
   get value(): T {
     if (this.#object) return this.#object;
     const how = `add .selectRelated('${this.#from?.name}') to the query, or await load()`;
-    throw new NotLoadedError(`The ${this.#target().name} ${String(this.#key)} is not loaded: ${how}.`);
+    throw new NotLoadedError(`${this.#target().name} ${String(this.#key)} is not loaded: ${how}.`);
   }
   /** The other object, by a query of its own unless it is loaded. In a loop this is N+1, which the database reports. */
   async load(): Promise<T> {
     if (this.#object) return this.#object;
     if (!this.#from) throw new InvalidQueryError('This reference knows no database: save or read its object first.');
     const { name, batch } = this.#from;
-    batch.db.noteLoad(batch, name, 'selectRelated');
+    batch.db.noteLoad(batch, name);
     const object = await this.#target().objects(batch.db).byKey(this.#key);
     this.set(object);
     return object;
   }
-  /** Says which object it is, without a query; `selectRelated` and `prefetch` do. */
   set(object: T): void {
     this.#object = object;
   }
@@ -59,38 +58,18 @@ export class Ref<T extends Model> {
   }
 }
 
-/** The other end: the objects that refer to `owner`. */
+/** The other end: the objects that refer to one. */
 export class Many<T extends Model> {
-  readonly #owner: Stored;
-  readonly #relation: ManyRelation;
+  readonly #name: string;
   #items: readonly T[] | undefined;
 
-  constructor(owner: Stored, relation: ManyRelation) {
-    this.#owner = owner;
-    this.#relation = relation;
+  constructor(name: string) {
+    this.#name = name;
   }
-
-  /** The objects. No query. @throws NotLoadedError unless they were prefetched or loaded before. */
+  /** The objects. No query, since in a loop that would be N+1. @throws NotLoadedError unless they were prefetched. */
   get items(): readonly T[] {
     if (this.#items) return this.#items;
-    const { name } = this.#relation;
-    throw new NotLoadedError(`${name} is not loaded: add .prefetch('${name}') to the query, or await load().`);
-  }
-  /** The objects, by a query of their own unless they are loaded. In a loop this is N+1, which the database reports. */
-  async load(): Promise<readonly T[]> {
-    if (this.#items) return this.#items;
-    const batch = Stored.batchOf(this.#owner);
-    const { name, source, via } = this.#relation;
-    if (!batch) throw new InvalidQueryError(`${name} of an object that is not saved: save it first.`);
-    batch.db.noteLoad(batch, name, 'prefetch');
-    // The source of this relation is the class of Ts.
-    const entity = source() as EntityClass<T>;
-    const items = await entity
-      .objects(batch.db)
-      .filterDynamic({ [via]: keyOf(this.#owner) })
-      .all();
-    this.set(items);
-    return items;
+    throw new NotLoadedError(`${this.#name} is not loaded: add .prefetch('${this.#name}') to the query.`);
   }
   set(items: readonly T[]): void {
     this.#items = items;
@@ -133,12 +112,11 @@ export function ForeignKey<T extends Model, const O extends ForeignKeyOptions>(
 /** `@Reverse(() => Book, 'author') declare books: Many<Book>`: the objects whose foreign key `via` is this one. */
 export function Reverse<T extends Model>(source: () => EntityClass<T>, via: RefKey<T>): FieldDecorator<Many<T>> {
   return (owner: object, name: string) => {
-    const relation = { name, source, via };
-    addMany(owner, relation);
+    addMany(owner, { name, source, via });
     const made = new WeakMap<Stored, Many<T>>();
     Object.defineProperty(owner, name, {
       get(this: Stored) {
-        const many = made.get(this) ?? new Many<T>(this, relation);
+        const many = made.get(this) ?? new Many<T>(name);
         made.set(this, many);
         return many;
       },

@@ -19,8 +19,7 @@ const references = (meta: ModelMeta) =>
   meta.columns.filter(isForeignKey).flatMap((column) => {
     const [table, name] = [quote(meta.table), quote(column.column)];
     const { table: other, pk } = column.target().meta;
-    // Checked at COMMIT, so that rows that refer to each other can be inserted in any order.
-    const rule = `ON DELETE ${ON_DELETE[column.onDelete]} DEFERRABLE INITIALLY DEFERRED`;
+    const rule = `ON DELETE ${ON_DELETE[column.onDelete]}`;
     return [
       `ALTER TABLE ${table} ADD FOREIGN KEY (${name}) REFERENCES ${quote(other)} (${quote(pk.column)}) ${rule}`,
       `CREATE INDEX ON ${table} (${name})`,

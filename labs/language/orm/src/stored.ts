@@ -29,8 +29,6 @@ export const keyOf = (object: Stored): unknown => Reflect.get(object, metaOf(obj
 /** N+1, caught in the act: one relation, loaded one by one on objects that came from one query. */
 export interface RepeatedLoad {
   readonly relation: string;
-  /** What would load all of them at once. */
-  readonly remedy: 'selectRelated' | 'prefetch';
   /** How many objects the query had. */
   readonly of: number;
   /** Where `load()` was called: `demo.ts:41:20`. */
@@ -45,7 +43,7 @@ export function callSite(): string {
 }
 
 /** A process warning. */
-export function warn({ relation, remedy, of, at }: RepeatedLoad): void {
+export function warn({ relation, of, at }: RepeatedLoad): void {
   const what = `${relation} is loaded one by one at ${at}, on objects of one query (${of} rows)`;
-  process.emitWarning(`${what}: add .${remedy}('${relation}') to it.`, 'RepeatedLoadWarning');
+  process.emitWarning(`${what}: add .selectRelated('${relation}') to it.`, 'RepeatedLoadWarning');
 }

@@ -4,7 +4,7 @@ import type { Model } from './model.ts';
 // What the compiler knows of an entity follows from its class alone: a wrong key, lookup or value doesn't compile.
 
 /** The type of the primary key, where its property is named `id`. */
-export type PkOf<M> = M extends { id: infer P } ? P : string | number | bigint;
+export type PkOf<M> = M extends { id: infer P } ? P : string | number;
 type Own<M> = Exclude<keyof M & string, keyof Model>;
 type Present<V> = Exclude<V, null | undefined>;
 type Method = (...args: never) => unknown;
@@ -33,7 +33,7 @@ type Lookup<V> =
   | 'in'
   | 'isnull'
   | (V extends string ? Textual : never)
-  | (V extends string | number | bigint | Date ? 'gt' | 'gte' | 'lt' | 'lte' : never);
+  | (V extends string | number | Date ? 'gt' | 'gte' | 'lt' | 'lte' : never);
 type LookupValue<V, L> = L extends 'in'
   ? readonly Present<V>[]
   : L extends 'isnull'
@@ -111,13 +111,10 @@ export type RelationPath<M, D extends 1[] = Hops> =
 
 /** What an object is made from. Which of them are required is found by validation: defaults and keys may be left out. */
 export type Values<M> = { [K in FieldKey<M>]?: M[K] } & { [K in RefKey<M>]?: RefValue<M[K]> };
-type KeyTo<M, V> = { [K in FieldKey<M>]: M[K] extends V ? K : never }[FieldKey<M>];
-type Computed<M, V> = [V] extends [number]
-  ? FieldExpression<KeyTo<M, number>, number>
-  : [V] extends [bigint]
-    ? FieldExpression<KeyTo<M, bigint>, bigint>
-    : never;
+type NumberKey<M> = { [K in FieldKey<M>]: M[K] extends number ? K : never }[FieldKey<M>];
 /** What rows are changed to: a value, or an expression of the row's own numbers. */
-export type Changes<M> = { [K in FieldKey<M>]?: M[K] | Computed<M, Present<M[K]>> } & {
+export type Changes<M> = {
+  [K in FieldKey<M>]?: M[K] | (Present<M[K]> extends number ? FieldExpression<NumberKey<M>> : never);
+} & {
   [K in RefKey<M>]?: RefValue<M[K]>;
 };

@@ -44,11 +44,9 @@ export async function insertRows(db: Database, meta: ModelMeta, objects: readonl
   const columns = keyless > 0 ? meta.columns.filter((column) => column !== meta.pk) : meta.columns;
   const names = columns.map(({ column }) => quote(column)).join(', ');
   const arrays = columns.map(({ type }, at) => `$${at + 1}::${type.array}[]`).join(', ');
-  // A table of nothing but a generated key takes its rows from nothing.
-  const from = columns.length > 0 ? `(${names}) SELECT * FROM unnest(${arrays})` : 'SELECT FROM generate_series(1, $1)';
-  const sql = `INSERT INTO ${quote(meta.table)} ${from} RETURNING ${quote(meta.pk.column)}`;
+  const sql = `INSERT INTO ${quote(meta.table)} (${names}) SELECT * FROM unnest(${arrays}) RETURNING ${quote(meta.pk.column)}`;
   const params = columns.map((column) => objects.map((object) => column.encode(Reflect.get(object, column.name))));
-  const { rows } = await db.query(sql, columns.length > 0 ? params : [objects.length]);
+  const { rows } = await db.query(sql, params);
   for (const [at, object] of objects.entries()) {
     Reflect.set(object, meta.pk.name, rows[at]?.[0]);
     Stored.setBatch(object, { db, size: 1, loads: new Map() });

@@ -18,6 +18,7 @@ export class Dated extends Model {
 export class Author extends Dated {
   @Field.char({ max: 50 }) declare name: string;
   @Field.int({ null: true }) declare born: number | null;
+  @Field.timestamp({ default: new Date(0) }) declare since: Date;
   @ForeignKey(() => Publisher, { onDelete: 'setNull', null: true }) declare publisher: Ref<Publisher> | null;
   @Reverse(() => Book, 'author') declare books: Many<Book>;
 }
@@ -42,9 +43,8 @@ export class Book extends Model {
 /** An order can't lose its book: the delete is refused. */
 @Entity({ table: 'order' })
 export class Order extends Model {
-  @Field.bigint({ primaryKey: true }) declare id: bigint;
+  @Field.int({ primaryKey: true }) declare id: number;
   @Field.int({ default: 1 }) declare quantity: number;
-  @Field.bool({ default: false }) declare gift: boolean;
   @Field.char({ max: 10, default: 'open' }) declare state: string;
   @ForeignKey(() => Book, { onDelete: 'protect' }) declare book: Ref<Book>;
   @Field.int({ version: true }) declare version: number;

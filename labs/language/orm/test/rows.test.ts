@@ -20,20 +20,17 @@ import {
   StaleObjectError,
 } from '#lab';
 import { Author, Book, Order, Publisher } from './bookshop.ts';
-import { failure, open, stocked } from './shop.ts';
+import { failure, open, refused, stocked } from './shop.ts';
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
-const titles = (books: readonly { title: string }[]) => books.map(({ title }) => title);
-const names = async (query: AsyncIterable<{ name: string }>) => (await Array.fromAsync(query)).map(({ name }) => name);
+const titles = async (books: AsyncIterable<Book>) => (await Array.fromAsync(books)).map(({ title }) => title);
+const names = async (query: AsyncIterable<Author>) => (await Array.fromAsync(query)).map(({ name }) => name);
 
 await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
-  // ── finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
   test('each lookup finds what it says', async () => {
     const { db } = await open(pg);
     const author = await Author.objects(db).create({ name: 'Ann', born: 1950 });
-    await Author.objects(db).create({ name: 'Bob' });
-    const rows = ['Ann of Green', 'green', 'Blue', '50% off', 'a_b', 'a\\b'];
+    const rows = ['Ann of Green', 'green', 'Blue', 'a_b', 'a\\b'];
     await Book.objects(db).bulkCreate(rows.map((title, stock) => ({ title, stock, price: `${stock}.00`, author })));
     const expected: [object, string][] = [
       [{ title: 'Blue' }, 'Blue'],
@@ -42,24 +39,20 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
       [{ title__startswith: 'gr' }, 'green'],
       [{ title__endswith: 'Green' }, 'Ann of Green'],
       [{ title__in: ['green', 'Blue', 'none'] }, 'green, Blue'],
-      [{ stock__gt: 4 }, 'a\\b'],
-      [{ stock__gte: 4 }, 'a_b, a\\b'],
+      [{ stock__gt: 3 }, 'a\\b'],
+      [{ stock__gte: 3 }, 'a_b, a\\b'],
       [{ stock__lt: 1 }, 'Ann of Green'],
       [{ stock__lte: 1 }, 'Ann of Green, green'],
-      [{ price__gt: '4.5' }, 'a\\b'],
+      [{ price__gt: '3.5' }, 'a\\b'],
       [{ stock__lt: 1, author }, 'Ann of Green'],
-      [{ stock__lt: 1, author: author.id }, 'Ann of Green'],
-      [{ stock__lt: 1, author__id__in: [author.id] }, 'Ann of Green'],
+      [{ stock__lt: 1, author__in: [author.id] }, 'Ann of Green'],
       [{ stock__lt: 1, author__name__startswith: 'A', author__born__gt: 1900 }, 'Ann of Green'],
       [{ stock__lt: 1, author__publisher__isnull: true }, 'Ann of Green'],
       [{ stock__lt: 1, author__publisher__name: null }, 'Ann of Green'],
     ];
-    for (const [conditions, found] of expected) {
-      const books = await Book.objects(db)
-        .filterDynamic({ ...conditions })
-        .orderBy('id')
-        .all();
-      expect(titles(books).join(', '), JSON.stringify(conditions)).toBe(found);
+    for (const [which, found] of expected) {
+      const books = Book.objects(db).filterDynamic({ ...which });
+      expect((await titles(books.orderBy('id'))).join(', '), JSON.stringify(which)).toBe(found);
     }
   });
 
@@ -68,79 +61,61 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     const rows = ['50% off', '50 off', 'a_b', 'axb', 'a\\b', '%', '_', '\\'];
     const author = await Author.objects(db).create({ name: 'Ann' });
     await Book.objects(db).bulkCreate(rows.map((title) => ({ title, price: '1.00', author })));
-    const containing = async (part: string) =>
-      titles(await Book.objects(db).filter({ title__contains: part }).orderBy('id').all());
+    const containing = (part: string) => titles(Book.objects(db).filter({ title__contains: part }).orderBy('id'));
     expect(await containing('%')).toEqual(['50% off', '%']);
     expect(await containing('_')).toEqual(['a_b', '_']);
     expect(await containing('\\')).toEqual(['a\\b', '\\']);
-    expect(await Book.objects(db).filter({ title__icontains: 'A_B' }).count()).toBe(1);
-    expect(await Book.objects(db).filter({ title__startswith: '_' }).count()).toBe(1);
+    expect(await titles(Book.objects(db).filter({ title__icontains: 'A_B' }))).toEqual(['a_b']);
   });
 
   test('exclude keeps the rows of which nothing is known', async () => {
     const { db } = await stocked(pg);
-    const names = async (authors: readonly Author[]) => authors.map(({ born }) => born);
-    const young = await Author.objects(db).filter({ born__gt: 1904 }).all();
     const rest = await Author.objects(db).exclude({ born__gt: 1904 }).all();
-    expect(young.length + rest.length).toBe(10);
-    expect(await names(rest)).toContain(null);
-    expect(
-      await Author.objects(db)
-        .filter(Q.not({ born: 1904 }))
-        .count(),
-    ).toBe(9);
+    expect(rest.map(({ born }) => born).toSorted()).toEqual([1900, 1902, 1904, null, null, null, null, null]);
+    const not = Author.objects(db).filter(Q.not({ born: 1904 }));
+    expect(await not.count()).toBe(9);
     expect(await Author.objects(db).exclude({ born: 1904, name: 'Author 5' }).count(), 'not all of them').toBe(10);
   });
 
   test('random trees of conditions find what a filter in JavaScript finds', async () => {
     const { db, authors } = await stocked(pg);
     const dice = random(SEED);
-    type Tree = { readonly sql: object; holds(author: Author): boolean | null };
-    /** SQL's logic: null is unknown. */
-    const all = (parts: readonly (boolean | null)[]) =>
-      parts.includes(false) ? false : parts.includes(null) ? null : true;
-    const any = (parts: readonly (boolean | null)[]) =>
-      parts.includes(true) ? true : parts.includes(null) ? null : false;
-    const leaf = (): [string, unknown, Tree['holds']] => {
-      const n = 1_899 + dice.int(0, 11);
-      const list = Array.from({ length: dice.int(0, 2) }, () => n);
-      const id = dice.int(0, 11);
-      return dice.pick<[string, unknown, Tree['holds']]>([
-        ['born__gt', n, ({ born }) => (born === null ? null : born > n)],
-        ['born', null, ({ born }) => born === null],
-        ['born__in', list, ({ born }) => (list.length > 0 && born === null ? null : list.includes(born ?? 0))],
-        ['id__lt', id, (author) => author.id < id],
-        ['id__in', [], () => false],
-        ['publisher__name', 'Penguin', ({ publisher }) => (publisher ? true : null)],
-        ['books__id', id, (author) => author.id === id],
-        ['books__title__in', [], () => false],
-      ]);
+    /** A condition, and what it says of a row, in SQL's logic: null is unknown. */
+    type Tree = readonly [sql: object, holds: (author: Author) => boolean | null];
+    const all = (parts: readonly (boolean | null)[]) => !parts.includes(false) && (parts.includes(null) ? null : true);
+    const any = (parts: readonly (boolean | null)[]) => parts.includes(true) || (parts.includes(null) ? null : false);
+    const leaf = (): Tree => {
+      const [born, id] = [dice.int(1_899, 1_910), dice.int(0, 11)];
+      const leaves: readonly Tree[] = [
+        [{ born__gt: born }, ({ born: own }) => (own === null ? null : own > born)],
+        [{ born: null }, (author) => author.born === null],
+        [{ born__in: [] }, () => false],
+        [{ name: `Author ${id}`, id__in: [] }, () => false],
+        [{ id__lt: id, name__contains: '1' }, (author) => author.id < id && author.name.includes('1')],
+        [{ publisher__name: 'Penguin' }, ({ publisher }) => (publisher ? true : null)],
+        [{ books__id: id }, (author) => author.id === id],
+        [{ books__title__in: [] }, () => false],
+      ];
+      return dice.pick(leaves);
     };
     const tree = (depth: number): Tree => {
-      const kind = depth === 0 ? 'object' : dice.pick(['object', 'and', 'or', 'not']);
-      if (kind === 'object') {
-        const leaves = Array.from({ length: dice.int(1, 3) }, leaf);
-        const last = new Map(leaves.map((each) => [each[0], each]));
-        return {
-          sql: Object.fromEntries(leaves),
-          holds: (author) => all([...last.values()].map(([, , holds]) => holds(author))),
-        };
-      }
+      const kind = depth === 0 ? 'leaf' : dice.pick(['leaf', 'and', 'or', 'not'] as const);
+      if (kind === 'leaf') return leaf();
       const parts = Array.from({ length: kind === 'not' ? 1 : dice.int(1, 3) }, () => tree(depth - 1));
-      const holds = (author: Author) => parts.map((part) => part.holds(author));
-      const sql = parts.map((part) => part.sql);
-      if (kind === 'and') return { sql: Q.and<unknown>(...sql), holds: (author) => all(holds(author)) };
-      if (kind === 'or') return { sql: Q.or<unknown>(...sql), holds: (author) => any(holds(author)) };
-      return { sql: Q.not<unknown>(sql[0]), holds: (author) => holds(author)[0] !== true };
+      const held = (author: Author) => parts.map(([, holds]) => holds(author));
+      const [first, ...more] = parts.map(([sql]) => sql);
+      if (kind === 'and') return [Q.and<unknown>(first, ...more), (author) => all(held(author))];
+      if (kind === 'or') return [Q.or<unknown>(first, ...more), (author) => any(held(author))];
+      return [Q.not<unknown>(first), (author) => held(author)[0] !== true];
     };
     for (let round = 0; round < 250; round++) {
-      const [one, two, out] = [tree(3), tree(2), tree(1)];
+      const [[one, holds], [two, holdsToo], [out, keepsOut]] = [tree(3), tree(2), tree(1)];
       const query = Author.objects(db)
-        .filter(one.sql as never, two.sql as never)
-        .exclude(out.sql as never);
-      const expected = authors.filter((author) => one.holds(author) && two.holds(author) && out.holds(author) !== true);
-      const found = (await query.orderBy('id').all()).map(({ id }) => id);
-      expect(found, query.toSql().sql).toEqual(expected.map(({ id }) => id));
+        .filter(one as never, two as never)
+        .exclude(out as never)
+        .orderBy('id');
+      const kept = authors.filter((each) => holds(each) && holdsToo(each) && keepsOut(each) !== true);
+      expect(await names(query), query.toSql().sql).toEqual(kept.map(({ name }) => name));
     }
   });
 
@@ -160,36 +135,24 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     expect(await names(authors.filter(cheap).filter(dear))).toEqual(['One', 'Two']);
     expect(await names(authors.filter({ books__price__gt: '0.50' })), 'each author once').toEqual(['One', 'Two']);
     expect(await names(authors.exclude({ books__title: 'dear' }))).toEqual(['Two']);
-    expect(await authors.filter({ books__isnull: true }).count()).toBe(0);
+    expect(await names(authors.filter({ books__isnull: true }))).toEqual([]);
   });
 
-  test('an empty list finds nothing and asks nobody', async () => {
-    const { db, during } = await open(pg);
-    const none = Book.objects(db).filter({ id__in: [] });
+  test('what is known without asking is not asked', async () => {
+    const { db, during } = await stocked(pg);
+    const none = Book.objects(db).filter({ title: 'x', id__in: [] });
     const queries = await during(async () => {
-      expect(await none.all()).toEqual([]);
-      expect(await none.count()).toBe(0);
-      expect(await none.update({ stock: 1 })).toBe(0);
-      expect(
-        await Book.objects(db)
-          .filter(Q.and({ id: 1 }, { id__in: [] }))
-          .first(),
-      ).toBeUndefined();
+      expect([await none.all(), await none.count(), await none.update({ stock: 1 })]).toEqual([[], 0, 0]);
+      expect(await Book.objects(db).slice(3, 3).all()).toEqual([]);
     });
     expect(queries).toBe(0);
-    expect(await Book.objects(db).exclude({ id__in: [] }).count()).toBe(0);
-  });
-
-  test('iterating twice asks once, and a count after it asks nobody', async () => {
-    const { db, during } = await stocked(pg);
     const books = Book.objects(db).filter({ stock: 1 });
-    const queries = await during(async () => {
+    const twice = await during(async () => {
       const [first, second] = [await Array.fromAsync(books), await Array.fromAsync(books)];
-      expect(first.length).toBeGreaterThan(0);
       expect(second[0]).toBe(first[0]);
       expect(await books.count()).toBe(first.length);
     });
-    expect(queries).toBe(1);
+    expect(twice, 'iterated twice, then counted').toBe(1);
     expect(await during(() => books.orderBy('id').all()), 'another set asks again').toBe(1);
     const returned = await (async () => books.orderBy('title'))();
     expect(returned.toSql().sql, 'returned from an async function it stays a query').toContain('ORDER BY');
@@ -197,27 +160,17 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
 
   test('get finds the one, or says whether there was none or more', async () => {
     const { db } = await stocked(pg);
-    expect((await Book.objects(db).get({ title: 'Book 7' })).price).toBe('7.50');
-    expect(await failure(() => Book.objects(db).get({ title: 'none' }))).toBeInstanceOf(DoesNotExistError);
-    expect(await failure(() => Book.objects(db).get({ stock: 1 }))).toBeInstanceOf(MultipleObjectsError);
-    expect((await Book.objects(db).orderBy('-price').first())?.title).toBe('Book 99');
-    expect((await Book.objects(db).first())?.title).toBe('Book 0');
-    const books = Book.objects(db).orderBy('id');
-    expect(titles(await books.slice(10, 20).slice(2, 4).all())).toEqual(['Book 12', 'Book 13']);
+    const books = Book.objects(db);
+    expect((await books.get({ title: 'Book 7' })).price).toBe('7.50');
+    expect(await failure(() => books.get({ title: 'none' }))).toBeInstanceOf(DoesNotExistError);
+    expect(await failure(() => books.get({ stock: 1 }))).toBeInstanceOf(MultipleObjectsError);
+    expect([(await books.first())?.id, (await books.orderBy('-price').first())?.title]).toEqual([1, 'Book 99']);
+    expect(await titles(books.orderBy('id').slice(10, 20).slice(2, 4))).toEqual(['Book 12', 'Book 13']);
     expect(await books.slice(95).selectRelated('author').count()).toBe(5);
-    expect(await books.slice(3, 3).count()).toBe(0);
   });
 
   test('what is written comes back as it was, whatever the time zone', async () => {
-    @Entity({ table: 'everything' })
-    class Everything extends Model {
-      @Field.bigint({ primaryKey: true }) declare id: bigint;
-      @Field.decimal({ digits: 30, scale: 10 }) declare money: string;
-      @Field.timestamp() declare at: Date;
-      @Field.text({ null: true }) declare text: string | null;
-      @Field.bool() declare yes: boolean;
-    }
-    const { db } = await open(pg, {}, [Everything]);
+    const { db } = await open(pg);
     const zone = process.env['TZ'];
     onTestFinished(() => {
       if (zone === undefined) delete process.env['TZ'];
@@ -227,22 +180,14 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     process.env['TZ'] = 'Asia/Shanghai';
     expect(new Date('1900-01-01T00:00:00Z').getSeconds(), 'the time zone is in force').toBe(43);
     for (const moment of ['1900-01-01T00:00:00.001Z', '0001-01-01T00:00:00.000Z', '9999-12-31T23:59:59.999Z']) {
-      const values = {
-        id: 2n ** 63n - 1n,
-        money: '12345678901234567890.0123456789',
-        at: new Date(moment),
-        text: 'NULL',
-        yes: false,
-      };
-      await Everything.objects(db).bulkCreate([values, { ...values, id: 1n, text: null }]);
-      const row = await Everything.objects(db).get(values);
-      expect(Object.fromEntries(Object.entries(row))).toEqual(values);
-      expect(await Everything.objects(db).get({ id__in: [1n] })).toMatchObject({ text: null });
-      await Everything.objects(db).delete({ everything: true });
+      const since = new Date(moment);
+      const author = await Author.objects(db).create({ name: 'NULL', since });
+      expect(await Author.objects(db).get({ since, name: 'NULL' })).toMatchObject({ since, born: null });
+      const price = '123456.78';
+      const { id } = await Book.objects(db).create({ title: '\n"\\', price, stock: 1 - 2 ** 31, author });
+      expect(await Book.objects(db).get({ id })).toMatchObject({ title: '\n"\\', price, stock: 1 - 2 ** 31 });
     }
   });
-
-  // ── relations ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('a hundred books with their authors cost 1 query when joined, 2 when prefetched, 101 one by one', async () => {
     const { db, during } = await stocked(pg, { onRepeatedLoad: () => {} });
@@ -260,16 +205,7 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     for (const book of await Book.objects(db).slice(0, 9).all()) await book.author.load();
     expect(loads, 'nine are not many').toEqual([]);
     for (const book of await Book.objects(db).all()) await book.author.load();
-    for (const author of await Author.objects(db).all()) await author.books.load();
-    expect(loads).toEqual([
-      {
-        relation: 'author',
-        remedy: 'selectRelated',
-        of: 100,
-        at: expect.stringMatching(/rows\.test\.ts:\d+/),
-      },
-      { relation: 'books', remedy: 'prefetch', of: 10, at: expect.stringMatching(/rows\.test\.ts:\d+/) },
-    ]);
+    expect(loads).toEqual([{ relation: 'author', of: 100, at: expect.stringMatching(/rows\.test\.ts:\d+/) }]);
   });
 
   test('prefetch goes through relations to many, a query each, and knows the way back', async () => {
@@ -279,30 +215,21 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
       expect([penguin?.authors.items.length, reclam?.authors.items.length]).toEqual([5, 0]);
       for (const author of penguin?.authors.items ?? []) {
         expect(author.publisher?.value).toBe(penguin);
-        expect(author.books.items.length).toBe(10);
-        for (const book of author.books.items) expect(book.author.value).toBe(author);
+        expect(author.books.items.map(({ author: back }) => back.value)).toEqual(Array(10).fill(author));
       }
     });
     expect(queries).toBe(3);
     expect((await Author.objects(db).prefetch('publisher').orderBy('id').all())[1]?.publisher).toBeNull();
   });
 
-  test('a join finds what there is, and null where there is nothing', async () => {
+  test('a join finds what there is, null where there is nothing, and what was not loaded says so', async () => {
     const { db, during } = await stocked(pg);
-    const queries = await during(async () => {
-      const [first, second, ...more] = await Book.objects(db)
-        .selectRelated('author', 'author__publisher')
-        .orderBy('id')
-        .all();
-      expect(first?.author.value.publisher?.value.name).toBe('Penguin');
-      expect(second?.author.value.publisher).toBeNull();
-      expect(more[8]?.author.value, 'one author, one object').toBe(first?.author.value);
-    });
-    expect(queries).toBe(1);
-  });
-
-  test('a relation that is not loaded says so, and does not ask behind your back', async () => {
-    const { db, during } = await stocked(pg);
+    const joined = Book.objects(db).selectRelated('author__publisher').orderBy('id');
+    expect(await during(() => joined.all())).toBe(1);
+    const [first, second, ...more] = await joined.all();
+    expect(first?.author.value.publisher?.value.name).toBe('Penguin');
+    expect(second?.author.value.publisher).toBeNull();
+    expect(more[8]?.author.value, 'one author, one object').toBe(first?.author.value);
     const [book, author] = [await Book.objects(db).get({ id: 1 }), await Author.objects(db).get({ id: 1 })];
     expect(await during(() => expect(() => book.author.value).toThrow(NotLoadedError))).toBe(0);
     expect(() => author.books.items).toThrow(NotLoadedError);
@@ -318,32 +245,8 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     await Order.objects(db).create({ book: books[1] ?? 0 });
     const blocked = await failure(() => Author.objects(db).filter({ id: 2 }).delete());
     expect(blocked instanceof ConstraintError && blocked.constraint).toBe('order_book_id_fkey');
-    expect(await Book.objects(db).filter({ author: 2 }).count(), 'nothing went').toBe(10);
     expect(await Book.objects(db).filter({ author__name: 'Author 3' }).delete(), 'through a relation').toBe(10);
   });
-
-  test('rows that refer to each other are inserted and deleted in one transaction', async () => {
-    @Entity({ table: 'team' })
-    class Team extends Model {
-      @Field.int({ primaryKey: true }) declare id: number;
-      @ForeignKey(() => Player, { onDelete: 'cascade' }) declare captain: Ref<Player>;
-    }
-    @Entity({ table: 'player' })
-    class Player extends Model {
-      @Field.int({ primaryKey: true }) declare id: number;
-      @ForeignKey(() => Team, { onDelete: 'cascade' }) declare team: Ref<Team>;
-    }
-    const { db } = await open(pg, {}, [Team, Player]);
-    await db.transaction(async () => {
-      await Team.objects(db).create({ id: 1, captain: 7 });
-      expect((await Team.objects(db).prefetch('captain').all()).length, 'who is not there yet').toBe(1);
-      await Player.objects(db).create({ id: 7, team: 1 });
-    });
-    await (await Team.objects(db).get({ id: 1 })).delete();
-    expect(await Player.objects(db).count()).toBe(0);
-  });
-
-  // ── saving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('save inserts what is new, updates what is not, and says when the row is gone', async () => {
     const { db, sent } = await open(pg);
@@ -380,97 +283,58 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
   test('an update by an expression loses no concurrent update', async () => {
     const { db } = await stocked(pg);
     const one = Book.objects(db).filter({ id: 1 });
-    await Promise.all(Array.from({ length: 20 }, () => one.update({ stock: F('stock').plus(1) })));
-    expect((await Book.objects(db).get({ id: 1 })).stock).toBe(20);
+    const sell = () => one.update({ stock: F('stock').minus(1) });
+    await Promise.all(Array.from({ length: 20 }, sell));
+    expect((await one.get()).stock).toBe(-20);
     expect(await Book.objects(db).filter({ author__name: 'Author 3' }).update({ blurb: 'x' })).toBe(10);
-    const orders = Order.objects(db).filter({ quantity: 1 });
-    expect(await failure(() => orders.update({ version: 7 }))).toBeInstanceOf(InvalidQueryError);
-    expect(await failure(() => orders.update({}))).toBeInstanceOf(InvalidQueryError);
   });
 
   test('many rows go in one statement, and get their keys', async () => {
     const { db, during } = await stocked(pg);
     const rows = Array.from({ length: 9_000 }, (_, n) => ({ title: `New ${n}`, price: '1.00', author: 1 }));
     expect(await during(() => Book.objects(db).bulkCreate(rows))).toBe(1);
-    const [made] = await Book.objects(db).bulkCreate([{ title: 'Last', price: '1.00', author: 1 }]);
-    expect((await Book.objects(db).get({ id: made?.id ?? 0 })).title).toBe('Last');
-    expect(await Book.objects(db).count()).toBe(9_101);
+    const [, made] = await Book.objects(db).bulkCreate(rows.slice(7, 9));
+    expect((await Book.objects(db).get({ id: made?.id ?? 0 })).title).toBe('New 8');
     expect(await during(() => Book.objects(db).bulkCreate([]))).toBe(0);
-    const mixed = [{ id: 20_000, name: 'A' }, { name: 'B' }];
-    expect(await failure(() => Author.objects(db).bulkCreate(mixed))).toBeInstanceOf(InvalidQueryError);
-    @Entity({ table: 'ticket' })
-    class Ticket extends Model {
-      @Field.int({ primaryKey: true }) declare id: number;
-    }
-    const { db: other } = await open(pg, {}, [Ticket]);
-    const tickets = await Ticket.objects(other).bulkCreate([{}, {}]);
-    expect(
-      tickets.map(({ id }) => id),
-      'a row of nothing but its key is a row',
-    ).toEqual([1, 2]);
-    await tickets[0]?.save();
+    await refused([() => Author.objects(db).bulkCreate([{ id: 20_000, name: 'A' }, { name: 'B' }])]);
   });
-
-  // ── whatever a user sends ──────────────────────────────────────────────────────────────────────────────────────────
 
   const HOSTILE = [
     "' OR '1'='1",
     "'; DROP TABLE book; --",
     '"; DROP TABLE book; --',
-    '$1',
     '$1::text; SELECT 1',
     "\\'; SELECT pg_sleep(9); --",
-    '%',
     '{"a","b"}',
     '{NULL}',
-    'NULL',
     "E'\\x27'",
-    '/* */',
-    'ｂook＇ --',
-    '`; process.exit(1)',
-    '1; UPDATE book SET stock = 666',
     'title" = title OR "a',
   ];
 
   test('a hostile value stays a value, wherever a value goes', async () => {
     const { db, sent } = await stocked(pg);
-    for (const text of HOSTILE) {
-      const title = text.slice(0, 50);
-      const book = await Book.objects(db).create({ title, price: '1.00', blurb: text, author: 1 });
-      for (const lookup of ['exact', 'contains', 'icontains', 'startswith', 'endswith']) {
-        const found = await Book.objects(db)
-          .filterDynamic({ [`title__${lookup}`]: title, id__gt: 100 })
-          .all();
-        expect(
-          found.map(({ id }) => id),
-          `${lookup} ${text}`,
-        ).toContain(book.id);
-        expect(found.length, `${lookup} ${text}`).toBeLessThanOrEqual(lookup === 'exact' ? 1 : HOSTILE.length);
-      }
-      const ids = async (query: AsyncIterable<Book>) => (await Array.fromAsync(query)).map(({ id }) => id);
-      expect(await ids(Book.objects(db).filter({ title__in: [title] }))).toEqual([book.id]);
-      expect(await ids(Book.objects(db).filter(Q.or({ title }, { blurb: text })))).toEqual([book.id]);
-      expect(await Author.objects(db).filter({ books__title: title }).count()).toBe(1);
-      await Book.objects(db)
-        .filter({ title })
-        .update({ blurb: `${text}!` });
-      book.blurb = `${text}?`;
+    const books = Book.objects(db);
+    for (const title of HOSTILE) {
+      const book = await books.create({ title, price: '1.00', author: 1 });
+      for (const lookup of ['title', 'title__contains', 'title__icontains', 'title__startswith', 'title__endswith'])
+        expect(await titles(books.filterDynamic({ [lookup]: title })), `${lookup} ${title}`).toEqual([title]);
+      expect(await titles(books.filter({ title__in: [title] }))).toEqual([title]);
+      expect(await names(Author.objects(db).filter({ books__title: title }))).toEqual(['Author 0']);
+      await books.filter({ title }).update({ blurb: `${title}!` });
+      expect((await book.refresh()).blurb).toBe(`${title}!`);
       await book.save();
-      expect((await book.refresh()).blurb).toBe(`${text}?`);
-      expect((await db.sql`SELECT count(*) FROM book WHERE title = ${title}`)[0]).toEqual([1n]);
-      await Book.objects(db).filter({ id: book.id }).delete();
+      expect(await db.sql`SELECT id FROM book WHERE title = ${title}`).toEqual([[book.id]]);
+      expect(await books.filter({ title }).delete()).toBe(1);
     }
-    expect(await Book.objects(db).count(), 'the hundred that were there').toBe(100);
-    expect(await Book.objects(db).filter({ stock: 666 }).count()).toBe(0);
-    const leaked = sent.filter(({ sql }) => HOSTILE.some((text) => text.length > 4 && sql.includes(text)));
+    expect(await books.count(), 'the hundred that were there').toBe(100);
+    const leaked = sent.filter(({ sql }) => HOSTILE.some((text) => sql.includes(text)));
     expect(leaked, 'no statement has a value in its text').toEqual([]);
   });
 
   test('a hostile name is refused before anything is sent, wherever a name goes', async () => {
-    const { db, sent } = await stocked(pg);
-    sent.length = 0;
+    const { db, during } = await stocked(pg);
     const odd = [
-      'title"',
+      'titel',
       'title DESC',
       '__proto__',
       'constructor',
@@ -484,49 +348,50 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     for (const name of [...HOSTILE, ...odd]) {
       const books = Book.objects(db);
       const any = name as never;
-      const calls: (() => unknown)[] = [
-        () => books.filterDynamic(Object.fromEntries([[name, 'x']])).all(),
-        () => books.filterDynamic({ [`title__${name || 'x'}`]: 'x' }).all(),
-        () => books.filterDynamic({ [`author__${name || 'x'}`]: 'x' }).all(),
-        () => books.filterDynamic(JSON.parse(`{${JSON.stringify(name)}: "x"}`)).all(),
-        () => books.orderDynamic(name).all(),
-        () => books.orderDynamic(`-${name}`).all(),
-        () => books.selectRelated(any).all(),
-        () => books.filter({ id: 1 }).update(Object.fromEntries([[name, 'x']])),
-        () => books.filter({ id: 1 }).update({ stock: F<never>(any).plus(1) }),
-        () => Book.of(Object.fromEntries([[name, 'x']])),
-      ];
-      for (const call of calls) {
-        expect(await failure(call), `${JSON.stringify(name)}: ${call}`).toBeInstanceOf(InvalidQueryError);
-        expect(sent, `${JSON.stringify(name)}: ${call}`).toEqual([]);
-      }
-      expect(await failure(() => books.slice(0, 1).prefetch(any).all())).toBeInstanceOf(InvalidQueryError);
-      sent.length = 0;
+      const queries = await during(() =>
+        refused([
+          () => books.filterDynamic(Object.fromEntries([[name, 'x']])).all(),
+          () => books.filterDynamic({ [`title__${name || 'x'}`]: 'x' }).all(),
+          () => books.filterDynamic({ [`author__${name || 'x'}`]: 'x' }).all(),
+          () => books.filterDynamic(JSON.parse(`{${JSON.stringify(name)}: "x"}`)).all(),
+          () => books.orderDynamic(`-${name}`).all(),
+          () => books.selectRelated(any).all(),
+          () => books.filter({ id: 1 }).update(Object.fromEntries([[name, 'x']])),
+          () => books.filter({ id: 1 }).update({ stock: F<never>(any).plus(1) }),
+          () => Book.of(Object.fromEntries([[name, 'x']])),
+        ]),
+      );
+      expect(queries, name).toBe(0);
+      await refused([() => books.slice(0, 1).prefetch(any).all()]);
     }
+    expect(String(await failure(() => Book.objects(db).orderDynamic('titel').all()))).toMatch(/Choices: id, title, pr/);
   });
 
   test('a hostile object or number is refused', async () => {
-    const { db } = await stocked(pg);
-    const books = Book.objects(db);
-    for (const which of [
+    const { db } = await open(pg);
+    const which: readonly Record<string, unknown>[] = [
       { title: { gt: '' } },
-      { title: ['a'] },
       { title: { toString: () => 'x', toPostgres: () => 'x' } },
       { id: '1 OR 1=1' },
       { id__in: '1' },
       { id__in: [[1]] },
       { author: { id: 1 } },
+      { author: Object.assign(Order.of({}), { id: 7 }) },
       { title: 'a\0b' },
       { title__contains: '\ud800' },
       { title__contains: ['a'] },
       { stock: F('id').plus(1) },
       { stock__contains: '1' },
-    ])
-      expect(await failure(() => books.filterDynamic(which).all())).toBeInstanceOf(InvalidQueryError);
+    ];
     const drop = F('stock').plus('1); DROP TABLE book; --' as never);
-    expect(await failure(() => books.filter({ id: 1 }).update({ stock: drop }))).toBeInstanceOf(InvalidQueryError);
-    const order = { toString: () => 'id; --' } as never;
-    expect(await failure(() => books.orderDynamic(order).all())).toBeInstanceOf(InvalidQueryError);
+    await refused([
+      ...which.map((each) => () => Book.objects(db).filterDynamic(each).all()),
+      () => Book.objects(db).filter({ id: 1 }).update({ stock: drop }),
+      () =>
+        Book.objects(db)
+          .orderDynamic({ toString: () => 'id; --' } as never)
+          .all(),
+    ]);
   });
 
   test('hostile names in the metadata are names like any other', async () => {

@@ -1,32 +1,26 @@
 import type { PostgresServers } from '@shared/services';
-import { onTestFinished } from 'vitest';
-import { createTables, Database, type DatabaseOptions, type EntityClass, type Statement } from '#lab';
+import { expect, onTestFinished } from 'vitest';
+import { createTables, Database, type DatabaseOptions, InvalidQueryError, type Statement } from '#lab';
 import { Author, Book, ENTITIES, Publisher } from './bookshop.ts';
 
-let schemas = 0;
 let ready: Promise<string> | undefined;
 
-/** A schema with the tables of these entities. */
-async function create(pg: PostgresServers, entities: readonly EntityClass[]): Promise<string> {
+/** A schema of this process with the bookshop's tables. */
+async function create(pg: PostgresServers): Promise<string> {
   const url = new URL(pg.url);
-  url.searchParams.set('options', `-c search_path=shop_${process.pid}_${++schemas}`);
+  url.searchParams.set('options', `-c search_path=shop_${process.pid}`);
   await using db = new Database({ connectionString: url.href });
-  await db.query(`CREATE SCHEMA shop_${process.pid}_${schemas}`);
-  await createTables(db, entities);
+  await db.query(`CREATE SCHEMA shop_${process.pid}`);
+  await createTables(db, ENTITIES);
   return url.href;
 }
 
-/** An empty bookshop, and the statements that were sent to it. Other entities get a schema of their own. */
-export async function open(
-  pg: PostgresServers,
-  options: Partial<DatabaseOptions> = {},
-  entities: readonly EntityClass[] = ENTITIES,
-) {
-  if (entities === ENTITIES) ready ??= create(pg, entities);
-  const connectionString = await (entities === ENTITIES && ready ? ready : create(pg, entities));
-  const db = new Database({ connectionString, ...options });
+/** An empty bookshop, and the statements that were sent to it. */
+export async function open(pg: PostgresServers, options: Partial<DatabaseOptions> = {}) {
+  ready ??= create(pg);
+  const db = new Database({ connectionString: await ready, ...options });
   onTestFinished(() => db[Symbol.asyncDispose]());
-  if (entities === ENTITIES) await db.query('TRUNCATE publisher, author, book, "order" RESTART IDENTITY');
+  await db.query('TRUNCATE publisher, author, book, "order" RESTART IDENTITY');
   const sent: Statement[] = [];
   db.onQuery((statement) => sent.push(statement));
   /** Statements that `body` sends. */
@@ -43,19 +37,15 @@ export async function stocked(pg: PostgresServers, options: Partial<DatabaseOpti
   const shop = await open(pg, options);
   const [penguin] = await Publisher.objects(shop.db).bulkCreate([{ name: 'Penguin' }, { name: 'Reclam' }]);
   const authors = await Author.objects(shop.db).bulkCreate(
-    Array.from({ length: 10 }, (_, n) => ({
-      name: `Author ${n}`,
-      born: n % 2 === 0 ? 1900 + n : null,
-      publisher: n % 2 === 0 ? (penguin ?? null) : null,
-    })),
+    Array.from({ length: 10 }, (_, n) => {
+      const known = n % 2 === 0 && penguin ? { born: 1900 + n, publisher: penguin } : {};
+      return { name: `Author ${n}`, ...known };
+    }),
   );
   const books = await Book.objects(shop.db).bulkCreate(
-    Array.from({ length: 100 }, (_, n) => ({
-      title: `Book ${n}`,
-      price: `${n}.50`,
-      stock: n % 7,
-      author: (n % 10) + 1,
-    })),
+    Array.from({ length: 100 }, (_, n) => {
+      return { title: `Book ${n}`, price: `${n}.50`, stock: n % 7, author: (n % 10) + 1 };
+    }),
   );
   return { ...shop, authors, books };
 }
@@ -68,4 +58,9 @@ export const failure = async (call: () => unknown): Promise<unknown> => {
     return error;
   }
   return 'nothing was thrown';
+};
+
+/** That each of these is refused as a query without meaning. */
+export const refused = async (calls: readonly (() => unknown)[]): Promise<void> => {
+  for (const call of calls) expect(await failure(call), String(call)).toBeInstanceOf(InvalidQueryError);
 };
