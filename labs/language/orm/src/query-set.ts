@@ -53,7 +53,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   }
   /** Rows for which not all conditions hold; also where they are NULL. */
   exclude(...conditions: readonly (Where<M> | Q<Where<M>>)[]): QuerySet<M> {
-    return this.#where(this.negated(conditions));
+    return this.#where(Q.not<unknown>(Q.and<unknown>(...conditions)));
   }
   /** `filter` for conditions that are known at run time only. A client must not name them: any relation can be walked. */
   filterDynamic(conditions: Readonly<Record<string, unknown>>): QuerySet<M> {
@@ -94,9 +94,6 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   #where(condition: Condition): QuerySet<M> {
     this.assertUnsliced('filtered');
     return this.with({ conditions: [...this.asked.conditions, condition] });
-  }
-  protected negated(conditions: readonly Condition[]): Condition {
-    return Q.not<unknown>(Q.and<unknown>(...conditions));
   }
   protected assertUnsliced(what: string): void {
     const { from, to } = this.asked;

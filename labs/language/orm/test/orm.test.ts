@@ -132,6 +132,7 @@ test('a new object has the defaults, each a value of its own', () => {
 test('building a query sends nothing, and each step leaves the one before as it was', () => {
   const before = books.toSql();
   const cheap = books.filter({ price__lt: '5.00' });
+  const own = cheap.toSql();
   const steps = [
     cheap.filter({ stock__gt: 0 }),
     cheap.exclude({ title: 'x' }),
@@ -139,9 +140,9 @@ test('building a query sends nothing, and each step leaves the one before as it 
     cheap.slice(0, 3),
     cheap.selectRelated('author'),
   ].map((step) => step.toSql().sql);
-  expect(new Set([cheap.toSql().sql, ...steps]).size, 'each step is another query').toBe(6);
+  expect(new Set([own.sql, ...steps]).size, 'each step is another query').toBe(6);
   expect(books.toSql()).toEqual(before);
-  expect(cheap.toSql().params).toEqual(['5.00']);
+  expect(cheap.toSql()).toEqual(own);
   expect(db.stats.total).toBe(0);
 });
 

@@ -220,6 +220,14 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     });
     expect(queries).toBe(3);
     expect((await Author.objects(db).prefetch('publisher').orderBy('id').all())[1]?.publisher).toBeNull();
+    await refused(
+      ['title', 'toString'].map(
+        (name) => () =>
+          Book.objects(db)
+            .prefetch(name as never)
+            .all(),
+      ),
+    );
   });
 
   test('a join finds what there is, null where there is nothing, and what was not loaded says so', async () => {
@@ -362,7 +370,6 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
         ]),
       );
       expect(queries, name).toBe(0);
-      await refused([() => books.slice(0, 1).prefetch(any).all()]);
     }
     expect(String(await failure(() => Book.objects(db).orderDynamic('titel').all()))).toMatch(/Choices: id, title, pr/);
   });

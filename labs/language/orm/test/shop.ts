@@ -8,7 +8,8 @@ let ready: Promise<string> | undefined;
 /** A schema of this process with the bookshop's tables. */
 async function create(pg: PostgresServers): Promise<string> {
   const url = new URL(pg.url);
-  url.searchParams.set('options', `-c search_path=shop_${process.pid}`);
+  // A transaction that waits for itself ends before its test does.
+  url.searchParams.set('options', `-c search_path=shop_${process.pid} -c lock_timeout=4s`);
   await using db = new Database({ connectionString: url.href });
   await db.query(`CREATE SCHEMA shop_${process.pid}`);
   await createTables(db, ENTITIES);
