@@ -6,6 +6,7 @@ import {
   currentPrincipal,
   currentSignal,
   ForbiddenError,
+  HttpError,
   MisuseError,
   type Principal,
   RateLimitedError,
@@ -194,6 +195,7 @@ describe('decorators', () => {
       ['a wait that is not a number', () => retry({ attempts: 2, delayMs: Number.NaN })],
       ['a jitter above 1', () => retry({ attempts: 2, delayMs: 1, jitter: 2 })],
       ['a cache of nothing', () => cached({ ttlMs: 1, max: 0 })],
+      ['a cache of one and a half', () => cached({ ttlMs: 1, max: 1.5 })],
       ['a cache for no time', () => cached({ ttlMs: 0, max: 1 })],
       ['a timeout of 0', () => timeout(0)],
       ['a timeout beyond any timer', () => timeout(2 ** 31)],
@@ -464,6 +466,21 @@ describe('decorators', () => {
     const can = vi.fn(() => false);
     await expect(runAs({ name: 'Gus', can }, () => new Courier().enter())).rejects.toThrow(ForbiddenError);
     expect(can, 'a refusal is final').toHaveBeenCalledTimes(1);
+    class Kitchen {
+      tries = 0;
+      @retry({ attempts: 2, delayMs: 0 }) async fails(status: number) {
+        this.tries += 1;
+        throw new HttpError(status, 'no', 'no');
+      }
+    }
+    for (const [status, tries] of [
+      [499, 1],
+      [500, 2],
+    ] as const) {
+      const kitchen = new Kitchen();
+      await expect(kitchen.fails(status)).rejects.toThrow(HttpError);
+      expect(kitchen.tries, `tries after ${status}`).toBe(tries);
+    }
   });
 
   test('an abort ends the wait with its reason', async () => {
@@ -554,8 +571,8 @@ describe('decorators', () => {
       history.record(`begin ${id}`);
       return {
         id,
-        commit: async () => history.record(`commit ${id}`),
-        rollback: async () => history.record(`rollback ${id}`),
+        commit: () => turn().then(() => history.record(`commit ${id}`)),
+        rollback: () => turn().then(() => history.record(`rollback ${id}`)),
       } satisfies Transaction & { id: number };
     });
     class Account {
@@ -703,12 +720,19 @@ describe('decorators', () => {
         return 'Stated';
       }
     }
+    class Busy extends Orders {
+      @requires('chef') cook() {}
+      override address() {
+        body();
+        return 'Busy';
+      }
+    }
     class Furthest extends Plain {
       override address() {
         return `Furthest ${super.address()}`;
       }
     }
-    for (const orders of [new Plain(), new Furthest()]) {
+    for (const orders of [new Plain(), new Busy(), new Furthest()]) {
       expect(() => orders.address()).toThrow(UnauthenticatedError);
       expect(() => runAs(guest, () => orders.address())).toThrow(ForbiddenError);
     }

@@ -227,6 +227,9 @@ describe('the legacy dialect', () => {
     const placed = place({ ...sent, admin: true, __proto__: { dish: 'soup' } });
     expect(placed).toEqual({ order: sent, city: 'Rome' });
     expect(placed).toHaveProperty('order', expect.any(Order));
+    expect(Object.assign(Object(placed).order, { count: 3 }), 'a body is an ordinary object').toMatchObject({
+      count: 3,
+    });
     for (const bad of [
       undefined,
       null,
