@@ -163,6 +163,7 @@ export class Database implements AsyncDisposable {
 
   async #outermost<T>(body: () => Promise<T>, { isolation }: TransactionOptions) {
     const level = LEVELS.find((each) => each === isolation);
+    if (level !== isolation) throw new InvalidQueryError(`There is no isolation level ${isolation}.`);
     return this.withClient(async (client) => {
       const frame = { ...NEW_FRAME, client, afterCommit: [] };
       await this.send(client, level ? `BEGIN ISOLATION LEVEL ${level}` : 'BEGIN');

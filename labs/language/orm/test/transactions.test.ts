@@ -195,6 +195,8 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     };
     for (const retries of [Number.NaN, 0, 2]) await failure(() => db.transaction(failing, { retries }));
     expect(bodies, 'no number is no retry').toBe(5);
+    const strange = db.transaction(sell, { isolation: 'strict' as never });
+    await expect(strange, 'nothing weaker in its place').rejects.toThrow(InvalidQueryError);
     const inner = db.transaction(() => db.transaction(sell, { retries: 1 }));
     await expect(inner, 'they belong to the outermost').rejects.toThrow(InvalidQueryError);
   });
