@@ -10,8 +10,8 @@ export class Publisher extends Model {
 
 /** Without @Entity(): its fields belong to the entities that extend it. */
 export class Dated extends Model {
-  @Field.int({ primaryKey: true }) declare id: number;
   @Field.timestamp({ default: () => new Date() }) declare createdAt: Date;
+  @Field.int({ primaryKey: true }) declare id: number;
 }
 
 @Entity()
@@ -31,8 +31,8 @@ export class Book extends Model {
   @Field.char({ max: 50 }) declare title: string;
   @Field.decimal({ digits: 8, scale: 2, validate: price }) declare price: string;
   @Field.int({ default: 0 }) declare stock: number;
-  @Field.text({ null: true }) declare blurb: string | null;
   @ForeignKey(() => Author, { onDelete: 'cascade' }) declare author: Ref<Author>;
+  @Field.text({ null: true }) declare blurb: string | null;
 
   override validate(): Issue[] {
     const sold = this.blurb?.startsWith('Sold out') && this.stock > 0;
