@@ -126,8 +126,7 @@ export class Compiler {
   #exists({ scope, many }: ManyEnd, conditions: readonly object[]): Sql {
     const inner = this.scope(many.source().meta);
     const via = this.columnSql(inner, inner.meta.column(many.via));
-    const where = conditions.length > 0 ? this.#all(inner, conditions) : ALWAYS;
-    const match = and([`${via} = ${this.columnSql(scope, scope.meta.pk)}`, where]);
+    const match = and([`${via} = ${this.columnSql(scope, scope.meta.pk)}`, this.#all(inner, conditions)]);
     return match === NEVER ? NEVER : `EXISTS (SELECT FROM ${this.from(inner)} WHERE ${match})`;
   }
 

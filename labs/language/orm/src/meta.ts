@@ -52,8 +52,7 @@ export class Column {
     return this.type.check(raw) ?? this.options.validate?.(raw);
   }
   encode(value: unknown): unknown {
-    const raw = this.raw(value);
-    if (raw === null || raw === undefined) return null;
+    const raw = this.raw(value) ?? null;
     return this.type.encode ? this.type.encode(raw) : raw;
   }
   /** The key in place of the object, where this is a relation. */

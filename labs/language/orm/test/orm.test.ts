@@ -83,6 +83,8 @@ test('a class that no table can be made from is refused with the reason', () => 
   }
   expect(() => Field.char({ max: '1); DROP TABLE book; --' as never })).toThrow(DefinitionError);
   expect(() => Field.decimal({ digits: 4, scale: 5 })).toThrow(DefinitionError);
+  for (const scale of [0, 4]) expect(() => Field.decimal({ digits: 4, scale })).not.toThrow();
+  expect(() => [Field.char({ max: 1 })]).not.toThrow();
 });
 
 test('validation reports all that is wrong at once, before anything is sent', async () => {
