@@ -46,6 +46,14 @@ describe.concurrent('a suite', { timeout: patience }, () => {
     expect([(await tries(2)).ok, (await tries(3)).ok]).toEqual([false, true]);
   });
 
+  test('that ends with its first failure says which it was, also of several at the same time', async () => {
+    const dir = resolve(lab, '../at-once');
+    for (let run = 0; run < 5; run++) {
+      const { ok, tests } = await runSuite({ dir, bail: true });
+      expect({ ok, failed: tests.some(({ state }) => state === 'failed') }).toEqual({ ok: false, failed: true });
+    }
+  });
+
   test('says that no test has the wanted name', async () => {
     const { ok, problems } = await runSuite({ dir: lab, testName: 'counts up by one' });
     expect({ ok, problems }).toEqual({ ok: false, problems: ['no test is named "counts up by one"'] });

@@ -135,7 +135,6 @@ export class Unit {
       allowOnly: !process.env['CI'],
       cache: false,
       retry: request.attempts - 1,
-      ...(request.bail ? { bail: 1 } : {}),
       ...ownTest,
       ...(types ? { typecheck: typeTests(root, files, impl, scratch) } : {}),
     };
