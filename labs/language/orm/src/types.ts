@@ -65,10 +65,8 @@ type PathValue<M, P> =
       : P extends `${infer H}__${infer T}`
         ? H extends FieldKey<M>
           ? LookupValue<M[H & keyof M], T>
-          : H extends RefKey<M> | ManyKey<M>
-            ? H extends keyof M
-              ? RefLookup<M[H], T>
-              : never
+          : H extends keyof M
+            ? RefLookup<M[H], T>
             : never
         : never;
 type RefLookup<V, T> = T extends 'isnull'
@@ -86,28 +84,19 @@ interface NoObject {
   readonly toSql?: never;
   readonly then?: never;
 }
+type Step<M, End> = RefKey<M> | (End extends 'many' ? ManyKey<M> : never);
+type Path<M, End, D extends 1[] = Hops> =
+  | Step<M, End>
+  | (End extends 'field' ? FieldKey<M> : never)
+  | (D extends [1, ...infer R extends 1[]]
+      ? { [K in Step<M, End>]: `${K}__${Path<RefTarget<M[K]> | ManyTarget<M[K]>, End, R>}` }[Step<M, End>]
+      : never);
 /** Columns that a row of `M` has or that a chain of its foreign keys leads to. */
-export type ColumnPath<M, D extends 1[] = Hops> =
-  | FieldKey<M>
-  | RefKey<M>
-  | (D extends [1, ...infer R extends 1[]]
-      ? { [K in RefKey<M>]: `${K}__${ColumnPath<RefTarget<M[K]>, R>}` }[RefKey<M>]
-      : never);
+export type ColumnPath<M> = Path<M, 'field'>;
 /** Chains of foreign keys: `author`, `author__publisher`. */
-export type RefPath<M, D extends 1[] = Hops> =
-  | RefKey<M>
-  | (D extends [1, ...infer R extends 1[]]
-      ? { [K in RefKey<M>]: `${K}__${RefPath<RefTarget<M[K]>, R>}` }[RefKey<M>]
-      : never);
+export type RefPath<M> = Path<M, 'ref'>;
 /** Relations in both directions: `books`, `books__reviews`. */
-export type RelationPath<M, D extends 1[] = Hops> =
-  | RefKey<M>
-  | ManyKey<M>
-  | (D extends [1, ...infer R extends 1[]]
-      ? { [K in RefKey<M> | ManyKey<M>]: `${K}__${RelationPath<RefTarget<M[K]> | ManyTarget<M[K]>, R>}` }[
-          | RefKey<M>
-          | ManyKey<M>]
-      : never);
+export type RelationPath<M> = Path<M, 'many'>;
 
 /** What an object is made from. Which of them are required is found by validation: defaults and keys may be left out. */
 export type Values<M> = { [K in FieldKey<M>]?: M[K] } & { [K in RefKey<M>]?: RefValue<M[K]> };
