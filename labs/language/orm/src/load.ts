@@ -68,7 +68,7 @@ export async function prefetch(db: Database, objects: readonly Model[], paths: r
         ? await loadRefs(db, column, objects)
         : undefined;
     if (!found) throw new InvalidQueryError(`${head} of ${meta.name} is no relation: there is nothing to prefetch.`);
-    if (rest.length > 0) await prefetch(db, found, rest);
+    await prefetch(db, found, rest);
   }
 }
 

@@ -83,6 +83,7 @@ test('a class that no table can be made from is refused with the reason', () => 
   }
   expect(() => Field.char({ max: '1); DROP TABLE book; --' as never })).toThrow(DefinitionError);
   expect(() => Field.decimal({ digits: 4, scale: 5 })).toThrow(DefinitionError);
+  expect(made({ id: 'id', a: 'a' }, ['id'], 'x'.repeat(63)).meta.table).toHaveLength(63);
   for (const scale of [0, 4]) expect(() => Field.decimal({ digits: 4, scale })).not.toThrow();
   expect(() => [Field.char({ max: 1 })]).not.toThrow();
 });
@@ -98,6 +99,7 @@ test('validation reports all that is wrong at once, before anything is sent', as
     { field: 'stock', message: 'is not 0, but sold out' },
   ]);
   const good = { title: 'x', price: '1.00', author: 1 };
+  expect(await failure(() => books.create({ ...good, price: '1e2' }))).toBeInstanceOf(ValidationError);
   const rows = await failure(() => books.bulkCreate([good, { ...good, title: '\0' }, { price: '1.00', author: 1 }]));
   expect(String(rows)).toMatch(/row 1: title has a NUL character.*; row 2: title is required/);
 });

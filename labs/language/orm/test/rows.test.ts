@@ -242,6 +242,7 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     const [book, author] = [await Book.objects(db).get({ id: 1 }), await Author.objects(db).get({ id: 1 })];
     expect(await during(() => expect(() => book.author.value).toThrow(NotLoadedError))).toBe(0);
     expect(() => author.books.items).toThrow(NotLoadedError);
+    await refused([() => Book.of({ author: 7 }).author.load()]);
     expect([book.author.id, JSON.stringify(book.author)], 'its key is known').toEqual([1, '1']);
   });
 

@@ -125,6 +125,7 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     });
     await expect(failing).rejects.toThrow('outer');
     await note('at once');
+    await expect(db.onCommit(() => Promise.reject(new Error('its own')))).rejects.toThrow('its own');
     expect(log.slice(3)).toEqual(['at once']);
   });
 
