@@ -114,7 +114,10 @@ class Line {
         reject(new ServiceError('servers', 'LESSOR', 'whoever lent the servers is gone.'));
       }
     });
-    createInterface({ input: this.#socket }).on('line', (text) => {
+    const lines = createInterface({ input: this.#socket });
+    // The socket's own listeners say what became of it.
+    lines.on('error', () => {});
+    lines.on('line', (text) => {
       const { id, answer }: { id: number; answer: Answer } = JSON.parse(text);
       this.#open.get(id)?.resolve(answer);
     });

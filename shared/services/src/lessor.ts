@@ -100,14 +100,26 @@ function serve(socket: Socket, stock: Stock): void {
     gone = true;
     for (const id of loans.keys()) giveBack(id);
   });
-  createInterface({ input: socket }).on('line', async (text) => {
-    const { id, question }: { id: number; question: Question } = JSON.parse(text);
+  const lines = createInterface({ input: socket });
+  // A borrower that is killed with answers unread resets the line, which readline throws on; its last words may be half.
+  lines.on('error', () => {});
+  lines.on('line', async (text) => {
+    const { id, question } = asked(text) ?? {};
+    if (id === undefined || question === undefined) return;
     const reply = await answer(question).catch((error: unknown): Answer => {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'LESSOR';
       return { error: error instanceof Error ? error.message : String(error), code };
     });
     if (!gone) socket.write(`${JSON.stringify({ id, answer: reply })}\n`);
   });
+}
+
+function asked(text: string): { readonly id: number; readonly question: Question } | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** All servers of one kind and wish. */

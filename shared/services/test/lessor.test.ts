@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -28,6 +29,25 @@ async function query(url: string, sql: string): Promise<unknown[]> {
     await client.end();
   }
 }
+
+test('a borrower that is killed in the middle of a question, with answers unread, ends nobody else', async () => {
+  const path = Object.values(lessor.env)[0] ?? '';
+  const question = `${JSON.stringify({ id: 1, question: { ask: 'return', loan: 1 } })}\n`;
+  const borrower = `
+    const socket = require('node:net').connect(${JSON.stringify(path)}, () => {
+      socket.pause();
+      socket.write(${JSON.stringify(question.repeat(200))} + '{"id":', () => setTimeout(() => process.kill(process.pid, 'SIGKILL'), 30));
+    });`;
+  for (let n = 0; n < 3; n++) {
+    const child = spawn(process.execPath, ['-e', borrower]);
+    await once(child, 'exit');
+  }
+  const socket = connect(path);
+  socket.write(question);
+  const [answer] = await once(socket, 'data');
+  socket.destroy();
+  expect(String(answer)).toContain('"done":true');
+});
 
 describe('Postgres on loan', () => {
   /** Lets one borrower work, then the next; says whether they had the same server. */

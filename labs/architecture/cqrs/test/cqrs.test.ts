@@ -128,12 +128,18 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
   // ── the command side ──────────────────────────────────────────────────────────────────────────────────────────────
 
   test('what makes no sense is refused', async () => {
-    const { store, send, queries, projector } = await open();
+    const { store, send, queries, projector, rows } = await open();
     const cases: [string, () => unknown][] = [
       ['no id', () => send('7', { type: 'place', customer: 'Li', items: BURGER }, '')],
       ['no item', () => send('7', { type: 'place', customer: 'Li', items: [] })],
       ['no name', () => send('7', { type: 'place', customer: 'Li', items: [{ name: '', quantity: 1 }] })],
       ['half a burger', () => send('7', { type: 'place', customer: 'Li', items: [{ name: 'burger', quantity: 0.5 }] })],
+      ['a negative one', () => send('7', { type: 'place', customer: 'Li', items: [{ name: 'burger', quantity: -1 }] })],
+      [
+        'a burger and a half',
+        () => send('7', { type: 'place', customer: 'Li', items: [{ name: 'b', quantity: 1.5 }] }),
+      ],
+      ['a wait that no timer knows', () => new PostgresEventStore(pool, 'x', { lockTimeoutMs: 2 ** 31 })],
       ['no event', () => store.append({ stream: 's', expectedVersion: 0, events: [], commandId: 'c' })],
       ['no version', () => store.append({ ...entry(1), expectedVersion: Number.NaN })],
       ['no attempt', () => new CommandBus(store, order, { attempts: 0 })],
@@ -155,6 +161,37 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     }
     expect(await store.backlog(0n)).toEqual({ events: 0, ms: 0 });
     expect(new InvalidArgumentError('x')).toBeInstanceOf(CqrsError);
+    // The least that makes sense, and the most.
+    expect(new PostgresEventStore(pool, 'x', { lockTimeoutMs: 2 ** 31 - 1 })).toBeDefined();
+    await send('7', { type: 'place', customer: 'Li', items: BURGER });
+    expect(await store.readAll(0n, 1)).toHaveLength(1);
+    await (await projector()).round();
+    expect(await rows(board, { intervalMs: 0 })).toHaveLength(1);
+  });
+
+  test('a projector that failed waits before it tries again', async () => {
+    const { store, projector } = await open();
+    const told: unknown[] = [];
+    const till = await projector(board, { idleMs: 60_000, onError: (error) => told.push(error) });
+    vi.spyOn(store, 'readAll').mockRejectedValue(new Error('the log is away'));
+    till.start();
+    await until(() => told.length > 0, { what: 'the first failure to be told' });
+    for (let trip = 0; trip < 20; trip++) await pool.query('SELECT 1');
+    await till.stop();
+    expect(told).toHaveLength(1);
+  });
+
+  test('a decision is made anew as often as was said, and no more', async () => {
+    const { store } = await open();
+    let appends = 0;
+    vi.spyOn(store, 'append').mockImplementation(async () => {
+      appends += 1;
+      throw new ConflictError('order-7 has moved on');
+    });
+    const bus = new CommandBus(store, order, { attempts: 3 });
+    const place: OrderCommand = { id: 'c', orderId: '7', type: 'place', customer: 'Li', items: BURGER };
+    await expect(bus.send(place)).rejects.toThrow(ConflictError);
+    expect(appends).toBe(3);
   });
 
   test('what would not come back as it went is refused, and the field is named', async () => {
@@ -164,7 +201,9 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     cycle.self = cycle;
     const place = (customer: unknown) => JSON.parse(JSON.stringify({ type: 'place', customer, items: BURGER }));
     const event = (data: unknown) => ({ ...entry(1), events: [{ ...collected(1), data: Object(data) }] });
+    const nested = (levels: number) => Array.from({ length: levels - 1 }).reduce<object>((inner) => ({ inner }), {});
     const cases: [string, RegExp, () => Promise<unknown>][] = [
+      ['more levels than a stack is sure of', /100 levels/, () => store.append(event(nested(100)))],
       ['half a pair in a command id', /command id/, () => send('7', { type: 'cook' }, half)],
       ['half a pair in an order id', /stream/, () => send(half, { type: 'cook' })],
       ['half a pair in a stream that is read', /stream/, () => store.read(half)],
@@ -187,7 +226,8 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const kept = { text: '汉堡 🍔 \\u0000', list: [0.1, -1e21, null, true], gone: undefined, own: { toString: 'x' } };
     await store.append(event(kept));
     expect(await store.read('order-1')).toMatchObject([{ data: JSON.parse(JSON.stringify(kept)) }]);
-    expect((await store.backlog(0n)).events).toBe(1);
+    await store.append({ ...event(nested(99)), stream: 'deep', commandId: 'deep' });
+    expect((await store.backlog(0n)).events).toBe(2);
   });
 
   test('a name that Postgres would cut, or that would be taken for another, is refused at once', async () => {
