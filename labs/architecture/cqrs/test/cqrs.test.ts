@@ -201,9 +201,10 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     cycle.self = cycle;
     const place = (customer: unknown) => JSON.parse(JSON.stringify({ type: 'place', customer, items: BURGER }));
     const event = (data: unknown) => ({ ...entry(1), events: [{ ...collected(1), data: Object(data) }] });
+    // Three of the hundred are those of the append itself.
     const nested = (levels: number) => Array.from({ length: levels - 1 }).reduce<object>((inner) => ({ inner }), {});
     const cases: [string, RegExp, () => Promise<unknown>][] = [
-      ['more levels than a stack is sure of', /100 levels/, () => store.append(event(nested(100)))],
+      ['more levels than a stack is sure of', /100 levels/, () => store.append(event(nested(98)))],
       ['half a pair in a command id', /command id/, () => send('7', { type: 'cook' }, half)],
       ['half a pair in an order id', /stream/, () => send(half, { type: 'cook' })],
       ['half a pair in a stream that is read', /stream/, () => store.read(half)],
@@ -226,7 +227,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const kept = { text: '汉堡 🍔 \\u0000', list: [0.1, -1e21, null, true], gone: undefined, own: { toString: 'x' } };
     await store.append(event(kept));
     expect(await store.read('order-1')).toMatchObject([{ data: JSON.parse(JSON.stringify(kept)) }]);
-    await store.append({ ...event(nested(99)), stream: 'deep', commandId: 'deep' });
+    await store.append({ ...event(nested(97)), stream: 'deep', commandId: 'deep' });
     expect((await store.backlog(0n)).events).toBe(2);
   });
 
