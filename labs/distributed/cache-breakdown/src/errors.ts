@@ -45,8 +45,15 @@ export function whole(name: string, value: number, from: number, to: number): nu
   throw new InvalidArgumentError(`${name} must be a whole number from ${from} to ${to}; it is ${value}.`);
 }
 
-/** A key, id or name that Redis is asked for. @throws InvalidArgumentError when it is empty or above 512 characters. */
+/**
+ * A key, id or name that Redis is asked for. @throws InvalidArgumentError when it is empty, above 512 characters, or has
+ * half of a surrogate pair: for UTF-8 all halves are one.
+ */
 export function named(what: string, text: string): string {
-  if (text.length > 0 && text.length <= 512) return text;
-  throw new InvalidArgumentError(`${what} must have 1 to 512 characters; it has ${text.length}.`);
+  if (text.length === 0 || text.length > 512)
+    throw new InvalidArgumentError(`${what} must have 1 to 512 characters; it has ${text.length}.`);
+  if (text.isWellFormed()) return text;
+  throw new InvalidArgumentError(
+    `${what} has half of a character, as if an emoji had been cut: ${JSON.stringify(text)}.`,
+  );
 }

@@ -30,7 +30,7 @@ export interface Freshness {
 }
 
 export interface HotCacheOptions extends Freshness {
-  /** Default "cache:". */
+  /** Put before each key in Redis. Default "cache-breakdown:1:": the lab, and the version of what it stores. */
   readonly prefix?: string;
   /** How long this process may answer from its own memory; as long an invalidation elsewhere isn't heard. Default 0. */
   readonly nearMs?: number;
@@ -38,10 +38,15 @@ export interface HotCacheOptions extends Freshness {
   readonly nearKeys?: number;
   /** A process that dies while it loads has a successor after this time. Default 1,000. */
   readonly leaseMs?: number;
-  /** Bound of one read: waiting for others and the load together. Default 5,000. */
+  /** Bound of one read: waiting for others and the load together. Who joins too late for it waits once more. Default 5,000. */
   readonly timeoutMs?: number;
   /** Loads of this process at once, whatever Redis does. Default 8. */
   readonly maxLoads?: number;
+  /**
+   * A load that goes on after its time, or when its callers have gone, still burdens the database, so it keeps its turn;
+   * for so long at most. Default 30,000. Better: have the driver stop it (`statement_timeout`).
+   */
+  readonly abandonMs?: number;
   /** Loads that may wait for their turn. Default 64. */
   readonly maxWaiting?: number;
   readonly clock?: Clock;
@@ -69,6 +74,12 @@ interface Plan {
   readonly beta: number;
 }
 
+interface Answer<T> {
+  readonly read: Read<T>;
+  /** The last caller for whom it is new enough: a later one may know of an invalidation that it doesn't. */
+  readonly goodFor: number;
+}
+
 /** A value with its times, on the clock of this process. */
 interface Entry {
   readonly value: unknown;
@@ -86,7 +97,7 @@ interface Entry {
  *
  * Once in this process (single flight), once in the cluster (a lease in Redis), and best of all before anybody has to
  * wait: past the TTL the old value is handed out while one process loads (`staleMs`), and shortly before the TTL ends one
- * reader loads ahead of time (XFetch, `beta`). Values are what JSON can hold, and shared: don't change what you get.
+ * reader loads ahead of time (XFetch, `beta`). Values are what JSON makes of them (a Date is its text), for the first caller too, and shared: don't change what you get.
  *
  * Redis down or hung: reads go on, each process for itself, at most `maxLoads` at once.
  */
@@ -101,16 +112,20 @@ export class HotCache {
   readonly #near: LRUCache<string, Entry>;
   readonly #nearMs: number;
   readonly #maxWaiting: number;
+  readonly #abandonMs: number;
   readonly #onEvent: (event: CacheEvent) => void;
+  /** Callers so far; each has the count as his number. */
+  #asked = 0;
   #closed = false;
 
   /** `redis`: a client whose commands end in bounded time, as `connectRedis` makes it. @throws InvalidArgumentError */
   constructor(redis: Redis, options: HotCacheOptions = {}) {
-    const { clock = systemClock, prefix = 'cache:', onEvent = () => {} } = options;
+    const { clock = systemClock, prefix = 'cache-breakdown:1:', onEvent = () => {} } = options;
     this.#plan = planOf({ ttlMs: 60_000, staleMs: 0, beta: 1 }, options);
     this.#nearMs = whole('nearMs', options.nearMs ?? 0, 0, LONGEST_TIMER_MS);
     this.#near = new LRUCache({ max: whole('nearKeys', options.nearKeys ?? 1_000, 1, 10_000_000) });
     this.#maxWaiting = whole('maxWaiting', options.maxWaiting ?? 64, 0, 1_000_000);
+    this.#abandonMs = whole('abandonMs', options.abandonMs ?? 30_000, 0, LONGEST_TIMER_MS);
     this.#onEvent = onEvent;
     this.leaseMs = whole('leaseMs', options.leaseMs ?? 1_000, 10, LONGEST_TIMER_MS);
     this.clock = clock;
@@ -142,7 +157,13 @@ export class HotCache {
     }
     const plan = planOf(this.#plan, options);
     named('The key', key);
-    return this.flights.run(key, (signal) => this.#fetch(key, load, plan, signal), options.signal);
+    const number = ++this.#asked;
+    for (;;) {
+      const flight = this.flights.run(key, (signal) => this.#fetch(key, load, plan, signal), options.signal);
+      const { read, goodFor } = await flight;
+      // Who joined later may come from an invalidation: for him there is another flight, which began after he had asked.
+      if (number <= goodFor) return read;
+    }
   }
 
   /**
@@ -151,6 +172,7 @@ export class HotCache {
    * @throws InvalidationFailedError when Redis didn't take it.
    */
   async invalidate(key: string): Promise<void> {
+    named('The key', key);
     this.forget(key);
     try {
       await this.store.invalidate(key);
@@ -213,6 +235,21 @@ export class HotCache {
     return this.limit(load);
   }
 
+  /** The turn is over when the load has really ended, not when its callers have been told that it is too late. */
+  protected turn<T>(loading: Promise<T>, signal: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let cancel = () => {};
+      const onAbort = () => {
+        cancel = this.clock.after(this.#abandonMs, () => reject(signal.reason), 'background');
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      loading.then(resolve, reject).finally(() => {
+        signal.removeEventListener('abort', onAbort);
+        cancel();
+      });
+    });
+  }
+
   /** Nobody who comes from now on is answered with what was read before. */
   protected forget(key: string): void {
     this.#near.delete(key);
@@ -231,12 +268,15 @@ export class HotCache {
     this.#onEvent({ type: 'refresh-failed', key, error });
   }
 
-  async #fetch<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Read<T>> {
+  async #fetch<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Answer<T>> {
     const since = this.clock.mono();
+    // A crowd that comes in one turn of the event loop is one crowd.
+    await null;
     let waitedFor = '';
     for (let refused = 0; ; ) {
       signal.throwIfAborted();
       const token = randomUUID();
+      const goodFor = this.#asked;
       let found: Found;
       try {
         found = await this.store.find(key, token, 0, waitedFor);
@@ -244,17 +284,17 @@ export class HotCache {
         this.#onEvent({ type: 'redis-down', key, error });
         // It may have been heard all the same.
         this.store.release(key, token).catch(() => {});
-        return this.#alone(key, load, plan, signal);
+        return { read: await this.#alone(key, load, plan, signal), goodFor: Number.POSITIVE_INFINITY };
       }
       if (found.kind === 'failed') throw new LoadFailedElsewhereError(key, found.reason);
       if (found.kind === 'value') {
         const read = await this.#read<T>(key, found, load, plan, signal);
-        if (read) return read;
+        if (read) return { read, goodFor };
       }
       if (found.kind === 'granted') {
-        const { read, kept } = await this.#load(key, load, plan, token, signal);
-        // Refused: what was loaded may be older than an invalidation. Once more, and whoever joined since is served right.
-        if (kept || ++refused === 2) return read;
+        const { kept, ...answer } = await this.#load(key, load, plan, token, signal);
+        // Refused: what was loaded may be older than an invalidation. Once more, and whoever joined the first is served.
+        if (kept || ++refused === 2) return answer;
       }
       if (found.kind === 'held') {
         waitedFor = found.holder;
@@ -293,13 +333,15 @@ export class HotCache {
   /** Loads under the lease `token` and stores; `kept` is false when the lease was lost meanwhile. */
   async #load<T>(key: string, load: Load<T>, plan: Plan, token: string, signal: AbortSignal, old?: Entry) {
     const stop = this.store.keepAlive(key, token, this.clock);
+    const before = this.#asked;
     let envelope: Envelope<T>;
     let text: string;
     try {
       const start = this.clock.mono();
       const value = await this.#ask(key, load, signal);
-      envelope = { value, loadMs: this.clock.mono() - start, ttlMs: plan.ttlMs, staleMs: plan.staleMs };
-      text = encode(key, envelope);
+      const loaded = { value, loadMs: this.clock.mono() - start, ttlMs: plan.ttlMs, staleMs: plan.staleMs };
+      text = encode(key, loaded);
+      envelope = decode(text);
     } catch (error) {
       stop();
       // Before anybody hears of it: whoever asks again may load again.
@@ -309,15 +351,17 @@ export class HotCache {
       stop();
     }
     const read: Read<T> = { value: envelope.value, source: 'load', ageMs: 0 };
+    // Until here an invalidation would have had the value refused.
+    const goodFor = this.#asked;
     try {
       const keepMs = plan.ttlMs + plan.staleMs;
       const kept = await this.store.commit(key, token, text, keepMs);
       if (kept) this.#remember(key, envelope, this.clock.mono() + keepMs, signal);
       else this.#onEvent({ type: 'refused', key });
-      return { read, kept };
+      return { read, kept, goodFor: kept ? goodFor : before };
     } catch (error) {
       this.#onEvent({ type: 'redis-down', key, error });
-      return { read, kept: true };
+      return { read, kept: true, goodFor };
     }
   }
 
@@ -333,16 +377,15 @@ export class HotCache {
     const start = this.clock.mono();
     const value = await this.#ask(key, load, signal);
     const now = this.clock.mono();
-    const envelope = { value, loadMs: now - start, ttlMs: plan.ttlMs, staleMs: 0 };
+    const envelope = decode<T>(encode(key, { value, loadMs: now - start, ttlMs: plan.ttlMs, staleMs: 0 }));
     this.#remember(key, envelope, now + plan.ttlMs, signal);
-    return { value, source: 'load', ageMs: 0 };
+    return { value: envelope.value, source: 'load', ageMs: 0 };
   }
 
   async #ask<T>(key: string, load: Load<T>, signal: AbortSignal): Promise<T | null> {
     const turn = this.gate(key, async () => {
       signal.throwIfAborted();
-      // A load that ignores the signal goes on behind our back; nobody waits for it, and its turn is over.
-      return unlessAborted(load(signal), signal);
+      return this.turn(load(signal), signal);
     });
     const value = await unlessAborted(turn, signal);
     if (value !== undefined) return value;

@@ -29,19 +29,26 @@ export interface Cache {
   invalidate(key: string): Promise<void>;
 }
 
-const never = new AbortController().signal;
-
 /** One cache out of layers, outermost first. The last asks the database. */
 export function compose(...layers: readonly Layer[]): Cache {
   return {
-    read(key, load, signal = never) {
+    async read(key, load, signal) {
+      signal?.throwIfAborted();
       const step = async <U>(index: number, at: string, ask: Load<U>, until: AbortSignal): Promise<Read<U>> => {
         until.throwIfAborted();
         const layer = layers[index];
         if (layer) return layer.read(at, ask, (key, load, signal = until) => step(index + 1, key, load, signal), until);
         return { value: (await ask(until)) ?? null, source: 'load', ageMs: 0 };
       };
-      return step(0, key, load, signal);
+      // A signal of this read's own: what a load leaves on it goes with it, however long the caller's lives.
+      const own = new AbortController();
+      const onAbort = () => own.abort(signal?.reason);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      try {
+        return await step(0, key, load, own.signal);
+      } finally {
+        signal?.removeEventListener('abort', onAbort);
+      }
     },
     async invalidate(key) {
       for (const layer of layers.toReversed()) await layer.invalidate?.(key);

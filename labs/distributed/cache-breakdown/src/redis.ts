@@ -39,7 +39,7 @@ class CorkedRedis extends Redis {
 /**
  * A client with the settings that a cache needs: a command that isn't answered in `timeoutMs` (default 250 ms) fails,
  * so that a hung Redis costs a read that much and no more; a broken connection fails its commands at once and none is
- * sent again. `onError` is told of connection errors.
+ * sent again. A server that has become a replica is left, for whom the name leads to by now. `onError` is told of connection errors.
  */
 export function connectRedis(
   url: string,
@@ -51,6 +51,7 @@ export function connectRedis(
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     retryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
+    reconnectOnError: (error) => /\bREADONLY\b/.test(error.message),
   });
   redis.on('error', (error: Error) => options.onError?.(error));
   return redis;

@@ -81,7 +81,7 @@ export class SingleFlight {
 
   /**
    * One flight as a layer: one read of whatever lies below at a time, for each key. The load gets the flight's signal, not
-   * that of the caller who came first.
+   * that of the caller who came first. It hears of invalidations in this process only.
    */
   layer(): Layer {
     return {
