@@ -12,6 +12,13 @@ function parse(text: string): ReturnType<typeof ipaddr.process> | undefined {
   return valid ? ipaddr.process(bare) : undefined;
 }
 
+/** ::ffff:10.0.0.0/104 is 10.0.0.0/8, as `parse` makes IPv4 of the addresses that are compared with it. */
+function plain([base, bits]: [ipaddr.IPv4 | ipaddr.IPv6, number]): [ipaddr.IPv4 | ipaddr.IPv6, number] {
+  return base instanceof ipaddr.IPv6 && base.isIPv4MappedAddress() && bits >= 96
+    ? [base.toIPv4Address(), bits - 96]
+    : [base, bits];
+}
+
 /**
  * One name for one client: an IPv4 address, also when it's written as IPv6, or the /64 of an IPv6 address, since a
  * household has 2^64 of those. What is no address (a user's id, an API key) stays as it is.
@@ -40,7 +47,7 @@ export function clientAddress(
 ): string | undefined {
   const networks = trusted.map((network) => {
     try {
-      return ipaddr.parseCIDR(network);
+      return plain(ipaddr.parseCIDR(network));
     } catch {
       throw new InvalidArgumentError(`${network} is no network: write 10.0.0.0/8 or 2001:db8::/32.`);
     }

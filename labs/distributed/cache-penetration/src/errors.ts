@@ -47,5 +47,7 @@ export function named(what: string, text: string): string {
   if (text.length === 0 || text.length > 512)
     throw new InvalidArgumentError(`${what} must have 1 to 512 characters; it has ${text.length}.`);
   if (text.isWellFormed()) return text;
-  throw new InvalidArgumentError(`${what} has half of a character, as if an emoji had been cut: ${JSON.stringify(text)}.`);
+  throw new InvalidArgumentError(
+    `${what} has half of a character, as if an emoji had been cut: ${JSON.stringify(text)}.`,
+  );
 }

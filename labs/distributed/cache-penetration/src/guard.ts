@@ -11,7 +11,7 @@ export interface GuardOptions {
   readonly windowMs?: number;
   /** How long a ban lasts, in milliseconds. Default 10 minutes. */
   readonly banMs?: number;
-  /** Default "cache:". */
+  /** Default "cache-penetration:1:". */
   readonly prefix?: string;
   readonly onEvent?: OnEvent;
 }
@@ -58,7 +58,7 @@ export class MissGuard {
     this.limit = whole('limit', options.limit ?? 100, 1, Number.MAX_SAFE_INTEGER);
     this.windowMs = whole('windowMs', options.windowMs ?? 60_000, 1, Number.MAX_SAFE_INTEGER);
     this.banMs = whole('banMs', options.banMs ?? 600_000, 1, Number.MAX_SAFE_INTEGER);
-    this.#prefix = options.prefix ?? 'cache:';
+    this.#prefix = options.prefix ?? 'cache-penetration:1:';
     this.#onEvent = options.onEvent ?? (() => {});
   }
 

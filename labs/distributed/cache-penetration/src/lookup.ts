@@ -11,7 +11,7 @@ export interface LookupOptions {
   readonly ttlMs?: number;
   /** How long "no such row" is kept, in milliseconds: at most half of `ttlMs`. Default a tenth of it, at most 30 s. */
   readonly nullTtlMs?: number;
-  /** Default "cache:". */
+  /** Put before each key in Redis. Default "cache-penetration:1:": the lab, and the version of what it stores. */
   readonly prefix?: string;
   /** A load that takes longer than this is not stored, in milliseconds. Default 60 s. */
   readonly fenceMs?: number;
@@ -58,7 +58,7 @@ export class LookupCache {
     const short = Math.max(1, Math.floor(Math.min(30_000, this.ttlMs / 10)));
     this.nullTtlMs = whole('nullTtlMs', options.nullTtlMs ?? short, 1, Math.floor(this.ttlMs / 2));
     this.#fenceMs = whole('fenceMs', options.fenceMs ?? 60_000, 2, Number.MAX_SAFE_INTEGER);
-    this.#prefix = options.prefix ?? 'cache:';
+    this.#prefix = options.prefix ?? 'cache-penetration:1:';
     this.#clock = options.clock ?? systemClock;
     this.onEvent = options.onEvent ?? (() => {});
     this.#self = compose(this.layer());
@@ -80,6 +80,7 @@ export class LookupCache {
    * @throws InvalidationFailedError when Redis didn't take it.
    */
   async invalidate(key: string): Promise<void> {
+    named('The key', key);
     try {
       // Random, not counted: a counter that expired would start anew and meet an old load's number again.
       // It outlives every load that may still be stored.
@@ -94,20 +95,23 @@ export class LookupCache {
     return {
       read: async <T>(key: string, load: Load<T>, next: Next) => {
         named('The key', key);
-        const text = await this.#attempt('read', () => this.redis.get(this.#keys(key)[0]));
-        const cached = text == null ? undefined : this.#open<T>(key, text);
+        const stored = await this.#attempt('read', () => this.redis.get(this.#keys(key)[0]));
+        const cached = stored == null ? undefined : this.#open<T>(key, stored);
         if (cached) {
           const ageMs = Math.max(0, Date.now() - cached.storedAt);
           return { value: cached.value, source: cached.value === null ? 'null' : 'hit', ageMs };
         }
         // A Redis that hangs has cost its time once.
-        const generation = text === undefined ? undefined : await this.generation(key);
+        const generation = stored === undefined ? undefined : await this.generation(key);
         const start = this.#clock.mono();
         const read = await this.fetch(() => next(key, load));
         const late = this.#clock.mono() - start >= this.#fenceMs;
         const secondHand = read.source === 'stale' || read.source === 'refused';
-        if (generation !== undefined && !late && !secondHand) await this.#keep(key, generation, read);
-        return read;
+        if (secondHand) return read;
+        const text = this.#textOf(key, read);
+        if (generation !== undefined && !late) await this.#keep(key, generation, read, text);
+        // What the next one will get.
+        return { ...read, value: this.decode<T>(text).value };
       },
       invalidate: (key) => this.invalidate(key),
     };
@@ -156,13 +160,15 @@ export class LookupCache {
     }
   }
 
-  async #keep<T>(key: string, generation: string, read: Read<T>): Promise<void> {
-    let text: string;
+  #textOf(key: string, read: Read<unknown>): string {
     try {
-      text = this.encode(read.value ?? null);
+      return this.encode(read.value ?? null);
     } catch (cause) {
       throw new UnstorableValueError(`${key}: give the cache something that JSON can hold.`, { cause });
     }
+  }
+
+  async #keep(key: string, generation: string, read: Read<unknown>, text: string): Promise<void> {
     const ttlMs = read.value == null ? this.nullTtlMs : this.ttlMs;
     const stored = await this.#attempt('store', () => this.store(key, generation, text, ttlMs));
     if (stored === false) this.onEvent({ type: 'fenced', key });

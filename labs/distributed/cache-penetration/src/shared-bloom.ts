@@ -98,7 +98,7 @@ return { filter.bits, filter.hashes, redis.call('BITCOUNT', filter.key) }`);
 export interface SharedBloomOptions extends FilterOptions {
   /** The name that all processes use for this filter. */
   readonly name: string;
-  /** Default "cache:". */
+  /** Default "cache-penetration:1:". */
   readonly prefix?: string;
 }
 
@@ -117,7 +117,7 @@ export class SharedBloom extends Filter {
   constructor(redis: Redis, options: SharedBloomOptions) {
     super(options);
     this.redis = redis;
-    const key = `${options.prefix ?? 'cache:'}bloom:{${named('The name', options.name)}}`;
+    const key = `${options.prefix ?? 'cache-penetration:1:'}bloom:{${named('The name', options.name)}}`;
     this.keys = [key, `${key}:a`, `${key}:b`, `${key}:recent`];
   }
 

@@ -1,3 +1,4 @@
+import { getEventListeners, once } from 'node:events';
 import { startRedis } from '@shared/services';
 import { describeWith, History, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -92,10 +93,15 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     ];
     for (const [what, make] of bad) expect(make, what).toThrow(InvalidArgumentError);
     const load = async () => 'a row';
-    await expect(new LookupCache(redis).lookup('', load), 'an empty key').rejects.toThrow(InvalidArgumentError);
-    await expect(new LookupCache(redis).lookup('k'.repeat(513), load)).rejects.toThrow(InvalidArgumentError);
+    // UTF-8 has one text for all halves of a character: the second key would read the first one's value.
+    const unnamed = ['', 'k'.repeat(513), 'user\ud83d', 'user\ud83c'];
+    for (const key of unnamed) {
+      const [cache, what] = [new LookupCache(redis), JSON.stringify(key)];
+      await expect(cache.lookup(key, load), what).rejects.toThrow(InvalidArgumentError);
+      await expect(cache.invalidate(key), what).rejects.toThrow(InvalidArgumentError);
+    }
     for (const { kind, filter } of filters()) {
-      for (const id of ['', 'i'.repeat(513)]) {
+      for (const id of unnamed) {
         await expect(filter.mayContain(id), kind).rejects.toThrow(InvalidArgumentError);
         await expect(filter.add(id), `${kind}: nobody could ask for it`).rejects.toThrow(InvalidArgumentError);
       }
@@ -122,6 +128,10 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     expect(clientAddress('fd00::1', '[2001:db8::1]:443', trusted)).toBe('2001:db8::1');
     expect(clientAddress('10.0.0.1', '1.2.3.4, unknown', trusted), 'nobody to blame').toBeUndefined();
     expect(clientAddress('10.0.0.1', undefined, trusted)).toBe('10.0.0.1');
+    const asIPv6 = ['::ffff:10.0.0.0/104'];
+    expect(clientAddress('::ffff:10.0.0.5', '203.0.113.7', asIPv6), 'IPv4, written as IPv6').toBe('203.0.113.7');
+    expect(clientAddress('11.0.0.5', '203.0.113.7', asIPv6), 'another network').toBe('11.0.0.5');
+    expect(clientAddress('10.0.0.5', '203.0.113.7', ['::/0']), 'IPv6 alone').toBe('10.0.0.5');
   });
 
   // ── null markers ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,6 +210,45 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
       );
     }
     expect(events.map(({ type }) => type)).toEqual(Array.from({ length: 6 }, () => 'undecodable'));
+  });
+
+  test('the first caller gets what the next ones will get: what JSON makes of it', async () => {
+    const { redis, prefix } = setUp();
+    const load = async () => ({
+      sent: new Date(0),
+      stops: new Map([['Kiel', 2]]),
+      weight: Number.NaN,
+      note: undefined,
+    });
+    const stored = { sent: '1970-01-01T00:00:00.000Z', stops: {}, weight: null };
+    for (const cache of [new LookupCache(redis, { prefix }), new LookupCache(connect('redis://127.0.0.1:1'))]) {
+      for (const call of [1, 2]) expect(await cache.lookup('parcel', load), `call ${call}`).toStrictEqual(stored);
+    }
+  });
+
+  test('what is stored has the lab and its version in its name', async ({ skip }) => {
+    skip(!servers.faults, 'it stores under the default prefix, and this server is not ours');
+    const { redis } = setUp();
+    await new LookupCache(redis).lookup('mine', async () => 'a row');
+    await new MissGuard(redis).recordMiss('mine');
+    await new SharedBloom(redis, { capacity: 10, name: 'mine' }).rebuild(['mine']);
+    const keys = await redis.keys('*mine*');
+    expect(keys.length).toBeGreaterThanOrEqual(3);
+    expect(keys.filter((key) => !key.startsWith('cache-penetration:1:'))).toEqual([]);
+  });
+
+  test('a server that has become a replica is left for a new connection', async ({ skip }) => {
+    skip(!servers.faults, 'it makes the server a replica, and this one is not ours');
+    const { redis, prefix } = setUp();
+    const admin = connect();
+    await admin.replicaof('127.0.0.1', 1);
+    try {
+      const left = once(redis, 'reconnecting', { signal: AbortSignal.timeout(2_000) });
+      expect(await new LookupCache(redis, { prefix }).lookup('known', async () => 'a row')).toBe('a row');
+      await left;
+    } finally {
+      await admin.replicaof('NO', 'ONE');
+    }
   });
 
   test('a load that began before an invalidation stores nothing after it', async () => {
@@ -532,6 +581,24 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     );
     late.abort(new Error('and so did this one'));
     await expect(waiting).rejects.toThrow('and so did this one');
+  });
+
+  test('what a load leaves on its signal is not left on a signal that outlives the read', async () => {
+    const { redis, prefix } = setUp();
+    const lasting = new AbortController();
+    const signals: AbortSignal[] = [];
+    const load = async (signal: AbortSignal) => {
+      signal.addEventListener('abort', () => {});
+      signals.push(signal);
+      return 'a row';
+    };
+    const cache = new LookupCache(redis, { prefix });
+    for (const [n, signal] of [lasting.signal, lasting.signal, undefined, undefined].entries()) {
+      await protect({ cache }).read(`${n}`, load, signal);
+      await cache.lookup(`again ${n}`, load, signal);
+    }
+    expect(new Set([...signals, lasting.signal]).size, 'signals').toBe(9);
+    expect(getEventListeners(lasting.signal, 'abort')).toEqual([]);
   });
 
   test('with Redis full the filter still refuses strangers, and a changed row is not served', async ({ skip }) => {
