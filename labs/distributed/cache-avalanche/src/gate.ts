@@ -148,7 +148,7 @@ export class DatabaseGate {
 
   async #load<T>(load: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
     const abort = new AbortController();
-    const signal = outer ? AbortSignal.any([outer, abort.signal]) : abort.signal;
+    const { signal } = abort;
     let ended: ReturnType<Breaker['begin']> | undefined;
     try {
       // It may have opened while this one waited.
@@ -158,6 +158,10 @@ export class DatabaseGate {
       this.leave();
       throw error;
     }
+    // By hand: `AbortSignal.any` would keep what a load leaves on its signal for as long as the outer one lives.
+    const onAbort = () => abort.abort(outer?.reason);
+    if (outer?.aborted) onAbort();
+    outer?.addEventListener('abort', onAbort, { once: true });
     const expire = () => abort.abort(new LoadTimeoutError(this.#loadTimeoutMs));
     const cancel = this.#clock.after(this.#loadTimeoutMs, expire);
     // In an async function, so that a load which throws before its first await is like one that rejects.
@@ -171,6 +175,7 @@ export class DatabaseGate {
       throw error;
     } finally {
       cancel();
+      outer?.removeEventListener('abort', onAbort);
       this.leaveAfter(loading);
     }
   }
