@@ -22,6 +22,9 @@ export class LoadTimeoutError extends CacheError {
   }
 }
 
+/** The cache was closed. */
+export class ClosedError extends CacheError {}
+
 /** The database wasn't asked, to spare it. Answer with something older, or with 503 and `retryAfterMs` as Retry-After. */
 export abstract class DatabaseSparedError extends CacheError {
   readonly retryAfterMs: number;
@@ -67,7 +70,9 @@ export function named(what: string, text: string): string {
   if (text.length === 0 || text.length > 512)
     throw new InvalidArgumentError(`${what} must have 1 to 512 characters; it has ${text.length}.`);
   if (text.isWellFormed()) return text;
-  throw new InvalidArgumentError(`${what} has half of a character, as if an emoji had been cut: ${JSON.stringify(text)}.`);
+  throw new InvalidArgumentError(
+    `${what} has half of a character, as if an emoji had been cut: ${JSON.stringify(text)}.`,
+  );
 }
 
 /** Node fires a timer beyond this at once. */

@@ -4,6 +4,7 @@ export { DualCache, type DualCacheOptions } from './dual-cache.ts';
 export {
   CacheError,
   CircuitOpenError,
+  ClosedError,
   DatabaseSparedError,
   GateFullError,
   GateTimeoutError,

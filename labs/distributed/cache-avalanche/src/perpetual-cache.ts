@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import pLimit, { type LimitFunction } from 'p-limit';
-import { InvalidArgumentError, LONGEST_TIMER_MS, named, whole } from './errors.ts';
+import { ClosedError, InvalidArgumentError, LONGEST_TIMER_MS, named, whole } from './errors.ts';
 import type { Load } from './layers.ts';
 import { Lease } from './lease.ts';
 import { type CacheOptions, good, type Look, ReadThrough } from './read-through.ts';
@@ -39,7 +39,7 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
   readonly #lease: Lease;
   #cancel: (() => void) | undefined;
   #leading = false;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   /** `redis`: a client whose commands end in bounded time, as `connectRedis` makes it. @throws InvalidArgumentError */
   constructor(redis: Redis, options: PerpetualCacheOptions = {}) {
@@ -63,7 +63,8 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
    */
   keepFresh<T>(key: string, load: Load<T>): void {
     named('The key', key);
-    if (this.#closed) throw new InvalidArgumentError(`This cache is closed, ${key} can't be kept fresh.`);
+    if (this.#closing.signal.aborted)
+      throw new InvalidArgumentError(`This cache is closed, ${key} can't be kept fresh.`);
     this.#kept.set(key, { load, dueAt: Number.NEGATIVE_INFINITY, loading: false });
     this.#cancel ??= this.clock.after(0, () => this.#tick(), 'background');
   }
@@ -75,9 +76,12 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
     return new Map(keys.map((key, index) => [key, entries[index]?.ageMs ?? Number.POSITIVE_INFINITY]));
   }
 
-  /** Stops refreshing and lets another process do it. The Redis client stays open. */
+  /**
+   * Stops refreshing and lets another process do it. Refreshes that are under way end with a ClosedError, which their
+   * loads' signals have as the reason. The Redis client stays open.
+   */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort(new ClosedError('The cache was closed.'));
     this.#cancel?.();
     this.#kept.clear();
     this.#limit.clearQueue();
@@ -123,7 +127,8 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
         this.report('redis-down', '', error);
       })
       .finally(() => {
-        if (!this.#closed) this.#cancel = this.clock.after(this.#beatMs, () => this.#tick(), 'background');
+        if (!this.#closing.signal.aborted)
+          this.#cancel = this.clock.after(this.#beatMs, () => this.#tick(), 'background');
       });
   }
 
@@ -135,7 +140,7 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
     const leads = await this.lead();
     // What became due while somebody else led was loaded by somebody else: look at each value's age first.
     if (leads && !this.#leading) for (const kept of this.#kept.values()) kept.dueAt = Number.NEGATIVE_INFINITY;
-    this.#leading = leads && !this.#closed;
+    this.#leading = leads && !this.#closing.signal.aborted;
     if (!this.#leading) return;
     const soon = this.clock.mono() + this.#beatMs / 2;
     for (const [key, kept] of this.#kept) {
@@ -144,7 +149,9 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
       kept.dueAt = this.clock.mono() + this.#refreshMs;
       kept.loading = true;
       this.#limit(() => this.#refreshKept(key, kept, first))
-        .catch((error: unknown) => this.refreshFailed(key, error))
+        .catch((error: unknown) => {
+          if (!(error instanceof ClosedError)) this.refreshFailed(key, error);
+        })
         .finally(() => {
           kept.loading = false;
         });
@@ -162,6 +169,6 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
       }
     }
     const ask = async (signal: AbortSignal) => ({ value: await kept.load(signal), source: 'load' as const, ageMs: 0 });
-    await this.update(key, ask, [this.#store]);
+    await this.update(key, ask, [this.#store], this.#closing.signal);
   }
 }

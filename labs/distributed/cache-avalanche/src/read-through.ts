@@ -1,7 +1,6 @@
 import type { Redis } from 'ioredis';
 import { type Clock, systemClock } from './clock.ts';
 import {
-  CacheError,
   InvalidArgumentError,
   InvalidationFailedError,
   LONGEST_TIMER_MS,
@@ -10,10 +9,10 @@ import {
   whole,
 } from './errors.ts';
 import type { Layer, Load, Read } from './layers.ts';
-import { type Entry, pack, Store } from './store.ts';
+import { type Entry, pack, Store, unpack } from './store.ts';
 
 export interface CacheOptions {
-  /** Put before each key in Redis. Default "cache:". */
+  /** Put before each key in Redis. Default "cache-avalanche:1:": the lab, and the version of what it stores. */
   readonly prefix?: string;
   /** How long a load may take before its callers get a LoadTimeoutError, in milliseconds. Default 5,000. */
   readonly loadTimeoutMs?: number;
@@ -50,6 +49,13 @@ export interface Place {
   readonly generation: string;
 }
 
+/** What a flight brings to those who wait for it. */
+export interface Answer<T> {
+  readonly read: Read<T>;
+  /** The last caller for whom it is new enough: a later one may know of an invalidation that it doesn't. */
+  readonly goodFor: number;
+}
+
 /** A load, with what the layer below says of its age. */
 type Ask<T> = (signal: AbortSignal) => Promise<Read<T>>;
 
@@ -60,12 +66,14 @@ export abstract class ReadThrough {
   protected readonly prefix: string;
   readonly #loadTimeoutMs: number;
   readonly #onEvent: (event: CacheEvent) => void;
-  readonly #flights = new Map<string, Promise<Read<unknown>>>();
+  readonly #flights = new Map<string, Promise<Answer<unknown>>>();
+  /** Callers so far; each has the count as his number. */
+  #asked = 0;
 
   constructor(redis: Redis, options: CacheOptions) {
     this.redis = redis;
     this.clock = options.clock ?? systemClock;
-    this.prefix = options.prefix ?? 'cache:';
+    this.prefix = options.prefix ?? 'cache-avalanche:1:';
     this.#loadTimeoutMs = whole('loadTimeoutMs', options.loadTimeoutMs ?? 5_000, 1, LONGEST_TIMER_MS / 4);
     this.#onEvent = options.onEvent ?? (() => {});
   }
@@ -127,18 +135,18 @@ export abstract class ReadThrough {
   }
 
   /** One flight for each key: who comes while it is under way gets the same outcome. */
-  protected coalesce<T>(key: string, fly: () => Promise<Read<T>>): Promise<Read<T>> {
+  protected coalesce<T>(key: string, fly: () => Promise<Answer<T>>): Promise<Answer<T>> {
     const flying = this.#flights.get(key);
     // A key has one type of value: that is the callers' promise, and no check at run time could tell.
-    if (flying) return flying as Promise<Read<T>>;
+    if (flying) return flying as Promise<Answer<T>>;
     const land = () => {
       if (this.#flights.get(key) === landing) this.#flights.delete(key);
     };
     const flight = fly();
     const landing = flight.then(
-      (read) => {
+      (answer) => {
         land();
-        return read;
+        return answer;
       },
       () => {
         land();
@@ -150,8 +158,7 @@ export abstract class ReadThrough {
   }
 
   /** Stores what was loaded wherever nothing newer has come since; false when it was refused anywhere. */
-  protected async keep<T>(key: string, read: Read<T>, places: readonly Place[]): Promise<boolean> {
-    const text = pack(key, read.value, Date.now() - read.ageMs);
+  protected async keep(key: string, text: string, places: readonly Place[]): Promise<boolean> {
     const kept = await Promise.all(
       places.map(({ store, generation }) => store.commit(key, generation, text, this.ttlOf(store))),
     );
@@ -164,23 +171,28 @@ export abstract class ReadThrough {
     this.#onEvent({ type, key, ...(error !== undefined && { error }) });
   }
 
-  /** Loads within the time limit and stores. */
+  /** Loads within the time limit, or until `closing` aborts, and stores. */
   protected async update<T>(
     key: string,
     ask: Ask<T>,
     stores: readonly Store[],
-  ): Promise<{ read: Read<T>; kept: boolean }> {
+    closing?: AbortSignal,
+  ): Promise<Answer<T> & { kept: boolean }> {
     const places = await this.#places(key, stores);
-    const since = this.clock.mono();
-    const read = await this.#ask(ask);
-    if (read.source === 'stale' || read.source === 'refused') return { read, kept: true };
-    const aged = { ...read, ageMs: read.ageMs + this.clock.mono() - since };
+    const [since, before] = [this.clock.mono(), this.#asked];
+    const loaded = await this.#ask(ask, closing);
+    // Until here an invalidation would have had the value refused.
+    const goodFor = this.#asked;
+    if (loaded.source === 'stale' || loaded.source === 'refused') return { read: loaded, kept: true, goodFor };
+    const text = pack(key, loaded.value, Date.now() - loaded.ageMs - (this.clock.mono() - since));
+    // What the next one will get.
+    const read = { ...loaded, value: unpack<T>(text).value };
     try {
-      return { read, kept: await this.keep(key, aged, places) };
+      const kept = await this.keep(key, text, places);
+      return { read, kept, goodFor: kept ? goodFor : before };
     } catch (error) {
-      if (error instanceof CacheError) throw error;
       this.report('redis-down', key, error);
-      return { read, kept: true };
+      return { read, kept: true, goodFor };
     }
   }
 
@@ -198,15 +210,26 @@ export abstract class ReadThrough {
     try {
       named('The key', key);
       signal?.throwIfAborted();
-      const flight = this.coalesce(key, () => this.#fly(key, ask));
-      return signal ? unlessAborted(flight, signal) : flight;
+      return this.#join(key, ask, ++this.#asked, signal);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  async #fly<T>(key: string, ask: Ask<T>): Promise<Read<T>> {
+  async #join<T>(key: string, ask: Ask<T>, number: number, signal?: AbortSignal): Promise<Read<T>> {
+    for (;;) {
+      const flight = this.coalesce(key, () => this.#fly(key, ask));
+      const { read, goodFor } = await (signal ? unlessAborted(flight, signal) : flight);
+      // Who joined later may come from an invalidation: for him there is another flight, which began after he had asked.
+      if (number <= goodFor) return read;
+    }
+  }
+
+  async #fly<T>(key: string, ask: Ask<T>): Promise<Answer<T>> {
+    // A crowd that comes in one turn of the event loop is one crowd.
+    await null;
     for (let attempt = 1; ; attempt++) {
+      const goodFor = this.#asked;
       let looked: Look<T> = { stores: [] };
       try {
         looked = await this.look<T>(key);
@@ -215,21 +238,25 @@ export abstract class ReadThrough {
       }
       const { read: found, stores } = looked;
       if (found?.source === 'stale') this.refresh(key, looked, () => this.update(key, ask, stores));
-      if (found) return found;
-      const { read, kept } = await this.update(key, ask, stores);
+      if (found) return { read: found, goodFor };
+      const { kept, ...answer } = await this.update(key, ask, stores);
       // Refused: it may be older than an invalidation, and somebody may have joined since. Look again.
-      if (kept || attempt === 2) return read;
+      if (kept || attempt === 2) return answer;
     }
   }
 
-  async #ask<T>(ask: Ask<T>): Promise<Read<T>> {
+  async #ask<T>(ask: Ask<T>, closing?: AbortSignal): Promise<Read<T>> {
+    closing?.throwIfAborted();
     const abort = new AbortController();
+    const onClose = () => abort.abort(closing?.reason);
+    closing?.addEventListener('abort', onClose, { once: true });
     const expire = () => abort.abort(new LoadTimeoutError(this.#loadTimeoutMs));
     const cancel = this.clock.after(this.#loadTimeoutMs, expire);
     try {
       return await unlessAborted(ask(abort.signal), abort.signal);
     } finally {
       cancel();
+      closing?.removeEventListener('abort', onClose);
     }
   }
 }

@@ -90,7 +90,7 @@ export function pack(key: string, value: unknown, bornAt: number): string {
 }
 
 /** @throws when the text is none of ours: another version wrote it, or another program. */
-function unpack<T>(text: string): { value: T | null; ageMs: number } {
+export function unpack<T>(text: string): { value: T | null; ageMs: number } {
   const json = text.indexOf(':', 2) + 1;
   const bornAt = Number(text.slice(2, json - 1));
   if (!text.startsWith('1:') || json === 0 || !Number.isInteger(bornAt)) throw new Error('no entry of this version');

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { whole } from './errors.ts';
-import type { Load, Read } from './layers.ts';
+import type { Cache, Load, Read } from './layers.ts';
 
 export interface WarmUpOptions {
   /** Keys under way at once. Default 4: the database has its customers to serve, too. */
@@ -16,10 +16,10 @@ export interface WarmUpReport {
   readonly failed: readonly { readonly key: string; readonly error: unknown }[];
 }
 
-/** What can be warmed: a cache of this lab, or what `compose` makes, as `{ getOrLoad: cache.read }`. */
-export interface Warmable {
-  getOrLoad<T>(key: string, load: Load<T>, options?: { readonly signal?: AbortSignal }): Promise<Read<T>>;
-}
+/** What can be warmed: a cache of this lab, or what `compose` makes. */
+export type Warmable =
+  | Pick<Cache, 'read'>
+  | { getOrLoad<T>(key: string, load: Load<T>, options?: { readonly signal?: AbortSignal }): Promise<Read<T>> };
 
 /**
  * Fills an empty cache before the crowd comes: `keys` in order, the hottest first, a few at a time. Fill one with
@@ -37,10 +37,12 @@ export async function warmUp<T>(
   const failed: { key: string; error: unknown }[] = [];
   let [loaded, present] = [0, 0];
   const { signal } = options;
+  const get = (key: string, one: Load<T>) =>
+    'read' in cache ? cache.read(key, one, signal) : cache.getOrLoad(key, one, { ...(signal && { signal }) });
   await limit.map(keys, async (key) => {
     signal?.throwIfAborted();
     try {
-      const { source } = await cache.getOrLoad(key, (stop) => load(key, stop), { ...(signal && { signal }) });
+      const { source } = await get(key, (stop) => load(key, stop));
       if (source === 'load') loaded++;
       else present++;
     } catch (error) {
