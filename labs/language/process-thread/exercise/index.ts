@@ -10,6 +10,9 @@ import { checkWorkload } from '../src/workload.ts';
 // Given: the files of Linux and how they are read (src/cpu.ts), the workload's checks (workload.ts), the processes, their
 // threads and the way to them (hybrid-base.ts: read `Job`, `Child` and `run` first; protocol.ts). Yours: the figures, and
 // what becomes of a task whatever happens to its process. `h` in `pnpm lab learn process-thread` helps.
+//
+// The errors that you throw are imported by name from '../src/errors.ts'. Each takes a message and `{ cause }`, but for
+// `new WorkerLostError('The process', child.pid, exit.code, exit.signal)`.
 export type {
   Cpu,
   Entry,
@@ -60,11 +63,13 @@ export function detectCpu(root = '/'): Cpu {
 }
 
 /**
- * How many processes, threads in each, and tasks under way. `checkWorkload` has refused what can't be.
+ * How many processes, threads in each, and tasks under way. `checkWorkload` refuses what can't be, and gives what is known of
+ * `targetRps`, `latencyMs`, `waitRatio` (W/C) and `computeMs`: each may be undefined.
  * - `cpu`: one process, a thread for each core of ours (`cpu.effective`), and no more under way than that;
  * - `io`: one process. Under way: `targetRps` × `latencyMs` when they are known, else N(1 + W/C). Threads: one, unless more
  *   cores are needed for what is computed (`targetRps` × `computeMs`), and never more than are ours;
- * - `mixed`: under way as for `io`. Processes: as many as physical cores, threads: what is left for each of the cores of ours.
+ * - `mixed`: under way as for `io`. Processes: as many as physical cores, but no more than cores of ours. Threads in each:
+ *   what is left of ours, so that all together are no more than ours, and at least one.
  *
  * `maxRps` is the rate at which our cores compute all the time: `computeMs` for each task. `whole` rounds up. `why` is yours.
  */
@@ -74,7 +79,14 @@ export function recommend(workload: Workload, cpu: Pick<Cpu, 'physical' | 'effec
   return { processes: cpu.physical, threads: inFlight, inFlight, maxRps: undefined, why: 'it is not written yet' };
 }
 
-/** Processes with threads in them. A crash takes what runs in one process, and every task is settled once. */
+/**
+ * Processes with threads in them. A crash takes what runs in one process, and every task is settled once.
+ *
+ * Given: `this.options`, `this.queue` (a Set of jobs that wait), `this.children` (a Set of processes; `start()` adds one).
+ * - A job: `id`, `body`, `resolve(value)`, `reject(reason)`; the second time has no effect.
+ * - A child: `pid`, `state` (`'starting'`, `'ready'` or `'ending'`), `jobs` (a Map of its jobs by id), `post(message)`,
+ *   `kill()`.
+ */
 export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDisposable {
   constructor(options: HybridOptions) {
     super(options);
@@ -93,8 +105,8 @@ export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDispo
   }
 
   /**
-   * A process speaks: it is `ready` (its state too), it has `failed` to start (`breakDown`), or a task is `done`: then it
-   * is no longer among `child.jobs`, and `settle(job, message, child.pid)` tells who waits.
+   * A process speaks: it is `ready` (its state too), it has `failed` to start (`breakDown(message.error)`), or the task of
+   * `message.id` is `done`: then it is no longer among `child.jobs`, and `settle(job, message, child.pid)` tells who waits.
    */
   protected override hear(child: Child, message: FromProcess): void {
     if (message.type === 'done') for (const job of child.jobs.values()) settle(job, message, child.pid);
@@ -102,9 +114,7 @@ export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDispo
   }
 
   /** A process has gone, for whatever reason. Who tells those whose tasks it had, and who takes its place? */
-  protected override exited(_child: Child, _exit: Exit): void {
-    todo('exited');
-  }
+  protected override exited(_child: Child, _exit: Exit): void {}
 
   /** What becomes of a task whose process has gone in the middle of it? */
   protected lost(_job: Job, _error: WorkerLostError): void {
@@ -115,9 +125,7 @@ export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDispo
    * Who waits for the task gives it up, for `reason`: he is told at once. If the task waits, it never runs; if it runs in
    * `child`, then `child.post({ type: 'abort', id })` ends its thread, and `done` comes when that has gone.
    */
-  protected override abandon(_job: Job, _reason: unknown): void {
-    todo('abandon');
-  }
+  protected override abandon(_job: Job, _reason: unknown): void {}
 
   /** No process can be had. Whoever waits fails with a BrokenHybridError that has the cause, and so does who comes later. */
   protected breakDown(_cause: unknown): void {

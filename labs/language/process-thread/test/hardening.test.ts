@@ -288,7 +288,12 @@ test('no process outlives its parent, not even from a loop that never yields', a
   const { gate } = newGate();
   const parent = spawn(process.execPath, [program('program.ts'), gate], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void parent.kill('SIGKILL'));
-  const [said] = await once(parent.stdout, 'data', { signal: AbortSignal.timeout(2 * STARTING) });
+  const [said] = await Promise.race([
+    once(parent.stdout, 'data', { signal: AbortSignal.timeout(2 * STARTING) }),
+    once(parent, 'exit').then(([code]) =>
+      expect.fail(`the parent ended with exit code ${code} before its child was up`),
+    ),
+  ]);
   const pids: number[] = JSON.parse(`${said}`);
   onTestFinished(() => pids.forEach(kill));
   expect(pids.map(gone)).toEqual([false]);

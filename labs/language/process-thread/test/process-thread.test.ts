@@ -1,7 +1,16 @@
+import { inspect } from 'node:util';
 import { until } from '@shared/testkit';
 import { expect, test, vi } from 'vitest';
-import { ClosedError, DrainTimeoutError, detectCpu, recommend, ruleOfThumb, WorkerLostError } from '#lab';
-import { ended, fakeRoot, gone, kill, newGate, openShop, STARTING } from './helpers.ts';
+import {
+  ClosedError,
+  DrainTimeoutError,
+  detectCpu,
+  recommend,
+  ruleOfThumb,
+  WorkerLostError,
+  type Workload,
+} from '#lab';
+import { ended, fakeRoot, gone, kill, newGate, openShop, PATIENCE, STARTING } from './helpers.ts';
 
 vi.setConfig({ testTimeout: 40_000 });
 
@@ -41,11 +50,18 @@ test('work that computes gets as many threads as cores are ours, and no more', (
   for (const effective of [1, 2, 3, 8]) {
     for (const physical of [1, 4, 32]) {
       const computing = recommend({ kind: 'cpu' }, { physical, effective });
-      expect(computing.processes * computing.threads, `${effective} cores`).toBe(effective);
-      expect(computing.inFlight).toBe(effective);
+      expect(computing.processes * computing.threads, `cpu, ${effective} cores are ours: processes × threads`).toBe(
+        effective,
+      );
+      expect(computing.inFlight, 'cpu: under way').toBe(effective);
       const mixed = recommend({ kind: 'mixed', waitRatio: 3 }, { physical, effective });
-      expect(mixed.processes * mixed.threads, `${effective} of ${physical}`).toBeLessThanOrEqual(effective);
-      expect(mixed.processes).toBe(Math.min(physical, effective));
+      expect(
+        mixed.processes * mixed.threads,
+        `mixed, ${effective} of ${physical} cores are ours: processes × threads`,
+      ).toBeLessThanOrEqual(effective);
+      expect(mixed.processes, `mixed, ${effective} of ${physical} cores are ours: processes`).toBe(
+        Math.min(physical, effective),
+      );
       expect(mixed.threads).toBeGreaterThanOrEqual(1);
     }
   }
@@ -58,21 +74,23 @@ test('work that computes gets as many threads as cores are ours, and no more', (
 
 test('work that waits gets places, not threads: N(1 + W/C), or rate times latency', () => {
   const cpu = { physical: 4, effective: 4 };
+  const planFor = (workload: Workload, { physical, effective } = cpu) =>
+    expect(recommend(workload, { physical, effective }), `${inspect(workload)} on ${effective} cores of ours`);
   // 95 of 100 ms are waited: 4 cores are busy with 80 under way, and one thread waits for all of them.
-  expect(recommend({ kind: 'io', waitRatio: 19 }, cpu)).toMatchObject({ processes: 1, threads: 1, inFlight: 80 });
-  expect(recommend({ kind: 'io', waitRatio: 0.1 }, cpu)).toMatchObject({ inFlight: 5 });
+  planFor({ kind: 'io', waitRatio: 19 }).toMatchObject({ processes: 1, threads: 1, inFlight: 80 });
+  planFor({ kind: 'io', waitRatio: 0.1 }).toMatchObject({ inFlight: 5 });
   // 1000 a second that stay 200 ms are 200 at once, however many cores there are.
   const little = { kind: 'io', targetRps: 1_000, latencyMs: 200 } as const;
-  expect(recommend(little, cpu)).toMatchObject({ threads: 1, inFlight: 200 });
-  expect(recommend(little, { physical: 1, effective: 1 })).toMatchObject({ threads: 1, inFlight: 200 });
-  expect(recommend({ kind: 'io', targetRps: 0.5, latencyMs: 20 }, cpu)).toMatchObject({ inFlight: 1 });
+  planFor(little).toMatchObject({ threads: 1, inFlight: 200 });
+  planFor(little, { physical: 1, effective: 1 }).toMatchObject({ threads: 1, inFlight: 200 });
+  planFor({ kind: 'io', targetRps: 0.5, latencyMs: 20 }).toMatchObject({ inFlight: 1 });
   // Binary fractions: 8.1 × 10 is 81, and 0.07 s of 1,100 a second is 77.
-  expect(recommend({ kind: 'io', waitRatio: 7.1 }, { physical: 1, effective: 10 })).toMatchObject({ inFlight: 81 });
-  expect(recommend({ kind: 'io', targetRps: 1_100, latencyMs: 70 }, cpu)).toMatchObject({ inFlight: 77 });
+  planFor({ kind: 'io', waitRatio: 7.1 }, { physical: 1, effective: 10 }).toMatchObject({ inFlight: 81 });
+  planFor({ kind: 'io', targetRps: 1_100, latencyMs: 70 }).toMatchObject({ inFlight: 77 });
   // Of each 200 ms, 4 compute: 1,000 a second compute 4 seconds in each, 500 a second 2.
-  expect(recommend({ ...little, waitRatio: 49 }, cpu)).toMatchObject({ threads: 4, inFlight: 200, maxRps: 1_000 });
-  expect(recommend({ ...little, targetRps: 500, waitRatio: 49 }, cpu)).toMatchObject({ threads: 2, inFlight: 100 });
-  expect(recommend({ ...little, targetRps: 9_000, waitRatio: 49 }, cpu)).toMatchObject({ threads: 4, maxRps: 1_000 });
+  planFor({ ...little, waitRatio: 49 }).toMatchObject({ threads: 4, inFlight: 200, maxRps: 1_000 });
+  planFor({ ...little, targetRps: 500, waitRatio: 49 }).toMatchObject({ threads: 2, inFlight: 100 });
+  planFor({ ...little, targetRps: 9_000, waitRatio: 49 }).toMatchObject({ threads: 4, maxRps: 1_000 });
 });
 
 test('a hybrid runs as many tasks at once as it has threads in all its processes, and no more', async () => {
@@ -110,7 +128,10 @@ test('a process that is killed loses its own tasks alone: each is told, and none
   kill(victim);
   await until(() => gone(victim), { timeoutMs: STARTING });
   open();
-  const { value: ends = [] } = await ended(all);
+  const ends = await until(() => all, {
+    timeoutMs: PATIENCE,
+    what: 'all six callers to be told how their order ended',
+  });
   const lost = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
   expect(lost, 'of the four that ran, in two processes').toHaveLength(2);
   for (const error of lost) {
