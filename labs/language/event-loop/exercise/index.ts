@@ -10,8 +10,10 @@ import {
   type Input,
   InvalidArgumentError,
   type LockOptions,
+  LockTimeoutError,
   type OffloadOptions,
   type Output,
+  ThreadEndedError,
   type WatchdogOptions,
   WrongThreadError,
 } from '../src/index.ts';
@@ -21,7 +23,8 @@ import { SharedCounter as GivenCounter } from '../src/shared-counter.ts';
 import { checkWatchdog, look, startWatching } from '../src/watchdog.ts';
 
 // Given: the errors, the checks, the ring buffer, the far ends of the threads (src/offload-thread.ts and
-// src/watchdog-thread.ts), and of the mutex all but its heart. `h` in `pnpm lab learn event-loop` helps.
+// src/watchdog-thread.ts), and of the mutex all but its heart. Each error takes a message. `h` in
+// `pnpm lab learn event-loop` helps.
 export type {
   Block,
   ChunkedOptions,
@@ -58,8 +61,8 @@ export async function nextTurn(): Promise<void> {
 /**
  * `Array.from(items, fn)` that lets everybody else have a turn (`nextTurn`) after each `budgetMs` of work.
  *
- * Later: it stops before a slice with the signal's reason (`signal?.throwIfAborted()`), and refuses an `fn` that returns a
- * promise (`isThenable`, InvalidArgumentError).
+ * Later: the first slice has a turn of its own too; it stops before a slice with the signal's reason
+ * (`signal?.throwIfAborted()`), and refuses an `fn` that returns a promise (`isThenable`, InvalidArgumentError).
  */
 export async function chunked<T, R>(
   _items: Iterable<T>,
@@ -80,8 +83,7 @@ export async function chunked<T, R>(
 export function measureDelay({ resolutionMs = 10 }: { readonly resolutionMs?: number } = {}): DelayMeasure {
   checkMs('resolutionMs', resolutionMs, 1);
   const delays = new Delays();
-  void delays;
-  const stop = (): Delay => todo('measureDelay: stop');
+  const stop = (): Delay => delays.result();
   return { stop, [Symbol.dispose]: () => void stop() };
 }
 
@@ -115,12 +117,12 @@ export function offload<T extends object>(module: URL) {
  * Later: 'exit' without a result is a ThreadEndedError; an aborted signal ends the thread with its reason; whatever has
  * happened, no thread is left behind (`worker.terminate()`), and no listener on the signal.
  */
-function call<R>(_task: Task, _options: OffloadOptions): Promise<R> {
-  void startThread;
+function call<R>(_task: Task, { signal, transfer = [] }: OffloadOptions): Promise<R> {
+  void [startThread, signal, transfer, ThreadEndedError];
   return todo('offload');
 }
 
-/** A number that many threads count up and down at once. `this.words[0]` is in all of them. */
+/** A number that many threads count up and down at once. `this.words[0]`, of 32 bits, is in all of them. */
 export class SharedCounter extends GivenCounter {
   /**
    * Adds in one step that no other thread can come between, and returns the value afterwards.
@@ -142,7 +144,8 @@ const SLEEPERS = 1;
 export class Mutex extends GivenMutex {
   /**
    * Calls `body` while no other thread is in, and frees the mutex whatever happens. While it isn't free: `announce`, then
-   * sleep on the word (`Atomics.wait(this.word, 0, value, ms)`) until somebody wakes us; then try again.
+   * sleep on the word (`Atomics.wait(this.word, 0, value, ms)`) until somebody wakes us, and try again. Whom nobody wakes
+   * gets `'timed-out'`.
    *
    * `this.me` is no other thread's. Who has slept takes the mutex as `this.me | SLEEPERS`: why?
    * @throws LockTimeoutError after `timeoutMs`. Later: DeadlockError, and a `body` that returns a promise is refused.
@@ -153,6 +156,7 @@ export class Mutex extends GivenMutex {
   ): R {
     if (isMainThread) throw new WrongThreadError(`lock() would freeze the main thread (${threadId}): use lockAsync().`);
     checkMs('timeoutMs', timeoutMs, 0);
+    void LockTimeoutError;
     return todo('Mutex.lock');
   }
 

@@ -83,8 +83,11 @@ test('what is offloaded leaves the loop free, and its result or its error comes 
   const woken = run('waitForTimer', bell.buffer);
   const ring = setInterval(() => Atomics.notify(bell, 0), 5);
   onTestFinished(() => clearInterval(ring));
-  expect((await ended(woken)).value, 'the thread slept until a timer of ours woke it').toBe('ok');
-  expect((await ended(run('late', 1))).value).toBe(2);
+  expect(await ended(woken), 'the thread slept until a timer of ours woke it').toEqual({
+    value: 'ok',
+    error: undefined,
+  });
+  expect(await ended(run('late', 1)), 'what an async function resolves to').toEqual({ value: 2, error: undefined });
   const { error } = await ended(run('fail', 7));
   expect(error).toBeInstanceOf(RangeError);
   expect(error).toMatchObject({ message: 'no 7', code: 'E_NO' });
