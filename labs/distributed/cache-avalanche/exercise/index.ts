@@ -44,6 +44,7 @@ export {
   Breaker,
   CacheError,
   CircuitOpenError,
+  ClosedError,
   compose,
   connectRedis,
   DatabaseSparedError,

@@ -1,8 +1,10 @@
+import { getEventListeners, once } from 'node:events';
 import { startRedis } from '@shared/services';
 import { describeWith, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type CacheEvent,
+  ClosedError,
   compose,
   connectRedis,
   DatabaseGate,
@@ -97,8 +99,14 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     ];
     for (const [what, make] of bad) expect(make, what).toThrow(InvalidArgumentError);
     const cache = ttlCache();
-    await expect(cache.getOrLoad('', async () => 1)).rejects.toThrow(InvalidArgumentError);
-    await expect(cache.invalidate('')).rejects.toThrow(InvalidArgumentError);
+    // UTF-8 has one text for all halves of a character: the second key would read the first one's value.
+    for (const key of ['', 'k'.repeat(513), 'user\ud83d', 'user\ud83c']) {
+      await expect(
+        cache.getOrLoad(key, async () => 1),
+        JSON.stringify(key),
+      ).rejects.toThrow(InvalidArgumentError);
+      await expect(cache.invalidate(key), JSON.stringify(key)).rejects.toThrow(InvalidArgumentError);
+    }
     await expect(warmUp(cache, ['a'], async () => 1, { maxLoads: 0 })).rejects.toThrow(InvalidArgumentError);
   });
 
@@ -130,6 +138,37 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const nothing: () => Promise<unknown> = async () => undefined;
     await expect(cache.getOrLoad('undefined', nothing)).rejects.toThrow(InvalidArgumentError);
     expect(await connect().keys(`${prefix}*`)).toEqual([]);
+  });
+
+  test('the first caller gets what the next ones will get: what JSON makes of it', async () => {
+    const load = async () => ({ baked: new Date(0), sizes: new Map([['M', 2]]), rating: Number.NaN, note: undefined });
+    const stored = { baked: '1970-01-01T00:00:00.000Z', sizes: {}, rating: null };
+    for (const cache of [ttlCache(), dualCache(), ttlCache({}, connect('redis://127.0.0.1:1'))]) {
+      const reads = [await cache.getOrLoad('a', load), await cache.getOrLoad('a', load)];
+      for (const { value } of reads) expect(value).toStrictEqual(stored);
+    }
+  });
+
+  test('what is stored has the lab and its version in its name', async ({ skip }) => {
+    skip(!redis.faults, 'it stores under the default prefix, and this server is not ours');
+    const client = connect();
+    for (const cache of [new TtlCache(client), new DualCache(client)]) await cache.getOrLoad('mine', async () => 1);
+    const keys = await client.keys('*mine*');
+    expect(keys.length).toBeGreaterThanOrEqual(3);
+    expect(keys.filter((key) => !key.startsWith('cache-avalanche:1:'))).toEqual([]);
+  });
+
+  test('a server that has become a replica is left for a new connection', async ({ skip }) => {
+    skip(!redis.faults, 'it makes the server a replica, and this one is not ours');
+    const [client, admin] = [connect(), connect()];
+    await admin.replicaof('127.0.0.1', 1);
+    try {
+      const left = once(client, 'reconnecting', { signal: AbortSignal.timeout(2_000) });
+      expect(await ttlCache({}, client).getOrLoad('a', async () => 1)).toMatchObject({ value: 1 });
+      await left;
+    } finally {
+      await admin.replicaof('NO', 'ONE');
+    }
   });
 
   test('keys that are stored together do not expire together', async () => {
@@ -225,6 +264,85 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(await here.getOrLoad('a', async () => 'newest')).toMatchObject({ value: 'new', source: 'hit' });
   });
 
+  test('who asks after an invalidation elsewhere does not get what was on its way to or from Redis', async () => {
+    for (const way of ['to', 'from']) {
+      const [prefix, client] = [fresh(), connect()];
+      const [here, there] = [ttlCache({ prefix }, client), ttlCache({ prefix })];
+      if (way === 'from') await there.getOrLoad('a', async () => 'old');
+      let holding = way === 'from';
+      const [held, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      // Redis has done what it was asked, and its answer takes its time.
+      const send = client.sendCommand.bind(client);
+      vi.spyOn(client, 'sendCommand').mockImplementation(async (command, stream) => {
+        const late = holding;
+        const answer = await send(command, stream);
+        if (late) held.resolve();
+        if (late) await go.promise;
+        return answer;
+      });
+      const load = async () => {
+        holding = true;
+        return 'old';
+      };
+      const before = later(here.getOrLoad('a', load));
+      await Promise.race([held.promise, before]);
+      await there.invalidate('a');
+      const after = later(here.getOrLoad('a', async () => 'new'));
+      holding = false;
+      go.resolve();
+      expect((await after).value, `${way} Redis`).toBe('new');
+      expect((await before).value, 'who asked before').toBe('old');
+    }
+  });
+
+  test('who asks after the second of two invalidations does not get the value from in between', async () => {
+    const prefix = fresh();
+    const [here, there] = [ttlCache({ prefix }), ttlCache({ prefix })];
+    const turns = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let [now, loads] = [0, 0];
+    const load = async () => {
+      const value = now;
+      await turns[loads++]?.promise;
+      return value;
+    };
+    const before = later(here.getOrLoad('a', load));
+    for (const number of [1, 2]) {
+      await Promise.race([until(() => loads === number, { what: `load ${number}` }), before]);
+      now = number;
+      await there.invalidate('a');
+      if (number === 1) turns[0]?.resolve();
+    }
+    const after = later(here.getOrLoad('a', load));
+    turns[1]?.resolve();
+    expect((await after).value).toBe(2);
+    expect((await before).value, 'who asked before').toBeGreaterThan(0);
+  });
+
+  test('what a load leaves on its signal is not left on a signal that outlives the read', async () => {
+    const lasting = new AbortController();
+    const signals: AbortSignal[] = [];
+    const load = async (signal: AbortSignal) => {
+      signal.addEventListener('abort', () => {});
+      signals.push(signal);
+      return 1;
+    };
+    const gate = new DatabaseGate();
+    const cache = ttlCache();
+    for (const [n, signal] of [lasting.signal, lasting.signal, undefined, undefined].entries()) {
+      await gate.run(load, signal);
+      await compose(gate.layer()).read('a', load, signal);
+      await compose(cache.layer(), gate.layer()).read(`${n}`, load, signal);
+      await compose().read('a', load, signal);
+    }
+    expect(new Set([...signals, lasting.signal]).size, 'signals').toBe(17);
+    expect(getEventListeners(lasting.signal, 'abort')).toEqual([]);
+    const gone = new Error('the customer went home');
+    const hang = () => new Promise<never>(() => {});
+    const readings = [gate.run(hang, lasting.signal), compose(gate.layer()).read('a', hang, lasting.signal)].map(later);
+    lasting.abort(gone);
+    for (const reading of readings) await expect(reading).rejects.toBe(gone);
+  });
+
   test('an entry that is none of ours is a miss, and an event', async () => {
     const prefix = fresh();
     const events: CacheEvent[] = [];
@@ -316,6 +434,24 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(loads.a).toBe(before);
     expect([a.refreshing, b.refreshing]).toEqual([false, true]);
     expect(() => a.keepFresh('key', async () => 1)).toThrow(InvalidArgumentError);
+  });
+
+  test('who closes while a load hangs leaves nothing that keeps the process alive', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length;
+    const events = vi.fn();
+    const cache = perpetualCache({ onEvent: events });
+    const signals: AbortSignal[] = [];
+    cache.keepFresh('a', (signal) => {
+      signals.push(signal);
+      return new Promise<never>(() => {});
+    });
+    await until(() => signals.length > 0);
+    const before = timers();
+    await cache.close();
+    expect(signals.map(({ reason }) => reason)).toEqual([expect.any(ClosedError)]);
+    await new Promise(setImmediate);
+    expect(timers(), 'timers').toBeLessThan(before);
+    expect(events, 'it is no failure').not.toHaveBeenCalled();
   });
 
   test("a refresher that stalled can not end its successor's lease", async () => {
@@ -516,6 +652,13 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const crowd = new Depot(() => 'loaded by a customer', true);
     await Promise.all(keys.map((key) => cache.getOrLoad<unknown>(key, crowd.load)));
     expect(crowd.loads).toBe(1);
+  });
+
+  test('what was composed of layers is warmed like any cache', async () => {
+    const cache = compose(ttlCache().layer(), new DatabaseGate().layer());
+    const keys = ['a', 'b', 'c'];
+    expect(await warmUp(cache, keys, async (key) => key)).toEqual({ loaded: 3, present: 0, failed: [] });
+    expect(await warmUp(cache, keys, async (key) => key)).toEqual({ loaded: 0, present: 3, failed: [] });
   });
 
   test('a warm-up that is called off stops', async () => {
