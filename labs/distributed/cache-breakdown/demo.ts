@@ -14,7 +14,7 @@ const worst = (reports: readonly Report[]) =>
   Math.max(...reports.flatMap(({ visits }) => visits.map(([from, to]) => to - from)));
 const RUSH = { ttlMs: 60_000, loadMs: 20, customers: 250 };
 const LEASE_MS = 1_000;
-const DAY = { key: 'milk of the day', ttlMs: 300, loadMs: 50, customers: 50, forMs: 600 };
+const DAY = { key: 'milk of the day', ttlMs: 300, loadMs: 50, customers: 50, forMs: 750 };
 const SLOT_MS = 50;
 
 const options = {
@@ -304,8 +304,8 @@ await tell(options, async (story) => {
     story.code('test/siege.ts', { from: 'const layers = ', to: 'return' });
     await stock(depot.pool);
     const pool = bin.adopt(new Pool({ connectionString: pg.url, max: 10 }), (it) => it.end());
-    const open = await siege(undefended(client(), `${redis.namespace}open:`), pool, 500);
-    const shut = await siege(await defended(client(), `${redis.namespace}shut:`), pool, 500);
+    const open = await siege(undefended(client(), `${redis.namespace}open:`), pool, 700);
+    const shut = await siege(await defended(client(), `${redis.namespace}shut:`), pool, 700);
     const right = (label: string) => ({ label, align: 'right' as const });
     const row = (name: string, { queries, peak, waited, p99, failed }: Siege) => [
       ...[name, queries.missing, queries.hot, queries.many, peak, waited],
