@@ -242,6 +242,15 @@ describe('descriptors', () => {
       '__getattr__',
     ]);
     expect(steps[0]?.why).toMatch(/^S .*plain value/);
+    const whys = (...cell: [Kind, Kind, Kind, Kind]) =>
+      explain(new World().build(...cell).o, 'x').map(({ why }) => why);
+    expect(whys('-', '-', 'getset', 'plain').slice(1), 'what comes after the first').toEqual(
+      Array(5).fill('not asked'),
+    );
+    expect([whys('-', 'set', '-', 'plain')[1], whys('-', 'get', '-', '-')[1]]).toEqual([
+      'it is there',
+      'it is not there',
+    ]);
     const { Sub } = new World().build('getset', 'plain', '-', '-');
     expect(wins(Sub)).toEqual(['data descriptor']);
     expect(wins(new (pyClass('Card', [], { __getattr__: () => 1 }))())).toEqual(['__getattr__']);

@@ -299,6 +299,22 @@ describe('managed attributes', () => {
 });
 
 describe('the Proxy in front', () => {
+  test('a class and its instances answer `in`, `delete` and `instanceof` as any object does', () => {
+    const Base = pyClass('Base', [], { rate: 1 });
+    const Sub = pyClass('Sub', [Base], { kind: 'sub' });
+    expect(['rate' in Sub, 'kind' in Sub, 'kind' in Base, 'nothing' in Sub]).toEqual([true, true, false, false]);
+    expect([isInstance(new Sub(), Base), isInstance(new Base(), Sub)]).toEqual([true, false]);
+    expect([isInstance({}, Base), isInstance(null, Base), isInstance(7, Base)]).toEqual([false, false, false]);
+    expect([Reflect.deleteProperty(Sub, 'kind'), Reflect.deleteProperty(Sub, 'nothing')]).toEqual([true, true]);
+    expect(['kind' in Sub, 'kind' in new Sub()]).toEqual([false, false]);
+    expect(Reflect.getOwnPropertyDescriptor(Base.prototype, 'constructor')).toMatchObject({
+      value: Base,
+      writable: true,
+      configurable: true,
+      enumerable: false,
+    });
+  });
+
   test('dots, in and delete do what getattr, setattr and delattr do', () => {
     const Card = pyClass('Card', [], {
       balance: range(0, 100),
