@@ -154,7 +154,7 @@ await tell(options, async (story) => {
       columns: ['', 'updates', 'lost'],
       rows: [
         ['number[0]++', plain.all.toLocaleString('en'), plain.lost.toLocaleString('en')],
-        ['SharedCounter: Atomics.add', atomic.all.toLocaleString('en'), atomic.lost],
+        ['SharedCounter: one step', atomic.all.toLocaleString('en'), atomic.lost],
         ['Mutex, around a short sleep', guarded.all.toLocaleString('en'), guarded.lost],
       ],
     });

@@ -25,7 +25,8 @@ export interface ChunkedOptions {
  * `Array.from(items, fn)` that lets everybody else have a turn after each `budgetMs` of work.
  * @returns the results in the order of the items
  * @throws the signal's reason, or what `items` or `fn` throws: in each case `items` is closed.
- * @throws InvalidArgumentError for a budget that is no positive number, or an `fn` that returns a promise.
+ * @throws InvalidArgumentError for a budget that is no positive number, `items` that can't be iterated (or only by
+ * `for await`), or an `fn` that is no function or returns a promise.
  */
 export async function chunked<T, R>(
   items: Iterable<T>,
@@ -33,6 +34,9 @@ export async function chunked<T, R>(
   { budgetMs = 10, signal }: ChunkedOptions = {},
 ): Promise<R[]> {
   checkMs('budgetMs', budgetMs, Number.MIN_VALUE);
+  if (typeof Object(items)[Symbol.iterator] !== 'function' || typeof fn !== 'function') {
+    throw new InvalidArgumentError('chunked takes an iterable that is not async, and a function.');
+  }
   const results: R[] = [];
   signal?.throwIfAborted();
   // The caller's turn is somebody else's: our first slice has one of its own.
@@ -53,6 +57,9 @@ export async function chunked<T, R>(
   return results;
 }
 
+/** Who refuses a promise is the one that nobody else waits for: its rejection must not end the process. */
 export function isThenable(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+  const thenable = typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+  if (value instanceof Promise) value.catch(() => {});
+  return thenable;
 }

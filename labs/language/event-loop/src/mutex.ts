@@ -91,8 +91,10 @@ export class Mutex {
     if (owner <= 0) throw new InvalidArgumentError('The worker has ended already: watch it as soon as it is made.');
     worker.once('exit', () => {
       for (let seen = Atomics.load(this.word, 0); (seen & ~SLEEPERS) === owner; seen = Atomics.load(this.word, 0)) {
-        if (Atomics.compareExchange(this.word, 0, seen, OWNER_DIED) === seen) Atomics.notify(this.word, 0);
+        Atomics.compareExchange(this.word, 0, seen, OWNER_DIED);
       }
+      // Even when it was not the owner: it may have been the one that was woken, and the others would sleep for ever.
+      Atomics.notify(this.word, 0);
     });
   }
 

@@ -28,7 +28,7 @@ const entry = import.meta.url.endsWith('.ts')
 export function offload<T extends object>(module: URL) {
   if (!(module instanceof URL)) {
     throw new InvalidArgumentError(
-      `module must be a URL, as in new URL('./tasks.ts', import.meta.url); it is ${module}.`,
+      `module must be a URL, as in new URL('./tasks.ts', import.meta.url); it is ${String(module)}.`,
     );
   }
   return <K extends FunctionName<T>>(name: K, input: Input<T, K>, options: OffloadOptions = {}) =>

@@ -29,12 +29,15 @@ export class SharedCounter {
     if (!Number.isInteger(by) || by > MAX || by < MIN) {
       throw new InvalidArgumentError(`by must be a whole number from ${MIN} to ${MAX}; it is ${String(by)}.`);
     }
-    const after = Atomics.add(this.words, 0, by) + by;
-    if (after > MAX || after < MIN) {
-      // Sums wrap around: what was added can be taken away again, whatever others have added since.
-      Atomics.sub(this.words, 0, by);
-      throw new CounterRangeError(`${after} is beyond the range of a shared counter, ${MIN} to ${MAX}.`);
+    // Atomics.add would be one step, but it wraps around: others would count on from the wrong end before it is undone.
+    for (let before = this.value; ; ) {
+      const after = before + by;
+      if (after > MAX || after < MIN) {
+        throw new CounterRangeError(`${after} is beyond the range of a shared counter, ${MIN} to ${MAX}.`);
+      }
+      const seen = Atomics.compareExchange(this.words, 0, before, after);
+      if (seen === before) return after;
+      before = seen;
     }
-    return after;
   }
 }

@@ -61,6 +61,8 @@ export function watchdog(options: WatchdogOptions = {}): Disposable {
     [Symbol.dispose]() {
       clearInterval(heart);
       Reflect.deleteProperty(globalThis, Symbol.for(key));
+      // What it has said already would arrive now.
+      if (onBlock) thread.off('message', onBlock);
       void thread.terminate();
     },
   };
@@ -99,6 +101,9 @@ export function checkWatchdog({ thresholdMs = 100, onBlock, fd = 2 }: WatchdogOp
   checkMs('thresholdMs', thresholdMs, 2 * BEATS);
   if (fd !== null && !(Number.isInteger(fd) && fd >= 0)) {
     throw new InvalidArgumentError(`fd must be a file descriptor or null; it is ${String(fd)}.`);
+  }
+  if (onBlock !== undefined && typeof onBlock !== 'function') {
+    throw new InvalidArgumentError(`onBlock must be a function; it is ${String(onBlock)}.`);
   }
   return { thresholdMs, onBlock, fd };
 }

@@ -23,7 +23,7 @@ import {
 } from '#lab';
 import { ended, file, newDoor, PATIENCE, thread, words } from './helpers.ts';
 import type * as Threads from './threads.ts';
-import { burn } from './threads.ts';
+import { burn, newRace } from './threads.ts';
 
 vi.setConfig({ testTimeout: 20_000 });
 
@@ -111,6 +111,12 @@ test('work in slices refuses a promise as a result, and a budget of nothing', as
     ),
   );
   expect(promised.error).toBeInstanceOf(InvalidArgumentError);
+  const rejected = untyped(async () => Promise.reject(new Error('nobody waits for this one')));
+  expect((await outcome(chunked([1], rejected))).error).toBeInstanceOf(InvalidArgumentError);
+  for (const items of [5, undefined, { async *[Symbol.asyncIterator]() {} }]) {
+    expect((await outcome(chunked(untyped(items), () => 1))).error).toBeInstanceOf(InvalidArgumentError);
+  }
+  expect((await outcome(chunked([1], untyped('fn')))).error).toBeInstanceOf(InvalidArgumentError);
   for (const budgetMs of [0, -1, Number.NaN, untyped('5')]) {
     expect((await outcome(chunked([1], () => 1, { budgetMs }))).error).toBeInstanceOf(InvalidArgumentError);
   }
@@ -276,6 +282,36 @@ test('who dies in the lock is noticed: the others are told, and go on after the 
   expect(() => mutex.watch(worker)).toThrow(InvalidArgumentError);
 });
 
+test('a thread that dies when it has been woken leaves nobody asleep at a free mutex', async () => {
+  const mutex = new Mutex();
+  const { door, inside, coming, open } = newDoor();
+  const first = thread('stay', { mutex: mutex.buffer, door });
+  await inside(1, first);
+  const sleeper = thread('comeIn', { mutex: mutex.buffer, door, timeoutMs: 1_500 });
+  await coming(1);
+  const dying = new Worker('setInterval(() => {}, 1_000)', { eval: true });
+  mutex.watch(dying);
+  // The word says when the sleeper is about to sleep. Then the mutex is freed as by one who woke the dying thread.
+  const word = new Int32Array(mutex.buffer);
+  await until(() => Atomics.load(word, 0) % 2 === 1, { what: 'a sleeper' });
+  burn(50);
+  Atomics.store(word, 0, 0);
+  await dying.terminate();
+  expect((await ended(sleeper)).value).toMatch(/^in, with/);
+  open();
+  await ended(first);
+});
+
+test('a shared counter at its end is counted no further by many threads at once', async () => {
+  const counter = new SharedCounter();
+  counter.add(2 ** 31 - 1);
+  const { race, run } = newRace(3);
+  const counting = Array.from({ length: 3 }, () => thread('countBeyond', { counter: counter.buffer, ...race }));
+  await Promise.race([run(100), Promise.all(counting)]);
+  expect(await Promise.all(counting), 'updates beyond the end').toEqual([0, 0, 0]);
+  expect(counter.value).toBe(2 ** 31 - 1);
+});
+
 test('a thread that dies outside of the lock breaks nothing', async () => {
   const mutex = new Mutex();
   const worker = new Worker('', { eval: true });
@@ -377,7 +413,8 @@ test('a watchdog that was ended, or whose process stood still as a whole, says n
     await new Promise((resolve) => setTimeout(resolve, 100));
     child.stdin?.end('go on\n');
   });
-  const [ended, idle] = await Promise.all([till('ended', 80), stopped]);
+  const [ended, idle, late] = await Promise.all([till('ended', 80), stopped, till('late', 80)]);
+  expect(late.blocks, 'told after the end').toEqual([]);
   expect(ended).toEqual({ blocks: [], noticed: false, log: '' });
   expect(idle).toEqual({ blocks: [], noticed: false, log: '' });
 });
@@ -387,4 +424,5 @@ test('what no watchdog can be made from is refused', () => {
     expect(() => watchdog({ thresholdMs })).toThrow(InvalidArgumentError);
   }
   for (const fd of [-1, 1.5, untyped('2')]) expect(() => watchdog({ fd })).toThrow(InvalidArgumentError);
+  expect(() => watchdog({ onBlock: untyped('log') })).toThrow(InvalidArgumentError);
 });

@@ -32,6 +32,11 @@ else if (what === 'promises') noticed = await totalInPromises(2_500);
 else if (what === 'ended') {
   dog[Symbol.dispose]();
   noticed = totalTheDay(500);
+} else if (what === 'late') {
+  await later(150);
+  totalTheDay(2_500);
+  dog[Symbol.dispose]();
+  await later(200);
 } else if (what === 'idle') {
   console.log('ready');
   await new Promise((resolve) => process.stdin.once('data', resolve));

@@ -1,37 +1,38 @@
 // What the threads of the laws do. Each imports the lab of its own.
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '@shared/testkit';
-import { Mutex, RingBuffer, SharedCounter } from '#lab';
+import { CounterRangeError, Mutex, RingBuffer, SharedCounter } from '#lab';
 
 /**
  * All threads wait here for each other, for they start tens of milliseconds apart, and who works alone loses nothing.
- * Word 0: how many are here; word 1: "enough".
+ * Word 0: how many are here; word 1: "enough"; word 2: how often one saw that another had been in between.
  */
 export interface Race {
   readonly race: SharedArrayBuffer;
   readonly threads: number;
 }
 
-/** The main thread's end: all of `threads` run at once for `ms`. */
-export function newRace(threads: number): { race: Race; run(ms: number): Promise<void> } {
-  const words = new Int32Array(new SharedArrayBuffer(8));
+/** The main thread's end: all of `threads` run at once for `ms`, and until they came between each other so often. */
+export function newRace(threads: number): { race: Race; run(ms: number, meetings?: number): Promise<void> } {
+  const words = new Int32Array(new SharedArrayBuffer(12));
   return {
     race: { race: words.buffer, threads },
-    async run(ms) {
+    async run(ms, meetings = 0) {
       await until(() => Atomics.load(words, 0) === threads, { what: `${threads} threads at the start` });
       await delay(ms);
+      await until(() => Atomics.load(words, 2) >= meetings, { timeoutMs: 10_000, what: `${meetings} meetings` });
       Atomics.store(words, 1, 1);
     },
   };
 }
 
-function begin({ race, threads }: Race): { over(): boolean } {
+function begin({ race, threads }: Race): { over(): boolean; meet(): void } {
   const words = new Int32Array(race);
   if (Atomics.add(words, 0, 1) + 1 === threads) Atomics.notify(words, 0);
   for (let here = Atomics.load(words, 0); here < threads; here = Atomics.load(words, 0)) {
     Atomics.wait(words, 0, here, 1_000);
   }
-  return { over: () => Atomics.load(words, 1) !== 0 };
+  return { over: () => Atomics.load(words, 1) !== 0, meet: () => void Atomics.add(words, 2, 1) };
 }
 
 /** Spins, so that the thread is not put to sleep, but never for ever. */
@@ -49,10 +50,30 @@ export const burn = (ms: number): number => {
 /** Counts up until it is enough, and says how often. */
 export function countUp({ counter, ...race }: Race & { counter: SharedArrayBuffer }): number {
   const shared = new SharedCounter(counter);
+  const { over, meet } = begin(race);
+  let times = 0;
+  for (let last = shared.value; !over(); ) {
+    for (let turn = 0; turn < 500; turn++, times++) {
+      const now = shared.add();
+      if (now !== last + 1) meet();
+      last = now;
+    }
+  }
+  return times;
+}
+
+/** Tries to count beyond the end, and says how often it could. */
+export function countBeyond({ counter, ...race }: Race & { counter: SharedArrayBuffer }): number {
+  const shared = new SharedCounter(counter);
   const { over } = begin(race);
   let times = 0;
   while (!over()) {
-    for (let turn = 0; turn < 500; turn++, times++) shared.add();
+    try {
+      shared.add();
+      times++;
+    } catch (error) {
+      if (!(error instanceof CounterRangeError)) throw error;
+    }
   }
   return times;
 }
