@@ -1,18 +1,17 @@
 import { availableParallelism } from 'node:os';
 import { cpuGroups, quotaOf, readAffinity, reader, readMachine } from '../src/cpu.ts';
-import type { WorkerLostError } from '../src/errors.ts';
-import { type Child, type Exit, HybridBase, type Job, settle } from '../src/hybrid-base.ts';
+import type { Exit, HybridError, WorkerLostError } from '../src/errors.ts';
+import { type Child, HybridBase, type Job, settle } from '../src/hybrid-base.ts';
 import type { Cpu, Entry, HybridOptions, Kind, Plan, Sizing, Workload } from '../src/index.ts';
 import type { FromProcess } from '../src/protocol.ts';
-import { whole } from '../src/recommend.ts';
-import { checkWorkload } from '../src/workload.ts';
+import { checkWorkload, whole } from '../src/recommend.ts';
 
-// Given: the files of Linux and how they are read (src/cpu.ts), the workload's checks (workload.ts), the processes, their
+// Given: the files of Linux and how they are read (src/cpu.ts), the workload's checks (recommend.ts), the processes, their
 // threads and the way to them (hybrid-base.ts: read `Job`, `Child` and `run` first; protocol.ts). Yours: the figures, and
 // what becomes of a task whatever happens to its process. `h` in `pnpm lab learn process-thread` helps.
 //
 // The errors that you throw are imported by name from '../src/errors.ts'. Each takes a message and `{ cause }`, but for
-// `new WorkerLostError('The process', child.pid, exit.code, exit.signal)`.
+// `new WorkerLostError('The process', child.pid, exit)` and `new TaskError(message.error)`.
 export type {
   Cpu,
   Entry,
@@ -63,20 +62,20 @@ export function detectCpu(root = '/'): Cpu {
 }
 
 /**
- * How many processes, threads in each, and tasks under way. `checkWorkload` refuses what can't be, and gives what is known of
- * `targetRps`, `latencyMs`, `waitRatio` (W/C) and `computeMs`: each may be undefined.
+ * How many processes, threads in each, and tasks under way. `checkWorkload` refuses what can't be. What is known is in
+ * `workload`: `targetRps`, `latencyMs`, `waitRatio` (W/C), each may be undefined.
  * - `cpu`: one process, a thread for each core of ours (`cpu.effective`), and no more under way than that;
- * - `io`: one process. Under way: `targetRps` × `latencyMs` when they are known, else N(1 + W/C). Threads: one, unless more
- *   cores are needed for what is computed (`targetRps` × `computeMs`), and never more than are ours;
+ * - `io`: one process. Under way: `targetRps` × `latencyMs` when they are known, else N(1 + W/C). Of 1 + W/C under way one
+ *   computes: so many threads, at least one, and never more than cores are ours. One, where `waitRatio` is not known;
  * - `mixed`: under way as for `io`. Processes: as many as physical cores, but no more than cores of ours. Threads in each:
  *   what is left of ours, so that all together are no more than ours, and at least one.
  *
- * `maxRps` is the rate at which our cores compute all the time: `computeMs` for each task. `whole` rounds up. `why` is yours.
+ * `whole` rounds up. `why` is yours.
  */
 export function recommend(workload: Workload, cpu: Pick<Cpu, 'physical' | 'effective'>): Plan {
-  const { targetRps = 0 } = checkWorkload(workload);
-  const inFlight = whole(targetRps);
-  return { processes: cpu.physical, threads: inFlight, inFlight, maxRps: undefined, why: 'it is not written yet' };
+  checkWorkload(workload);
+  const inFlight = whole(cpu.effective);
+  return { processes: cpu.physical, threads: inFlight, inFlight, why: 'it is not written yet' };
 }
 
 /**
@@ -105,7 +104,7 @@ export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDispo
   }
 
   /**
-   * A process speaks: it is `ready` (its state too), it has `failed` to start (`breakDown(message.error)`), or the task of
+   * A process speaks: it is `ready` (its state too), it has `failed` to start (`breakDown(new TaskError(message.error))`), or the task of
    * `message.id` is `done`: then it is no longer among `child.jobs`, and `settle(job, message, child.pid)` tells who waits.
    */
   protected override hear(child: Child, message: FromProcess): void {
@@ -128,7 +127,7 @@ export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDispo
   protected override abandon(_job: Job, _reason: unknown): void {}
 
   /** No process can be had. Whoever waits fails with a BrokenHybridError that has the cause, and so does who comes later. */
-  protected breakDown(_cause: unknown): void {
+  protected breakDown(_cause: HybridError): void {
     todo('breakDown');
   }
 

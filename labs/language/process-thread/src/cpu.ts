@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
@@ -18,17 +17,17 @@ export interface Cpu {
 }
 
 /**
- * What this process can compute on, read anew at each call: a running container can be resized.
- *
- * On Linux from `/proc` and `/sys` (sched_setaffinity(2), the kernel's cgroup-v2 `cpu.max` and cgroup-v1 CFS bandwidth
- * control), elsewhere from `os` and, on macOS, `sysctl`: there is no quota to be had there. Never throws.
+ * What this process can compute on, read anew at each call: a running container can be resized. On Linux from `/proc` and `/sys` (sched_setaffinity(2), `cpu.max` of control groups of version 2), elsewhere from `os`:
+ * there is no quota to be had there. The quota of version 1 is not read: `os.availableParallelism()` knows it. Never throws.
  * @param root A directory that is taken for `/`: for tests.
  */
 export function detectCpu(root = '/'): Cpu {
   const read = reader(root);
   const machine = readMachine(read);
   const affinity = readAffinity(read) ?? availableParallelism();
-  const quota = readQuota(read);
+  // Every group on the way to ours holds: one that says `max` may lie in one that says 200 ms of each 100.
+  const quotas = cpuGroups(read).flatMap((group) => quotaOf(read, group) ?? []);
+  const quota = quotas.length > 0 ? Math.min(...quotas) : undefined;
   return { ...machine, affinity, quota, effective: effective(affinity, quota) };
 }
 
@@ -37,18 +36,15 @@ export function effective(affinity: number, quota: number | undefined): number {
   return Math.max(1, Math.min(affinity, Math.floor(quota ?? affinity)));
 }
 
-/** A file's text; undefined when there is none. */
-export type Read = (path: string) => string | undefined;
-
-export const reader =
-  (root: string): Read =>
-  (path) => {
-    try {
-      return readFileSync(join(root, path), 'utf8');
-    } catch {
-      return undefined;
-    }
-  };
+/** Reads a file's text, trimmed; undefined when there is none. */
+export const reader = (root: string) => (path: string) => {
+  try {
+    return readFileSync(join(root, path), 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+};
+type Read = ReturnType<typeof reader>;
 
 /** @returns how many processors the kernel may put this process on; undefined when it doesn't say. */
 export function readAffinity(read: Read): number | undefined {
@@ -56,46 +52,19 @@ export function readAffinity(read: Read): number | undefined {
   return parseCpuList(list)?.length;
 }
 
-/**
- * @returns the tightest quota on the way from our control group to the root, in cores; undefined when there is none.
- * Every group on that way holds: one that says `max` may lie in one that says 200 ms of each 100.
- */
-function readQuota(read: Read): number | undefined {
-  let tightest: number | undefined;
-  for (const directory of cpuGroups(read)) {
-    const quota = quotaOf(read, directory);
-    if (quota !== undefined) tightest = Math.min(quota, tightest ?? quota);
-  }
-  return tightest;
-}
-
-/** The directories that may hold our quota: our control group and all groups around it, version 2 and version 1. */
+/** The directories that may hold our quota: our control group and all groups around it. */
 export function cpuGroups(read: Read): string[] {
-  const directories: string[] = [];
-  for (const line of (read('proc/self/cgroup') ?? '').split('\n')) {
-    const [, id, controllers = '', path = ''] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
-    const version2 = id === '0' && controllers === '';
-    // Not a search for the text: `cpuset` and `cpuacct` are controllers of their own.
-    if (!version2 && !controllers.split(',').includes('cpu')) continue;
-    const mounts = version2 ? ['', '/unified'] : ['/cpu', `/${controllers}`];
-    // From inside a container the path may be the host's, or begin with `..`: what isn't there is passed over.
-    const names = path.split('/').filter((name) => name !== '' && name !== '.' && name !== '..');
-    for (const mount of new Set(mounts)) {
-      for (let depth = names.length; depth >= 0; depth--) {
-        directories.push([`sys/fs/cgroup${mount}`, ...names.slice(0, depth)].join('/'));
-      }
-    }
-  }
-  return directories;
+  const path = /^0::(.*)$/m.exec(read('proc/self/cgroup') ?? '')?.[1];
+  // From inside a container the path may be the host's, or begin with `..`: what isn't there is passed over.
+  const names = path?.split('/').filter((name) => name !== '' && name !== '..') ?? [];
+  return Array.from({ length: names.length + 1 }, (_, up) =>
+    ['sys/fs/cgroup', ...names.slice(0, names.length - up)].join('/'),
+  );
 }
 
-/** @returns the quota that one group sets, in cores: `cpu.max` says "150000 100000", version 1 says it in two files. */
+/** @returns the quota that one group sets, in cores: `cpu.max` says "150000 100000", or "max 100000" for none. */
 export function quotaOf(read: Read, directory: string): number | undefined {
-  const version1 = () =>
-    `${read(`${directory}/cpu.cfs_quota_us`)?.trim()} ${read(`${directory}/cpu.cfs_period_us`)?.trim()}`;
-  const text = read(`${directory}/cpu.max`)?.trim() ?? version1();
-  // "max", and in version 1 "-1", is no limit.
-  const [, quota, period] = /^([1-9]\d{0,15}) ([1-9]\d{0,15})$/.exec(text) ?? [];
+  const [, quota, period] = /^([1-9]\d{0,15}) ([1-9]\d{0,15})$/.exec(read(`${directory}/cpu.max`) ?? '') ?? [];
   return quota && period ? Number(quota) / Number(period) : undefined;
 }
 
@@ -110,20 +79,8 @@ function parseCpuList(text: string | undefined): number[] | undefined {
 
 /** The machine's cores, whoever may use them. */
 export function readMachine(read: Read): { physical: number; logical: number } {
-  const online = parseCpuList(read('sys/devices/system/cpu/online')?.trim());
-  if (!online) return askMachine();
-  const topology = (cpu: number) => read(`sys/devices/system/cpu/cpu${cpu}/topology/thread_siblings_list`)?.trim();
-  const siblings = online.map((cpu) => topology(cpu) ?? `${cpu}`);
-  return { physical: new Set(siblings).size, logical: online.length };
-}
-
-function askMachine(): { physical: number; logical: number } {
-  const logical = cpus().length || 1;
-  if (process.platform !== 'darwin') return { physical: logical, logical };
-  try {
-    const said = execFileSync('sysctl', ['-n', 'hw.physicalcpu'], { encoding: 'utf8', timeout: 1_000 }).trim();
-    return { physical: /^[1-9]\d{0,4}$/.test(said) ? Number(said) : logical, logical };
-  } catch {
-    return { physical: logical, logical };
-  }
+  const online = parseCpuList(read('sys/devices/system/cpu/online'));
+  const topology = (cpu: number) => read(`sys/devices/system/cpu/cpu${cpu}/topology/thread_siblings_list`);
+  const logical = online?.length ?? (cpus().length || 1);
+  return { physical: online ? new Set(online.map((cpu) => topology(cpu) ?? `${cpu}`)).size : logical, logical };
 }

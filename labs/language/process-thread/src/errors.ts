@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** What this lab throws and rejects with. */
 export class HybridError extends Error {
   override readonly name: string = 'HybridError';
@@ -26,6 +28,13 @@ export interface RemoteError {
   readonly code: string | undefined;
 }
 
+/** How a process or a thread has ended; `error` is what nobody caught in the thread, or why no process could be started. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly error?: RemoteError | undefined;
+}
+
 /**
  * The process or thread in which the task ran has gone. Nobody knows how far the task had come, so it is not run again:
  * that is for who knows whether it may have its effect twice.
@@ -33,19 +42,22 @@ export interface RemoteError {
 export class WorkerLostError extends HybridError {
   override readonly name = 'WorkerLostError';
   readonly pid: number | undefined;
-  readonly exitCode: number | null;
-  readonly signal: NodeJS.Signals | null;
-  constructor(what: string, pid: number | undefined, exitCode: number | null, signal: NodeJS.Signals | null) {
-    super(`${what} (process ${pid}) ended with ${signal ?? `exit code ${exitCode}`} while it ran the task.`);
+  readonly exit: Exit;
+  constructor(what: string, pid: number | undefined, exit: Exit) {
+    const { code, signal, error } = exit;
+    const why = error ? `: ${error.name}: ${error.message}` : '.';
+    super(`${what} (process ${pid}) ended with ${signal ?? `exit code ${code}`}${why}`);
     this.pid = pid;
-    this.exitCode = exitCode;
-    this.signal = signal;
+    this.exit = exit;
   }
 }
 
 /** The input, or what the task returned, can't be copied to another process; `cause` says what in it. */
 export class UncloneableError extends HybridError {
   override readonly name = 'UncloneableError';
+  constructor(what: string, cause: unknown) {
+    super(`${what} can't be copied: ${readThrown(cause).message}`, { cause });
+  }
 }
 
 /** No process can be had: the entry fails, or three in a row died before they were ready. `cause` has the last reason. */
@@ -61,4 +73,23 @@ export class ClosedError extends HybridError {
 /** It was closed, and the task was not done when `drainMs` were over. */
 export class DrainTimeoutError extends HybridError {
   override readonly name = 'DrainTimeoutError';
+}
+
+/** @throws InvalidArgumentError unless it is a finite number from `least` to `most`, a whole one if `whole` says so. */
+export function checkNumber(name: string, value: unknown, least: number, most: number, whole = false): number {
+  if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
+  const kind = whole ? 'a whole number' : 'a number';
+  throw new InvalidArgumentError(`${name} is ${inspect(value)}: it must be ${kind} from ${least} to ${most}.`);
+}
+
+/** An error's texts, whatever it was that was thrown: this never throws itself. */
+export function readThrown(thrown: unknown): RemoteError {
+  const nothing = { name: typeof thrown, stack: '', code: undefined };
+  try {
+    if (!(thrown instanceof Error)) return { ...nothing, message: String(thrown) };
+    const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined;
+    return { name: `${thrown.name}`, message: `${thrown.message}`, stack: `${thrown.stack}`, code };
+  } catch {
+    return { ...nothing, message: "what was thrown can't be read" };
+  }
 }

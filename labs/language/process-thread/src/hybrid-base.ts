@@ -1,10 +1,18 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
+import { inspect } from 'node:util';
 import { deserialize, serialize } from 'node:v8';
-import { checkNumber } from './check.ts';
-import { InvalidArgumentError, TaskError, UncloneableError, WorkerLostError } from './errors.ts';
+import {
+  checkNumber,
+  type Exit,
+  InvalidArgumentError,
+  readThrown,
+  TaskError,
+  UncloneableError,
+  WorkerLostError,
+} from './errors.ts';
 import { type Done, type FromProcess, isFromProcess, type ToProcess } from './protocol.ts';
 
-/** What the module of the tasks is: one function, its default export. Its input and result are copied (structured clone). */
+/** The module of the tasks: one function, its default export. Its input and result are copied (structured clone). */
 export interface Entry {
   readonly default: (input: never) => unknown;
 }
@@ -49,11 +57,6 @@ export interface Child {
   kill(): void;
 }
 
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
-
 // Where src/ is compiled, so is this. Below node_modules it has to be: Node strips no types there.
 const file = import.meta.url.endsWith('.ts')
   ? new URL('./hybrid-process.ts', import.meta.url)
@@ -67,7 +70,7 @@ export abstract class HybridBase<M extends Entry> {
   #ids = 0;
 
   constructor({ processes, threadsPerProcess, entry, drainMs = 5_000 }: HybridOptions) {
-    if (!(entry instanceof URL)) throw new InvalidArgumentError(`entry is ${entry}: it must be a URL.`);
+    if (!(entry instanceof URL)) throw new InvalidArgumentError(`entry is ${inspect(entry)}: it must be a URL.`);
     this.options = {
       processes: checkNumber('processes', processes, 1, 1_024, true),
       threadsPerProcess: checkNumber('threadsPerProcess', threadsPerProcess, 1, 1_024, true),
@@ -88,28 +91,21 @@ export abstract class HybridBase<M extends Entry> {
    * @param options.signal Takes the task out of the queue, or ends the thread in which it runs. It rejects with its reason.
    * Rejects with TaskError, WorkerLostError, UncloneableError, BrokenHybridError, ClosedError or DrainTimeoutError.
    */
-  run(input: Input<M>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Output<M>> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      this.assertOpen();
-      const last =
-        <T>(settle: (value: T) => void) =>
-        (value: T) => {
-          signal?.removeEventListener('abort', leave);
-          settle(value);
-        };
-      const job = {
-        id: this.#ids++,
-        body: pack(input),
-        // What travels is what the module's function returned: its type says so.
-        resolve: last((value: unknown) => resolve(value as Output<M>)),
-        reject: last(reject),
-      };
-      const leave = () => this.abandon(job, signal?.reason);
-      signal?.addEventListener('abort', leave);
-      this.queue.add(job);
-      this.fill();
-    });
+  async run(input: Input<M>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Output<M>> {
+    signal?.throwIfAborted();
+    this.assertOpen();
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const job = { id: this.#ids++, body: pack(input), resolve, reject };
+    const leave = () => this.abandon(job, signal?.reason);
+    signal?.addEventListener('abort', leave);
+    this.queue.add(job);
+    this.fill();
+    try {
+      // What travels is what the module's function returned: its type says so.
+      return (await promise) as Output<M>;
+    } finally {
+      signal?.removeEventListener('abort', leave);
+    }
   }
 
   stats(): HybridStats {
@@ -132,32 +128,36 @@ export abstract class HybridBase<M extends Entry> {
     const { entry, threadsPerProcess } = this.options;
     const args = [entry.href, `${threadsPerProcess}`];
     const forked = fork(file, args, { serialization: 'advanced', execArgv: ownFlags() });
-    const child = handle(forked);
+    const child: Child = {
+      pid: forked.pid,
+      state: 'starting',
+      jobs: new Map(),
+      // To post to a process that has gone is silently nothing: its end says what there is to say.
+      post: (message) => void forked.send(message, () => {}),
+      kill: () => void forked.kill('SIGKILL'),
+    };
     this.children.add(child);
     forked.on('message', (said: unknown) => isFromProcess(said) && this.hear(child, said));
-    forked.on('error', () => forked.pid === undefined && this.exited(child, { code: null, signal: null }));
-    // Not 'exit': that may come before the last message.
+    // Not 'exit': that may come before the last message. Where none could be started only 'error' comes.
     forked.on('close', (code, signal) => this.exited(child, { code, signal }));
+    const failed = (error: Error) => this.exited(child, { code: null, signal: null, error: readThrown(error) });
+    forked.on('error', (error) => forked.pid === undefined && failed(error));
   }
-}
-
-function handle(forked: ChildProcess): Child {
-  return {
-    pid: forked.pid,
-    state: 'starting',
-    jobs: new Map(),
-    // To post to a process that has gone is silently nothing: its end says what there is to say.
-    post: (message) => void forked.send(message, () => {}),
-    kill: () => void forked.kill('SIGKILL'),
-  };
 }
 
 /** How a task has ended, told to who waits for it. */
 export function settle(job: Job, { result }: Done, pid: number | undefined): void {
-  if ('body' in result) job.resolve(deserialize(result.body));
-  else if ('thrown' in result) job.reject(new TaskError(result.thrown));
-  else if ('exitCode' in result) job.reject(new WorkerLostError('The thread', pid, result.exitCode, null));
-  else job.reject(new UncloneableError(`What the task returned can't be copied: ${result.uncloneable}`));
+  if ('thrown' in result) job.reject(new TaskError(result.thrown));
+  else if ('exit' in result) job.reject(new WorkerLostError('The thread', pid, result.exit));
+  else {
+    try {
+      if ('uncloneable' in result) throw new Error(result.uncloneable);
+      // A thread has a deeper stack than we: what it could write we may fail to read.
+      job.resolve(deserialize(result.body));
+    } catch (cause) {
+      job.reject(new UncloneableError('What the task returned', cause));
+    }
+  }
 }
 
 /** A copy, made at once: what the caller does to the original afterwards has no effect. */
@@ -165,8 +165,7 @@ function pack(input: unknown): Uint8Array {
   try {
     return serialize(input);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : 'it throws when it is read';
-    throw new UncloneableError(`The input can't be copied to another process: ${why}`, { cause });
+    throw new UncloneableError('The input', cause);
   }
 }
 

@@ -1,17 +1,14 @@
+import type { Exit, HybridError } from './errors.ts';
 import { BrokenHybridError, ClosedError, DrainTimeoutError, TaskError, WorkerLostError } from './errors.ts';
-import { type Child, type Entry, type Exit, HybridBase, type HybridOptions, type Job, settle } from './hybrid-base.ts';
+import { type Child, type Entry, HybridBase, type HybridOptions, type Job, settle } from './hybrid-base.ts';
 import type { FromProcess } from './protocol.ts';
-
-/** So many processes in a row that die before they are ready, and there will be no other. */
-const STILLBORN = 3;
 
 /**
  * Processes with threads in them. A crash takes what runs in one process, and every task is settled once: done, failed, or
- * lost. What was lost is not run again.
- *
- * It keeps the program alive until it is disposed of.
+ * lost. What was lost is not run again. It keeps the program alive until it is disposed of.
  */
 export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDisposable {
+  /** Processes in a row that have died before they were ready. After three there will be no other. */
   #stillborn = 0;
   #broken: BrokenHybridError | undefined;
   #closed: PromiseWithResolvers<void> | undefined;
@@ -54,9 +51,9 @@ export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDispo
   /** The last that is heard of a process. Nobody else will answer for what it was given. */
   protected override exited(child: Child, exit: Exit): void {
     if (!this.children.delete(child)) return;
-    const error = new WorkerLostError('The process', child.pid, exit.code, exit.signal);
+    const error = new WorkerLostError('The process', child.pid, exit);
     for (const job of child.jobs.values()) this.lost(job, error);
-    if (child.state === 'starting' && ++this.#stillborn >= STILLBORN) this.breakDown(error);
+    if (child.state === 'starting' && ++this.#stillborn >= 3) this.breakDown(error);
     this.fill();
   }
 
@@ -71,9 +68,8 @@ export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDispo
     for (const child of this.children) if (child.jobs.has(job.id)) child.post({ type: 'abort', id: job.id });
   }
 
-  protected breakDown(cause: unknown): void {
-    const why = cause instanceof Error ? cause.message : cause;
-    this.#broken ??= new BrokenHybridError(`No process can be started: ${why}`, { cause });
+  protected breakDown(cause: HybridError): void {
+    this.#broken ??= new BrokenHybridError(`No process can be started: ${cause.message}`, { cause });
     for (const job of this.queue) job.reject(this.#broken);
     this.queue.clear();
     for (const child of this.children) if (child.state === 'starting') child.kill();
@@ -85,9 +81,8 @@ export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDispo
   }
 
   protected retire(child: Child): void {
-    if (child.state === 'ending') return;
+    if (child.state !== 'ending') child.post({ type: 'end' });
     child.state = 'ending';
-    child.post({ type: 'end' });
   }
 
   /**
@@ -112,11 +107,7 @@ export class Hybrid<M extends Entry> extends HybridBase<M> implements AsyncDispo
   }
 }
 
-/**
- * @example
- * await using shop = hybrid<typeof import('./burger.ts')>({ processes: 2, threadsPerProcess: 2, entry: new URL('./burger.ts', import.meta.url) });
- * const burger = await shop.run(order);
- */
+/** @example await using shop = hybrid<typeof import('./burger.ts')>({ processes: 2, threadsPerProcess: 2, entry }); */
 export function hybrid<M extends Entry>(options: HybridOptions): Hybrid<M> {
   return new Hybrid<M>(options);
 }

@@ -4,6 +4,7 @@ export {
   BrokenHybridError,
   ClosedError,
   DrainTimeoutError,
+  type Exit,
   HybridError,
   InvalidArgumentError,
   type RemoteError,
@@ -13,5 +14,4 @@ export {
 } from './errors.ts';
 export { Hybrid, hybrid } from './hybrid.ts';
 export type { Entry, HybridOptions, HybridStats, Input, Output } from './hybrid-base.ts';
-export { type Plan, recommend, ruleOfThumb, type Sizing } from './recommend.ts';
-export type { Kind, Workload } from './workload.ts';
+export { type Kind, type Plan, recommend, ruleOfThumb, type Sizing, type Workload } from './recommend.ts';

@@ -1,4 +1,4 @@
-import type { RemoteError } from './errors.ts';
+import type { Exit, RemoteError } from './errors.ts';
 
 /** From us to one of our processes. */
 export type ToProcess =
@@ -16,26 +16,14 @@ export interface Done {
     | { readonly body: Uint8Array }
     | { readonly thrown: RemoteError }
     | { readonly uncloneable: string }
-    | { readonly exitCode: number };
+    | { readonly exit: Exit };
 }
 
 export type FromProcess = { readonly type: 'ready' } | { readonly type: 'failed'; readonly error: RemoteError } | Done;
 
-/** A process of ours may have been given other things to say, by the code that runs in it. */
+/** The code that runs in a thread of ours may have other things to say. */
 export function isFromProcess(said: unknown): said is FromProcess {
   if (typeof said !== 'object' || said === null || !('type' in said)) return false;
-  return said.type === 'ready' || said.type === 'failed' || said.type === 'done';
-}
-
-/** An error's texts, whatever it was that was thrown: this never throws itself. */
-export function describeThrown(thrown: unknown): RemoteError {
-  try {
-    if (thrown instanceof Error) {
-      const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined;
-      return { name: `${thrown.name}`, message: `${thrown.message}`, stack: `${thrown.stack}`, code };
-    }
-    return { name: typeof thrown, message: String(thrown), stack: '', code: undefined };
-  } catch {
-    return { name: typeof thrown, message: "what was thrown can't be read", stack: '', code: undefined };
-  }
+  if (said.type === 'done') return 'result' in said && typeof said.result === 'object' && said.result !== null;
+  return said.type === 'ready' || said.type === 'failed';
 }

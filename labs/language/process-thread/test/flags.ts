@@ -1,4 +1,4 @@
-// A program of the laws, imported by the code of `node -e`: the flags that a thread of its processes has.
+// A program of the laws, imported by the code of `node -e`: a thread of its processes prints its flags.
 import { hybrid } from '#lab';
 import type * as Kitchen from './kitchen.ts';
 
@@ -7,4 +7,4 @@ await using shop = hybrid<typeof Kitchen>({
   threadsPerProcess: 1,
   entry: new URL('./kitchen.ts', import.meta.url),
 });
-console.log(JSON.stringify(await shop.run({ dish: 'flags' })));
+await shop.run({ dish: 'flags' });

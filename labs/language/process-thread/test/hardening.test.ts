@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { History, random, until } from '@shared/testkit';
+import { History, outcome, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   BrokenHybridError,
@@ -29,7 +29,7 @@ const program = (name: string) => join(import.meta.dirname, name);
 
 const status = { 'proc/self/status': 'Cpus_allowed_list:\t0-15' };
 
-test('of groups within groups the tightest quota holds, and a cpuset is none', () => {
+test('of groups within groups the tightest quota holds', () => {
   const quota = (cgroup: string, files: Record<string, string>) =>
     detectCpu(fakeRoot({ ...status, 'proc/self/cgroup': cgroup, ...files })).quota;
   const group = 'sys/fs/cgroup';
@@ -40,18 +40,7 @@ test('of groups within groups the tightest quota holds, and a cpuset is none', (
   expect(quota('0::/elsewhere', nested), "another group's").toBeUndefined();
   // From inside a container: the path is the host's, or lies above its own root.
   expect(quota('0::/docker/0af1', { [`${group}/cpu.max`]: '150000 100000' })).toBe(1.5);
-  expect(quota('0::/../shop', { [`${group}/cpu.max`]: '150000 100000' })).toBe(1.5);
-  // Version 1, alone and beside an empty version 2.
-  const version1 = (mount: string, us: string) => ({
-    [`${group}/${mount}/cpu.cfs_quota_us`]: us,
-    [`${group}/${mount}/cpu.cfs_period_us`]: '100000',
-  });
-  expect(quota('4:cpu:/shop\n0::/', version1('cpu/shop', '250000'))).toBe(2.5);
-  expect(quota('4:cpu,cpuacct:/shop\n0::/', version1('cpu,cpuacct/shop', '250000'))).toBe(2.5);
-  expect(quota('4:cpu,cpuacct:/docker/0af1\n0::/', version1('cpu', '250000'))).toBe(2.5);
-  expect(quota('4:cpu:/shop', { ...version1('cpu/shop', '-1'), ...version1('cpu', '120000') })).toBe(1.2);
-  expect(quota('4:cpu:/shop', version1('cpu/shop', '-1'))).toBeUndefined();
-  expect(quota('9:cpuset:/shop\n3:cpuacct:/shop', version1('cpuset/shop', '250000'))).toBeUndefined();
+  expect(quota('1:cpuset:/shop\n0::/../shop', { [`${group}/cpu.max`]: '150000 100000' })).toBe(1.5);
 });
 
 test('what the system does not tell, or tells otherwise, is passed over', () => {
@@ -123,15 +112,6 @@ test('figures that cannot be are refused, and waiting of which nothing is known'
   await expect(calibrate(0)).rejects.toThrow(InvalidArgumentError);
 });
 
-test('work that computes has a rate that the cores can bear', () => {
-  const plan = recommend({ kind: 'cpu', targetRps: 10, latencyMs: 50 }, { physical: 2, effective: 2 });
-  expect(plan).toMatchObject({ threads: 2, maxRps: 40 });
-  expect(recommend({ kind: 'cpu' }, { physical: 2, effective: 2 }).maxRps).toBeUndefined();
-  const large = { kind: 'io', targetRps: 1_000_000, latencyMs: 20, waitRatio: 9 } as const;
-  expect(recommend(large, { physical: 4_000, effective: 4_000 })).toMatchObject({ threads: 2_000, inFlight: 20_000 });
-  expect(recommend({ kind: 'io', waitRatio: 1 }, { physical: 2, effective: 2 }).maxRps).toBeUndefined();
-});
-
 // ── the hybrid ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test('an error is told by its texts, and what cannot be copied fails its own task', async () => {
@@ -165,19 +145,18 @@ test('an error is told by its texts, and what cannot be copied fails its own tas
   }
   expect((await ended(shop.run({ dish: 'lend' }))).error).toBeInstanceOf(UncloneableError);
   const value = { at: new Date(0), of: [1n, Number.NaN, '\ud83c'], map: new Map([['__proto__', new Uint8Array(9)]]) };
-  expect((await ended(shop.run({ dish: 'echo', value }))).value).toEqual(value);
+  const order = shop.run({ dish: 'echo', value });
+  // A copy was made at once.
+  const asked = { ...value };
+  value.of = [];
+  expect((await ended(order)).value).toEqual(asked);
+  // What the stack of a thread could write, and ours can't read; and what is none of our messages.
+  expect((await ended(shop.run({ dish: 'nest', depth: 5_000 }))).error).toBeInstanceOf(UncloneableError);
+  expect((await ended(shop.run({ dish: 'forge' }))).value).toBe('a burger');
   expect(shop.stats()).toMatchObject({ running: 0, waiting: 0 });
 });
 
-test('an input is what it was when it was given', async () => {
-  const shop = await openShop();
-  const value = { burger: 'cheese' };
-  const order = shop.run({ dish: 'echo', value });
-  value.burger = 'none';
-  expect((await ended(order)).value).toEqual({ burger: 'cheese' });
-});
-
-test('a thread that dies loses its own task, and its process lives on', async () => {
+test('a thread that dies loses its own task and says why, and its process lives on, whatever Ctrl-C sends', async () => {
   const shop = await openShop({ threadsPerProcess: 2 });
   const { gate, passed, open } = newGate();
   const beside = ended(shop.run({ dish: 'hold', name: 'beside', gate }), STARTING);
@@ -185,7 +164,11 @@ test('a thread that dies loses its own task, and its process lives on', async ()
   const { pids } = shop.stats();
   const { error } = await ended(shop.run({ dish: 'leave', code: 7 }));
   expect(error).toBeInstanceOf(WorkerLostError);
-  expect(error).toMatchObject({ exitCode: 7, signal: null, pid: pids[0] });
+  expect(error).toMatchObject({ pid: pids[0], exit: { code: 7, signal: null, error: undefined } });
+  const unheard = (await ended(shop.run({ dish: 'reject' }), STARTING)).error;
+  expect(unheard).toBeInstanceOf(WorkerLostError);
+  expect(unheard).toMatchObject({ exit: { code: 1, error: { name: 'RangeError', message: 'nobody caught it' } } });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.kill(pids[0] ?? 0, signal);
   const next = ended(shop.run({ dish: 'stove' }), STARTING);
   expect((await next).value).toMatchObject({ pid: pids[0] });
   open();
@@ -228,11 +211,27 @@ test('two processes that die at their start do not end it', async () => {
   expect((await closed).error).toBeUndefined();
 });
 
-test('processes and threads have the flags of their parent, and not its code', async () => {
+test('processes and threads have the flags of their parent and not its code, and what they print arrives', async () => {
   const code = `import(${JSON.stringify(new URL('flags.ts', import.meta.url).href)})`;
   const flags = ['-e', code, '--no-warnings', '--stack-trace-limit=7', '--input-type=module'];
   const { stdout } = await promisify(execFile)(process.execPath, flags, { timeout: STARTING });
-  expect(JSON.parse(stdout)).toEqual(['--no-warnings', '--stack-trace-limit=7']);
+  const lines = stdout.trim().split('\n');
+  expect(lines.length).toBe(2_000);
+  expect(JSON.parse(lines[0] ?? '')).toEqual(['--no-warnings', '--stack-trace-limit=7']);
+});
+
+test('a task beside one that is given up is not lost with it', async () => {
+  const shop = await openShop({ threadsPerProcess: 4 });
+  const draw = random(SEED);
+  for (let round = 0; round < 25; round++) {
+    const leaving = Array.from({ length: 4 }, async () => {
+      const ms = draw.int(2, 5);
+      await outcome(shop.run({ dish: 'doze', ms: 3 }, { signal: AbortSignal.timeout(ms) }), STARTING);
+    });
+    const beside = Array.from({ length: 4 }, () => ended(shop.run({ dish: 'stove' }), STARTING));
+    for (const { error } of await Promise.all(beside)) expect(error).toBeUndefined();
+    await Promise.all(leaving);
+  }
 });
 
 test('who has left before he came gets his own reason, and a long-lived signal keeps nothing', async () => {
@@ -296,7 +295,7 @@ test('no process outlives its parent, not even from a loop that never yields', a
   ]);
   const pids: number[] = JSON.parse(`${said}`);
   onTestFinished(() => pids.forEach(kill));
-  expect(pids.map(gone)).toEqual([false]);
+  expect(pids.map(gone), 'it runs').toEqual([false]);
   parent.kill('SIGKILL');
   await until(() => pids.every(gone), { timeoutMs: STARTING, what: 'its process to end' });
 });

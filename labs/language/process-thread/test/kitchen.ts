@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { appendFileSync, existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { threadId } from 'node:worker_threads';
+import { parentPort, threadId } from 'node:worker_threads';
 
 /** Where an order is cooked. */
 export interface Stove {
@@ -20,6 +20,10 @@ export type Order =
   | { readonly dish: 'cook'; readonly name: string; readonly gate: string; readonly ms: number }
   | { readonly dish: 'stove' }
   | { readonly dish: 'flags' }
+  | { readonly dish: 'nest'; readonly depth: number }
+  | { readonly dish: 'forge' }
+  | { readonly dish: 'reject' }
+  | { readonly dish: 'doze'; readonly ms: number }
   | { readonly dish: 'burn' }
   | { readonly dish: 'toss'; readonly what: string }
   | { readonly dish: 'leave'; readonly code: number }
@@ -65,7 +69,21 @@ export default async function kitchen(order: Order): Promise<unknown> {
     case 'stove':
       return me;
     case 'flags':
-      return process.execArgv;
+      for (let line = 0; line < 2_000; line++) console.log(JSON.stringify(process.execArgv));
+      return;
+    case 'nest': {
+      let nest = {};
+      for (let at = 0; at < order.depth; at++) nest = { nest };
+      return nest;
+    }
+    case 'forge':
+      for (let id = 0; id < 100; id++) parentPort?.postMessage({ type: 'done', id });
+      return 'a burger';
+    case 'doze':
+      return delay(order.ms);
+    case 'reject':
+      void Promise.reject(new RangeError('nobody caught it'));
+      return delay(10_000);
     case 'burn':
       throw Object.assign(new RangeError('the burger is black'), { code: 'E_BLACK' });
     case 'toss':
