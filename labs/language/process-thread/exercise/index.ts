@@ -15,6 +15,7 @@ import { checkWorkload, whole } from '../src/recommend.ts';
 export type {
   Cpu,
   Entry,
+  Exit,
   HybridOptions,
   HybridStats,
   Input,

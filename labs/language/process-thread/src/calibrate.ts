@@ -21,13 +21,13 @@ parentPort.postMessage(undefined);`;
  * Measures how many cores are ours just now: others may be at work, two "processors" may be one core, a hypervisor may have
  * sold it twice. As many threads as `detectCpu().affinity` (two at least) burn for a while, and what they get done is divided
  * by what one gets done in as much time of CPU. The median of three rounds.
- * @param windowMs Milliseconds of a burn, of which there are six. Default 250: longer than the 100 ms over which a quota
- * is kept, or a group that may use one core and a half would seem to have two.
+ * @param windowMs Milliseconds of a burn, of which there are six. At least 50: CPU time may be told in ticks of 10 ms.
+ * Default 250: longer than the 100 ms over which a quota is kept, or one core and a half would seem to be two.
  * @returns cores, a fraction as a rule.
  * @throws InvalidArgumentError
  */
 export async function calibrate(windowMs = 250): Promise<number> {
-  checkNumber('windowMs', windowMs, 1, 60_000);
+  checkNumber('windowMs', windowMs, 50, 60_000);
   const start = () => new Worker(burner, { eval: true, execArgv: [] });
   const first = start();
   const workers = [first, ...Array.from({ length: Math.max(1, detectCpu().affinity - 1) }, start)];
