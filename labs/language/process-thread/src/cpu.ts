@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 /** What can compute at once: for the machine, and for this process. */
 export interface Cpu {
   /** Cores of the machine. Where it doesn't tell: as `logical`. */
   readonly physical: number;
-  /** What the machine shows as processors: with SMT (hyper-threading) two or more for each core. */
+  /** What the machine shows as processors: with SMT (hyper-threading) two or more for each core. Where it doesn't tell: ours. */
   readonly logical: number;
   /** Of those, how many this process may run on: `taskset`, `docker --cpuset-cpus`. */
   readonly affinity: number;
@@ -81,6 +81,6 @@ function parseCpuList(text: string | undefined): number[] | undefined {
 export function readMachine(read: Read): { physical: number; logical: number } {
   const online = parseCpuList(read('sys/devices/system/cpu/online'));
   const topology = (cpu: number) => read(`sys/devices/system/cpu/cpu${cpu}/topology/thread_siblings_list`);
-  const logical = online?.length ?? (cpus().length || 1);
+  const logical = online?.length ?? availableParallelism();
   return { physical: online ? new Set(online.map((cpu) => topology(cpu) ?? `${cpu}`)).size : logical, logical };
 }

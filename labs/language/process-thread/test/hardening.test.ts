@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -40,7 +40,8 @@ test('of groups within groups the tightest quota holds', () => {
   expect(quota('0::/elsewhere', nested), "another group's").toBeUndefined();
   // From inside a container: the path is the host's, or lies above its own root.
   expect(quota('0::/docker/0af1', { [`${group}/cpu.max`]: '150000 100000' })).toBe(1.5);
-  expect(quota('1:cpuset:/shop\n0::/../shop', { [`${group}/cpu.max`]: '150000 100000' })).toBe(1.5);
+  const outside = { 'sys/fs/cpu.max': '50000 100000', [`${group}/cpu.max`]: '150000 100000' };
+  expect(quota('1:cpuset:/shop\n0::/../shop', outside)).toBe(1.5);
 });
 
 test('what the system does not tell, or tells otherwise, is passed over', () => {
@@ -72,7 +73,7 @@ test.skipIf(!existsSync('/usr/bin/taskset'))('a mask of the running process is s
 test('calibrate measures some cores, and leaves no thread', async () => {
   const ports = () => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
   const before = ports();
-  const cores = await calibrate(60);
+  const cores = await calibrate(50);
   expect(cores).toBeGreaterThan(0.01);
   expect(cores).toBeLessThan(1.4 * Math.max(2, detectCpu().affinity));
   expect(ports()).toBe(before);
@@ -90,6 +91,7 @@ test('figures that cannot be are refused, and waiting of which nothing is known'
     { kind: 'io', targetRps: 100 },
     { kind: 'io', latencyMs: 100 },
     { kind: 'io', waitRatio: -1 },
+    { kind: 'io', waitRatio: 1_000_001 },
     { kind: 'io', waitRatio: Number.NaN },
     { kind: 'io', waitRatio: '9' },
     { kind: 'cpu', waitRatio: Number.POSITIVE_INFINITY },
@@ -99,14 +101,16 @@ test('figures that cannot be are refused, and waiting of which nothing is known'
   for (const workload of refused) {
     expect(() => recommend(workload as Workload, cpu), JSON.stringify(workload)).toThrow(InvalidArgumentError);
   }
-  for (const bad of [0, 1.5, Number.NaN]) {
+  for (const bad of [0, 1.5, Number.NaN, 1_000_001]) {
     expect(() => recommend({ kind: 'cpu' }, { ...cpu, effective: bad })).toThrow(InvalidArgumentError);
     expect(() => recommend({ kind: 'cpu' }, { ...cpu, physical: bad })).toThrow(InvalidArgumentError);
     const options: HybridOptions = { processes: 1, threadsPerProcess: 1, entry };
     expect(() => hybrid({ ...options, processes: bad })).toThrow(InvalidArgumentError);
     expect(() => hybrid({ ...options, threadsPerProcess: bad })).toThrow(InvalidArgumentError);
   }
-  expect(() => hybrid({ processes: 1, threadsPerProcess: 1, entry, drainMs: -1 })).toThrow(InvalidArgumentError);
+  for (const drainMs of [-1, 2 ** 31]) {
+    expect(() => hybrid({ processes: 1, threadsPerProcess: 1, entry, drainMs })).toThrow(InvalidArgumentError);
+  }
   const text: unknown = entry.href;
   expect(() => hybrid({ processes: 1, threadsPerProcess: 1, entry: text as URL })).toThrow(InvalidArgumentError);
   await expect(calibrate(1), 'a tick').rejects.toThrow(InvalidArgumentError);
@@ -182,8 +186,10 @@ test('where no process can be had everybody is told, once', async () => {
     ['failing.ts', 'no gas'],
     ['absent.ts', 'absent.ts'],
     ['types.test-d.ts', ''],
-    ['stillborn.ts', 'SIGKILL'],
+    ['kitchen.ts', 'ENOENT'],
   ] as const) {
+    const program = process.execPath;
+    if (said === 'ENOENT') process.execPath = '/absent';
     const shop = await openShop({ processes: 2, entry: new URL(file, import.meta.url) });
     const orders = [1, 2, 3].map((name) => ended(shop.run({ dish: 'hold', name: `${name}`, gate }), STARTING));
     for (const order of orders) {
@@ -191,24 +197,31 @@ test('where no process can be had everybody is told, once', async () => {
       expect(error, file).toBeInstanceOf(BrokenHybridError);
       expect(String(error), file).toContain(said);
     }
+    process.execPath = program;
     expect((await ended(shop.run({ dish: 'stove' }))).error, file).toBeInstanceOf(BrokenHybridError);
     expect((await ended(shop[Symbol.asyncDispose](), STARTING)).error, file).toBeUndefined();
   }
 });
 
-test('two processes that die at their start do not end it', async () => {
+test('two processes that die at their start do not end it, and the third does', async () => {
   const { gate } = newGate();
-  const shop = hybrid<{ default: (order: undefined) => string }>({
-    processes: 1,
-    threadsPerProcess: 1,
-    entry: new URL(`stubborn.ts?${encodeURIComponent(`${gate}/starts`)}`, import.meta.url),
-  });
-  onTestFinished(() => shop.stats().pids.forEach(kill));
+  const dying = (times: number) => {
+    const counter = new URL(`stubborn.ts?${times}${encodeURIComponent(`${gate}/${times}`)}`, import.meta.url);
+    const options = { processes: 1, threadsPerProcess: 1, entry: counter };
+    const shop = hybrid<{ default: (order: undefined) => string }>(options);
+    onTestFinished(() => shop.stats().pids.forEach(kill));
+    return shop;
+  };
+  const shop = dying(2);
   const order = ended(shop.run(undefined), STARTING);
   // Nor does a closing: what was taken before anybody was ready is served.
   const closed = ended(shop[Symbol.asyncDispose](), STARTING);
   expect((await order).value).toBe('a burger');
   expect((await closed).error).toBeUndefined();
+  const { error } = await ended(dying(9).run(undefined), STARTING);
+  expect(error).toBeInstanceOf(BrokenHybridError);
+  expect(String(error)).toContain('SIGKILL');
+  expect(readFileSync(`${gate}/9`, 'utf8')).toBe('...');
 });
 
 test('processes and threads have the flags of their parent and not its code, and what they print arrives', async () => {

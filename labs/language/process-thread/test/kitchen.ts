@@ -77,6 +77,7 @@ export default async function kitchen(order: Order): Promise<unknown> {
       return nest;
     }
     case 'forge':
+      parentPort?.postMessage(null);
       for (let id = 0; id < 100; id++) parentPort?.postMessage({ type: 'done', id });
       return 'a burger';
     case 'doze':

@@ -1,7 +1,8 @@
-// An entry that has its process killed at the first two starts: the file of the URL's query counts them.
+// An entry that has its process killed at so many first starts as its URL's query says: the file named there counts them.
 import { appendFileSync, readFileSync } from 'node:fs';
 
-const starts = decodeURIComponent(new URL(import.meta.url).search.slice(1));
-appendFileSync(starts, '.');
-if (readFileSync(starts, 'utf8').length < 3) process.kill(process.pid, 'SIGKILL');
+const [, times = '', starts = ''] = /^.(\d)(.*)$/.exec(new URL(import.meta.url).search) ?? [];
+const file = decodeURIComponent(starts);
+appendFileSync(file, '.');
+if (readFileSync(file, 'utf8').length <= Number(times)) process.kill(process.pid, 'SIGKILL');
 export default () => 'a burger';

@@ -1,2 +1,0 @@
-process.kill(process.pid, 'SIGKILL');
-export default () => 1;
