@@ -134,7 +134,8 @@ export abstract class HybridBase<M extends Entry> {
       jobs: new Map(),
       // To post to a process that has gone is silently nothing: its end says what there is to say.
       post: (message) => void forked.send(message, () => {}),
-      kill: () => void forked.kill('SIGKILL'),
+      // Where none could be started this would be kill(0): of our whole process group.
+      kill: () => void (forked.pid !== undefined && forked.kill('SIGKILL')),
     };
     this.children.add(child);
     forked.on('message', (said: unknown) => isFromProcess(said) && this.hear(child, said));
