@@ -51,7 +51,7 @@ function open(): void {
   thread.on('exit', (code) => {
     seats.delete(seat);
     if (seat.job) tellParent({ type: 'done', id: seat.job.id, result: { exit: { code, signal: null, error } } });
-    if (ending && seats.size === 0) process.exit();
+    if (ending && seats.size === 0) process.stdout.write('', () => process.stderr.write('', () => process.exit()));
     if (ending) return;
     if (seat.ready || seat.leaving) open();
     else tellParent({ type: 'failed', error: error ?? readThrown(`a thread ended with ${code} at its start`) });
