@@ -1,5 +1,6 @@
 import { Admin, Consumer, ProduceAcks, Producer, stringDeserializers, stringSerializers } from '@platformatic/kafka';
 import { metadata } from '../src/kafka-wire.ts';
+import { until } from './support.ts';
 
 type Bootstrap = readonly string[];
 const options = (bootstrap: Bootstrap) => ({
@@ -17,8 +18,17 @@ export async function withAdmin<T>(bootstrap: Bootstrap, act: (admin: Admin) => 
   }
 }
 
+/** Resolves when every broker has heard of them: the controller answers before the others have. */
 export async function create(bootstrap: Bootstrap, ...topics: string[]): Promise<void> {
   await withAdmin(bootstrap, (admin) => admin.createTopics({ topics, partitions: 1, replicas: -1 }));
+  for (const address of bootstrap) {
+    const { hostname: host, port } = new URL(`kafka://${address}`);
+    const heard = async () => {
+      const known = await metadata({ host, port: Number(port) }, { timeoutMs: 1000, topics: true });
+      return topics.every((topic) => known.topics.includes(topic));
+    };
+    await until(`${topics} at ${address}`, heard, 10_000);
+  }
 }
 
 export async function send(bootstrap: Bootstrap, topic: string, value: string): Promise<void> {

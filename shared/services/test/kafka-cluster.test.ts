@@ -71,6 +71,13 @@ await describeWith('three brokers', { three: () => startKafka({ brokers: 3 }) },
     expect([first.state, await answers(first)]).toEqual(['up', false]);
     await Promise.all(others.map((node) => node.restart()));
     await until('the first answers', () => answers(first), 30_000);
-    expect(await receive(three.bootstrap, 'safe')).toBe('before');
+    // It knows its topics once it has caught up with the controller.
+    let kept: string | undefined;
+    const read = async () => {
+      kept = await receive(three.bootstrap, 'safe');
+      return true;
+    };
+    await until('the topic to be known again', read, 30_000);
+    expect(kept).toBe('before');
   });
 });
