@@ -104,8 +104,9 @@ function serve(socket: Socket, stock: Stock): void {
   // A borrower that is killed with answers unread resets the line, which readline throws on; its last words may be half.
   lines.on('error', () => {});
   lines.on('line', async (text) => {
-    const { id, question } = asked(text) ?? {};
-    if (id === undefined || question === undefined) return;
+    const said = asked(text);
+    if (said === undefined) return;
+    const { id, question } = said;
     const reply = await answer(question).catch((error: unknown): Answer => {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'LESSOR';
       return { error: error instanceof Error ? error.message : String(error), code };
