@@ -1,22 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { tell } from '@shared/story';
-import { contest, ratio, type Standing } from '@shared/testkit';
+import { contest, ratio, standingsTable } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import NodeRedlock, { type Settings } from 'redlock';
 import { connectNodes, QuorumUnreachableError, Redlock } from './src/index.ts';
-
-const rows = (standings: readonly Standing[]) =>
-  standings.map(({ name, perSecond, spread, p50, p99 }) => [
-    name,
-    perSecond.toFixed(0),
-    `${spread[0].toFixed(0)}–${spread[1].toFixed(0)}`,
-    p50.toFixed(2),
-    p99.toFixed(2),
-  ]);
-const columns = ['', 'per second', 'spread', 'p50 ms', 'p99 ms'].map((label, index) =>
-  index === 0 ? label : { label, align: 'right' as const },
-);
 
 await tell({ title: 'Redlock against node-redlock', dir: import.meta.dirname }, async (story) => {
   const redis = await story.use(startRedis({ nodes: 5 }));
@@ -52,7 +40,7 @@ await tell({ title: 'Redlock against node-redlock', dir: import.meta.dirname }, 
           },
           { workers, rounds: 9 },
         );
-        story.table({ columns, rows: rows(standings) });
+        story.table(standingsTable(standings));
         const [mine, theirs] = standings;
         if (!mine || !theirs) throw new Error('two contestants');
         const times = ratio(mine, theirs);
@@ -82,7 +70,7 @@ await tell({ title: 'Redlock against node-redlock', dir: import.meta.dirname }, 
         },
         { workers: 50, turnMs: 1_500 },
       );
-      story.table({ columns, rows: rows(standings) });
+      story.table(standingsTable(standings));
       story.say(`node-redlock gave up ${gaveUp} times.`);
       story.say('Both wait 10 to 30 ms between attempts: who is next is a matter of chance, and so are the figures.');
     });

@@ -1,6 +1,6 @@
 import { startRedis } from '@shared/services';
 import { tell } from '@shared/story';
-import { contest, ratio } from '@shared/testkit';
+import { contest, ratio, standingsTable } from '@shared/testkit';
 import { Queue, QueueEvents, Worker } from 'bullmq';
 import { TaskQueue, task } from './src/index.ts';
 
@@ -52,18 +52,7 @@ await tell({ title: 'The layer against plain BullMQ', dir: import.meta.dirname }
         },
         { workers, rounds: ROUNDS, turnMs: TURN_MS },
       );
-      story.table({
-        columns: ['', 'per second', 'spread', 'p50 ms', 'p99 ms'].map((label, index) =>
-          index === 0 ? label : { label, align: 'right' as const },
-        ),
-        rows: standings.map(({ name, perSecond, spread, p50, p99 }) => [
-          name,
-          perSecond.toFixed(0),
-          `${spread[0].toFixed(0)}–${spread[1].toFixed(0)}`,
-          p50.toFixed(2),
-          p99.toFixed(2),
-        ]),
-      });
+      story.table(standingsTable(standings));
       const [mine, plain] = standings;
       if (!mine || !plain) throw new Error('two contestants');
       const ratios = mine.rounds.map((perSecond, round) => perSecond / (plain.rounds[round] ?? Number.NaN));

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { tell } from '@shared/story';
-import { consensus, contest, ratios, type Standing } from '@shared/testkit';
+import { consensus, contest, ratios, standingsTable } from '@shared/testkit';
 import { Piscina } from 'piscina';
 import workerpool from 'workerpool';
 import { Executor, type WorkerKind } from './src/index.ts';
@@ -10,18 +10,6 @@ import type * as PhotoLab from './test/photo-lab.ts';
 const file = new URL('./test/photo-lab.ts', import.meta.url);
 const script = fileURLToPath(new URL('./test/workerpool-lab.ts', import.meta.url));
 const maxWorkers = 2;
-
-const rows = (standings: readonly Standing[]) =>
-  standings.map(({ name, perSecond, spread, p50, p99 }) => [
-    name,
-    perSecond.toFixed(0),
-    `${spread[0].toFixed(0)}–${spread[1].toFixed(0)}`,
-    p50.toFixed(2),
-    p99.toFixed(2),
-  ]);
-const columns = ['', 'per second', 'spread', 'p50 ms', 'p99 ms'].map((label, at) =>
-  at === 0 ? label : { label, align: 'right' as const },
-);
 
 /** What a call says, in a few words; `waits` when it says nothing within a second and a half. */
 async function said(call: () => PromiseLike<unknown>): Promise<string> {
@@ -63,7 +51,7 @@ await tell({ title: 'Worker pool beside piscina and workerpool', dir: import.met
           },
           { workers, rounds: 7, turnMs: 300 },
         );
-        story.table({ columns, rows: rows(standings) });
+        story.table(standingsTable(standings));
         const [lab, theirs, pool, labProcesses, poolProcesses] = standings;
         if (!lab || !theirs || !pool || !labProcesses || !poolProcesses) throw new Error('five contestants');
         for (const [mine, peer] of [

@@ -119,3 +119,19 @@ function median(values: readonly number[]): number {
   const [low = Number.NaN, high = Number.NaN] = [sorted[sorted.length % 2 ? middle : middle - 1], sorted[middle]];
   return (low + high) / 2;
 }
+
+/** The standings as a story's table shows them. */
+export function standingsTable(standings: readonly Standing[]) {
+  return {
+    columns: ['', 'per second', 'spread', 'p50 ms', 'p99 ms'].map((label, index) =>
+      index === 0 ? label : { label, align: 'right' as const },
+    ),
+    rows: standings.map(({ name, perSecond, spread, p50, p99 }) => [
+      name,
+      perSecond.toFixed(0),
+      `${spread[0].toFixed(0)}–${spread[1].toFixed(0)}`,
+      p50.toFixed(2),
+      p99.toFixed(2),
+    ]),
+  };
+}

@@ -1,5 +1,14 @@
 export { type Chaos, type ChaosOptions, chaos, type Fault, type FaultyLink, type FaultyNode } from './chaos.ts';
-export { type Consensus, type ContestOptions, consensus, contest, ratio, ratios, type Standing } from './contest.ts';
+export {
+  type Consensus,
+  type ContestOptions,
+  consensus,
+  contest,
+  ratio,
+  ratios,
+  type Standing,
+  standingsTable,
+} from './contest.ts';
 export { describeWith, type Factories, type Started, serversStart } from './describe-with.ts';
 export { type Grader, GraderDiedError, type GraderOptions, openGrader } from './grader.ts';
 export { History } from './history.ts';
