@@ -40,14 +40,14 @@ export class FaultyNode implements Node {
   }
 
   kill(): Promise<void> {
-    return this.#turn('kill', async (lever) => {
+    return this.turn('kill', async (lever) => {
       await lever.kill();
       this.#state = 'down';
     });
   }
 
   restart(): Promise<void> {
-    return this.#turn('restart', async (lever) => {
+    return this.turn('restart', async (lever) => {
       if (this.state !== 'down') await lever.kill();
       this.#state = 'down';
       await lever.start();
@@ -56,7 +56,7 @@ export class FaultyNode implements Node {
   }
 
   pause(): Promise<void> {
-    return this.#turn('pause', async (lever) => {
+    return this.turn('pause', async (lever) => {
       this.#mustRun('pause');
       if (this.state === 'up') await lever.pause();
       this.#state = 'paused';
@@ -64,7 +64,7 @@ export class FaultyNode implements Node {
   }
 
   resume(): Promise<void> {
-    return this.#turn('resume', async (lever) => {
+    return this.turn('resume', async (lever) => {
       this.#mustRun('resume');
       if (this.state === 'paused') await lever.resume();
       this.#state = 'up';
@@ -93,7 +93,8 @@ export class FaultyNode implements Node {
     }
   }
 
-  async #turn(fault: string, act: (lever: Lever) => Promise<void>): Promise<void> {
+  /** Whatever else is done to the node waits for `act`. */
+  protected async turn(fault: string, act: (lever: Lever) => Promise<void>): Promise<void> {
     const lever = this.#lever;
     if (typeof lever === 'string') throw new FaultUnavailableError(this.service, fault, lever);
     const mine = this.#last.then(() => act(lever));

@@ -1,7 +1,8 @@
 /** Real servers for demos and tests, and the faults that can befall them. */
 import type { ServiceReport } from './doctor.ts';
 import type { Broker, KafkaOptions, KafkaServers } from './kafka.ts';
-import type { PostgresOptions, PostgresServers } from './postgres.ts';
+import type { PostgresOptions, PostgresServers, ReplicatedPostgres } from './postgres.ts';
+import type { Standby } from './postgres-standby.ts';
 import type { RabbitOptions, RabbitServers } from './rabbit.ts';
 import type { RedisOptions, RedisServers } from './redis.ts';
 
@@ -30,7 +31,9 @@ export type {
   RabbitServers,
   RedisOptions,
   RedisServers,
+  ReplicatedPostgres,
   ServiceReport,
+  Standby,
 };
 
 // Each loads its file when called: a demo's first line must not wait for servers that it does not use.
@@ -45,10 +48,12 @@ export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
 }
 
 /**
- * Starts (or finds) a Postgres, and a database of our own in it.
+ * Starts (or finds) a Postgres, and a database of our own in it; with `standby: 1` also a hot standby of it.
  * @throws MissingServerError, PortTakenError, ServerDiedError, StartTimeoutError, UnreachableUrlError,
  *   LoginRefusedError, BadSettingError, or the signal's reason
  */
+export async function startPostgres(o: PostgresOptions & { readonly standby: 1 }): Promise<ReplicatedPostgres>;
+export async function startPostgres(o?: PostgresOptions): Promise<PostgresServers>;
 export async function startPostgres(o: PostgresOptions = {}): Promise<PostgresServers> {
   return (await import('./postgres.ts')).startPostgres(o);
 }

@@ -12,6 +12,7 @@ export const lessorVariable = 'LABS_LESSOR';
 export interface Wish {
   readonly nodes?: number;
   readonly persist?: 'none' | 'always';
+  readonly standby?: 1;
 }
 
 /** What a lessor says of the servers that it lends. */

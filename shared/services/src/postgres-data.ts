@@ -14,6 +14,13 @@ const USER = 'labs';
 const DATABASE = 'labs';
 const PASSWORD_FILE = 'labs.password';
 
+/** The superuser of our own clusters. */
+export interface Login {
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+}
+
 /** A folder that the user whom Postgres runs as can reach. */
 export async function postgresFolder(identity: Identity | undefined) {
   const base = identity === undefined || (await reachableByAll(tmpdir())) ? tmpdir() : '/tmp';
@@ -33,7 +40,7 @@ export async function prepareData(
   version: string,
   identity: Identity | undefined,
   signal: AbortSignal | undefined,
-): Promise<{ user: string; password: string; database: string }> {
+): Promise<Login> {
   const template = await templateFor(program, version, identity, signal);
   signal?.throwIfAborted();
   await copyFolder(template, join(folder, 'data'));

@@ -4,15 +4,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { Client } from 'pg';
-import { choose } from './choose.ts';
-import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
-import { LoginRefusedError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
+import { choose, urlsFromEnvironment, wishedOrigin } from './choose.ts';
+import { COMPOSE_LOGIN, type Container, composeLever, containers } from './compose.ts';
+import { LoginRefusedError, MissingServerError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
 import { FaultyNode, type Lever } from './faults.ts';
 import { borrow } from './lease.ts';
 import { type Lendable, type Lender, ownProgram } from './lending.ts';
-import { postgresFolder, prepareData } from './postgres-data.ts';
+import { ANSWER_MS, withClient } from './postgres-client.ts';
+import { type Login, postgresFolder, prepareData } from './postgres-data.ts';
 import { findPostgres, runnableBy } from './postgres-program.ts';
+import { follow, inStep, REPLICATION, type Standby, StandbyNode } from './postgres-standby.ts';
 import { EmbeddedServer, type Program } from './process.ts';
 import { entrust } from './reaper.ts';
 import { handle, within } from './servers.ts';
@@ -24,6 +25,13 @@ export interface PostgresServers extends Servers {
   /** The URL of our own database, with user and password. */
   readonly url: string;
   readonly node: Node;
+  /** As many as were wished. A write reaches them a moment later. */
+  readonly standbys: readonly Standby[];
+}
+
+/** A Postgres with a standby that streams from it. */
+export interface ReplicatedPostgres extends PostgresServers {
+  readonly standbys: readonly [Standby];
 }
 
 export interface PostgresOptions {
@@ -31,13 +39,18 @@ export interface PostgresOptions {
   readonly persist?: 'none' | 'always';
   /** Insist on this port of 127.0.0.1: only a process of our own will do then. Default: a free one. */
   readonly port?: number;
+  /**
+   * A hot standby, too, which streams from the server. Two containers of the compose file, else processes of our own: a
+   * DATABASE_URL names one server only, and is refused.
+   */
+  readonly standby?: 1;
   /** Ends the start; what was begun is cleaned up. */
   readonly signal?: AbortSignal;
 }
 
 const NAME = 'postgres';
 const DEFAULT_PORT = 5432;
-const ANSWER_MS = 3000;
+const COMMON = { service: NAME, defaultPort: DEFAULT_PORT };
 
 export const postgres: Service = {
   name: NAME,
@@ -75,25 +88,48 @@ export const postgres: Service = {
  * @throws MissingServerError, PortTakenError, ServerDiedError, StartTimeoutError, UnreachableUrlError,
  *   LoginRefusedError, BadSettingError, or the signal's reason
  */
+export async function startPostgres(o: PostgresOptions & { readonly standby: 1 }): Promise<ReplicatedPostgres>;
+export async function startPostgres(o?: PostgresOptions): Promise<PostgresServers>;
 export async function startPostgres(o: PostgresOptions = {}): Promise<PostgresServers> {
   o.signal?.throwIfAborted();
+  if (o.standby !== undefined) return startReplicated(o);
   const choice = await choose(postgres, 1, { signal: o.signal, embedded: o.port !== undefined });
   if (choice.origin === 'embedded') return (await borrowed(o)) ?? startEmbedded(choice.program, o);
   if (choice.origin === 'url') {
     const why = `it is not ours: ${postgres.variable} names it. Unset ${postgres.variable} for the scenes that need faults.`;
     return adopt('url', choice.urls[0] ?? '', why);
   }
-  const [container] = choice.containers;
-  if (container === undefined) throw new RangeError('one container is chosen');
-  const url = postgres.containerUrl(container.port);
-  const lever = await composeLever(NAME, container, () => answers(url));
-  return adopt('compose', url, lever);
+  return adoptContainers(choice.containers);
+}
+
+async function startReplicated(o: PostgresOptions): Promise<PostgresServers> {
+  if (o.standby !== 1) throw new RangeError(`standby is ${o.standby}: one is what there can be`);
+  const embedded = o.port !== undefined;
+  if (!embedded && wishedOrigin(postgres) !== 'embedded' && urlsFromEnvironment(postgres).length > 0) {
+    throw new MissingServerError(
+      NAME,
+      `this needs a streaming standby beside the server, and ${postgres.variable} names one server. ` +
+        `Unset ${postgres.variable}, or set LABS_SERVICES=embedded, to let the lab start both itself.`,
+    );
+  }
+  const pair: Service = { ...postgres, containers: [...containers.postgres, ...containers.postgresReplica] };
+  const choice = await choose(pair, 2, { signal: o.signal, embedded });
+  if (choice.origin === 'embedded') return (await borrowed(o)) ?? startEmbedded(choice.program, o);
+  if (choice.origin === 'compose') return adoptContainers(choice.containers);
+  throw new RangeError('a URL is refused before');
+}
+
+async function adoptContainers([primary, standby]: readonly Container[]): Promise<PostgresServers> {
+  if (primary === undefined) throw new RangeError('one container is chosen');
+  const lever = (one: Container) => composeLever(NAME, one, () => answers(postgres.containerUrl(one.port)));
+  const second = standby && { port: standby.port, lever: await lever(standby) };
+  return adopt('compose', postgres.containerUrl(primary.port), await lever(primary), second);
 }
 
 /** The cluster stays; each borrower has a database of its own, and only where the last one changed nothing around it. */
 export const postgresLender: Lender = {
-  lend: async ({ persist = 'none' }) => {
-    const servers = await startEmbedded(await ownProgram(postgres), { persist });
+  lend: async ({ persist = 'none', standby }) => {
+    const servers = await startEmbedded(await ownProgram(postgres), { persist, ...(standby && { standby }) });
     return lendable(servers, servers.url);
   },
 };
@@ -101,19 +137,37 @@ export const postgresLender: Lender = {
 function lendable(servers: PostgresServers, url: string): Lendable {
   const renew = async (): Promise<Lendable | undefined> => {
     const next = await renewed(servers.url);
-    return next === undefined ? undefined : lendable(servers, next);
+    if (next === undefined) return undefined;
+    for (const standby of servers.standbys) {
+      if (!(await inStep(next, sameDatabase(next, standby.url)))) return undefined;
+    }
+    return lendable(servers, next);
   };
   const namespace = new URL(url).pathname.slice(1);
-  return { servers, nodes: [servers.node], urls: [url], inspect: [`psql ${url}`], namespace, renew };
+  const urls = [url, ...servers.standbys.map((standby) => sameDatabase(url, standby.url))];
+  const nodes = [servers.node, ...servers.standbys];
+  return { servers, nodes, urls, inspect: urls.map((one) => `psql ${one}`), namespace, renew };
+}
+
+/** The URL of a standby for the database that `url` names on the primary. */
+function sameDatabase(url: string, standby: string): string {
+  const own = new URL(standby);
+  own.pathname = new URL(url).pathname;
+  return own.href;
 }
 
 async function borrowed(o: PostgresOptions): Promise<PostgresServers | undefined> {
   if (o.port !== undefined) return undefined;
-  const loan = await borrow(NAME, { persist: o.persist ?? 'none' });
-  const [url] = loan?.facts.urls ?? [];
+  const loan = await borrow(NAME, { persist: o.persist ?? 'none', ...(o.standby && { standby: o.standby }) });
+  const [url, second] = loan?.facts.urls ?? [];
   if (loan === undefined || url === undefined) return undefined;
-  const node = new FaultyNode({ service: NAME, index: 0, url, defaultPort: DEFAULT_PORT, lever: loan.lever(0) });
-  return { ...loan.handle(NAME, () => node.close({ heal: false })), url, node };
+  const of = (index: number, at: string) => ({ ...COMMON, index, url: at, lever: loan.lever(index) });
+  const node = new FaultyNode(of(0, url));
+  const standbys = second === undefined ? [] : [new StandbyNode(of(1, second))];
+  const common = loan.handle(NAME, async () => {
+    for (const one of [node, ...standbys]) await one.close({ heal: false });
+  });
+  return { ...common, url, node, standbys };
 }
 
 /** What a user can leave in a cluster, outside of all databases. */
@@ -146,48 +200,75 @@ async function renewed(url: string): Promise<string | undefined> {
   });
 }
 
+type Folder = Awaited<ReturnType<typeof postgresFolder>>;
+
 async function startEmbedded(installed: Program, o: PostgresOptions): Promise<PostgresServers> {
   // Postgres refuses to run as root. "nobody" is everywhere; a user of its own would change the system.
   const identity = process.geteuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
   const version = await postgres.version(installed);
   const program = await runnableBy(identity, installed, version);
-  const folder = await postgresFolder(identity);
-  try {
-    const { user, password, database } = await prepareData(folder.path, program, version, identity, o.signal);
-    const server = await EmbeddedServer.start({
+  const folders: [Folder, ...Folder[]] = [await postgresFolder(identity)];
+  const settle = async () => {
+    for (const folder of folders.toReversed()) await folder.settle();
+  };
+  const run = async (folder: string, args: readonly string[], port?: number) =>
+    EmbeddedServer.start({
       service: NAME,
       program,
       identity,
-      folder: folder.path,
-      args: (port) => settings(folder.path, port, o.persist ?? 'none'),
-      port: o.port,
+      folder,
+      args: (own) => [...settings(folder, own, o.persist ?? 'none'), ...args],
+      port,
       signal: o.signal,
-      ready: async ({ pid }) => {
-        const note = await readFile(join(folder.path, 'data', 'postmaster.pid'), 'utf8');
-        const lines = note.split('\n');
-        return Number(lines[0]) === pid && (lines[7]?.startsWith('ready') ?? false);
-      },
+      ready: ({ pid }) => isReady(folder, pid),
     });
-    const url = `postgres://${user}:${password}@127.0.0.1:${server.port}/${database}`;
-    const node = new FaultyNode({ service: NAME, index: 0, url, defaultPort: DEFAULT_PORT, lever: server });
+  try {
+    const [{ path }] = folders;
+    const login = await prepareData(path, program, version, identity, o.signal);
+    const server = await run(path, o.standby ? REPLICATION : [], o.port);
+    const url = urlOf(login, server.port);
+    const node = new FaultyNode({ ...COMMON, index: 0, url, lever: server });
+    const standbys: StandbyNode[] = [];
+    if (o.standby) {
+      // A folder of its own: a fault of the one must not find the other's processes.
+      const own = await postgresFolder(identity);
+      folders.push(own);
+      await prepareData(own.path, program, version, identity, o.signal);
+      await follow(join(own.path, 'data'), url, identity);
+      const second = await run(own.path, REPLICATION);
+      standbys.push(new StandbyNode({ ...COMMON, index: 1, url: urlOf(login, second.port), lever: second }));
+    }
+    const nodes = [node, ...standbys];
+    for (const standby of standbys) {
+      if (!(await inStep(url, standby.url))) throw new StartTimeoutError(NAME, ANSWER_MS, '');
+    }
     const common = handle({
       service: NAME,
       origin: 'embedded',
       version,
-      count: 1,
-      inspect: [`psql ${url}`],
+      count: nodes.length,
+      inspect: nodes.map((one) => `psql ${one.url}`),
       faults: true,
-      namespace: database,
+      namespace: login.database,
       close: async () => {
-        await node.close({ heal: false });
-        await folder.settle();
+        for (const one of nodes) await one.close({ heal: false });
+        await settle();
       },
     });
-    return { ...common, url, node };
+    return { ...common, url, node, standbys };
   } catch (error) {
-    await folder.settle();
+    await settle();
     throw error;
   }
+}
+
+function urlOf({ user, password, database }: Login, port: number): string {
+  return `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
+}
+
+async function isReady(folder: string, pid: number): Promise<boolean> {
+  const lines = (await readFile(join(folder, 'data', 'postmaster.pid'), 'utf8')).split('\n');
+  return Number(lines[0]) === pid && (lines[7]?.startsWith('ready') ?? false);
 }
 
 function settings(folder: string, port: number, persist: 'none' | 'always'): string[] {
@@ -209,7 +290,12 @@ function settings(folder: string, port: number, persist: 'none' | 'always'): str
 }
 
 /** A server that runs already and is not ours to end: only our own database is created, and dropped at the end. */
-async function adopt(origin: Origin, given: string, lever: Lever | string): Promise<PostgresServers> {
+async function adopt(
+  origin: Origin,
+  given: string,
+  lever: Lever | string,
+  second?: { readonly port: number; readonly lever: Lever | string },
+): Promise<PostgresServers> {
   const namespace = `labs_${randomBytes(6).toString('hex')}`;
   const version = await within(ANSWER_MS, hello(given), () => silent(given));
   const database = entrust({ after: { module: import.meta.url, call: 'dropDatabase', input: [given, namespace] } });
@@ -221,23 +307,32 @@ async function adopt(origin: Origin, given: string, lever: Lever | string): Prom
   }
   const own = new URL(given);
   own.pathname = `/${namespace}`;
-  const node = new FaultyNode({ service: NAME, index: 0, url: own.href, defaultPort: DEFAULT_PORT, lever });
+  const node = new FaultyNode({ ...COMMON, index: 0, url: own.href, lever });
+  const standbys: StandbyNode[] = [];
+  if (second !== undefined) {
+    own.port = String(second.port);
+    const kept =
+      'it is a container, which must stay a standby. Set LABS_SERVICES=embedded to promote a process of our own.';
+    standbys.push(new StandbyNode({ ...COMMON, index: 1, url: own.href, lever: second.lever, kept }));
+    await inStep(node.url, own.href);
+  }
+  const nodes = [node, ...standbys];
   const common = handle({
     service: NAME,
     origin,
     version,
-    count: 1,
-    inspect: [`psql ${origin === 'compose' ? own.href : redact(own.href)}`],
-    faults: typeof lever !== 'string',
+    count: nodes.length,
+    inspect: nodes.map(({ url }) => `psql ${origin === 'compose' ? url : redact(url)}`),
+    faults: [lever, second?.lever].every((one) => typeof one !== 'string'),
     namespace,
     close: async () => {
-      await node.close({ heal: true });
+      for (const one of nodes) await one.close({ heal: true });
       await database.settle().catch((error: unknown) => {
         process.stderr.write(`postgres: the database ${namespace} is left at ${redact(given)}: ${error}\n`);
       });
     },
   });
-  return { ...common, url: own.href, node };
+  return { ...common, url: node.url, node, standbys };
 }
 
 /** Drops the database that we created, and ends the connections to it. */
@@ -277,20 +372,6 @@ async function answers(url: string): Promise<void> {
     if (up) return;
   }
   throw new StartTimeoutError(NAME, 20_000, '');
-}
-
-async function withClient<T>(url: string, act: (client: Client) => Promise<T>): Promise<T> {
-  // Loaded only where it is needed: an embedded server is started without it.
-  const { default: pg } = await import('pg');
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: ANSWER_MS - 500 });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    return await act(client);
-  } finally {
-    // Not awaited: a server that hangs must not hang us.
-    client.end().catch(() => {});
-  }
 }
 
 function explained(url: string, error: unknown): Error {

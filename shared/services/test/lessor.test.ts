@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type PostgresServers, startPostgres, startRabbit, startRedis } from '../src/index.ts';
+import { type PostgresServers, type ReplicatedPostgres, startPostgres, startRabbit, startRedis } from '../src/index.ts';
 import { lessorVariable } from '../src/lease.ts';
 import { type Lessor, openLessor } from '../src/lessor.ts';
 import { failure, listens } from './support.ts';
@@ -132,6 +132,22 @@ describe('Postgres on loan', () => {
         expect(await query(url, 'SELECT 1')).toEqual([1]);
       }),
     ).toBe(false);
+  });
+
+  test('is lent with its standby, which has the next database; and no more once it was promoted or lags', async () => {
+    const ports: number[] = [];
+    const turn = async (work: (servers: ReplicatedPostgres) => Promise<unknown> = async () => {}) => {
+      await using servers = await startPostgres({ standby: 1 });
+      ports.push(servers.node.port);
+      expect(await query(servers.standbys[0].url, 'SELECT current_database()')).toEqual([servers.namespace]);
+      await work(servers);
+    };
+    await turn(({ url }) => query(url, 'CREATE TABLE mine (n int)'));
+    await turn(({ standbys: [standby] }) => standby.pauseReplay());
+    await turn(({ standbys: [standby] }) => standby.promote());
+    await turn();
+    const [first, second, third, fourth] = ports;
+    expect([second === first, third === second, fourth === third]).toEqual([true, false, false]);
   });
 
   test('is not shared by two who hold it at once', async () => {

@@ -21,6 +21,7 @@ async function nothingIsLeft(folder: string): Promise<boolean> {
 
 test.each([
   ['kill -9', 'both', 'stay', 'SIGKILL'],
+  ['kill -9 with a standby paused', 'standby', 'stay', 'SIGKILL'],
   ['kill -9 with Postgres paused', 'both', 'paused', 'SIGKILL'],
   ['kill -9 with Postgres killed', 'both', 'killed', 'SIGKILL'],
   ['SIGTERM', 'redis', 'stay', 'SIGTERM'],

@@ -1,14 +1,18 @@
-// Starts two Redis, one of them paused, and (unless the first argument says `redis`) a Postgres; says where; then does
-// what its second argument says.
+// Starts two Redis, one of them paused, and (unless the first argument says `redis`) a Postgres, with a standby that is
+// stopped where it says `standby`; says where; then does what its second argument says.
 import { startPostgres, startRedis } from '../../src/index.ts';
 
 const [servers, how] = process.argv.slice(2);
 const redis = await startRedis({ nodes: 2 });
-const postgres = servers === 'redis' ? undefined : await startPostgres();
+const postgres = servers === 'redis' ? undefined : await startPostgres(servers === 'standby' ? { standby: 1 } : {});
 await redis.nodes[1]?.pause();
+const standbys = postgres?.standbys ?? [];
+await standbys[0]?.pause();
 if (how === 'paused') await postgres?.node.pause();
 if (how === 'killed') await postgres?.node.kill();
-console.log(JSON.stringify([...redis.nodes, ...(postgres ? [postgres.node] : [])].map((node) => node.port)));
+console.log(
+  JSON.stringify([...redis.nodes, ...(postgres ? [postgres.node] : []), ...standbys].map((node) => node.port)),
+);
 if (how === 'exit') process.exit(7);
 if (how === 'crash') queueMicrotask(() => Promise.reject(new Error('nobody catches this')));
 // 'forget': the script ends here, without dispose.
