@@ -29,6 +29,11 @@ export interface RabbitServers extends Servers {
    * is `url` itself: keep to names that begin with `namespace` there, and delete them.
    */
   vhost(): Promise<string>;
+  /**
+   * Raises the broker's memory alarm, or lifts it: meanwhile it reads nothing more from a connection that publishes. Only
+   * a broker of our own has it; none is lent again while it is raised.
+   */
+  alarm?(raised: boolean): Promise<void>;
 }
 
 export interface RabbitOptions {
@@ -122,7 +127,11 @@ function lendable(servers: RabbitServers, clear: () => Promise<void>): Lendable 
     await clear();
     return lendable(servers, clear);
   };
-  const calls = { vhost: () => servers.vhost() };
+  const alarm = (raised: boolean) => async () => {
+    await servers.alarm?.(raised);
+    return '';
+  };
+  const calls = { vhost: () => servers.vhost(), alarm: alarm(true), calm: alarm(false) };
   return { servers, nodes: [node], urls: [url], inspect, namespace: newNamespace(), calls, renew };
 }
 
@@ -133,7 +142,10 @@ async function borrowed(o: RabbitOptions): Promise<RabbitServers | undefined> {
   if (loan === undefined || url === undefined) return undefined;
   const node = new FaultyNode({ service: NAME, index: 0, url, defaultPort: DEFAULT_PORT, lever: loan.lever(0) });
   const vhost = () => loan.call('vhost');
-  return { ...loan.handle(NAME, () => node.close({ heal: false })), url, node, vhost };
+  const alarm = async (raised: boolean) => {
+    await loan.call(raised ? 'alarm' : 'calm');
+  };
+  return { ...loan.handle(NAME, () => node.close({ heal: false })), url, node, vhost, alarm };
 }
 
 // epmd, Erlang's port mapper, is ours too: the one that Erlang starts by itself leaves our folder and outlives us.
@@ -204,6 +216,15 @@ async function startEmbedded(installed: Program, o: RabbitOptions): Promise<Embe
       last = mine.catch(() => {});
       return mine;
     };
+    const alarm = async (raised: boolean) => {
+      const what = '{resource_limit, memory, node()}';
+      // The second call is answered once the first has reached every connection.
+      await erlang(program.env, id, [
+        raised ? `rabbit_alarm:set_alarm({${what}, []})` : `rabbit_alarm:clear_alarm(${what})`,
+        'rabbit_alarm:get_alarms()',
+        'ok',
+      ]);
+    };
     const clear = async () => {
       await last;
       await erlang(program.env, id, [
@@ -215,7 +236,7 @@ async function startEmbedded(installed: Program, o: RabbitOptions): Promise<Embe
         permissions('/'),
       ]);
     };
-    return { servers: { ...common, url, node, vhost }, clear };
+    return { servers: { ...common, url, node, vhost, alarm }, clear };
   } catch (error) {
     await folder.settle();
     throw error;

@@ -207,6 +207,8 @@ test('RabbitMQ on loan is one broker for all, emptied in between; the next borro
   })();
   await new Promise((done) => setTimeout(done, 100));
   expect(waits).toBe(true);
+  // One whose alarm is still raised would not be lent again.
+  for (const raised of [true, false]) await first.alarm?.(raised);
   await first[Symbol.asyncDispose]();
   const [url] = (await rival).urls;
   expect(url).toBe(first.url);
