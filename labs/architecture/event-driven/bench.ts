@@ -72,7 +72,7 @@ await tell({ title: 'What the guarantees cost', dir: import.meta.dirname }, asyn
       },
     });
     await bus.subscribe('kitchen', reader, { concurrency: 16 });
-    const relay = new Relay(pool, outbox, bus, { lock: name, idleMs: 2 });
+    const relay = new Relay(pool, outbox, bus, { idleMs: 2 });
     if (guaranteed) relay.start();
     const began = performance.now();
     let next = 0;
@@ -175,7 +175,7 @@ await tell({ title: 'What the guarantees cost', dir: import.meta.dirname }, asyn
         },
       });
       await bus.subscribe('kitchen', reader, { concurrency: 16 });
-      const relay = new Relay(pool, outbox, bus, { lock: name, idleMs: 2, batch: 500 });
+      const relay = new Relay(pool, outbox, bus, { idleMs: 2, batch: 500 });
       const began = performance.now();
       relay.start();
       await until(() => done === WAITING, { timeoutMs: 60_000, intervalMs: 1, what: 'all effects' });

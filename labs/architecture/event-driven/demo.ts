@@ -241,7 +241,7 @@ await tell(options, async (story) => {
         refuses: (dish) => dish === 'fugu',
       });
       await shop.migrate();
-      const relay = new Relay(pool, parts.outbox, bus, { lock: parts.name, idleMs: 5 });
+      const relay = new Relay(pool, parts.outbox, bus, { idleMs: 5 });
       await shop.open(NOW);
       const began = performance.now();
       relay.start();

@@ -42,6 +42,7 @@ export {
   Dispatcher,
   delivery,
   EventError,
+  HandlerTimeoutError,
   InvalidArgumentError,
   NoDeadLetterError,
   Platform,
@@ -84,11 +85,14 @@ export class MemoryBus implements Bus {
 
 /** The event is a row in the same database, written by the same transaction as the change that it tells of. */
 export class Outbox {
+  /** Its table's name. */
+  readonly name: string;
   protected readonly pool: Pool;
   protected readonly table: string;
 
   /** @param table Default "outbox". */
   constructor(pool: Pool, table = 'outbox') {
+    this.name = table;
     this.pool = pool;
     this.table = table;
   }
@@ -98,8 +102,8 @@ export class Outbox {
     return todo('Outbox.migrate');
   }
 
-  /** Writes the event by `tx`. The positions of one key have the order of their commits. */
-  add(_tx: PoolClient, _event: Envelope): Promise<void> {
+  /** Writes the events by `tx`. The positions of one key have the order of their commits. */
+  add(_tx: PoolClient, ..._events: readonly Envelope[]): Promise<void> {
     return todo('Outbox.add');
   }
 
@@ -127,17 +131,17 @@ export class Outbox {
   }
 }
 
-/** Carries the outbox to the bus. Of several relays of one `lock` one works at a time. */
+/** Carries the outbox to the bus. Of several relays of one outbox one works at a time. */
 export class Relay {
-  protected readonly outbox: Pick<Outbox, 'waiting' | 'mark'>;
+  protected readonly outbox: Pick<Outbox, 'name' | 'waiting' | 'mark'>;
   protected readonly bus: Pick<Bus, 'publish'>;
   protected readonly pool: Pool;
   protected readonly given: RelayOptions;
 
-  /** @throws InvalidArgumentError for a batch that is no whole number above 0 */
+  /** @throws InvalidArgumentError for a batch or a `roundMs` that is no whole number above 0 */
   constructor(
     pool: Pool,
-    outbox: Pick<Outbox, 'waiting' | 'mark'>,
+    outbox: Pick<Outbox, 'name' | 'waiting' | 'mark'>,
     bus: Pick<Bus, 'publish'>,
     options: RelayOptions = {},
   ) {
@@ -147,7 +151,10 @@ export class Relay {
     this.given = options;
   }
 
-  /** One round: take, publish, and only then mark. @returns how many: 0 when nothing waits or another relay works */
+  /**
+   * One round: take, publish, and only then mark, in `roundMs` at most. @returns how many: 0 when nothing waits or another
+   * relay works
+   */
   round(): Promise<number> {
     return todo('Relay.round');
   }

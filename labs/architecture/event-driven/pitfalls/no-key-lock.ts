@@ -7,7 +7,9 @@ import { type Envelope, Outbox as Reference } from '../src/index.ts';
 export * from '../src/index.ts';
 
 export class Outbox extends Reference {
-  override async add(tx: PoolClient, event: Envelope): Promise<void> {
-    await tx.query(`INSERT INTO ${this.table} (id, key, event) VALUES ($1, $2, $3)`, [event.id, event.key, event]);
+  override async add(tx: PoolClient, ...events: readonly Envelope[]): Promise<void> {
+    for (const event of events) {
+      await tx.query(`INSERT INTO ${this.table} (id, key, event) VALUES ($1, $2, $3)`, [event.id, event.key, event]);
+    }
   }
 }

@@ -7,7 +7,7 @@ import { type Envelope, Outbox as Reference, transaction } from '../src/index.ts
 export * from '../src/index.ts';
 
 export class Outbox extends Reference {
-  override add(_tx: PoolClient, event: Envelope): Promise<void> {
-    return transaction(this.pool, (own) => super.add(own, event));
+  override add(_tx: PoolClient, ...events: readonly Envelope[]): Promise<void> {
+    return transaction(this.pool, (own) => super.add(own, ...events));
   }
 }

@@ -9,6 +9,4 @@ export class Relay extends Reference {
   protected override async lock(): Promise<boolean> {
     return true;
   }
-
-  protected override async unlock(): Promise<void> {}
 }

@@ -3,17 +3,25 @@ import type { Envelope, Reader } from './event.ts';
 
 /** How a group is served. */
 export interface SubscribeOptions {
-  /** Tries of one event before it becomes a dead letter. Default 5. */
+  /**
+   * Tries of one event before it becomes a dead letter. Default 20: with the default waits they outlast an outage of half
+   * a minute.
+   */
   readonly maxAttempts?: number;
   /** Milliseconds to wait after failed try n (from 1). Default: 50 · 2ⁿ⁻¹, at most 5000, half of it at random. */
   readonly backoffMs?: (attempt: number) => number;
   /** Events in hand at once, of different keys. More are not taken from the broker. Default 16. */
   readonly concurrency?: number;
+  /**
+   * Milliseconds that one try may take; then the handler's signal aborts, and the try has failed. A handler that doesn't
+   * heed its signal runs on beside the next try. Default 30,000.
+   */
+  readonly timeoutMs?: number;
 }
 
 /** A group's running consumer. */
 export interface Subscription {
-  /** Takes no more, finishes what is in hand, then stops. What is not acknowledged by then comes again. */
+  /** Takes no more, lets each try end that has begun, then stops. What is not acknowledged by then comes again. */
   stop(): Promise<void>;
 }
 
@@ -49,14 +57,19 @@ export interface Delivery {
 }
 
 export function completeOptions(group: string, options: SubscribeOptions): Required<SubscribeOptions> {
-  const { maxAttempts = 5, concurrency = 16, backoffMs = exponential } = options;
+  const { maxAttempts = 20, concurrency = 16, timeoutMs = 30_000, backoffMs = exponential } = options;
   if (group === '') throw new InvalidArgumentError('a group without a name: name the service that it is');
-  for (const [name, value] of Object.entries({ maxAttempts, concurrency })) {
-    if (!Number.isInteger(value) || value < 1) {
-      throw new InvalidArgumentError(`${name} of ${group} is ${value}: give a whole number, at least 1`);
-    }
+  for (const [name, value] of Object.entries({ maxAttempts, concurrency, timeoutMs })) {
+    assertCount(`${name} of ${group}`, value);
   }
-  return { maxAttempts, concurrency, backoffMs };
+  return { maxAttempts, concurrency, timeoutMs, backoffMs };
+}
+
+/** A timer holds 2³¹ − 1 ms at most; what is longer would end at once. */
+export function assertCount(what: string, value: number): void {
+  if (!Number.isInteger(value) || value < 1 || value >= 2 ** 31) {
+    throw new InvalidArgumentError(`${what} is ${value}: give a whole number, 1 to 2147483647`);
+  }
 }
 
 export function exponential(attempt: number): number {

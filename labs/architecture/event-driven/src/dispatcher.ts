@@ -1,6 +1,6 @@
 import type { Cemetery, Delivery, SubscribeOptions } from './bus.ts';
-import { ConnectionLostError, UnknownEventError, UnreadableEventError } from './errors.ts';
-import type { Reader } from './event.ts';
+import { ConnectionLostError, HandlerTimeoutError, UnknownEventError, UnreadableEventError } from './errors.ts';
+import type { Envelope, Reader } from './event.ts';
 
 /**
  * What every transport does with an event in hand: a lane for each key, retries in the lane (so that a later event of
@@ -13,6 +13,7 @@ export class Dispatcher {
   protected readonly dead: Cemetery;
   readonly #lanes = new Map<string, Promise<void>>();
   readonly #abort = new AbortController();
+  readonly #finish = new AbortController();
   readonly #waiting: (() => void)[] = [];
   #inHand = 0;
 
@@ -47,9 +48,16 @@ export class Dispatcher {
     while (this.#lanes.size > 0) await Promise.all(this.#lanes.values());
   }
 
+  /** No try begins any more: what is not done when the present ones end comes again. Resolves when nothing is in hand. */
+  finish(): Promise<void> {
+    this.#finish.abort();
+    return this.drain();
+  }
+
   /** Somebody else serves the group now, or nobody: retries end, nothing more is acknowledged. */
   abort(): void {
     this.#abort.abort();
+    this.#finish.abort();
   }
 
   protected laneOf({ event }: Delivery): string {
@@ -58,20 +66,38 @@ export class Dispatcher {
 
   protected async process(delivery: Delivery, signal: AbortSignal): Promise<void> {
     const { event, unreadable } = delivery;
-    for (let attempt = 1; !signal.aborted; attempt++) {
+    for (let attempt = 1; !this.#finish.signal.aborted; attempt++) {
       try {
         if (unreadable !== undefined) throw unreadable;
-        // A copy for each try: what a handler does to its event, the next try and the dead letter don't see.
-        await this.reader.handle(structuredClone(event), signal);
-        break;
+        await this.#try(event, signal);
       } catch (error) {
         const useless = error instanceof UnknownEventError || error instanceof UnreadableEventError;
         const hopeless = useless || attempt >= this.options.maxAttempts;
-        if (hopeless && (await this.#bury(delivery, error, attempt, signal))) break;
-        await pause(this.options.backoffMs(attempt), signal);
+        if (!hopeless || !(await this.#bury(delivery, error, attempt, signal))) {
+          await pause(this.options.backoffMs(attempt), this.#finish.signal);
+          continue;
+        }
       }
+      if (!signal.aborted) await delivery.ack();
+      return;
     }
-    if (!signal.aborted) await delivery.ack();
+  }
+
+  async #try(event: Envelope, signal: AbortSignal): Promise<void> {
+    const { timeoutMs } = this.options;
+    const over = new AbortController();
+    const end = () => over.abort(signal.reason);
+    signal.addEventListener('abort', end);
+    try {
+      // A copy for each try: what a handler does to its event, the next try and the dead letter don't see.
+      await within(timeoutMs, this.reader.handle(structuredClone(event), over.signal), () => {
+        const late = new HandlerTimeoutError(`a try of ${event.type} was not done after ${timeoutMs} ms`);
+        over.abort(late);
+        return late;
+      });
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
   }
 
   /** Whether the dead letter is safe. Where it is not, the event is tried again rather than lost. */
@@ -86,9 +112,13 @@ export class Dispatcher {
 }
 
 /** The outcome of `work`, or a rejection after `ms`: a connection that died without a word never answers. */
-export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+export async function within<T>(
+  ms: number,
+  work: Promise<T>,
+  late = (): Error => new ConnectionLostError(`no answer within ${ms} ms`),
+): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new ConnectionLostError(`no answer within ${ms} ms`)), ms);
+  const timer = setTimeout(() => reject(late()), ms);
   try {
     return await Promise.race([work, promise]);
   } finally {

@@ -18,8 +18,14 @@ export class UnreadableEventError extends EventError {}
 /** The broker has no queue for the event. It stays in the outbox; subscribe a group to its type. */
 export class UnroutableError extends EventError {}
 
-/** The connection to the broker broke. It comes back by itself: publish again, as the relay does in its next round. */
+/**
+ * A connection broke, or no answer came over it in time. It comes back by itself: publish again, as the relay does in its
+ * next round.
+ */
 export class ConnectionLostError extends EventError {}
+
+/** A handler took longer than it may. Its signal has aborted; the try counts as failed. */
+export class HandlerTimeoutError extends EventError {}
 
 /** The bus was closed: open another. */
 export class BusClosedError extends EventError {}

@@ -6,6 +6,7 @@ export {
   BusClosedError,
   ConnectionLostError,
   EventError,
+  HandlerTimeoutError,
   InvalidArgumentError,
   NoDeadLetterError,
   UnknownEventError,

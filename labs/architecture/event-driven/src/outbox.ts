@@ -14,11 +14,14 @@ export interface Waiting {
  * they are pruned.
  */
 export class Outbox {
+  /** Its table's name. */
+  readonly name: string;
   protected readonly pool: Pool;
   protected readonly table: string;
 
   /** @param table Default "outbox". */
   constructor(pool: Pool, table = 'outbox') {
+    this.name = table;
     this.pool = pool;
     this.table = identifier(table);
   }
@@ -37,11 +40,21 @@ export class Outbox {
       CREATE INDEX IF NOT EXISTS ${index('key')} ON ${this.table} (key, position)`);
   }
 
-  /** Writes the event with the change that it tells of. `tx` is that change's open transaction. */
-  async add(tx: PoolClient, event: Envelope): Promise<void> {
-    // Positions are given out at the insert, not at the commit. Under this lock the two orders agree for a key.
-    await tx.query('SELECT pg_advisory_xact_lock(hashtext($1))', [event.key]);
-    await tx.query(`INSERT INTO ${this.table} (id, key, event) VALUES ($1, $2, $3)`, [event.id, event.key, event]);
+  /**
+   * Writes the events with the change that they tell of. `tx` is that change's open transaction. Give all its events in
+   * one call: two transactions that add the same keys one by one, in different orders, may wait for each other.
+   */
+  async add(tx: PoolClient, ...events: readonly Envelope[]): Promise<void> {
+    // Positions are given out at the insert, not at the commit. Under these locks the two orders agree for a key. They are
+    // taken in one order, and are the table's own: no other outbox and no relay holds up who writes.
+    await tx.query(
+      `SELECT pg_advisory_xact_lock($1::regclass::oid::int, hash)
+       FROM (SELECT DISTINCT hashtext(key) AS hash FROM unnest($2::text[]) AS key ORDER BY hash) AS keys`,
+      [this.table, events.map(({ key }) => key)],
+    );
+    for (const event of events) {
+      await tx.query(`INSERT INTO ${this.table} (id, key, event) VALUES ($1, $2, $3)`, [event.id, event.key, event]);
+    }
   }
 
   /**

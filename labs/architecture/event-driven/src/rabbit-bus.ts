@@ -1,5 +1,6 @@
 import type { Channel, ConfirmChannel, ConsumeMessage } from 'amqplib';
 import {
+  assertCount,
   type Bus,
   type Cemetery,
   completeOptions,
@@ -8,11 +9,11 @@ import {
   type SubscribeOptions,
   type Subscription,
 } from './bus.ts';
-import { Dispatcher, pause } from './dispatcher.ts';
-import { BusClosedError, ConnectionLostError, UnroutableError } from './errors.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { BusClosedError, UnroutableError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
 import { parseEvent } from './parse.ts';
-import { Session } from './rabbit-session.ts';
+import { type Session, type SessionOptions, Sessions } from './rabbit-session.ts';
 
 export interface RabbitOptions {
   /** Of the exchange's and the queues' names. Default "events.". */
@@ -21,6 +22,11 @@ export interface RabbitOptions {
   readonly expiresMs?: number;
   /** Milliseconds before try n (from 1) to connect again. Default: 50 · 2ⁿ⁻¹, at most 5000, half of it at random. */
   readonly backoffMs?: (attempt: number) => number;
+  /**
+   * Milliseconds that the broker may take for an answer, the confirmation of what is published included; then the
+   * connection is given up. Default 10,000.
+   */
+  readonly answerMs?: number;
   /** Hears of each lost connection and each failed try to connect again. Default: nobody does. */
   readonly onError?: (error: unknown) => void;
 }
@@ -36,47 +42,52 @@ interface Consumer {
   stopped: boolean;
 }
 
-/** A connection that stood for as many milliseconds is no failed try: the backoff begins anew. */
-const STEADY_MS = 5000;
-
 /**
  * RabbitMQ: a topic exchange, and a durable queue for each service. Publishing is confirmed and mandatory: an event that
  * no queue takes is an error, not a silence. A lost connection comes back by itself, with its exchange, queues and
- * consumers; what was not acknowledged comes again, what was not confirmed has to be published again.
+ * consumers; what was not acknowledged comes again, what was not confirmed has to be published again. Publishing has a
+ * connection of its own: a broker that is short of memory reads no more from who publishes, acknowledgements included.
  */
 export class RabbitBus implements Bus {
-  readonly #url: string;
+  readonly #connection: Omit<SessionOptions, 'stop' | 'setUp'>;
   readonly #dead: Cemetery;
   protected readonly prefix: string;
   readonly #expiresMs: number | undefined;
-  readonly #backoffMs: (attempt: number) => number;
-  readonly #onError: (error: unknown) => void;
   readonly #consumers = new Set<Consumer>();
   readonly #closing = new AbortController();
-  #session: Session | undefined;
-  #keeping: Promise<void> | undefined;
+  #publishing: Sessions | undefined;
+  #consuming: Sessions | undefined;
   #closed: BusClosedError | undefined;
 
   protected constructor(url: string, dead: Cemetery, options: RabbitOptions) {
-    const { prefix = 'events.', expiresMs, backoffMs = exponential, onError = () => {} } = options;
-    this.#url = url;
+    const { prefix = 'events.', expiresMs, backoffMs = exponential, answerMs = 10_000, onError = () => {} } = options;
+    assertCount('answerMs', answerMs);
+    this.#connection = { url, backoffMs, answerMs, onError };
     this.#dead = dead;
     this.prefix = prefix;
     this.#expiresMs = expiresMs;
-    this.#backoffMs = backoffMs;
-    this.#onError = onError;
   }
 
-  /** Connects and declares the exchange. @throws the client's error; it is tried again only once it has worked */
+  /**
+   * Connects and declares the exchange.
+   * @throws InvalidArgumentError, or the client's error; it is tried again only once it has worked
+   */
   static async open(url: string, dead: Cemetery, options: RabbitOptions = {}): Promise<RabbitBus> {
     const bus = new this(url, dead, options);
-    bus.#keeping = bus.#keep(await bus.#connect());
-    return bus;
+    try {
+      bus.#publishing = await bus.#connect(async () => {});
+      bus.#consuming = await bus.#connect((session) => bus.resume(session));
+      return bus;
+    } catch (error) {
+      await bus.close();
+      throw error;
+    }
   }
 
   async publish(events: readonly Envelope[], only?: string): Promise<void> {
-    const session = this.#live();
-    const taken = await Promise.allSettled(events.map((event) => this.send(session.publisher, event, only)));
+    const session = this.#present(this.#publishing);
+    const sent = Promise.allSettled(events.map((event) => this.send(session.publisher, event, only)));
+    const taken = await session.answer(sent).catch((lost: unknown) => Promise.reject(this.#closed ?? lost));
     for (const each of taken) if (each.status === 'rejected') throw this.#closed ?? session.lost ?? each.reason;
     // The broker returns what it can't route before it confirms it.
     const homeless = events.filter(({ id }) => session.unroutable.delete(id));
@@ -106,18 +117,17 @@ export class RabbitBus implements Bus {
       dispatchers: new Set(),
       stopped: false,
     };
-    await this.#serve(this.#live(), consumer);
+    await this.#serve(this.#present(this.#consuming), consumer);
     this.#consumers.add(consumer);
     return { stop: () => this.#stop(consumer) };
   }
 
-  /** Waits for the handlers at work, then for the broker's goodbye, 10 s at most. At any moment, connected or not. */
+  /** Waits for the tries that have begun, then for the broker's goodbye, `answerMs` at most. At any moment, connected or not. */
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.all([...this.#consumers].map((each) => this.#stop(each)));
     this.#closed ??= new BusClosedError('the bus is closed: open another');
-    await this.#session?.close();
-    await this.#keeping;
+    await Promise.all([this.#publishing?.close(), this.#consuming?.close()]);
   }
 
   /** Serves the groups on a new connection as on the one before. */
@@ -137,43 +147,21 @@ export class RabbitBus implements Bus {
     return { event, ack: async () => channel.ack(message) };
   }
 
-  /** Sees to it that there is a connection, until the bus is closed. */
-  async #keep(first: Session): Promise<void> {
-    const { signal } = this.#closing;
-    let session: Session | undefined = first;
-    for (let attempt = 1; ; attempt++) {
-      if (session !== undefined) {
-        this.#session = session;
-        const since = performance.now();
-        // It may have been opened while the bus was closed.
-        if (signal.aborted && session !== first) session.end();
-        const lost = await session.over;
-        this.#session = undefined;
-        if (performance.now() - since > STEADY_MS) attempt = 1;
-        if (!signal.aborted) this.#onError(lost);
-      }
-      if (signal.aborted) return;
-      await pause(this.#backoffMs(attempt), signal);
-      session = await this.#connect().catch((error: unknown) => {
-        if (!signal.aborted) this.#onError(error);
-        return undefined;
-      });
-    }
-  }
-
-  #connect(): Promise<Session> {
-    return Session.open(this.#url, this.#closing.signal, async (session) => {
-      const properties = { durable: true, autoDelete: this.#expiresMs !== undefined };
-      await session.answer(session.publisher.assertExchange(`${this.prefix}all`, 'topic', properties));
-      await this.resume(session);
+  #connect(setUp: (session: Session) => Promise<void>): Promise<Sessions> {
+    const properties = { durable: true, autoDelete: this.#expiresMs !== undefined };
+    return Sessions.open({
+      ...this.#connection,
+      stop: this.#closing.signal,
+      setUp: async (session) => {
+        await session.answer(session.publisher.assertExchange(`${this.prefix}all`, 'topic', properties));
+        await setUp(session);
+      },
     });
   }
 
-  #live(): Session {
-    if (this.#closed) throw this.#closed;
-    if (this.#session?.lost) throw this.#session.lost;
-    if (this.#session) return this.#session;
-    throw new ConnectionLostError('no connection to the broker at the moment: it comes back by itself, try again');
+  #present(sessions: Sessions | undefined): Session {
+    if (this.#closed || sessions === undefined) throw this.#closed ?? new BusClosedError('the bus is not open');
+    return sessions.present;
   }
 
   async #serve(session: Session, consumer: Consumer): Promise<void> {
@@ -219,7 +207,7 @@ export class RabbitBus implements Bus {
     this.#consumers.delete(consumer);
     const { serving } = consumer;
     await serving?.session.answer(serving.channel.cancel(serving.consumerTag)).catch(() => {});
-    await Promise.all([...consumer.dispatchers].map((each) => each.drain()));
+    await Promise.all([...consumer.dispatchers].map((each) => each.finish()));
     await serving?.session.answer(serving.channel.close()).catch(() => {});
   }
 }

@@ -1,10 +1,23 @@
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
+import { pause } from './dispatcher.ts';
 import { ConnectionLostError } from './errors.ts';
 
-/** Milliseconds that a handshake or an answer may take. */
-const ANSWER_MS = 10_000;
 /** A connection without a sign of life for twice as long is a broken one. RabbitMQ alone would wait for 60. */
 const HEARTBEAT_SECONDS = 10;
+/** A connection that stood for as many milliseconds is no failed try: the backoff begins anew. */
+const STEADY_MS = 5000;
+
+export interface SessionOptions {
+  readonly url: string;
+  /** Ends each session while it is being opened, at once, and lets none follow. */
+  readonly stop: AbortSignal;
+  /** Milliseconds that a handshake or an answer may take. */
+  readonly answerMs: number;
+  readonly backoffMs: (attempt: number) => number;
+  readonly onError: (error: unknown) => void;
+  /** Declares what lives on it. */
+  readonly setUp: (session: Session) => Promise<void>;
+}
 
 /**
  * One connection, from its handshake to its end. What the broker takes away of it (a channel, a consumer) ends it as a
@@ -23,12 +36,14 @@ export class Session {
   readonly over: Promise<ConnectionLostError>;
   readonly #resolve: (lost: ConnectionLostError) => void;
   readonly #cut: AbortController;
+  readonly #answerMs: number;
   #lost: ConnectionLostError | undefined;
 
-  private constructor(connection: ChannelModel, publisher: ConfirmChannel, cut: AbortController) {
+  private constructor(connection: ChannelModel, publisher: ConfirmChannel, cut: AbortController, answerMs: number) {
     this.connection = connection;
     this.publisher = publisher;
     this.#cut = cut;
+    this.#answerMs = answerMs;
     const { promise, resolve } = Promise.withResolvers<ConnectionLostError>();
     this.over = promise;
     this.#resolve = resolve;
@@ -39,11 +54,8 @@ export class Session {
     publisher.on('return', (message) => this.unroutable.add(message.properties.messageId));
   }
 
-  /**
-   * @param stop ends it while it is being opened, at once
-   * @param setUp declares what lives on it @throws the client's error, or what `setUp` throws
-   */
-  static async open(url: string, stop: AbortSignal, setUp: (session: Session) => Promise<void>): Promise<Session> {
+  /** @throws the client's error, or what `setUp` throws */
+  static async open({ url, stop, answerMs, setUp }: SessionOptions): Promise<Session> {
     const cut = new AbortController();
     const giveUp = () => cut.abort();
     stop.addEventListener('abort', giveUp);
@@ -52,10 +64,10 @@ export class Session {
       const address = new URL(url);
       if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
       // `signal` is an option of the socket: the one way to be rid of a peer that no longer answers.
-      const options = { timeout: ANSWER_MS, signal: cut.signal };
+      const options = { timeout: answerMs, signal: cut.signal };
       const connection = await connect(address.href, options);
       connection.on('error', () => {});
-      const session = new Session(connection, await connection.createConfirmChannel(), cut);
+      const session = new Session(connection, await connection.createConfirmChannel(), cut, answerMs);
       await setUp(session);
       return session;
     } catch (error) {
@@ -82,9 +94,9 @@ export class Session {
     this.#cut.abort();
   }
 
-  /** The broker's answer. Where the connection ends without one, or nothing comes for 10 s: @throws ConnectionLostError */
+  /** The broker's answer. Where the connection ends without one, or none comes in time: @throws ConnectionLostError */
   async answer<T>(request: Promise<T>): Promise<T> {
-    const silence = setTimeout(() => this.end(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
+    const silence = setTimeout(() => this.end(new Error(`no answer within ${this.#answerMs} ms`)), this.#answerMs);
     const gone = this.over.then((lost) => Promise.reject(lost));
     try {
       return await Promise.race([request, gone]);
@@ -97,5 +109,59 @@ export class Session {
   async close(): Promise<void> {
     await this.answer(this.connection.close()).catch(() => {});
     this.end();
+  }
+}
+
+/** A connection that comes back by itself: one session after another, until it is closed. */
+export class Sessions {
+  readonly #options: SessionOptions;
+  #present: Session | undefined;
+  #keeping: Promise<void> | undefined;
+
+  private constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Opens the first. @throws the client's error; it is tried again only once it has worked */
+  static async open(options: SessionOptions): Promise<Sessions> {
+    const sessions = new Sessions(options);
+    sessions.#keeping = sessions.#keep(await Session.open(options));
+    return sessions;
+  }
+
+  /** @throws ConnectionLostError while there is none */
+  get present(): Session {
+    if (this.#present?.lost) throw this.#present.lost;
+    if (this.#present) return this.#present;
+    throw new ConnectionLostError('no connection to the broker at the moment: it comes back by itself, try again');
+  }
+
+  /** Says goodbye to the broker. `stop` has to have aborted. */
+  async close(): Promise<void> {
+    await this.#present?.close();
+    await this.#keeping;
+  }
+
+  async #keep(first: Session): Promise<void> {
+    const { stop, backoffMs, onError } = this.#options;
+    let session: Session | undefined = first;
+    for (let attempt = 1; ; attempt++) {
+      if (session !== undefined) {
+        this.#present = session;
+        const since = performance.now();
+        // It may have been opened while it was to be closed.
+        if (stop.aborted && session !== first) session.end();
+        const lost = await session.over;
+        this.#present = undefined;
+        if (performance.now() - since > STEADY_MS) attempt = 1;
+        if (!stop.aborted) onError(lost);
+      }
+      if (stop.aborted) return;
+      await pause(backoffMs(attempt), stop);
+      session = await Session.open(this.#options).catch((error: unknown) => {
+        if (!stop.aborted) onError(error);
+        return undefined;
+      });
+    }
   }
 }

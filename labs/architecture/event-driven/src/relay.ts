@@ -1,16 +1,19 @@
 import type { Pool, PoolClient } from 'pg';
-import type { Bus } from './bus.ts';
-import { pause } from './dispatcher.ts';
-import { InvalidArgumentError, UnroutableError } from './errors.ts';
-import type { Outbox, Waiting } from './outbox.ts';
+import { assertCount, type Bus } from './bus.ts';
+import { pause, within } from './dispatcher.ts';
+import { UnroutableError } from './errors.ts';
+import { identifier, type Outbox, type Waiting } from './outbox.ts';
 
 export interface RelayOptions {
   /** Events a round. Default 100. */
   readonly batch?: number;
   /** Milliseconds between looks at an empty outbox, and after an error. Default 50. */
   readonly idleMs?: number;
-  /** Names the lock: relays of one outbox share it. Default "relay". */
-  readonly lock?: string;
+  /**
+   * Milliseconds that a round may take, the broker's answer included; then its connection is given up, and with it its
+   * lock. As long may pass until another relay takes over from one whose connection is dead. Default 30,000.
+   */
+  readonly roundMs?: number;
   /** Milliseconds until a key is tried again whose event the broker refused while it took others. Default 5000. */
   readonly refusedMs?: number;
   /** Hears of each failed round, and of each event that was refused. Default: nobody does; both are tried again. */
@@ -19,12 +22,12 @@ export interface RelayOptions {
 
 /**
  * Carries the outbox to the bus: publish, and once the broker has confirmed, mark. A crash in between publishes twice,
- * never not at all: the inbox makes that harmless. Of several relays one works, the others stand by, since two would
- * overtake each other.
+ * never not at all: the inbox makes that harmless. Of several relays of one outbox one works, the others stand by, since
+ * two would overtake each other.
  */
 export class Relay {
   readonly #pool: Pool;
-  protected readonly outbox: Pick<Outbox, 'waiting' | 'mark'>;
+  protected readonly outbox: Pick<Outbox, 'name' | 'waiting' | 'mark'>;
   protected readonly bus: Pick<Bus, 'publish'>;
   protected readonly options: Required<RelayOptions>;
   readonly #stopping = new AbortController();
@@ -33,20 +36,27 @@ export class Relay {
   readonly #refused = new Map<string, number>();
 
   /** @throws InvalidArgumentError */
-  constructor(pool: Pool, outbox: Pick<Outbox, 'waiting' | 'mark'>, bus: Pick<Bus, 'publish'>, o: RelayOptions = {}) {
-    const { batch = 100, idleMs = 50, lock = 'relay', refusedMs = 5000, onError = () => {} } = o;
-    if (!Number.isInteger(batch) || batch < 1) {
-      throw new InvalidArgumentError(`batch is ${batch}: give a whole number, at least 1`);
-    }
+  constructor(
+    pool: Pool,
+    outbox: Pick<Outbox, 'name' | 'waiting' | 'mark'>,
+    bus: Pick<Bus, 'publish'>,
+    options: RelayOptions = {},
+  ) {
+    const { batch = 100, idleMs = 50, roundMs = 30_000, refusedMs = 5000, onError = () => {} } = options;
+    assertCount('batch', batch);
+    assertCount('roundMs', roundMs);
     this.#pool = pool;
     this.outbox = outbox;
     this.bus = bus;
-    this.options = { batch, idleMs, lock, refusedMs, onError };
+    this.options = { batch, idleMs, roundMs, refusedMs, onError };
   }
 
-  /** One round. @returns how many were published: 0 when nothing waits or another relay is at work */
+  /**
+   * One round. @returns how many were published: 0 when nothing waits or another relay is at work
+   * @throws ConnectionLostError after `roundMs`, or what the database or the bus throws
+   */
   async round(): Promise<number> {
-    const client = await this.#pool.connect();
+    const client = await this.#connect();
     let broken: Error | undefined;
     const lose = (error: Error) => {
       broken = error;
@@ -54,14 +64,9 @@ export class Relay {
     // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
     client.on('error', lose);
     try {
-      if (!(await this.lock(client))) return 0;
-      try {
-        return await this.carry(client);
-      } finally {
-        await this.unlock(client);
-      }
+      return await within(this.options.roundMs, this.#transact(client));
     } catch (error) {
-      // A connection that may still hold the lock must not go back to the pool.
+      // A connection that may still be at it must not go back to the pool.
       lose(error instanceof Error ? error : new Error(String(error)));
       throw error;
     } finally {
@@ -75,10 +80,31 @@ export class Relay {
     this.#running ??= this.#work(this.#stopping.signal);
   }
 
-  /** Finishes the round in hand. */
+  /** Finishes the round in hand: in `roundMs`, and in twice that where Postgres doesn't even let it in. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
+  }
+
+  async #connect(): Promise<PoolClient> {
+    const connecting = this.#pool.connect();
+    try {
+      return await within(this.options.roundMs, connecting);
+    } catch (error) {
+      connecting.then(
+        (late) => late.release(),
+        () => {},
+      );
+      throw error;
+    }
+  }
+
+  /** One transaction, so that the lock ends with it, however it ends. */
+  async #transact(client: PoolClient): Promise<number> {
+    await client.query('BEGIN');
+    const carried = (await this.lock(client)) ? await this.carry(client) : 0;
+    await client.query('COMMIT');
+    return carried;
   }
 
   protected async carry(client: PoolClient): Promise<number> {
@@ -131,14 +157,13 @@ export class Relay {
   }
 
   protected async lock(client: PoolClient): Promise<boolean> {
-    const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock(hashtext($1)) AS mine', [
-      this.options.lock,
-    ]);
+    // A connection that dies without a word is one that Postgres would wait for, lock in hand, for hours.
+    const { rows } = await client.query<{ mine: boolean }>(
+      `SELECT set_config('idle_in_transaction_session_timeout', $1, true),
+         pg_try_advisory_xact_lock(-1, $2::regclass::oid::int) AS mine`,
+      [String(this.options.roundMs), identifier(this.outbox.name)],
+    );
     return rows[0]?.mine ?? false;
-  }
-
-  protected async unlock(client: PoolClient): Promise<void> {
-    await client.query('SELECT pg_advisory_unlock(hashtext($1))', [this.options.lock]);
   }
 
   async #work(stop: AbortSignal): Promise<void> {

@@ -18,6 +18,8 @@ export interface StreamsOptions {
   readonly prefix?: string;
   /** Milliseconds after which a silent consumer's work goes to another of its group. Default 5000. */
   readonly leaseMs?: number;
+  /** Hears of each failure of a group's reading loop, which begins anew. Default: nobody does. */
+  readonly onError?: (error: unknown) => void;
 }
 
 const KEEP = `
@@ -43,12 +45,13 @@ export class StreamsBus implements Bus {
   readonly #dead: Cemetery;
   protected readonly prefix: string;
   readonly #leaseMs: number;
+  readonly #onError: (error: unknown) => void;
   readonly #subscriptions = new Set<Subscription>();
   #closed = false;
 
   /** @param redis for publishing; each subscription opens a connection like it. It remains yours to close. */
   constructor(redis: Redis, dead: Cemetery, options: StreamsOptions = {}) {
-    const { prefix = 'events:', leaseMs = 5000 } = options;
+    const { prefix = 'events:', leaseMs = 5000, onError = () => {} } = options;
     if (!Number.isInteger(leaseMs) || leaseMs < 50) {
       throw new InvalidArgumentError(`leaseMs is ${leaseMs}: give whole milliseconds, at least 50`);
     }
@@ -56,6 +59,7 @@ export class StreamsBus implements Bus {
     this.#dead = dead;
     this.prefix = prefix;
     this.#leaseMs = leaseMs;
+    this.#onError = onError;
   }
 
   async publish(events: readonly Envelope[], only = ''): Promise<void> {
@@ -184,18 +188,22 @@ export class StreamsBus implements Bus {
         );
       }, this.#leaseMs / 3);
       lost.signal.addEventListener('abort', () => dispatcher.abort());
+      const end = AbortSignal.any([stop, lost.signal]);
+      end.addEventListener('abort', () => dispatcher.finish());
       try {
         // Redis may have come back without its data.
         await this.#createGroup(redis, group);
-        await this.#read(redis, group, me, dispatcher, reader, AbortSignal.any([stop, lost.signal]));
-      } catch {
+        await this.#read(redis, group, me, dispatcher, reader, end);
+      } catch (error) {
         // The connection broke: what is in hand comes again.
         dispatcher.abort();
+        if (!stop.aborted) this.#onError(error);
         await pause(this.#leaseMs / 3, stop);
       }
       await dispatcher.drain();
       clearInterval(renewal);
-      await within(this.#leaseMs, redis.eval(LEAVE, 1, lease, me)).catch(() => {});
+      // Over the other connection: the one that reads may still wait for news.
+      await within(this.#leaseMs, this.#redis.eval(LEAVE, 1, lease, me)).catch(() => {});
     }
   }
 
@@ -231,9 +239,18 @@ export class StreamsBus implements Bus {
       last = taken.at(-1)?.[0] ?? last;
       // A script can't block, so another command waits for news, and takes nothing.
       if (taken.length > 0) await accept(taken);
-      else await redis.xread('COUNT', 1, 'BLOCK', wait, 'STREAMS', stream, last === '0-0' ? '$' : last);
+      else await unless(end, redis.xread('COUNT', 1, 'BLOCK', wait, 'STREAMS', stream, last === '0-0' ? '$' : last));
     }
   }
+}
+
+/** Resolves when `work` does, or once `signal` aborts. */
+async function unless(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const leave = () => resolve();
+  if (signal.aborted) leave();
+  signal.addEventListener('abort', leave);
+  await Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', leave));
 }
 
 const rows = (reply: unknown): unknown[][] => (Array.isArray(reply) ? reply.filter(Array.isArray) : []);

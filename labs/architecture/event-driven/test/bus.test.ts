@@ -1,5 +1,5 @@
 import { until } from '@shared/testkit';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type Bus,
   BusClosedError,
@@ -104,6 +104,7 @@ test('a bus is not made of nonsense', async () => {
   await expect(bus.subscribe('', reader)).rejects.toBeInstanceOf(InvalidArgumentError);
   await expect(bus.subscribe('sms', reader, { maxAttempts: 0 })).rejects.toBeInstanceOf(InvalidArgumentError);
   await expect(bus.subscribe('sms', reader, { concurrency: 1.5 })).rejects.toBeInstanceOf(InvalidArgumentError);
+  await expect(bus.subscribe('sms', reader, { timeoutMs: 2 ** 31 })).rejects.toBeInstanceOf(InvalidArgumentError);
 });
 
 test('each group gets each event of its types, and no other', async () => {
@@ -164,6 +165,55 @@ test('a retry lets no later event of its key overtake, and holds up no other key
   gate.resolve();
   await until(() => order.length === 4);
   expect(order).toEqual(['b0', 'a0', 'a1', 'a2']);
+});
+
+/** Time that passes when it is told to. */
+const manualTime = () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  return (ms: number) => vi.advanceTimersByTimeAsync(ms);
+};
+
+test('an outage of half a minute makes no dead letter by default, and events wait for its end in order', async () => {
+  const pass = manualTime();
+  const dice = vi.spyOn(Math, 'random').mockReturnValue(0);
+  onTestFinished(() => dice.mockRestore());
+  const buried: string[] = [];
+  const bus = new MemoryBus({ add: async (_group, { key }) => void buried.push(key) });
+  const cooked: number[] = [];
+  let up = false;
+  const reader = delivery.reader({
+    OrderPlaced: async ({ data }) => {
+      if (!up) throw new Error('the gas is out');
+      cooked.push(data.cents);
+    },
+  });
+  await bus.subscribe('kitchen', reader);
+  await bus.publish(numbered('1', 3));
+  await pass(30_000);
+  up = true;
+  await pass(10_000);
+  expect([buried, cooked]).toEqual([[], [0, 1, 2]]);
+});
+
+test('handlers that hang are given up after their time, and give their places back', async () => {
+  const pass = manualTime();
+  const buried: string[] = [];
+  const bus = new MemoryBus({ add: async (_group, { key }, error) => void buried.push(`${key}: ${error.name}`) });
+  const cooked: string[] = [];
+  const reader = delivery.reader({
+    OrderPlaced: async ({ key }) => {
+      if (key.startsWith('hangs')) await new Promise(() => {});
+      cooked.push(key);
+    },
+  });
+  const kitchen = await bus.subscribe('kitchen', reader, { ...NOW, concurrency: 2, maxAttempts: 1 });
+  const published = bus.publish([placed('hangs 1'), placed('hangs 2'), placed('1')]);
+  await pass(60_000);
+  expect(cooked).toEqual(['1']);
+  expect(buried).toEqual(['hangs 1: HandlerTimeoutError', 'hangs 2: HandlerTimeoutError']);
+  await published;
+  await kitchen.stop();
 });
 
 test('what a handler does to its event is seen by no other: not the next try, not another group, not the publisher', async () => {

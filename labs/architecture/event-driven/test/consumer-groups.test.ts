@@ -7,6 +7,7 @@ import {
   type Cemetery,
   delivery,
   type Envelope,
+  HandlerTimeoutError,
   InvalidArgumentError,
   StreamsBus,
   UnknownEventError,
@@ -122,6 +123,32 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
       dead.map(() => [1, true]),
     );
     expect(got).toEqual([good]);
+  });
+
+  test('streams: a handler that hangs is given up after its time: the others pass, and who stops need not wait for it', async () => {
+    const { open, dead, prefix } = world();
+    const bus = open();
+    const cooked: string[] = [];
+    let aborted = 0;
+    const reader = delivery.reader({
+      OrderPlaced: async ({ key }, signal) => {
+        if (key === '1') return void cooked.push(key);
+        signal.addEventListener('abort', () => aborted++);
+        await new Promise(() => {});
+      },
+    });
+    const settings = { backoffMs: () => 60_000, concurrency: 2, timeoutMs: 30 };
+    const subscription = await bus.subscribe('kitchen', reader, { ...settings, maxAttempts: 1 });
+    await bus.publish([placed('hangs'), placed('hangs too'), placed('1')]);
+    await until(() => cooked.length === 1 && dead.length === 2);
+    expect(dead.map(({ error }) => error instanceof HandlerTimeoutError)).toEqual([true, true]);
+    await subscription.stop();
+    // Where it is to be tried again, that is the next one's business.
+    const second = await bus.subscribe('kitchen', reader, settings);
+    await bus.publish([placed('hangs')]);
+    await until(() => aborted === 3);
+    await second.stop();
+    expect(Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0])).toBe(1);
   });
 
   test('streams: what is not done is not acknowledged', async () => {

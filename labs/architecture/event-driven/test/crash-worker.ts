@@ -72,7 +72,7 @@ export async function work({ broker, database, name }: Order, step: Step = async
     await outbox.add(tx, delivery.create('OrderPlaced', 'order-1', { dish: '鱼香肉丝饭', cents: 1800 }));
   };
   await part.run('outbox', () => transaction(pool, placing));
-  const relay = new Relay(pool, outbox, published, { lock: name });
+  const relay = new Relay(pool, outbox, published);
   const allRelayed = async () => {
     const client = await pool.connect();
     const waiting = await outbox.waiting(client, 1).finally(() => client.release());

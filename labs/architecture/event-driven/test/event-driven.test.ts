@@ -61,7 +61,7 @@ await describeWith('event-driven', servers, ({ postgres, redis }) => {
       return bus;
     };
     const relayTo = (bus: Pick<Bus, 'publish'>, options: RelayOptions = {}) =>
-      new Relay(pool, outbox, bus, { lock: name, idleMs: 5, ...options });
+      new Relay(pool, outbox, bus, { idleMs: 5, ...options });
     const effect = (id: string) => (tx: pg.PoolClient) => tx.query(`INSERT INTO ${name}_effects VALUES ($1)`, [id]);
     const effects = async () =>
       (await pool.query<{ id: string }>(`SELECT id FROM ${name}_effects`)).rows.map(({ id }) => id);
@@ -207,6 +207,95 @@ await describeWith('event-driven', servers, ({ postgres, redis }) => {
     for (const [olderThanMs, batch] of [[-1], [Number.NaN], [0, 0], [0, 1.5]] as const) {
       await expect(outbox.prune(olderThanMs, batch)).rejects.toBeInstanceOf(InvalidArgumentError);
     }
+  });
+
+  test('two transactions that tell of the same two orders never wait for each other', async () => {
+    const { outbox } = await world();
+    for (let round = 0; round < 5; round++) {
+      let done = 0;
+      const pair = Promise.allSettled(
+        ['ab', 'ba'].map(async (keys) => {
+          await transaction(pool, (tx) => outbox.add(tx, ...Array.from(keys, (key) => placed(key))));
+          done++;
+        }),
+      );
+      onTestFinished(() => pair.then(() => {}));
+      const waiting = await until(async () => (done === 2 ? 'nobody' : (await lockWaits()) === 2 && 'both'));
+      expect(waiting, 'who waits for the other').toBe('nobody');
+    }
+  });
+
+  test('a relay that hangs holds up no writer, and no other outbox', async () => {
+    const [one, other] = [await world(), await world()];
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const publish = async () => {
+      begun.resolve();
+      await gate.promise;
+    };
+    await one.add(placed('1'));
+    const hanging = one.relayTo({ publish }).round();
+    await begun.promise;
+    let written = false;
+    const keys = ['1', 'relay', one.outbox.name];
+    const writing = one.add(...keys.map((key) => placed(key))).then(() => {
+      written = true;
+    });
+    // The pool can't end while a round has a connection.
+    onTestFinished(async () => {
+      gate.resolve();
+      await Promise.all([hanging, writing]);
+    });
+    await until(async () => written || (await lockWaits()) > 0);
+    expect(written, 'a writer that waits for no relay').toBe(true);
+    await other.add(placed('1'));
+    expect(await other.relayTo({ publish: async () => {} }).round()).toBe(1);
+  });
+
+  test('a relay whose connection to Postgres dies without a word is followed by another, comes back, and can be stopped', async ({
+    skip,
+  }) => {
+    skip(!postgres.faults, 'it cuts the network, and this server is not ours');
+    const { outbox, add, relayTo } = await world();
+    const net = await postgres.node.proxy();
+    const far = new pg.Pool({ connectionString: net.url, application_name: 'far' });
+    far.on('error', () => {});
+    onTestFinished(async () => {
+      net.reset();
+      await far.end();
+      await net[Symbol.asyncDispose]();
+    });
+    const published: string[] = [];
+    const by = (name: string) => async (events: readonly Envelope[]) => {
+      published.push(...events.map(({ key }) => `${key} by ${name}`));
+    };
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const cut = async () => {
+      begun.resolve();
+      await gate.promise;
+    };
+    const errors: unknown[] = [];
+    const options = { idleMs: 5, roundMs: 300, onError: (error: unknown) => errors.push(error) };
+    const slow = { publish: (events: readonly Envelope[]) => cut().then(() => by('far')(events)) };
+    const relay = new Relay(far, outbox, slow, options);
+    await add(placed('1'));
+    relay.start();
+    onTestFinished(() => relay.stop());
+    await begun.promise;
+    // Packets are swallowed: nobody is told. By Postgres' own clock, it does not wait for its client for ever.
+    net.partition();
+    const idle = `SELECT FROM pg_stat_activity WHERE application_name = 'far' AND state LIKE 'idle in%'
+      AND clock_timestamp() - state_change > interval '1500 ms'`;
+    const near = relayTo({ publish: by('near') });
+    const carried = async () => (await near.round()) > 0 || ((await pool.query(idle)).rowCount ?? 0) > 0;
+    await until(carried, { what: 'another relay to take over' });
+    expect(published, 'what another relay took over').toEqual(['1 by near']);
+    await until(() => errors.length > 0, { what: 'the relay to notice' });
+    net.heal();
+    gate.resolve();
+    await add(placed('2'));
+    await until(() => published.includes('2 by far'), { what: 'the relay to come back' });
+    net.partition();
+    await relay.stop();
   });
 
   test('two relays at once do not overtake each other', async () => {

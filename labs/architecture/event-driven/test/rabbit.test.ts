@@ -74,7 +74,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     const outbox = new Outbox(pool, `${name}_outbox`);
     await outbox.migrate();
     await transaction(pool, (tx) => outbox.add(tx, placed('1')));
-    const relay = new Relay(pool, outbox, bus, { lock: name });
+    const relay = new Relay(pool, outbox, bus);
     await expect(relay.round()).rejects.toBeInstanceOf(UnroutableError);
     const { got } = await listen(bus, 'kitchen');
     expect(await relay.round()).toBe(1);
@@ -169,7 +169,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     const outbox = new Outbox(pool, `${name}_outbox`);
     await outbox.migrate();
     await transaction(pool, (tx) => outbox.add(tx, placed('1')));
-    const relay = new Relay(pool, outbox, bus, { lock: name });
+    const relay = new Relay(pool, outbox, bus);
     // The broker takes it, and its word does not come through.
     link.partition('down');
     const round = expect(relay.round()).rejects.toBeInstanceOf(ConnectionLostError);
@@ -182,6 +182,54 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     expect(await until(published)).toBe(1);
     await until(() => got.length === 2);
     expect(new Set(got.map(({ id }) => id)).size).toBe(1);
+  });
+
+  test('rabbit: a broker that is short of memory holds up who publishes, and nobody who consumes', async ({ skip }) => {
+    const { alarm } = rabbit;
+    if (alarm === undefined) return skip('only a broker of our own raises its alarm when it is told to');
+    const { open, prefix, url } = await world();
+    const bus = await open();
+    const gate = Promise.withResolvers<void>();
+    const cooked: string[] = [];
+    const kitchen = delivery.reader({
+      OrderPlaced: async ({ key }) => {
+        await gate.promise;
+        cooked.push(key);
+      },
+    });
+    await bus.subscribe('kitchen', kitchen, { ...NOW, concurrency: 4 });
+    const orders = Array.from({ length: 12 }, (_, n) => `order ${n}`);
+    await bus.publish(orders.map((key) => placed(key)));
+    const admin = await connect(url);
+    onTestFinished(() => admin.close());
+    const channel = await admin.createChannel();
+    await alarm(true);
+    onTestFinished(() => alarm(false));
+    let confirmed = false;
+    const late = bus.publish([placed('late')]).then(() => {
+      confirmed = true;
+    });
+    late.catch(() => {});
+    gate.resolve();
+    // As many questions and answers on another connection are time enough for a few acknowledgements.
+    for (let asked = 0; asked < 1000 && cooked.length < 12; asked++) await channel.checkQueue(`${prefix}kitchen`);
+    expect(new Set(cooked), 'what is cooked while nobody can publish').toEqual(new Set(orders));
+    expect(confirmed, 'what is published meanwhile is confirmed').toBe(false);
+    await alarm(false);
+    await late;
+    await until(() => cooked.includes('late'));
+  });
+
+  test('rabbit: who publishes to a broker that falls silent hears so in time', async () => {
+    const { open, through } = await world();
+    await using link = await rabbit.node.proxy();
+    const bus = await open(through(link), { answerMs: 200, backoffMs: () => 1 });
+    await listen(await open(), 'kitchen');
+    link.partition();
+    await expect(bus.publish([placed('1')])).rejects.toBeInstanceOf(ConnectionLostError);
+    link.heal();
+    const published = () => bus.publish([placed('1')]).then(() => true);
+    await until(() => published().catch(() => false));
   });
 
   test('rabbit: after a broken connection a consumer comes back by itself, and what it had in hand has one effect', async () => {
