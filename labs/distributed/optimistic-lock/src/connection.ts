@@ -1,0 +1,93 @@
+import { DatabaseError, type Pool, type PoolClient, type QueryResult, type QueryResultRow } from 'pg';
+import { ConnectionLostError, InvalidArgumentError, LockTimeoutError, RolledBackError } from './errors.ts';
+
+/** A pool, or a client inside a transaction. */
+export interface Db {
+  query<R extends QueryResultRow>(text: string, values?: unknown[]): Promise<QueryResult<R>>;
+}
+
+/** Sends one statement. @throws ConnectionLostError, or pg's `DatabaseError` when Postgres itself said no */
+export async function ask<R extends QueryResultRow>(db: Db, text: string, values: unknown[]): Promise<QueryResult<R>> {
+  try {
+    return await db.query<R>(text, values);
+  } catch (error) {
+    throw isAnswer(error) ? error : new ConnectionLostError('unknown', error);
+  }
+}
+
+/** Postgres itself has answered, and not to say that this connection ends (08, 57P): then nothing was done. */
+const isAnswer = (error: unknown): error is DatabaseError =>
+  error instanceof DatabaseError && !/^(08...|57P..)$/.test(error.code ?? '');
+
+const LEVELS = ['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const;
+export type IsolationLevel = (typeof LEVELS)[number];
+
+export interface TransactionOptions {
+  /** Default "READ COMMITTED", which is Postgres's. */
+  readonly isolation?: IsolationLevel;
+  /** Milliseconds to wait for a lock that somebody else holds; 0 waits for ever. Default 5,000. */
+  readonly lockTimeoutMs?: number;
+  /** Milliseconds for which we may stand still inside it; then Postgres ends it and frees its locks. Default 10,000. */
+  readonly idleMs?: number;
+}
+
+/**
+ * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK.
+ *
+ * @throws InvalidArgumentError, LockTimeoutError, RolledBackError when `body` swallowed the error of a statement, and
+ * ConnectionLostError when the connection can't be had or was lost meanwhile, whatever `body` made of that
+ */
+export async function transaction<T>(
+  pool: Pool,
+  body: (tx: PoolClient) => Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  const begin = beginning(options);
+  let broken: Error | undefined;
+  const lose = (error: Error): void => {
+    broken ??= error;
+  };
+  const client = await connect(pool, lose);
+  let committing = false;
+  try {
+    await client.query(begin);
+    const result = await body(client);
+    committing = true;
+    const { command } = await client.query('COMMIT');
+    if (command !== 'COMMIT') throw new RolledBackError();
+    return result;
+  } catch (error) {
+    const answered = committing && isAnswer(error);
+    await client.query('ROLLBACK').catch(lose);
+    if (broken) throw new ConnectionLostError(committing && !answered ? 'unknown' : 'no', error);
+    throw error instanceof DatabaseError && error.code === '55P03' ? new LockTimeoutError(error) : error;
+  } finally {
+    client.off('error', lose);
+    client.release(broken);
+  }
+}
+
+/** With a listener from the start: the pool has none while a client is lent, and an error that nobody hears ends the process. */
+function connect(pool: Pool, lose: (error: Error) => void): Promise<PoolClient> {
+  return new Promise((resolve, reject) => {
+    // By callback, since the error can come in one packet with the greeting, before a promise has told anybody.
+    pool.connect((error, client) => {
+      if (client) resolve(client.on('error', lose));
+      else reject(new ConnectionLostError('no', error));
+    });
+  });
+}
+
+function beginning({ isolation = 'READ COMMITTED', lockTimeoutMs = 5_000, idleMs = 10_000 }: TransactionOptions) {
+  if (!LEVELS.includes(isolation)) throw new InvalidArgumentError(`isolation is none of ${LEVELS.join(', ')}.`);
+  return (
+    `BEGIN ISOLATION LEVEL ${isolation}; SET LOCAL lock_timeout = ${milliseconds('lockTimeoutMs', lockTimeoutMs)}; ` +
+    `SET LOCAL idle_in_transaction_session_timeout = ${milliseconds('idleMs', idleMs)}`
+  );
+}
+
+/** @throws InvalidArgumentError unless it is a whole number that a timer can wait */
+export function milliseconds(name: string, value: number, least = 0): number {
+  if (Number.isInteger(value) && value >= least && value <= 2 ** 31 - 1) return value;
+  throw new InvalidArgumentError(`${name} is ${value}: give whole milliseconds from ${least} to ${2 ** 31 - 1}.`);
+}

@@ -1,0 +1,119 @@
+import { ask, type Db } from './connection.ts';
+import { NotFoundError, StaleVersionError } from './errors.ts';
+import {
+  checkedExpected,
+  checkedId,
+  type Expected,
+  type Patch,
+  type VersionedRow,
+  type VersionedTable,
+} from './table.ts';
+
+// Every function here sends one statement (two when it refuses), to a pool or inside a transaction. Besides the errors they
+// name, they throw InvalidArgumentError, ConnectionLostError, and pg's `DatabaseError` as it came: a broken constraint, say.
+
+/**
+ * The row as it is now; its `version` is the slip to come back with.
+ *
+ * @throws NotFoundError
+ */
+export async function readVersioned<Row extends VersionedRow>(
+  db: Db,
+  table: VersionedTable<Row>,
+  id: Row['id'],
+): Promise<Row> {
+  const { rows } = await ask<Row>(db, `SELECT ${table.selection} FROM ${table.name} WHERE id = $1`, [checkedId(id)]);
+  const [row] = rows;
+  if (row) return row;
+  throw new NotFoundError(table.name, id);
+}
+
+/**
+ * Changes the row if it is still at the expected version, and moves the version on by one: checked and written in one
+ * statement, so nobody comes in between. The count of rows decides.
+ *
+ * @returns the row as it was written, with its new version
+ * @throws StaleVersionError when somebody was faster, NotFoundError when there is no such row
+ */
+export async function updateVersioned<Row extends VersionedRow>(
+  db: Db,
+  table: VersionedTable<Row>,
+  id: Row['id'],
+  expected: Expected,
+  patch: Patch<Row>,
+): Promise<Row> {
+  const { sql, values } = table.assign(patch, 3);
+  const { rows } = await ask<Row>(
+    db,
+    `UPDATE ${table.name} SET ${sql}, version = version + 1
+     WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2)) RETURNING ${table.selection}`,
+    [checkedId(id), versions(expected), ...values],
+  );
+  const [row] = rows;
+  if (row) return row;
+  throw await refusal(db, table, id, expected);
+}
+
+/**
+ * Deletes the row if it is still at the expected version. Don't give its id away again: a new row begins at an old version.
+ *
+ * @returns the row as it was
+ * @throws StaleVersionError when somebody was faster, NotFoundError when there is no such row
+ */
+export async function deleteVersioned<Row extends VersionedRow>(
+  db: Db,
+  table: VersionedTable<Row>,
+  id: Row['id'],
+  expected: Expected,
+): Promise<Row> {
+  const { rows } = await ask<Row>(
+    db,
+    `DELETE FROM ${table.name}
+     WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2)) RETURNING ${table.selection}`,
+    [checkedId(id), versions(expected)],
+  );
+  const [row] = rows;
+  if (row) return row;
+  throw await refusal(db, table, id, expected);
+}
+
+/**
+ * Changes many rows whatever their versions are, and moves each version on: whoever has read one of them before is stale.
+ *
+ * @returns the rows that were there, as they were written
+ */
+export async function updateMany<Row extends VersionedRow>(
+  db: Db,
+  table: VersionedTable<Row>,
+  ids: readonly Row['id'][],
+  patch: Patch<Row>,
+): Promise<Row[]> {
+  const { sql, values } = table.assign(patch, 2);
+  const { rows } = await ask<Row>(
+    db,
+    `UPDATE ${table.name} SET ${sql}, version = version + 1 WHERE id = ANY ($1) RETURNING ${table.selection}`,
+    [ids.map(checkedId), ...values],
+  );
+  return rows;
+}
+
+/** As a parameter: null is any version. */
+const versions = (expected: Expected) => {
+  const checked = checkedExpected(expected);
+  return checked === '*' ? null : checked;
+};
+
+/** Why no row was changed: a second look, since the statement that refused has seen the row as it was before its wait. */
+async function refusal<Row extends VersionedRow>(
+  db: Db,
+  table: VersionedTable<Row>,
+  id: Row['id'],
+  expected: Expected,
+): Promise<StaleVersionError | NotFoundError> {
+  const { rows } = await ask<VersionedRow>(db, `SELECT version::float8 AS version FROM ${table.name} WHERE id = $1`, [
+    id,
+  ]);
+  const [now] = rows;
+  if (!now) return new NotFoundError(table.name, id);
+  return new StaleVersionError(table.name, id, checkedExpected(expected), now.version);
+}
