@@ -62,7 +62,7 @@ await tell(options, async (story) => {
     story.table({ caption: '100 uses, each told "done"', columns: ['how', 'in the tally', 'lost', 'attempts'], rows });
     const [naive = 0, ...others] = rows.map(([, , lost]) => lost);
     story.verdict('Reading and writing back loses updates, and nobody is told', `${naive} of 100 lost`, naive > 0);
-    story.code('src/versioned.ts', { from: 'version = version + 1', to: 'version = ANY' });
+    story.code('src/versioned.ts', { from: 'version = version + 1', to: 'RETURNING' });
     story.verdict(
       'The other four lose none',
       `${others.join(', ')} lost`,

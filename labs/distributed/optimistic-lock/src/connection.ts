@@ -6,10 +6,10 @@ export interface Db {
   query<R extends QueryResultRow>(text: string, values?: unknown[]): Promise<QueryResult<R>>;
 }
 
-/** Sends one statement. @throws ConnectionLostError, or pg's `DatabaseError` when Postgres itself said no */
-export async function ask<R extends QueryResultRow>(db: Db, text: string, values: unknown[]): Promise<QueryResult<R>> {
+/** The rows of one statement. @throws ConnectionLostError, or pg's `DatabaseError` when Postgres itself said no */
+export async function ask<R extends QueryResultRow>(db: Db, text: string, values: unknown[]): Promise<R[]> {
   try {
-    return await db.query<R>(text, values);
+    return (await db.query<R>(text, values)).rows;
   } catch (error) {
     throw isAnswer(error) ? error : new ConnectionLostError('unknown', error);
   }

@@ -72,9 +72,7 @@ export class RetriesExhaustedError extends VersionError {
 /** The lock on the row was not had within `lockTimeoutMs`. Nothing was written. `cause` is Postgres's error. */
 export class LockTimeoutError extends VersionError {
   constructor(cause: unknown) {
-    super('Somebody else holds the lock for longer than lockTimeoutMs: look for a transaction that stands still.', {
-      cause,
-    });
+    super('The lock was held for longer than lockTimeoutMs: look for a transaction that stands still.', { cause });
   }
 }
 

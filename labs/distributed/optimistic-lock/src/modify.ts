@@ -46,8 +46,7 @@ export function modifyLocked<Row extends VersionedRow>(
     pool,
     async (tx) => {
       const text = `SELECT ${table.selection} FROM ${table.name} WHERE id = $1 FOR UPDATE`;
-      const { rows } = await ask<Row>(tx, text, [checkedId(id)]);
-      const [row] = rows;
+      const [row] = await ask<Row>(tx, text, [checkedId(id)]);
       if (!row) throw new NotFoundError(table.name, id);
       return updateVersioned(tx, table, id, row.version, await change(row));
     },

@@ -22,8 +22,8 @@ export async function readVersioned<Row extends VersionedRow>(
   table: VersionedTable<Row>,
   id: Row['id'],
 ): Promise<Row> {
-  const { rows } = await ask<Row>(db, `SELECT ${table.selection} FROM ${table.name} WHERE id = $1`, [checkedId(id)]);
-  const [row] = rows;
+  const text = `SELECT ${table.selection} FROM ${table.name} WHERE id = $1`;
+  const [row] = await ask<Row>(db, text, [checkedId(id)]);
   if (row) return row;
   throw new NotFoundError(table.name, id);
 }
@@ -43,13 +43,13 @@ export async function updateVersioned<Row extends VersionedRow>(
   patch: Patch<Row>,
 ): Promise<Row> {
   const { sql, values } = table.assign(patch, 3);
-  const { rows } = await ask<Row>(
+  const [row] = await ask<Row>(
     db,
     `UPDATE ${table.name} SET ${sql}, version = version + 1
-     WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2)) RETURNING ${table.selection}`,
+     WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2))
+     RETURNING ${table.selection}`,
     [checkedId(id), versions(expected), ...values],
   );
-  const [row] = rows;
   if (row) return row;
   throw await refusal(db, table, id, expected);
 }
@@ -66,13 +66,13 @@ export async function deleteVersioned<Row extends VersionedRow>(
   id: Row['id'],
   expected: Expected,
 ): Promise<Row> {
-  const { rows } = await ask<Row>(
+  const [row] = await ask<Row>(
     db,
     `DELETE FROM ${table.name}
-     WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2)) RETURNING ${table.selection}`,
+     WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2))
+     RETURNING ${table.selection}`,
     [checkedId(id), versions(expected)],
   );
-  const [row] = rows;
   if (row) return row;
   throw await refusal(db, table, id, expected);
 }
@@ -89,19 +89,15 @@ export async function updateMany<Row extends VersionedRow>(
   patch: Patch<Row>,
 ): Promise<Row[]> {
   const { sql, values } = table.assign(patch, 2);
-  const { rows } = await ask<Row>(
+  return ask<Row>(
     db,
     `UPDATE ${table.name} SET ${sql}, version = version + 1 WHERE id = ANY ($1) RETURNING ${table.selection}`,
     [ids.map(checkedId), ...values],
   );
-  return rows;
 }
 
 /** As a parameter: null is any version. */
-const versions = (expected: Expected) => {
-  const checked = checkedExpected(expected);
-  return checked === '*' ? null : checked;
-};
+const versions = (expected: Expected) => (expected === '*' ? null : checkedExpected(expected));
 
 /** Why no row was changed: a second look, since the statement that refused has seen the row as it was before its wait. */
 async function refusal<Row extends VersionedRow>(
@@ -110,10 +106,8 @@ async function refusal<Row extends VersionedRow>(
   id: Row['id'],
   expected: Expected,
 ): Promise<StaleVersionError | NotFoundError> {
-  const { rows } = await ask<VersionedRow>(db, `SELECT version::float8 AS version FROM ${table.name} WHERE id = $1`, [
-    id,
-  ]);
-  const [now] = rows;
+  const text = `SELECT version::float8 AS version FROM ${table.name} WHERE id = $1`;
+  const [now] = await ask<VersionedRow>(db, text, [id]);
   if (!now) return new NotFoundError(table.name, id);
   return new StaleVersionError(table.name, id, checkedExpected(expected), now.version);
 }
