@@ -40,7 +40,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   #trx: ControlledTransaction<DB> | undefined;
   readonly #states = new Map<Entity, State>();
   readonly #identities = new Map<string, Map<Value, Entity>>();
-  readonly #log: Log = new Map();
+  protected readonly log: Log = new Map();
   /** What its objects know of it. */
   readonly #unit: { frozen?: string } = {};
   #running: string | undefined;
@@ -117,7 +117,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
     Object.assign(innerOf(entity).values, row);
     this.#states.set(entity, { status: 'stored', stored: row });
     this.remember(entity);
-    await this.#tell(model, 'load', { session: this, entity });
+    await this.tell(model, 'load', { session: this, entity });
     return entity;
   }
 
@@ -189,7 +189,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   /** Tells each object once of what will happen to it, one that a listener has just changed or added included. */
   protected async before(): Promise<void> {
     for (const [model, entities] of Map.groupBy(this.dirty(), modelOf)) {
-      await this.#tell(model, 'beforeFlush', { session: this, entities });
+      await this.tell(model, 'beforeFlush', { session: this, entities });
     }
     const told = new Map<Entity, Verb>();
     for (let round = 0; round < ROUNDS; round++) {
@@ -211,7 +211,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   }
 
   protected tellOf(when: 'before' | 'after', { entity, verb, changes }: Task): Promise<void> {
-    return this.#tell(modelOf(entity), `${when}${verb}`, { session: this, entity, changes });
+    return this.tell(modelOf(entity), `${when}${verb}`, { session: this, entity, changes });
   }
 
   /** A row is found by its key, and only in the version that was read. */
@@ -230,8 +230,8 @@ export class Session<DB = unknown> implements AsyncDisposable {
         lost.map(({ meta, values }) => values[meta.key]),
       );
     for (const { entity, meta, values, verb } of batch) {
-      const was = this.#log.get(entity)?.was ?? verb !== 'Insert';
-      this.#log.set(entity, { was, is: verb !== 'Delete' });
+      const was = this.log.get(entity)?.was ?? verb !== 'Insert';
+      this.log.set(entity, { was, is: verb !== 'Delete' });
       if (verb === 'Delete') {
         this.#forget(entity);
         continue;
@@ -271,7 +271,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
       this.#forget(entity);
       innerOf(entity).unit = { frozen: 'after a bulkUpdate of its table: get() it again' };
     }
-    return this.#tell(model, 'bulkUpdate', event);
+    return this.tell(model, 'bulkUpdate', event);
   }
 
   /**
@@ -283,8 +283,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   commit(): Promise<void> {
     return this.#alone('commit', async () => {
       await this.#flush('commit');
-      await this.sendCommit();
-      await this.committed(this.#end());
+      await this.finish();
     });
   }
 
@@ -301,10 +300,12 @@ export class Session<DB = unknown> implements AsyncDisposable {
     });
   }
 
-  protected committed(log: Log): Promise<void> {
+  protected async finish(): Promise<void> {
+    await this.sendCommit();
+    const log = this.end();
     const those = (all: readonly Entity[], was: boolean, is: boolean) =>
       all.filter((it) => log.get(it)?.was === was && log.get(it)?.is === is);
-    return this.#announce('afterCommit', log, (all) => ({
+    await this.announce('afterCommit', log, (all) => ({
       inserted: those(all, false, true),
       updated: those(all, true, true),
       deleted: those(all, true, false),
@@ -320,7 +321,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
         ?.rollback()
         .execute()
         .catch(() => {});
-      await this.#announce('afterRollback', this.#end(), (entities) => ({ entities }));
+      await this.announce('afterRollback', this.end(), (entities) => ({ entities }));
     });
   }
 
@@ -328,24 +329,24 @@ export class Session<DB = unknown> implements AsyncDisposable {
     return this.rollback();
   }
 
-  #end(): Log {
+  protected end(): Log {
     this.#ended = true;
     this.#unit.frozen = 'after the end of its session: read it in another';
-    return this.#log;
+    return this.log;
   }
 
   /** Everybody is told, then their errors are thrown together: what is done is done. */
-  async #announce<N extends 'afterCommit' | 'afterRollback'>(
+  protected async announce<N extends 'afterCommit' | 'afterRollback'>(
     name: N,
     log: Log,
     event: (all: readonly Entity[]) => EventMap<Entity>[N],
   ): Promise<void> {
     const errors: unknown[] = [];
-    for (const [model, all] of Map.groupBy(log.keys(), modelOf)) await this.#tell(model, name, event(all), errors);
+    for (const [model, all] of Map.groupBy(log.keys(), modelOf)) await this.tell(model, name, event(all), errors);
     if (errors.length > 0) throw new ListenerError(name, errors);
   }
 
-  async #tell<N extends EventName>(
+  protected async tell<N extends EventName>(
     model: Model,
     name: N,
     event: EventMap<Entity>[N],
