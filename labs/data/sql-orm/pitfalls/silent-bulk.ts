@@ -1,5 +1,5 @@
 // Flaw: a bulk update tells nobody, so an audit made of row events misses all of its rows, and objects read before are stale.
-// Seen in: https://github.com/typeorm/typeorm/issues/717
+// Seen in: https://github.com/sqlalchemy/sqlalchemy/issues/9339
 // Caught by: a bulk update is heard as such, not row by row, and whoever has read the rows finds out
 import { Session as Reference } from '../src/index.ts';
 

@@ -267,11 +267,16 @@ export class Session<DB = unknown> implements AsyncDisposable {
   }
 
   protected bulkDone(model: Model, event: EventMap<Entity>['bulkUpdate']): Promise<void> {
-    for (const entity of [...this.#states.keys()].filter((it) => modelOf(it).meta.table === model.meta.table)) {
+    this.letGo(model.meta.table);
+    return this.tell(model, 'bulkUpdate', event);
+  }
+
+  /** The objects of a table are no longer its rows: they are read anew. */
+  protected letGo(table: string): void {
+    for (const entity of [...this.#states.keys()].filter((it) => modelOf(it).meta.table === table)) {
       this.#forget(entity);
       innerOf(entity).unit = { frozen: 'after a bulkUpdate of its table: get() it again' };
     }
-    return this.tell(model, 'bulkUpdate', event);
   }
 
   /**

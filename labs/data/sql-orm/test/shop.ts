@@ -16,8 +16,9 @@ type Terms = lab.Terms<OrderRow>;
 
 const { and, atLeast, charLength, coalesce, dayIn, hybrid, hybridMethod, minus, not, or, rounded, times } = lab;
 const subtotal = (o: Terms) => times(o.quantity, o.unit_cents);
-const discount = (o: Terms) => rounded(times(subtotal(o), coalesce(o.percent_off, 0n)), 100n);
-const total = (o: Terms) => minus(subtotal(o), discount(o));
+const off = (o: Terms) => coalesce(o.percent_off, 0n);
+const rebate = (o: Terms) => rounded(times(subtotal(o), off(o)), 100n);
+const total = (o: Terms) => minus(subtotal(o), rebate(o));
 const big = (o: Terms) => atLeast(total(o), 10_000n);
 
 /** 1234n is '12.34', -5n is '-0.05'. */

@@ -54,7 +54,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
   /** Random rows, made a table by one query: what SQL answers must be what JavaScript answers. */
   const agree = async (rows: fc.Arbitrary<Partial<OrderRow>>, answers: Record<string, Answer>, runs = 6) => {
     const list = fc.array(rows, { minLength: 60, maxLength: 200 });
-    await fc.assert(
+    const { failed, errorInstance } = await fc.check(
       fc.asyncProperty(list, async (some) => {
         const all = some.map((row, n) => row_({ ...row, id: String(n).padStart(4, '0') }));
         const json = JSON.stringify(all, (_, value) => (typeof value === 'bigint' ? String(value) : value));
@@ -72,6 +72,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
       }),
       { seed: SEED, numRuns: runs },
     );
+    if (failed) throw errorInstance;
   };
   type Answer = Expression<unknown> & { of(row: OrderRow): unknown };
   const maybe = <T>(some: fc.Arbitrary<T>) => fc.option(some, { nil: null, freq: 4 });
