@@ -3,7 +3,8 @@ import type { SuiteResult } from '@shared/testkit';
 import type { Pitfall } from '../anatomy.ts';
 import type { Lab } from '../labs.ts';
 import type { Finding, Gate, GateContext } from './gate.ts';
-import type { LabGrading, PitfallRun } from './gradings.ts';
+import { besides, type LabGrading, type PitfallRun } from './gradings.ts';
+import { pooled } from './pooled.ts';
 
 /** Milliseconds for a lab's grading; above it, a warning. */
 const budgetMs = 10_000;
@@ -19,9 +20,7 @@ export const grading: Gate = {
   why: 'a suite that accepts nonsense, or that nobody can pass, is noticed before a learner meets it',
   scope: 'lab',
   async run(context) {
-    const findings: Finding[] = [];
-    for (const lab of context.labs) findings.push(...(await gradeLab(lab, context)));
-    return findings;
+    return (await pooled(context.labs, besides, (lab) => gradeLab(lab, context))).flat();
   },
 };
 
@@ -45,10 +44,11 @@ async function gradeLab(lab: Lab, { root, gradings }: GateContext): Promise<read
   ];
 }
 
-function judgeCost(where: string, { reference, pitfalls, ms }: LabGrading): Finding[] {
+function judgeCost(where: string, { reference, untouched, pitfalls, ms }: LabGrading): Finding[] {
   if (ms <= budgetMs) return [];
   const runs = [
     ...reference.tests.map(({ name, ms }) => ({ ms, law: `"${name}"` })),
+    ...untouched.tests.map(({ name, ms }) => ({ ms, law: `"${name}" on the exercise` })),
     ...pitfalls.flatMap(({ pitfall, result }) =>
       (result?.tests ?? []).map(({ name, ms }) => ({ ms, law: `"${name}" on ${pitfall.name}` })),
     ),

@@ -2,9 +2,12 @@ import { type Grader, openGrader, type RunOptions, type SuiteResult, type TestRe
 import { type Pitfall, readPitfalls } from '../anatomy.ts';
 import type { Lab } from '../labs.ts';
 import { suiteLaws } from '../suite-laws.ts';
+import { Shares } from './shares.ts';
 
-/** Test files at once. Most of the time a law waits for a server or a clock, not for a processor. */
-const lanes = 3;
+/** Test files of a lab at once. Most of the time a law waits for a server or a clock, not for a processor. */
+const lanes = { alone: 3, beside: 2 };
+/** Labs at once, where there are several: the start of one fills the pauses of another. */
+export const besides = 2;
 
 /** A pitfall under the one law that its header names. */
 export interface PitfallRun {
@@ -21,7 +24,7 @@ export interface LabGrading {
   readonly untouched: SuiteResult;
   /** None where the reference does not pass: nothing can be measured against it. */
   readonly pitfalls: readonly PitfallRun[];
-  /** Duration of all of it. */
+  /** Duration of all of it; while another lab was graded beside it, half the time that passed. */
   readonly ms: number;
 }
 
@@ -34,30 +37,39 @@ export interface Gradings {
   readonly known: ReadonlyMap<string, LabGrading>;
 }
 
-/** @param open starts a grader; the tests of the gates give one of their own */
-export function gradings(open: (dir: string, options: { lanes: number }) => Grader = openGrader): Gradings {
+/**
+ * @param several whether more than one lab will be graded
+ * @param start starts a grader; the tests of the gates give one of their own
+ */
+export function gradings(
+  several: boolean,
+  start: (dir: string, options: { lanes: number }) => Grader = openGrader,
+): Gradings {
   const known = new Map<string, LabGrading>();
+  const shares = new Shares();
+  const open = (dir: string): Grader => start(dir, { lanes: several ? lanes.beside : lanes.alone });
   return {
     known,
     async of(lab) {
       const before = known.get(lab.dir);
       if (before) return before;
-      await using grader = open(lab.dir, { lanes });
-      const result = await gradeLab(lab.dir, grader);
+      await using grader = open(lab.dir);
+      const stop = shares.start();
+      const runs = await gradeLab(lab.dir, grader);
+      const result = { ...runs, ms: stop() };
       known.set(lab.dir, result);
       return result;
     },
     async untouched(lab) {
       const before = known.get(lab.dir);
       if (before) return before.untouched;
-      await using grader = open(lab.dir, { lanes });
+      await using grader = open(lab.dir);
       return await grader.run({ impl: 'exercise/index.ts' });
     },
   };
 }
 
-async function gradeLab(dir: string, grader: Grader): Promise<LabGrading> {
-  const start = performance.now();
+async function gradeLab(dir: string, grader: Grader): Promise<Omit<LabGrading, 'ms'>> {
   const [pitfalls, laws] = await Promise.all([readPitfalls(dir), suiteLaws(dir)]);
   const hopeless = new AbortController();
   /** Ends without a result once the reference has failed. */
@@ -88,6 +100,5 @@ async function gradeLab(dir: string, grader: Grader): Promise<LabGrading> {
     reference: sound,
     untouched,
     pitfalls: hopeless.signal.aborted ? [] : judged,
-    ms: performance.now() - start,
   };
 }

@@ -40,7 +40,8 @@ async function main(): Promise<number> {
   const all = await findLabs(root, () => undefined);
   const chosen = changed ? touched(root, all, await changedFiles(root)) : { labs: namedLabs(all, names), reasons: [] };
   for (const reason of chosen.reasons) console.log(styleText('dim', reason));
-  const whole: GateContext = { root, labs: all, narrowed: false, demos: demoRuns(), gradings: gradings() };
+  const runs = { demos: demoRuns(), gradings: gradings(chosen.labs.length > 1) };
+  const whole: GateContext = { root, labs: all, narrowed: false, ...runs };
   const narrowed = chosen.labs.length < all.length;
   const some: GateContext = { ...whole, labs: chosen.labs, narrowed };
   // What looks at all labs at once is quick: only who names labs does not wait for it.
