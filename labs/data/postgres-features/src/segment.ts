@@ -1,0 +1,57 @@
+import { InvalidArgumentError } from './errors.ts';
+import { clean, RUN, TERM } from './plain-text.ts';
+
+/** Cuts a run of letters without spaces into its words. */
+export interface Segmenter {
+  /** Kept with each text: words that another version has cut may not be the words that this one looks for. */
+  readonly version: string;
+  words(run: string): readonly string[];
+}
+
+const intl = new Intl.Segmenter('zh', { granularity: 'word' });
+
+/**
+ * The words of ICU's dictionary for Chinese and Japanese, which every Node has within it. Dictionaries change between
+ * ICU's major releases, so that is the version.
+ *
+ * @see https://unicode-org.github.io/icu/userguide/boundaryanalysis/
+ */
+export const intlSegmenter: Segmenter = {
+  version: `intl-zh icu${process.versions['icu']?.split('.')[0] ?? '?'}`,
+  words: (run) => Array.from(intl.segment(run), ({ segment }) => segment),
+};
+
+/** The text with a border where a word begins or ends without a space: "全文检索" becomes "全文 检索". */
+export function segment(text: string, segmenter: Segmenter = intlSegmenter, border = ' '): string {
+  return text.replace(RUN, (run, at: number) => {
+    const words = segmenter.words(run).join(border);
+    const before = /[\p{L}\p{N}]$/u.test(text.slice(Math.max(0, at - 2), at)) ? border : '';
+    const after = /^[\p{L}\p{N}]/u.test(text.slice(at + run.length, at + run.length + 2)) ? border : '';
+    return `${before}${words}${after}`;
+  });
+}
+
+const LONGEST_QUERY = 1_000;
+
+/**
+ * What somebody typed, for `websearch_to_tsquery`: cut as the texts are. What he wrote without spaces he means as one:
+ * it becomes a phrase, and so a minus before it excludes the phrase, not its first word.
+ *
+ * @throws InvalidArgumentError when it is no text, or longer than 1,000 (Postgres' own stack is not endless either)
+ */
+export function queryText(typed: string, segmenter: Segmenter): string {
+  if (typeof typed !== 'string') throw new InvalidArgumentError(`A query is a text, and not of type ${typeof typed}.`);
+  if (typed.length > LONGEST_QUERY) {
+    throw new InvalidArgumentError(`The query is ${typed.length} long: give at most ${LONGEST_QUERY}.`);
+  }
+  const phrase = (_: string, minus: string, term: string, at: number, whole: string) =>
+    ` ${minus !== '' && !/\S/.test(whole[at - 1] ?? ' ') ? '-' : ''}"${segment(term, segmenter)}" `;
+  return (
+    clean(typed)
+      .split('"')
+      .map((part, index) => (index % 2 === 1 ? segment(part, segmenter) : part.replace(TERM, phrase)))
+      .join('"')
+      // "tsquery stack too small": Postgres' own words for 33 NOTs in a row.
+      .replace(/-(?:[^\p{L}\p{N}"]*-)+/gu, '-')
+  );
+}
