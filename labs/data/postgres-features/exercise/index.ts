@@ -209,7 +209,7 @@ export class TextSearch {
   protected async byTrigrams(query: Ask, typed: string, limit: number): Promise<Found> {
     const words = clean(typed).match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
     const [known] = await query<{ trigrams: number }>({
-      text: `SELECT set_config('pg_trgm.word_similarity_threshold', '0.5', true), cardinality(show_trgm($1)) AS trigrams`,
+      text: `SELECT set_config('pg_trgm.word_similarity_threshold', '0.35', true), cardinality(show_trgm($1)) AS trigrams`,
       values: [words.join(' ')],
     });
     // A row as `hit` takes it: id, title, rank, title_words AS marked_title, left(body_words, 200) AS marked.

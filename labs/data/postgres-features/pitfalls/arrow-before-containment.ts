@@ -9,6 +9,6 @@ export class Cards extends Reference {
   override contains(part: JsonObject): Statement {
     const { values } = super.contains(part);
     const conditions = Object.keys(part).map((key) => `card->'${key}' @> $1::jsonb->'${key}'`);
-    return { text: `SELECT id, card FROM ${this.table} WHERE ${conditions.join(' AND ')} ORDER BY id`, values };
+    return { text: `SELECT id, card FROM ${this.table} WHERE ${conditions.join(' AND ')}`, values };
   }
 }

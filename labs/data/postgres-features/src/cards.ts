@@ -77,7 +77,7 @@ export class Cards {
         'An empty object or array is in every card, and no index knows it: say which value.',
       );
     }
-    return { text: `SELECT id, card FROM ${this.table} WHERE card @> $1 ORDER BY id`, values: [json] };
+    return { text: `SELECT id, card FROM ${this.table} WHERE card @> $1`, values: [json] };
   }
 
   /**
@@ -91,14 +91,14 @@ export class Cards {
     // JSON's strings are jsonpath's strings: nothing that is put in can end one.
     const steps = keys(path).map((key) => `.${JSON.stringify(key)}`);
     const jsonpath = `$${steps.join('')} ? (@ == ${toJson(value)})`;
-    return { text: `SELECT id, card FROM ${this.table} WHERE card @? $1 ORDER BY id`, values: [jsonpath] };
+    return { text: `SELECT id, card FROM ${this.table} WHERE card @? $1`, values: [jsonpath] };
   }
 
   /** Cards whose top-level field, as text, is `text`. Without `indexField(field)` the whole table is read. */
   byField(field: string, text: string): Statement {
     const condition = `card->>'${sqlName('field', field)}' = $1`;
     return {
-      text: `SELECT id, card FROM ${this.table} WHERE ${condition} ORDER BY id`,
+      text: `SELECT id, card FROM ${this.table} WHERE ${condition}`,
       values: [storableText('text', text)],
     };
   }
