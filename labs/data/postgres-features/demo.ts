@@ -89,7 +89,7 @@ await tell(options, async (story) => {
     const field = await look("card->>'isbn', GIN", isbn);
     await cards.indexField('isbn');
     await pool.query('ANALYZE books');
-    const indexed = await look("card->>'isbn', its own", isbn);
+    const indexed = await look("card->>'isbn', own index", isbn);
     story.bars({ title: 'Pages touched to answer one question', picture: true, items: bars });
     story.verdict(
       'Without an index each card is read, and with GIN the hits alone',
