@@ -40,7 +40,7 @@ export class VersionedTable<Row extends VersionedRow> {
    * @throws InvalidArgumentError on an empty patch, an unknown column, id or version, undefined, and text that UTF-8 can't say
    */
   assign(patch: Patch<Row>, first: number): { readonly sql: string; readonly values: readonly unknown[] } {
-    const entries = Object.entries<unknown>(patch);
+    const entries = Object.entries<unknown>(patch ?? {});
     if (entries.length === 0) throw new InvalidArgumentError('The patch is empty: name a column to change.');
     for (const [column, value] of entries) this.#check(column, value);
     const sql = entries.map(([column], index) => `${identifier(column)} = $${first + index}`).join(', ');

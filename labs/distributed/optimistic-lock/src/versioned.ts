@@ -79,6 +79,7 @@ export async function deleteVersioned<Row extends VersionedRow>(
 
 /**
  * Changes many rows whatever their versions are, and moves each version on: whoever has read one of them before is stale.
+ * Two of these over the same rows can deadlock (40P01); `withRetry` helps.
  *
  * @returns the rows that were there, as they were written
  */
