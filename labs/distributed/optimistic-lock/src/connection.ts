@@ -86,8 +86,11 @@ function beginning({ isolation = 'READ COMMITTED', lockTimeoutMs = 5_000, idleMs
   );
 }
 
+/** Of Node's timers and of Postgres's. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** @throws InvalidArgumentError unless it is a whole number that a timer can wait */
 export function milliseconds(name: string, value: number, least = 0): number {
-  if (Number.isInteger(value) && value >= least && value <= 2 ** 31 - 1) return value;
-  throw new InvalidArgumentError(`${name} is ${value}: give whole milliseconds from ${least} to ${2 ** 31 - 1}.`);
+  if (Number.isInteger(value) && value >= least && value <= LONGEST_MS) return value;
+  throw new InvalidArgumentError(`${name} is ${value}: give whole milliseconds from ${least} to ${LONGEST_MS}.`);
 }

@@ -25,15 +25,17 @@ export function ifMatch(header: string | undefined): readonly number[] | '*' {
   if (header === undefined) throw new PreconditionRequiredError();
   if (header.trim() === '*') return '*';
   const versions: number[] = [];
-  for (let at = matchAt(GAP, header, 0)[0]?.length ?? 0, gap: string | undefined = ','; ; ) {
+  let at = header.search(/[^\t ,]|$/);
+  let gap: string | undefined = ',';
+  do {
     const [tag = '', weak, opaque = ''] = matchAt(TAG, header, at);
     if (tag === '' || !gap.includes(',')) throw malformed(header);
     if (!weak && isVersion(opaque)) versions.push(Number(opaque));
     at += tag.length;
     [gap = ''] = matchAt(GAP, header, at);
     at += gap.length;
-    if (at === header.length) return versions;
-  }
+  } while (at < header.length);
+  return versions;
 }
 
 /** As `etagOf` writes it: 3, and not 03, 3.0, 3e0 or more than a number can say. */

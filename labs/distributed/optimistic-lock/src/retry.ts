@@ -59,8 +59,6 @@ export function isConflict(error: unknown): boolean {
 }
 
 async function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  await delay(ms, undefined, signal && { signal }).catch((error: unknown) => {
-    signal?.throwIfAborted();
-    throw error;
-  });
+  // It rejects with an error of its own: the reason is the caller's.
+  await delay(ms, undefined, signal && { signal }).catch(() => signal?.throwIfAborted());
 }

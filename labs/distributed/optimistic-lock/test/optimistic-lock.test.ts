@@ -124,6 +124,7 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
     const nowhere = await outcome(updateVersioned(pool, table, 4, 0, { state: 'b' }));
     expect(nowhere.error).toBeInstanceOf(NotFoundError);
     expect(nowhere.error).toMatchObject({ id: 4, status: 404 });
+    expect((await outcome(readVersioned(pool, table, 4))).error).toBeInstanceOf(NotFoundError);
   });
 
   test('conflicts alone are tried again, all of it, at most max times, and the last one is the cause', async () => {
@@ -351,6 +352,7 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
       ['half an attempt', () => withRetry(never, { max: 1.5 })],
       ['a negative pause', () => withRetry(never, { baseMs: -1 })],
       ['an endless pause', () => withRetry(never, { capMs: Number.POSITIVE_INFINITY })],
+      ['a pause that no timer knows', () => withRetry(never, { capMs: 2 ** 31 })],
       ['no lock timeout', () => transaction(pool, never, { lockTimeoutMs: Number.NaN })],
       ['a negative idle time', () => transaction(pool, never, { idleMs: -1 })],
       [
@@ -362,6 +364,7 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
     for (const [what, call] of cases) {
       const { error } = await outcome((async () => call())());
       expect(error, what).toBeInstanceOf(InvalidArgumentError);
+      expect(error).toMatchObject({ status: 400 });
     }
     expect(asked).toEqual([]);
   });
@@ -403,7 +406,10 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
     });
     const small = await wall('integer');
     expect((await outcome(updateVersioned(pool, small, 1, 3e9, { uses: 1 }))).error).toBeInstanceOf(StaleVersionError);
-    expect((await outcome(updateVersioned(pool, small, 1, [], { uses: 1 }))).error).toMatchObject({ expected: [] });
+    expect((await outcome(updateVersioned(pool, small, 1, [], { uses: 1 }))).error).toMatchObject({
+      expected: [],
+      message: `${small.name} 1 is at version 0, and no version of ours was expected: read it again.`,
+    });
     const [list, columns]: [number[], ('state' | 'uses')[]] = [[7], ['state']];
     const { error } = await outcome(updateVersioned(pool, small, 1, list, { uses: 1 }));
     list.push(8);
