@@ -49,9 +49,8 @@ export class VersionedTable<Row extends VersionedRow> {
 
   #check(column: string, value: unknown): void {
     const what = `${this.name}.${column}`;
-    if (isOurs(column)) throw new InvalidArgumentError(`${what} can't be patched: it says which row, and which state.`);
     if (!this.columns.some((known) => known === column)) {
-      throw new InvalidArgumentError(`${what} is none of ${this.columns.join(', ')}.`);
+      throw new InvalidArgumentError(`${what} can't be patched: give some of ${this.columns.join(', ')}.`);
     }
     if (value === undefined) throw new InvalidArgumentError(`${what} is undefined: leave it out, or give null.`);
     if (!isStorable(value)) throw new InvalidArgumentError(`${what} has half a surrogate pair or U+0000.`);

@@ -324,6 +324,7 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
       ['no table', () => new VersionedTable<Locker>('', [])],
       ['no schema', () => new VersionedTable<Locker>('.lockers', [])],
       ['a name that Postgres would cut', () => new VersionedTable<Locker>('柜'.repeat(22), [])],
+      ['64 bytes', () => new VersionedTable<Locker>('a'.repeat(64), [])],
       ['half a character', () => new VersionedTable<Locker>('a\ud83d', [])],
       ['version as a column', () => new VersionedTable<VersionedRow>('lockers', JSON.parse('["version"]'))],
       ['id as a column', () => new VersionedTable<VersionedRow>('lockers', JSON.parse('["id"]'))],
@@ -367,6 +368,8 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
       expect(error).toMatchObject({ status: 400 });
     }
     expect(asked).toEqual([]);
+    expect(new VersionedTable<Locker>('柜'.repeat(21), []).name, '63 bytes').toBe(`"${'柜'.repeat(21)}"`);
+    expect(await withRetry(async () => 'done', { capMs: 2 ** 31 - 1 })).toBe('done');
   });
 
   test('a name is a name, whatever it says, and an id is what it was', async () => {
@@ -427,6 +430,9 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
       await outcome(withRetry(() => Promise.reject(stale), { max: 7, ...options, sleep }));
       return slept;
     };
+    const slept: number[] = [];
+    await outcome(withRetry(() => Promise.reject(stale), { random: () => 1, sleep: async (ms) => slept.push(ms) }));
+    expect(slept, 'by default').toEqual([5, 10, 20, 40, 80, 160, 320, 500, 500]);
     const most = { baseMs: 5, capMs: 100, random: () => 1 };
     expect(await pauses(most), 'at most').toEqual([5, 10, 20, 40, 80, 100]);
     expect(await pauses({ ...most, max: 1_100 })).toHaveLength(1_099);
@@ -537,9 +543,11 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
     expect((await outcome(swallowed)).error).toBeInstanceOf(RolledBackError);
     const { rows } = await own.query(`SELECT version FROM ${table.name} WHERE id = 1`);
     expect(rows, 'on the same connection, outside of any transaction').toEqual([{ version: '0' }]);
-    expect(await transaction(own, async (tx) => (await tx.query('SHOW transaction_isolation')).rows)).toEqual([
-      { transaction_isolation: 'read committed' },
-    ]);
+    const settings = `SELECT string_agg(setting, ' ' ORDER BY name) AS now FROM pg_settings
+      WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout', 'transaction_isolation')`;
+    const inside = await transaction(own, async (tx) => (await tx.query(settings)).rows);
+    expect(inside, 'milliseconds, by default').toEqual([{ now: '10000 5000 read committed' }]);
+    expect((await own.query(settings)).rows, 'and none of it afterwards').toEqual([{ now: '0 0 read committed' }]);
   });
 
   test('a connection that dies says whether anything was written, is not used again, and is no conflict', async () => {
@@ -557,7 +565,8 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
     const lost = async (call: Promise<unknown>, written: 'no' | 'unknown') => {
       const { error } = await outcome(call);
       expect(error).toBeInstanceOf(ConnectionLostError);
-      expect(error).toMatchObject({ written, cause: expect.any(Error) });
+      const message = written === 'no' ? /nothing was written/ : /may have been done/;
+      expect(error).toMatchObject({ written, cause: expect.any(Error), message: expect.stringMatching(message) });
       expect(await own.query('SELECT 1 AS one'), 'the next one').toMatchObject({ rows: [{ one: 1 }] });
     };
     await lost(serializable(own, body(inside)), 'no');
