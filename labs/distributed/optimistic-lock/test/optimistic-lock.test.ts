@@ -198,11 +198,8 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
       { id: 1, state: null, uses: 0, version: 1 },
       { id: 2, state: null, uses: 0, version: 2 },
     ]);
-    for (const [id, version] of [
-      [1, 0],
-      [2, 1],
-    ] as const) {
-      const { error } = await outcome(updateVersioned(pool, table, id, version, { uses: 6 }));
+    for (const { id, version } of rows) {
+      const { error } = await outcome(updateVersioned(pool, table, id, version - 1, { uses: 6 }));
       expect(error, `locker ${id}, read before the update of many`).toBeInstanceOf(StaleVersionError);
     }
     expect(await readVersioned(pool, table, 3)).toMatchObject({ version: 0 });
