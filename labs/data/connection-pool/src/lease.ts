@@ -1,0 +1,96 @@
+import { Client, type ClientConfig, DatabaseError, type QueryConfig, type QueryResult, type QueryResultRow } from 'pg';
+import { ConnectionLostError, LeaseReleasedError } from './errors.ts';
+
+/** Who has a connection. */
+export interface Holder {
+  /** Milliseconds since it was lent. */
+  readonly heldMs: number;
+  /** How long it is out, and the stack that asked for it. */
+  readonly taken: string;
+}
+
+/** A connection, and what is known of its health. */
+export class Member {
+  readonly client: Client;
+  readonly bornAt = performance.now();
+  idleSince = this.bornAt;
+  /** Why it is good for nothing any more. */
+  broken: Error | undefined;
+
+  /** @param died called when the connection ends by itself */
+  constructor(config: ClientConfig, died: (member: Member) => void) {
+    this.client = new Client(config);
+    // Nobody waits for an answer of an idle connection, so its end is an event; one that nobody hears ends the process.
+    this.client.on('error', (error) => {
+      this.broken ??= error;
+      died(this);
+    });
+  }
+
+  /** The error for the caller. After any but a refusal of Postgres nobody knows what the connection's next answer is to. */
+  explain(error: unknown): unknown {
+    if (error instanceof DatabaseError && !/^(08...|57P0[1-5]|25P0[34])$/.test(error.code ?? '')) return error;
+    this.broken ??= new Error('a query has failed', { cause: error });
+    return new ConnectionLostError('undone', error);
+  }
+
+  /** Ends it; a server that hangs is not waited for. */
+  async end(): Promise<void> {
+    this.broken ??= new Error('the pool has closed this connection');
+    const hangs = setTimeout(() => this.client.connection.stream.destroy(), 1_000);
+    await this.client.end().finally(() => clearTimeout(hangs));
+  }
+}
+
+/** A connection, for as long as it is lent. `using` gives it back at the end of the block. */
+export class Lease {
+  readonly member: Member;
+  readonly since = performance.now();
+  readonly #taken: { readonly stack?: string };
+  readonly #giveBack: (lease: Lease) => void;
+  #released = false;
+  /** Queries that were sent and not answered. */
+  pending = 0;
+  /** Whether its leak was reported. */
+  reported = false;
+
+  constructor(member: Member, taken: { readonly stack?: string }, giveBack: (lease: Lease) => void) {
+    this.member = member;
+    this.#taken = taken;
+    this.#giveBack = giveBack;
+  }
+
+  /** Postgres' word at the last answer: `I` outside of a transaction, `T` inside, `E` inside one that has failed. */
+  get status(): 'I' | 'T' | 'E' | null {
+    return this.member.client.getTransactionStatus();
+  }
+
+  get holder(): Holder {
+    const heldMs = performance.now() - this.since;
+    return { heldMs, taken: `${this.#taken.stack}`.replace(/^.*/, `One is out for ${heldMs.toFixed(0)} ms, taken`) };
+  }
+
+  /** As pg's `client.query`. @throws DatabaseError, ConnectionLostError, LeaseReleasedError */
+  async query<R extends QueryResultRow>(query: string | QueryConfig, values?: unknown[]): Promise<QueryResult<R>> {
+    if (this.#released) throw new LeaseReleasedError('this connection was given back: acquire one anew');
+    this.pending++;
+    try {
+      return await this.member.client.query<R>(query, values);
+    } catch (error) {
+      throw this.member.explain(error);
+    } finally {
+      this.pending--;
+    }
+  }
+
+  /** Gives the connection back. @throws LeaseReleasedError the second time: it may be somebody else's by then */
+  release(): void {
+    if (this.#released) throw new LeaseReleasedError('this connection was given back already');
+    this.#released = true;
+    this.#giveBack(this);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#released) this.release();
+  }
+}
