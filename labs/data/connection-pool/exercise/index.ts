@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { DatabaseError } from 'pg';
 import * as errors from '../src/errors.ts';
 import type { AcquireOptions, Ask, Lsn, PoolOptions, Transfer } from '../src/index.ts';
 import { Lease, Member } from '../src/lease.ts';
@@ -46,7 +45,7 @@ export class ConnectionPool implements AsyncDisposable {
   constructor(options: PoolOptions) {
     this.settings = settingsOf(options);
     const { idleMs, leakAfterMs } = this.settings;
-    this.#sweeper = setInterval(() => this.sweep(), Math.min(idleMs / 4, leakAfterMs / 4, 1_000)).unref();
+    this.#sweeper = setInterval(() => this.sweep(), Math.min(idleMs / 4, (leakAfterMs || idleMs) / 4, 1_000)).unref();
   }
 
   /** Given: makes `min` connections. */
@@ -277,9 +276,6 @@ export class Transfers {
     return (await this.pool.withClient((client) => client.query<Row>(select, [id]))).rows[0];
   }
 }
-
-/** Given, for the hardening laws: a write in a read-only transaction, or on a standby. */
-export const isReadOnly = (error: unknown) => error instanceof DatabaseError && error.code === '25006';
 
 async function todo(method: string): Promise<never> {
   throw new Error(`${method} is not written yet: its comment in attempt/index.ts is the task.`);

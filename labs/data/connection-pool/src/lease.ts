@@ -67,7 +67,8 @@ export class Lease {
 
   get holder(): Holder {
     const heldMs = performance.now() - this.since;
-    return { heldMs, taken: `${this.#taken.stack}`.replace(/^.*/, `One is out for ${heldMs.toFixed(0)} ms, taken`) };
+    const stack = this.#taken.stack?.replace(/^.*/, '') ?? ' (set leakAfterMs to see where)';
+    return { heldMs, taken: `One is out for ${heldMs.toFixed(0)} ms, taken${stack}` };
   }
 
   /** As pg's `client.query`. @throws DatabaseError, ConnectionLostError, LeaseReleasedError */

@@ -24,7 +24,7 @@ export interface PoolOptions {
   readonly validateAfterMs?: number;
   /** Within this the server answers a new connection, or a look at an idle one. Default 5000. */
   readonly answerMs?: number;
-  /** Out for so long, a connection is reported to `onLeak`. Default 60,000. */
+  /** Out for so long, a connection is reported to `onLeak`. Default 0: none is, and the stack (5 µs) is not kept. */
   readonly leakAfterMs?: number;
   /** Default: a warning of the process. */
   readonly onLeak?: (leak: Holder) => void;
@@ -33,10 +33,10 @@ export interface PoolOptions {
 /** Checked and complete. @throws InvalidArgumentError */
 export function settingsOf({ connection, onLeak = ({ taken }) => process.emitWarning(taken), ...given }: PoolOptions) {
   const few = { min: 0, max: 10, maxQueue: 100 };
-  const long = { acquireTimeoutMs: 5_000, idleMs: 30_000, maxAgeMs: 1_800_000, answerMs: 5_000, leakAfterMs: 60_000 };
+  const long = { acquireTimeoutMs: 5_000, idleMs: 30_000, maxAgeMs: 1_800_000, answerMs: 5_000, leakAfterMs: 0 };
   const settings = { ...few, ...long, validateAfterMs: 1_000, ...given };
   for (const [name, value] of Object.entries(settings)) {
-    const least = /^(min|maxQueue|validateAfterMs)$/.test(name) ? 0 : 1;
+    const least = /^(min|maxQueue|validateAfterMs|leakAfterMs)$/.test(name) ? 0 : 1;
     if (typeof value === 'number' && Number.isInteger(value) && value >= least && value < 2 ** 31) continue;
     throw new InvalidArgumentError(`${name} is ${String(value)}: give a whole number from ${least} on`);
   }

@@ -1,7 +1,7 @@
 import { AcquireTimeoutError, ConnectError, OpenTransactionError, PoolClosedError, QueueFullError } from './errors.ts';
 import { Lease, Member } from './lease.ts';
 import { type PoolOptions, settingsOf } from './options.ts';
-import { inTransaction } from './transaction.ts';
+import { transact } from './transaction.ts';
 
 export interface AcquireOptions {
   /** Leaves the queue; the caller gets the signal's reason. */
@@ -32,7 +32,7 @@ export class ConnectionPool implements AsyncDisposable {
   constructor(options: PoolOptions) {
     this.settings = settingsOf(options);
     const { idleMs, leakAfterMs } = this.settings;
-    this.#sweeper = setInterval(() => this.sweep(), Math.min(idleMs / 4, leakAfterMs / 4, 1_000)).unref();
+    this.#sweeper = setInterval(() => this.sweep(), Math.min(idleMs / 4, (leakAfterMs || idleMs) / 4, 1_000)).unref();
   }
 
   /** Makes `min` connections, so that the first callers find them. @throws ConnectError */
@@ -53,7 +53,7 @@ export class ConnectionPool implements AsyncDisposable {
     if (this.#closing) throw new PoolClosedError('the pool is closed');
     signal?.throwIfAborted();
     const taken: { stack?: string } = {};
-    Error.captureStackTrace(taken, this.acquire);
+    if (this.settings.leakAfterMs > 0) Error.captureStackTrace(taken, this.acquire);
     const last = this.queue.size === 0 ? this.idle.at(-1) : undefined;
     if (last && this.isFresh(last)) {
       this.idle.pop();
@@ -76,7 +76,7 @@ export class ConnectionPool implements AsyncDisposable {
    * @throws RolledBackError, ConnectionLostError, and as `acquire`
    */
   withTx<T>(body: (tx: Lease) => Promise<T>, o?: AcquireOptions): Promise<T> {
-    return this.withClient((client) => inTransaction(client, body), o);
+    return this.withClient((client) => transact(client, body), o);
   }
 
   /** Serves those that wait, nobody new, and closes what comes back; all of it after `graceMs` (default 5000). */
@@ -156,7 +156,7 @@ export class ConnectionPool implements AsyncDisposable {
     }
     for (const made of this.#refill()) made.catch(() => {});
     for (const lease of this.lent) {
-      if (lease.reported || now - lease.since < leakAfterMs) continue;
+      if (leakAfterMs === 0 || lease.reported || now - lease.since < leakAfterMs) continue;
       lease.reported = true;
       Promise.try(onLeak, lease.holder).catch((error: unknown) => process.emitWarning(`onLeak has thrown: ${error}`));
     }

@@ -3,7 +3,7 @@ import { DatabaseError } from 'pg';
 import * as errors from './errors.ts';
 import type { Lease } from './lease.ts';
 import type { AcquireOptions, ConnectionPool } from './pool.ts';
-import { inTransaction } from './transaction.ts';
+import { transact } from './transaction.ts';
 
 /** A position in Postgres' write-ahead log, as `0/16B3748`. */
 export type Lsn = string;
@@ -112,7 +112,7 @@ export class SplitPool {
 
   protected writeOn<T>(pool: ConnectionPool, body: (tx: Lease) => Promise<T>, o?: AcquireOptions) {
     return pool.withClient(async (client) => {
-      const value = await inTransaction(client, body);
+      const value = await transact(client, body);
       // It is committed, whatever becomes of this question.
       const asked = await client
         .query<{ lsn: Lsn }>('SELECT pg_current_wal_insert_lsn() AS lsn')
@@ -131,7 +131,7 @@ export class SplitPool {
 
 /** On the primary too: where it is read must not change what may be done. */
 async function readOnly<T>(client: Lease, body: (tx: Lease) => Promise<T>): Promise<T> {
-  return inTransaction(client, body, 'BEGIN READ ONLY').catch((cause: unknown) => {
+  return transact(client, body, 'BEGIN READ ONLY').catch((cause: unknown) => {
     if (!isReadOnly(cause)) throw cause;
     throw new errors.WriteInReadError('a read has tried to write, and is not sent elsewhere: use write', { cause });
   });

@@ -4,11 +4,7 @@ import type { Lease } from './lease.ts';
 export type Begin = 'BEGIN' | 'BEGIN READ ONLY' | 'BEGIN ISOLATION LEVEL SERIALIZABLE';
 
 /** BEGIN, `body`, COMMIT; or ROLLBACK, and where that fails the pool sees it and ends the connection. */
-export async function inTransaction<T>(
-  client: Lease,
-  body: (tx: Lease) => Promise<T>,
-  begin: Begin = 'BEGIN',
-): Promise<T> {
+export async function transact<T>(client: Lease, body: (tx: Lease) => Promise<T>, begin: Begin = 'BEGIN'): Promise<T> {
   await client.query(begin);
   let result: T;
   try {

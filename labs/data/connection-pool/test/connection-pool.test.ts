@@ -484,7 +484,7 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
       { min: 3, max: 2 },
       { maxQueue: -1 },
       { idleMs: 0 },
-      { leakAfterMs: 0 },
+      { leakAfterMs: -1 },
       { acquireTimeoutMs: Number.NaN },
       { validateAfterMs: Number.POSITIVE_INFINITY },
       { connection: 5 },

@@ -1,7 +1,7 @@
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
 import { Client } from 'pg';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   AcquireTimeoutError,
   InvalidArgumentError,
@@ -14,6 +14,11 @@ import { bank, pidOf } from './bank.ts';
 
 await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 }) }, ({ postgres }) => {
   const [standby] = postgres.standbys;
+  /** A connection to the standby that no pool has. */
+  const there = new Client({ connectionString: standby.url });
+  there.on('error', () => {});
+  beforeAll(() => there.connect());
+  afterAll(() => there.end());
 
   /** A table `t` on both servers, a pool for each, and a count. */
   const open = async (urls = { primary: postgres.url, replica: standby.url }, options = {}) => {
@@ -98,21 +103,17 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
 
   test('a read whose replica is lost in the middle is run again on the primary', async () => {
     const { split, where } = await open();
-    const killer = new Client({ connectionString: standby.url });
-    killer.on('error', () => {});
-    await killer.connect();
     const answers: string[] = [];
     const read = split.read(async (client) => {
       answers.push(await where(client));
       if (answers.length === 1) {
-        await killer.query('SELECT pg_terminate_backend($1)', [await pidOf(client)]);
+        await there.query('SELECT pg_terminate_backend($1)', [await pidOf(client)]);
         await until(() => client.member.broken);
       }
       return where(client);
     });
     expect((await outcome(read, 4_000)).value).toBe('primary');
     expect(answers).toEqual(['replica', 'primary']);
-    await killer.end();
   });
 
   test('a replica whose connections are all in use is busy, not down: its readers do not fall on the primary', async () => {

@@ -1,12 +1,9 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, random, until } from '@shared/testkit';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { type Ask, InvalidArgumentError, TransferPendingError, TransferRefusedError, Transfers } from '#lab';
 import { bank } from './bank.ts';
-import type { Job } from './teller.ts';
+import { killAtEachStep } from './kill.ts';
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 
@@ -38,22 +35,7 @@ await describeWith('transfers', { postgres: () => startPostgres() }, ({ postgres
     const COPIES = 12;
     const { transfers, sum, balance, schema, backends } = await open(undefined, COPIES);
     const lab = import.meta.resolve('#lab');
-    const job: Job = { url: postgres.url, schema, lab, copies: COPIES };
-    const child = fork(fileURLToPath(new URL('./teller.ts', import.meta.url)), [JSON.stringify(job)], {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    let words = '';
-    child.stderr?.on('data', (chunk) => {
-      words += chunk;
-    });
-    const gone = once(child, 'exit').then(() => {
-      throw new Error(`it ended before it stood still: ${words}`);
-    });
-    gone.catch(() => {});
-    const [standing]: string[][] = await Promise.race([once(child, 'message'), gone]);
-    child.kill('SIGKILL');
-    await gone.catch(() => {});
+    const standing = await killAtEachStep({ url: postgres.url, schema, lab, copies: COPIES });
     await until(async () => (await backends('idle in transaction%')).length === 0, { what: 'the server to notice' });
 
     const left = await sum();
@@ -72,7 +54,7 @@ await describeWith('transfers', { postgres: () => startPostgres() }, ({ postgres
           ['90', '110'],
           ['100', '100'],
         ],
-        `killed after ${standing?.[n]}`,
+        `killed after ${standing[n]}`,
       ).toContainEqual(both);
     }
   });
