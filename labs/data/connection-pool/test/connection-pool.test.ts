@@ -214,7 +214,7 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
       },
       { timeoutMs: 1_500, what: 'the other four to go home' },
     );
-    expect(await backends()).toHaveLength(1);
+    await until(async () => (await backends()).length === 1, { timeoutMs: 1_500, what: 'the server to see them go' });
   });
 
   test('a connection older than maxAgeMs is closed once it is idle, and min are there all the same', async () => {
