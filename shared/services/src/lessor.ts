@@ -73,7 +73,7 @@ function serve(socket: Socket, stock: Stock): void {
   const answer = async (question: Question): Promise<Answer> => {
     if (question.ask === 'lend') {
       const kind = stock.kind(question.service, question.wish);
-      const lent = await kind.lend(loans.size > 0);
+      const lent = await kind.lend([...loans.values()].some((loan) => loan.kind.limited));
       const loan = { kind, lent, spoilt: false };
       last += 1;
       loans.set(last, loan);
@@ -133,6 +133,8 @@ class Kind {
   readonly #waiting: (() => void)[] = [];
   readonly #leaving = new Set<Promise<void>>();
   readonly #out = new Set<Lendable>();
+  /** Those that are lent, and those that are about to be: a start takes seconds. */
+  #count = 0;
   #closed = false;
 
   constructor(lender: Lender, wish: Wish, ahead: boolean) {
@@ -141,20 +143,33 @@ class Kind {
     this.#ahead = ahead;
   }
 
-  /** @param urgent the borrower holds others already, so it must not wait for one that somebody else holds */
+  /** Others may wait for one that is lent. */
+  get limited(): boolean {
+    return this.#lender.most !== undefined;
+  }
+
+  /** @param urgent others may wait for what the borrower holds already, so it must not wait for what somebody else holds */
   async lend(urgent: boolean): Promise<Lendable> {
     const { most = Number.POSITIVE_INFINITY } = this.#lender;
-    while (!urgent && this.#shelf.length === 0 && this.#out.size >= most) {
+    while (!urgent && this.#shelf.length === 0 && this.#count >= most) {
       await new Promise<void>((wake) => this.#waiting.push(wake));
     }
-    const lent = (await this.#shelf.shift()) ?? (await this.#lender.lend(this.#wish));
-    this.#out.add(lent);
-    if (this.#closed) await this.#end(lent);
-    return lent;
+    this.#count += 1;
+    try {
+      const lent = (await this.#shelf.shift()) ?? (await this.#lender.lend(this.#wish));
+      this.#out.add(lent);
+      if (this.#closed) await this.#end(lent);
+      return lent;
+    } catch (error) {
+      this.#count -= 1;
+      this.#waiting.shift()?.();
+      throw error;
+    }
   }
 
   takeBack(lent: Lendable, spoilt: boolean): void {
     this.#out.delete(lent);
+    this.#count -= 1;
     if (this.#closed) return;
     const renew = spoilt ? undefined : lent.renew;
     const next = renew?.().catch(() => undefined);

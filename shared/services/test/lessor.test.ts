@@ -196,15 +196,18 @@ test('what nobody lends is refused', async () => {
 test('RabbitMQ on loan is one broker for all, emptied in between; the next borrower waits', {
   timeout: 180_000,
 }, async () => {
-  const first = await startRabbit();
-  const mine = new URL(await first.vhost()).pathname;
+  const starting = startRabbit();
   let waits = true;
   const rival = (async () => {
     await using other = await openBorrower();
+    // Nobody waits for this one: who has it can wait.
+    await other.lend('redis');
     const answer = await other.lend('rabbitmq');
     waits = false;
     return answer;
   })();
+  const first = await starting;
+  const mine = new URL(await first.vhost()).pathname;
   await new Promise((done) => setTimeout(done, 100));
   expect(waits).toBe(true);
   // One whose alarm is still raised would not be lent again.

@@ -42,12 +42,13 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
         texts.push(data);
       },
     };
+    const errors: unknown[] = [];
     const open = (leaseMs = LEASE_MS, redis = client) => {
-      const bus = new StreamsBus(redis, cemetery, { prefix, leaseMs });
+      const bus = new StreamsBus(redis, cemetery, { prefix, leaseMs, onError: (error) => errors.push(error) });
       onTestFinished(() => bus.close());
       return bus;
     };
-    return { prefix, dead, texts, open };
+    return { prefix, dead, texts, errors, open };
   };
   /** A group that writes down what it gets. */
   const listen = async (bus: Bus, group: string, options = {}) => {
@@ -106,7 +107,7 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
   });
 
   test('streams: what is no event becomes a dead letter with its text, and the others pass', async () => {
-    const { open, dead, texts, prefix } = world();
+    const { open, dead, texts, errors, prefix } = world();
     const bus = open();
     const good = placed('1');
     const bad = ['no JSON', '42', 'null', '{}', JSON.stringify([good]), JSON.stringify({ ...good, id: 'no UUID' })];
@@ -114,7 +115,8 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await client.xadd(`${prefix}stream`, '*', 'greeting', 'hello');
     await bus.publish([good]);
     const { got } = await listen(bus, 'kitchen');
-    await until(() => got.length === 1, { timeoutMs: 4000, what: 'the event behind those that are none' });
+    await until(() => got.length === 1 || errors.length > 0, { what: 'the event behind those that are none' });
+    expect(errors, 'what ended the loop that reads').toEqual([]);
     await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0);
     const kept = [...bad, JSON.stringify(['greeting', 'hello'])].map((text) => ({ text }));
     expect(texts).toHaveLength(kept.length);
@@ -195,7 +197,7 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     const far = new Redis(net.url, { retryStrategy: () => 20 });
     far.on('error', () => {});
     onTestFinished(() => far.disconnect());
-    const bus = open(1500, far);
+    const bus = open(900, far);
     const { got } = await listen(bus, 'kitchen');
     const direct = open();
     await direct.publish([placed('1', 0)]);
@@ -240,8 +242,8 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     const far = new Redis(net.url);
     far.on('error', () => {});
     onTestFinished(() => far.disconnect());
-    const a = await listen(open(600, far), 'kitchen');
-    const second = open(600);
+    const a = await listen(open(300, far), 'kitchen');
+    const second = open(300);
     await second.publish([placed('1', 0)]);
     await until(() => a.got.length === 1);
     const b = await listen(second, 'kitchen');
@@ -270,7 +272,7 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
   test('streams: of two consumers of a group one serves, and the other follows when it stops', async () => {
     const { open } = world();
     // Who stands by looks three times a lease of its own.
-    const [first, second] = [open(), open(1500)];
+    const [first, second] = [open(), open(300)];
     const a = await listen(first, 'kitchen');
     await first.publish(numbered('1', 3));
     await until(() => a.got.length === 3);

@@ -1,5 +1,6 @@
-// One order, from its placing to its effect. Kills itself (SIGKILL) after its n-th request to the database or the broker,
-// counted from the placing on; ends by itself when the effect is there and nothing waits.
+// Orders, each from its placing to its effect, in worlds of their own. Each stands still after its n-th answer from the
+// database or the broker; when all stand still, or are done, the process kills itself (SIGKILL). A process takes longer to
+// start than an order to be handled: so they share one.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -11,17 +12,24 @@ export interface Order {
   readonly name: string;
 }
 
-/** Who is at work: outbox, relay or consumer. */
+/** After which answer an order stands still. */
+export interface Death {
+  readonly name: string;
+  readonly at: number;
+}
+
+/** Who is at work: outbox, relay or consumer; an observer's answers don't count. */
 const part = new AsyncLocalStorage<string>();
 type Step = (what: string) => Promise<void>;
 
 /** Does the work, or what is left of it. `step` hears of each answer from a server. */
-export async function work({ broker, database, name }: Order, step: Step = async () => {}): Promise<void> {
-  const pool = new pg.Pool({ connectionString: database });
+export async function perform({ broker, database, name }: Order, step: Step = async () => {}): Promise<void> {
+  const pool = new pg.Pool({ connectionString: database, max: 2 });
   pool.on('error', () => {});
   let begun = false;
   const answered = async (what: string) => {
-    if (begun) await step(`${part.getStore() ?? 'consumer'}: ${what}`);
+    const who = part.getStore() ?? 'consumer';
+    if (begun && who !== 'observer') await step(`${who}: ${what}`);
   };
   pool.on('connect', (client) => {
     const query = client.query.bind(client);
@@ -42,7 +50,7 @@ export async function work({ broker, database, name }: Order, step: Step = async
   const redis = broker.kind === 'streams' ? new (await import('ioredis')).Redis(broker.url) : undefined;
   const prefix = `${broker.prefix}${name}:`;
   const bus: Bus = redis
-    ? new StreamsBus(redis, dead, { prefix, leaseMs: 50 })
+    ? new StreamsBus(redis, dead, { prefix, leaseMs: 100 })
     : await RabbitBus.open(broker.url, dead, { prefix, expiresMs: 60_000 });
 
   if (redis) {
@@ -82,30 +90,35 @@ export async function work({ broker, database, name }: Order, step: Step = async
     // A round without events is not the end: Postgres takes a moment to notice that a relay which had the lock is dead.
     while ((await relay.round()) > 0 || !(await allRelayed())) await delay(2);
   });
-  const observer = new pg.Client({ connectionString: database });
-  await observer.connect();
   for (let waiting = true; waiting; await delay(2)) {
-    const { rowCount } = await observer.query(`SELECT FROM ${name}_effects`);
+    const { rowCount } = await part.run('observer', () => pool.query(`SELECT FROM ${name}_effects`));
     const stream = redis && (await redis.xinfo('GROUPS', `${prefix}stream`));
     // The group's fields: name, consumers, pending, entries-read, lag, each after its label.
     const behind = /"(?:pending|lag)",[^0]/.test(JSON.stringify(stream ?? []));
     waiting = rowCount === 0 || behind;
   }
-  await observer.end();
   await bus.close();
   redis?.disconnect();
   await pool.end();
 }
 
 if (import.meta.main) {
-  const { killAt, ...order } = JSON.parse(process.argv[2] ?? '{}');
-  let steps = 0;
-  await work(order, async (what) => {
-    if (++steps !== killAt) return;
-    await new Promise<void>((sent) => process.send?.(what, () => sent()));
-    process.kill(process.pid, 'SIGKILL');
-    // Not one instruction more.
-    await new Promise(() => {});
-  });
-  process.exit(0);
+  const { deaths, ...where }: { deaths: Death[] } & Omit<Order, 'name'> = JSON.parse(process.argv[2] ?? '{}');
+  const last: Record<string, string> = {};
+  await Promise.all(
+    deaths.map(async ({ name, at }) => {
+      const still = Promise.withResolvers<void>();
+      let answers = 0;
+      const work = perform({ ...where, name }, async (what) => {
+        if (++answers < at) return;
+        last[name] ??= what;
+        still.resolve();
+        // Not one instruction more.
+        await new Promise(() => {});
+      });
+      await Promise.race([work, still.promise]);
+    }),
+  );
+  await new Promise<void>((sent) => process.send?.(last, () => sent()));
+  process.kill(process.pid, 'SIGKILL');
 }

@@ -1,3 +1,4 @@
+// Comes first in the alphabet: its broker takes longest to start.
 import { startPostgres, startRabbit } from '@shared/services';
 import { describeWith, History, until } from '@shared/testkit';
 import { connect } from 'amqplib';
@@ -32,13 +33,14 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
   const pool = new pg.Pool({ connectionString: postgres.url });
   pool.on('error', () => {});
   afterAll(() => pool.end());
+  const vhost = rabbit.vhost();
   let worlds = 0;
   const world = async () => {
     const name = `r${++worlds}`;
     const dead = new DeadLetters(pool, `${name}_dead`);
     await dead.migrate();
     const prefix = `${rabbit.namespace}${name}:`;
-    const url = await rabbit.vhost();
+    const url = await vhost;
     const open = async (to = url, options: RabbitOptions = {}) => {
       const bus = await RabbitBus.open(to, dead, { prefix, expiresMs: 60_000, ...options });
       onTestFinished(() => bus.close());
@@ -233,9 +235,10 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
   });
 
   test('rabbit: after a broken connection a consumer comes back by itself, and what it had in hand has one effect', async () => {
-    const { open, name, through } = await world();
+    const { open, name, prefix, through, url } = await world();
     await using link = await rabbit.node.proxy();
-    const bus = await open(through(link), { backoffMs: () => 1 });
+    const lost: unknown[] = [];
+    const bus = await open(through(link), { backoffMs: () => 1, onError: (error) => lost.push(error) });
     const publisher = await open();
     const inbox = new Inbox(pool, `${name}_inbox`);
     await inbox.migrate();
@@ -255,8 +258,17 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await publisher.publish([placed('in hand')]);
     await until(() => came.length === 1);
     link.reset();
+    await until(() => lost.length >= 2, { what: 'both connections to be lost' });
+    // Who can serve one more group is connected again, with all that it had.
+    const idle = delivery.reader({});
+    const served = () => bus.subscribe('sms', idle).then(() => true);
+    await until(() => served().catch(() => false));
+    const admin = await connect(url);
+    onTestFinished(() => admin.close());
+    const queue = await (await admin.createChannel()).checkQueue(`${prefix}kitchen`);
+    expect(queue.consumerCount, 'consumers of the kitchen').toBeGreaterThan(0);
     await publisher.publish([placed('later')]);
-    await until(() => came.length === 3, { timeoutMs: 4000, what: 'the one in hand to come again, and the later one' });
+    await until(() => came.length === 3, { what: 'the one in hand to come again, and the later one' });
     gate.resolve();
     await bus.close();
     const { rows } = await pool.query(`SELECT key FROM ${name}_effects ORDER BY key`);
@@ -317,7 +329,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     timeout: 60_000,
   }, async () => {
     const history = new History<string>();
-    const broker = { kind: 'rabbit' as const, url: await rabbit.vhost(), prefix: rabbit.namespace };
+    const broker = { kind: 'rabbit' as const, url: await vhost, prefix: rabbit.namespace };
     const runs = await crashEverywhere(broker, postgres.url, pool, OUTBOX_STEPS + 1);
     for (const { step, effects } of runs) history.record(`killed ${step}: ${JSON.stringify(effects)}`);
     expect(runs.length).toBeGreaterThan(5);
