@@ -1,4 +1,4 @@
-import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
+import type { ChannelModel, ConfirmChannel } from 'amqplib';
 import { pause } from './dispatcher.ts';
 import { ConnectionLostError } from './errors.ts';
 
@@ -65,6 +65,8 @@ export class Session {
       if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
       // `signal` is an option of the socket: the one way to be rid of a peer that no longer answers.
       const options = { timeout: answerMs, signal: cut.signal };
+      // Only here: who has Redis alone needs no client of RabbitMQ.
+      const { connect } = await import('amqplib');
       const connection = await connect(address.href, options);
       connection.on('error', () => {});
       const session = new Session(connection, await connection.createConfirmChannel(), cut, answerMs);
