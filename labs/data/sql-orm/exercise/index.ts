@@ -5,7 +5,8 @@ import type { Statement, Task } from '../src/statements.ts';
 
 // What is not the idea is given: hybrids, models, listeners, statements, transactions. Three kinds of thing are yours:
 // what JavaScript must compute so that it agrees with SQL, what a session remembers, and when it tells whom.
-// `h` in `pnpm lab learn sql-orm` gives a hint. The files of src/ hold solutions.
+// `h` in `pnpm lab learn sql-orm` gives a hint. The files of src/ hold solutions; an error that you throw is exported by
+// src/index.ts: add it to the imports.
 export {
   BoundHybrid,
   type Change,
@@ -99,7 +100,7 @@ const day = operator<[instant: Date, zone: string], string>(
   (instant, zone) => dayOf(instant, zone),
   (instant, zone) => sql`to_char(${instant} AT TIME ZONE ${zone}, 'YYYY-MM-DD')`,
 );
-/** Its flaw: it takes any zone. Refuse what is none by its name, before anything is computed or sent. */
+/** Its flaw: it takes any zone. What is none by its name is an InvalidArgumentError, before anything is computed or sent. */
 export const dayIn: typeof lab.dayIn = (instant, zone) => day(instant, zone);
 
 // ── the session ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -113,6 +114,9 @@ export class Session<DB = unknown> extends Given<DB> {
 
   /** From now on the row of this object is this object. `modelOf(entity).meta` of src/model.ts knows table and key. */
   protected override remember(_entity: Entity): void {}
+
+  /** It was deleted, or let go. */
+  protected override forget(_entity: Entity): void {}
 
   /** What is to be written of an object: `values` as they are, `stored` as the row was read. `same` of src/model.ts compares. */
   protected override changes(_values: Record<string, Value>, _stored: Record<string, Value>): Change[] {

@@ -60,6 +60,8 @@ interface Listener {
 
 export class Events {
   readonly #listeners = new WeakMap<object, Map<EventName, Set<Listener>>>();
+  /** How many there are of a name: most rows of most tables are nobody's business. */
+  readonly #living = new Map<EventName, number>();
   #count = 0;
 
   /** Listeners are told in the order in which they came. */
@@ -73,11 +75,12 @@ export class Events {
     const set = names.get(name) ?? new Set();
     this.#listeners.set(model, names.set(name, set));
     const stop = () => {
-      set.delete(listener);
+      if (set.delete(listener)) this.#living.set(name, (this.#living.get(name) ?? 1) - 1);
       signal?.removeEventListener('abort', stop);
     };
     const listener: Listener = { tell, propagate, once, at: this.#count++, stop };
     set.add(listener);
+    this.#living.set(name, (this.#living.get(name) ?? 0) + 1);
     signal?.addEventListener('abort', stop, { once: true });
     if (signal?.aborted) stop();
     return { [Symbol.dispose]: stop };
@@ -87,7 +90,11 @@ export class Events {
    * Who is to be told: the model's own, and those of the classes above that propagate. A list of the moment, so that who
    * comes or goes meanwhile disturbs nobody; who has gone before its turn isn't told.
    */
-  *telling(model: object, name: EventName): Generator<(event: object) => unknown> {
+  telling(model: object, name: EventName): Iterable<(event: object) => unknown> {
+    return this.#living.get(name) ? this.#inTurn(model, name) : [];
+  }
+
+  *#inTurn(model: object, name: EventName): Generator<(event: object) => unknown> {
     const found: [Listener, Set<Listener>][] = [];
     for (let at: object | null = model; at; at = Object.getPrototypeOf(at)) {
       const set = this.#listeners.get(at)?.get(name) ?? new Set();

@@ -66,7 +66,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
     this.#changeable(entity);
     const state = this.#states.get(entity);
     if (!state) throw new SessionStateError('That object is not in this session: get() it here.');
-    if (state.status === 'new') this.#forget(entity);
+    if (state.status === 'new') this.#leave(entity);
     else state.status = 'deleted';
   }
 
@@ -132,11 +132,15 @@ export class Session<DB = unknown> implements AsyncDisposable {
     this.#identities.set(meta.table, ofTable.set(innerOf(entity).values[meta.key] ?? null, entity));
   }
 
-  #forget(entity: Entity): void {
+  protected forget(entity: Entity): void {
+    const { meta } = modelOf(entity);
+    this.#identities.get(meta.table)?.delete(innerOf(entity).values[meta.key] ?? null);
+  }
+
+  #leave(entity: Entity): void {
     const { meta } = modelOf(entity);
     this.#states.delete(entity);
-    const key = innerOf(entity).values[meta.key] ?? null;
-    if (this.known(meta, key) === entity) this.#identities.get(meta.table)?.delete(key);
+    if (this.known(meta, innerOf(entity).values[meta.key] ?? null) === entity) this.forget(entity);
   }
 
   /** Writes what has changed. It isn't true for others before `commit`. */
@@ -145,6 +149,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   }
 
   async #flush(during: string): Promise<void> {
+    if (this.tasks().length === 0) return;
     this.#running = 'flush';
     try {
       await this.before();
@@ -182,8 +187,13 @@ export class Session<DB = unknown> implements AsyncDisposable {
 
   /** The columns whose value is another than the row's, whatever it was in between. */
   protected changes(values: Values, stored: Values): Change[] {
-    const columns = Object.keys(values).filter((column) => !same(values[column], stored[column]));
-    return columns.map((column) => ({ column, from: stored[column] ?? null, to: values[column] ?? null }));
+    const changes: Change[] = [];
+    for (const column in values) {
+      const from = stored[column] ?? null;
+      const to = values[column] ?? null;
+      if (!same(from, to)) changes.push({ column, from, to });
+    }
+    return changes;
   }
 
   /** Tells each object once of what will happen to it, one that a listener has just changed or added included. */
@@ -233,7 +243,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
       const was = this.log.get(entity)?.was ?? verb !== 'Insert';
       this.log.set(entity, { was, is: verb !== 'Delete' });
       if (verb === 'Delete') {
-        this.#forget(entity);
+        this.#leave(entity);
         continue;
       }
       const stored = rowOf(meta, rows.get(values[meta.key]) ?? {});
@@ -274,7 +284,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   /** The objects of a table are no longer its rows: they are read anew. */
   protected letGo(table: string): void {
     for (const entity of [...this.#states.keys()].filter((it) => modelOf(it).meta.table === table)) {
-      this.#forget(entity);
+      this.#leave(entity);
       innerOf(entity).unit = { frozen: 'after a bulkUpdate of its table: get() it again' };
     }
   }
@@ -410,8 +420,11 @@ export class Session<DB = unknown> implements AsyncDisposable {
   }
 }
 
-const rowOf = (meta: Meta, row: Readonly<Record<string, unknown>>): Values =>
-  Object.fromEntries([...meta.columns.keys()].map((column) => [column, checked(meta, column, row[column])]));
+function rowOf(meta: Meta, row: Readonly<Record<string, unknown>>): Values {
+  const values: Values = {};
+  for (const column of meta.columns.keys()) values[column] = checked(meta, column, row[column]);
+  return values;
+}
 
 function instance<E extends Entity>(model: Model<E>, entity: Entity): E {
   if (entity instanceof model) return entity;

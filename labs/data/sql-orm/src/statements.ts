@@ -42,7 +42,7 @@ export function batches(tasks: readonly Task[]): [Task, ...Task[]][] {
 }
 
 /** @throws InvalidArgumentError for a row without a key, or with another key or version than it had */
-function rowOf(task: Task): Values {
+function rowOf(task: Task, columns: readonly string[]): object {
   const { meta, values, verb } = task;
   const fixed = identity(meta);
   if (values[meta.key] === undefined || values[meta.key] === null) {
@@ -50,11 +50,15 @@ function rowOf(task: Task): Values {
       `A new row of ${meta.table} needs its ${meta.key}, at the latest from beforeInsert.`,
     );
   }
-  if (verb === 'Update' && written(task).some((column) => fixed.includes(column))) {
+  if (verb === 'Update' && columns.some((column) => fixed.includes(column))) {
     throw new InvalidArgumentError(`${fixed.join(' and ')} of a row in ${meta.table} stay: delete it, add another.`);
   }
-  const value = (column: string) => values[column] ?? (column === meta.version ? 1 : null);
-  return Object.fromEntries([...fixed, ...written(task)].map((column) => [column, value(column)]));
+  const row: Record<string, unknown> = {};
+  for (const column of [...fixed, ...columns]) {
+    const value = values[column] ?? (column === meta.version ? 1 : null);
+    row[column] = typeof value === 'bigint' ? String(value) : value;
+  }
+  return row;
 }
 
 /** Counted by the database: who has read the row before finds out. */
@@ -71,7 +75,7 @@ export function statementFor(batch: readonly [Task, ...Task[]], match: (meta: Me
   const { meta, verb } = first;
   const columns = written(first);
   const refs = (of: readonly string[], from: string) => sql.join(of.map((column) => sql.ref(`${from}${column}`)));
-  const json = JSON.stringify(batch.map(rowOf), (_, it: unknown) => (typeof it === 'bigint' ? String(it) : it));
+  const json = JSON.stringify(batch.map((task) => rowOf(task, columns)));
   const table = sql.table(meta.table);
   const rows = sql`json_populate_recordset(NULL::${table}, ${json}::json) AS v`;
   const returning = sql`RETURNING ${refs([...meta.columns.keys()], 't.')}`;
