@@ -68,7 +68,7 @@ const unknownColumn = (meta: Meta, name: string) =>
   new InvalidArgumentError(
     `${meta.table} has no ${JSON.stringify(name)} to set: ${[...meta.columns.keys()].join(', ')}.`,
   );
-const copied = <V>(value: V) => (value instanceof Date ? new Date(value) : value);
+export const copied = <V>(value: V) => (value instanceof Date ? new Date(value) : value);
 export const same = (a?: Value, b?: Value) => a === b || (a instanceof Date && b instanceof Date && +a === +b);
 
 /** @throws InvalidArgumentError for what the column doesn't hold, or Postgres wouldn't keep as it is */
@@ -105,7 +105,7 @@ const accessor = (column: string): PropertyDescriptor & ThisType<Entity> => ({
     if (unit?.frozen) throw new SessionStateError(`${model.meta.table}.${column} can't be set ${unit.frozen}.`);
     let value = checked(model.meta, column, given);
     for (const tell of events.telling(model, 'set')) {
-      const instead = tell({ entity: this, column, value, old: copied(values[column]) });
+      const instead = tell({ entity: this, column, value: copied(value), old: copied(values[column]) });
       if (instead !== undefined) value = checked(model.meta, column, instead);
     }
     values[column] = value;
@@ -120,10 +120,13 @@ function named(name: string, taken: object = {}): string {
   );
 }
 
+const noKey = (table: string, key: string) =>
+  new InvalidArgumentError(`${JSON.stringify(key)} is no key for ${table}: name a column of text or whole numbers.`);
+
 let models = 0;
 /**
  * The class for the rows of a table: `class Order extends model<OrderRow>()({ … }) {}`. `key` is given by whoever makes
- * the object, never by the database; `version` is a column that counts the changes of its row.
+ * the object, as the database will write it (a uuid in small letters); `version` is a column that counts the changes.
  */
 export function model<O extends object>() {
   return <
@@ -143,7 +146,7 @@ export function model<O extends object>() {
     const columns = new Map(Object.entries<Kind>(options.columns));
     const setters = new Map<string, (value: unknown) => object>();
     options.table.split('.').map((part) => named(part));
-    for (const name of [options.key, options.version ?? options.key]) if (!columns.has(name)) named('');
+    if (!columns.has(options.key) || columns.get(options.key) === 'instant') throw noKey(options.table, options.key);
     class Mapped extends Entity {
       static readonly meta: Meta = { ...options, version: options.version, columns, setters, order: models++ };
     }

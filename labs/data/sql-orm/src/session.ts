@@ -6,6 +6,7 @@ import { type Change, type EventMap, type EventName, events } from './events.ts'
 import {
   assignments,
   checked,
+  copied,
   type Entity,
   innerOf,
   type Meta,
@@ -66,8 +67,11 @@ export class Session<DB = unknown> implements AsyncDisposable {
     this.#changeable(entity);
     const state = this.#states.get(entity);
     if (!state) throw new SessionStateError('That object is not in this session: get() it here.');
-    if (state.status === 'new') this.#leave(entity);
-    else state.status = 'deleted';
+    if (state.status !== 'new') state.status = 'deleted';
+    else {
+      this.#leave(entity);
+      delete innerOf(entity).unit;
+    }
   }
 
   /** What a flush would write, in the order in which the objects came here. */
@@ -82,12 +86,10 @@ export class Session<DB = unknown> implements AsyncDisposable {
   ): Promise<E | undefined> {
     const { meta } = model;
     const known = this.known(meta, checked(meta, meta.key, key));
-    if (known)
-      return Promise.resolve(this.#states.get(known)?.status === 'deleted' ? undefined : instance(model, known));
-    const found = this.find(model, (query) =>
-      query.where(sql<SqlBool>`${sql.ref(`${meta.table}.${meta.key}`)} = ${key}`),
-    );
-    return found.then(([entity]) => entity);
+    const gone = known && this.#states.get(known)?.status === 'deleted';
+    if (known) return Promise.resolve(gone ? undefined : instance(model, known));
+    const it = sql<SqlBool>`${sql.ref(`${meta.table}.${meta.key}`)} = ${key}`;
+    return this.find(model, (query) => query.where(it)).then(([entity]) => entity);
   }
 
   /** The objects of the rows that `narrow` leaves. A flush comes first: the query sees what has been changed here. */
@@ -191,7 +193,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
     for (const column in values) {
       const from = stored[column] ?? null;
       const to = values[column] ?? null;
-      if (!same(from, to)) changes.push({ column, from, to });
+      if (!same(from, to)) changes.push({ column, from: copied(from), to: copied(to) });
     }
     return changes;
   }
@@ -234,11 +236,8 @@ export class Session<DB = unknown> implements AsyncDisposable {
   #written(batch: readonly Task[], answer: readonly Record<string, unknown>[]): void {
     const rows = new Map(answer.map((row) => [row[batch[0]?.meta.key ?? ''], row]));
     const lost = batch.filter(({ meta, values }) => !rows.has(values[meta.key]));
-    if (lost[0])
-      throw new StaleError(
-        lost[0].meta.table,
-        lost.map(({ meta, values }) => values[meta.key]),
-      );
+    const keys = lost.map(({ meta, values }) => values[meta.key]);
+    if (lost[0]) throw new StaleError(lost[0].meta.table, keys);
     for (const { entity, meta, values, verb } of batch) {
       const was = this.log.get(entity)?.was ?? verb !== 'Insert';
       this.log.set(entity, { was, is: verb !== 'Delete' });
@@ -336,7 +335,9 @@ export class Session<DB = unknown> implements AsyncDisposable {
         ?.rollback()
         .execute()
         .catch(() => {});
-      await this.announce('afterRollback', this.end(), (entities) => ({ entities }));
+      const log = this.end();
+      if (this.#failure instanceof StatementError && this.#failure.committed === 'unknown') return;
+      await this.announce('afterRollback', log, (entities) => ({ entities }));
     });
   }
 

@@ -27,7 +27,7 @@ function written({ meta, values, verb, changes }: Task): readonly string[] {
 export function batches(tasks: readonly Task[]): [Task, ...Task[]][] {
   const groups = new Map<string, [Task, ...Task[]]>();
   for (const task of tasks) {
-    const group = `${task.verb} ${task.meta.table} ${written(task)}`;
+    const group = `${task.verb} ${task.meta.order} ${written(task)}`;
     const known = groups.get(group);
     if (known) known.push(task);
     else groups.set(group, [task]);

@@ -112,12 +112,9 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
   });
 
   test('text is counted in characters, in JavaScript as in SQL', async () => {
-    const text = maybe(fc.string({ unit: 'binary', maxLength: 6 }).filter((it) => !it.includes('\0')));
-    await agree(
-      fc.record({ customer: fc.oneof(text, fc.constantFrom('👩‍🚀', 'é', '李')) }),
-      { length: Book.nameLength },
-      3,
-    );
+    const letters = fc.constantFrom('a', 'é', '\u0301', 'ß', '李', '👩', '\u200d', '🚀');
+    const customer = maybe(fc.array(letters, { maxLength: 6 }).map((all) => all.join('')));
+    await agree(fc.record({ customer }), { length: Book.nameLength }, 3);
   });
 
   test('where, orderBy and select take a hybrid, in whatever query its table stands', async () => {
@@ -500,6 +497,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     expect(() => theirs.delete(order)).toThrow(lab.SessionStateError);
     mine.delete(order);
     expect(mine.dirty()).toEqual([]);
+    theirs.add(order);
     await unit.rollback();
     await expect(unit.flush(), 'it has ended').rejects.toThrow(lab.SessionStateError);
   });
@@ -525,6 +523,8 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
   test('a connection that dies in the middle is an error of its session, and the next has another', async () => {
     const { Order, session, stored } = await open({ id: 'a' });
     const own = lab.openPostgres<Db>({ connectionString: postgres.url, max: 1 });
+    let undone = 0;
+    events.on(Order, 'afterRollback', () => void undone++);
     for (const when of ['flush', 'commit'] as const) {
       await using unit = new Session(own);
       const order = await unit.get(Order, 'a');
@@ -537,6 +537,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
       expect(error, 'a COMMIT without an answer').toMatchObject({ committed: when === 'commit' ? 'unknown' : 'no' });
       await expect(unit.commit()).rejects.toThrow(lab.SessionStateError);
     }
+    expect(undone, 'nobody knows whether that was rolled back').toBe(0);
     await using next = new Session(own);
     const order = await next.get(Order, 'a');
     if (order) order.unit_cents += 1n;
@@ -657,6 +658,8 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
       expect(named('t', 'id', name), `hybrid ${name}`).toThrow(lab.InvalidArgumentError);
     }
     expect(named('a"b', 'id', 'size')).toThrow(lab.InvalidArgumentError);
+    const dated = { table: 't', key: 'at', columns: { at: 'instant' } } as const;
+    expect(() => lab.model<{ at: Date }>()(dated), 'no two Dates are one key').toThrow(lab.InvalidArgumentError);
     expect(named('t', 'id', 'meta'), 'a name of the class').toThrow(lab.InvalidArgumentError);
   });
 });
