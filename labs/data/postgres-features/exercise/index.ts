@@ -130,6 +130,7 @@ export class TextSearch {
     this.pool = pool;
     this.table = sqlName('table', table);
     this.segmenter = segmenter;
+    storableText('version of the segmenter', segmenter.version, 200);
   }
 
   /** Given: the rows keep their texts, the texts cut into words, who cut them, and the words as a vector. */
@@ -164,7 +165,7 @@ export class TextSearch {
   }
 
   /** Given: words first, trigrams when they find nothing; all of one snapshot. */
-  searchDocs(typed: string, { limit = 20 }: SearchOptions = {}): Promise<Found> {
+  async searchDocs(typed: string, { limit = 20 }: SearchOptions = {}): Promise<Found> {
     const most = assertLimit(limit);
     const asked = this.asked(typed);
     return transact(this.pool, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', async (query) => {

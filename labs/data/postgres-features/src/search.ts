@@ -63,11 +63,12 @@ export class TextSearch {
   protected readonly table: string;
   protected readonly segmenter: Segmenter;
 
-  /** @throws InvalidArgumentError unless `table` is 1 to 30 of a-z, 0-9 and _ */
+  /** @throws InvalidArgumentError unless `table` is 1 to 30 of a-z, 0-9 and _, and the version a text of 1 to 200 bytes */
   constructor(pool: Pool, table: string, segmenter: Segmenter = intlSegmenter) {
     this.pool = pool;
     this.table = sqlName('table', table);
     this.segmenter = segmenter;
+    storableText('version of the segmenter', segmenter.version, 200);
   }
 
   /**
@@ -132,7 +133,7 @@ export class TextSearch {
    * @throws StaleSegmentsError when a text was cut by another segmenter than the query; InvalidArgumentError;
    * QueryRefusedError; DisconnectedError
    */
-  searchDocs(typed: string, { limit = 20 }: SearchOptions = {}): Promise<Found> {
+  async searchDocs(typed: string, { limit = 20 }: SearchOptions = {}): Promise<Found> {
     const most = whole(limit);
     const asked = this.asked(typed);
     return transact(this.pool, READING, async (query) => {

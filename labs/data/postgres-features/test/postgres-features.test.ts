@@ -203,6 +203,7 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
       () => new Cards(pool, 'Cards'),
       () => new TextSearch(pool, '书'),
       () => new TextSearch(pool, 'a'.repeat(31)),
+      () => new TextSearch(pool, 'a', { version: '', words: (run) => [run] }),
     ];
     for (const attempt of bad) expect(attempt, String(attempt)).toThrow(InvalidArgumentError);
     // @ts-expect-error: no card
