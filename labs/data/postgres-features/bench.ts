@@ -20,8 +20,9 @@ await tell(
     const pg = await story.use(startPostgres());
     const url = new URL(pg.url);
     const admin = new Pool({ connectionString: pg.url, max: 4 });
-    await admin.query("CREATE DATABASE bench TEMPLATE template0 LC_CTYPE 'C.UTF-8'");
-    url.pathname = '/bench';
+    const name = `bench_${process.pid}`;
+    await admin.query(`CREATE DATABASE ${name} TEMPLATE template0 LC_CTYPE 'C.UTF-8'`);
+    url.pathname = `/${name}`;
     const pool = new Pool({ connectionString: url.href, max: 8 });
     for (const it of [admin, pool]) it.on('error', () => {});
     const source = random(story.seed);
@@ -169,6 +170,7 @@ await tell(
       });
     } finally {
       await pool.end();
+      await admin.query(`DROP DATABASE ${name}`);
       await admin.end();
     }
   },

@@ -231,13 +231,15 @@ await tell(options, async (story) => {
     const here = await ask(
       "SELECT show_trgm('全文检锁') AS trigrams, datctype FROM pg_database WHERE datname = current_database()",
     );
-    const made = await outcome(pool.query("CREATE DATABASE utf8_ctype TEMPLATE template0 LC_CTYPE 'C.UTF-8'"), 8_000);
+    const other = `ctype_${process.pid}`;
+    const made = await outcome(pool.query(`CREATE DATABASE ${other} TEMPLATE template0 LC_CTYPE 'C.UTF-8'`), 8_000);
+    if (made.error === undefined) bin.defer(async () => void (await pool.query(`DROP DATABASE ${other} WITH (FORCE)`)));
     if (made.error !== undefined || here.trigrams.length > 0) {
       story.say(
         `Chinese typos: ${here.trigrams.length} trigrams of 全文检锁 under LC_CTYPE ${here.datctype}. Another can't be shown here.`,
       );
     } else {
-      const there = Object.assign(new URL(pg.url), { pathname: '/utf8_ctype' });
+      const there = Object.assign(new URL(pg.url), { pathname: `/${other}` });
       const answers = [await fill(new TextSearch(pool, 'zh')), await fill(new TextSearch(connect(there.href), 'zh'))];
       const [c, utf8] = await Promise.all(answers.map((it) => it.searchDocs('全文检锁')));
       story.verdict(

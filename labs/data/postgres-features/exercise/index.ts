@@ -223,7 +223,7 @@ export class TextSearch {
       storableText('id', id, 200),
       storableText(`title of ${id}`, title),
       storableText(`body of ${id}`, body),
-      ...this.cut({ title, body }),
+      ...assertLength(this.cut({ title, body })),
     ]);
     await ask(this.pool, {
       text: `INSERT INTO ${this.table} (id, title, body, title_words, body_words, segmenter)
@@ -270,6 +270,11 @@ export class TextSearch {
       return { last: ids.at(-1)?.id, count: docs.length };
     });
   }
+}
+
+function assertLength(words: readonly string[]): readonly string[] {
+  if (Buffer.byteLength(words.join('')) <= 200_000) return words;
+  throw new InvalidArgumentError('A text has at most 200,000 bytes: put its parts.');
 }
 
 const columns = (rows: readonly (readonly string[])[], count: number) =>

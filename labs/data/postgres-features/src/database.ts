@@ -63,7 +63,7 @@ async function withClient<T>(pool: Pool, body: (ask: Ask, lose: (error: Error) =
   const query = async <R extends QueryResultRow>({ text, values }: Statement): Promise<R[]> => {
     try {
       // Extended: the simple protocol would run whatever stands after a semicolon.
-      const extended = { text, values: [...values], types: { getTypeParser }, queryMode: 'extended' };
+      const extended = { text, values: [...values], types: { getTypeParser: parserOf }, queryMode: 'extended' };
       return (await client.query<R>(extended)).rows;
     } catch (error) {
       if (isAnswer(error)) throw new QueryRefusedError(error);
@@ -86,6 +86,6 @@ const isAnswer = (error: unknown): error is DatabaseError =>
   error instanceof DatabaseError && !/^(08...|57P..)$/.test(error.code ?? '');
 
 /** jsonb with its integers exact: pg's default is JSON.parse, which rounds them. */
-function getTypeParser(oid: number, format?: 'text' | 'binary') {
+function parserOf(oid: number, format?: 'text' | 'binary') {
   return oid === types.builtins.JSONB ? fromJson : types.getTypeParser(oid, format);
 }

@@ -1,5 +1,5 @@
 import { UnstorableJsonError } from './errors.ts';
-import { unstorable } from './text.ts';
+import { flawOf } from './text.ts';
 
 /** What jsonb keeps. Integers beyond ±(2^53 − 1) are bigints. */
 export type Json = null | boolean | number | bigint | string | readonly Json[] | JsonObject;
@@ -26,7 +26,7 @@ export function toJson(value: unknown, path = '$', depth = 0): string {
     return String(value);
   }
   if (typeof value === 'string') {
-    const problem = unstorable(value);
+    const problem = flawOf(value);
     return problem ? refuse(`${problem}.`) : JSON.stringify(value);
   }
   if (typeof value !== 'object') return refuse(`is of type ${typeof value}: leave the key out, or give JSON.`);
@@ -39,7 +39,7 @@ export function toJson(value: unknown, path = '$', depth = 0): string {
     return refuse(`is a ${value.constructor.name}: give plain JSON.`);
   }
   const fields = Object.entries(value).map(([key, item]: [string, unknown]) => {
-    const problem = unstorable(key);
+    const problem = flawOf(key);
     if (problem) return refuse(`has a key that ${problem}.`);
     return `${JSON.stringify(key)}:${toJson(item, `${path}.${key}`, depth + 1)}`;
   });

@@ -50,6 +50,8 @@ interface Row {
 const ALIKE = 0.35;
 const SHORTEST_FOR_TRIGRAMS = 3;
 const BATCH = 500;
+/** Bytes of a text with its words cut: no segmenter can make more of it than the 1 MB that a tsvector holds. */
+const LONGEST_TEXT = 200_000;
 const READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
 /**
@@ -97,14 +99,15 @@ export class TextSearch {
   /**
    * Writes texts, all or none; one with a known id is replaced.
    *
-   * @throws InvalidArgumentError for a text with U+0000 or half a surrogate pair
+   * @throws InvalidArgumentError for a text with U+0000 or half a surrogate pair, or of more than 200,000 bytes: one that
+   * Postgres refused only when it is cut anew would stand in the way of all others
    */
   async put(docs: readonly Doc[]): Promise<void> {
     const rows = docs.map(({ id, title, body }) => [
       storableText('id', id, 200),
       storableText(`title of ${id}`, title),
       storableText(`body of ${id}`, body),
-      ...this.cut({ title, body }),
+      ...assertLength(id, this.cut({ title, body })),
     ]);
     await ask(this.pool, {
       text: `INSERT INTO ${this.table} (id, title, body, title_words, body_words, segmenter)
@@ -134,7 +137,7 @@ export class TextSearch {
    * QueryRefusedError; DisconnectedError
    */
   async searchDocs(typed: string, { limit = 20 }: SearchOptions = {}): Promise<Found> {
-    const most = whole(limit);
+    const most = checkedLimit(limit);
     const asked = this.asked(typed);
     return transact(this.pool, READING, async (query) => {
       await this.assertSameSegmenter(query);
@@ -145,7 +148,7 @@ export class TextSearch {
 
   /** The statement that finds by words, to be explained by `planOf`. */
   wordsStatement(typed: string, limit = 20): Statement {
-    return this.find(this.asked(typed), whole(limit));
+    return this.find(this.asked(typed), checkedLimit(limit));
   }
 
   /** All rows have one version or there are a first and a last that differ: two looks into the index. */
@@ -259,11 +262,19 @@ export class TextSearch {
   }
 }
 
+function assertLength(id: string, words: readonly string[]): readonly string[] {
+  const bytes = Buffer.byteLength(words.join(''));
+  if (bytes <= LONGEST_TEXT) return words;
+  throw new InvalidArgumentError(
+    `The text ${id} has ${bytes} bytes, and ${LONGEST_TEXT} are the limit: put its parts.`,
+  );
+}
+
 /** Rows of texts as so many columns. */
 const columns = (rows: readonly (readonly string[])[], count: number) =>
   Array.from({ length: count }, (_, column) => rows.map((row) => row[column]));
 
-function whole(limit: number): number {
+function checkedLimit(limit: number): number {
   if (Number.isInteger(limit) && limit >= 1 && limit <= 1_000) return limit;
   throw new InvalidArgumentError(`The limit is ${limit}: give a whole number from 1 to 1,000.`);
 }

@@ -18,14 +18,14 @@ export function sqlName(what: string, name: string): string {
  * @throws InvalidArgumentError for U+0000, half a surrogate pair, an empty key, or more bytes
  */
 export function storableText(what: string, text: string, mostBytes?: number): string {
-  const problem = unstorable(text);
+  const problem = flawOf(text);
   if (problem) throw new InvalidArgumentError(`The ${what} ${problem}.`);
   if (mostBytes === undefined || (text !== '' && Buffer.byteLength(text) <= mostBytes)) return text;
   throw new InvalidArgumentError(`The ${what} has ${Buffer.byteLength(text)} bytes: give 1 to ${mostBytes}.`);
 }
 
 /** Why Postgres can't keep this text, if it can't. */
-export function unstorable(text: unknown): string | undefined {
+export function flawOf(text: unknown): string | undefined {
   if (typeof text !== 'string') return `is no text but of type ${typeof text}`;
   if (text.includes('\0')) return 'has U+0000, which Postgres cannot keep';
   return text.isWellFormed() ? undefined : 'has half of a surrogate pair, which UTF-8 cannot say';

@@ -21,7 +21,7 @@ import {
 } from '#lab';
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
-const BOOKS = 20_000;
+const BOOKS = 10_000;
 const HALF = '\ud83d';
 
 await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ postgres }) => {
@@ -90,7 +90,7 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
     await cards.indexField('isbn');
     for (const [question, expected] of [
       [cards.atPath(['editions', 'year'], 3_077), ['b77']],
-      [cards.atPath(['editions', 'year'], 1_200), Array.from({ length: 16 }, (_, k) => `b${1_200 + 1_201 * k}`).sort()],
+      [cards.atPath(['editions', 'year'], 1_200), Array.from({ length: 8 }, (_, k) => `b${1_200 + 1_201 * k}`).sort()],
       [cards.byField('isbn', 'i77'), ['b77']],
     ] as const) {
       expect(await ids(cards, question)).toEqual(expected);
@@ -294,6 +294,7 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
       ['全文，检索', ['d1', 'd3', 'd4']],
       ['全文-检索', ['d1', 'd3', 'd4']],
       ['"中文分词"', ['d1']],
+      ['"全文检索" -"检索入门"', ['d1']],
       ['全文 -全文检索', ['d3']],
       ['全文 -"全文检索"', ['d3']],
       ['中文排版 or 分词', ['d1', 'd2']],
@@ -422,7 +423,7 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
       '全'.repeat(1_000),
       'a:*&!(b',
       "'; DROP TABLE x --",
-      ...Array.from({ length: 250 }, () => Array.from({ length: 40 }, () => source.pick(signs)).join('')),
+      ...Array.from({ length: 120 }, () => Array.from({ length: 40 }, () => source.pick(signs)).join('')),
     ];
     const failed = await Promise.all(
       hostile.map(async (typed) => {
@@ -451,10 +452,13 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
       const { error } = await outcome(Promise.resolve().then(attempt));
       expect(error, String(attempt)).toBeInstanceOf(InvalidArgumentError);
     }
-    const words = Array.from({ length: 600 }, (_, n) => `${n}`.padEnd(2_000, 'x')).join(' ');
-    const long = await outcome(search.put([doc('d2', 'b'), doc('d3', 'c', words)]));
-    expect(long.error, 'a tsvector of more than 1 MB').toMatchObject({ name: 'QueryRefusedError', sqlstate: '54000' });
+    const long = await outcome(search.put([doc('d2', 'b'), doc('d3', 'c', '书'.repeat(70_000))]));
+    expect(long.error, 'more than 200,000 bytes').toBeInstanceOf(InvalidArgumentError);
     expect(await found(search, 'b'), 'all or none').toEqual([]);
+    // What Postgres makes most of: an address is three words, and each of these is another.
+    const most = Array.from({ length: 18_000 }, (_, n) => `${n.toString(36)}.io/${n}`).join(' ');
+    await search.put([doc('d4', 'b', most.slice(0, 199_000))]);
+    expect(await found(search, 'b')).toEqual(['d4']);
   });
 
   test('a text put again is found by its new words alone, and reads its index', async () => {
@@ -488,6 +492,11 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
     expect((await outcome(cards.add('b1', {}))).error).toMatchObject({ name: 'QueryRefusedError', sqlstate: '23505' });
     const nothing = new TextSearch(own, fresh());
     expect((await outcome(nothing.searchDocs('a'))).error).toMatchObject({ sqlstate: '42P01' });
+    expect((await outcome(new Cards(own, fresh()).indexField('isbn'))).error).toMatchObject({ sqlstate: '42P01' });
+    // One connection for both: what is written while something is explained isn't rolled back with it.
+    const remove = { text: `DELETE FROM ${table}`, values: [] };
+    await Promise.all([planOf(own, remove), cards.add('b2', { n: 2 }), nothing.migrate(), cards.add('b3', {})]);
+    expect([await cards.get('b2'), await cards.get('b3')]).toEqual([{ n: 2 }, {}]);
     expect(await cards.get('b1')).toEqual({});
     expect([own.totalCount, own.idleCount, own.waitingCount]).toEqual([1, 1, 0]);
   });
