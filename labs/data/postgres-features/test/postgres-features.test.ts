@@ -363,6 +363,9 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
       expect(await now.reindex()).toBe(0);
       expect((await outcome(then.searchDocs('检索'))).error).toBeInstanceOf(StaleSegmentsError);
     }
+    expect(intlSegmenter.version, "ICU's major release: a patch of Node locks nobody out").toBe(
+      `intl-zh icu${process.versions['icu']?.split('.')[0]}`,
+    );
   });
 
   test('a misspelt word is found by trigrams, and what is too short for them is said', async () => {
@@ -383,6 +386,7 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
         notAsked: 'under three characters',
       });
     }
+    expect(await search.searchDocs('pos'), 'three are enough').toMatchObject({ by: 'trigrams', hits: [{ id: 'pg' }] });
     expect(await search.searchDocs('kubernetes')).toEqual({ hits: [], by: 'nothing' });
     // pg_trgm takes for letters what LC_CTYPE does: the server decides which of the two it must be.
     const { rows } = await pool.query("SELECT cardinality(show_trgm('全文检锁')) AS trigrams");
@@ -447,13 +451,15 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
       () => search.put([doc('d2', 'b'), doc('d3', 'c\0')]),
       () => search.put([doc('d2', 'b'), doc('d3', 'c', HALF)]),
       () => search.put([doc('', 'b')]),
+      () => search.put([doc('d'.repeat(201), 'b')]),
     ];
     for (const attempt of bad) {
       const { error } = await outcome(Promise.resolve().then(attempt));
       expect(error, String(attempt)).toBeInstanceOf(InvalidArgumentError);
     }
-    const long = await outcome(search.put([doc('d2', 'b'), doc('d3', 'c', '书'.repeat(70_000))]));
+    const long = await outcome(search.put([doc('d2', 'b'), doc('d3', 'c', 'x'.repeat(200_000))]));
     expect(long.error, 'more than 200,000 bytes').toBeInstanceOf(InvalidArgumentError);
+    await search.put([doc('d'.repeat(200), 'c', 'x'.repeat(199_999))]);
     expect(await found(search, 'b'), 'all or none').toEqual([]);
     // What Postgres makes most of: an address is three words, and each of these is another.
     const most = Array.from({ length: 18_000 }, (_, n) => `${n.toString(36)}.io/${n}`).join(' ');
