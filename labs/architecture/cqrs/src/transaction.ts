@@ -60,15 +60,17 @@ export async function ask<R extends QueryResultRow>(pool: Pool, query: QueryConf
 }
 
 async function connected<T>(pool: Pool, body: (client: PoolClient, lose: (error: unknown) => void) => Promise<T>) {
-  const client = await pool.connect().catch((error: unknown) => {
-    throw new StoreError('There is no connection to Postgres: is it up?', 'no', error);
-  });
   let broken: Error | undefined;
   const lose = (error: unknown): void => {
     broken = error instanceof Error ? error : new Error(String(error));
   };
-  // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
-  client.on('error', lose);
+  // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process. By
+  // callback: the connection's end can come in one packet with its greeting, before a promise tells of either.
+  const client = await new Promise<PoolClient>((resolve, reject) => {
+    pool.connect((error, lent) => (lent ? resolve(lent.on('error', lose)) : reject(error)));
+  }).catch((error: unknown) => {
+    throw new StoreError('There is no connection to Postgres: is it up?', 'no', error);
+  });
   try {
     return await body(client, lose);
   } finally {

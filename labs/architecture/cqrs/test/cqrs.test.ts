@@ -907,6 +907,8 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const { position } = await bus.send(place);
     expect([lost, await bus.send(place)]).toEqual([true, { position }]);
     expect(await store.read('order-1')).toMatchObject([{ position }]);
+    own.once('acquire', (client) => queueMicrotask(() => client.emit('error', new Error('gone with the greeting'))));
+    expect(await bus.send(place), 'by a connection that ends as it comes').toEqual({ position });
     const nobody = new Pool({ connectionString: 'postgres://127.0.0.1:1/none' });
     await expect(new PostgresEventStore(nobody).append(entry(1))).rejects.toMatchObject({
       constructor: StoreError,

@@ -201,6 +201,8 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     const backend = await until(async () => (await lines.waiting())[0], { what: 'the save to stand before the table' });
     await pool.query('SELECT pg_terminate_backend($1)', [backend]);
     expect(await saving).not.toBe('saved');
+    pool.once('acquire', (client) => queueMicrotask(() => client.emit('error', new Error('gone with the greeting'))));
+    await outcome(customers.save(Customer.register(yuan('1.00'))));
     await new Promise(setImmediate);
     expect(died.mock.calls.map(([error]) => String(error))).toEqual([]);
     await lines.release();

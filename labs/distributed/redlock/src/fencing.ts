@@ -71,13 +71,15 @@ export class Fencing {
     if (typeof fence !== 'bigint' || fence < 0n || fence > MOST) {
       throw new InvalidArgumentError(`A fencing token is a bigint from 0 to ${MOST}; it is ${inspect(fence)}.`);
     }
-    const client = await this.#pool.connect();
     let broken: Error | undefined;
     const lose = (error: Error) => {
       broken = error;
     };
-    // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
-    client.on('error', lose);
+    // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process. By
+    // callback: the connection's end can come in one packet with its greeting, before a promise tells of either.
+    const client = await new Promise<PoolClient>((resolve, reject) => {
+      this.#pool.connect((error, lent) => (lent ? resolve(lent.on('error', lose)) : reject(error)));
+    });
     try {
       await client.query('BEGIN');
       if (!(await this.admit(client, resource, fence))) {

@@ -98,6 +98,8 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
       await ended;
     });
     await expect(severed).rejects.toThrow(/connection/i);
+    pool.once('acquire', (client) => queueMicrotask(() => client.emit('error', new Error('gone with the greeting'))));
+    await outcome(put(key, 1n, 'whose connection ends as it comes'));
     // Who swallows the error of a statement has written nothing all the same.
     const swallowed = fencing.write(key, 7n, (tx) => tx.query('SELECT no_such_column').catch(() => {}));
     await expect(swallowed).rejects.toThrow(WriteRolledBackError);

@@ -30,12 +30,14 @@ export async function borrow<T>(
   pool: Pool,
   body: (client: PoolClient, spoil: (cause: Error) => void) => Promise<T>,
 ): Promise<T> {
-  const client = await pool.connect();
   let broken: Error | undefined;
   const spoil = (cause: Error) => {
     broken = cause;
   };
-  client.on('error', spoil);
+  // By callback: the connection's end can come in one packet with its greeting, before a promise tells of either.
+  const client = await new Promise<PoolClient>((resolve, reject) => {
+    pool.connect((error, lent) => (lent ? resolve(lent.on('error', spoil)) : reject(error)));
+  });
   try {
     return await body(client, spoil);
   } finally {
