@@ -1,0 +1,83 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { DatabaseError, type Pool, type PoolClient } from 'pg';
+import { checkedWhole } from './check.ts';
+import { ConnectionLostError, LockTimeoutError } from './errors.ts';
+
+export interface LockOptions {
+  /** Longest wait for a lock, in milliseconds: everybody who wants the table queues behind us. Default 500. */
+  readonly lockTimeoutMs?: number;
+  /** How often it is tried before LockTimeoutError. Default 20. */
+  readonly lockAttempts?: number;
+}
+
+export const lockOptions = ({ lockTimeoutMs = 500, lockAttempts = 20 }: LockOptions): Required<LockOptions> => ({
+  lockTimeoutMs: checkedWhole('lockTimeoutMs', lockTimeoutMs, 1),
+  lockAttempts: checkedWhole('lockAttempts', lockAttempts, 1),
+});
+
+/**
+ * One connection has the lock of a run and does its work, so both are lost at once, and a server that still works for a
+ * dead client still has the lock. It is closed afterwards, whatever was set on it. @throws ConnectionLostError
+ */
+export async function withSession<T>(pool: Pool, lockTimeoutMs: number, body: (client: PoolClient) => Promise<T>) {
+  const client = await pool.connect().catch((error: unknown) => {
+    throw new ConnectionLostError('There is no connection to Postgres', error);
+  });
+  // The pool listens only while nobody has the connection, and an error that nobody hears ends the process.
+  client.on('error', () => {});
+  try {
+    await client.query(`SET lock_timeout = ${lockTimeoutMs}`);
+    return await body(client);
+  } catch (error) {
+    // The connection itself says whether it was lost: the error may be anybody's.
+    await client.query('SELECT 1').catch(() => {
+      throw new ConnectionLostError('The connection was lost, and what is done is noted: run it again', error);
+    });
+    throw error;
+  } finally {
+    client.release(true);
+  }
+}
+
+/** Runs `body` between BEGIN and COMMIT, or leaves nothing of it. */
+export async function atomically<T>(client: PoolClient, body: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN');
+  try {
+    const result = await body();
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    // If that fails, so does the next statement, and the connection isn't used again.
+    await client.query('ROLLBACK').catch(() => {});
+    throw error;
+  }
+}
+
+type Patience = Required<LockOptions> & { readonly signal?: AbortSignal };
+
+/**
+ * Tries again what gave way to others. It pauses for at least as long as it waited, so that those who queued behind it
+ * have the table half of the time or more. @throws LockTimeoutError
+ */
+export async function patiently<T>(run: Patience, what: string, body: () => Promise<T>): Promise<T> {
+  const { lockTimeoutMs, lockAttempts, signal } = run;
+  for (let attempt = 1; ; attempt++) {
+    signal?.throwIfAborted();
+    try {
+      return await body();
+    } catch (error) {
+      if (!gaveWay(error)) throw error;
+      if (attempt >= lockAttempts) throw new LockTimeoutError(`${what} gave way ${attempt} times`, error);
+    }
+    await pause(lockTimeoutMs * (1 + Math.random()), signal);
+  }
+}
+
+/** @throws the signal's reason, as soon as it aborts */
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => signal?.throwIfAborted());
+}
+
+/** lock_not_available, deadlock_detected, serialization_failure. */
+export const gaveWay = (error: unknown): boolean =>
+  error instanceof DatabaseError && ['55P03', '40P01', '40001'].includes(error.code ?? '');
