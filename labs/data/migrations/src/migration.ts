@@ -56,8 +56,7 @@ export function defineMigration(given: Migration): Migration {
   };
   if (up.length === 0) refuse('it has no step.');
   if (verify !== undefined) checkedText('A verification', verify);
-  if (!transaction && verify !== undefined && 'irreversible' in down)
-    refuse('if `verify` fails, only `down` can undo it.');
+  if (!transaction && verify !== undefined && 'irreversible' in down) refuse('`verify` needs a `down` to undo it.');
   for (const [way, steps] of [['up', up] as const, ['down', 'irreversible' in down ? [] : down] as const]) {
     for (const step of steps) {
       const text = textOf(step);

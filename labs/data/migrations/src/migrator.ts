@@ -25,15 +25,11 @@ export const createMigrator = (options: MigratorOptions): Migrator => new Migrat
 /** Applies migrations in their order, each once, whoever else tries at the same time. */
 export class Migrator {
   protected migrations: readonly Migration[];
-  protected readonly locks: Required<LockOptions>;
-  private readonly db: Pool;
-  private readonly backup: MigratorOptions['backup'];
+  protected readonly options: MigratorOptions & Required<LockOptions>;
 
   constructor(options: MigratorOptions) {
-    this.db = options.db;
+    this.options = { ...options, ...lockOptions(options) };
     this.migrations = options.migrations.map(defineMigration);
-    this.locks = lockOptions(options);
-    this.backup = options.backup;
     const names = this.migrations.map(({ name }) => name);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice !== undefined) throw new InvalidArgumentError(`Two migrations are called ${twice}.`);
@@ -131,7 +127,7 @@ export class Migrator {
   }
 
   protected async backUp(migration: Migration): Promise<void> {
-    await Promise.try(() => this.backup?.(migration)).catch((error: unknown) => {
+    await Promise.try(() => this.options.backup?.(migration)).catch((error: unknown) => {
       throw new BackupError(`${migration.name} was not begun, since its backup failed`, error);
     });
   }
@@ -152,7 +148,7 @@ export class Migrator {
   }
 
   private session<T>(body: (client: PoolClient) => Promise<T>): Promise<T> {
-    return withSession(this.db, this.locks.lockTimeoutMs, body);
+    return withSession(this.options.db, this.options.lockTimeoutMs, body);
   }
 
   /** Goes one way while no other migrator of this database and schema goes any. */
@@ -162,11 +158,12 @@ export class Migrator {
       await openBooks(client);
       const chosen = choose(await readHistory(client));
       const lost = chosen.find((migration) => destroys(migration, way));
-      if (lost && !this.backup) throw new InvalidArgumentError(`${lost.name} destroys data: give a \`backup\`.`);
+      if (lost && !this.options.backup)
+        throw new InvalidArgumentError(`${lost.name} destroys data: give a \`backup\`.`);
       for (const migration of chosen) {
         options.signal?.throwIfAborted();
         if (destroys(migration, way)) await this.backUp(migration);
-        await this[way === 'up' ? 'apply' : 'undo']({ ...options, ...this.locks, client }, migration);
+        await this[way === 'up' ? 'apply' : 'undo']({ ...this.options, ...options, client }, migration);
       }
       return chosen.map(({ name }) => name);
     });

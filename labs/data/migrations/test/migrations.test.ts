@@ -72,9 +72,14 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
       onTestFinished(end);
       return end;
     };
-    const waiting = () =>
-      ask(`SELECT pid FROM pg_stat_activity WHERE application_name = '${schema}' AND wait_event_type = 'Lock'`);
-    return { schema, db, connect, migrator, ask, applied, dump, report, waiting };
+    /** Until a connection is in this state; a run that has ended is not waited for. */
+    const during = (run: Promise<unknown>, state: string) => {
+      const there = async () => (await ask(`SELECT pid FROM pg_stat_activity WHERE ${state}`)).length > 0;
+      return Promise.race([run, until(there, { what: `a connection whose ${state}` })]);
+    };
+    const blocked = (run: Promise<unknown>) =>
+      during(run, `application_name = '${schema}' AND wait_event_type = 'Lock'`);
+    return { schema, db, connect, migrator, ask, applied, dump, report, during, blocked };
   };
   const table = (name: string, more: Partial<Migration> = {}): Migration => ({
     name,
@@ -146,12 +151,12 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
   });
 
   test('a change that waits for its lock lets the writers by, and is tried until it has it', async () => {
-    const { migrator, report, waiting, connect, ask } = await open(10);
+    const { migrator, report, blocked, connect, ask } = await open(10);
     const history = new History();
     const endReport = await report();
     const change = outcome(migrator([expand]).up(), 10_000);
     for (let round = 1; round <= 2; round++) {
-      await until(async () => (await waiting()).length > 0, { what: 'the change to wait for its lock' });
+      await blocked(change);
       const write = connect().query("UPDATE parcels SET address = 'Bund 1, Shanghai' WHERE id = 1");
       const { error } = await outcome(write, 1_000);
       history.record(
@@ -326,17 +331,17 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
   });
 
   test('a batch that meets a locked row gives way, and takes it later', async () => {
-    const { db, connect, waiting, ask } = await open(20);
+    const { db, connect, blocked, ask } = await open(20);
     const clerk = await connect().connect();
     await clerk.query('BEGIN; UPDATE parcels SET address = address WHERE id = 15');
     const plan = { db, name: 'n', table: 'parcels', key: 'id', size: 10, transform: { note: '1' }, lockTimeoutMs: 30 };
-    const run = batchUpdate(plan);
-    await until(async () => (await waiting()).length > 0, { what: 'the batch to wait for the row' });
+    const run = outcome(batchUpdate(plan), 5_000);
+    await blocked(run);
     const other = await outcome(connect().query('UPDATE parcels SET address = address WHERE id = 12'));
     expect(other.error, 'the rest of the batch is let go').toBeUndefined();
     await clerk.query('COMMIT');
     clerk.release();
-    await run;
+    expect((await run).error).toBeUndefined();
     expect(await ask('SELECT count(note)::int FROM parcels')).toEqual([20]);
   });
 
@@ -373,13 +378,13 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
   });
 
   test('an index waits for a report that is longer than any lock may take, and clerks write meanwhile', async () => {
-    const { migrator, report, waiting, connect, ask } = await open(20);
+    const { migrator, report, blocked, connect, ask, db } = await open(20);
     const endReport = await report();
     const build: Migration = { ...index, up: [{ index: { name: 'by_note', table: 'parcels', columns: ['note'] } }] };
     const run = outcome(migrator([build], { lockTimeoutMs: 10, lockAttempts: 1 }).up(), 10_000);
-    await until(async () => (await waiting()).length > 0, { what: 'the build to wait for the report' });
-    const since = performance.now();
-    await until(async () => performance.now() - since > 40 && (await waiting()).length > 0);
+    await blocked(run);
+    await db.query('SELECT pg_sleep(0.04)');
+    await blocked(run);
     expect((await outcome(connect().query('UPDATE parcels SET note = 1 WHERE id = 1'))).error).toBeUndefined();
     await endReport();
     expect((await run).error).toBeUndefined();
@@ -387,20 +392,16 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
   });
 
   test('who waits for his turn does not hold up an index that is built meanwhile', async () => {
-    const { migrator, connect, ask } = await open(20);
+    const { migrator, connect, during } = await open(20);
     const list = [
       table('00 first', { up: ['SELECT 1'], destroys: 'up' }),
       { ...index, up: [{ index: { name: 'by_note', table: 'parcels', columns: ['note'] } }] },
     ];
-    let second: Promise<{ value: unknown; error: unknown }> | undefined;
+    let second = outcome<unknown>(Promise.resolve());
     const db = connect({ application_name: 'second', max: 1 });
     const begin = async () => {
       second = outcome(migrator(list, { db, backup, lockTimeoutMs: 20_000, lockAttempts: 1 }).up(), 10_000);
-      await until(() =>
-        ask("SELECT pid FROM pg_stat_activity WHERE application_name = 'second' AND query ~ 'advisory'").then(
-          (pids) => pids.length > 0,
-        ),
-      );
+      await during(second, "application_name = 'second' AND query ~ 'advisory'");
     };
     const first = await outcome(migrator(list, { backup: begin, lockAttempts: 1 }).up(), 10_000);
     expect(first).toEqual({ value: ['00 first', '03 index'], error: undefined });
@@ -467,12 +468,16 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
   });
 
   test('up, down and up again is the same schema and the same data', async () => {
-    const { migrator, dump, applied } = await open(30);
+    const { migrator, dump, applied, connect } = await open(30);
     const list = [expand, fill(7), index];
     const before = await dump();
-    const run = migrator(list, { backup });
+    const one = connect({ max: 1 });
+    const run = migrator(list, { backup, db: one });
     await run.up();
     const after = await dump();
+    expect((await one.query('SHOW lock_timeout')).rows, 'nothing of it stays in the pool').toEqual([
+      { lock_timeout: '0' },
+    ]);
     expect(await run.down({ to: '02 backfill' })).toEqual(['03 index']);
     expect(await run.down()).toEqual(['02 backfill']);
     expect(await run.down()).toEqual(['01 expand']);
@@ -551,7 +556,7 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
   });
 
   test('whoever aborts gets his reason, wherever the run is', async () => {
-    const { migrator, report, waiting, applied, connect } = await open(50);
+    const { migrator, report, blocked, during, applied, connect } = await open(50);
     const stop = (): [AbortController, { signal: AbortSignal }] => {
       const controller = new AbortController();
       return [controller, { signal: controller.signal }];
@@ -560,7 +565,7 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
     const [first, options] = stop();
     const endReport = await report();
     const run = outcome(migrator([expand]).up(options));
-    await until(async () => (await waiting()).length > 0);
+    await blocked(run);
     first.abort('while it waits for a table');
     expect((await run).error).toBe('while it waits for a table');
     await endReport();
@@ -572,10 +577,8 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
     await expect(batches).rejects.toBe('between batches');
     expect(await applied()).toEqual(['01 expand']);
     const [third, turn] = stop();
-    const slow = migrator([expand, table('02 slow', { up: ['SELECT pg_sleep(0.3)'] })]).up();
-    await until(
-      async () => (await connect().query("SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.3)'")).rowCount,
-    );
+    const slow = outcome(migrator([expand, table('02 slow', { up: ['SELECT pg_sleep(0.3)'] })]).up());
+    await during(slow, "query = 'SELECT pg_sleep(0.3)'");
     const queued = outcome(migrator([expand], { db: connect() }).up(turn));
     third.abort('while he waits for his turn');
     expect((await queued).error).toBe('while he waits for his turn');
@@ -583,17 +586,13 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
   });
 
   test('a connection that is lost half-way leaves nothing half-done, and no process ends of it', async () => {
-    const { migrator, schema, applied, ask, connect } = await open(30);
+    const { migrator, schema, applied, ask, connect, during } = await open(30);
     const sever = () =>
       ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '${schema} run'`);
     const db = connect({ application_name: `${schema} run` });
     const slow = table('a', { up: ['CREATE TABLE a (id integer)', 'SELECT pg_sleep(10)'] });
     const run = outcome(migrator([slow], { db }).up(), 5_000);
-    await until(
-      async () =>
-        (await ask(`SELECT pid FROM pg_stat_activity WHERE application_name = '${schema} run' AND query ~ 'sleep'`))
-          .length,
-    );
+    await during(run, `application_name = '${schema} run' AND query ~ 'sleep'`);
     await sever();
     expect((await run).error).toBeInstanceOf(ConnectionLostError);
     expect(await ask("SELECT to_regclass('a')")).toEqual([null]);
@@ -607,16 +606,6 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
     const nowhere = new Pool({ host: '127.0.0.1', port: 1 });
     await expect(migrator([expand], { db: nowhere }).status()).rejects.toThrow(ConnectionLostError);
     expect(await applied()).toEqual(['01 expand']);
-  });
-
-  test('nothing of a run stays on a connection of the pool', async () => {
-    const { migrator, connect } = await open(5);
-    const db = connect({ max: 1 });
-    await migrator([expand], { db }).up();
-    expect((await db.query('SHOW lock_timeout')).rows).toEqual([{ lock_timeout: '0' }]);
-    expect(
-      (await db.query("SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")).rowCount,
-    ).toBe(0);
   });
 
   test('a step that ends its transaction is refused, and not noted', async () => {
