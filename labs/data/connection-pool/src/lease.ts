@@ -37,7 +37,7 @@ export class Member {
   /** Ends it; a server that hangs is not waited for. */
   async end(): Promise<void> {
     this.broken ??= new Error('the pool has closed this connection');
-    const hangs = setTimeout(() => this.client.connection.stream.destroy(), 1_000);
+    const hangs = setTimeout(() => this.client.connection.stream.destroy(), 1_000).unref();
     await this.client.end().finally(() => clearTimeout(hangs));
   }
 }

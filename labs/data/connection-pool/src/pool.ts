@@ -27,6 +27,7 @@ export class ConnectionPool implements AsyncDisposable {
   readonly #sweeper: NodeJS.Timeout;
   readonly #drained = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
+  #closed = false;
 
   /** @throws InvalidArgumentError */
   constructor(options: PoolOptions) {
@@ -111,6 +112,7 @@ export class ConnectionPool implements AsyncDisposable {
 
   /** Gives those who wait what is idle, and makes new ones for the rest. */
   protected serve(): void {
+    if (this.#closed) return;
     while (this.queue.size > this.coming) {
       const member = this.idle.pop();
       if (member === undefined) break;
@@ -125,7 +127,8 @@ export class ConnectionPool implements AsyncDisposable {
   protected arrive(member: Member): void {
     const [first] = this.queue;
     member.idleSince = performance.now();
-    if (first) first.settle(this.#lend(member, first.taken));
+    if (this.#closed) member.end();
+    else if (first) first.settle(this.#lend(member, first.taken));
     else this.idle.push(member);
   }
 
@@ -203,6 +206,8 @@ export class ConnectionPool implements AsyncDisposable {
       const [first] = this.queue;
       first?.settle({ error });
       throw error;
+    } finally {
+      this.serve();
     }
   }
 
@@ -233,6 +238,7 @@ export class ConnectionPool implements AsyncDisposable {
     queueMicrotask(() => this.serve());
     await this.#drained.promise;
     clearTimeout(timer);
+    this.#closed = true;
     for (const waiter of this.queue) waiter.settle({ error: new PoolClosedError('the pool was closed meanwhile') });
     const members = [...this.idle.splice(0), ...[...this.lent].map(({ member }) => member)];
     await Promise.all(members.map((member) => member.end()));

@@ -127,9 +127,6 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
       expect(next, spoil).not.toBe(pid);
       expect(rows.rows, 'the next one sees what was never committed').toEqual([]);
     }
-    // It is told to whoever left it open: what he wrote is gone.
-    const left = pool.withClient((client) => client.query('BEGIN'));
-    expect((await outcome(left)).error).toBeInstanceOf(OpenTransactionError);
   });
 
   // ── sick tellers ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +200,7 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
 
   test('those idle for too long are closed down to min, though one of them is used all the time', async () => {
     const { open, backends } = await bank(url);
-    const pool = open({ min: 1, max: 5, idleMs: 40 });
+    const pool = open({ min: 1, max: 5, idleMs: 150 });
     const busy = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
     for (const client of busy) client.release();
     expect(pool.stats.idle).toBe(5);
@@ -360,6 +357,14 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
 
   // ── transactions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+  test('who leaves a transaction open in withClient is told that it is rolled back', async () => {
+    const { open } = await bank(url);
+    const pool = open({ max: 1 });
+    const left = pool.withClient((client) => client.query('BEGIN'));
+    expect((await outcome(left)).error).toBeInstanceOf(OpenTransactionError);
+    expect(pool.stats.size).toBe(0);
+  });
+
   test('a COMMIT that Postgres answers with ROLLBACK is an error, whoever caught the first one', async () => {
     const { open } = await bank(url);
     const pool = open({ max: 1 });
@@ -454,6 +459,24 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     held.release();
     await until(async () => (await backends('idle')).length === 0);
     expect(pool.stats).toMatchObject({ size: 0, lent: 0 });
+
+    // Some were still being made: they come to nobody, and go.
+    const early = open({ max: 2 });
+    const asking = [1, 2, 3].map(() => outcome(early.acquire()));
+    await early.close({ graceMs: 0 });
+    for (const { error } of await Promise.all(asking)) expect(error).toBeInstanceOf(PoolClosedError);
+    await until(async () => early.stats.size === 0 && (await backends('idle')).length === 0);
+  });
+
+  test('close does not wait for a connection that nobody waits for', async () => {
+    const { open } = await bank(url);
+    const pool = open({ max: 1 });
+    const left = new AbortController();
+    const asking = outcome(pool.acquire({ signal: left.signal }));
+    left.abort();
+    await asking;
+    expect((await outcome(pool.close({ graceMs: 20_000 }))).error).toBeUndefined();
+    expect(pool.stats.size).toBe(0);
   });
 
   test('no server, a wrong password and a server that says nothing are a ConnectError in time', async () => {
