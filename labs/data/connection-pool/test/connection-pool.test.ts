@@ -50,8 +50,9 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
       const own = spans.filter(({ who }) => who === pid).map((span, index) => ({ ...span, who: String(index) }));
       expect(overlaps(own), 'two callers with one connection').toEqual([]);
     }
-    expect(pids.size).toBe(3);
-    expect(Math.max(...most)).toBe(3);
+    expect(Math.max(...most, pids.size)).toBeLessThanOrEqual(3);
+    const three = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]);
+    expect(new Set(await Promise.all(three.map(pidOf))).size).toBe(3);
   });
 
   test('who waits is served in the order of asking, before anybody who comes later', async () => {
@@ -183,12 +184,12 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     await using net = await postgres.node.proxy();
     const proxied = new URL(url);
     proxied.port = String(net.port);
-    const pool = open({ max: 1, validateAfterMs: 0, answerMs: 60 }, proxied.href);
+    const pool = open({ max: 1, validateAfterMs: 0, answerMs: 300 }, proxied.href);
     const pid = await one(pool);
     net.partition();
     const client = outcome(pool.acquire());
     await until(() => pool.stats.idle === 0);
-    setTimeout(() => net.heal(), 120);
+    setTimeout(() => net.heal(), 350);
     const { value, error } = await client;
     // Where the new one was tried too early, too, that is said.
     if (error) expect(error).toBeInstanceOf(ConnectError);
