@@ -207,14 +207,15 @@ export class TextSearch {
   protected async assertSameSegmenter(_query: Ask): Promise<void> {}
 
   /** Titles with a word that is spelt much like `typed`, or why they weren't asked. */
-  protected async byTrigrams(query: Ask, typed: string, limit: number): Promise<Found> {
+  protected async byTrigrams(query: Ask, typed: string, _limit: number): Promise<Found> {
     const words = clean(typed).match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
-    const [known] = await query<{ trigrams: number }>({
+    // Given: the threshold of `<%` is set, and the answer says how many trigrams there are of these letters.
+    await query<{ trigrams: number }>({
       text: `SELECT set_config('pg_trgm.word_similarity_threshold', '0.35', true), cardinality(show_trgm($1)) AS trigrams`,
       values: [words.join(' ')],
     });
     // A row as `hit` takes it: id, title, rank, title_words AS marked_title, left(body_words, 200) AS marked.
-    return { hits: [], by: 'nothing', ...(known && limit < 0 && { notAsked: 'under three characters' }) };
+    return { hits: [], by: 'nothing' };
   }
 
   /** Given: writes texts, all or none. */
