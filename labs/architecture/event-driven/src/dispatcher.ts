@@ -111,12 +111,13 @@ export class Dispatcher {
   }
 }
 
-/** The outcome of `work`, or a rejection after `ms`: a connection that died without a word never answers. */
+/** The outcome of `work`, or a rejection after `ms` (never, if infinite): a connection that died without a word never answers. */
 export async function within<T>(
   ms: number,
   work: Promise<T>,
   late = (): Error => new ConnectionLostError(`no answer within ${ms} ms`),
 ): Promise<T> {
+  if (ms === Number.POSITIVE_INFINITY) return work;
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(late()), ms);
   try {

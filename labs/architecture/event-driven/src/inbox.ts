@@ -1,4 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
+import { within } from './dispatcher.ts';
+import { ConnectionLostError } from './errors.ts';
 import type { Envelope } from './event.ts';
 import { identifier } from './outbox.ts';
 import { prune } from './prune.ts';
@@ -61,23 +63,46 @@ export class Inbox {
   }
 }
 
-/** Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. */
-export async function transaction<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
+/**
+ * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK.
+ * @param limitMs Milliseconds that all of it may take, and as many to get a connection. Default: no limit.
+ * @throws ConnectionLostError after that; then the connection is given up, and what it had begun is rolled back
+ */
+export async function transaction<T>(
+  pool: Pool,
+  body: (tx: PoolClient) => Promise<T>,
+  limitMs = Number.POSITIVE_INFINITY,
+): Promise<T> {
+  const connecting = pool.connect();
+  const client = await within(limitMs, connecting).catch((error: unknown) => {
+    connecting.then(
+      (late) => late.release(),
+      () => {},
+    );
+    throw error;
+  });
   let broken: Error | undefined;
   const lose = (error: Error) => {
     broken = error;
   };
   // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
   client.on('error', lose);
+  const work = async () => {
+    try {
+      await client.query('BEGIN');
+      const result = await body(client);
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      await client.query('ROLLBACK').catch(lose);
+      throw error;
+    }
+  };
   try {
-    await client.query('BEGIN');
-    const result = await body(client);
-    await client.query('COMMIT');
-    return result;
-  } catch (error) {
-    await client.query('ROLLBACK').catch(lose);
-    throw error;
+    return await within(limitMs, work(), () => {
+      broken = new ConnectionLostError(`a transaction was not done after ${limitMs} ms`);
+      return broken;
+    });
   } finally {
     client.off('error', lose);
     client.release(broken);

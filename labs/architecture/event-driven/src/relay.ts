@@ -1,7 +1,8 @@
 import type { Pool, PoolClient } from 'pg';
 import { assertCount, type Bus } from './bus.ts';
-import { pause, within } from './dispatcher.ts';
+import { pause } from './dispatcher.ts';
 import { UnroutableError } from './errors.ts';
+import { transaction } from './inbox.ts';
 import { identifier, type Outbox, type Waiting } from './outbox.ts';
 
 export interface RelayOptions {
@@ -56,23 +57,9 @@ export class Relay {
    * @throws ConnectionLostError after `roundMs`, or what the database or the bus throws
    */
   async round(): Promise<number> {
-    const client = await this.#connect();
-    let broken: Error | undefined;
-    const lose = (error: Error) => {
-      broken = error;
-    };
-    // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
-    client.on('error', lose);
-    try {
-      return await within(this.options.roundMs, this.#transact(client));
-    } catch (error) {
-      // A connection that may still be at it must not go back to the pool.
-      lose(error instanceof Error ? error : new Error(String(error)));
-      throw error;
-    } finally {
-      client.off('error', lose);
-      client.release(broken);
-    }
+    const { roundMs } = this.options;
+    // One transaction, so that the lock ends with it, however it ends.
+    return transaction(this.#pool, async (tx) => ((await this.lock(tx)) ? this.carry(tx) : 0), roundMs);
   }
 
   /** Works until `stop()`. */
@@ -84,27 +71,6 @@ export class Relay {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
-  }
-
-  async #connect(): Promise<PoolClient> {
-    const connecting = this.#pool.connect();
-    try {
-      return await within(this.options.roundMs, connecting);
-    } catch (error) {
-      connecting.then(
-        (late) => late.release(),
-        () => {},
-      );
-      throw error;
-    }
-  }
-
-  /** One transaction, so that the lock ends with it, however it ends. */
-  async #transact(client: PoolClient): Promise<number> {
-    await client.query('BEGIN');
-    const carried = (await this.lock(client)) ? await this.carry(client) : 0;
-    await client.query('COMMIT');
-    return carried;
   }
 
   protected async carry(client: PoolClient): Promise<number> {
