@@ -275,6 +275,36 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     expect(rows).toEqual([{ key: 'in hand' }, { key: 'later' }]);
   });
 
+  test('rabbit: a consumer whose channel the broker closes comes back, and one that stops takes no other along', async () => {
+    const { dead, prefix, url } = await world();
+    let twice = true;
+    /** What is acknowledged twice is unknown to the broker, which closes the channel. */
+    class Hasty extends RabbitBus {
+      protected override delivery(...[channel, message, event]: Parameters<RabbitBus['delivery']>) {
+        const ack = async () => {
+          channel.ack(message);
+          if (twice) channel.ack(message);
+          twice = false;
+        };
+        return { event, ack };
+      }
+    }
+    const lost: unknown[] = [];
+    const options = { prefix, expiresMs: 60_000, backoffMs: () => 1, onError: (error: unknown) => lost.push(error) };
+    const bus = await Hasty.open(url, dead, options);
+    onTestFinished(() => bus.close());
+    const { got } = await listen(bus, 'kitchen');
+    const sms = await listen(bus, 'sms');
+    await bus.publish([placed('1')]);
+    await until(() => lost.length === 1);
+    await bus.publish([placed('2')]);
+    await until(() => got.some(({ key }) => key === '2') && sms.got.some(({ key }) => key === '2'));
+    await sms.subscription.stop();
+    await bus.publish([placed('3')]);
+    await until(() => got.some(({ key }) => key === '3'));
+    expect(lost.length).toBe(1);
+  });
+
   test('rabbit: a consumer whose queue was deleted declares it again', async () => {
     const { open, prefix, url } = await world();
     const bus = await open(url, { backoffMs: () => 1 });
@@ -285,6 +315,22 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     const published = () => bus.publish([placed('1')]).then(() => true);
     await until(() => published().catch(() => false));
     await until(() => got.length > 0);
+  });
+
+  test('rabbit: tries to connect again have growing waits', async () => {
+    const { open, through } = await world();
+    const link = await rabbit.node.proxy();
+    const attempts: number[] = [];
+    const backoffMs = (attempt: number) => {
+      attempts.push(attempt);
+      return 1;
+    };
+    const bus = await open(through(link), { backoffMs });
+    await link[Symbol.asyncDispose]();
+    await until(() => attempts.includes(3));
+    await bus.close();
+    // Two connections, each with tries of its own.
+    expect(attempts.filter((attempt) => attempt < 2)).toEqual([1, 1]);
   });
 
   test('rabbit: a bus that is closed ends, whatever has become of its connection', async () => {

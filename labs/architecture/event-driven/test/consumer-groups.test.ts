@@ -1,9 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { describeWith, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import {
   type Bus,
+  BusClosedError,
   type Cemetery,
   delivery,
   type Envelope,
@@ -70,6 +72,40 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     const { got } = await listen(bus, 'kitchen');
     await until(() => got.length === 3);
     expect(got.map(centsOf)).toEqual([0, 1, 2]);
+    // Then it waits for news, and does not ask again and again.
+    const asked = async () => Number(/cmdstat_xread:calls=(\d+)/.exec(await client.info('commandstats'))?.[1] ?? 0);
+    const before = await asked();
+    for (let n = 0; n < 100; n++) await client.ping();
+    expect((await asked()) - before, 'questions meanwhile').toBeLessThan(20);
+  });
+
+  test('streams: what Redis does not take is an error', async () => {
+    const { open, prefix } = world();
+    await client.set(`${prefix}stream`, 'no stream');
+    await expect(open().publish([placed('1')])).rejects.toThrow('WRONGTYPE');
+  });
+
+  test('streams: who stops waits for a try that has begun, also for longer than a lease', async () => {
+    const gate = Promise.withResolvers<void>();
+    const story: string[] = [];
+    const reader = delivery.reader({
+      OrderPlaced: async () => {
+        story.push('begun');
+        await gate.promise;
+        story.push('cooked');
+      },
+    });
+    const bus = world().open(50);
+    const subscription = await bus.subscribe('kitchen', reader, NOW);
+    onTestFinished(() => gate.resolve());
+    await bus.publish([placed('1')]);
+    await until(() => story.length > 0);
+    const stopped = subscription.stop().then(() => story.push('stopped'));
+    await Promise.race([stopped, delay(150)]);
+    gate.resolve();
+    await stopped;
+    expect(story.at(-1)).toBe('stopped');
+    expect(story).toContain('cooked');
   });
 
   test('streams: poison becomes a dead letter with its reason, and the others pass', async () => {
@@ -270,7 +306,7 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
   });
 
   test('streams: of two consumers of a group one serves, and the other follows when it stops', async () => {
-    const { open } = world();
+    const { open, errors } = world();
     // Who stands by looks three times a lease of its own.
     const [first, second] = [open(), open(300)];
     const a = await listen(first, 'kitchen');
@@ -279,6 +315,7 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     const b = await listen(second, 'kitchen');
     await first.publish([placed('1', 3)]);
     await until(() => a.got.length === 4);
+    expect(errors, 'who stands by takes nothing').toEqual([]);
     await a.subscription.stop();
     await first.publish([placed('1', 4)]);
     await until(() => b.got.length === 1);
@@ -298,12 +335,39 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
         inHand--;
       },
     });
-    await bus.publish(Array.from({ length: 20 }, (_, n) => placed(`order ${n}`)));
-    await bus.subscribe('kitchen', reader, { ...NOW, concurrency: 4 });
-    await until(() => inHand === 4);
+    await bus.publish(Array.from({ length: 150 }, (_, n) => placed(`order ${n}`)));
+    await bus.subscribe('kitchen', reader, NOW);
+    await until(() => inHand === 16);
+    // As many answers from Redis are time enough to read on.
+    for (let asked = 0; asked < 50; asked++) await client.ping();
+    expect(Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]), 'taken from Redis').toBeLessThanOrEqual(
+      100,
+    );
     gate.resolve();
     await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0 && inHand === 0);
-    expect(most).toBe(4);
+    expect(most).toBe(16);
+  });
+
+  test('streams: trimming waits for the slowest group', async () => {
+    const { open, prefix } = world();
+    const bus = open();
+    const gate = Promise.withResolvers<void>();
+    for (const id of ['1-5', '2-1']) {
+      await client.xadd(`${prefix}stream`, id, 'event', JSON.stringify(placed(id)), 'only', '');
+    }
+    const { got } = await listen(bus, 'sms');
+    await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: () => gate.promise }), NOW);
+    onTestFinished(() => gate.resolve());
+    const pending = async (group: string) => Number((await client.xpending(`${prefix}stream`, group))[0]);
+    await until(async () => got.length === 2 && (await pending('sms')) === 0 && (await pending('kitchen')) === 2);
+    expect(await bus.trim()).toBe(0);
+  });
+
+  test('streams: a closed bus says so', async () => {
+    const bus = world().open();
+    await bus.close();
+    await expect(bus.publish([placed('1')])).rejects.toBeInstanceOf(BusClosedError);
+    await expect(bus.subscribe('sms', delivery.reader({}))).rejects.toBeInstanceOf(BusClosedError);
   });
 
   test('streams: trimming drops what is done, and nothing that is in hand', async () => {

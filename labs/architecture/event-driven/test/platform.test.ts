@@ -71,7 +71,7 @@ await describeWith('the platform', servers, ({ postgres, redis }) => {
 
   // ── the platform ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  const platform = async (refuses: (dish: string) => boolean = () => false) => {
+  const platform = async (refuses: (dish: string) => boolean = () => false, options = {}) => {
     const parts = await world();
     const { bus, outbox } = parts;
     const shop = new Platform({ ...parts, name: `${parts.name}_shop`, pool, refuses });
@@ -79,7 +79,7 @@ await describeWith('the platform', servers, ({ postgres, redis }) => {
     const relay = new Relay(pool, outbox, bus, { idleMs: 5 });
     relay.start();
     onTestFinished(() => relay.stop());
-    await shop.open(NOW);
+    await shop.open({ ...NOW, ...options });
     return { ...parts, shop };
   };
   const ONCE = { charged: 1, cooked: 1, carried: 1, split: 1, 'sms: placed': 1, 'sms: on its way': 1, 'sms: enjoy': 1 };
@@ -105,6 +105,20 @@ await describeWith('the platform', servers, ({ postgres, redis }) => {
       'sms: refunded': 1,
     });
     expect(await shop.state('order-1')).toBe('refunded');
+  });
+
+  test('an event that came before the one it needs is refused, with all that it would have done', async () => {
+    const { shop, bus, dead } = await platform(undefined, { maxAttempts: 1 });
+    await shop.place('order-1', '鱼香肉丝饭', 1800);
+    await until(async () => (await shop.state('order-1')) === 'delivered');
+    await bus.publish([delivery.create('OrderRefused', 'order-1', { reason: 'no fish', cents: 1800 })]);
+    const [letter] = await until(async () => {
+      const list = await dead.list('saga');
+      return list.length > 0 ? list : undefined;
+    });
+    expect(letter?.reason).toContain('order order-1 is not paid');
+    expect(await shop.effects('order-1')).not.toHaveProperty('refunded');
+    expect(await shop.state('order-1')).toBe('delivered');
   });
 
   test('the events of an order tell its story, each with its cause', async () => {
