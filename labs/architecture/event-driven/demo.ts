@@ -188,7 +188,7 @@ await tell(options, async (story) => {
       `${after?.[1]} lost, ${before?.[2]} ghosts`,
       after?.[1] === 10 && before?.[2] === 10,
     );
-    story.code('src/outbox.ts', { from: "await tx.query('SELECT pg_adv", to: 'INSERT INTO' });
+    story.code('src/outbox.ts', { from: 'await tx.query(', to: 'INSERT INTO' });
     story.verdict(
       'One transaction has no gap',
       `${both?.[1]} lost, ${both?.[2]} ghosts`,
@@ -198,7 +198,7 @@ await tell(options, async (story) => {
 
   await story.scene('kill -9 at every step', async () => {
     story.say(
-      'A process takes an order, relays its event, cooks, acknowledges. It is killed after its first answer from a server; then another process after its second; and so on until one survives. Each time somebody else finishes.',
+      'Orders are taken, relayed, cooked, acknowledged. The first stands still after one answer from a server, the second after two, and so on, until one needs no more; then their process is killed. Each time somebody else finishes.',
     );
     const broker = { kind: 'streams' as const, url: redis.nodes[0].url, prefix: `${redis.namespace}demo` };
     const runs = await crashEverywhere(broker, postgres.url, pool);
@@ -208,7 +208,7 @@ await tell(options, async (story) => {
       return [`in the ${part}`, killed.length, cooked] as const;
     });
     const right = (label: string) => ({ label, align: 'right' as const });
-    story.table({ columns: ['killed', right('processes'), right('meals cooked')], rows: parts });
+    story.table({ columns: ['killed', right('orders'), right('meals cooked')], rows: parts });
     const once = runs.filter(({ effects }) => effects['cooked'] === 1).length;
     story.verdict(
       'Each order is cooked once, wherever the process died',
