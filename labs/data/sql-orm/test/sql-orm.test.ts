@@ -70,7 +70,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
         const print = (it: unknown) => JSON.stringify(it, (_, v) => (typeof v === 'bigint' ? `${v}n` : v));
         if (at >= 0) expect.fail(`row ${print(all[at])}\nSQL says  ${print(inSql[at])}\nJavaScript ${print(inJs[at])}`);
       }),
-      { seed: SEED, numRuns: runs },
+      { seed: SEED, numRuns: runs, endOnFailure: true },
     );
     if (failed) throw errorInstance;
   };
