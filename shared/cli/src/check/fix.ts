@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   });
   console.log(`${formatted.stdout}\n${formatted.stderr}`.trim().split('\n').at(-1));
   if (formatted.code !== 0) console.log('what biome cannot mend by itself: `pnpm check --only biome`');
-  if (names.length === 0) await fixIndex(all);
+  await fixIndex(all);
   let code: number = exit.done;
   for (const lab of labs) if (!(await fixLab(lab, fresh))) code = exit.failed;
   return code;
