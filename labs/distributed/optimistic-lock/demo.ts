@@ -62,7 +62,6 @@ await tell(options, async (story) => {
     story.table({ caption: '100 uses, each told "done"', columns: ['how', 'in the tally', 'lost', 'attempts'], rows });
     const [naive = 0, ...others] = rows.map(([, , lost]) => lost);
     story.verdict('Reading and writing back loses updates, and nobody is told', `${naive} of 100 lost`, naive > 0);
-    story.code('src/versioned.ts', { from: 'version = version + 1', to: 'RETURNING' });
     story.verdict(
       'The other four lose none',
       `${others.join(', ')} lost`,
@@ -94,6 +93,7 @@ await tell(options, async (story) => {
     };
     const blind = await settle(({ id }, state) => updateVersioned(pool, table, id, '*', { state }));
     story.verdict('By the id alone both are told "done"', `${blind.both} of 30 paid and refunded`, blind.both > 0);
+    story.code('src/versioned.ts', { from: 'version = version + 1', to: 'RETURNING' });
     const { one, stale } = await settle(({ id, version }, state) =>
       updateVersioned(pool, table, id, version, { state }),
     );

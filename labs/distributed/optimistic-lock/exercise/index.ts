@@ -11,7 +11,7 @@ import type {
 } from '../src/index.ts';
 
 // Yours are the seven functions below, a few lines each. Given, in src/: the table and its names (`VersionedTable`), the
-// errors, `readVersioned`, `deleteVersioned`, `transaction` (BEGIN to COMMIT, ROLLBACK on whatever is thrown), `isConflict`
+// errors (an editor shows what their constructors take), `readVersioned`, `deleteVersioned`, `transaction` (BEGIN to COMMIT, ROLLBACK on whatever is thrown), `isConflict`
 // and `etagOf`. Import what you need from '../src/index.ts'; the re-exports below bring no name into this file.
 //
 // Don't look up the seven in src/ before you have tried. `h` in `pnpm lab learn optimistic-lock` gives a hint.
@@ -74,7 +74,8 @@ export function updateMany<Row extends VersionedRow>(
 
 /**
  * Runs `run` again while it meets other writers. Before the n-th retry it waits for a random part of `baseMs` · 2ⁿ⁻¹, at most
- * `capMs`. Given: `isConflict`. Options and defaults: `RetryOptions` in src/retry.ts; `run` gets the number of its attempt, from 1.
+ * `capMs`. `run` gets the number of its attempt, from 1. Given: `isConflict`. Defaults: `max` 10 attempts in all, `baseMs` 5,
+ * `capMs` 500, `random` Math.random, `sleep` a timer (`setTimeout` of node:timers/promises), which `signal` ends.
  *
  * @throws RetriesExhaustedError after `max` attempts, with the last conflict as its cause; whatever else `run` throws, as it came
  */
