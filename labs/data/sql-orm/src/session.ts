@@ -80,16 +80,16 @@ export class Session<DB = unknown> implements AsyncDisposable {
   }
 
   /** The object of a row: what is here already is not read again. */
-  get<E extends Entity, O, T extends string, K extends keyof O & string>(
+  async get<E extends Entity, O, T extends string, K extends keyof O & string>(
     model: Model<E, O, T, K>,
     key: O[K],
   ): Promise<E | undefined> {
     const { meta } = model;
     const known = this.known(meta, checked(meta, meta.key, key));
     const gone = known && this.#states.get(known)?.status === 'deleted';
-    if (known) return Promise.resolve(gone ? undefined : instance(model, known));
+    if (known) return gone ? undefined : instance(model, known);
     const it = sql<SqlBool>`${sql.ref(`${meta.table}.${meta.key}`)} = ${key}`;
-    return this.find(model, (query) => query.where(it)).then(([entity]) => entity);
+    return (await this.find(model, (query) => query.where(it)))[0];
   }
 
   /** The objects of the rows that `narrow` leaves. A flush comes first: the query sees what has been changed here. */

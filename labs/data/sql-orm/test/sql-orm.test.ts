@@ -631,7 +631,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
   });
 
   test('a row has the key that it is given, once; a name is what Postgres and JavaScript can keep', async () => {
-    const { Order, session } = await open({ id: 'a' });
+    const { Order, GiftOrder, session } = await open({ id: 'a' });
     await using unit = session();
     unit.add(new Order({ unit_cents: 1n }));
     expect(await statements(() => outcome(unit.flush()))).toBe('');
@@ -640,8 +640,12 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     await unit.rollback();
     await using next = session();
     const a = await next.get(Order, 'a');
+    await expect(next.get(GiftOrder, 'a'), 'one object has one class').rejects.toThrow(lab.SessionStateError);
+    // @ts-expect-error: a key of another type
+    await expect(next.get(Order, 7)).rejects.toThrow(lab.InvalidArgumentError);
     if (a) a.id = 'z';
     await expect(next.flush()).rejects.toThrow(lab.InvalidArgumentError);
+    expect(await statements(() => next.rollback()), 'done when the server has done it').toBe('rollback');
     const named = (table: string, id: string, hybrid: string) => () =>
       lab.model<{ id: string }>()({
         table,
