@@ -313,7 +313,10 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
       const seen = (await stored()).map(({ id }) => id).join();
       mails.push(`new ${ids(inserted)}; changed ${ids(updated)}; gone ${ids(deleted)}; others see ${seen}`);
     });
-    events.on(Order, 'afterRollback', ({ entities }) => void mails.push(`taken back: ${entities.map(({ id }) => id)}`));
+    events.on(Order, 'afterRollback', async ({ entities }) => {
+      const left = (await stored()).length;
+      mails.push(`taken back: ${entities.map(({ id }) => id)}; ${left} left`);
+    });
     const work = async (unit: lab.Session<Db>) => {
       const [a, b] = await unit.find(Order, (orders) => orders.orderBy('id'));
       unit.add(new Order({ id: 'c', unit_cents: 1n }));
@@ -331,7 +334,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
       await unit.flush();
       expect(mails, 'written, and not yet true').toEqual([]);
     }
-    expect(mails.splice(0)).toEqual(['taken back: c,d,a,b']);
+    expect(mails.splice(0)).toEqual(['taken back: c,d,a,b; 2 left']);
     expect(await stored()).toHaveLength(2);
     await using unit = session();
     await work(unit);
@@ -456,6 +459,22 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     events.on(Order, 'beforeInsert', (it) => it.session.add(new Order({ id: `e${++n}`, unit_cents: 1n })));
     endless.add(new Order({ id: 'e', unit_cents: 1n }));
     await expect(endless.flush()).rejects.toThrow(lab.SessionStateError);
+  });
+
+  test('what is referred to is written before what refers to it, and deleted after', async () => {
+    const { Order, session, table, stored } = await open();
+    const { Line, create } = lines(`${table}_lines`, table);
+    await create.execute(db);
+    await using unit = session();
+    const [line, order] = [new Line({ id: '1', order_id: 'a', text: '' }), new Order({ id: 'a', unit_cents: 1n })];
+    unit.add(line);
+    unit.add(order);
+    await unit.flush();
+    unit.delete(order);
+    unit.delete(line);
+    unit.add(new Order({ id: 'b', unit_cents: 1n }));
+    await unit.commit();
+    expect(await stored()).toEqual([{ id: 'b', unit_cents: 1n }]);
   });
 
   test('a listener that fails after the commit is an error that says so, and the others are told', async () => {
