@@ -14,6 +14,7 @@ const PARCELS = 100_000;
 /** A clerk who waits longer than that looks up. */
 const LONG_MS = 100;
 const backup = async () => {};
+const caught = (run: Promise<unknown>) => run.catch((error: unknown) => error);
 
 const options = {
   title: 'Migrations 数据库迁移',
@@ -45,11 +46,12 @@ await tell(options, async (story) => {
   /** Four clerks write at random while `body` runs, and note how long each write took, and who was refused. */
   const whileClerksWrite = async (
     { clerks, rows }: Office,
-    body: () => Promise<unknown>,
+    body: (settled: () => Promise<unknown>) => Promise<unknown>,
     code: () => 'old' | 'new' = () => 'old',
   ) => {
     const waits: { at: number; ms: number }[] = [];
     const refused: string[] = [];
+    const pending = new Set<Promise<unknown>>();
     const start = performance.now();
     let over = false;
     const clerk = async () => {
@@ -57,9 +59,10 @@ await tell(options, async (story) => {
         const id = 1 + Math.floor(story.random() * rows);
         const set = code() === 'old' ? "address = 'Bund 1, Shanghai'" : "street = 'Bund 2', city = 'Shanghai'";
         const asked = performance.now();
-        await clerks
-          .query(`UPDATE parcels SET ${set} WHERE id = $1`, [id])
-          .catch((error: Error) => void refused.push(error.message));
+        const write = clerks.query(`UPDATE parcels SET ${set} WHERE id = $1`, [id]);
+        pending.add(write);
+        await write.catch((error: Error) => void refused.push(error.message));
+        pending.delete(write);
         waits.push({ at: asked - start, ms: performance.now() - asked });
         await delay(3);
       }
@@ -67,7 +70,7 @@ await tell(options, async (story) => {
     const writing = Promise.all(Array.from({ length: 4 }, clerk));
     try {
       await delay(30);
-      await body();
+      await body(() => Promise.allSettled(pending));
     } finally {
       over = true;
       await writing;
@@ -90,14 +93,15 @@ await tell(options, async (story) => {
       whole.db.query(`UPDATE parcels SET street = ${street}, city = ${city}`),
     );
     const many = await whileClerksWrite(batches, () => batchUpdate({ ...split(1_000), db: batches.db, name: 'split' }));
-    const points = (run: typeof one) => run.waits.map((wait): [number, number] => [Math.round(wait.at), wait.ms]);
+    const points = ({ waits }: typeof one) =>
+      waits.map(({ at, ms }): [number, number] => [Math.round(at), ms]).toSorted(([a], [b]) => a - b);
     story.lines({
       title: 'How long a clerk waits for his write, by when he asked',
       x: { label: 'ms' },
       y: { label: 'ms' },
       series: [
-        { label: 'one UPDATE', points: points(one).toSorted(([a], [b]) => a - b), tone: 'bad' },
-        { label: 'batches of 1,000', points: points(many).toSorted(([a], [b]) => a - b), tone: 'good' },
+        { label: 'one UPDATE', points: points(one), tone: 'bad' },
+        { label: 'batches of 1,000', points: points(many), tone: 'good' },
       ],
       picture: true,
     });
@@ -156,18 +160,10 @@ await tell(options, async (story) => {
     let sums: unknown[] = [];
     const run = await whileClerksWrite(
       office,
-      async () => {
-        told.push([
-          'expand',
-          `${await migrator.up({ to: '01 expand' })}`,
-          'two new columns, and a trigger that writes both',
-        ]);
-        reached = await killedAfter(30_000, {
-          url: pg.url,
-          schema: office.schema,
-          size: 1_000,
-          lab: '../src/index.ts',
-        });
+      async (settled) => {
+        told.push(['expand', `${await migrator.up({ to: '01 expand' })}`, 'new columns, and a trigger writes both']);
+        const task = { url: pg.url, schema: office.schema, size: 1_000, lab: '../src/index.ts' };
+        reached = await killedAfter(30_000, task);
         told.push(['backfill', 'killed (SIGKILL)', `after ${reached} rows`]);
         await migrator.up({ to: '03 index', onProgress: ({ rows }) => (first ||= rows) });
         told.push(['backfill', 'run again', `its first batch ends with row ${first}`]);
@@ -176,6 +172,7 @@ await tell(options, async (story) => {
         const both = `SELECT ${sum('address')} AS old, ${sum("street || ', ' || city")} AS new FROM parcels`;
         sums = Object.values((await office.db.query(both)).rows[0]);
         code = 'new';
+        await settled();
         await delay(60);
         told.push(['contract', `${await migrator.up()}`, 'after a backup: trigger and old column go']);
       },
@@ -187,13 +184,10 @@ await tell(options, async (story) => {
       `killed at ${reached}, next batch to ${first}`,
       first > reached && first <= reached + 2_000,
     );
-    story.verdict(
-      'No clerk was refused',
-      `${run.refused.length} of ${run.waits.length} writes`,
-      run.refused.length === 0,
-    );
+    const refused = `${run.refused.length} of ${run.waits.length} writes`;
+    story.verdict('No clerk was refused', refused, run.refused.length === 0);
     story.verdict('The checksums of old and new are equal, at one moment', sums.join(' and '), sums[0] === sums[1]);
-    const back = await migrator.down().catch((error: unknown) => error);
+    const back = await caught(migrator.down());
     story.verdict('What can not be undone says so', String(back), back instanceof IrreversibleError);
   });
 
@@ -207,9 +201,7 @@ await tell(options, async (story) => {
       down: [],
       verify: "SELECT id, address FROM parcels WHERE address NOT LIKE '%, Shanghai'",
     };
-    const found = await createMigrator({ db: office.db, migrations: [wrong] })
-      .up()
-      .catch((error: unknown) => error);
+    const found = await caught(createMigrator({ db: office.db, migrations: [wrong] }).up());
     const undone = before === (await sum());
     story.verdict(
       'A verification asks for rows that are wrong, before the COMMIT',
@@ -219,12 +211,8 @@ await tell(options, async (story) => {
     await createMigrator({ db: office.db, migrations: [{ ...expand, up: expand.up.slice(0, 1) }] }).up();
     const swapped = { ...split(5_000), transform: { street: 'address', city: "''" } };
     let touched = 0;
-    const small = await batchUpdate({
-      ...swapped,
-      db: office.db,
-      name: 'split',
-      onProgress: ({ rows }) => (touched = rows),
-    }).catch((error: unknown) => error);
+    const onProgress = ({ rows }: { rows: number }) => (touched = rows);
+    const small = await caught(batchUpdate({ ...swapped, db: office.db, name: 'split', onProgress }));
     story.verdict(
       'A batch is checked too, and the first one is small',
       `${small instanceof VerificationError ? `stopped in the batch up to ${/up to (\d+)/.exec(small.message)?.[1]} of 20000` : small}; ${touched} rows changed`,
@@ -239,45 +227,25 @@ await tell(options, async (story) => {
     };
     const after = async (create: typeof createMigrator) => {
       const { db, one } = await open(1_000);
-      const up = () =>
-        create({ db, migrations: [build] })
-          .up()
-          .catch((error: unknown) => error);
+      const up = () => caught(create({ db, migrations: [build] }).up());
       await db.query('UPDATE parcels SET note = id / 2');
       await up();
       await db.query('UPDATE parcels SET note = id');
-      return {
-        second: await up(),
-        valid: await one("SELECT indisvalid FROM pg_index WHERE indexrelid = 'one_each'::regclass"),
-      };
+      const second = await up();
+      const valid = await one("SELECT indisvalid FROM pg_index WHERE indexrelid = 'one_each'::regclass");
+      return { valid, says: `applied: ${second}; valid: ${valid}` };
     };
     story.say(
       '`CREATE UNIQUE INDEX CONCURRENTLY` fails on duplicates. They are removed, and the migration is run again.',
     );
     const [kept, rebuilt] = [await after(takesItForGood), await after(createMigrator)];
-    story.verdict(
-      '`IF NOT EXISTS` finds the leftover of the failed build',
-      `applied: ${kept.second}; valid: ${kept.valid}`,
-      kept.valid === false,
-    );
-    story.verdict(
-      'An invalid index is dropped and built again',
-      `applied: ${rebuilt.second}; valid: ${rebuilt.valid}`,
-      rebuilt.valid === true,
-    );
+    story.verdict('`IF NOT EXISTS` finds the leftover of the failed build', kept.says, kept.valid === false);
+    story.verdict('An invalid index is dropped and built again', rebuilt.says, rebuilt.valid === true);
     const office = await open(10);
-    const runs = await Promise.all(
-      Array.from({ length: 3 }, () => createMigrator({ db: office.db, migrations: [expand, fill(5)] }).up()),
-    );
+    const three = [1, 2, 3].map(() => createMigrator({ db: office.db, migrations: [expand, fill(5)] }).up());
+    const applied = (await Promise.all(three)).map((names) => names.length).toSorted((a, b) => b - a);
     const noted = await office.one('SELECT count(*)::int FROM migration_history');
-    story.verdict(
-      'Three that start at once',
-      `${runs
-        .map((names) => names.length)
-        .toSorted()
-        .reverse()
-        .join(', ')} migrations applied, ${noted} noted`,
-      runs.flat().length === 2 && noted === 2,
-    );
+    const says = `${applied.join(', ')} migrations applied, ${noted} noted`;
+    story.verdict('Three that start at once', says, `${applied}` === '2,0,0' && noted === 2);
   });
 });
