@@ -290,6 +290,8 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
     expect(error).toMatchObject({ counterexamples: { length: 5 } });
     expect(await ask('SELECT count(street)::int FROM parcels')).toEqual([0]);
     expect(told).toEqual([]);
+    const one = batchUpdate({ ...plan, check: 'id <> 7' });
+    await expect(one, 'one wrong row is enough').rejects.toMatchObject({ counterexamples: [{ id: '7' }] });
     expect(await batchUpdate(plan), 'the right one begins at the beginning').toEqual({
       rows: 500,
       resumedFrom: undefined,
@@ -363,14 +365,14 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
 
   test('an index whose build failed is found and built again', async () => {
     const { migrator, db, ask, applied } = await open(20);
-    const unique: Migration = {
-      ...index,
-      up: [{ index: { name: 'one_each', table: 'parcels', columns: ['note'], unique: true } }],
-    };
+    const oneEach = { name: 'one_each', table: 'parcels', columns: ['note'], unique: true };
+    const up = ['CREATE TABLE IF NOT EXISTS kept (id integer)', { index: oneEach }];
+    const unique: Migration = { ...index, up, down: ['DROP TABLE kept'], destroys: 'down' };
     const valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('one_each')";
     await db.query('UPDATE parcels SET note = id / 2');
     await expect(migrator([unique]).up()).rejects.toThrow(StepFailedError);
     expect(await ask(valid), 'what Postgres leaves behind').toEqual([false]);
+    expect(await ask("SELECT to_regclass('kept')::text"), 'what was done is not undone').toEqual(['kept']);
     await db.query('UPDATE parcels SET note = id');
     expect(await migrator([unique]).up()).toEqual(['03 index']);
     expect(await ask(valid)).toEqual([true]);
@@ -547,9 +549,15 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
   });
 
   test('a lock that is never had is given up, with nothing changed', async () => {
-    const { migrator, report, applied, ask } = await open(5);
+    const { migrator, report, applied, ask, db } = await open(5);
     const endReport = await report();
-    await expect(migrator([expand], { lockTimeoutMs: 10, lockAttempts: 2 }).up()).rejects.toThrow(LockTimeoutError);
+    await db.query('CREATE SEQUENCE tries');
+    const counted = { ...expand, up: ["SELECT nextval('tries')", ...expand.up] };
+    const error = migrator([counted], { lockTimeoutMs: 10, lockAttempts: 2 })
+      .up()
+      .catch((reason: unknown) => reason);
+    expect(await error).toBeInstanceOf(LockTimeoutError);
+    expect(await ask('SELECT last_value::int FROM tries')).toEqual([2]);
     await endReport();
     expect(await applied()).toEqual([]);
     expect(await ask("SELECT to_regproc('dual_write')")).toEqual([null]);
@@ -650,6 +658,7 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
       ['a name that Postgres would cut', () => defineMigration(filled({ table: 't'.repeat(64) }))],
       ['two of a name', () => createMigrator({ db, migrations: [a, a] })],
       ['no patience', () => createMigrator({ db, migrations: [a], lockTimeoutMs: 0 })],
+      ['more patience than a timer has', () => createMigrator({ db, migrations: [a], lockTimeoutMs: 2 ** 31 })],
       ['no attempt', () => createMigrator({ db, migrations: [a], lockAttempts: 0.5 })],
       ['an unknown end', () => createMigrator({ db, migrations: [a] }).up({ to: 'toString' })],
       ['an unknown way back', () => createMigrator({ db, migrations: [a] }).down({ to: 'b' })],
@@ -657,6 +666,7 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
       ['progress without a name', () => batchUpdate({ ...split(5), db, name: '' })],
     ];
     for (const [what, attempt] of bad) await expect(async () => attempt(), what).rejects.toThrow(InvalidArgumentError);
+    defineMigration(filled({ size: 1, pauseMs: 2 ** 31 - 1 }));
     const given = { ...a, up: ['CREATE TABLE a (id integer)'] };
     const migrator = createMigrator({ db, migrations: [given] });
     given.up.push('nonsense');
