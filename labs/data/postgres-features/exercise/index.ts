@@ -9,8 +9,8 @@ import { sqlName, storableText } from '../src/text.ts';
 
 // What is not the idea is given: connections, transactions, JSON, plans, errors, arguments. The questions and the words
 // are yours. `h` in `pnpm lab learn postgres-features` gives a hint. What you need is in src/errors.ts (MissingFieldError,
-// StaleSegmentsError) and src/plain-text.ts (RUN, TERM, HTML, signed): add it to the imports above. src/cards.ts,
-// src/search.ts and src/segment.ts hold solutions.
+// StaleSegmentsError) and src/plain-text.ts (RUN, TERM, HTML, signed), each with a comment: add it to the imports above.
+// src/cards.ts, src/search.ts and src/segment.ts hold solutions.
 export {
   type Card,
   DisconnectedError,
@@ -97,7 +97,7 @@ export class Cards {
     return todo('byField');
   }
 
-  /** Writes one field of one card, and leaves the others as they are by then. */
+  /** Writes one field of one card, and leaves the others as they are by then. Throws `MissingFieldError` when it wrote none. */
   async set(id: string, path: readonly string[], value: Json): Promise<void> {
     storableText('id', id, 200);
     assertPath(path);
