@@ -156,7 +156,7 @@ await tell(options, async (story) => {
     let code: 'old' | 'new' = 'old';
     let first = 0;
     let reached = 0;
-    const sum = (address: string) => `left(md5(string_agg(id || ' ' || ${address}, chr(10) ORDER BY id)), 8)`;
+    const sum = (address: string) => `sum(abs(hashtext(id || ' ' || ${address})::bigint))`;
     let sums: unknown[] = [];
     const run = await whileClerksWrite(
       office,
