@@ -214,7 +214,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     late.catch(() => {});
     gate.resolve();
     // As many questions and answers on another connection are time enough for a few acknowledgements.
-    for (let asked = 0; asked < 1000 && cooked.length < 12; asked++) await channel.checkQueue(`${prefix}kitchen`);
+    for (let asked = 0; asked < 400 && cooked.length < 12; asked++) await channel.checkQueue(`${prefix}kitchen`);
     expect(new Set(cooked), 'what is cooked while nobody can publish').toEqual(new Set(orders));
     expect(confirmed, 'what is published meanwhile is confirmed').toBe(false);
     await alarm(false);

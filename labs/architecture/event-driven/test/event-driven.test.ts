@@ -258,7 +258,7 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
       await gate.promise;
     };
     const errors: unknown[] = [];
-    const options = { idleMs: 5, roundMs: 300, onError: (error: unknown) => errors.push(error) };
+    const options = { idleMs: 5, roundMs: 200, onError: (error: unknown) => errors.push(error) };
     const slow = { publish: (events: readonly Envelope[]) => cut().then(() => by('far')(events)) };
     const relay = new Relay(far, outbox, slow, options);
     await add(placed('1'));
@@ -268,7 +268,7 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     // Packets are swallowed: nobody is told. By Postgres' own clock, it does not wait for its client for ever.
     net.partition();
     const idle = `SELECT FROM pg_stat_activity WHERE application_name = 'far' AND state LIKE 'idle in%'
-      AND clock_timestamp() - state_change > interval '1500 ms'`;
+      AND clock_timestamp() - state_change > interval '1000 ms'`;
     const near = relayTo({ publish: by('near') });
     const carried = async () => (await near.round()) > 0 || ((await pool.query(idle)).rowCount ?? 0) > 0;
     await until(carried, { what: 'another relay to take over' });
