@@ -48,6 +48,7 @@ export {
   Platform,
   parseEvent,
   RabbitBus,
+  RolledBackError,
   StreamsBus,
   transaction,
   UnknownEventError,

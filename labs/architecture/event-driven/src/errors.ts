@@ -24,6 +24,9 @@ export class UnroutableError extends EventError {}
  */
 export class ConnectionLostError extends EventError {}
 
+/** A transaction was committed after one of its statements had failed: Postgres keeps nothing of it, and says no error. */
+export class RolledBackError extends EventError {}
+
 /** A handler took longer than it may. Its signal has aborted; the try counts as failed. */
 export class HandlerTimeoutError extends EventError {}
 

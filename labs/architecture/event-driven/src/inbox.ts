@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { within } from './dispatcher.ts';
-import { ConnectionLostError } from './errors.ts';
+import { ConnectionLostError, RolledBackError } from './errors.ts';
 import type { Envelope } from './event.ts';
 import { identifier } from './outbox.ts';
 import { prune } from './prune.ts';
@@ -29,7 +29,8 @@ export class Inbox {
   /**
    * Runs `effect` in a transaction, unless this consumer has done so for this event before. Only what goes through `tx`
    * happens once: an e-mail, say, has to be an event of its own.
-   * @throws what `effect` throws; then nothing is written and the event may come again
+   * @throws what `effect` throws, and RolledBackError when it swallowed the error of a statement; then nothing is written
+   *   and the event may come again
    */
   async once(
     consumer: string,
@@ -67,31 +68,34 @@ export class Inbox {
  * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK.
  * @param limitMs Milliseconds that all of it may take, and as many to get a connection. Default: no limit.
  * @throws ConnectionLostError after that; then the connection is given up, and what it had begun is rolled back
+ * @throws RolledBackError when `body` swallowed the error of a statement
  */
 export async function transaction<T>(
   pool: Pool,
   body: (tx: PoolClient) => Promise<T>,
   limitMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
-  const connecting = pool.connect();
-  const client = await within(limitMs, connecting).catch((error: unknown) => {
-    connecting.then(
-      (late) => late.release(),
-      () => {},
-    );
-    throw error;
-  });
   let broken: Error | undefined;
   const lose = (error: Error) => {
     broken = error;
   };
-  // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
-  client.on('error', lose);
+  // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process. By
+  // callback: the connection's end can come in one packet with its greeting, before a promise tells of either.
+  const connecting = new Promise<PoolClient>((resolve, reject) => {
+    pool.connect((error, lent) => (lent ? resolve(lent.on('error', lose)) : reject(error)));
+  });
+  const giveBack = (lent: PoolClient) => lent.off('error', lose).release(broken);
+  const client = await within(limitMs, connecting).catch((error: unknown) => {
+    connecting.then(giveBack, () => {});
+    throw error;
+  });
   const work = async () => {
     try {
       await client.query('BEGIN');
       const result = await body(client);
-      await client.query('COMMIT');
+      const { command } = await client.query('COMMIT');
+      if (command !== 'COMMIT')
+        throw new RolledBackError('Nothing is kept: a statement had failed. Let its error pass.');
       return result;
     } catch (error) {
       await client.query('ROLLBACK').catch(lose);
@@ -104,7 +108,6 @@ export async function transaction<T>(
       return broken;
     });
   } finally {
-    client.off('error', lose);
-    client.release(broken);
+    giveBack(client);
   }
 }

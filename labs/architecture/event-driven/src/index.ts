@@ -9,6 +9,7 @@ export {
   HandlerTimeoutError,
   InvalidArgumentError,
   NoDeadLetterError,
+  RolledBackError,
   UnknownEventError,
   UnreadableEventError,
   UnroutableError,

@@ -12,6 +12,7 @@ import {
   Outbox,
   Relay,
   type RelayOptions,
+  RolledBackError,
   transaction,
   UnroutableError,
 } from '#lab';
@@ -343,7 +344,15 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
         await trouble(tx);
       });
       await expect(failing).rejects.toThrow(/gas is out|connection/i);
+      // Who swallows the error of a statement has written nothing all the same.
+      const swallowed = inbox.once('kitchen', event, async (tx) => {
+        await effect('half')(tx);
+        await tx.query('SELECT no_such_column').catch(() => {});
+      });
+      await expect(swallowed).rejects.toThrow(RolledBackError);
     }
+    pool.once('acquire', (client) => queueMicrotask(() => client.emit('error', new Error('gone with the greeting'))));
+    await Promise.allSettled([inbox.once('waiter', event, async () => {})]);
     expect(await inbox.once('kitchen', event, effect('cooked'))).toBe('done');
     expect(await effects()).toEqual(['cooked']);
   });
