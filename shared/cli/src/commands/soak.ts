@@ -51,9 +51,9 @@ export async function soak(context: Context, name: string, options: SoakOptions)
         out.write(`again: pnpm lab soak ${lab.name} --seed ${seed}${flags}\n`);
         return code === exit.done ? exit.failed : code;
       }
-      out.write(
-        `${colors.green('✓')} round ${rounds}  ${colors.dim(`seed ${seed}, ${plural(grading.laws.length, 'law')}`)}\n`,
-      );
+      const caught = options.pitfalls ? `, each pitfall red ${attempts} times` : '';
+      const what = `seed ${seed}, ${plural(grading.laws.length, 'law')}${caught}`;
+      out.write(`${colors.green('✓')} round ${rounds}  ${colors.dim(what)}\n`);
     } while (options.seed === undefined && performance.now() < until);
     out.write(`${plural(rounds, 'round')}, every law held in each\n`);
     return exit.done;
