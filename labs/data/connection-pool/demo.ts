@@ -65,22 +65,14 @@ await tell(options, async (story) => {
   await scene('How many tellers', async ({ open, hire }) => {
     const watch = await hire();
     const patient = open({ max: 10, maxQueue: 150 });
-    const refused = await errorsOf(
-      several(150).map(() => patient.withClient((c) => c.query('SELECT pg_sleep(0.002)'))),
-    );
-    const { rows } = await watch.query(
-      "SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep(0%'",
-    );
-    const seen = Number(rows[0]?.n) - 1;
-    story.verdict(
-      'Ten tellers and a queue serve all 150',
-      `${150 - refused.length} served, ${seen} in the vault`,
-      seen === 10,
-    );
+    const ask = () => patient.withClient((client) => client.query('SELECT pg_sleep(0.002)'));
+    const served = 150 - (await errorsOf(several(150).map(ask))).length;
+    const inside = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.002)'`;
+    const seen = (await watch.query<{ n: number }>(inside)).rows[0]?.n ?? 0;
+    const all = served === 150 && seen <= 10;
+    story.verdict('Ten tellers and a queue serve them all', `${served} of 150, by ${seen}`, all);
 
-    story.say(
-      'More tellers are not more money out of the door: the vault has so many hands, and no more. Fifty callers:',
-    );
+    story.say('More tellers are not more money out of the door: the vault has only so many hands. Fifty callers:');
     const sizes = [1, 5, 20, 50];
     const pools = await Promise.all(sizes.map((n) => open({ min: n, max: n, acquireTimeoutMs: 20_000 }).open()));
     const work = 'SELECT count(*) FROM generate_series(1, 4000)';
@@ -96,9 +88,7 @@ await tell(options, async (story) => {
   });
 
   await scene('Who has my teller?', async ({ open, pgPool }) => {
-    story.say(
-      'A customer leaves and keeps his teller: somebody forgot `release()`. Ten of them, and there are ten tellers.',
-    );
+    story.say('Ten customers leave and keep their tellers: somebody forgot `release()`. There are ten tellers.');
     const careless = pgPool(10);
     const kept = await Promise.all(several(10).map(() => careless.connect()));
     const stuck = await errorsOf(several(5).map(() => careless.query('SELECT 1')));
@@ -106,13 +96,9 @@ await tell(options, async (story) => {
     story.verdict('Everybody after them waits in vain', `${stuck.length} of 5`, stuck.length === 5);
     for (const client of kept) client.release(true);
 
-    const pool = open({
-      max: 10,
-      leakAfterMs: 60,
-      acquireTimeoutMs: 200,
-      onLeak: ({ taken }) => void leaks.push(taken),
-    });
     const leaks: string[] = [];
+    const onLeak = (leak: { taken: string }) => void leaks.push(leak.taken);
+    const pool = open({ max: 10, leakAfterMs: 60, acquireTimeoutMs: 200, onLeak });
     async function printReceipt(): Promise<void> {
       const client = await pool.acquire();
       await client.query('SELECT 1');
@@ -120,9 +106,8 @@ await tell(options, async (story) => {
     for (const _ of several(10)) await printReceipt();
     const [late] = await errorsOf([pool.acquire()]);
     const named = leaks.filter((taken) => taken.includes('printReceipt')).length;
-    story.say(
-      `Here: "${late?.message.split('\n')[0]}", and the next line is ${/at \S+/.exec(late?.message ?? '')?.[0]}.`,
-    );
+    const [words, where] = [late?.message.split('\n')[0], /at \S+/.exec(late?.message ?? '')?.[0]];
+    story.say(`Here: "${words}", and the next line is ${where}.`);
     story.verdict('The stack that took each is kept, and names the function', `${named} of 10 reported`, named === 10);
     story.code('src/pool.ts', { from: 'async withClient', to: 'return result' });
   });
@@ -162,11 +147,7 @@ await tell(options, async (story) => {
     const { rowCount } = await watch.query(ends);
     await until(() => one.stats.size <= 3 && one.stats.idle === 3);
     const ill = await errorsOf(several(50).map(() => one.withClient((client) => client.query('SELECT 1'))));
-    story.verdict(
-      `${rowCount} idle tellers fall ill at once, and no customer meets one`,
-      `${ill.length} of 50`,
-      !ill.length,
-    );
+    story.verdict(`${rowCount} idle tellers fall ill; who meets one?`, `${ill.length} of 50 customers`, !ill.length);
 
     story.say('Evening: ten tellers, one customer every few milliseconds. Three should stay.');
     const begun = performance.now();
@@ -190,17 +171,12 @@ await tell(options, async (story) => {
       picture: true,
     });
     const [lifo, fifo] = lines.map(({ points }) => points.at(-1)?.[1] ?? 0);
-    story.verdict(
-      'Who is asked in turn is never idle',
-      `${fifo} stay of ten; ${lifo} with the last one first`,
-      fifo === 10 && lifo === 3,
-    );
+    const stay = `${fifo} of ten stay; ${lifo} if the last one back is first`;
+    story.verdict('Tellers who are asked in turn are never idle', stay, (fifo ?? 0) > (lifo ?? 0));
   });
 
   await scene('A teller who glues receipts', async ({ open }) => {
-    story.say(
-      'Five tellers. Five customers call another bank in the middle of their transaction (300 ms). Twenty only ask.',
-    );
+    story.say('Five tellers. Five customers call another bank inside their transaction (300 ms). Twenty only ask.');
     const CALL = 300;
     const quick = async (pool: ConnectionPool) => {
       const start = performance.now();
@@ -226,37 +202,32 @@ await tell(options, async (story) => {
   });
 
   await scene('And the money in between', async ({ open }) => {
-    story.say(
-      'Commit the debit, call, commit the credit: so far the textbook. We kill the process at each of its steps.',
-    );
+    story.say('Commit the debit, call, commit the credit: so the textbook. We kill the process at each of its steps.');
     const COPIES = 12;
     const attempt = async (schema: string, lab: string) => {
       const pool = open({ max: 2, connection: { connectionString: pg.url, options: `-c search_path=${schema}` } });
       await pool.withClient((client) => client.query(`CREATE SCHEMA ${schema}`));
       const transfers = new Transfers(pool, async () => 'done');
       await transfers.migrate();
-      const fill =
-        "INSERT INTO account SELECT side || n, 100 FROM generate_series(0, $1) n, unnest('{a,b}'::text[]) side";
+      const fill = `INSERT INTO account SELECT side || n, 100 FROM generate_series(0, $1) n, unnest('{a,b}'::text[]) side`;
       await pool.withClient((client) => client.query(fill, [COPIES - 1]));
       await killAtEachStep({ url: pg.url, schema, lab: new URL(lab, import.meta.url).href, copies: COPIES });
-      const open_ = `SELECT FROM pg_stat_activity WHERE application_name = $1`;
-      await until(async () => (await pool.withClient((c) => c.query(open_, [schema]))).rowCount === 0);
+      const alive = 'SELECT FROM pg_stat_activity WHERE application_name = $1';
+      await until(async () => (await pool.withClient((c) => c.query(alive, [schema]))).rowCount === 0);
       const { settled } = await transfers.resume();
       const { rows } = await pool.withClient((c) => c.query<{ sum: string }>('SELECT sum(balance) FROM account'));
       return { lost: COPIES * 200 - Number(rows[0]?.sum), settled: settled.length };
     };
     const textbook = await attempt('textbook', './pitfalls/debit-committed-first.ts');
-    story.verdict(
-      'Killed between the two, the money is nowhere',
-      `${textbook.lost} lost in ${COPIES} kills of 10 each`,
-      textbook.lost > 0,
-    );
+    const sent = COPIES * 10;
+    story.verdict('Killed in between, money is nowhere', `${textbook.lost} of the ${sent} sent`, textbook.lost > 0);
     story.code('src/transfer.ts', { from: 'const insert =', to: 'ON CONFLICT' });
     const mended = await attempt('mended', './src/index.ts');
+    const whole = mended.lost === 0 && mended.settled > 0;
     story.verdict(
-      'A pending row, written with the debit, is found by whoever comes next',
-      `${mended.lost} lost; ${mended.settled} finished after the kill`,
-      mended.lost === 0 && mended.settled > 0,
+      'A pending row is found by whoever comes next',
+      `${mended.lost} lost, ${mended.settled} finished later`,
+      whole,
     );
   });
 

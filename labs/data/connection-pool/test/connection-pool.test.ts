@@ -251,6 +251,20 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     expect(String(error)).toContain('forgetful');
   });
 
+  test('no leak is reported unless it was asked for, and who is idle for less than idleMs stays', async () => {
+    const { open } = await bank(url);
+    const seen: Holder[] = [];
+    const onLeak = (leak: Holder) => void seen.push(leak);
+    const silent = open({ max: 1, idleMs: 20, onLeak });
+    await silent.acquire();
+    const pool = open({ max: 3, idleMs: 60_000, leakAfterMs: 60, onLeak });
+    const three = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]);
+    for (const client of three.slice(1)) client.release();
+    await until(() => seen.length > 0);
+    expect(seen.map(({ taken }) => taken.includes('at '))).toEqual([true]);
+    expect(pool.stats).toEqual({ size: 3, idle: 2, lent: 1, waiting: 0 });
+  });
+
   test('an onLeak that throws disturbs nobody', async () => {
     const { open } = await bank(url);
     const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});

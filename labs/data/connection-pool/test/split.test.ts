@@ -146,6 +146,14 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     expect((await add(1)).value.rowCount).toBe(1);
     expect((await add(2)).value.rowCount).toBe(1);
     await until(async () => (await split.read(where)) === 'replica' && (await split.read(count)) === 2);
+    // What was lost on a primary that is still it is not done again.
+    let runs = 0;
+    const lost = split.write((tx) => {
+      runs++;
+      return tx.query('SELECT pg_terminate_backend(pg_backend_pid())');
+    });
+    expect((await outcome(lost)).error).toMatchObject({ name: 'ConnectionLostError' });
+    expect(runs).toBe(1);
     // Its own refusal is no reason to look elsewhere.
     const own = split.write(async (tx) => {
       await tx.query('SET TRANSACTION READ ONLY');

@@ -71,9 +71,9 @@ await describeWith('transfers', { postgres: () => startPostgres() }, ({ postgres
 
   test('a refusal of the other side brings the money back', async () => {
     const { transfers, balance } = await open(async () => 'refused');
-    expect(await transfers.send(order)).toBe('refused');
+    expect(await transfers.send({ ...order, amount: 1n })).toBe('refused');
     expect([await balance('a0'), await balance('b0')]).toEqual(['100', '100']);
-    expect(await transfers.send(order), 'asked again it is the same').toBe('refused');
+    expect(await transfers.send({ ...order, amount: 1n }), 'asked again it is the same').toBe('refused');
   });
 
   test('the same order sent often, and resumed meanwhile, is carried out once', async () => {
