@@ -317,6 +317,10 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     expect((await outcome(pool.acquire())).error).toBeInstanceOf(QueueFullError);
     for (const client of taken) client.release();
     expect(await one(pool)).toBeTypeOf('number');
+    const wary = open({ max: 1, maxQueue: 0, validateAfterMs: 0 });
+    expect(await one(wary)).toBe(await one(wary));
+    const small = open({ max: 2, maxQueue: 2 });
+    expect(await Promise.all([1, 2, 3, 4].map(() => one(small)))).toHaveLength(4);
   });
 
   test('jobs that each want a second connection while all are lent are told so in bounded time', async () => {
