@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
 import { type Ask, ask, migrateBy, type Statement, transact } from '../src/database.ts';
 import { InvalidArgumentError } from '../src/errors.ts';
-import type { Card, Doc, Found, Hit, Json, JsonObject, Scalar, SearchOptions, Segmenter } from '../src/index.ts';
+import type { Card, Doc, Found, Hit, Json, JsonObject, Scalar, Segmenter } from '../src/index.ts';
 import { toJson } from '../src/json.ts';
 import { clean, SIGN } from '../src/plain-text.ts';
 import { intlSegmenter } from '../src/segment.ts';
-import { sqlName, storableText } from '../src/text.ts';
+import { storableText, tableName } from '../src/text.ts';
 
 // What is not the idea is given: connections, transactions, JSON, plans, errors, arguments. The questions and the words
 // are yours. `h` in `pnpm lab learn postgres-features` gives a hint. What you need is in src/errors.ts (MissingFieldError,
@@ -27,8 +27,6 @@ export {
   planOf,
   QueryRefusedError,
   type Scalar,
-  type Scan,
-  type SearchOptions,
   type Segmenter,
   StaleSegmentsError,
   type Statement,
@@ -42,7 +40,7 @@ export class Cards {
 
   constructor(pool: Pool, table: string) {
     this.pool = pool;
-    this.table = sqlName('table', table);
+    this.table = tableName(table);
   }
 
   /** Creates the table, and the index for `contains` and `atPath`. Which index? */
@@ -53,7 +51,7 @@ export class Cards {
 
   /** Creates the index for `byField(field, …)`: on what? */
   async indexField(field: string): Promise<void> {
-    sqlName('field', field);
+    assertField(field);
     todo('indexField');
   }
 
@@ -92,7 +90,7 @@ export class Cards {
 
   /** Cards whose top-level field, as text, is `text`. */
   byField(field: string, text: string): Statement {
-    sqlName('field', field);
+    assertField(field);
     storableText('text', text);
     return todo('byField');
   }
@@ -112,13 +110,7 @@ export function segment(_text: string, _segmenter: Segmenter = intlSegmenter, _b
 }
 
 /** What a search gives back: texts in which the words found stand between signs. */
-interface Row {
-  readonly id: string;
-  readonly title: string;
-  readonly rank: number;
-  readonly marked_title: string;
-  readonly marked: string;
-}
+type Row = Pick<Hit, 'id' | 'title' | 'rank'> & { readonly marked_title: string; readonly marked: string };
 
 /** Full-text search in English and Chinese. Postgres stems, ranks and highlights; you tell it where a Chinese word ends. */
 export class TextSearch {
@@ -128,7 +120,7 @@ export class TextSearch {
 
   constructor(pool: Pool, table: string, segmenter: Segmenter = intlSegmenter) {
     this.pool = pool;
-    this.table = sqlName('table', table);
+    this.table = tableName(table);
     this.segmenter = segmenter;
     storableText('version of the segmenter', segmenter.version, 200);
   }
@@ -165,23 +157,21 @@ export class TextSearch {
   }
 
   /** Given: words first, trigrams when they find nothing; all of one snapshot. */
-  async searchDocs(typed: string, { limit = 20 }: SearchOptions = {}): Promise<Found> {
-    const most = assertLimit(limit);
-    const asked = this.asked(typed);
+  async searchDocs(typed: string, limit = 20): Promise<Found> {
+    const question = this.wordsStatement(typed, limit);
     return transact(this.pool, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', async (query) => {
       await this.assertSameSegmenter(query);
-      const hits = (await query<Row & Record<string, unknown>>(this.find(asked, most))).map((row) => this.hit(row));
-      return hits.length > 0 ? { hits, by: 'words' } : this.byTrigrams(query, typed, most);
+      const rows = await query<Row>(question);
+      if (rows.length > 0) return { hits: rows.map((row) => this.hit(row)), by: 'words' };
+      return this.byTrigrams(query, typed, limit);
     });
   }
 
-  /** Given: to be explained. */
-  wordsStatement(typed: string, limit = 20): Statement {
-    return this.find(this.asked(typed), assertLimit(limit));
-  }
-
   /** Given: ranked first, highlighted after, since `ts_headline` parses the text again. */
-  protected find(asked: string, limit: number): Statement {
+  wordsStatement(typed: string, limit = 20): Statement {
+    if (!Number.isInteger(limit) || limit < 1 || limit > 1_000) {
+      throw new InvalidArgumentError(`The limit is ${limit}: give a whole number from 1 to 1,000.`);
+    }
     const query = "websearch_to_tsquery('english', $1)";
     const marks = `StartSel=${SIGN.open}, StopSel=${SIGN.close}`;
     return {
@@ -190,7 +180,12 @@ export class TextSearch {
         FROM (SELECT *, ts_rank(words, ${query}) AS rank FROM ${this.table}
           WHERE words @@ ${query} ORDER BY rank DESC, id LIMIT $2) AS best
         ORDER BY rank DESC, id`,
-      values: [asked, limit, `${marks}, HighlightAll=true`, `${marks}, MaxWords=35, MinWords=15, ShortWord=0`],
+      values: [
+        this.asked(typed),
+        limit,
+        `${marks}, HighlightAll=true`,
+        `${marks}, MaxWords=35, MinWords=15, ShortWord=0`,
+      ],
     };
   }
 
@@ -220,66 +215,60 @@ export class TextSearch {
 
   /** Given: writes texts, all or none. */
   async put(docs: readonly Doc[]): Promise<void> {
-    const rows = docs.map(({ id, title, body }) => [
-      storableText('id', id, 200),
-      storableText(`title of ${id}`, title),
-      storableText(`body of ${id}`, body),
-      ...assertLength(this.cut({ title, body })),
-    ]);
+    const rows = new Map(docs.map((doc) => [storableText('id', doc.id, 200), this.row(checked(doc))]));
     await ask(this.pool, {
-      text: `INSERT INTO ${this.table} (id, title, body, title_words, body_words, segmenter)
-        SELECT *, $6 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+      // By the order of ids, as `reindex` goes: two writers who lock rows crosswise would be a deadlock.
+      text: `INSERT INTO ${this.table} (id, title, body, segmenter, title_words, body_words)
+        SELECT id, title, body, segmenter, title_words, body_words
+        FROM json_populate_recordset(NULL::${this.table}, $1) ORDER BY id
         ON CONFLICT (id) DO UPDATE SET title = excluded.title, body = excluded.body, segmenter = excluded.segmenter,
           title_words = excluded.title_words, body_words = excluded.body_words`,
-      values: [...columns(rows, 5), this.segmenter.version],
+      values: [JSON.stringify([...rows.values()])],
     });
   }
 
-  /** Given: cuts anew what another segmenter has cut, 500 texts a transaction, by the order of ids. */
+  /** A row but for its vector, which Postgres makes. */
+  protected row({ id, title, body }: Doc): Doc & Record<string, string> {
+    const [title_words, body_words] = this.cut({ title, body });
+    return { id, title, body, title_words, body_words, segmenter: this.segmenter.version };
+  }
+
+  /** Given: cuts anew what another segmenter has cut, 500 texts a transaction. */
   async reindex(): Promise<number> {
     let total = 0;
+    // By the order of ids, so that two that disagree about the version both come to an end.
     for (let after: string | undefined = ''; after !== undefined; ) {
-      const { last, count }: { last: string | undefined; count: number } = await this.reindexBatch(after);
-      total += count;
-      after = last;
+      const docs: Doc[] = await this.reindexBatch(after);
+      total += docs.length;
+      after = docs.at(-1)?.id;
     }
     return total;
   }
 
-  protected reindexBatch(after: string): Promise<{ last: string | undefined; count: number }> {
+  protected reindexBatch(after: string): Promise<Doc[]> {
     const { table, segmenter } = this;
-    return transact(this.pool, 'BEGIN', async (query) => {
-      const ids = await query<{ id: string }>({
-        text: `SELECT id FROM ${table} WHERE id > $1 AND segmenter <> $2 ORDER BY id LIMIT 500`,
+    return transact(this.pool, 'BEGIN ISOLATION LEVEL READ COMMITTED', async (query) => {
+      // Having waited for a lock, Postgres looks at the row once more: one written meanwhile has its words already.
+      const docs = await query<Doc & Record<string, unknown>>({
+        text: `SELECT id, title, body FROM ${table} WHERE id > $1 AND segmenter <> $2
+          ORDER BY id LIMIT 500 FOR UPDATE`,
         values: [after, segmenter.version],
       });
-      const docs = await query<{ id: string; title: string; body: string }>({
-        text: `SELECT id, title, body FROM ${table} WHERE id = ANY($1) AND segmenter <> $2 ORDER BY id FOR UPDATE`,
-        values: [ids.map(({ id }) => id), segmenter.version],
-      });
       await query({
-        text: `UPDATE ${table} SET title_words = cut.title, body_words = cut.body, segmenter = $4
-          FROM unnest($1::text[], $2::text[], $3::text[]) AS cut (id, title, body) WHERE ${table}.id = cut.id`,
-        values: [
-          ...columns(
-            docs.map((doc) => [doc.id, ...this.cut(doc)]),
-            3,
-          ),
-          segmenter.version,
-        ],
+        text: `UPDATE ${table} SET title_words = cut.title_words, body_words = cut.body_words, segmenter = cut.segmenter
+          FROM json_populate_recordset(NULL::${table}, $1) AS cut WHERE ${table}.id = cut.id`,
+        values: [JSON.stringify(docs.map((doc) => this.row(doc)))],
       });
-      return { last: ids.at(-1)?.id, count: docs.length };
+      return docs;
     });
   }
 }
 
-function assertLength(words: readonly string[]): readonly string[] {
-  if (Buffer.byteLength(words.join('')) <= 200_000) return words;
+function checked({ id, title, body }: Doc): Doc {
+  const text = clean(storableText(`title of ${id}`, title) + storableText(`body of ${id}`, body));
+  if (Buffer.byteLength(text) <= 200_000) return { id, title, body };
   throw new InvalidArgumentError('A text has at most 200,000 bytes: put its parts.');
 }
-
-const columns = (rows: readonly (readonly string[])[], count: number) =>
-  Array.from({ length: count }, (_, column) => rows.map((row) => row[column]));
 
 function assertObject(value: unknown): void {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
@@ -289,6 +278,11 @@ function assertObject(value: unknown): void {
 function assertPath(path: readonly string[]): void {
   if (!Array.isArray(path) || path.length === 0) throw new InvalidArgumentError('A path has at least one key.');
   for (const key of path) storableText('key', key);
+}
+
+function assertField(field: string): void {
+  if (typeof field !== 'string' || !/^\w{1,30}$/.test(field))
+    throw new InvalidArgumentError('A field is 1 to 30 of \\w.');
 }
 
 /** Whether every branch ends in a value. */
@@ -301,11 +295,6 @@ function isTelling(value: unknown): boolean {
 function assertQuery(typed: string): void {
   if (typeof typed === 'string' && typed.length <= 1_000) return;
   throw new InvalidArgumentError('A query is a text of at most 1,000.');
-}
-
-function assertLimit(limit: number): number {
-  if (Number.isInteger(limit) && limit >= 1 && limit <= 1_000) return limit;
-  throw new InvalidArgumentError(`The limit is ${limit}: give a whole number from 1 to 1,000.`);
 }
 
 function todo(what: string): never {

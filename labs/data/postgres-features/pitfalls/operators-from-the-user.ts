@@ -6,8 +6,8 @@ import { TextSearch as Reference, type Statement } from '../src/index.ts';
 export * from '../src/index.ts';
 
 export class TextSearch extends Reference {
-  protected override find(asked: string, limit: number): Statement {
-    const { text, values } = super.find(asked, limit);
+  override wordsStatement(typed: string, limit?: number): Statement {
+    const { text, values } = super.wordsStatement(typed, limit);
     return { text: text.replaceAll('websearch_to_tsquery', 'to_tsquery'), values };
   }
 }

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { ask, migrateBy, type Statement } from './database.ts';
 import { InvalidArgumentError, MissingFieldError } from './errors.ts';
 import { type Json, type JsonObject, toJson } from './json.ts';
-import { sqlName, storableText } from './text.ts';
+import { storableText, tableName } from './text.ts';
 
 /** A document with its key. */
 export interface Card {
@@ -28,7 +28,7 @@ export class Cards {
   /** @throws InvalidArgumentError unless `table` is 1 to 30 of a-z, 0-9 and _ */
   constructor(pool: Pool, table: string) {
     this.pool = pool;
-    this.table = sqlName('table', table);
+    this.table = tableName(table);
   }
 
   /** Creates the table and the index for `contains` and `atPath`. Can be repeated, by several at once. */
@@ -40,10 +40,15 @@ export class Cards {
     ]);
   }
 
-  /** Creates the index for `byField(field, …)`: an index on the very expression that the question asks. Can be repeated. */
-  indexField(field: string): Promise<void> {
-    const [table, key] = [this.table, sqlName('field', field)];
-    return migrateBy(this.pool, [`CREATE INDEX IF NOT EXISTS ${table}_by_${key} ON ${table} ((card->>'${key}'))`]);
+  /**
+   * Creates the index for `byField(field, …)`: an index on the very expression that the question asks. Can be repeated.
+   *
+   * @throws InvalidArgumentError unless the field is 1 to 30 of A-Z, a-z, 0-9 and _
+   */
+  async indexField(field: string): Promise<void> {
+    const [table, key] = [this.table, fieldName(field)];
+    // No table has a dot in its name: neither another's index nor `_by_content` is taken for this one.
+    await migrateBy(this.pool, [`CREATE INDEX IF NOT EXISTS "${table}.${key}" ON ${table} ((card->>'${key}'))`]);
   }
 
   /** @throws UnstorableJsonError; QueryRefusedError with sqlstate 23505 when the id is taken */
@@ -96,11 +101,8 @@ export class Cards {
 
   /** Cards whose top-level field, as text, is `text`. Without `indexField(field)` the whole table is read. */
   byField(field: string, text: string): Statement {
-    const condition = `card->>'${sqlName('field', field)}' = $1`;
-    return {
-      text: `SELECT id, card FROM ${this.table} WHERE ${condition}`,
-      values: [storableText('text', text)],
-    };
+    const condition = `card->>'${fieldName(field)}' = $1`;
+    return { text: `SELECT id, card FROM ${this.table} WHERE ${condition}`, values: [storableText('text', text)] };
   }
 
   /**
@@ -110,11 +112,12 @@ export class Cards {
    * @throws MissingFieldError when there is no such card, or no object at the path's parent: `jsonb_set` would do nothing
    */
   async set(id: string, path: readonly string[], value: Json): Promise<void> {
-    const parent = keys(path).slice(0, -1);
+    const place = keys(path);
+    const parent = place.slice(0, -1);
     const rows = await ask(this.pool, {
       text: `UPDATE ${this.table} SET card = jsonb_set(card, $2, $3)
         WHERE id = $1 AND jsonb_typeof(card #> $4) = 'object' RETURNING id`,
-      values: [storableText('id', id, ID_BYTES), path, toJson(value), parent],
+      values: [storableText('id', id, ID_BYTES), place, toJson(value), parent],
     });
     if (rows.length > 0) return;
     throw new MissingFieldError(`There is no card "${id}", or no object at {${parent.join()}} of it: set that first.`);
@@ -126,9 +129,15 @@ function object(value: unknown): void {
   throw new InvalidArgumentError(`A card is an object, and not ${Array.isArray(value) ? 'an array' : String(value)}.`);
 }
 
+/** A copy: the caller may use his own again while this one waits for a connection. */
 function keys(path: readonly string[]): readonly string[] {
   if (!Array.isArray(path) || path.length === 0) throw new InvalidArgumentError('A path has at least one key.');
-  return path.map((key) => storableText('key', key));
+  return Array.from(path, (key) => storableText('key', key));
+}
+
+function fieldName(field: string): string {
+  if (typeof field === 'string' && /^\w{1,30}$/.test(field)) return field;
+  throw new InvalidArgumentError(`The field ${JSON.stringify(field)} is not 1 to 30 of A-Z, a-z, 0-9 and _.`);
 }
 
 /** Whether every branch ends in a value. */

@@ -58,7 +58,7 @@ export class DisconnectedError extends FeatureError {
   constructor(done: 'no' | 'unknown', cause: unknown) {
     const what =
       done === 'no'
-        ? 'There is no connection to Postgres: is it up, and is the pool open?'
+        ? 'There is no connection to Postgres: is it up, and is the pool open, with one to spare?'
         : 'The connection to Postgres was lost before its answer: what was asked may have been done.';
     super(what, { cause });
     this.done = done;

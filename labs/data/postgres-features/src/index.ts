@@ -10,6 +10,6 @@ export {
   UnstorableJsonError,
 } from './errors.ts';
 export type { Json, JsonObject } from './json.ts';
-export { type Plan, planOf, type Scan } from './plan.ts';
-export { type Doc, type Found, type Hit, type SearchOptions, TextSearch } from './search.ts';
+export { type Plan, planOf } from './plan.ts';
+export { type Doc, type Found, type Hit, TextSearch } from './search.ts';
 export { intlSegmenter, type Segmenter, segment } from './segment.ts';

@@ -8,7 +8,7 @@ export type JsonObject = { readonly [key: string]: Json };
 const DEEPEST = 100;
 
 /**
- * JSON text that jsonb gives back as the value that went in.
+ * JSON text that jsonb gives back as the value that went in (−0 as 0, which is what JSON has).
  *
  * @throws UnstorableJsonError that names the place: U+0000 and half surrogates, which Postgres refuses; integers that
  * a number can't hold exactly, NaN, undefined, dates and other objects, which JSON would change in silence
@@ -36,7 +36,7 @@ export function toJson(value: unknown, path = '$', depth = 0): string {
   }
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-    return refuse(`is a ${value.constructor.name}: give plain JSON.`);
+    return refuse(`is a ${value.constructor?.name}: give plain JSON.`);
   }
   const fields = Object.entries(value).map(([key, item]: [string, unknown]) => {
     const problem = flawOf(key);

@@ -13,10 +13,14 @@ export const TERM = new RegExp(`(-*)([\\p{L}\\p{M}\\p{N}]*[${CJK}][\\p{L}\\p{M}\
  */
 export const SIGN = { open: '\x01', close: '\x02', less: '\x03', more: '\x04', and: '\x05', cut: '\x1f' } as const;
 
+/** Soft hyphens and spaces of no width, which come along from web pages: to Postgres they would be part of a word. */
+const UNSEEN = /[\u00ad\u200b\u2060\ufeff]/g;
+
 /** Without what no text in Postgres has (U+0000, half surrogates) or what is a sign here: a space stands for it. */
 export function clean(text: string): string {
   const isControl = (sign: string) => sign < ' ' && !'\t\n\r'.includes(sign);
-  return Array.from(text.toWellFormed().normalize('NFKC'), (sign) => (isControl(sign) ? ' ' : sign)).join('');
+  const seen = text.toWellFormed().normalize('NFKC').replace(UNSEEN, '');
+  return Array.from(seen, (sign) => (isControl(sign) ? ' ' : sign)).join('');
 }
 
 const SIGNS = new Map<string, string>([

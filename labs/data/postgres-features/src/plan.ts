@@ -2,17 +2,8 @@ import type { Pool } from 'pg';
 import { type Statement, transact } from './database.ts';
 import { InvalidArgumentError } from './errors.ts';
 
-/** One step of a plan that reads a table or an index. */
-export interface Scan {
-  /** Postgres' name of it: "Seq Scan", "Bitmap Index Scan", … */
-  readonly node: string;
-  /** The table, or the index where the node names no table. */
-  readonly on: string;
-}
-
 /** How Postgres answered a statement. */
 export interface Plan {
-  readonly scans: readonly Scan[];
   readonly indexes: readonly string[];
   /** Tables that were read from end to end. */
   readonly seqScans: readonly string[];
@@ -41,13 +32,9 @@ export async function planOf(pool: Pool, statement: Statement): Promise<Plan> {
   if (!isNode(top) || !isNode(top['Plan'])) throw new InvalidArgumentError(`There is no plan of: ${statement.text}`);
   const root = top['Plan'];
   const nodes = [...walk(root)];
-  const scans = nodes
-    .filter((node) => /Scan/.test(word(node, 'Node Type')))
-    .map((node) => ({ node: word(node, 'Node Type'), on: word(node, 'Relation Name') || word(node, 'Index Name') }));
   return {
-    scans,
     indexes: [...new Set(nodes.map((node) => word(node, 'Index Name')).filter((name) => name !== ''))],
-    seqScans: scans.filter(({ node }) => node === 'Seq Scan').map(({ on }) => on),
+    seqScans: nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => word(node, 'Relation Name')),
     // A node's buffers include those of the nodes below it; its rows and removals are means over its loops.
     buffers: figure(root, 'Shared Hit Blocks') + figure(root, 'Shared Read Blocks'),
     rows: figure(root, 'Actual Rows'),

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import { type Ask, ask, migrateBy, type Statement, transact } from './database.ts';
 import { InvalidArgumentError, StaleSegmentsError } from './errors.ts';
-import { HTML, SIGN, signed } from './plain-text.ts';
+import { clean, HTML, SIGN, signed } from './plain-text.ts';
 import { intlSegmenter, queryText, type Segmenter, segment } from './segment.ts';
-import { sqlName, storableText } from './text.ts';
+import { storableText, tableName } from './text.ts';
 
 /** A text to be found. */
 export interface Doc {
@@ -32,26 +32,17 @@ export interface Found {
   readonly notAsked?: 'under three characters' | 'no trigrams of these letters under this LC_CTYPE';
 }
 
-export interface SearchOptions {
-  /** Hits at most, 1 to 1,000. Default 20. */
-  readonly limit?: number;
-}
-
 /** What a search gives back: texts in which the words found stand between signs. */
-interface Row {
-  readonly id: string;
-  readonly title: string;
-  readonly rank: number;
-  readonly marked_title: string;
-  readonly marked: string;
-}
+type Row = Pick<Hit, 'id' | 'title' | 'rank'> & { readonly marked_title: string; readonly marked: string };
 
 /** How alike a word of the title must be, from 0 to 1, for `<%`. Two letters swapped in the middle of "postgres" leave 0.38. */
 const ALIKE = 0.35;
 const SHORTEST_FOR_TRIGRAMS = 3;
 const BATCH = 500;
-/** Bytes of a text with its words cut: no segmenter can make more of it than the 1 MB that a tsvector holds. */
+/** Bytes of a text before it is cut: no segmenter can make more of it than the 1 MB that a tsvector holds. */
 const LONGEST_TEXT = 200_000;
+/** A word or phrase with a minus before it. */
+const EXCLUDED = /(?<!\S)-+("[^"]*"?|\S+)/g;
 const READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
 /**
@@ -68,7 +59,7 @@ export class TextSearch {
   /** @throws InvalidArgumentError unless `table` is 1 to 30 of a-z, 0-9 and _, and the version a text of 1 to 200 bytes */
   constructor(pool: Pool, table: string, segmenter: Segmenter = intlSegmenter) {
     this.pool = pool;
-    this.table = sqlName('table', table);
+    this.table = tableName(table);
     this.segmenter = segmenter;
     storableText('version of the segmenter', segmenter.version, 200);
   }
@@ -97,25 +88,28 @@ export class TextSearch {
   }
 
   /**
-   * Writes texts, all or none; one with a known id is replaced.
+   * Writes texts, all or none; one with a known id is replaced, and of two with one id the last is kept.
    *
    * @throws InvalidArgumentError for a text with U+0000 or half a surrogate pair, or of more than 200,000 bytes: one that
    * Postgres refused only when it is cut anew would stand in the way of all others
    */
   async put(docs: readonly Doc[]): Promise<void> {
-    const rows = docs.map(({ id, title, body }) => [
-      storableText('id', id, 200),
-      storableText(`title of ${id}`, title),
-      storableText(`body of ${id}`, body),
-      ...assertLength(id, this.cut({ title, body })),
-    ]);
+    const rows = new Map(docs.map((doc) => [storableText('id', doc.id, 200), this.row(checked(doc))]));
     await ask(this.pool, {
-      text: `INSERT INTO ${this.table} (id, title, body, title_words, body_words, segmenter)
-        SELECT *, $6 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+      // By the order of ids, as `reindex` goes: two writers who lock rows crosswise would be a deadlock.
+      text: `INSERT INTO ${this.table} (id, title, body, segmenter, title_words, body_words)
+        SELECT id, title, body, segmenter, title_words, body_words
+        FROM json_populate_recordset(NULL::${this.table}, $1) ORDER BY id
         ON CONFLICT (id) DO UPDATE SET title = excluded.title, body = excluded.body, segmenter = excluded.segmenter,
           title_words = excluded.title_words, body_words = excluded.body_words`,
-      values: [...columns(rows, 5), this.segmenter.version],
+      values: [JSON.stringify([...rows.values()])],
     });
+  }
+
+  /** A row but for its vector, which Postgres makes. */
+  protected row({ id, title, body }: Doc): Doc & Record<string, string> {
+    const [title_words, body_words] = this.cut({ title, body });
+    return { id, title, body, title_words, body_words, segmenter: this.segmenter.version };
   }
 
   /** Title and body as they are indexed. */
@@ -133,40 +127,28 @@ export class TextSearch {
    * Searches as people type: words, "phrases", -without, or. When no words are found, titles that have a word spelt much
    * like it. Any text of up to 1,000 is a query.
    *
+   * @param limit hits at most, 1 to 1,000
    * @throws StaleSegmentsError when a text was cut by another segmenter than the query; InvalidArgumentError;
    * QueryRefusedError; DisconnectedError
    */
-  async searchDocs(typed: string, { limit = 20 }: SearchOptions = {}): Promise<Found> {
-    const most = checkedLimit(limit);
-    const asked = this.asked(typed);
+  async searchDocs(typed: string, limit = 20): Promise<Found> {
+    const question = this.wordsStatement(typed, limit);
     return transact(this.pool, READING, async (query) => {
       await this.assertSameSegmenter(query);
-      const hits = await this.byWords(query, asked, most);
-      return hits.length > 0 ? { hits, by: 'words' } : this.byTrigrams(query, typed, most);
+      const rows = await query<Row>(question);
+      if (rows.length > 0) return { hits: rows.map((row) => this.hit(row)), by: 'words' };
+      return this.byTrigrams(query, typed, limit);
     });
   }
 
-  /** The statement that finds by words, to be explained by `planOf`. */
+  /**
+   * The statement that finds by words: `planOf` can explain it. Ranked first, highlighted after: `ts_headline` parses the
+   * text again, so only what is shown is worth it.
+   */
   wordsStatement(typed: string, limit = 20): Statement {
-    return this.find(this.asked(typed), checkedLimit(limit));
-  }
-
-  /** All rows have one version or there are a first and a last that differ: two looks into the index. */
-  protected async assertSameSegmenter(query: Ask): Promise<void> {
-    const { version } = this.segmenter;
-    const text = `SELECT min(segmenter) AS first, max(segmenter) AS last FROM ${this.table}`;
-    const [row] = await query<{ first: string | null; last: string | null }>({ text, values: [] });
-    const other = [row?.first, row?.last].find((found) => typeof found === 'string' && found !== version);
-    if (typeof other === 'string') throw new StaleSegmentsError(other, version);
-  }
-
-  protected async byWords(query: Ask, asked: string, limit: number): Promise<readonly Hit[]> {
-    const rows = await query<Row>(this.find(asked, limit));
-    return rows.map((row) => this.hit(row));
-  }
-
-  /** Ranked first, highlighted after: `ts_headline` parses the text again, so only what is shown is worth it. */
-  protected find(asked: string, limit: number): Statement {
+    if (!Number.isInteger(limit) || limit < 1 || limit > 1_000) {
+      throw new InvalidArgumentError(`The limit is ${limit}: give a whole number from 1 to 1,000.`);
+    }
     const query = "websearch_to_tsquery('english', $1)";
     const marks = `StartSel=${SIGN.open}, StopSel=${SIGN.close}`;
     return {
@@ -175,8 +157,23 @@ export class TextSearch {
         FROM (SELECT *, ts_rank(words, ${query}) AS rank FROM ${this.table}
           WHERE words @@ ${query} ORDER BY rank DESC, id LIMIT $2) AS best
         ORDER BY rank DESC, id`,
-      values: [asked, limit, `${marks}, HighlightAll=true`, `${marks}, MaxWords=35, MinWords=15, ShortWord=0`],
+      values: [
+        this.asked(typed),
+        limit,
+        `${marks}, HighlightAll=true`,
+        `${marks}, MaxWords=35, MinWords=15, ShortWord=0`,
+      ],
     };
+  }
+
+  /** All rows have one version or there are a first and a last that differ: two looks into the index. */
+  protected async assertSameSegmenter(query: Ask): Promise<void> {
+    const { version } = this.segmenter;
+    const text = `SELECT min(segmenter) AS first, max(segmenter) AS last FROM ${this.table}`;
+    const [row] = await query<{ first: string | null; last: string | null }>({ text, values: [] });
+    for (const found of [row?.first, row?.last]) {
+      if (typeof found === 'string' && found !== version) throw new StaleSegmentsError(found, version);
+    }
   }
 
   protected hit({ id, title, rank, marked_title, marked }: Row): Hit {
@@ -194,10 +191,10 @@ export class TextSearch {
    * leaves nothing to go by. And pg_trgm takes for letters what the database's LC_CTYPE does: under "C" ASCII alone.
    */
   protected async byTrigrams(query: Ask, typed: string, limit: number): Promise<Found> {
+    const without = Array.from(this.asked(typed).matchAll(EXCLUDED), ([, term]) => term).join(' or ');
     const words =
-      typed
-        .toWellFormed()
-        .normalize('NFKC')
+      clean(typed)
+        .replace(EXCLUDED, ' ')
         .match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
     const text = words.join(' ');
     const none = { hits: [], by: 'nothing' } as const;
@@ -211,8 +208,9 @@ export class TextSearch {
     const rows = await query<Row>({
       text: `SELECT id, title, word_similarity($1, title) AS rank, title_words AS marked_title,
           left(body_words, 200) AS marked
-        FROM ${this.table} WHERE $1 <% title ORDER BY rank DESC, id LIMIT $2`,
-      values: [text, limit],
+        FROM ${this.table} WHERE $1 <% title AND NOT words @@ websearch_to_tsquery('english', $3)
+        ORDER BY rank DESC, id LIMIT $2`,
+      values: [text, limit, without],
     });
     return rows.length > 0 ? { hits: rows.map((row) => this.hit(row)), by: 'trigrams' } : none;
   }
@@ -225,56 +223,38 @@ export class TextSearch {
    */
   async reindex(): Promise<number> {
     let total = 0;
+    // By the order of ids, so that two that disagree about the version both come to an end.
     for (let after: string | undefined = ''; after !== undefined; ) {
-      const { last, count }: { last: string | undefined; count: number } = await this.reindexBatch(after);
-      total += count;
-      after = last;
+      const docs: Doc[] = await this.reindexBatch(after);
+      total += docs.length;
+      after = docs.at(-1)?.id;
     }
     return total;
   }
 
-  /** By the order of ids, so that two that disagree about the version both come to an end. */
-  protected reindexBatch(after: string): Promise<{ last: string | undefined; count: number }> {
+  protected reindexBatch(after: string): Promise<Doc[]> {
     const { table, segmenter } = this;
-    return transact(this.pool, 'BEGIN', async (query) => {
-      const ids = await query<{ id: string }>({
-        text: `SELECT id FROM ${table} WHERE id > $1 AND segmenter <> $2 ORDER BY id LIMIT ${BATCH}`,
+    return transact(this.pool, 'BEGIN ISOLATION LEVEL READ COMMITTED', async (query) => {
+      // Having waited for a lock, Postgres looks at the row once more: one written meanwhile has its words already.
+      const docs = await query<Doc & Record<string, unknown>>({
+        text: `SELECT id, title, body FROM ${table} WHERE id > $1 AND segmenter <> $2
+          ORDER BY id LIMIT ${BATCH} FOR UPDATE`,
         values: [after, segmenter.version],
       });
-      // Looked at once more under the lock: one that was written meanwhile has its words already.
-      const docs = await query<Doc>({
-        text: `SELECT id, title, body FROM ${table} WHERE id = ANY($1) AND segmenter <> $2 ORDER BY id FOR UPDATE`,
-        values: [ids.map(({ id }) => id), segmenter.version],
-      });
       await query({
-        text: `UPDATE ${table} SET title_words = cut.title, body_words = cut.body, segmenter = $4
-          FROM unnest($1::text[], $2::text[], $3::text[]) AS cut (id, title, body) WHERE ${table}.id = cut.id`,
-        values: [
-          ...columns(
-            docs.map((doc) => [doc.id, ...this.cut(doc)]),
-            3,
-          ),
-          segmenter.version,
-        ],
+        text: `UPDATE ${table} SET title_words = cut.title_words, body_words = cut.body_words, segmenter = cut.segmenter
+          FROM json_populate_recordset(NULL::${table}, $1) AS cut WHERE ${table}.id = cut.id`,
+        values: [JSON.stringify(docs.map((doc) => this.row(doc)))],
       });
-      return { last: ids.at(-1)?.id, count: docs.length };
+      return docs;
     });
   }
 }
 
-function assertLength(id: string, words: readonly string[]): readonly string[] {
-  const bytes = Buffer.byteLength(words.join(''));
-  if (bytes <= LONGEST_TEXT) return words;
+function checked({ id, title, body }: Doc): Doc {
+  const bytes = Buffer.byteLength(clean(storableText(`title of ${id}`, title) + storableText(`body of ${id}`, body)));
+  if (bytes <= LONGEST_TEXT) return { id, title, body };
   throw new InvalidArgumentError(
     `The text ${id} has ${bytes} bytes, and ${LONGEST_TEXT} are the limit: put its parts.`,
   );
-}
-
-/** Rows of texts as so many columns. */
-const columns = (rows: readonly (readonly string[])[], count: number) =>
-  Array.from({ length: count }, (_, column) => rows.map((row) => row[column]));
-
-function checkedLimit(limit: number): number {
-  if (Number.isInteger(limit) && limit >= 1 && limit <= 1_000) return limit;
-  throw new InvalidArgumentError(`The limit is ${limit}: give a whole number from 1 to 1,000.`);
 }

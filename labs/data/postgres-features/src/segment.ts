@@ -5,6 +5,7 @@ import { clean, RUN, TERM } from './plain-text.ts';
 export interface Segmenter {
   /** Kept with each text: words that another version has cut may not be the words that this one looks for. */
   readonly version: string;
+  /** The run in pieces: joined, they are the run again. */
   words(run: string): readonly string[];
 }
 
@@ -21,13 +22,22 @@ export const intlSegmenter: Segmenter = {
   words: (run) => Array.from(intl.segment(run), ({ segment }) => segment),
 };
 
-/** The text with a border where a word begins or ends without a space: "全文检索" becomes "全文 检索". */
+/**
+ * The text with a border where a word begins or ends without a space: "全文检索" becomes "全文 检索".
+ *
+ * @throws InvalidArgumentError when the segmenter adds, drops or changes something: a highlight would not say what the
+ * text says
+ */
 export function segment(text: string, segmenter: Segmenter = intlSegmenter, border = ' '): string {
   return text.replace(RUN, (run, at: number) => {
-    const words = segmenter.words(run).join(border);
-    const before = /[\p{L}\p{N}]$/u.test(text.slice(Math.max(0, at - 2), at)) ? border : '';
-    const after = /^[\p{L}\p{N}]/u.test(text.slice(at + run.length, at + run.length + 2)) ? border : '';
-    return `${before}${words}${after}`;
+    const words = segmenter.words(run);
+    if (words.join('') !== run) {
+      throw new InvalidArgumentError(
+        `The pieces of the segmenter "${segmenter.version}" are not "${run.slice(0, 40)}".`,
+      );
+    }
+    const [before, after] = [text[at - 1], text[at + run.length]].map((sign = ' ') => (sign === ' ' ? '' : border));
+    return `${before}${words.join(border)}${after}`;
   });
 }
 
@@ -51,7 +61,7 @@ export function queryText(typed: string, segmenter: Segmenter): string {
       .split('"')
       .map((part, index) => (index % 2 === 1 ? segment(part, segmenter) : part.replace(TERM, phrase)))
       .join('"')
-      // "tsquery stack too small": Postgres' own words for 33 NOTs in a row.
-      .replace(/-(?:[^\p{L}\p{N}"]*-)+/gu, '-')
+      // "tsquery stack too small": Postgres' own words for 33 NOTs in a row. Within a word, "xn--p1ai", they are none.
+      .replace(/(?<![\p{L}\p{N}]-*)-(?:[^\p{L}\p{N}"]*-)+/gu, '-')
   );
 }

@@ -1,14 +1,15 @@
 import { InvalidArgumentError } from './errors.ts';
 
 /**
- * A name that needs no quotes in SQL and leaves room for suffixes within Postgres' 63 bytes.
+ * A table's name that stands in SQL without quotes, and leaves room for an index's within Postgres' 63 bytes. SQL's own
+ * words (`order`, `user`) are left to Postgres, which refuses them.
  *
  * @throws InvalidArgumentError
  */
-export function sqlName(what: string, name: string): string {
+export function tableName(name: string): string {
   if (typeof name === 'string' && /^[a-z][a-z0-9_]{0,29}$/.test(name)) return name;
   throw new InvalidArgumentError(
-    `The ${what} ${JSON.stringify(name)} is no name: give 1 to 30 of a-z, 0-9 and _, a letter first.`,
+    `The table ${JSON.stringify(name)} is no name: give 1 to 30 of a-z, 0-9 and _, a letter first.`,
   );
 }
 
