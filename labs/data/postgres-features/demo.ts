@@ -16,14 +16,10 @@ const TITLES: readonly (readonly [title: string, word: string])[] = [
   ['数据库系统概念', '系统'],
   ['深入理解计算机系统', '计算机'],
   ['机器学习实战', '学习'],
-  ['操作系统导论', '系统'],
   ['中国哲学简史', '哲学'],
-  ['世界经济与历史', '历史'],
-  ['城市建筑与文化', '文化'],
   ['现代汉语语法研究', '语法'],
   ['南京市长江大桥', '长江'],
   ['研究生命起源', '生命'],
-  ['儿童文学与音乐', '音乐'],
 ];
 
 const options = {
@@ -35,12 +31,8 @@ const options = {
 await tell(options, async (story) => {
   const pg = await story.use(startPostgres());
   await using bin = new AsyncDisposableStack();
-  const connect = (connectionString = pg.url) => {
-    const made = new Pool({ connectionString, max: 10 });
-    made.on('error', () => {});
-    return bin.adopt(made, (it) => it.end());
-  };
-  const pool = connect();
+  const pool = bin.adopt(new Pool({ connectionString: pg.url, max: 10 }), (it) => it.end());
+  pool.on('error', () => {});
   const ask = (text: string, ...values: unknown[]) => pool.query(text, values).then(({ rows }) => rows[0] ?? {});
   const fill = async (search: TextSearch) => {
     await search.migrate();
@@ -65,11 +57,8 @@ await tell(options, async (story) => {
       'tags', jsonb_build_array('t' || n % 9973, 'u' || n % 89), 'editions', jsonb_build_array(jsonb_build_object('year', n)))
       FROM generate_series(1, ${BOOKS}) AS n`);
     await pool.query('VACUUM ANALYZE books');
-    const [tagged, dated, isbn] = [
-      cards.contains({ tags: ['t5'] }),
-      cards.atPath(['editions', 'year'], 77),
-      cards.byField('isbn', 'i77'),
-    ];
+    const [tagged, dated] = [cards.contains({ tags: ['t5'] }), cards.atPath(['editions', 'year'], 77)];
+    const isbn = cards.byField('isbn', 'i77');
     const asFunction = { ...dated, text: dated.text.replace('card @? $1', 'jsonb_path_exists(card, $1)') };
     const bars: { label: string; value: number; note: string; tone: 'good' | 'bad' }[] = [];
     const look = async (label: string, question: Statement) => {
@@ -138,10 +127,9 @@ await tell(options, async (story) => {
   });
 
   await story.scene('Where does a word end?', async () => {
-    const found = async (text: string) =>
-      (await ask(`SELECT to_tsvector('simple', $1) @@ websearch_to_tsquery('simple', '检索') AS hit`, text)).hit ===
-      true;
-    const [plain, cut] = [await found(SENTENCE), await found(segment(SENTENCE))];
+    const found = (text: string) =>
+      ask(`SELECT to_tsvector('simple', $1) @@ websearch_to_tsquery('simple', '检索') AS hit`, text);
+    const [plain, cut] = [(await found(SENTENCE)).hit, (await found(segment(SENTENCE))).hit];
     const vector = (await ask(`SELECT to_tsvector('simple', $1) AS words`, SENTENCE)).words;
     story.say(
       `To Postgres "${SENTENCE}" is one word: \`${vector}\`. It has spaces to go by, and nothing else. ` +
@@ -188,29 +176,20 @@ await tell(options, async (story) => {
       flat[0]?.id === 'notebook' && hits[0]?.id === 'handbook',
     );
     const tags = (html = '') => html.match(/<(?!\/?mark>)/g)?.length ?? 0;
-    const [shown, safe] = [await shop(Shown, 'shown'), hits];
     const html = (them: typeof hits) => them.find(({ id }) => id === 'handbook')?.html ?? '';
-    story.say(`Its text is not to be trusted. Marked and escaped: \`${html(safe)}\``);
+    const [shown, safe] = [html(await shop(Shown, 'shown')), html(hits)];
+    story.say(`Its text is not to be trusted. Marked and escaped: \`${safe}\``);
     story.verdict(
       'Marks that no text can have, then HTML: none of the text is a tag',
-      `${tags(html(shown))} tags, then ${tags(html(safe))}`,
-      tags(html(shown)) > 0 && tags(html(safe)) === 0 && html(safe).includes('<mark>index</mark>'),
+      `${tags(shown)} tags, then ${tags(safe)}`,
+      tags(shown) > 0 && tags(safe) === 0 && safe.includes('<mark>index</mark>'),
     );
   });
 
   await story.scene('Badly written', async () => {
     const search = new TextSearch(pool, 'typos');
     await search.migrate();
-    const names = [
-      'Postgres',
-      'Elasticsearch',
-      'Kubernetes',
-      'Dostoevsky',
-      'Tolstoy',
-      'Shakespeare',
-      'Murakami',
-      'Hemingway',
-    ];
+    const names = 'Postgres Elasticsearch Kubernetes Dostoevsky Tolstoy Shakespeare Murakami Hemingway'.split(' ');
     await search.put(names.map((name) => ({ id: name, title: `${name}, an introduction`, body: 'A book.' })));
     /** Two letters in the middle change places. */
     const typo = (name: string) => name.replace(/^(..)(.)(.)/, '$1$3$2').toLowerCase();
@@ -229,36 +208,17 @@ await tell(options, async (story) => {
       short.notAsked !== undefined,
     );
     const here = await ask(
-      "SELECT show_trgm('全文检锁') AS trigrams, datctype FROM pg_database WHERE datname = current_database()",
+      "SELECT cardinality(show_trgm('全文检锁')) AS trigrams, datctype FROM pg_database WHERE datname = current_database()",
     );
-    const other = `ctype_${process.pid}`;
-    const made = await outcome(pool.query(`CREATE DATABASE ${other} TEMPLATE template0 LC_CTYPE 'C.UTF-8'`), 8_000);
-    if (made.error === undefined) bin.defer(async () => void (await pool.query(`DROP DATABASE ${other} WITH (FORCE)`)));
-    if (made.error !== undefined || here.trigrams.length > 0) {
-      story.say(
-        `Chinese typos: ${here.trigrams.length} trigrams of 全文检锁 under LC_CTYPE ${here.datctype}. Another can't be shown here.`,
-      );
-    } else {
-      const there = Object.assign(new URL(pg.url), { pathname: `/${other}` });
-      const answers = [await fill(new TextSearch(pool, 'zh')), await fill(new TextSearch(connect(there.href), 'zh'))];
-      const [c, utf8] = await Promise.all(answers.map((it) => it.searchDocs('全文检锁')));
-      story.verdict(
-        `pg_trgm takes for letters what LC_CTYPE does: under "${here.datctype}" no Chinese`,
-        `全文检锁 (one sign wrong): "${c?.notAsked}"; under C.UTF-8 ${utf8?.hits[0]?.title}`,
-        c?.notAsked !== undefined && utf8?.hits[0]?.title === SENTENCE,
-      );
-    }
+    story.say(
+      `pg_trgm takes for letters what LC_CTYPE does. Under "${here.datctype}", as here, 全文检锁 has ${here.trigrams} trigrams.`,
+    );
     const hostile = ["O'Reilly & (", 'c++:', '!', '"', '<->', `${'-'.repeat(33)}a`];
-    const thrown = async (parse: string) =>
-      (
-        await Promise.all(hostile.map((typed) => outcome(pool.query(`SELECT ${parse}('english', $1)`, [typed]))))
-      ).filter(({ error }) => error).length;
-    const ours = await Promise.all(hostile.map((typed) => outcome(search.searchDocs(typed))));
-    const [strict, lenient, none] = [
-      await thrown('to_tsquery'),
-      await thrown('websearch_to_tsquery'),
-      ours.filter(({ error }) => error).length,
-    ];
+    const thrown = async (attempt: (typed: string) => Promise<unknown>) =>
+      (await Promise.all(hostile.map((typed) => outcome(attempt(typed))))).filter(({ error }) => error).length;
+    const parsed = (parse: string) => thrown((typed) => ask(`SELECT ${parse}('english', $1)`, typed));
+    const [strict, lenient] = [await parsed('to_tsquery'), await parsed('websearch_to_tsquery')];
+    const none = await thrown((typed) => search.searchDocs(typed));
     story.verdict(
       'What people type is never an error',
       `to_tsquery throws at ${strict} of ${hostile.length}, websearch_to_tsquery at ${lenient} (33 minus signs), searchDocs at ${none}`,
