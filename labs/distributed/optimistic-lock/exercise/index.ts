@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from 'pg';
+import type { Pool } from 'pg';
 import type {
   Change,
   Db,
@@ -36,10 +36,12 @@ export {
   readVersioned,
   StaleVersionError,
   type TransactionOptions,
+  TransactionOverError,
   transaction,
   VersionError,
   type VersionedRow,
   VersionedTable,
+  WriteWithheldError,
 } from '../src/index.ts';
 
 /**
@@ -112,7 +114,7 @@ export function modifyLocked<Row extends VersionedRow>(
 /** Runs `body` as if it were alone, and anew when it wasn't. Given: `transaction`, and your `withRetry`. */
 export function serializable<T>(
   _pool: Pool,
-  _body: (tx: PoolClient) => Promise<T>,
+  _body: (tx: Db) => Promise<T>,
   _options: RetryOptions & Omit<TransactionOptions, 'isolation'> = {},
 ): Promise<T> {
   return todo('serializable');

@@ -1,11 +1,11 @@
 // Flaw: the retry is inside: the transaction has failed, each further statement gets 25P02, and its snapshot would be the old one.
 // Seen in: https://github.com/juanluispaz/ts-sql-query/issues/136
 // Caught by: a rule over two rows is kept: who met another looks again, in a new transaction
-import type { Pool, PoolClient } from 'pg';
-import { type RetryOptions, transaction, withRetry } from '../src/index.ts';
+import type { Pool } from 'pg';
+import { type Db, type RetryOptions, transaction, withRetry } from '../src/index.ts';
 
 export * from '../src/index.ts';
 
-export function serializable<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>, options?: RetryOptions): Promise<T> {
+export function serializable<T>(pool: Pool, body: (tx: Db) => Promise<T>, options?: RetryOptions): Promise<T> {
   return transaction(pool, (tx) => withRetry(() => body(tx), options), { isolation: 'SERIALIZABLE' });
 }

@@ -1,7 +1,14 @@
 import { DatabaseError, type Pool, type PoolClient, type QueryResult, type QueryResultRow } from 'pg';
-import { ConnectionLostError, InvalidArgumentError, LockTimeoutError, RolledBackError } from './errors.ts';
+import {
+  ConnectionLostError,
+  InvalidArgumentError,
+  LockTimeoutError,
+  RolledBackError,
+  TransactionOverError,
+  VersionError,
+} from './errors.ts';
 
-/** A pool, or a client inside a transaction. */
+/** A pool, a client, or what `transaction` hands out. */
 export interface Db {
   query<R extends QueryResultRow>(text: string, values?: unknown[]): Promise<QueryResult<R>>;
 }
@@ -11,7 +18,7 @@ export async function ask<R extends QueryResultRow>(db: Db, text: string, values
   try {
     return (await db.query<R>(text, values)).rows;
   } catch (error) {
-    throw isAnswer(error) ? error : new ConnectionLostError('unknown', error);
+    throw error instanceof VersionError || isAnswer(error) ? error : new ConnectionLostError('unknown', error);
   }
 }
 
@@ -32,43 +39,55 @@ export interface TransactionOptions {
 }
 
 /**
- * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK.
+ * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. What `body` began and didn't await gets a
+ * TransactionOverError from then on, since the connection is somebody else's.
  *
  * @throws InvalidArgumentError, LockTimeoutError, RolledBackError when `body` swallowed the error of a statement, and
  * ConnectionLostError when the connection can't be had or was lost meanwhile, whatever `body` made of that
  */
 export async function transaction<T>(
   pool: Pool,
-  body: (tx: PoolClient) => Promise<T>,
+  body: (tx: Db) => Promise<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
   const begin = beginning(options);
-  let broken: Error | undefined;
-  const lose = (error: Error): void => {
-    broken ??= error;
-  };
+  let broken = false;
+  /** Given back at once: `body` may be waiting for another connection of this very pool. */
+  function lose(this: PoolClient, error: Error): void {
+    if (!broken) this.release(error);
+    broken = true;
+  }
   const client = await connect(pool, lose);
-  let committing = false;
+  let step: 'BEGIN' | 'body' | 'COMMIT' | 'over' = 'BEGIN';
+  const tx: Db = {
+    query: async (text, values) => {
+      if (step === 'body') return client.query(text, values);
+      throw new TransactionOverError();
+    },
+  };
   try {
     await client.query(begin);
-    const result = await body(client);
-    committing = true;
+    step = 'body';
+    const result = await body(tx);
+    if (!broken) step = 'COMMIT';
     const { command } = await client.query('COMMIT');
     if (command !== 'COMMIT') throw new RolledBackError();
     return result;
   } catch (error) {
-    const answered = committing && isAnswer(error);
-    await client.query('ROLLBACK').catch(lose);
-    if (broken) throw new ConnectionLostError(committing && !answered ? 'unknown' : 'no', error);
+    const written = step === 'COMMIT' ? 'unknown' : 'no';
+    // A limit of the driver's own can end the wait for an answer, on a connection that is whole.
+    const unheard = step !== 'body' && !(error instanceof RolledBackError || isAnswer(error));
+    step = 'over';
+    await client.query('ROLLBACK').catch((failure) => lose.call(client, failure));
+    if (broken || unheard) throw new ConnectionLostError(written, error);
     throw error instanceof DatabaseError && error.code === '55P03' ? new LockTimeoutError(error) : error;
   } finally {
-    client.off('error', lose);
-    client.release(broken);
+    if (!broken) client.off('error', lose).release();
   }
 }
 
 /** With a listener from the start: the pool has none while a client is lent, and an error that nobody hears ends the process. */
-function connect(pool: Pool, lose: (error: Error) => void): Promise<PoolClient> {
+function connect(pool: Pool, lose: (this: PoolClient, error: Error) => void): Promise<PoolClient> {
   return new Promise((resolve, reject) => {
     // By callback, since the error can come in one packet with the greeting, before a promise has told anybody.
     pool.connect((error, client) => {

@@ -20,13 +20,13 @@ export class StaleVersionError extends VersionError {
   readonly status = 412;
   readonly table: string;
   readonly id: number | string;
-  /** The versions that would have done; '*' is any. */
-  readonly expected: readonly number[] | '*';
+  /** The versions that would have done. */
+  readonly expected: readonly number[];
   /** The version that was there a moment after the refusal. */
   readonly actual: number;
 
-  constructor(table: string, id: number | string, expected: readonly number[] | '*', actual: number) {
-    const wanted = expected === '*' ? 'any version' : expected.join(' or ') || 'no version of ours';
+  constructor(table: string, id: number | string, expected: readonly number[], actual: number) {
+    const wanted = expected.join(' or ') || 'no version of ours';
     super(`${table} ${inspect(id)} is at version ${actual}, and ${wanted} was expected: read it again.`);
     this.table = table;
     this.id = id;
@@ -44,6 +44,23 @@ export class NotFoundError extends VersionError {
 
   constructor(table: string, id: number | string) {
     super(`${table} has no row ${inspect(id)}.`);
+    this.table = table;
+    this.id = id;
+  }
+}
+
+/**
+ * The row is there, at a version that would have done, and twice the statement did not touch it: a policy of row-level security
+ * hides it from writers, or a trigger or rule skips the write. Another attempt won't help.
+ */
+export class WriteWithheldError extends VersionError {
+  /** For an HTTP answer: 403 Forbidden. */
+  readonly status = 403;
+  readonly table: string;
+  readonly id: number | string;
+
+  constructor(table: string, id: number | string) {
+    super(`${table} ${inspect(id)} is not stale, but was not written: a policy, a trigger or a rule withheld it.`);
     this.table = table;
     this.id = id;
   }
@@ -80,6 +97,13 @@ export class LockTimeoutError extends VersionError {
 export class RolledBackError extends VersionError {
   constructor() {
     super('Postgres rolled back instead of committing: a statement inside failed and its error was caught.');
+  }
+}
+
+/** A statement came after its transaction had ended, and wasn't sent. Await in the body whatever you begin there. */
+export class TransactionOverError extends VersionError {
+  constructor() {
+    super('The transaction is over: await each of its statements before the body ends.');
   }
 }
 

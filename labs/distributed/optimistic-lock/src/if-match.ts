@@ -23,7 +23,7 @@ const GAP = /[\t ,]*/y;
  */
 export function ifMatch(header: string | undefined): readonly number[] | '*' {
   if (header === undefined) throw new PreconditionRequiredError();
-  if (header.trim() === '*') return '*';
+  if (/^[\t ]*\*[\t ]*$/.test(header)) return '*';
   const versions: number[] = [];
   let at = header.search(/[^\t ,]|$/);
   let gap: string | undefined = ',';

@@ -1,15 +1,5 @@
 export { type Db, type IsolationLevel, type TransactionOptions, transaction } from './connection.ts';
-export {
-  ConnectionLostError,
-  InvalidArgumentError,
-  LockTimeoutError,
-  NotFoundError,
-  PreconditionRequiredError,
-  RetriesExhaustedError,
-  RolledBackError,
-  StaleVersionError,
-  VersionError,
-} from './errors.ts';
+export * from './errors.ts';
 export { etagOf, ifMatch } from './if-match.ts';
 export { type Change, modify, modifyLocked, serializable } from './modify.ts';
 export { isConflict, type RetryOptions, withRetry } from './retry.ts';

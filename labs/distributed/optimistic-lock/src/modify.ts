@@ -1,5 +1,5 @@
-import type { Pool, PoolClient } from 'pg';
-import { ask, type TransactionOptions, transaction } from './connection.ts';
+import type { Pool } from 'pg';
+import { ask, type Db, type TransactionOptions, transaction } from './connection.ts';
 import { NotFoundError } from './errors.ts';
 import { type RetryOptions, withRetry } from './retry.ts';
 import { checkedId, type Patch, type VersionedRow, type VersionedTable } from './table.ts';
@@ -64,7 +64,7 @@ export function modifyLocked<Row extends VersionedRow>(
  */
 export function serializable<T>(
   pool: Pool,
-  body: (tx: PoolClient) => Promise<T>,
+  body: (tx: Db) => Promise<T>,
   options: RetryOptions & Omit<TransactionOptions, 'isolation'> = {},
 ): Promise<T> {
   return withRetry(() => transaction(pool, body, { ...options, isolation: 'SERIALIZABLE' }), options);

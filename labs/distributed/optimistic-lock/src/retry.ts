@@ -39,11 +39,11 @@ export async function withRetry<T>(
     try {
       return await run(attempt);
     } catch (error) {
-      signal?.throwIfAborted();
       if (!isConflict(error)) throw error;
+      signal?.throwIfAborted();
       if (attempt >= max) throw new RetriesExhaustedError(attempt, error);
     }
-    await sleep(random() * Math.min(capMs, baseMs * 2 ** (attempt - 1)), signal);
+    await sleep(random() * Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 31)), signal);
   }
 }
 

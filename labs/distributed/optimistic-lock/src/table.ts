@@ -1,14 +1,17 @@
 import { inspect } from 'node:util';
 import { InvalidArgumentError } from './errors.ts';
 
-/** What every row has: a primary key `id`, and `version`, an integer or bigint that only this module writes. */
+/** What every row has: a primary key `id`, and `version`, from 0 to below 2⁵³, an integer or bigint that only this module writes. */
 export interface VersionedRow {
   readonly id: number | string;
   readonly version: number;
 }
 
 export type Column<Row> = Exclude<keyof Row, 'id' | 'version'> & string;
-/** New values for some columns. A column left out stays as it is. */
+/**
+ * New values for some columns; a column left out stays as it is. As pg sends them: an object as JSON, but an array as one of
+ * Postgres's, and [] would arrive in a jsonb column as {}. Wrap it in an object, or give the text that `JSON.stringify` makes.
+ */
 export type Patch<Row> = { readonly [C in Column<Row>]?: Row[C] };
 
 /** A table whose rows have a version. Names are checked and quoted once; values travel as parameters, always. */
@@ -53,17 +56,28 @@ export class VersionedTable<Row extends VersionedRow> {
       throw new InvalidArgumentError(`${what} can't be patched: give some of ${this.columns.join(', ')}.`);
     }
     if (value === undefined) throw new InvalidArgumentError(`${what} is undefined: leave it out, or give null.`);
-    if (!isStorable(value)) throw new InvalidArgumentError(`${what} has half a surrogate pair or U+0000.`);
+    if (isStorable(value)) return;
+    throw new InvalidArgumentError(`${what} has half a surrogate pair, U+0000, or what JSON has no words for.`);
   }
 }
 
 const isOurs = (column: string) => column === 'id' || column === 'version';
 
-/** UTF-8 makes "�" of half a surrogate pair, so that two texts would be one; `text` can't hold U+0000. */
-const isStorable = (value: unknown): boolean => {
-  if (Array.isArray(value)) return value.every(isStorable);
-  return typeof value !== 'string' || (value.isWellFormed() && !value.includes('\0'));
-};
+/**
+ * UTF-8 makes "�" of half a surrogate pair, so that two texts would be one; `text` can't hold U+0000; an object goes as JSON,
+ * and one that JSON has no words for would fail in pg's hands as if the connection were lost.
+ */
+function isStorable(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed() && !value.includes('\0');
+  if (typeof value !== 'object' || ArrayBuffer.isView(value)) return true;
+  try {
+    if (Array.isArray(value)) return value.every(isStorable);
+    JSON.stringify(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** A name as part of a statement. Postgres cuts what is longer than 63 bytes, so that two names would be one. */
 function identifier(name: string): string {

@@ -1,5 +1,5 @@
 import { ask, type Db } from './connection.ts';
-import { NotFoundError, StaleVersionError } from './errors.ts';
+import { NotFoundError, StaleVersionError, WriteWithheldError } from './errors.ts';
 import {
   checkedExpected,
   checkedId,
@@ -9,8 +9,8 @@ import {
   type VersionedTable,
 } from './table.ts';
 
-// Every function here sends one statement (two when it refuses), to a pool or inside a transaction. Besides the errors they
-// name, they throw InvalidArgumentError, ConnectionLostError, and pg's `DatabaseError` as it came: a broken constraint, say.
+// Every function here sends one statement (up to four when it refuses), to a pool or inside a transaction. Besides the errors
+// they name, they throw InvalidArgumentError, ConnectionLostError, and pg's `DatabaseError` as it came: a broken constraint, say.
 
 /**
  * The row as it is now; its `version` is the slip to come back with.
@@ -33,7 +33,8 @@ export async function readVersioned<Row extends VersionedRow>(
  * statement, so nobody comes in between. The count of rows decides.
  *
  * @returns the row as it was written, with its new version
- * @throws StaleVersionError when somebody was faster, NotFoundError when there is no such row
+ * @throws StaleVersionError when somebody was faster, NotFoundError when there is no such row, WriteWithheldError when a policy
+ * or a trigger lets nobody write it
  */
 export async function updateVersioned<Row extends VersionedRow>(
   db: Db,
@@ -43,22 +44,17 @@ export async function updateVersioned<Row extends VersionedRow>(
   patch: Patch<Row>,
 ): Promise<Row> {
   const { sql, values } = table.assign(patch, 3);
-  const [row] = await ask<Row>(
-    db,
-    `UPDATE ${table.name} SET ${sql}, version = version + 1
-     WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2))
-     RETURNING ${table.selection}`,
-    [checkedId(id), versions(expected), ...values],
-  );
-  if (row) return row;
-  throw await refusal(db, table, id, expected);
+  const text = `UPDATE ${table.name} SET ${sql}, version = version + 1
+    WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2))
+    RETURNING ${table.selection}`;
+  return writeOne(db, table, id, expected, text, values);
 }
 
 /**
  * Deletes the row if it is still at the expected version. Don't give its id away again: a new row begins at an old version.
  *
  * @returns the row as it was
- * @throws StaleVersionError when somebody was faster, NotFoundError when there is no such row
+ * @throws as `updateVersioned`
  */
 export async function deleteVersioned<Row extends VersionedRow>(
   db: Db,
@@ -66,15 +62,10 @@ export async function deleteVersioned<Row extends VersionedRow>(
   id: Row['id'],
   expected: Expected,
 ): Promise<Row> {
-  const [row] = await ask<Row>(
-    db,
-    `DELETE FROM ${table.name}
-     WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2))
-     RETURNING ${table.selection}`,
-    [checkedId(id), versions(expected)],
-  );
-  if (row) return row;
-  throw await refusal(db, table, id, expected);
+  const text = `DELETE FROM ${table.name}
+    WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2))
+    RETURNING ${table.selection}`;
+  return writeOne(db, table, id, expected, text, []);
 }
 
 /**
@@ -97,18 +88,27 @@ export async function updateMany<Row extends VersionedRow>(
   );
 }
 
-/** As a parameter: null is any version. */
-const versions = (expected: Expected) => (expected === '*' ? null : checkedExpected(expected));
-
-/** Why no row was changed: a second look, since the statement that refused has seen the row as it was before its wait. */
-async function refusal<Row extends VersionedRow>(
+/** The row as written, or why there was none: a second look, since the statement has seen the row as it was before its wait. */
+async function writeOne<Row extends VersionedRow>(
   db: Db,
   table: VersionedTable<Row>,
   id: Row['id'],
   expected: Expected,
-): Promise<StaleVersionError | NotFoundError> {
-  const text = `SELECT version::float8 AS version FROM ${table.name} WHERE id = $1`;
-  const [now] = await ask<VersionedRow>(db, text, [id]);
-  if (!now) return new NotFoundError(table.name, id);
-  return new StaleVersionError(table.name, id, checkedExpected(expected), now.version);
+  text: string,
+  values: readonly unknown[],
+): Promise<Row> {
+  const versions = checkedExpected(expected);
+  const parameters = [checkedId(id), versions === '*' ? null : versions, ...values];
+  for (let again = false; ; again = true) {
+    const [row] = await ask<Row>(db, text, parameters);
+    if (row) return row;
+    const look = `SELECT version::float8 AS version FROM ${table.name} WHERE id = $1`;
+    const [now] = await ask<VersionedRow>(db, look, [id]);
+    if (!now) throw new NotFoundError(table.name, id);
+    if (versions !== '*' && !versions.includes(now.version)) {
+      throw new StaleVersionError(table.name, id, versions, now.version);
+    }
+    // It would do: it came between the two, or nobody may write it.
+    if (again) throw new WriteWithheldError(table.name, id);
+  }
 }
