@@ -15,6 +15,7 @@ export {
   PoolError,
   QueueFullError,
   RolledBackError,
+  TransactionEndedError,
   TransferPendingError,
   TransferRefusedError,
   WriteInReadError,
@@ -155,16 +156,26 @@ export class ConnectionPool implements AsyncDisposable {
   /** Given: makes one more connection, for whoever is first in the queue then. */
   protected async hire(): Promise<void> {
     this.coming++;
-    const member = new Member(this.settings.connection, (dead) => this.died(dead));
     try {
-      await member.client.connect().finally(() => this.coming--);
-      this.arrive(member);
-    } catch (cause) {
-      member.end();
-      const error = new errors.ConnectError(`no connection: ${cause}`, { cause });
+      this.arrive(await this.connect().finally(() => this.coming--));
+    } catch (error) {
       const [first] = this.queue;
-      first?.settle({ error });
+      if (this.queue.size > this.coming) first?.settle({ error });
       throw error;
+    }
+  }
+
+  /** Given. */
+  protected async connect(): Promise<Member> {
+    let member: Member | undefined;
+    try {
+      member = new Member(this.settings.connection, (dead) => this.died(dead));
+      await member.client.connect();
+      if (member.broken) throw member.broken;
+      return member;
+    } catch (cause) {
+      member?.end();
+      throw new errors.ConnectError(`no connection: ${cause}`, { cause });
     }
   }
 

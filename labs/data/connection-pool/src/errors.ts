@@ -19,6 +19,8 @@ export class ConnectError extends PoolError {}
 export class LeaseReleasedError extends PoolError {}
 /** `withClient`'s routine has left a transaction open. It is rolled back. Use `withTx`. */
 export class OpenTransactionError extends PoolError {}
+/** `withTx`'s routine has sent a COMMIT or ROLLBACK of its own. What it did after that stood outside of the transaction. */
+export class TransactionEndedError extends PoolError {}
 /** Postgres answered COMMIT with ROLLBACK: a statement had failed, and its error was caught. Nothing was written. */
 export class RolledBackError extends PoolError {}
 /** A write in a `read`. It is sent nowhere else by itself: use `write`. */
@@ -39,7 +41,7 @@ export class AcquireTimeoutError extends PoolError {
   }
 }
 
-/** The connection broke or fell silent. Its transaction is undone; if it was the COMMIT, that is unknown: look. */
+/** The connection broke or fell silent. A transaction is undone; what was sent outside of one, or the COMMIT, is unknown: look. */
 export class ConnectionLostError extends PoolError {
   readonly outcome: 'undone' | 'unknown';
 

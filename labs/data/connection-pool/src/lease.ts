@@ -28,10 +28,10 @@ export class Member {
   }
 
   /** The error for the caller. After any but a refusal of Postgres nobody knows what the connection's next answer is to. */
-  explain(error: unknown): unknown {
-    if (error instanceof DatabaseError && !/^(08...|57P0[1-5]|25P0[34])$/.test(error.code ?? '')) return error;
+  explain(error: unknown, outcome: ConnectionLostError['outcome'] = 'unknown'): unknown {
+    if (error instanceof DatabaseError && !isLast(error)) return error;
     this.broken ??= new Error('a query has failed', { cause: error });
-    return new ConnectionLostError('undone', error);
+    return new ConnectionLostError(outcome, error);
   }
 
   /** Ends it; a server that hangs is not waited for. */
@@ -42,6 +42,16 @@ export class Member {
   }
 }
 
+/** Whether Postgres ends the connection with this. `severity` is in the server's language. */
+function isLast({ code, severity }: DatabaseError): boolean {
+  return /^(08...|57P0[1-5]|25P0[34])$/.test(code ?? '') || /^(FATAL|PANIC)$/.test(severity ?? '');
+}
+
+/** Whether it may end a transaction: then it is unknown what became of what was written in it. */
+function mayCommit(query: string | QueryConfig): boolean {
+  return /(^|[;/\n])\s*(commit|end|prepare)\b/i.test(typeof query === 'string' ? query : query?.text);
+}
+
 /** A connection, for as long as it is lent. `using` gives it back at the end of the block. */
 export class Lease {
   readonly member: Member;
@@ -49,6 +59,7 @@ export class Lease {
   readonly #taken: { readonly stack?: string };
   readonly #giveBack: (lease: Lease) => void;
   #released = false;
+  #concluded = false;
   /** Queries that were sent and not answered. */
   pending = 0;
   /** Whether its leak was reported. */
@@ -73,12 +84,24 @@ export class Lease {
 
   /** As pg's `client.query`. @throws DatabaseError, ConnectionLostError, LeaseReleasedError */
   async query<R extends QueryResultRow>(query: string | QueryConfig, values?: unknown[]): Promise<QueryResult<R>> {
+    if (this.#concluded) throw new LeaseReleasedError('the transaction is at its end: await all that belongs into it');
+    return this.#send(query, values);
+  }
+
+  /** The last words of a transaction: whoever still asks on behalf of its routine would be outside of it, and is refused. */
+  conclude<R extends QueryResultRow>(query: string): Promise<QueryResult<R>> {
+    this.#concluded = true;
+    return this.#send(query);
+  }
+
+  async #send<R extends QueryResultRow>(query: string | QueryConfig, values?: unknown[]): Promise<QueryResult<R>> {
     if (this.#released) throw new LeaseReleasedError('this connection was given back: acquire one anew');
+    const isUndone = this.member.broken !== undefined || (this.status !== 'I' && !mayCommit(query));
     this.pending++;
     try {
       return await this.member.client.query<R>(query, values);
     } catch (error) {
-      throw this.member.explain(error);
+      throw this.member.explain(error, isUndone ? 'undone' : 'unknown');
     } finally {
       this.pending--;
     }

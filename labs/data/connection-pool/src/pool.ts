@@ -1,6 +1,6 @@
 import { AcquireTimeoutError, ConnectError, OpenTransactionError, PoolClosedError, QueueFullError } from './errors.ts';
 import { Lease, Member } from './lease.ts';
-import { type PoolOptions, settingsOf } from './options.ts';
+import { faultOf, type PoolOptions, settingsOf } from './options.ts';
 import { transact } from './transaction.ts';
 
 export interface AcquireOptions {
@@ -24,6 +24,8 @@ export class ConnectionPool implements AsyncDisposable {
   protected readonly queue = new Set<Waiter>();
   /** Connections being made or looked at, for whoever is first in the queue then. */
   protected coming = 0;
+  /** Of these, the idle ones that are looked at. */
+  #looking = 0;
   readonly #sweeper: NodeJS.Timeout;
   readonly #drained = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
@@ -48,10 +50,12 @@ export class ConnectionPool implements AsyncDisposable {
 
   /**
    * A connection, in the order of asking. It has to be given back: prefer `withClient`.
-   * @throws QueueFullError, AcquireTimeoutError, ConnectError, PoolClosedError, or the signal's reason
+   * @throws InvalidArgumentError, QueueFullError, AcquireTimeoutError, ConnectError, PoolClosedError, or the signal's reason
    */
   async acquire({ signal, timeoutMs = this.settings.acquireTimeoutMs }: AcquireOptions = {}): Promise<Lease> {
     if (this.#closing) throw new PoolClosedError('the pool is closed');
+    const fault = faultOf('timeoutMs', timeoutMs);
+    if (fault) throw fault;
     signal?.throwIfAborted();
     const taken: { stack?: string } = {};
     if (this.settings.leakAfterMs > 0) Error.captureStackTrace(taken, this.acquire);
@@ -74,7 +78,7 @@ export class ConnectionPool implements AsyncDisposable {
 
   /**
    * Runs `body` in a transaction; whatever it throws, it throws after a ROLLBACK. What is slow has no place in it.
-   * @throws RolledBackError, ConnectionLostError, and as `acquire`
+   * @throws RolledBackError, TransactionEndedError, ConnectionLostError, and as `acquire`
    */
   withTx<T>(body: (tx: Lease) => Promise<T>, o?: AcquireOptions): Promise<T> {
     return this.withClient((client) => transact(client, body), o);
@@ -82,6 +86,8 @@ export class ConnectionPool implements AsyncDisposable {
 
   /** Serves those that wait, nobody new, and closes what comes back; all of it after `graceMs` (default 5000). */
   close({ graceMs = 5_000 }: { readonly graceMs?: number } = {}): Promise<void> {
+    const fault = faultOf('graceMs', graceMs);
+    if (fault) return Promise.reject(fault);
     this.#closing ??= this.#close(graceMs);
     return this.#closing;
   }
@@ -113,7 +119,8 @@ export class ConnectionPool implements AsyncDisposable {
   /** Gives those who wait what is idle, and makes new ones for the rest. */
   protected serve(): void {
     if (this.#closed) return;
-    while (this.queue.size > this.coming) {
+    // What is being made may take long, or never come: it keeps nobody from one who is there.
+    while (this.queue.size > this.#looking) {
       const member = this.idle.pop();
       if (member === undefined) break;
       if (this.isFresh(member)) this.arrive(member);
@@ -204,7 +211,8 @@ export class ConnectionPool implements AsyncDisposable {
       this.arrive(member);
     } catch (error) {
       const [first] = this.queue;
-      first?.settle({ error });
+      // Unless another is on its way.
+      if (this.queue.size > this.coming) first?.settle({ error });
       throw error;
     } finally {
       this.serve();
@@ -212,21 +220,26 @@ export class ConnectionPool implements AsyncDisposable {
   }
 
   protected async connect(): Promise<Member> {
-    const member = new Member(this.settings.connection, (dead) => this.died(dead));
+    let member: Member | undefined;
     try {
+      member = new Member(this.settings.connection, (dead) => this.died(dead));
       await member.client.connect();
+      // It may have been ended in the same breath that greeted it.
+      if (member.broken) throw member.broken;
       return member;
     } catch (cause) {
-      member.end();
+      member?.end();
       throw new ConnectError(`no connection: ${cause}`, { cause });
     }
   }
 
   async #examine(member: Member): Promise<void> {
     this.coming++;
+    this.#looking++;
     const look = { text: 'SELECT 1', query_timeout: this.settings.answerMs };
     await member.client.query(look).catch((error: unknown) => member.explain(error));
     this.coming--;
+    this.#looking--;
     if (member.broken) member.end();
     else this.arrive(member);
     this.serve();

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseError } from 'pg';
 import * as errors from './errors.ts';
 import type { Lease } from './lease.ts';
+import { faultOf } from './options.ts';
 import type { AcquireOptions, ConnectionPool } from './pool.ts';
 import { transact } from './transaction.ts';
 
@@ -25,11 +26,14 @@ export class SplitPool {
   /**
    * @param o.waitMs how long a read waits for a replica to have `after`, before it goes to the primary. Default 50
    * @param o.answerMs within this a server says where it is, or counts as down. Default 1000
+   * @throws InvalidArgumentError
    */
   constructor(
     pools: { readonly primary: ConnectionPool; readonly replicas: readonly ConnectionPool[] },
     { waitMs = 50, answerMs = 1_000 }: { readonly waitMs?: number; readonly answerMs?: number } = {},
   ) {
+    const fault = faultOf('waitMs', waitMs) ?? faultOf('answerMs', answerMs, 1);
+    if (fault) throw fault;
     this.primary = pools.primary;
     this.#pools = [pools.primary, ...pools.replicas];
     this.waitMs = waitMs;
@@ -65,24 +69,31 @@ export class SplitPool {
       throw new errors.InvalidArgumentError(`after is ${JSON.stringify(after)}: give the lsn that write has returned`);
     }
     for (const replica of this.candidates()) {
-      const ask = async (client: Lease) => (await this.knows(client, after)) && { value: await readOnly(client, body) };
+      let begun = false;
+      const ask = async (client: Lease) => {
+        begun = await this.knows(client, after);
+        return begun && { value: await readOnly(client, body) };
+      };
       try {
         const found = await replica.withClient(ask, { ...o, timeoutMs });
         if (found) return found.value;
       } catch (error) {
-        if (!this.isDown(replica, error) && !(error instanceof errors.ConnectionLostError)) throw error;
+        // `body` may use other servers, and their errors say nothing of this one.
+        const isDown = !begun && this.isDown(replica, error);
+        if (!isDown && !(error instanceof errors.ConnectionLostError)) throw error;
         this.#downUntil.set(replica, performance.now() + LEFT_ALONE);
       }
     }
     return this.primary.withClient((client) => readOnly(client, body), o);
   }
 
-  /** The replicas in turn, without those that were down a moment ago. */
+  /** The replicas, the least busy first, else in turn; without those that were down a moment ago. */
   protected candidates(): ConnectionPool[] {
     const isUp = (pool: ConnectionPool) => (this.#downUntil.get(pool) ?? 0) <= performance.now();
     const up = this.#pools.filter((pool) => pool !== this.primary && isUp(pool));
     const first = this.#turn++ % (up.length || 1);
-    return [...up.slice(first), ...up.slice(0, first)];
+    const busy = ({ stats }: ConnectionPool) => stats.lent + stats.waiting;
+    return [...up.slice(first), ...up.slice(0, first)].sort((a, b) => busy(a) - busy(b));
   }
 
   /** Whether this is a replica that has replayed the log up to `after`. Waits for it a little. */
@@ -115,7 +126,7 @@ export class SplitPool {
       const value = await transact(client, body);
       // It is committed, whatever becomes of this question.
       const asked = await client
-        .query<{ lsn: Lsn }>('SELECT pg_current_wal_insert_lsn() AS lsn')
+        .conclude<{ lsn: Lsn }>('SELECT pg_current_wal_insert_lsn() AS lsn')
         .catch(() => undefined);
       return { value, lsn: asked?.rows[0]?.lsn ?? UNKNOWN };
     }, o);

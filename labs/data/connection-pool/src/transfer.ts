@@ -13,7 +13,10 @@ export interface Transfer {
 
 type End = 'done' | 'refused';
 type Row = { readonly payer: string; readonly payee: string; readonly amount: string; readonly state: 'pending' | End };
-/** The slow question to the outside, asked again after a crash: the other side knows the transfer by its id. */
+/**
+ * The slow question to the outside, asked again after a crash: the other side knows the transfer by its id. It has to come
+ * to an end, so give it a timeout: the error leaves the transfer pending.
+ */
 export type Ask = (transfer: Transfer) => Promise<End>;
 
 /**
@@ -86,12 +89,14 @@ export class Transfers {
   /** Asks outside, with no connection held, then settles. */
   protected async finish(id: string): Promise<End> {
     const find = 'SELECT payer, payee, amount, state FROM transfer WHERE id = $1';
-    const [row] = (await this.pool.withClient((client) => client.query<Row>(find, [id]))).rows;
-    if (row === undefined) throw new TransferRefusedError(`there is no transfer ${id}`);
-    const { payer, payee, amount, state } = row;
-    if (state !== 'pending') return state;
     try {
+      const [row] = (await this.pool.withClient((client) => client.query<Row>(find, [id]))).rows;
+      if (row === undefined) throw new TransferRefusedError(`there is no transfer ${id}`);
+      const { payer, payee, amount, state } = row;
+      if (state !== 'pending') return state;
       const end = await this.ask({ id, payer, payee, amount: BigInt(amount) });
+      // It comes from outside: what is no yes is not yet a no.
+      if (end !== 'done' && end !== 'refused') throw new InvalidArgumentError(`asked for ${id}: ${String(end)}`);
       return await this.pool.withTx((tx) => this.settle(tx, id, end));
     } catch (cause) {
       throw new TransferPendingError(`${id} is begun and not at its end: resume() goes on with it`, { cause });
@@ -107,7 +112,8 @@ export class Transfers {
       return rows[0]?.state ?? end;
     }
     const credit = 'UPDATE account SET balance = balance + $2 WHERE id = $1';
-    await tx.query(credit, [end === 'done' ? row.payee : row.payer, row.amount]);
-    return end;
+    const to = end === 'done' ? row.payee : row.payer;
+    if ((await tx.query(credit, [to, row.amount])).rowCount === 1) return end;
+    throw new TransferRefusedError(`there is no account ${to} any more`);
   }
 }

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, overlaps, random, type Span, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -16,6 +16,7 @@ import {
   PoolClosedError,
   QueueFullError,
   RolledBackError,
+  TransactionEndedError,
 } from '#lab';
 import { bank, pidOf } from './bank.ts';
 
@@ -155,7 +156,7 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
       return state.rowCount;
     });
     await end(pid);
-    expect((await sleeping).error).toMatchObject({ name: 'ConnectionLostError', outcome: 'undone' });
+    expect((await sleeping).error).toMatchObject({ name: 'ConnectionLostError', outcome: 'unknown' });
     expect((await outcome(client.query('SELECT 1'))).error).toBeInstanceOf(ConnectionLostError);
     client.release();
     expect(await one(pool)).not.toBe(pid);
@@ -195,6 +196,73 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     if (error) expect(error).toBeInstanceOf(ConnectError);
     else expect(value && (await pidOf(value)), schema).not.toBe(pid);
     value?.release();
+  });
+
+  /** A server that greets, and then says what it is told to. */
+  const scripted = async (greeted: string, asked = '') => {
+    const packet = (type: string, text: string) => {
+      const body = Buffer.from(text, 'latin1');
+      const head = Buffer.from(`${type}....`);
+      head.writeInt32BE(body.length + 4, 1);
+      return Buffer.concat([head, body]);
+    };
+    const fatal = (code: string) => (code ? [packet('E', `SFATAL\0C${code}\0Mthis is the end\0\0`)] : []);
+    const server = createServer((socket) => {
+      socket
+        .on('error', () => {})
+        .once('data', () => {
+          socket.write(Buffer.concat([packet('R', '\0\0\0\0'), packet('Z', 'I'), ...fatal(greeted)]));
+          socket.on('data', () => socket.write(Buffer.concat(fatal(asked))));
+        });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const address = server.address();
+    return `postgres://a:b@127.0.0.1:${address !== null && typeof address === 'object' ? address.port : 0}/c`;
+  };
+
+  test('a connection that Postgres ends is lent to nobody: neither in the breath that greets, nor with a code of any kind', async () => {
+    const { open } = await bank(url);
+    const greeted = open({ max: 1 }, await scripted('57P01'));
+    expect((await outcome(greeted.acquire())).error).toBeInstanceOf(ConnectError);
+    expect(greeted.stats.size).toBe(0);
+    // A standby says so to whoever is in the way of its recovery.
+    const asked = open({ max: 1 }, await scripted('', '40001'));
+    const error = asked.withClient((client) => client.query('SELECT 1'));
+    expect((await outcome(error)).error).toBeInstanceOf(ConnectionLostError);
+    expect(asked.stats.size).toBe(0);
+  });
+
+  test('a connection that is not made yet keeps nobody from another', async () => {
+    const { open, connection } = await bank(url);
+    const { hostname: host, port, username: user, password, pathname } = new URL(url);
+    const passwords: Promise<string>[] = [];
+    const config = { ...connection(), host, port: Number(port), user, database: pathname.slice(1) };
+    delete config.connectionString;
+    const choose = () => passwords.shift() ?? password;
+    const pool = open({ min: 2, max: 2, validateAfterMs: 0, idleMs: 40, connection: { ...config, password: choose } });
+    // One fails, and the other is enough.
+    const door = Promise.withResolvers<string>();
+    door.promise.catch(() => {});
+    passwords.push(door.promise, Promise.resolve(password));
+    const opened = outcome(pool.open());
+    const first = pool.acquire();
+    door.reject(new Error('the locksmith'));
+    (await first).release();
+    expect((await opened).error).toBeInstanceOf(ConnectError);
+    // One is idle, and the other is on its way for ever.
+    await until(() => pool.stats.idle === 2);
+    passwords.push(new Promise(() => {}));
+    await outcome(pool.withClient((client) => client.query('BEGIN')));
+    await until(() => pool.stats.size === 2 && passwords.length === 0);
+    expect((await outcome(pool.withClient(pidOf), 1_000)).value).toBeTypeOf('number');
+  });
+
+  test('the system asks after a server that says nothing: one that is gone without a word is noticed', async () => {
+    const asks = vi.spyOn(Socket.prototype, 'setKeepAlive');
+    onTestFinished(() => asks.mockRestore());
+    await one((await bank(url)).open());
+    expect(asks).toHaveBeenCalledWith(true, 10_000);
   });
 
   // ── idle ones go home ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -428,6 +496,52 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     expect((await admin.query(`TABLE ${schema}.t`)).rows).toEqual([{ n: 2 }]);
   });
 
+  test('what stands in no transaction is unknown when its answer is lost, and so is a COMMIT of the caller', async () => {
+    const { open, admin, schema } = await bank(url);
+    await admin.query(`CREATE TABLE ${schema}.t (n int)`);
+    const words = [['INSERT INTO t VALUES (1)'], ['BEGIN', 'INSERT INTO t VALUES (2)', '/* done */ COMMIT']];
+    for (const [index, statements] of words.entries()) {
+      await using net = await postgres.node.proxy();
+      const proxied = new URL(url);
+      proxied.port = String(net.port);
+      const lost = open({ max: 1 }, proxied.href).withClient(async (client) => {
+        for (const [n, statement] of statements.entries()) {
+          if (n === statements.length - 1) net.partition('down');
+          await client.query(statement);
+        }
+      });
+      const written = async () => (await admin.query(`TABLE ${schema}.t`)).rowCount === index + 1;
+      const { error } = await outcome(Promise.all([lost, until(written).then(() => net.reset())]));
+      expect(error, statements.at(-1)).toMatchObject({ name: 'ConnectionLostError', outcome: 'unknown' });
+    }
+  });
+
+  test('what a routine has begun and not awaited is not written after the end of its transaction', async () => {
+    const { open, admin, schema } = await bank(url);
+    await admin.query(`CREATE TABLE ${schema}.t (n int)`);
+    const pool = open({ max: 1 });
+    for (const end of [() => Promise.resolve(), () => Promise.reject(new Error('the customer faints'))]) {
+      let straggler: Promise<unknown> = Promise.resolve();
+      const both = pool.withTx(async (tx) => {
+        straggler = outcome(tx.query('SELECT pg_sleep(0.01)').then(() => tx.query('INSERT INTO t VALUES (1)')));
+        await end();
+      });
+      await outcome(both);
+      expect(await straggler).toMatchObject({ error: { name: 'LeaseReleasedError' } });
+    }
+    expect((await admin.query(`TABLE ${schema}.t`)).rows).toEqual([]);
+    expect(pool.stats).toMatchObject({ idle: 1, size: 1 });
+  });
+
+  test('a routine that ends its transaction itself is told so', async () => {
+    const { open } = await bank(url);
+    const pool = open({ max: 1 });
+    for (const own of ['ROLLBACK', 'COMMIT']) {
+      const ended = outcome(pool.withTx((tx) => tx.query(own)));
+      expect((await ended).error, own).toBeInstanceOf(TransactionEndedError);
+    }
+  });
+
   test('Postgres ends a statement and a transaction that take too long, and the pool goes on', async () => {
     const { open, connection } = await bank(url);
     const limits = { statement_timeout: 30, idle_in_transaction_session_timeout: 30 };
@@ -507,7 +621,12 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     const port = address !== null && typeof address === 'object' ? address.port : 0;
     const wrong = new URL(url);
     wrong.password = 'guess';
-    for (const to of ['postgres://a:b@127.0.0.1:1/c', wrong.href, `postgres://a:b@127.0.0.1:${port}/c`]) {
+    for (const to of [
+      'postgres://a:b@127.0.0.1:1/c',
+      'postgres://[',
+      wrong.href,
+      `postgres://a:b@127.0.0.1:${port}/c`,
+    ]) {
       const pool = open({ max: 2, answerMs: 80 }, to);
       const results = await Promise.all([1, 2, 3, 4].map(() => outcome(pool.acquire(), 3_000)));
       for (const { error } of results) expect(error, to).toBeInstanceOf(ConnectError);
@@ -515,6 +634,19 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
       expect((await outcome(open({ min: 1, answerMs: 80 }, to).open(), 3_000)).error).toBeInstanceOf(ConnectError);
       await pool.close();
     }
+  });
+
+  test('a number that no timer can wait for is refused, and ends nothing', async () => {
+    const { open } = await bank(url);
+    const pool = open({ max: 1 });
+    const held = await pool.acquire();
+    for (const ms of [Number.POSITIVE_INFINITY, Number.NaN, 2 ** 31, -1]) {
+      expect((await outcome(pool.acquire({ timeoutMs: ms }))).error, `${ms}`).toBeInstanceOf(InvalidArgumentError);
+      expect((await outcome(pool.close({ graceMs: ms }))).error, `${ms}`).toBeInstanceOf(InvalidArgumentError);
+    }
+    expect(await pidOf(held)).toBeTypeOf('number');
+    held.release();
+    expect(await one(pool)).toBeTypeOf('number');
   });
 
   test('options that no pool can be made of are refused, and a config is copied', async () => {
@@ -530,6 +662,8 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
       { acquireTimeoutMs: Number.NaN },
       { validateAfterMs: Number.POSITIVE_INFINITY },
       { connection: 5 },
+      { connection: '' },
+      { connection: null },
     ];
     for (const options of bad) {
       const what = JSON.stringify(options);

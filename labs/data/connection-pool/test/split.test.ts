@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   AcquireTimeoutError,
+  ConnectError,
   InvalidArgumentError,
   type Lease,
   QueueFullError,
@@ -126,15 +127,44 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     expect(held).toHaveLength(2);
   });
 
+  test('a replica that has room is asked before one that is busy', async () => {
+    const { primary, replica, open: another, where } = await open();
+    const busy = another({ max: 1, acquireTimeoutMs: 50 }, standby.url);
+    const split = new SplitPool({ primary, replicas: [busy, replica] });
+    const held = await busy.acquire();
+    for (let n = 0; n < 4; n++) expect(await split.read(where, { timeoutMs: 500 })).toBe('replica');
+    held.release();
+  });
+
+  test('what a read has from elsewhere says nothing of its replica, and the read is not run twice', async () => {
+    const { split, open: another, where } = await open();
+    const elsewhere = another({}, 'postgres://a:b@127.0.0.1:1/c');
+    let runs = 0;
+    const read = split.read(() => {
+      runs++;
+      return elsewhere.withClient(pidOf);
+    });
+    expect((await outcome(read)).error).toBeInstanceOf(ConnectError);
+    expect(runs).toBe(1);
+    expect(await split.read(where)).toBe('replica');
+  });
+
+  test('waits that no timer can keep are refused', async () => {
+    const { primary } = await open();
+    for (const options of [{ waitMs: Number.NaN }, { waitMs: -1 }, { answerMs: Number.POSITIVE_INFINITY }]) {
+      expect(() => new SplitPool({ primary, replicas: [] }, options)).toThrow(InvalidArgumentError);
+    }
+  });
+
   test('an lsn that is none is refused; one that could not be had sends the reader to the primary', async () => {
     const { split, count, where } = await open();
     for (const after of ['', '0/0/0', "0/0' OR true", '12', 'x/y']) {
       expect((await outcome(split.read(count, { after }))).error, after).toBeInstanceOf(InvalidArgumentError);
     }
     const { lsn, value } = await split.write(async (tx) => {
-      const query = tx.query.bind(tx);
-      tx.query = (text, values) =>
-        String(text).includes('pg_current_wal_insert_lsn') ? Promise.reject(new Error('lost')) : query(text, values);
+      const conclude = tx.conclude.bind(tx);
+      tx.conclude = (text) =>
+        text.includes('pg_current_wal_insert_lsn') ? Promise.reject(new Error('lost')) : conclude(text);
       return 'written';
     });
     expect([value, lsn]).toEqual(['written', 'FFFFFFFF/FFFFFFFF']);

@@ -1,16 +1,23 @@
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, random, until } from '@shared/testkit';
 import { expect, test } from 'vitest';
-import { type Ask, InvalidArgumentError, TransferPendingError, TransferRefusedError, Transfers } from '#lab';
+import {
+  type Ask,
+  InvalidArgumentError,
+  type PoolOptions,
+  TransferPendingError,
+  TransferRefusedError,
+  Transfers,
+} from '#lab';
 import { bank } from './bank.ts';
 import { killAtEachStep } from './kill.ts';
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 
 await describeWith('transfers', { postgres: () => startPostgres() }, ({ postgres }) => {
-  const open = async (ask: Ask = async () => 'done', accounts = 1) => {
+  const open = async (ask: Ask = async () => 'done', accounts = 1, limits: Partial<PoolOptions> = { max: 4 }) => {
     const home = await bank(postgres.url);
-    const pool = home.open({ max: 4 });
+    const pool = home.open(limits);
     const transfers = new Transfers(pool, ask);
     await transfers.migrate();
     await pool.withTx(async (tx) => {
@@ -121,6 +128,27 @@ await describeWith('transfers', { postgres: () => startPostgres() }, ({ postgres
     away.delete('t1');
     const { settled, failed } = await transfers.resume();
     expect([settled, failed.map(({ message }) => message.includes('t0'))]).toEqual([['t1'], [true]]);
+    expect(await sum()).toEqual({ accounts: 190, pending: 10 });
+  });
+
+  test('an answer that is neither yes nor no, or an account that is gone, leaves the money in the pending row', async () => {
+    const { transfers, sum, admin, schema } = await open(async ({ id }) => {
+      if (id === 't0') return JSON.parse('"Done"');
+      await admin.query(`DELETE FROM ${schema}.account WHERE id = 'b0'`);
+      return 'done';
+    });
+    for (const id of ['t0', 't1']) {
+      expect((await outcome(transfers.send({ ...order, id }))).error, id).toBeInstanceOf(TransferPendingError);
+    }
+    expect(await sum()).toEqual({ accounts: 80, pending: 20 });
+  });
+
+  test('who has begun a transfer and gets no connection to go on is told that it is pending', async () => {
+    const { pool, transfers, sum } = await open(undefined, 1, { max: 1, acquireTimeoutMs: 30 });
+    const sent = outcome(transfers.send(order));
+    const other = await pool.acquire({ timeoutMs: 1_000 });
+    expect((await sent).error).toBeInstanceOf(TransferPendingError);
+    other.release();
     expect(await sum()).toEqual({ accounts: 190, pending: 10 });
   });
 
