@@ -41,6 +41,15 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     onTestFinished(() => cache.close());
     return cache;
   };
+  /** A clock that also notes for how long it is set. */
+  const noting = (mono = systemClock.mono) => {
+    const set: number[] = [];
+    const after: Clock['after'] = (ms, ...rest) => {
+      set.push(ms);
+      return systemClock.after(ms, ...rest);
+    };
+    return { clock: { mono, after }, set };
+  };
   let tags = 0;
   const fresh = () => `price:${++tags}`;
 
@@ -87,6 +96,9 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
       { abandonMs: -1 },
       { nearMs: -1 },
       { nearKeys: 0 },
+      // Node fires such a timer at once, and Redis can't add such a TTL to its clock.
+      { leaseMs: 2 ** 31 },
+      { ttlMs: 100 * 365 * 86_400_000 + 1 },
     ];
     for (const options of bad) expect(() => shop(options), JSON.stringify(options)).toThrow(InvalidArgumentError);
     const load = async () => '12.90';
@@ -96,6 +108,26 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
       await expect(shop().invalidate(key), JSON.stringify(key)).rejects.toThrow(InvalidArgumentError);
     }
     await expect(shop().getOrLoad(fresh(), load, { ttlMs: -1 })).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('what is not said is as documented', async () => {
+    const { clock, set } = noting();
+    const cache = new HotCache(connect(), { prefix: redis.namespace, clock });
+    onTestFinished(() => cache.close());
+    const { load, open } = depot(() => '12.90');
+    const crowd = Array.from({ length: 73 }, () => outcome(cache.getOrLoad(fresh(), load)));
+    expect((await Promise.race(crowd)).error, '8 load, 64 wait').toBeInstanceOf(OverloadedError);
+    open();
+    expect((await Promise.all(crowd)).filter(({ value }) => value?.value === '12.90').length).toBe(72);
+    set.length = 0;
+    const [leaving, lasting] = [new AbortController(), depot(() => 'never')];
+    const left = outcome(cache.getOrLoad(fresh(), lasting.load, { signal: leaving.signal }));
+    await lasting.asked(left);
+    leaving.abort();
+    await left;
+    expect([...new Set(set)], 'timeoutMs, a third of leaseMs, abandonMs').toEqual([5_000, 1_000 / 3, 30_000]);
+    await new SingleFlight({ clock }).run('a', async () => '12.90');
+    expect(set.at(-1), 'timeoutMs').toBe(5_000);
   });
 
   test('a value is loaded once, and then comes from the cache', async () => {
@@ -164,6 +196,15 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     } finally {
       await admin.replicaof('NO', 'ONE');
     }
+  });
+
+  test('a lost server fails its commands at once, and is looked for ever more seldom', async () => {
+    const client = connect('redis://127.0.0.1:1');
+    let attempts = 0;
+    client.on('close', () => attempts++);
+    expect((await outcome(client.ping())).error).toBeInstanceOf(Error);
+    expect(attempts, 'attempts to connect').toBe(1);
+    expect([1, 2, 99].map((attempt) => client.options.retryStrategy?.(attempt))).toEqual([50, 100, 1_000]);
   });
 
   test('a text that is none of ours counts as missing', async () => {
@@ -422,6 +463,49 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(error).toBeInstanceOf(LoadTimeoutError);
   });
 
+  test('who waits for another process looks again after an eighth of his wait, at least 2 ms, at most 100', async () => {
+    const key = fresh();
+    const { load, open, asked } = depot(() => '12.90');
+    const first = price(shop(), key, load);
+    await asked(first);
+    let now = 0;
+    const { clock, set } = noting(() => now);
+    const second = price(shop({ clock }), key, load);
+    for (const [waited, pause] of [
+      [0, 2],
+      [160, 20],
+      [8_000, 100],
+    ] as const) {
+      now = waited;
+      set.length = 0;
+      await until(() => set.length > 0, { what: 'a pause' });
+      expect((set[0] ?? 0) / pause, `after ${waited} ms: of the pause, give or take a quarter`).toSatisfy(
+        (share: number) => share >= 0.75 && share <= 1.25,
+      );
+    }
+    open();
+    expect(await Promise.all([first, second])).toEqual(['12.90', '12.90']);
+  });
+
+  test('a lease is renewed no more once its load has ended', async () => {
+    const renewals: (() => void)[] = [];
+    const after: Clock['after'] = (ms, callback, bg) => {
+      if (bg) renewals.push(callback);
+      return bg ? () => {} : systemClock.after(ms, callback);
+    };
+    const { load, open, asked } = depot(() => '12.90');
+    const reading = price(shop({ clock: { ...systemClock, after } }), fresh(), load);
+    await asked(reading);
+    renewals[0]?.();
+    await until(() => renewals.length === 2, { what: 'a renewal' });
+    // Redis hears of the next one, and then of the value.
+    renewals[1]?.();
+    open();
+    await reading;
+    await new Promise(setImmediate);
+    expect(renewals.length).toBe(2);
+  });
+
   test('a load that is slow keeps its lease', async () => {
     const key = fresh();
     const client = connect();
@@ -570,6 +654,18 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(await before, 'who asked before').not.toBe('12.90');
   });
 
+  test('of a key that is invalidated during each load, the second load is handed out', async () => {
+    const key = fresh();
+    const other = shop();
+    let loads = 0;
+    const load = async () => {
+      await other.invalidate(key);
+      return `load ${++loads}`;
+    };
+    expect((await outcome(price(shop(), key, load))).value).toBe('load 2');
+    expect(await price(other, key, async () => 'kept nowhere')).toBe('kept nowhere');
+  });
+
   test('the memory of a process answers without Redis until its time is over or it is told', async () => {
     const key = fresh();
     const client = connect();
@@ -685,7 +781,7 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
       'nothing remains',
     ).toBe(true);
     expect(refreshEarly(1, 100, 1, () => 0)).toBe(false);
-    expect(refreshEarly(100, 100, 1, () => 1 - 1 / Math.E - 0.01)).toBe(false);
+    expect(refreshEarly(100, 100, undefined, () => 1 - 1 / Math.E - 0.01)).toBe(false);
     expect(refreshEarly(100, 100, 1, () => 1 - 1 / Math.E + 0.01)).toBe(true);
     expect(refreshEarly(0, 100, 0), 'beta 0').toBe(false);
     const dice = random(SEED);
@@ -761,6 +857,8 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
   test('an invalidation that Redis did not take is an error', async () => {
     const client = connect('redis://127.0.0.1:1');
     await expect(shop({}, client).invalidate(fresh())).rejects.toThrow(InvalidationFailedError);
+    const read = await shop({}, client).getOrLoad(fresh(), async () => '12.90');
+    expect(read).toEqual({ value: '12.90', source: 'load', ageMs: 0 });
   });
 
   // ── layers ────────────────────────────────────────────────────────────────────────────────────────────────────────
