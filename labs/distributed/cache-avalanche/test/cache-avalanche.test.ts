@@ -4,6 +4,7 @@ import { describeWith, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type CacheEvent,
+  type Clock,
   ClosedError,
   compose,
   connectRedis,
@@ -16,6 +17,7 @@ import {
   LoadTimeoutError,
   PerpetualCache,
   type PerpetualCacheOptions,
+  systemClock,
   TtlCache,
   type TtlCacheOptions,
   UnstorableValueError,
@@ -25,6 +27,7 @@ import { answered, Depot, handClock, later, Refresher } from './kitchen.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+const YEAR = 365 * 24 * HOUR;
 const NOT_OURS = 'it kills a server, and this one is not ours';
 
 await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) }, ({ redis }) => {
@@ -72,7 +75,7 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       expect(ttl).toBeGreaterThanOrEqual(55 * MINUTE);
       expect(ttl).toBeLessThanOrEqual(65 * MINUTE);
     }
-    expect(jitterTtl(HOUR, 1 / 12, () => 0)).toBe(55 * MINUTE);
+    expect(jitterTtl(HOUR, undefined, () => 0)).toBe(55 * MINUTE);
     expect(jitterTtl(HOUR, 1 / 12, () => 0.5)).toBe(HOUR);
     expect(jitterTtl(HOUR, 0)).toBe(HOUR);
     expect(jitterTtl(1, 0.9, () => 0)).toBe(1);
@@ -96,8 +99,15 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       ['an endless queue', () => new DatabaseGate({ maxWaiting: Number.POSITIVE_INFINITY })],
       ['a circuit that opens at nothing', () => new DatabaseGate({ breaker: { failureRate: 0 } })],
       ['a circuit that opens beyond all', () => new DatabaseGate({ breaker: { failureRate: 1.1 } })],
+      ['a gate for all', () => new DatabaseGate({ maxConcurrent: 100_001 })],
+      ['a load without an end', () => new TtlCache(client, { loadTimeoutMs: 2 ** 31 })],
+      ['a TTL beyond what Redis can add', () => new TtlCache(client, { ttlMs: 50 * YEAR + 1 })],
+      ['B beyond that', () => new DualCache(client, { ttlBMs: 50 * YEAR + 1 })],
     ];
     for (const [what, make] of bad) expect(make, what).toThrow(InvalidArgumentError);
+    new TtlCache(client, { ttlMs: 50 * YEAR });
+    new DualCache(client, { ttlAMs: 40 * YEAR, ttlBMs: 50 * YEAR });
+    new DatabaseGate({ maxConcurrent: 100_000, maxWaitMs: 1, breaker: { openMs: 1 } });
     const cache = ttlCache();
     // UTF-8 has one text for all halves of a character: the second key would read the first one's value.
     for (const key of ['', 'k'.repeat(513), 'user\ud83d', 'user\ud83c']) {
@@ -107,12 +117,38 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       ).rejects.toThrow(InvalidArgumentError);
       await expect(cache.invalidate(key), JSON.stringify(key)).rejects.toThrow(InvalidArgumentError);
     }
-    await expect(warmUp(cache, ['a'], async () => 1, { maxLoads: 0 })).rejects.toThrow(InvalidArgumentError);
+    for (const maxLoads of [0, 10_001])
+      await expect(warmUp(cache, [], async () => 1, { maxLoads })).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('what is not said is as documented', async () => {
+    const set: number[] = [];
+    const after: Clock['after'] = (ms, ...rest) => {
+      set.push(ms);
+      return systemClock.after(ms, ...rest);
+    };
+    const clock = { ...systemClock, after };
+    await new DatabaseGate({ clock }).run(async () => 1);
+    expect(set.splice(0), 'loadTimeoutMs, abandonMs').toEqual([5_000, 30_000]);
+    await using cache = new PerpetualCache(connect(), { prefix: fresh(), clock });
+    cache.keepFresh('a', async () => 1);
+    await until(() => set.length === 3, { what: 'a beat and a load' });
+    expect(set.sort(), 'at once, a third of refreshMs, loadTimeoutMs').toEqual([0, MINUTE / 3, 5_000]);
+    const [prefix, client] = [fresh(), connect()];
+    const lefts: number[] = [];
+    // One of so many is looked at in the millisecond in which it was invalidated.
+    for (let key = ''; lefts.length < 20; lefts.push(await client.pttl(key))) {
+      await ttlCache({ prefix }, client).invalidate('a');
+      key ||= (await client.keys(`${prefix}*`))[0] ?? '';
+    }
+    expect(Math.max(...lefts), 'an invalidation outlasts each load by a minute').toSatisfy(
+      (ms: number) => ms > 60_000 && ms <= 70_000,
+    );
   });
 
   test('what was loaded is kept, also that there is nothing', async () => {
     const cache = ttlCache();
-    expect(await cache.getOrLoad('plain', async () => 3.5)).toMatchObject({ value: 3.5, source: 'load' });
+    expect(await cache.getOrLoad('plain', async () => 3.5)).toEqual({ value: 3.5, source: 'load', ageMs: 0 });
     expect(await cache.getOrLoad('plain', async () => 9)).toMatchObject({ value: 3.5, source: 'hit' });
     expect(await cache.getOrLoad('none', async () => null)).toMatchObject({ value: null, source: 'load' });
     expect(await cache.getOrLoad('none', async () => 9)).toMatchObject({ value: null, source: 'null' });
@@ -169,6 +205,11 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     } finally {
       await admin.replicaof('NO', 'ONE');
     }
+  });
+
+  test('a lost server is looked for ever more seldom', () => {
+    const { retryStrategy } = connect().options;
+    expect([1, 2, 99].map((attempt) => retryStrategy?.(attempt))).toEqual([50, 100, 1_000]);
   });
 
   test('keys that are stored together do not expire together', async () => {
@@ -361,7 +402,12 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const events: CacheEvent[] = [];
     const cache = ttlCache({ onEvent: (event) => events.push(event) }, connect(link.url));
     await cache.getOrLoad('a', async () => 1);
-    await link[Symbol.asyncDispose]();
+    const load = vi.fn(async () => {
+      await link[Symbol.asyncDispose]();
+      return 1;
+    });
+    expect(await cache.getOrLoad('b', load)).toMatchObject({ value: 1, source: 'load' });
+    expect(load, 'lost during the load').toHaveBeenCalledTimes(1);
     expect(await cache.getOrLoad('a', async () => 2)).toMatchObject({ value: 2, source: 'load' });
     expect(new Set(events.map(({ type }) => type))).toEqual(new Set(['redis-down']));
     await expect(cache.invalidate('a')).rejects.toThrow(InvalidationFailedError);
@@ -418,6 +464,43 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const loads = processes.map((each) => each.loads);
     expect(Math.max(...loads), `loads by process: ${loads}`).toBeGreaterThan(1);
     expect(loads.filter(Boolean), `loads by process: ${loads}`).toHaveLength(1);
+  });
+
+  test('a kept value is loaded at the beat next to its time, and once where a load outlasts that', async () => {
+    const clock = handClock();
+    const client = connect();
+    // A beat each 70 s, and a value is due after 100: at 70 rather than at 140.
+    const options = { clock, refreshMs: 100_000, leaseMs: 210_000, loadTimeoutMs: HOUR };
+    const cache = perpetualCache(options, client);
+    const depot = new Depot((load) => load);
+    cache.keepFresh('a', depot.load);
+    const loads: number[] = [];
+    for (const ends of [true, true, false, false]) {
+      await clock.manual.advance(loads.length === 0 ? 0 : 70_000);
+      await answered(client);
+      loads.push(depot.loads);
+      if (ends) depot.one();
+      await answered(client);
+    }
+    expect(loads, 'begun after 0, 70, 140 and 210 s').toEqual([1, 2, 3, 3]);
+    depot.open();
+  });
+
+  test('a kept value is as old as its load, and stale beyond staleMs', async () => {
+    const [client, clock] = [connect(), handClock()];
+    const cache = perpetualCache({ clock, staleMs: 5_000 }, client);
+    const start = Date.now();
+    vi.setSystemTime(start);
+    onTestFinished(() => void vi.useRealTimers());
+    cache.keepFresh('a', async () => 1);
+    await clock.manual.advance(0);
+    await answered(client);
+    const read = async (ageMs: number) => {
+      vi.setSystemTime(start + ageMs);
+      return cache.getOrLoad('a', async () => 2);
+    };
+    for (const ageMs of [0, 5_000]) expect(await read(ageMs)).toEqual({ value: 1, source: 'hit', ageMs });
+    expect(await read(5_001)).toEqual({ value: 1, source: 'stale', ageMs: 5_001 });
   });
 
   test('who closes lets another one refresh, and refreshes no more', async () => {

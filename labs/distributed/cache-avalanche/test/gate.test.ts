@@ -136,6 +136,18 @@ describe('the gate', () => {
     expect(door.stats().circuit).toBe('closed');
   });
 
+  test('who waits while the circuit opens is refused, and the database is not asked', async () => {
+    const { gate: door } = gate({ maxConcurrent: 1, breaker: { window: 1 } });
+    const depot = new Depot(() => failing());
+    const [first, second] = [later(door.run(depot.load)), later(door.run(depot.load))];
+    await depot.begun([first, second]);
+    depot.open();
+    await expect(first).rejects.toThrow('the depot is closed');
+    await expect(second).rejects.toThrow(CircuitOpenError);
+    expect(depot.loads).toBe(1);
+    expect(door.stats()).toEqual({ running: 0, waiting: 0, refused: 1, circuit: 'open' });
+  });
+
   test('a probe that fails or hangs opens the circuit again', async () => {
     const breaker = { window: 1, openMs: 1_000 };
     const { gate: door, clock } = gate({ breaker, loadTimeoutMs: 100 });
