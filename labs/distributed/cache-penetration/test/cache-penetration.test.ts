@@ -67,6 +67,7 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
   // ── what can be computed ──────────────────────────────────────────────────────────────────────────────────────────
 
   test('a filter is sized from the number of ids and the share of strangers it may let pass', () => {
+    expect(bloomShape(1, 0.01)).toEqual({ bits: 10, hashes: 7 });
     expect(bloomShape(1_000, 0.01)).toEqual({ bits: 9_586, hashes: 7 });
     expect(bloomShape(1_000_000, 0.001)).toEqual({ bits: 14_377_588, hashes: 10 });
     expect(predictedFpp({ bits: 9_586, hashes: 7 }, 1_000)).toBeCloseTo(0.01, 3);
@@ -92,6 +93,7 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
       ['a network that is none', () => clientAddress('10.0.0.1', '203.0.113.7', ['10.0.0.0/33'])],
     ];
     for (const [what, make] of bad) expect(make, what).toThrow(InvalidArgumentError);
+    new LookupCache(redis, { ttlMs: 2 });
     const load = async () => 'a row';
     // UTF-8 has one text for all halves of a character: the second key would read the first one's value.
     const unnamed = ['', 'k'.repeat(513), 'user\ud83d', 'user\ud83c'];
@@ -112,6 +114,7 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     expect(clientName('203.0.113.7')).toBe('203.0.113.7');
     expect(clientName('::ffff:203.0.113.7')).toBe('203.0.113.7');
     expect(clientName('::FFFF:CB00:7107')).toBe('203.0.113.7');
+    expect(clientName('2001:db8:0:1::1')).toBe('2001:db8:0:1::/64');
     expect(clientName('2001:db8:0:1::1')).toBe(clientName('2001:0DB8:0000:0001:ffff::42'));
     expect(clientName('2001:db8:0:1::1')).not.toBe(clientName('2001:db8:0:2::1'));
     expect(clientName('customer-42')).toBe('customer-42');
@@ -150,6 +153,24 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     expect([await sources('known'), await sources('unknown'), await sources('new')]).toEqual(['hit', 'null', 'load']);
   });
 
+  test('a value is as old as the time since it was stored, and no younger', async () => {
+    const { redis, prefix } = setUp();
+    const cache = new LookupCache(redis, { prefix });
+    const start = Date.now();
+    onTestFinished(() => void vi.useRealTimers());
+    for (const [passedMs, ageMs] of [
+      [0, 0],
+      [5_000, 5_000],
+      [-5_000, 0],
+    ] as const) {
+      vi.setSystemTime(start);
+      await cache.lookup('known', async () => 'a row');
+      vi.setSystemTime(start + passedMs);
+      const read = await compose(cache.layer()).read('known', async () => 'loaded again');
+      expect(read, `when the clock has gone on by ${passedMs} ms`).toEqual({ value: 'a row', source: 'hit', ageMs });
+    }
+  });
+
   test('no value is taken for a marker, and no marker for a value', async () => {
     const { redis, prefix, keys } = setUp();
     const cache = new LookupCache(redis, { prefix });
@@ -176,6 +197,18 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     await cache.lookup('known', async () => 'a row');
     const [value = ''] = (await keys()).filter((key) => key !== marker);
     expect(await redis.pttl(value)).toSatisfy((ms: number) => ms > MINUTE && ms <= 10 * MINUTE);
+    const longest = async (row: string | null) => {
+      const [other, lefts] = [freshPrefix(), [0]];
+      // One of so many is looked at in the millisecond in which it was stored.
+      for (let key = ''; lefts.length < 20; await redis.unlink(key)) {
+        await new LookupCache(redis, { prefix: other }).lookup('parcel', async () => row);
+        key ||= (await redis.keys(`${other}*`))[0] ?? '';
+        lefts.push(await redis.pttl(key));
+      }
+      return Math.max(...lefts);
+    };
+    expect(await longest(null), 'by default').toSatisfy((ms: number) => ms > 20_000 && ms <= 30_000);
+    expect(await longest('a row'), 'by default').toSatisfy((ms: number) => ms > 590_000 && ms <= 600_000);
     const brief = new LookupCache(redis, { prefix, ttlMs: 100, nullTtlMs: 20 });
     await brief.lookup('soon', async () => null);
     expect(await until(() => brief.lookup('soon', async () => 'here now'))).toBe('here now');
@@ -249,6 +282,11 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     } finally {
       await admin.replicaof('NO', 'ONE');
     }
+  });
+
+  test('a lost server is looked for ever more seldom', () => {
+    const { retryStrategy } = connect().options;
+    expect([1, 2, 99].map((attempt) => retryStrategy?.(attempt))).toEqual([50, 100, 1_000]);
   });
 
   test('a load that began before an invalidation stores nothing after it', async () => {
@@ -450,6 +488,23 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
       await expect(overtaken, kind).rejects.toThrow(RebuildLostError);
       expect(await refused(filter, [...ids, 'newest', 'stranger']), kind).toEqual(['stranger']);
     }
+  });
+
+  test('a rebuild that another one overtakes at the change-over says so', async () => {
+    const { redis, prefix } = setUp();
+    const options = { capacity: 100, name: 'parcels', prefix };
+    const [slow, quick] = [new SharedBloom(redis, options), new SharedBloom(connect(), options)];
+    // Redis knows the scripts from here on.
+    await slow.rebuild(['old']);
+    let commands = 0;
+    const send = redis.sendCommand.bind(redis);
+    vi.spyOn(redis, 'sendCommand').mockImplementation(async (command, stream) => {
+      // Begun, filled, and now the change-over.
+      if (++commands === 3) await quick.rebuild(['newest']);
+      return send(command, stream);
+    });
+    await expect(slow.rebuild(['old'])).rejects.toThrow(RebuildLostError);
+    expect(await quick.mayContain('newest')).toBe(true);
   });
 
   // ── the guard ─────────────────────────────────────────────────────────────────────────────────────────────────────
