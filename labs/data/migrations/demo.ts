@@ -154,8 +154,7 @@ await tell(options, async (story) => {
     const migrator = createMigrator({ db: office.db, migrations: journey(1_000), backup });
     const told: string[][] = [];
     let code: 'old' | 'new' = 'old';
-    let first = 0;
-    let reached = 0;
+    let [first, reached] = [0, 0];
     const sum = (address: string) => `sum(abs(hashtext(id || ' ' || ${address})::bigint))`;
     let sums: unknown[] = [];
     const run = await whileClerksWrite(

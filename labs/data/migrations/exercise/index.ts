@@ -1,4 +1,4 @@
-import type { PoolClient } from 'pg';
+import { DatabaseError, type PoolClient } from 'pg';
 import type { Run } from '../src/batch-update.ts';
 import { quoted } from '../src/check.ts';
 import { openBooks, readHistory } from '../src/history.ts';
@@ -10,6 +10,7 @@ import {
   type IndexPlan,
   InvalidArgumentError,
   type Migration,
+  MigrationError,
   type MigratorOptions,
   type Progress,
   type RunOptions,
@@ -178,7 +179,9 @@ export class Migrator {
   }
 
   private session<T>(body: (client: PoolClient) => Promise<T>): Promise<T> {
-    return withSession(this.options.db, lockOptions(this.options).lockTimeoutMs, body);
+    return withSession(this.options.db, lockOptions(this.options).lockTimeoutMs, body).catch((error: unknown) => {
+      throw error instanceof DatabaseError ? new MigrationError('Postgres refused what a run needs', error) : error;
+    });
   }
 }
 
@@ -199,7 +202,7 @@ async function backfill(run: Run, name: string, plan: BackfillPlan): Promise<Bat
     const next = await batch(run.client, job, plan, goal, done);
     if (!next) return { rows: done.rows, resumedFrom: start.last || undefined };
     done = next;
-    run.onProgress?.(done);
+    await run.onProgress?.(done);
     await pause(plan.pauseMs ?? 0, run.signal);
   }
 }

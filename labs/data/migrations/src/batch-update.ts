@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { checkedText, quoted } from './check.ts';
-import { InvalidArgumentError, VerificationError } from './errors.ts';
+import { HistoryError, InvalidArgumentError, VerificationError } from './errors.ts';
 import { openBooks } from './history.ts';
 import { type BackfillPlan, digest, expressionsOf, textOf } from './migration.ts';
 import { atomically, type LockOptions, lockOptions, patiently, pause, withSession } from './session.ts';
@@ -15,13 +15,13 @@ export interface Progress {
 export interface BatchOptions {
   /** Looked at between two steps or batches; the promise rejects with its reason, and what was done is noted. */
   readonly signal?: AbortSignal;
-  /** Called after each batch that is committed. What it throws ends the run. */
-  readonly onProgress?: (progress: Progress) => void;
+  /** Called after each batch that is committed, and waited for. What it throws ends the run. */
+  readonly onProgress?: (progress: Progress) => unknown;
 }
 
 export interface BatchUpdateOptions extends BackfillPlan, BatchOptions, LockOptions {
   readonly db: Pool;
-  /** Under which its progress is noted. At most 200 bytes. */
+  /** Under which its progress is noted, for ever: at its end, the same name and transform do nothing. At most 200 bytes. */
   readonly name: string;
 }
 
@@ -38,7 +38,7 @@ export async function batchUpdate(options: BatchUpdateOptions): Promise<BatchUpd
   const plan = { ...options, transform: { ...options.transform }, ...lockOptions(options) };
   textOf({ backfill: plan });
   return withSession(plan.db, plan.lockTimeoutMs, async (client) => {
-    await openBooks(client);
+    await patiently(plan, name, () => openBooks(client));
     return backfill({ ...plan, client }, name, plan);
   });
 }
@@ -62,7 +62,8 @@ export async function backfill(run: Run, name: string, plan: BackfillPlan): Prom
   const progress = async () => {
     const note = 'SELECT rows, last, goal FROM migration_batches WHERE name = $1 AND plan = $2 FOR UPDATE';
     const [noted] = (await client.query<Record<'rows' | 'last' | 'goal', string | null>>(note, job)).rows;
-    return { rows: Number(noted?.rows), last: noted?.last ?? undefined, goal: noted?.goal };
+    if (!noted) throw new HistoryError(`${name}: its row in migration_batches was taken out while it ran.`);
+    return { rows: Number(noted.rows), last: noted.last ?? undefined, goal: noted.goal };
   };
   const batch = async (): Promise<Progress | undefined> => {
     const { rows, last, goal } = await progress();
@@ -77,13 +78,14 @@ export async function backfill(run: Run, name: string, plan: BackfillPlan): Prom
     );
     const [next] = bounds.rows;
     if (!next) return undefined;
+    // As text: what `=` takes for the same need not be, 'ANN' and 'ann' by some collations.
     await client.query(
       `UPDATE ${table} SET ${set.map((pair) => pair.join(' = '))} WHERE ${range}
-       AND ROW(${set.map(([column]) => column)}) IS DISTINCT FROM ROW(${set.map(([, expression]) => expression)})`,
+       AND ROW(${set.map(([column]) => column)})::text IS DISTINCT FROM ROW(${set.map(([, expression]) => expression)})::text`,
       [next.last, ...keys],
     );
     if (plan.check !== undefined) {
-      const query = `SELECT * FROM ${table} WHERE ${range} AND (${plan.check}) IS NOT TRUE LIMIT 5`;
+      const query = `SELECT * FROM ${table} WHERE ${range} AND (${plan.check}\n) IS NOT TRUE LIMIT 5`;
       const wrong = await client.query(query, [next.last, ...keys]);
       if (wrong.rows.length > 0) throw new VerificationError(`${name}, the batch up to ${next.last}`, wrong.rows);
     }
@@ -96,7 +98,7 @@ export async function backfill(run: Run, name: string, plan: BackfillPlan): Prom
   for (;;) {
     const done = await patiently(run, name, () => atomically(client, batch));
     if (!done) return { rows: (await progress()).rows, resumedFrom };
-    run.onProgress?.(done);
+    await run.onProgress?.(done);
     if (plan.pauseMs) await pause(plan.pauseMs, run.signal);
   }
 }

@@ -9,22 +9,20 @@ export interface Noted {
   readonly appliedAt: Date;
 }
 
-/** Makes our two tables, one maker at a time: of two that make the same table at once, one fails. */
+/** Makes our two tables in one transaction, one maker at a time: of two that make the same table at once, one fails. */
 export async function openBooks(client: PoolClient): Promise<void> {
   await client.query(`
-    BEGIN;
     SELECT pg_advisory_xact_lock(hashtext('migration books'), hashtext(current_schema()));
     CREATE TABLE IF NOT EXISTS migration_history (
       position integer PRIMARY KEY, name text NOT NULL UNIQUE, checksum text NOT NULL,
       applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
     CREATE TABLE IF NOT EXISTS migration_batches (
-      name text, plan text, last text, goal text, rows bigint NOT NULL DEFAULT 0, PRIMARY KEY (name, plan));
-    COMMIT`);
+      name text, plan text, last text, goal text, rows bigint NOT NULL DEFAULT 0, PRIMARY KEY (name, plan))`);
 }
 
-/** Changes nothing: without our tables, nothing is applied. */
+/** Changes nothing: without our tables in the schema where we would make them, nothing is applied. */
 export async function readHistory(db: Pool | PoolClient): Promise<readonly Noted[]> {
-  const { rows } = await db.query("SELECT to_regclass('migration_history') AS there");
+  const { rows } = await db.query("SELECT to_regclass(quote_ident(current_schema()) || '.migration_history') AS there");
   if (!rows[0]?.there) return [];
   const noted = 'SELECT name, checksum, applied_at AS "appliedAt" FROM migration_history ORDER BY position';
   return (await db.query<Noted>(noted)).rows;

@@ -43,6 +43,10 @@ export interface Migration {
   readonly destroys?: 'up' | 'down' | 'both';
 }
 
+/** `ALTER TABLE … DROP city` needs no word COLUMN. */
+const LOSES =
+  /\b(drop\s+(table|column|schema)|truncate|alter\s+table\b[^;]*\bdrop\s+(?!\s|(constraint|default|not|expression|identity)\b).)/i;
+
 export type Way = 'up' | 'down';
 export const destroys = (migration: Migration, way: Way) => [way, 'both'].includes(migration.destroys ?? '');
 
@@ -61,8 +65,7 @@ export function defineMigration(given: Migration): Migration {
     for (const step of steps) {
       const text = textOf(step);
       if (transaction && typeof step !== 'string') refuse(`say transaction: false for: ${text}`);
-      const loses = /\b(drop\s+(table|column|schema)|truncate)\b/i.test(text);
-      if (loses && !destroys(migration, way)) refuse(`say destroys: '${way}', or 'both', for: ${text}`);
+      if (LOSES.test(text) && !destroys(migration, way)) refuse(`say destroys: '${way}', or 'both', for: ${text}`);
     }
   }
   return migration;

@@ -1,10 +1,27 @@
+import { inspect } from 'node:util';
 import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import { type BatchOptions, backfill, type Run } from './batch-update.ts';
 import { buildIndex } from './concurrent-index.ts';
-import { BackupError, InvalidArgumentError, IrreversibleError, StepFailedError, VerificationError } from './errors.ts';
+import {
+  BackupError,
+  InvalidArgumentError,
+  IrreversibleError,
+  MigrationError,
+  StepFailedError,
+  VerificationError,
+} from './errors.ts';
 import { checkHistory, type Noted, openBooks, readHistory } from './history.ts';
 import { checksumOf, defineMigration, destroys, type Migration, type Step, textOf, type Way } from './migration.ts';
-import { atomically, gaveWay, type LockOptions, lockOptions, patiently, pause, withSession } from './session.ts';
+import {
+  atomically,
+  gaveWay,
+  keepSettings,
+  type LockOptions,
+  lockOptions,
+  patiently,
+  pause,
+  withSession,
+} from './session.ts';
 
 export interface MigratorOptions extends LockOptions {
   readonly db: Pool;
@@ -70,8 +87,10 @@ export class Migrator {
       const from = applied.findLastIndex((migration) => destroys(migration, 'up'));
       const asked = applied.slice(Math.max(0, from)).filter(({ verify }) => verify);
       const results: { readonly name: string; readonly counterexamples: readonly unknown[] }[] = [];
-      for (const each of asked)
-        results.push({ name: each.name, counterexamples: await this.counterexamples(client, each) });
+      for (const each of asked) {
+        const counterexamples = await patiently(this.options, each.name, () => this.counterexamples(client, each));
+        results.push({ name: each.name, counterexamples });
+      }
       return results;
     });
   }
@@ -83,11 +102,24 @@ export class Migrator {
       if (wrong.length > 0) throw new VerificationError(name, wrong);
       const noted = [this.migrations.indexOf(migration), name, checksumOf(migration)];
       await run.client.query('INSERT INTO migration_history (position, name, checksum) VALUES ($1, $2, $3)', noted);
+      const ours = await run.client.query(
+        `SELECT FROM pg_class WHERE oid = to_regclass('migration_history')
+         AND relnamespace = to_regnamespace(quote_ident(current_schema()))`,
+      );
+      if (ours.rows.length === 0)
+        throw new InvalidArgumentError(`${name} puts another schema first in search_path: nobody would find its note.`);
     };
     try {
       await this.go(run, migration, up, note);
     } catch (error) {
-      if (error instanceof VerificationError && !transaction) await this.undo(run, migration);
+      if (!(error instanceof VerificationError) || transaction) throw error;
+      await this.undo(run, migration).catch((reason: unknown) => {
+        const wrong = inspect(error.counterexamples);
+        throw new StepFailedError(
+          `${name} is not undone, its way back failed, and these rows are wrong: ${wrong}`,
+          reason,
+        );
+      });
       throw error;
     }
   }
@@ -101,17 +133,24 @@ export class Migrator {
 
   /** All steps and the note of them, together or not at all; without a transaction, one by one, and the note at the end. */
   protected async go(run: Run, { name, transaction }: Migration, steps: readonly Step[], note: () => Promise<void>) {
+    const putBack = await keepSettings(run.client);
     const step = (each: Step) => named(name, textOf(each), () => this.step(run, name, each));
-    if (!transaction) for (const each of steps) await patiently(run, name, () => step(each));
+    if (!transaction) {
+      for (const each of steps) await patiently(run, name, () => step(each));
+      await putBack();
+    }
     const whole = async () => {
-      await run.client.query('SAVEPOINT steps');
-      if (transaction) for (const each of steps) await step(each);
-      await run.client.query('RELEASE SAVEPOINT steps').catch((error: unknown) => {
-        throw new InvalidArgumentError(`A step of ${name} ended its transaction: take out its COMMIT`, error);
-      });
+      for (const each of transaction ? steps : []) {
+        await run.client.query('SAVEPOINT step');
+        await step(each);
+        await run.client.query('RELEASE SAVEPOINT step').catch((error: unknown) => {
+          throw new InvalidArgumentError(`A step of ${name} ended its transaction: take out its COMMIT`, error);
+        });
+      }
+      await putBack();
       await note();
     };
-    await patiently(run, name, () => atomically(run.client, whole));
+    await named(name, 'its COMMIT', () => patiently(run, name, () => atomically(run.client, whole)));
   }
 
   protected async step(run: Run, migration: string, step: Step): Promise<void> {
@@ -122,7 +161,7 @@ export class Migrator {
 
   protected async counterexamples(client: PoolClient, { name, verify }: Migration): Promise<readonly unknown[]> {
     if (verify === undefined) return [];
-    const query = `SELECT * FROM (${verify.trim().replace(/;$/, '')}) AS wrong LIMIT 5`;
+    const query = `SELECT * FROM (${verify.trim().replace(/;$/, '')}\n) AS wrong LIMIT 5`;
     return named(name, query, async () => (await client.query(query)).rows);
   }
 
@@ -148,7 +187,9 @@ export class Migrator {
   }
 
   private session<T>(body: (client: PoolClient) => Promise<T>): Promise<T> {
-    return withSession(this.options.db, this.options.lockTimeoutMs, body);
+    return withSession(this.options.db, this.options.lockTimeoutMs, body).catch((error: unknown) => {
+      throw error instanceof DatabaseError ? new MigrationError('Postgres refused what a run needs', error) : error;
+    });
   }
 
   /** Goes one way while no other migrator of this database and schema goes any. */
@@ -171,7 +212,7 @@ export class Migrator {
 
   /** Asks again and again: a statement that waits is a transaction, for whose end an index that is built would wait. */
   protected async lock(client: PoolClient, signal: AbortSignal | undefined): Promise<void> {
-    const ask = "SELECT pg_try_advisory_lock(hashtext('migrations'), hashtext(current_schema())) AS mine";
+    const ask = "SELECT pg_try_advisory_lock(hashtext('migrations'), hashtext(coalesce(current_schema(), ''))) AS mine";
     while (!(await client.query(ask)).rows[0]?.mine) await pause(20 + Math.random() * 30, signal);
   }
 }

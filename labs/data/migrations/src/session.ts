@@ -30,13 +30,24 @@ export async function withSession<T>(pool: Pool, lockTimeoutMs: number, body: (c
     return await body(client);
   } catch (error) {
     // The connection itself says whether it was lost: the error may be anybody's.
-    await client.query('SELECT 1').catch(() => {
+    await client.query('ROLLBACK').catch(() => {
       throw new ConnectionLostError('The connection was lost, and what is done is noted: run it again', error);
     });
     throw error;
   } finally {
     client.release(true);
   }
+}
+
+/** Remembers what the connection is set to (search_path, role, lock_timeout…). @returns puts it back after a step has changed it */
+export async function keepSettings(client: PoolClient): Promise<() => Promise<void>> {
+  const { rows } = await client.query(`
+    SELECT name, setting FROM pg_settings WHERE source = 'session' AND context <> 'internal'
+    UNION ALL SELECT 'role', current_setting('role')`);
+  return async () => {
+    await client.query('RESET SESSION AUTHORIZATION; RESET ALL');
+    for (const { name, setting } of rows) await client.query('SELECT set_config($1, $2, false)', [name, setting]);
+  };
 }
 
 /** Runs `body` between BEGIN and COMMIT, or leaves nothing of it. */

@@ -13,6 +13,7 @@ import {
   IrreversibleError,
   LockTimeoutError,
   type Migration,
+  MigrationError,
   type MigratorOptions,
   StepFailedError,
   VerificationError,
@@ -176,7 +177,7 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
       name: 'a',
       up: ["UPDATE parcels SET address = 'lost' WHERE id = 7"],
       down: [],
-      verify: "SELECT id, address FROM parcels WHERE address = 'lost';",
+      verify: "SELECT id, address FROM parcels WHERE address = 'lost' -- by mistake",
     };
     const error = await migrator([careless])
       .up()
@@ -361,6 +362,27 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
     }
   });
 
+  test('what is equal and yet not the same is written, and so is what can not be compared', async () => {
+    const { db, ask } = await open();
+    await db.query(`CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+      CREATE TABLE t (id integer PRIMARY KEY, mail text COLLATE any_case, took interval, more json);
+      INSERT INTO t VALUES (1, 'ANN', '24 hours', NULL)`);
+    const transform = { mail: 'lower(mail)', took: 'justify_hours(took)', more: "json_build_object('id', id)" };
+    for (const [column, expression] of Object.entries(transform))
+      await batchUpdate({ db, name: column, table: 't', key: 'id', size: 5, transform: { [column]: expression } });
+    expect(await ask('SELECT ROW(mail, took, more)::text FROM t')).toEqual(['(ann,"1 day","{""id"" : 1}")']);
+  });
+
+  test('who watches a backfill is waited for, and nobody takes out its note', async () => {
+    const { db, ask } = await open(20);
+    const plan = { db, name: 'n', table: 'parcels', key: 'id', size: 5, transform: { note: '1' } };
+    const rejects = async () => Promise.reject(new Error('enough'));
+    await expect(batchUpdate({ ...plan, onProgress: rejects })).rejects.toThrow('enough');
+    const gone = batchUpdate({ ...plan, onProgress: () => db.query('DELETE FROM migration_batches') });
+    await expect(gone, 'not as if it were at its end').rejects.toThrow(HistoryError);
+    expect(await ask('SELECT count(note)::int FROM parcels')).toEqual([10]);
+  });
+
   // ── the index ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('an index whose build failed is found and built again', async () => {
@@ -377,6 +399,11 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
     expect(await migrator([unique]).up()).toEqual(['03 index']);
     expect(await ask(valid)).toEqual([true]);
     expect(await applied()).toEqual(['03 index']);
+    for (const other of [{ unique: false }, { columns: ['id'] }, { columns: ['note', 'id'] }]) {
+      const another = { ...index, name: '04', up: [{ index: { ...oneEach, ...other } }] };
+      await expect(migrator([unique, another]).up(), 'a valid one, but not this one').rejects.toThrow(StepFailedError);
+    }
+    await migrator([unique, { ...index, name: '04', up: [{ index: oneEach }] }]).up();
   });
 
   test('an index waits for a report that is longer than any lock may take, and clerks write meanwhile', async () => {
@@ -549,7 +576,7 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
   });
 
   test('a lock that is never had is given up, with nothing changed', async () => {
-    const { migrator, report, applied, ask, db } = await open(5);
+    const { migrator, report, applied, ask, db, connect } = await open(5);
     const endReport = await report();
     await db.query('CREATE SEQUENCE tries');
     const counted = { ...expand, up: ["SELECT nextval('tries')", ...expand.up] };
@@ -561,6 +588,12 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
     await endReport();
     expect(await applied()).toEqual([]);
     expect(await ask("SELECT to_regproc('dual_write')")).toEqual([null]);
+    const run = migrator([table('a', { verify: 'SELECT id FROM a' })], { lockTimeoutMs: 10, lockAttempts: 2 });
+    await run.up();
+    const holder = await connect().connect();
+    await holder.query('BEGIN; LOCK TABLE a');
+    await expect(run.verify(), 'nor does a verification wait for ever').rejects.toThrow(LockTimeoutError);
+    holder.release(true);
   });
 
   test('whoever aborts gets his reason, wherever the run is', async () => {
@@ -618,11 +651,72 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
 
   test('a step that ends its transaction is refused, and not noted', async () => {
     const { migrator, applied } = await open();
-    for (const up of [['COMMIT'], ['ROLLBACK'], ['COMMIT; BEGIN']]) {
+    for (const up of [['COMMIT'], ['ROLLBACK'], ['COMMIT; BEGIN'], ['COMMIT', 'SELECT nonsense']]) {
       await expect(migrator([table('a', { up })]).up(), up[0]).rejects.toThrow(InvalidArgumentError);
     }
     await expect(migrator([table('a', { verify: 'SELECT nonsense' })]).up()).rejects.toThrow(StepFailedError);
+    const late = 'CREATE TABLE b (id integer PRIMARY KEY, b integer REFERENCES b DEFERRABLE INITIALLY DEFERRED)';
+    const refused = migrator([table('a', { up: [late, 'INSERT INTO b VALUES (1, 2)'] })]).up();
+    await expect(refused, 'refused by COMMIT itself').rejects.toThrow(StepFailedError);
+    const begun = migrator([table('a', { up: ['BEGIN; SELECT nonsense'], transaction: false })]).up();
+    await expect(begun, 'a transaction that is left open is no lost connection').rejects.toThrow(StepFailedError);
     expect(await applied()).toEqual([]);
+  });
+
+  test('a way back that fails tells what is wrong, too', async () => {
+    const { migrator } = await open();
+    const lost = { up: ['CREATE TABLE a AS SELECT 7 AS id'], down: ['DROP VIEW a'], verify: 'SELECT id FROM a' };
+    const error = (await outcome(migrator([table('a', { ...lost, transaction: false })]).up())).error;
+    expect(error).toBeInstanceOf(StepFailedError);
+    expect(String(error)).toMatch(/id: 7.*"a" is not a view/s);
+  });
+
+  test('what a step has set on the connection is put back before the note and the next step', async () => {
+    const { connect, migrator, applied, ask, schema } = await open();
+    await ask(`DO $$ BEGIN CREATE ROLE clerk; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`);
+    const db = connect({ max: 1, options: '' });
+    db.on('connect', (client) => void client.query(`SET search_path = ${schema}; SET work_mem = '5MB'`));
+    const pgDump = "SELECT pg_catalog.set_config('search_path', '', false); SET lock_timeout = 0; SET ROLE clerk";
+    const seen =
+      "SELECT current_setting('lock_timeout') AS lock, current_setting('work_mem') AS mem, current_user <> 'clerk' AS me";
+    const list = [
+      table('dump', { up: [pgDump] }),
+      table('a', { up: [`CREATE TABLE a AS ${seen}`] }),
+      table('step by step', { up: [pgDump, 'RESET ALL'], transaction: false }),
+      table('b', { up: [`CREATE TABLE b AS ${seen}`] }),
+    ];
+    await migrator(list, { db }).up();
+    expect(await applied()).toHaveLength(4);
+    const undone = table('c', { up: [pgDump], verify: 'SELECT 1', transaction: false });
+    await expect(migrator([...list, undone], { db }).up(), 'and before a way back').rejects.toThrow(VerificationError);
+    expect(await ask('TABLE a UNION ALL TABLE b')).toEqual(['50ms', '5MB', true, '50ms', '5MB', true]);
+  });
+
+  test('each schema has its own notes, and a run that can not have any says so', async () => {
+    const { connect, migrator, schema, db, ask } = await open();
+    await migrator([table('a')]).up();
+    await admin.query(`CREATE SCHEMA ${schema}_tenant`);
+    const tenant = connect({ options: `-c search_path=${schema}_tenant,${schema}` });
+    expect(await migrator([table('a')], { db: tenant }).plan(), 'the other schema is no answer').toMatchObject([
+      { name: 'a' },
+    ]);
+    expect(await migrator([table('a')], { db: tenant }).up()).toEqual(['a']);
+    const moved = table('b', { up: [`CREATE SCHEMA ${schema}_first`] });
+    const first = migrator([table('a'), moved], {
+      db: connect({ options: `-c search_path=${schema}_first,${schema}` }),
+    });
+    await expect(first.up(), 'the next run would find no note').rejects.toThrow(InvalidArgumentError);
+    expect(await ask(`SELECT to_regnamespace('${schema}_first')`)).toEqual([null]);
+    const nowhere = connect({ options: '-c search_path=nowhere' });
+    expect((await outcome(migrator([table('a')], { db: nowhere }).up())).error, 'no schema').toMatchObject({
+      name: 'MigrationError',
+    });
+    await db.query('ALTER TABLE migration_history RENAME COLUMN position TO place');
+    expect((await outcome(migrator([table('a')]).up())).error, 'a table of ours that is none').toBeInstanceOf(
+      MigrationError,
+    );
+    const plan = { db: nowhere, name: 'n', table: 't', key: 'id', size: 1, transform: { a: '1' } };
+    await expect(batchUpdate(plan)).rejects.toMatchObject({ code: '3F000' });
   });
 
   test('what can not be meant is refused when it is defined', async () => {
@@ -649,6 +743,7 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
       ],
       ['a table dropped in silence', () => defineMigration({ ...a, up: ['drop  table x'] })],
       ['a column dropped in silence', () => defineMigration({ ...expand, destroys: 'up' })],
+      ['a column dropped with fewer words', () => defineMigration({ ...a, up: ['ALTER TABLE x\n  DROP  city'] })],
       ['a table emptied in silence', () => defineMigration({ ...a, up: ['TRUNCATE x'], destroys: 'down' })],
       ['verified, with no way back', () => defineMigration({ ...contract, transaction: false })],
       ['batches of nothing', () => defineMigration(filled({ size: 0 }))],
@@ -666,6 +761,8 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
       ['progress without a name', () => batchUpdate({ ...split(5), db, name: '' })],
     ];
     for (const [what, attempt] of bad) await expect(async () => attempt(), what).rejects.toThrow(InvalidArgumentError);
+    const harmless = ['DROP NOT NULL', 'DROP DEFAULT'].map((what) => `ALTER TABLE x ALTER COLUMN y ${what}`);
+    defineMigration({ ...a, up: [...harmless, 'ALTER TABLE x DROP  CONSTRAINT y; DROP VIEW z'] });
     defineMigration(filled({ size: 1, pauseMs: 2 ** 31 - 1 }));
     const given = { ...a, up: ['CREATE TABLE a (id integer)'] };
     const migrator = createMigrator({ db, migrations: [given] });
