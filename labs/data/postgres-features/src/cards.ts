@@ -42,6 +42,7 @@ export class Cards {
 
   /**
    * Creates the index for `byField(field, …)`: an index on the very expression that the question asks. Can be repeated.
+   * For short texts: a card with one of more than 2,704 bytes in the index is refused from then on (sqlstate 54000).
    *
    * @throws InvalidArgumentError unless the field is 1 to 30 of A-Z, a-z, 0-9 and _
    */
@@ -117,7 +118,7 @@ export class Cards {
     const rows = await ask(this.pool, {
       text: `UPDATE ${this.table} SET card = jsonb_set(card, $2, $3)
         WHERE id = $1 AND jsonb_typeof(card #> $4) = 'object' RETURNING id`,
-      values: [storableText('id', id, ID_BYTES), place, toJson(value), parent],
+      values: [storableText('id', id, ID_BYTES), place, toJson(value, '$', place.length), parent],
     });
     if (rows.length > 0) return;
     throw new MissingFieldError(`There is no card "${id}", or no object at {${parent.join()}} of it: set that first.`);

@@ -30,7 +30,7 @@ export function toJson(value: unknown, path = '$', depth = 0): string {
     return problem ? refuse(`${problem}.`) : JSON.stringify(value);
   }
   if (typeof value !== 'object') return refuse(`is of type ${typeof value}: leave the key out, or give JSON.`);
-  if (depth === DEEPEST) return refuse(`is nested more than ${DEEPEST} levels deep, or contains itself.`);
+  if (depth >= DEEPEST) return refuse(`is nested more than ${DEEPEST} levels deep, or contains itself.`);
   if (Array.isArray(value)) {
     return `[${Array.from(value, (item: unknown, index) => toJson(item, `${path}[${index}]`, depth + 1)).join()}]`;
   }

@@ -4,8 +4,14 @@ const CJK = String.raw`\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}々�
 /** A run of such letters. */
 export const RUN = new RegExp(`[${CJK}]+`, 'gu');
 
+/** A letter or digit, or what makes one word of two in Postgres: "TCP/IP", "Node.js". */
+const OF_TERM = String.raw`(?:[\p{L}\p{M}\p{N}]|(?<=[a-zA-Z0-9])[./@_](?=[a-zA-Z0-9]))`;
+
 /** Letters and digits with such a run among them, and the hyphens before: one term of a query. */
-export const TERM = new RegExp(`(-*)([\\p{L}\\p{M}\\p{N}]*[${CJK}][\\p{L}\\p{M}\\p{N}]*)`, 'gu');
+export const TERM = new RegExp(`(-*)(${OF_TERM}*[${CJK}]${OF_TERM}*)`, 'gu');
+
+/** Signs beyond ASCII that are no letters. Under LC_CTYPE "C" they are to Postgres, and 《index》 is one word. */
+export const FOREIGN = /[^\p{L}\p{M}\p{N}\p{ASCII}\s]+/gu;
 
 /**
  * The signs that stand for something in an indexed text and can't come from the text itself. All are control characters
@@ -31,7 +37,8 @@ const SIGNS = new Map<string, string>([
 
 /** A text before its words are cut: full-width letters are plain ones (NFKC), and nothing in it is markup. */
 export function signed(text: string): string {
-  return Array.from(clean(text), (sign) => SIGNS.get(sign) ?? sign).join('');
+  const apart = clean(text).replace(FOREIGN, `${SIGN.cut}$&${SIGN.cut}`);
+  return Array.from(apart, (sign) => SIGNS.get(sign) ?? sign).join('');
 }
 
 /** What HTML has for each sign, and for each letter that would be markup. */

@@ -65,8 +65,8 @@ export class TextSearch {
   }
 
   /**
-   * Creates the table and its indexes, and the extension pg_trgm (a trusted one: CREATE on the database is enough).
-   * Can be repeated, by several at once.
+   * Creates the table and its indexes, and the extension pg_trgm (a trusted one: CREATE on the database is enough; a
+   * database has it once, in a schema that every search_path must name). Can be repeated, by several at once.
    */
   migrate(): Promise<void> {
     const { table } = this;
@@ -222,32 +222,29 @@ export class TextSearch {
    * @returns how many texts
    */
   async reindex(): Promise<number> {
+    const { table, segmenter } = this;
     let total = 0;
     // By the order of ids, so that two that disagree about the version both come to an end.
     for (let after: string | undefined = ''; after !== undefined; ) {
-      const docs: Doc[] = await this.reindexBatch(after);
+      const from = after;
+      const docs: Doc[] = await transact(this.pool, 'BEGIN ISOLATION LEVEL READ COMMITTED', async (query) => {
+        // Having waited for a lock, Postgres looks at the row once more: one written meanwhile has its words already.
+        const stale = await query<Doc & Record<string, unknown>>({
+          text: `SELECT id, title, body FROM ${table} WHERE id > $1 AND segmenter <> $2
+            ORDER BY id LIMIT ${BATCH} FOR UPDATE`,
+          values: [from, segmenter.version],
+        });
+        await query({
+          text: `UPDATE ${table} SET title_words = cut.title_words, body_words = cut.body_words, segmenter = cut.segmenter
+            FROM json_populate_recordset(NULL::${table}, $1) AS cut WHERE ${table}.id = cut.id`,
+          values: [JSON.stringify(stale.map((doc) => this.row(doc)))],
+        });
+        return stale;
+      });
       total += docs.length;
       after = docs.at(-1)?.id;
     }
     return total;
-  }
-
-  protected reindexBatch(after: string): Promise<Doc[]> {
-    const { table, segmenter } = this;
-    return transact(this.pool, 'BEGIN ISOLATION LEVEL READ COMMITTED', async (query) => {
-      // Having waited for a lock, Postgres looks at the row once more: one written meanwhile has its words already.
-      const docs = await query<Doc & Record<string, unknown>>({
-        text: `SELECT id, title, body FROM ${table} WHERE id > $1 AND segmenter <> $2
-          ORDER BY id LIMIT ${BATCH} FOR UPDATE`,
-        values: [after, segmenter.version],
-      });
-      await query({
-        text: `UPDATE ${table} SET title_words = cut.title_words, body_words = cut.body_words, segmenter = cut.segmenter
-          FROM json_populate_recordset(NULL::${table}, $1) AS cut WHERE ${table}.id = cut.id`,
-        values: [JSON.stringify(docs.map((doc) => this.row(doc)))],
-      });
-      return docs;
-    });
   }
 }
 

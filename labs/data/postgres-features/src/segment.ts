@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from './errors.ts';
-import { clean, RUN, TERM } from './plain-text.ts';
+import { clean, FOREIGN, RUN, TERM } from './plain-text.ts';
 
 /** Cuts a run of letters without spaces into its words. */
 export interface Segmenter {
@@ -59,7 +59,11 @@ export function queryText(typed: string, segmenter: Segmenter): string {
   return (
     clean(typed)
       .split('"')
-      .map((part, index) => (index % 2 === 1 ? segment(part, segmenter) : part.replace(TERM, phrase)))
+      .map((part, index) =>
+        index % 2 === 1
+          ? segment(part.replace(FOREIGN, ' $& '), segmenter)
+          : part.replace(FOREIGN, ' ').replace(TERM, phrase),
+      )
       .join('"')
       // "tsquery stack too small": Postgres' own words for 33 NOTs in a row. Within a word, "xn--p1ai", they are none.
       .replace(/(?<![\p{L}\p{N}]-*)-(?:[^\p{L}\p{N}"]*-)+/gu, '-')

@@ -146,7 +146,7 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
 
   test('what jsonb can not keep as it is, is refused with its place, before anything is sent', async () => {
     const { cards } = await drawer({ b1: {} });
-    const round: Record<string, unknown> = {};
+    const round: Record<string, JsonObject> = {};
     round['self'] = round;
     const bad: [unknown, string][] = [
       [{ a: 'x\0' }, '$.a'],
@@ -162,7 +162,6 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
       [{ a: () => 1 }, '$.a'],
       [{ a: new Array(1) }, '$.a[0]'],
       [{ a: Object.create(Object.create(Object.create(null))) }, '$.a'],
-      [round, `$${'.self'.repeat(100)}`],
     ];
     for (const [value, path] of bad) {
       const attempts: (() => unknown)[] = [
@@ -178,6 +177,17 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
         expect(error, `${path}: ${String(error)}`).toBeInstanceOf(UnstorableJsonError);
         expect(error).toMatchObject({ path });
       }
+    }
+    // A card that grows deeper and deeper, a field at a time, could be written and never read again.
+    for (const [deep, path] of [
+      [() => cards.add('b2', round), '.self'.repeat(100)],
+      [() => cards.set('b1', ['a'], round), '.self'.repeat(99)],
+      [() => cards.set('b1', new Array(100).fill('a'), {}), ''],
+      [() => cards.set('b1', new Array(200).fill('a'), []), ''],
+    ] as const) {
+      const { error } = await outcome(deep());
+      expect(error).toBeInstanceOf(UnstorableJsonError);
+      expect(error).toMatchObject({ path: `$${path}` });
     }
     expect([await cards.get('b1'), await cards.get('b2')]).toEqual([{}, undefined]);
   });
@@ -344,6 +354,8 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
       expect(by).toBe('words');
     }
     expect((await search.searchDocs('index', 1)).hits).toHaveLength(1);
+    await search.put(Array.from({ length: 21 }, (_, n) => doc(`d${n}`, 'The index')));
+    expect((await search.searchDocs('index')).hits).toHaveLength(20);
   });
 
   test('a highlight marks what was found, keeps what the text says, and lets none of it become markup', async () => {
@@ -438,16 +450,27 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
   });
 
   test('a text is found by what stands in it: double hyphens, signs beside Chinese, signs that nobody sees', async () => {
-    for (const [title, typed] of [
+    const cases = [
       ['The xn--fiqs8s.com registry', 'xn--fiqs8s.com'],
       ['dash---board', 'dash---board'],
       ['全文’s 检索', '全文'],
       ['\ufeff全\u200b文检索', '全文'],
       ['data\u00adbase', 'database'],
+      ['《PostgreSQL实战》', 'PostgreSQL'],
+      ['PostgreSQL', '《PostgreSQL》'],
+      ['数据库、“index”', 'index'],
+      ['《index、全文》', '"index、全文"'],
+      ['TCP/IP详解', 'TCP/IP详解'],
+      ['Node.js入门', 'Node.js入门'],
+      ['3.5元', '3.5元'],
+      ['O’Reilly', 'Reilly'],
       ['𠀀全文，第3章：１２３', '"第3章 123"'],
-    ] as const) {
-      const { search } = await shelf([doc('d1', title)]);
-      expect(await search.searchDocs(typed), JSON.stringify([title, typed])).toMatchObject({ by: 'words' });
+    ] as const;
+    const { search } = await shelf(cases.map(([title], n) => doc(`d${n}`, title)));
+    for (const [n, [title, typed]] of cases.entries()) {
+      const { hits, by } = await search.searchDocs(typed);
+      const seen = { by, hit: hits.some(({ id }) => id === `d${n}`) };
+      expect(seen, JSON.stringify([title, typed])).toEqual({ by: 'words', hit: true });
     }
   });
 
