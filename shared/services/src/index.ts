@@ -4,7 +4,8 @@ import type { Broker, KafkaOptions, KafkaServers } from './kafka.ts';
 import type { PostgresOptions, PostgresServers, ReplicatedPostgres } from './postgres.ts';
 import type { Standby } from './postgres-standby.ts';
 import type { RabbitOptions, RabbitServers } from './rabbit.ts';
-import type { RedisOptions, RedisServers } from './redis.ts';
+import type { RedisCluster, RedisClusterOptions, RedisOptions, RedisServers } from './redis.ts';
+import type { ClusterNode } from './redis-cluster.ts';
 
 export { onAnnounce } from './announce.ts';
 export {
@@ -23,12 +24,15 @@ export {
 export type { NetworkProxy as Proxy, Node, Origin, Servers } from './types.ts';
 export type {
   Broker,
+  ClusterNode,
   KafkaOptions,
   KafkaServers,
   PostgresOptions,
   PostgresServers,
   RabbitOptions,
   RabbitServers,
+  RedisCluster,
+  RedisClusterOptions,
   RedisOptions,
   RedisServers,
   ReplicatedPostgres,
@@ -39,11 +43,14 @@ export type {
 // Each loads its file when called: a demo's first line must not wait for servers that it does not use.
 
 /**
- * Starts (or finds, see the order of choice in the README) independent Redis servers.
+ * Starts (or finds, see the order of choice in the README) independent Redis servers; with `cluster: 6` starts one Redis
+ * Cluster of three primaries with a replica each.
  * @throws MissingServerError, PortTakenError, ServerDiedError, StartTimeoutError, UnreachableUrlError,
  *   LoginRefusedError, TooFewUrlsError, BadSettingError, or the signal's reason
  */
-export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
+export async function startRedis(o: RedisClusterOptions): Promise<RedisCluster>;
+export async function startRedis(o?: RedisOptions): Promise<RedisServers>;
+export async function startRedis(o: RedisOptions | RedisClusterOptions = {}): Promise<RedisServers | RedisCluster> {
   return (await import('./redis.ts')).startRedis(o);
 }
 

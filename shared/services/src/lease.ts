@@ -13,6 +13,8 @@ export interface Wish {
   readonly nodes?: number;
   readonly persist?: 'none' | 'always';
   readonly standby?: 1;
+  readonly cluster?: 6;
+  readonly nodeTimeoutMs?: number;
 }
 
 /** What a lessor says of the servers that it lends. */

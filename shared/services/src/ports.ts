@@ -7,13 +7,17 @@ const HIGHEST = 32_000;
 
 const promised = new Set<number>();
 
-/** A port on 127.0.0.1 that is free now and promised to nobody else in this process. */
-export async function freePort(): Promise<number> {
+/**
+ * A port on 127.0.0.1 that is free now and promised to nobody else in this process.
+ * @param o.and the port so far above it must be free as well, and is promised with it
+ */
+export async function freePort({ and = 0 }: { and?: number } = {}): Promise<number> {
   for (;;) {
-    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
-    if (promised.has(port)) continue;
-    promised.add(port);
-    if (await isFree(port)) return port;
+    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST - and));
+    const ports = new Set([port, port + and]);
+    if ([...ports].some((one) => promised.has(one))) continue;
+    for (const one of ports) promised.add(one);
+    if ((await Promise.all([...ports].map(isFree))).every(Boolean)) return port;
   }
 }
 

@@ -1,17 +1,32 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { choose } from './choose.ts';
+import { choose, urlsFromEnvironment, wishedOrigin } from './choose.ts';
 import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
-import { LoginRefusedError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
+import {
+  LoginRefusedError,
+  MissingServerError,
+  PortTakenError,
+  redact,
+  StartTimeoutError,
+  UnreachableUrlError,
+} from './errors.ts';
 import { FaultyNode, type Lever } from './faults.ts';
 import { borrow } from './lease.ts';
 import { type Lender, ownProgram } from './lending.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { entrust } from './reaper.ts';
+import {
+  ClusterFaultyNode,
+  type ClusterNode,
+  clusterPorts,
+  clusterSettings,
+  formCluster,
+  idsOf,
+} from './redis-cluster.ts';
+import { ask } from './redis-wire.ts';
 import { handle, within } from './servers.ts';
 import { onPath, type Service } from './service.ts';
 import type { Node, Origin, Servers } from './types.ts';
@@ -28,6 +43,32 @@ export interface RedisOptions {
   readonly persist?: 'none' | 'always';
   /** Insist on these ports of 127.0.0.1, one a node: only a process of our own will do then. Default: free ones. */
   readonly ports?: readonly number[];
+  /** Ends the start; what was begun is cleaned up. */
+  readonly signal?: AbortSignal;
+}
+
+/** Six nodes that are one Redis Cluster, all of its slots assigned. */
+export interface RedisCluster extends Servers {
+  /**
+   * At first the first three are primaries, of a third of the slots each, and `nodes[i + 3]` is the replica of `nodes[i]`.
+   * MOVED and ASK name a node's own port, so a cluster's client goes past a `proxy()` unless it is told to translate
+   * addresses (ioredis: `natMap`, node-redis: `nodeAddressMap`).
+   */
+  readonly nodes: Six<ClusterNode>;
+}
+
+type Six<T> = readonly [T, T, T, T, T, T];
+
+export interface RedisClusterOptions {
+  /** Three primaries with a replica each. */
+  readonly cluster: 6;
+  /** cluster-node-timeout: how long a node is silent before the others suspect it. Default 1000, at least 100. */
+  readonly nodeTimeoutMs?: number;
+  /**
+   * As for independent nodes. With `none`, the default, a killed primary that is restarted before its replica was promoted
+   * comes back empty, and the replica then empties itself too.
+   */
+  readonly persist?: 'none' | 'always';
   /** Ends the start; what was begun is cleaned up. */
   readonly signal?: AbortSignal;
 }
@@ -70,11 +111,18 @@ export const redis: Service = {
 };
 
 /**
- * Starts (or finds, see the order of choice) independent Redis servers.
+ * Starts (or finds, see the order of choice) independent Redis servers; with `cluster: 6` starts a cluster of our own.
  * @throws MissingServerError, PortTakenError, ServerDiedError, StartTimeoutError, UnreachableUrlError,
  *   LoginRefusedError, TooFewUrlsError, BadSettingError, or the signal's reason
  */
-export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
+export async function startRedis(o: RedisClusterOptions): Promise<RedisCluster>;
+export async function startRedis(o?: RedisOptions): Promise<RedisServers>;
+export async function startRedis(o: RedisOptions | RedisClusterOptions): Promise<RedisServers | RedisCluster>;
+export async function startRedis(o: RedisOptions | RedisClusterOptions = {}): Promise<RedisServers | RedisCluster> {
+  return 'cluster' in o && o.cluster !== undefined ? startCluster(o) : startNodes(o);
+}
+
+async function startNodes(o: RedisOptions): Promise<RedisServers> {
   const count = o.nodes ?? o.ports?.length ?? 1;
   if (!Number.isInteger(count) || count < 1 || (o.ports !== undefined && o.ports.length !== count)) {
     throw new RangeError(`nodes is ${o.nodes} and ports are ${o.ports}: give one port a node, and one node at least`);
@@ -97,10 +145,90 @@ export async function startRedis(o: RedisOptions = {}): Promise<RedisServers> {
   return adopt('compose', urls, levers);
 }
 
+/** A cluster has no place in REDIS_URL, and what was moved in a user's own could not be put back. */
+async function startCluster(o: RedisClusterOptions): Promise<RedisCluster> {
+  const { nodeTimeoutMs = 1000, cluster, signal, persist = 'none' } = o;
+  if (cluster !== 6) throw new RangeError(`cluster is ${cluster}: it can be 6, three primaries with a replica each`);
+  if (!Number.isInteger(nodeTimeoutMs) || nodeTimeoutMs < 100) {
+    throw new RangeError(`nodeTimeoutMs is ${nodeTimeoutMs}: give whole milliseconds, 100 at least`);
+  }
+  signal?.throwIfAborted();
+  const wish = wishedOrigin(redis);
+  const why =
+    wish === 'compose'
+      ? 'LABS_SERVICES=compose'
+      : wish === undefined && urlsFromEnvironment(redis).length > 0 && redis.variable;
+  if (why) {
+    throw new MissingServerError(
+      NAME,
+      `this needs a Redis Cluster of our own, whose nodes may fail and whose slots may move, and not the servers that ${why} names. ` +
+        `Unset ${why.replace(/=.*/, '')}, or set LABS_SERVICES=embedded, to let the lab start it itself.`,
+    );
+  }
+  const loan = await borrow(NAME, { persist, cluster, nodeTimeoutMs });
+  if (loan !== undefined) {
+    const ids = await idsOf(loan.facts.urls.map((url) => Number(new URL(url).port)));
+    const nodes = loan.facts.urls.map((url, index) => clusterNode(index, url, ids, loan.lever(index)));
+    const close = async () => {
+      await Promise.all(nodes.map((node) => node.close({ heal: false })));
+    };
+    return { ...loan.handle(NAME, close), nodes: six(nodes) };
+  }
+  const choice = await choose(redis, 6, { signal, embedded: true });
+  if (choice.origin !== 'embedded') throw new RangeError('only a process of ours is chosen');
+  return startEmbeddedCluster(choice.program, { persist, nodeTimeoutMs, signal });
+}
+
+const ATTEMPTS = 5;
+
+async function startEmbeddedCluster(
+  program: Program,
+  o: { persist: 'none' | 'always'; nodeTimeoutMs: number; signal: AbortSignal | undefined },
+): Promise<RedisCluster> {
+  for (let attempt = 1; ; attempt += 1) {
+    const folder = await temporaryFolder(NAME);
+    try {
+      const ports = await clusterPorts();
+      const args = clusterSettings(o.nodeTimeoutMs);
+      const { servers, version } = await startAll(program, folder.path, 6, { ...o, ports, args });
+      const ids = await formCluster(ports, o.signal);
+      const nodes = servers.map((lever, index) => clusterNode(index, composeUrl(lever.port), ids, lever));
+      const client = await clientOf(program);
+      const common = handle({
+        service: NAME,
+        origin: 'embedded',
+        version: `${version}, one cluster`,
+        count: nodes.length,
+        inspect: ports.map((port) => `${client} -c -p ${port}`),
+        faults: true,
+        namespace: newNamespace(),
+        close: async () => {
+          await Promise.all(nodes.map((node) => node.close({ heal: false })));
+          await folder.settle();
+        },
+      });
+      return { ...common, nodes: six(nodes) };
+    } catch (error) {
+      await folder.settle();
+      // Between our look at a port, or at its bus's, and the server's bind somebody else may take it.
+      if (!(error instanceof PortTakenError) || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+function clusterNode(index: number, url: string, ids: readonly string[], lever: Lever): ClusterFaultyNode {
+  const id = ids[index] ?? '';
+  return new ClusterFaultyNode({ service: NAME, index, url, defaultPort: DEFAULT_PORT, lever, id });
+}
+
 /** New ones for each borrower: five are up within 60 ms, and nobody can tell them from used ones. */
 export const redisLender: Lender = {
   lend: async (wish) => {
-    const servers = await startEmbedded(await ownProgram(redis), wish.nodes ?? 1, wish);
+    const { persist = 'none', nodeTimeoutMs = 1000 } = wish;
+    const program = await ownProgram(redis);
+    const servers = wish.cluster
+      ? await startEmbeddedCluster(program, { persist, nodeTimeoutMs, signal: undefined })
+      : await startEmbedded(program, wish.nodes ?? 1, wish);
     const { nodes, inspect, namespace } = servers;
     return { servers, nodes, urls: nodes.map(({ url }) => url), inspect, namespace };
   },
@@ -122,27 +250,7 @@ async function borrowed(count: number, o: RedisOptions): Promise<RedisServers | 
 async function startEmbedded(program: Program, count: number, o: RedisOptions): Promise<RedisServers> {
   const folder = await temporaryFolder(NAME);
   try {
-    let version = 'unknown';
-    const start = (index: number) =>
-      EmbeddedServer.start({
-        service: NAME,
-        program,
-        folder: join(folder.path, String(index)),
-        args: (port) => settings(port, o.persist ?? 'none'),
-        port: o.ports?.[index],
-        signal: o.signal,
-        ready: async ({ port, folder }) => {
-          // CONFIG GET dir tells our server from a stranger that took the port a moment before.
-          const reply = await ask('127.0.0.1', port, 'PING\r\nCONFIG GET dir\r\nINFO server', 'tcp_port', 500);
-          version = versionIn(reply);
-          return reply.startsWith('+PONG') && reply.includes(folder);
-        },
-      });
-    const started = await Promise.allSettled(Array.from({ length: count }, (_, index) => start(index)));
-    const servers = started.map((one) => {
-      if (one.status === 'rejected') throw one.reason;
-      return one.value;
-    });
+    const { servers, version } = await startAll(program, folder.path, count, o);
     const nodes = servers.map(
       (lever, index) =>
         new FaultyNode({ service: NAME, index, url: composeUrl(lever.port), defaultPort: DEFAULT_PORT, lever }),
@@ -166,6 +274,36 @@ async function startEmbedded(program: Program, count: number, o: RedisOptions): 
     await folder.settle();
     throw error;
   }
+}
+
+async function startAll(
+  program: Program,
+  folder: string,
+  count: number,
+  o: Pick<RedisOptions, 'persist' | 'ports'> & { signal?: AbortSignal | undefined; args?: readonly string[] },
+): Promise<{ servers: EmbeddedServer[]; version: string }> {
+  let version = 'unknown';
+  const start = (index: number) =>
+    EmbeddedServer.start({
+      service: NAME,
+      program,
+      folder: join(folder, String(index)),
+      args: (port) => [...settings(port, o.persist ?? 'none'), ...(o.args ?? [])],
+      port: o.ports?.[index],
+      signal: o.signal,
+      ready: async ({ port, folder }) => {
+        // CONFIG GET dir tells our server from a stranger that took the port a moment before.
+        const reply = await ask('127.0.0.1', port, 'PING\r\nCONFIG GET dir\r\nINFO server', 'tcp_port', 500);
+        version = versionIn(reply);
+        return reply.startsWith('+PONG') && reply.includes(folder);
+      },
+    });
+  const started = await Promise.allSettled(Array.from({ length: count }, (_, index) => start(index)));
+  const servers = started.map((one) => {
+    if (one.status === 'rejected') throw one.reason;
+    return one.value;
+  });
+  return { servers, version };
 }
 
 function settings(port: number, persist: 'none' | 'always'): string[] {
@@ -293,20 +431,6 @@ function silent(url: string): Error {
   return new UnreachableUrlError(NAME, redis.variable, url, `no answer within ${ANSWER_MS} ms`);
 }
 
-/** Sends inline commands and reads until `enough` was seen: a client library would cost more than the server's start. */
-function ask(host: string, port: number, command: string, enough: string, timeoutMs: number): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const socket = connect({ host, port }, () => socket.write(`${command}\r\n`));
-  let reply = '';
-  socket.setEncoding('utf8').on('data', (chunk) => {
-    reply += chunk;
-    if (reply.includes(enough) || reply.startsWith('-')) resolve(reply);
-  });
-  socket.setTimeout(timeoutMs, () => reject(new Error(`no answer within ${timeoutMs} ms`)));
-  socket.on('error', reject).on('close', () => reject(new Error('the connection was closed')));
-  return promise.finally(() => socket.destroy());
-}
-
 function versionIn(info: string): string {
   const valkey = /^valkey_version:(\S+)/m.exec(info)?.[1];
   return valkey === undefined ? (/^redis_version:(\S+)/m.exec(info)?.[1] ?? 'unknown') : `valkey ${valkey}`;
@@ -320,4 +444,10 @@ function atLeastOne(nodes: readonly Node[]): readonly [Node, ...Node[]] {
   const [first, ...rest] = nodes;
   if (first === undefined) throw new RangeError('there is one node at least');
   return [first, ...rest];
+}
+
+function six(nodes: readonly ClusterNode[]): Six<ClusterNode> {
+  const [a, b, c, d, e, f] = nodes;
+  if (!(a && b && c && d && e && f)) throw new RangeError(`a cluster has six nodes, not ${nodes.length}`);
+  return [a, b, c, d, e, f];
 }

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type PostgresServers, type ReplicatedPostgres, startPostgres, startRabbit, startRedis } from '../src/index.ts';
 import { lessorVariable } from '../src/lease.ts';
 import { type Lessor, openLessor } from '../src/lessor.ts';
+import { ask } from '../src/redis-wire.ts';
 import { failure, listens } from './support.ts';
 
 let lessor: Lessor;
@@ -175,6 +176,17 @@ describe('Redis on loan', () => {
       await first.pause();
     }
     expect(new Set(ports).size).toBe(4);
+  });
+
+  test('is a cluster for who asks for one', async () => {
+    await using redis = await startRedis({ cluster: 6, nodeTimeoutMs: 800 });
+    expect(redis.banner).toContain('one cluster');
+    for (const { id, host, port } of redis.nodes) {
+      expect(await ask(host, port, 'CLUSTER MYID\r\nPING', '+PONG', 5000)).toContain(id);
+    }
+    expect(new Set(redis.nodes.map(({ id }) => id)).size).toBe(6);
+    await redis.nodes[0].kill();
+    expect(await listens(redis.nodes[0].port)).toBe(false);
   });
 
   test('comes back from a borrower that is gone without a word, and ends with the lessor', async () => {

@@ -24,6 +24,7 @@ test.each([
   ['kill -9 with a standby paused', 'standby', 'stay', 'SIGKILL'],
   ['kill -9 with Postgres paused', 'both', 'paused', 'SIGKILL'],
   ['kill -9 with Postgres killed', 'both', 'killed', 'SIGKILL'],
+  ['kill -9 with a cluster, one node of it paused', 'cluster', 'stay', 'SIGKILL'],
   ['SIGTERM', 'redis', 'stay', 'SIGTERM'],
   ['SIGINT', 'redis', 'stay', 'SIGINT'],
   ['SIGHUP', 'redis', 'stay', 'SIGHUP'],

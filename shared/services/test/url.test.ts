@@ -181,10 +181,12 @@ test('a Postgres user who may not create databases is a LoginRefusedError that s
 });
 
 test.each([
-  ['REDIS_URL', 'localhost:6379', startRedis],
-  ['REDIS_URL', 'http://localhost', startRedis],
-  ['DATABASE_URL', 'mysql://localhost/db', startPostgres],
-  ['LABS_SERVICES', 'docker', startRedis],
+  ['REDIS_URL', 'localhost:6379', () => startRedis()],
+  ['REDIS_URL', 'http://localhost', () => startRedis()],
+  ['REDIS_URL', 'http://localhost', () => startRedis({ cluster: 6 })],
+  ['DATABASE_URL', 'mysql://localhost/db', () => startPostgres()],
+  ['LABS_SERVICES', 'docker', () => startRedis()],
+  ['LABS_SERVICES', 'docker', () => startRedis({ cluster: 6 })],
 ] as const)('%s=%s is a typed error that names the variable', async (variable, value, start) => {
   vi.stubEnv('LABS_SERVICES', undefined);
   vi.stubEnv(variable, value);

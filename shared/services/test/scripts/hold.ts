@@ -1,10 +1,12 @@
-// Starts two Redis, one of them paused, and (unless the first argument says `redis`) a Postgres, with a standby that is
-// stopped where it says `standby`; says where; then does what its second argument says.
+// Starts two Redis, one of them paused, or a cluster of them where the first argument says `cluster`, and (unless it says
+// either of those) a Postgres, with a standby that is stopped where it says `standby`; says where; then does what its second
+// argument says.
 import { startPostgres, startRedis } from '../../src/index.ts';
 
 const [servers, how] = process.argv.slice(2);
-const redis = await startRedis({ nodes: 2 });
-const postgres = servers === 'redis' ? undefined : await startPostgres(servers === 'standby' ? { standby: 1 } : {});
+const redis = servers === 'cluster' ? await startRedis({ cluster: 6 }) : await startRedis({ nodes: 2 });
+const alone = servers === 'redis' || servers === 'cluster';
+const postgres = alone ? undefined : await startPostgres(servers === 'standby' ? { standby: 1 } : {});
 await redis.nodes[1]?.pause();
 const standbys = postgres?.standbys ?? [];
 await standbys[0]?.pause();
