@@ -463,6 +463,8 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
       ['TCP/IP详解', 'TCP/IP详解'],
       ['Node.js入门', 'Node.js入门'],
       ['3.5元', '3.5元'],
+      ['数据库-MySQL', '数据库-MySQL'],
+      ['《红楼梦》-index', '《红楼梦》-index'],
       ['O’Reilly', 'Reilly'],
       ['𠀀全文，第3章：１２３', '"第3章 123"'],
     ] as const;
