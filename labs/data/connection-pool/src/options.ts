@@ -6,12 +6,15 @@ export interface PoolOptions {
   /**
    * Where to connect. Unless it says otherwise Postgres ends a statement after 30 s (`statement_timeout`), and whoever
    * stands still in a transaction after 10 s (`idle_in_transaction_session_timeout`). A server that is gone without a word
-   * is noticed after 20 s of silence (`keepAlive`).
+   * is noticed after 20 s of silence (`keepAlive`), one that is frozen only by a `query_timeout` of yours.
    */
   readonly connection: string | ClientConfig;
   /** Connections that stay however idle. Default 0. */
   readonly min?: number;
-  /** Connections at most, those on their way included. Default 10. */
+  /**
+   * Connections at most, those on their way included. Default 10. One that was ended counts no more, though Postgres may
+   * need a moment to see it, and finishes the statement that it is at.
+   */
   readonly max?: number;
   /** Callers that may wait beyond those for whom a connection is on its way. Default 100. */
   readonly maxQueue?: number;

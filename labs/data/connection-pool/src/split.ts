@@ -133,9 +133,10 @@ export class SplitPool {
   }
 
   /** It cannot be reached. A pool whose connections are all in use is busy, which is something else. */
-  protected isDown(pool: ConnectionPool, error: unknown): boolean {
+  protected isDown({ stats }: ConnectionPool, error: unknown): boolean {
+    const isComing = stats.lent < stats.size;
     return (
-      error instanceof errors.ConnectError || (error instanceof errors.AcquireTimeoutError && pool.stats.lent === 0)
+      error instanceof errors.ConnectError || (error instanceof errors.AcquireTimeoutError && (isComing || !stats.lent))
     );
   }
 }

@@ -127,6 +127,18 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     expect(held).toHaveLength(2);
   });
 
+  test('a replica that falls silent while a reader is inside is down, not busy', async () => {
+    await using net = await standby.proxy();
+    const behind = new URL(standby.url);
+    behind.port = String(net.port);
+    const { split, replica, where } = await open({ primary: postgres.url, replica: behind.href }, { answerMs: 100 });
+    const inside = await replica.acquire();
+    net.partition();
+    expect(await split.read(where)).toBe('primary');
+    net.heal();
+    inside.release();
+  });
+
   test('a replica that has room is asked before one that is busy', async () => {
     const { primary, replica, open: another, where } = await open();
     const busy = another({ max: 1, acquireTimeoutMs: 50 }, standby.url);
