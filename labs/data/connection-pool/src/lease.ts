@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Client, type ClientConfig, DatabaseError, type QueryConfig, type QueryResult, type QueryResultRow } from 'pg';
 import { ConnectionLostError, LeaseReleasedError } from './errors.ts';
 
@@ -34,6 +35,15 @@ export class Member {
     return new ConnectionLostError(outcome, error);
   }
 
+  /** pg tells an error before Postgres has said whether a transaction is open after it. Resolves when it has, or is gone. */
+  async settled(): Promise<void> {
+    if ('readyForQuery' in this.client && this.client.readyForQuery === true) return;
+    const heard = new AbortController();
+    const words = ['readyForQuery', 'end'].map((word) => once(this.client.connection, word, heard));
+    await Promise.race(words).catch(() => {});
+    heard.abort();
+  }
+
   /** Ends it; a server that hangs is not waited for. */
   async end(): Promise<void> {
     this.broken ??= new Error('the pool has closed this connection');
@@ -58,8 +68,8 @@ export class Lease {
   readonly since = performance.now();
   readonly #taken: { readonly stack?: string };
   readonly #giveBack: (lease: Lease) => void;
-  #released = false;
   #concluded = false;
+  released = false;
   /** Queries that were sent and not answered. */
   pending = 0;
   /** Whether its leak was reported. */
@@ -95,13 +105,15 @@ export class Lease {
   }
 
   async #send<R extends QueryResultRow>(query: string | QueryConfig, values?: unknown[]): Promise<QueryResult<R>> {
-    if (this.#released) throw new LeaseReleasedError('this connection was given back: acquire one anew');
+    if (this.released) throw new LeaseReleasedError('this connection was given back: acquire one anew');
     const isUndone = this.member.broken !== undefined || (this.status !== 'I' && !mayCommit(query));
     this.pending++;
     try {
       return await this.member.client.query<R>(query, values);
     } catch (error) {
-      throw this.member.explain(error, isUndone ? 'undone' : 'unknown');
+      const explained = this.member.explain(error, isUndone ? 'undone' : 'unknown');
+      if (!this.member.broken) await this.member.settled();
+      throw explained;
     } finally {
       this.pending--;
     }
@@ -109,12 +121,12 @@ export class Lease {
 
   /** Gives the connection back. @throws LeaseReleasedError the second time: it may be somebody else's by then */
   release(): void {
-    if (this.#released) throw new LeaseReleasedError('this connection was given back already');
-    this.#released = true;
+    if (this.released) throw new LeaseReleasedError('this connection was given back already');
+    this.released = true;
     this.#giveBack(this);
   }
 
   [Symbol.dispose](): void {
-    if (!this.#released) this.release();
+    if (!this.released) this.release();
   }
 }

@@ -38,8 +38,9 @@ export class ConnectionPool implements AsyncDisposable {
     this.#sweeper = setInterval(() => this.sweep(), Math.min(idleMs / 4, (leakAfterMs || idleMs) / 4, 1_000)).unref();
   }
 
-  /** Makes `min` connections, so that the first callers find them. @throws ConnectError */
+  /** Makes `min` connections, so that the first callers find them. @throws ConnectError, PoolClosedError */
   async open(): Promise<this> {
+    if (this.#closing) throw new PoolClosedError('the pool is closed');
     await Promise.all(this.#refill());
     return this;
   }
@@ -72,7 +73,7 @@ export class ConnectionPool implements AsyncDisposable {
   async withClient<T>(body: (client: Lease) => Promise<T>, o?: AcquireOptions): Promise<T> {
     using lease = await this.acquire(o);
     const result = await body(lease);
-    if (lease.status === 'I' || lease.member.broken) return result;
+    if (lease.status === 'I' || lease.member.broken || lease.released) return result;
     throw new OpenTransactionError('a transaction was begun and not ended, so it is rolled back: use withTx');
   }
 

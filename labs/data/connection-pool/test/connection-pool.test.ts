@@ -199,20 +199,23 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
   });
 
   /** A server that greets, and then says what it is told to. */
-  const scripted = async (greeted: string, asked = '') => {
+  const scripted = async (greeted: string, asked = '', after = '') => {
     const packet = (type: string, text: string) => {
       const body = Buffer.from(text, 'latin1');
       const head = Buffer.from(`${type}....`);
       head.writeInt32BE(body.length + 4, 1);
       return Buffer.concat([head, body]);
     };
-    const fatal = (code: string) => (code ? [packet('E', `SFATAL\0C${code}\0Mthis is the end\0\0`)] : []);
+    const told = (code: string) => (code ? [packet('E', `S${after ? 'ERROR' : 'FATAL'}\0C${code}\0Mno\0\0`)] : []);
     const server = createServer((socket) => {
       socket
         .on('error', () => {})
         .once('data', () => {
-          socket.write(Buffer.concat([packet('R', '\0\0\0\0'), packet('Z', 'I'), ...fatal(greeted)]));
-          socket.on('data', () => socket.write(Buffer.concat(fatal(asked))));
+          socket.write(Buffer.concat([packet('R', '\0\0\0\0'), packet('Z', 'I'), ...told(greeted)]));
+          socket.on('data', () => {
+            socket.write(Buffer.concat(told(asked)));
+            if (after) setTimeout(() => socket.write(packet('Z', after)), 20);
+          });
         });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -416,6 +419,19 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     // `using` after a release of one's own is no second release.
     await pool.withClient(async (client) => client.release());
     expect(pool.stats).toMatchObject({ lent: 0, idle: 1 });
+    // What the next one does with it is none of his business.
+    const next = Promise.withResolvers<void>();
+    const gone = outcome(
+      pool.withClient(async (client) => {
+        client.release();
+        await next.promise;
+      }),
+    );
+    const busy = await pool.acquire();
+    await busy.query('BEGIN');
+    next.resolve();
+    expect((await gone).error).toBeUndefined();
+    busy.release();
   });
 
   test('a connection that comes back with a query still under way is not lent again', async () => {
@@ -450,6 +466,22 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     const left = pool.withClient((client) => client.query('BEGIN'));
     expect((await outcome(left)).error).toBeInstanceOf(OpenTransactionError);
     expect(pool.stats.size).toBe(0);
+  });
+
+  test('a script that fails after its BEGIN leaves its transaction to nobody', async () => {
+    const { open } = await bank(url);
+    const pool = open({ max: 1 });
+    const script = 'BEGIN; SELECT 1 / 0; COMMIT';
+    const [failed, next] = [pool.withClient((client) => client.query(script)), pool.withClient(pidOf)];
+    expect((await outcome(failed)).error).toMatchObject({ code: '22012' });
+    expect((await outcome(next)).value).toBeTypeOf('number');
+    const caught = pool.withClient((client) => client.query(script).catch(() => {}));
+    expect((await outcome(caught)).error).toBeInstanceOf(OpenTransactionError);
+    expect(pool.stats.size).toBe(0);
+    // Postgres sends the error first, and where it stands after it when it has cleaned up.
+    const late = open({ max: 1 }, await scripted('', '22012', 'E'));
+    expect((await outcome(late.withClient((client) => client.query(script)))).error).toMatchObject({ code: '22012' });
+    expect(late.stats.size).toBe(0);
   });
 
   test('a COMMIT that Postgres answers with ROLLBACK is an error, whoever caught the first one', async () => {
@@ -575,6 +607,7 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     held.release();
     expect((await waiting).value).toBeTypeOf('number');
     await closing;
+    expect((await outcome(pool.open())).error).toBeInstanceOf(PoolClosedError);
     expect(pool.close()).toBe(closing);
     expect(pool.stats).toEqual({ size: 0, idle: 0, lent: 0, waiting: 0 });
     await until(async () => (await backends()).length === 0);
