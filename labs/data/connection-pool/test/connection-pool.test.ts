@@ -472,9 +472,10 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     const { open } = await bank(url);
     const pool = open({ max: 1 });
     const script = 'BEGIN; SELECT 1 / 0; COMMIT';
-    const [failed, next] = [pool.withClient((client) => client.query(script)), pool.withClient(pidOf)];
-    expect((await outcome(failed)).error).toMatchObject({ code: '22012' });
-    expect((await outcome(next)).value).toBeTypeOf('number');
+    const both = [pool.withClient((client) => client.query(script)), pool.withClient(pidOf)];
+    const [failed, next] = await Promise.all(both.map((each) => outcome<unknown>(each)));
+    expect(failed?.error).toMatchObject({ code: '22012' });
+    expect(next?.value).toBeTypeOf('number');
     const caught = pool.withClient((client) => client.query(script).catch(() => {}));
     expect((await outcome(caught)).error).toBeInstanceOf(OpenTransactionError);
     expect(pool.stats.size).toBe(0);
