@@ -57,6 +57,7 @@ export function variableOf(service: Service): string {
 /** The distinct servers that the service's variable names. */
 export function urlsFromEnvironment(service: Service): string[] {
   const variable = variableOf(service);
+  if (variable === '') return [];
   const value = process.env[variable]?.trim() ?? '';
   if (value === '') return [];
   const scheme = variable === service.addresses ? `${service.schemes[0]}//` : '';
@@ -151,6 +152,10 @@ export function ways(service: Service): string[] {
       ? ['unset LABS_PROVISION   (the lab fetches it into a private cache; nothing is installed)']
       : []),
     ...(service.containers.length === 0 ? [] : [`docker compose --profile ${service.name} up --detach --wait`]),
-    `export ${service.variable}=${service.schemes[0]}//HOST:${service.defaultPort}   (a server of your own; the lab keeps to its own ${service.keepsTo} there)`,
+    ...(service.variable === ''
+      ? []
+      : [
+          `export ${service.variable}=${service.schemes[0]}//HOST:${service.defaultPort}   (a server of your own; the lab keeps to its own ${service.keepsTo} there)`,
+        ]),
   ];
 }

@@ -6,6 +6,7 @@ import type { Standby } from './postgres-standby.ts';
 import type { RabbitOptions, RabbitServers } from './rabbit.ts';
 import type { RedisCluster, RedisClusterOptions, RedisOptions, RedisServers } from './redis.ts';
 import type { ClusterNode } from './redis-cluster.ts';
+import type { ZooKeeperOptions, ZooKeeperServers } from './zookeeper.ts';
 
 export { onAnnounce } from './announce.ts';
 export {
@@ -38,6 +39,8 @@ export type {
   ReplicatedPostgres,
   ServiceReport,
   Standby,
+  ZooKeeperOptions,
+  ZooKeeperServers,
 };
 
 // Each loads its file when called: a demo's first line must not wait for servers that it does not use.
@@ -81,6 +84,14 @@ export async function startRabbit(o: RabbitOptions = {}): Promise<RabbitServers>
  */
 export async function startKafka(o: KafkaOptions = {}): Promise<KafkaServers> {
   return (await import('./kafka.ts')).startKafka(o);
+}
+
+/**
+ * Starts a ZooKeeper of our own: one node, or an ensemble of three that has elected its leader.
+ * @throws MissingServerError, ServerDiedError, StartTimeoutError, BadSettingError, or the signal's reason
+ */
+export async function startZooKeeper(o: ZooKeeperOptions = {}): Promise<ZooKeeperServers> {
+  return (await import('./zookeeper.ts')).startZooKeeper(o);
 }
 
 /**

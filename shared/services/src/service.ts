@@ -9,7 +9,7 @@ import type { Program } from './process.ts';
 /** What the common machinery must know of a kind of server. Each has one file that exports one of these. */
 export interface Service {
   readonly name: string;
-  /** The environment variable that names servers of the user's own: `REDIS_URL`. */
+  /** The environment variable that names servers of the user's own: `REDIS_URL`. Empty where only ours will do. */
   readonly variable: string;
   /** Another variable that names them as `host:port`, without a scheme: `KAFKA_BROKERS`. */
   readonly addresses?: string;

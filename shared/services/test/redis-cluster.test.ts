@@ -129,6 +129,10 @@ test('an abort while it is formed rejects with its reason, and leaves nothing', 
   expect(await readdir(folder.path)).toEqual([]);
 });
 
+test('a cluster of another size is refused', async () => {
+  expect((await failure(Reflect.apply(startRedis, undefined, [{ cluster: 3 }]))).error).toBeInstanceOf(RangeError);
+});
+
 test.each([
   { cluster: 6, nodeTimeoutMs: 99 },
   { cluster: 6, nodeTimeoutMs: 1000.5 },
