@@ -1,4 +1,5 @@
-import { AttributeError, NotPyObjectError } from './errors.ts';
+import { recordOf } from './adopt.ts';
+import { AttributeError } from './errors.ts';
 import {
   asDescriptor,
   find,
@@ -7,12 +8,13 @@ import {
   type LookupPlace,
   lookup,
   read,
-  recordOf,
   remove,
   typeOf,
   write,
 } from './lookup.ts';
 import { isDataDescriptor } from './protocol.ts';
+
+export { vars } from './lookup.ts';
 
 /**
  * Reads an attribute as Python does: `o` is an instance or a class.
@@ -47,13 +49,6 @@ export function delattr(o: object, name: PropertyKey): void {
 export function hasattr(o: object, name: PropertyKey): boolean {
   const missing = Symbol('missing');
   return getattr(o, name, missing) !== missing;
-}
-
-/** The instance's own dictionary: what is written here passes every descriptor by. */
-export function vars(o: object): Record<PropertyKey, unknown> {
-  const record = instances.get(o);
-  if (!record) throw new NotPyObjectError('Only an instance of a pyClass has a dictionary to write to.');
-  return record.raw;
 }
 
 /** The classes that are asked for an attribute of `o`'s class, or of the class `o`, in order. */

@@ -3,6 +3,11 @@ import { find, instances, read, remove, write } from './lookup.ts';
 import type { ValueOf } from './protocol.ts';
 import { type Namespace, ours, pyClass } from './py-class.ts';
 
+/** Methods that call what they are given, tell it the object itself, and don't keep it. */
+const ITERATES: ReadonlySet<PropertyKey> = new Set(
+  'forEach map flatMap filter find findIndex findLast findLastIndex some every reduce reduceRight'.split(' '),
+);
+
 /** The one Proxy of each object: whoever attaches twice, or looks it up in a WeakMap, meets the same identity. */
 const proxies = new WeakMap<object, { readonly proxy: object; readonly attributes: Namespace }>();
 
@@ -41,7 +46,7 @@ export function attach(target: object, attributes: Namespace): object {
       // `map.set(…)` returns the map: the caller must not get hold of the one without descriptors.
       // A Proxy, not an arrow: a class that is kept in a property is still a class, and a function has its properties.
       const apply = (method: () => unknown, _this: unknown, args: unknown[]) =>
-        outside(Reflect.apply(method, target, args));
+        outside(Reflect.apply(method, target, ITERATES.has(key) ? args.map(told) : args));
       const method = bound.get(value) ?? new Proxy(value, { apply });
       bound.set(value, method);
       return method;
@@ -52,13 +57,22 @@ export function attach(target: object, attributes: Namespace): object {
       return true;
     },
     deleteProperty(_target, key) {
-      if (!answers(key)) return Reflect.deleteProperty(target, key);
+      // The engine objects where a fixed property is said to be deleted: before the descriptor has done it, not after.
+      const isLocked = Reflect.getOwnPropertyDescriptor(target, key)?.configurable === false;
+      if (isLocked || !answers(key)) return Reflect.deleteProperty(target, key);
       remove(entry, key);
       return true;
     },
     has: (_target, key) => answers(key) || key in target,
   });
   const outside = (value: unknown) => (value === target ? proxy : value);
+  /** `map.forEach((value, key, map) => …)`: what is called back must not get hold of it either. */
+  const told = (callback: unknown) => {
+    if (typeof callback !== 'function') return callback;
+    return new Proxy(callback, {
+      apply: (call, self, args) => outside(Reflect.apply(call as () => unknown, self, args.map(outside))),
+    });
+  };
   entry.self = proxy;
   instances.set(proxy, entry);
   proxies.set(target, { proxy, attributes });

@@ -1,4 +1,3 @@
-import { vars } from './access.ts';
 import {
   AttributeError,
   DescriptorNameError,
@@ -6,7 +5,7 @@ import {
   PermissionDeniedError,
   ValidationError,
 } from './errors.ts';
-import { assigned } from './lookup.ts';
+import { assigned, vars } from './lookup.ts';
 import { type Attribute, type Descriptor, descriptor } from './protocol.ts';
 
 export interface FieldOptions<T> {

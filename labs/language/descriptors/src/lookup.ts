@@ -37,16 +37,17 @@ export interface Found {
   read(): unknown;
 }
 
-type Holder = InstanceRecord | ClassRecord;
+export type Holder = InstanceRecord | ClassRecord;
 interface Hit {
   readonly in: ClassRecord;
   readonly value: unknown;
 }
 
-export function recordOf(o: object): Holder {
-  const record = instances.get(o) ?? classes.get(o);
-  if (record) return record;
-  throw new NotPyObjectError(`${Object.prototype.toString.call(o)} is no instance of a pyClass, nor such a class.`);
+/** The instance's own dictionary: what is written here passes every descriptor by. */
+export function vars(o: object): Record<PropertyKey, unknown> {
+  const record = instances.get(o);
+  if (!record) throw new NotPyObjectError('Only an instance of a pyClass has a dictionary to write to.');
+  return record.raw;
 }
 
 /** The class of an instance; the metaclass of a class. */
@@ -134,10 +135,30 @@ export function write(holder: Holder, key: PropertyKey, value: unknown): void {
     found.set(holder.self, value);
   } else if ('mro' in holder) {
     holder.dict.set(key, value);
-    // Defined, not assigned: `__proto__` is an attribute like any other.
-  } else if (!Reflect.defineProperty(holder.raw, key, assigned(value))) {
-    throw refused('the object is frozen');
+    // The prototype of a JavaScript class is its dictionary, and says all but a descriptor itself.
+    const isSaid = holder.self === holder.raw && !isDescriptor(value);
+    if (!isSaid && key !== 'constructor') expose(holder, key);
+  } else if (!put(holder.raw, key, value)) {
+    throw refused('the object is frozen or sealed');
   }
+}
+
+/** As an assignment does: a sealed object's properties take new values. Only a new one is defined, be it `__proto__`. */
+function put(raw: object, key: PropertyKey, value: unknown): boolean {
+  return Object.hasOwn(raw, key) ? Reflect.set(raw, key, value) : Reflect.defineProperty(raw, key, assigned(value));
+}
+
+/** For `super.key` in a JavaScript subclass, which goes along the prototypes and never asks a Proxy. */
+export function expose(record: ClassRecord, key: PropertyKey): void {
+  const { prototype } = record.raw;
+  const get = function get(this: object) {
+    const hit = find(record.mro, key);
+    // It has been deleted since.
+    if (!hit) return Reflect.get(Object.getPrototypeOf(prototype), key, this);
+    const found = asDescriptor(hit.value);
+    return found?.get ? found.get(this, record.self) : hit.value;
+  };
+  Object.defineProperty(prototype, key, { get, configurable: true });
 }
 
 /** `object.__delattr__` */
@@ -151,7 +172,7 @@ export function remove(holder: Holder, key: PropertyKey): void {
     if (!holder.dict.delete(key)) throw refused('the class has none of its own');
   } else {
     if (!Object.hasOwn(holder.raw, key)) throw refused('the instance has none of its own');
-    if (!Reflect.deleteProperty(holder.raw, key)) throw refused('the object is frozen');
+    if (!Reflect.deleteProperty(holder.raw, key)) throw refused('the object is frozen or sealed');
   }
 }
 

@@ -1,11 +1,11 @@
 import { isInstance } from './access.ts';
-import { property } from './attributes.ts';
+import { adopt, dictionaryOf } from './adopt.ts';
 import { AttributeError, ClassDefinitionError } from './errors.ts';
 import {
-  asDescriptor,
   type ClassRecord,
   classes,
   dataDescriptorOf,
+  expose,
   find,
   type InstanceRecord,
   instances,
@@ -100,6 +100,10 @@ export class InstanceTraps implements ProxyHandler<object> {
   }
 
   deleteProperty(target: object, key: PropertyKey): boolean {
+    // The engine would object, but only after the descriptor has deleted its value.
+    if (Reflect.getOwnPropertyDescriptor(target, key)?.configurable === false) {
+      throw new AttributeError(`${label(this.record, key)} cannot be deleted: the object is frozen or sealed.`);
+    }
     if (dataDescriptorOf(this.record, key) || Object.hasOwn(target, key)) remove(this.record, key);
     return true;
   }
@@ -151,6 +155,7 @@ class ClassTraps implements ProxyHandler<AnyClass> {
 
   construct(_target: AnyClass, args: readonly unknown[], newTarget: NewableFunction): object {
     const type = adopt(newTarget);
+    if (!type) throw new ClassDefinitionError(`${newTarget.name} does not extend ${this.#record.name}.`);
     const raw: Record<PropertyKey, unknown> = Object.create(null);
     const record = { self: Object(raw), type, raw };
     // Returned from the base constructor, the Proxy is `this` in every subclass: its private fields are made on it.
@@ -162,38 +167,14 @@ class ClassTraps implements ProxyHandler<AnyClass> {
   }
 }
 
-/** The record of a class; a JavaScript class that extends one of ours gets its own, with its prototype as the dictionary. */
-function adopt(ctor: NewableFunction): ClassRecord {
-  const known = classes.get(ctor);
-  if (known) return known;
-  const base = adopt(Object.getPrototypeOf(ctor));
-  const dict = dictionaryOf(ctor.prototype);
-  dict.delete('constructor');
-  const record = { self: ctor, name: ctor.name, raw: ctor, dict, meta: base.meta, mro: base.mro };
-  record.mro = [record, ...base.mro];
-  classes.set(ctor, record);
-  return record;
-}
-
 /** The record of a class made by `pyClass`. @throws ClassDefinitionError for any other. */
 export function ours(name: string, base: AnyClass): ClassRecord {
-  const record = classes.get(base);
+  const record = adopt(base);
   if (record && record.self !== record.raw) return record;
   const why = record ? 'its constructor would not run' : 'it is not made by pyClass';
   throw new ClassDefinitionError(
     `${name} cannot derive from ${base.name}: ${why}. Write class ${name} extends ${base.name}.`,
   );
-}
-
-/** What a class body says; its accessors are properties. */
-function dictionaryOf(body: object): Map<PropertyKey, unknown> {
-  const dict = new Map<PropertyKey, unknown>();
-  for (const key of Reflect.ownKeys(body)) {
-    const { get, set, value } = Reflect.getOwnPropertyDescriptor(body, key) ?? {};
-    const accessor = get || set;
-    dict.set(key, accessor ? property((o) => get?.call(o), set && ((o, next) => set.call(o, next))) : value);
-  }
-  return dict;
 }
 
 /** Python's rule: the most derived of all metaclasses named, and it must derive from each of them. */
@@ -230,13 +211,9 @@ export function definer(Traps: typeof InstanceTraps): DefineClass {
     Object.defineProperty(raw, 'name', { value: name, configurable: true });
     Object.defineProperty(raw.prototype, 'constructor', { value: record.self, configurable: true, writable: true });
     if (bases[0]) Object.setPrototypeOf(raw.prototype, bases[0].prototype);
+    const inherited = record.mro.flatMap((each) => [...each.dict.keys()]).filter((key) => key !== 'constructor');
+    for (const key of new Set([...inherited, ...dict.keys()])) expose(record, key);
     for (const [key, value] of dict) {
-      // For `super.name` in a JavaScript subclass, which goes along the prototypes and never asks a Proxy.
-      const get = function get(this: object) {
-        const found = asDescriptor(dict.get(key));
-        return found?.get ? found.get(this, record.self) : dict.get(key);
-      };
-      Object.defineProperty(raw.prototype, key, { get, configurable: true });
       if (isDescriptor(value) && typeof key === 'string') value.setName?.(record.self, key);
     }
     return record.self;

@@ -189,7 +189,7 @@ describe('descriptors', () => {
   test('a descriptor is told its name when the class is made, and not when it is assigned later', () => {
     const told: unknown[] = [];
     const make = () => descriptor({ get: () => 7, setName: (owner, name) => void told.push([owner, name]) });
-    const Card = pyClass('Card', [], { balance: make(), limit: make() });
+    const Card = pyClass('Card', [], { balance: make(), limit: make(), note: null, [Symbol('hidden')]: make() });
     setattr(Card, 'pin', make());
     expect(told).toEqual([
       [Card, 'balance'],

@@ -7,14 +7,18 @@ import {
   type AuditEntry,
   attach,
   audited,
+  ClassDefinitionError,
   DescriptorNameError,
   delattr,
+  descriptor,
   getattr,
   guarded,
   hasattr,
   InvalidArgumentError,
   isInstance,
   lazy,
+  mro,
+  NotPyObjectError,
   oneOf,
   PermissionDeniedError,
   property,
@@ -307,6 +311,9 @@ describe('the Proxy in front', () => {
     expect([isInstance({}, Base), isInstance(null, Base), isInstance(7, Base)]).toEqual([false, false, false]);
     expect([Reflect.deleteProperty(Sub, 'kind'), Reflect.deleteProperty(Sub, 'nothing')]).toEqual([true, true]);
     expect(['kind' in Sub, 'kind' in new Sub()]).toEqual([false, false]);
+    expect([Reflect.set(Base, 'late', 3), getattr(Sub, 'late')]).toEqual([true, 3]);
+    class Gold extends Base {}
+    expect([Reflect.set(Gold, 'rate', 9), getattr(Base, 'rate')], 'a static of its own').toEqual([true, 1]);
     expect(Reflect.getOwnPropertyDescriptor(Base.prototype, 'constructor')).toMatchObject({
       value: Base,
       writable: true,
@@ -409,7 +416,10 @@ describe('the Proxy in front', () => {
     expect(settled === remote, 'awaiting it gives the object itself').toBe(true);
     const [ping, then] = [getattr(remote, 'ping'), getattr(remote, 'then')];
     expect([ping instanceof Function, then instanceof Function], 'asked by name it answers').toEqual([true, true]);
+    expect(Reflect.get(remote, 'ping'), 'and so it does behind a dot').toBeInstanceOf(Function);
     expect(JSON.stringify(remote)).toBe('{}');
+    const Meta = pyClass('Meta', [], { __getattr__: () => 'anything' });
+    expect(Reflect.get(pyClass('Odd', [], {}, { metaclass: Meta }), 'then'), 'nor of a class').toBeUndefined();
   });
 
   test('in, keys and property descriptors agree with what is read', () => {
@@ -455,11 +465,85 @@ describe('the Proxy in front', () => {
     await turn();
   });
 
+  test('a sealed object takes new values for what it has, and refuses the rest before anything changes', () => {
+    const card = new (pyClass('Card', [], { limit: range(0, 10) }))();
+    setattr(card, 'note', 'mine');
+    vars(card)['limit'] = 'below the descriptor';
+    card.limit = 5;
+    Object.seal(card);
+    setattr(card, 'note', 'yours');
+    expect(vars(card)['note']).toBe('yours');
+    expect(() => setattr(card, 'colour', 'gold')).toThrow(AttributeError);
+    for (const name of ['note', 'limit']) expect(() => Reflect.deleteProperty(card, name)).toThrow(AttributeError);
+    expect([getattr(card, 'note'), card.limit]).toEqual(['yours', 5]);
+    Object.freeze(card);
+    expect(() => setattr(card, 'note', 'theirs')).toThrow(AttributeError);
+    const desk = attach(Object.seal({ limit: 1 }), { limit: range(0, 10) });
+    desk.limit = 5;
+    expect(Reflect.deleteProperty(desk, 'limit')).toBe(false);
+    expect(desk.limit).toBe(5);
+  });
+
+  test('with super a subclass reads what its bases have now, the second one too', () => {
+    const [Fees, Rates] = [pyClass('Fees', [], { fee: 1 }), pyClass('Rates', [], { rate: 2 })];
+    const Card = pyClass('Card', [Fees, Rates], {});
+    class Gold extends Card {
+      ask(name: 'fee' | 'rate' | 'late' | 'toString'): unknown {
+        return super[name];
+      }
+    }
+    const gold = new Gold();
+    expect([gold.ask('fee'), gold.ask('rate'), gold.ask('late' as 'fee')]).toEqual([1, 2, undefined]);
+    setattr(Fees, 'late', 3);
+    expect(gold.ask('late')).toBe(3);
+    setattr(
+      Card,
+      'fee',
+      property(() => 4),
+    );
+    setattr(Card, 'toString', 5);
+    expect([gold.ask('fee'), gold.ask('toString')]).toEqual([4, 5]);
+    for (const name of ['fee', 'toString']) delattr(Card, name);
+    expect([gold.ask('fee'), gold.ask('toString') === Object.prototype.toString]).toEqual([1, true]);
+  });
+
+  test('a JavaScript subclass is known before its first instance, and by its prototype as it is now', () => {
+    const Card = pyClass('Card', [], { rate: 1 });
+    class Gold extends Card {
+      get fee(): number {
+        return 2;
+      }
+    }
+    expect([mro(Gold), getattr(Gold, 'rate')]).toEqual([[Gold, Card], 1]);
+    const [once, twice] = [getattr(Gold, 'fee'), getattr(Gold, 'fee')];
+    expect(once === twice, 'an accessor is one property').toBe(true);
+    const gold = new Gold();
+    expect(gold.fee).toBe(2);
+    Object.defineProperty(Gold.prototype, 'fee', { get: () => 3, configurable: true });
+    Object.assign(Gold.prototype, { greet: () => 'hello' });
+    expect([gold.fee, getattr(gold, 'greet')]).toEqual([3, expect.any(Function)]);
+    // And what is assigned to the class is on the prototype; a descriptor, which no prototype could ask, answers too.
+    setattr(Gold, 'rate', 4);
+    setattr(Gold, 'fee', descriptor({ get: () => 5 }));
+    class Platinum extends Gold {
+      get doubled(): number {
+        return 2 * super.fee;
+      }
+    }
+    expect(Reflect.getOwnPropertyDescriptor(Gold.prototype, 'rate')).toMatchObject({ value: 4, enumerable: false });
+    expect([gold.rate, gold.fee, new Platinum().doubled]).toEqual([4, 5, 10]);
+    for (const name of ['rate', 'fee', 'greet']) delattr(Gold, name);
+    expect([gold.rate, 'fee' in gold, 'greet' in gold, gold.constructor === Gold]).toEqual([1, false, false, true]);
+    expect(() => mro(class {})).toThrow(NotPyObjectError);
+    expect(() => Reflect.construct(Card, [], class {})).toThrow(ClassDefinitionError);
+  });
+
   test('what cannot be fixed is refused before it is written', () => {
     const card = new (pyClass('Card', [], { limit: range(0, 10, { default: 1 }) }))();
     const fix = () => Object.defineProperty(card, 'limit', { value: 5, configurable: false });
     expect(fix).toThrow(AttributeError);
     expect(card.limit).toBe(1);
+    expect([Reflect.defineProperty(card, 'limit', { value: 5 }), card.limit]).toEqual([true, 5]);
   });
 
   test('an object that inherits from an instance writes to itself', () => {
@@ -473,6 +557,7 @@ describe('the Proxy in front', () => {
     expect(() => {
       heir.balance = 90;
     }).toThrow(AttributeError);
+    expect(Reflect.set(card, 'balance', 90, 7), 'a number has no attributes').toBe(false);
     expect(card.balance).toBe(10);
   });
 
@@ -536,6 +621,9 @@ describe('the Proxy in front', () => {
     expect(attach(raw, attributes) === map, 'attached a second time').toBe(true);
     expect(new WeakMap([[map, 'seen']]).get(attach(raw, attributes))).toBe('seen');
     expect(map.set('Ada', 1) === map, 'a method that returns its object').toBe(true);
+    const told: unknown[] = [];
+    map.forEach((_value, _key, third) => void told.push(third));
+    expect(told[0] === map, 'who is called back is told of the Proxy').toBe(true);
     const [once, twice] = [map.get, map.get];
     expect(once === twice, 'a method is the same each time').toBe(true);
     expect(() => attach(raw, { limit: range(0, 1) })).toThrow(InvalidArgumentError);
