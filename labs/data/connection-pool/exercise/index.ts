@@ -21,7 +21,13 @@ export {
   WriteInReadError,
 } from '../src/errors.ts';
 // What is not the idea is given: options are checked, a `Member` is a connection that knows whether it is broken, a `Lease`
-// is one that is lent (src/lease.ts), errors have their words (src/errors.ts, as `errors.…`). The bank is yours.
+// is one that is lent, errors are there as `errors.…`. The bank is yours. What you need of the given:
+// - Member: `broken` (the error, or undefined), `idleSince` (performance.now(), yours to set), `end()`.
+// - Lease: `query(…)`, `release()` (and `using`), `member`; `status`, what Postgres said last: 'I' idle, 'T' in a transaction,
+//   'E' in one that failed; `pending`, how many queries have no answer yet; `since` (performance.now()), `holder` (for
+//   `onLeak`), `reported` (false, yours to set).
+// - this.settings has every option: min 0, max 10, maxQueue 100, idleMs 30,000, leakAfterMs 0 (reports nothing), `onLeak`.
+// - new errors.AcquireTimeoutError(timeoutMs, holders), the longest first. All others: (message, { cause }).
 // `h` in `pnpm lab learn connection-pool` gives a hint. The other files of src/ hold solutions.
 export type { AcquireOptions, Ask, Holder, Lease, Lsn, PoolOptions, Transfer } from '../src/index.ts';
 
