@@ -22,6 +22,10 @@ import { lockOptions, pause, withSession } from '../src/session.ts';
 // What is not the idea is given: definitions, options, errors, the connection of a run, the two tables in which it is noted
 // what is done, and SQL for names and expressions. Begin with `go`: the first law needs nothing else. Errors that you throw
 // are exported by src/errors.ts: add them to the import above. Files of src/ that are not imported here hold solutions.
+// - new VerificationError(what, counterexamples). All others: (message, cause), and the cause's message is added.
+// - `gaveWay(error)` and `pause(ms, signal)` of src/session.ts: 55P03 and the like; a sleep that an abort ends.
+// - A Run has `client`, `lockTimeoutMs`, `lockAttempts` and `signal`. A Migration has `transaction` (true unless false was
+//   given), `down` (steps, or `{ irreversible: reason }`). An IndexPlan has `name`, `table`, `columns`, `unique`.
 export type * from '../src/index.ts';
 export {
   BackupError,
@@ -163,7 +167,7 @@ export class Migrator {
   /** Given. */
   protected async counterexamples(client: PoolClient, { verify }: Migration): Promise<readonly unknown[]> {
     if (verify === undefined) return [];
-    return (await client.query(`SELECT * FROM (${verify.trim().replace(/;$/, '')}) AS wrong LIMIT 5`)).rows;
+    return (await client.query(`SELECT * FROM (${verify.trim().replace(/;$/, '')}\n) AS wrong LIMIT 5`)).rows;
   }
 
   /** Calls `this.options.backup`. */
