@@ -44,6 +44,7 @@ export function dual<A extends readonly Value[]>(js: (...values: A) => Value, to
   const types = { bigint: 'int8', string: 'text', boolean: 'bool' };
   const fragment = (operand: unknown): Fragment => {
     const type = Object.entries(types).find(([name]) => name === typeof operand)?.[1] ?? 'timestamptz';
+    if (operand === null) return sql`NULL`;
     return isExpression(operand) ? sql`${operand}` : sql`${operand}::${sql.raw(type)}`;
   };
   return (...operands: readonly unknown[]): unknown =>

@@ -78,7 +78,8 @@ export function checked(meta: Meta, column: string, value: unknown): Value {
   if (value instanceof Date && kind === 'instant' && !Number.isNaN(+value)) return new Date(value);
   if (typeof value === 'string' && kind === 'string' && value.isWellFormed() && !value.includes('\0')) return value;
   if (typeof value === 'number' && kind === 'number' && Number.isFinite(value)) return value;
-  if ((typeof value === 'bigint' || typeof value === 'boolean') && typeof value === kind) return value;
+  if (typeof value === 'bigint' && kind === 'bigint' && BigInt.asIntN(64, value) === value) return value;
+  if (typeof value === 'boolean' && kind === 'boolean') return value;
   throw new InvalidArgumentError(
     `${meta.table}.${column} holds a ${kind}, and ${typeof value} ${JSON.stringify(String(value))} can't be kept as one. ` +
       '(A number is finite, a string has no half surrogate pair and no U+0000; openPostgres() reads int8 as bigint.)',

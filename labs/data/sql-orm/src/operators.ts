@@ -24,9 +24,13 @@ const TYPES = new Map([
   ['number', 'float8'],
   ['object', 'timestamptz'],
 ]);
-/** A constant says its type, or Postgres guesses (42P18). */
+/** A constant says its type, or Postgres guesses (42P18); NULL has its neighbour's. */
 const fragment = (operand: unknown): Fragment =>
-  isExpression(operand) ? sql`${operand}` : sql`${operand}::${sql.raw(TYPES.get(typeof operand) ?? 'text')}`;
+  operand === null
+    ? sql`NULL`
+    : isExpression(operand)
+      ? sql`${operand}`
+      : sql`${operand}::${sql.raw(TYPES.get(typeof operand) ?? 'text')}`;
 
 /** Computes with `js` over values; over columns it writes `toSql`, in parentheses of its own. */
 export function dual<A extends readonly Value[]>(js: (...values: A) => Value, toSql: (...of: Fragment[]) => Fragment) {

@@ -45,6 +45,8 @@ export class Session<DB = unknown> implements AsyncDisposable {
   /** What its objects know of it. */
   readonly #unit: { frozen?: string } = {};
   #running: string | undefined;
+  /** Settles with what runs. */
+  #work: Promise<unknown> | undefined;
   /** Why it can only be rolled back. */
   #failure: unknown;
   #ended = false;
@@ -161,8 +163,8 @@ export class Session<DB = unknown> implements AsyncDisposable {
         batch,
         statement: statementFor(batch, (meta) => this.match(meta)),
       }));
-      const trx = await this.#open();
       this.#unit.frozen = 'while a flush writes, or tells of it';
+      const trx = await this.#open();
       await this.#guarded(async () => {
         for (const { batch, statement } of plan) {
           const { rows } = await this.#send(() => statement.execute(trx));
@@ -181,7 +183,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
     return [...this.#states].flatMap(([entity, { status, stored }]) => {
       const { values } = innerOf(entity);
       const { meta } = modelOf(entity);
-      const changes = status === 'stored' ? this.changes(values, stored) : [];
+      const changes = status === 'new' ? [] : this.changes(values, stored);
       const verb: Verb = status === 'new' ? 'Insert' : status === 'deleted' ? 'Delete' : 'Update';
       return verb === 'Update' && changes.length === 0 ? [] : [{ entity, meta, values, verb, changes }];
     });
@@ -269,7 +271,9 @@ export class Session<DB = unknown> implements AsyncDisposable {
       await this.#flush('bulkUpdate');
       const trx = await this.#open();
       const statement = bulkStatement(meta, values, where(expressionBuilder<Record<T, O>, T>()));
-      const { numAffectedRows = 0n } = await this.#send(() => statement.execute(trx));
+      this.#unit.frozen = 'while a bulkUpdate runs';
+      const sent = this.#send(() => statement.execute(trx));
+      const { numAffectedRows = 0n } = await sent.finally(() => delete this.#unit.frozen);
       await this.#guarded(() => this.bulkDone(model, { session: this, rows: Number(numAffectedRows), set: values }));
       return Number(numAffectedRows);
     });
@@ -302,6 +306,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   }
 
   protected sendCommit(): Promise<void> {
+    this.#unit.frozen = 'while it is committed';
     return this.#guarded(async () => {
       await this.#trx
         ?.commit()
@@ -341,8 +346,10 @@ export class Session<DB = unknown> implements AsyncDisposable {
     });
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.rollback();
+  /** What still runs here comes to its end first: an error beside it must not leave the transaction open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    while (this.#running) await this.#work;
+    await this.rollback();
   }
 
   protected end(): Log {
@@ -391,11 +398,11 @@ export class Session<DB = unknown> implements AsyncDisposable {
       (this.#failure !== undefined && what !== 'rollback' && 'after a failure: rollback() first');
     if (why) throw new SessionStateError(`${what}() of a session ${why}.`, { cause: this.#failure });
     this.#running = what;
-    try {
-      return await work();
-    } finally {
+    const running = work().finally(() => {
       this.#running = undefined;
-    }
+    });
+    this.#work = running.catch(() => {});
+    return running;
   }
 
   async #open(): Promise<ControlledTransaction<DB>> {

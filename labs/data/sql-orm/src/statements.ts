@@ -19,7 +19,7 @@ export const identity = ({ key, version }: Meta) => (version === undefined ? [ke
 
 /** The columns that a task writes. */
 function written({ meta, values, verb, changes }: Task): readonly string[] {
-  if (verb !== 'Insert') return changes.map(({ column }) => column);
+  if (verb !== 'Insert') return verb === 'Update' ? changes.map(({ column }) => column) : [];
   return [...meta.columns.keys()].filter((column) => values[column] !== undefined || column === meta.version);
 }
 
@@ -43,14 +43,14 @@ export function batches(tasks: readonly Task[]): [Task, ...Task[]][] {
 
 /** @throws InvalidArgumentError for a row without a key, or with another key or version than it had */
 function rowOf(task: Task, columns: readonly string[]): object {
-  const { meta, values, verb } = task;
+  const { meta, values, changes } = task;
   const fixed = identity(meta);
   if (values[meta.key] === undefined || values[meta.key] === null) {
     throw new InvalidArgumentError(
       `A new row of ${meta.table} needs its ${meta.key}, at the latest from beforeInsert.`,
     );
   }
-  if (verb === 'Update' && columns.some((column) => fixed.includes(column))) {
+  if (changes.some(({ column }) => fixed.includes(column))) {
     throw new InvalidArgumentError(`${fixed.join(' and ')} of a row in ${meta.table} stay: delete it, add another.`);
   }
   const row: Record<string, unknown> = {};

@@ -48,6 +48,7 @@ export function orderBook(table: string) {
       total: hybrid<OrderRow>()(total),
       big: hybrid<OrderRow>()(big),
       urgent: hybrid<OrderRow>()((o) => and(big(o), or(o.express, not(o.paid)))),
+      never: hybrid<OrderRow>()((o) => and(o.paid, atLeast(minus(o.unit_cents, null), 0n))),
       nameLength: hybrid<OrderRow>()((o) => charLength(o.customer)),
       placedOn: hybridMethod<OrderRow>()((o, zone: string) => dayIn(o.placed_at, zone)),
       ratio: hybrid<OrderRow>()((o) => rounded(o.unit_cents, o.quantity)),

@@ -88,7 +88,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     });
     // In steps of ten cents a discount of ten percent has nothing to round.
     const even = some.map((row) => ({ ...row, unit_cents: row.unit_cents * 10n }));
-    await agree(even, { total: Book.total, big: Book.big, urgent: Book.urgent, price: Book.price });
+    await agree(even, { total: Book.total, big: Book.big, urgent: Book.urgent, price: Book.price, never: Book.never });
   });
 
   test('money is rounded half away from zero, to the last cent of int8, in JavaScript as in SQL', async () => {
@@ -494,6 +494,45 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     expect(heard).toEqual(['second', 'loaded a']);
   });
 
+  test('what is set or added while something is written is refused, not lost', async () => {
+    const { Order, session, stored } = await open({ id: 'a' }, { id: 'b' });
+    await using unit = session();
+    const order = await unit.get(Order, 'a');
+    const steps = {
+      flush: () => unit.flush(),
+      bulkUpdate: () => unit.bulkUpdate(Order, { paid: true }, (eb) => eb('id', '=', 'b')),
+      commit: () => unit.commit(),
+    };
+    const late = new Order({ id: 'c', unit_cents: 1n });
+    for (const [name, step] of Object.entries(steps)) {
+      const brief = new Order({ id: name, unit_cents: 7n });
+      if (name === 'flush') unit.add(brief);
+      const running = step();
+      await new Promise(setImmediate);
+      const it = name === 'flush' ? brief : order;
+      expect(() => Object.assign(it ?? {}, { unit_cents: 8n }), name).toThrow(lab.SessionStateError);
+      expect(() => unit.add(late), name).toThrow(lab.SessionStateError);
+      await running;
+    }
+    expect((await stored()).map(({ unit_cents }) => unit_cents)).toEqual([100n, 100n, 7n]);
+  });
+
+  test('who leaves while a query still runs leaves no transaction open', async () => {
+    const { Order, session } = await open({ id: 'a' });
+    const own = lab.openPostgres<Db>({ connectionString: postgres.url, max: 1 });
+    const leave = async () => {
+      await using unit = new Session(own);
+      await Promise.all([unit.find(Order, (it) => it), unit.find(Order, (it) => it)]);
+    };
+    expect((await outcome(leave())).error).toBeInstanceOf(lab.SessionStateError);
+    await using next = new Session(own);
+    expect(await next.get(Order, 'a')).toBeDefined();
+    await next.rollback();
+    await own.destroy();
+    await using other = session();
+    expect(await other.find(Order, (it) => it)).toHaveLength(1);
+  });
+
   // ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('a session has one caller at a time, and no flush within a flush', async () => {
@@ -600,6 +639,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     const { Order, session } = await open({ id: 'a' });
     const bad: [string, unknown][] = [
       ['unit_cents', 1.5],
+      ['unit_cents', 2n ** 63n],
       ['unit_cents', '1'],
       ['customer', 'cut \ud83d'],
       ['customer', 'nul \0'],
@@ -664,6 +704,8 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     await expect(next.get(Order, 7)).rejects.toThrow(lab.InvalidArgumentError);
     if (a) a.id = 'z';
     await expect(next.flush()).rejects.toThrow(lab.InvalidArgumentError);
+    if (a) next.delete(a);
+    await expect(next.flush(), 'z is another row').rejects.toThrow(lab.InvalidArgumentError);
     expect(await statements(() => next.rollback()), 'done when the server has done it').toBe('rollback');
     const named = (table: string, id: string, hybrid: string) => () =>
       lab.model<{ id: string }>()({
