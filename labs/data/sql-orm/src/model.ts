@@ -42,7 +42,7 @@ type OnClass<O, H> = {
 interface Inner {
   readonly values: Values;
   /** The session that has it, and why nothing can be set there now. */
-  unit?: { readonly frozen?: string | undefined };
+  unit?: { readonly frozen?: string | undefined; readonly touched?: Set<Entity> };
 }
 const inners = new WeakMap<object, Inner>();
 export function innerOf(entity: Entity): Inner {
@@ -82,7 +82,7 @@ export function checked(meta: Meta, column: string, value: unknown): Value {
   if (typeof value === 'boolean' && kind === 'boolean') return value;
   throw new InvalidArgumentError(
     `${meta.table}.${column} holds a ${kind}, and ${typeof value} ${JSON.stringify(String(value))} can't be kept as one. ` +
-      '(A number is finite, a string has no half surrogate pair and no U+0000; openPostgres() reads int8 as bigint.)',
+      '(A number is finite, a string has no half surrogate pair and no U+0000; openPostgres() reads int8 as bigint; an instant is a timestamptz.)',
   );
 }
 
@@ -110,6 +110,7 @@ const accessor = (column: string): PropertyDescriptor & ThisType<Entity> => ({
       if (instead !== undefined) value = checked(model.meta, column, instead);
     }
     values[column] = value;
+    unit?.touched?.add(this);
   },
 });
 

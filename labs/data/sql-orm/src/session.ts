@@ -43,7 +43,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   readonly #identities = new Map<string, Map<Value, Entity>>();
   protected readonly log: Log = new Map();
   /** What its objects know of it. */
-  readonly #unit: { frozen?: string } = {};
+  readonly #unit: { frozen?: string; readonly touched: Set<Entity> } = { touched: new Set() };
   #running: string | undefined;
   /** Settles with what runs. */
   #work: Promise<unknown> | undefined;
@@ -59,6 +59,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   add(entity: Entity): void {
     this.#changeable(entity);
     innerOf(entity).unit = this.#unit;
+    this.#unit.touched.add(entity);
     const state = this.#states.get(entity);
     if (!state) this.#states.set(entity, { status: 'new', stored: {} });
     else if (state.status === 'deleted') state.status = 'stored';
@@ -69,14 +70,16 @@ export class Session<DB = unknown> implements AsyncDisposable {
     this.#changeable(entity);
     const state = this.#states.get(entity);
     if (!state) throw new SessionStateError('That object is not in this session: get() it here.');
-    if (state.status !== 'new') state.status = 'deleted';
-    else {
+    if (state.status !== 'new') {
+      state.status = 'deleted';
+      this.#unit.touched.add(entity);
+    } else {
       this.#leave(entity);
       delete innerOf(entity).unit;
     }
   }
 
-  /** What a flush would write, in the order in which the objects came here. */
+  /** What a flush would write, in the order in which the objects were first touched since the last. */
   dirty(): Entity[] {
     return this.tasks().map(({ entity }) => entity);
   }
@@ -87,6 +90,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
     key: O[K],
   ): Promise<E | undefined> {
     const { meta } = model;
+    if (this.#ended) throw new SessionStateError('get() of a session after its end: open another.');
     const known = this.known(meta, checked(meta, meta.key, key));
     const gone = known && this.#states.get(known)?.status === 'deleted';
     if (known) return gone ? undefined : instance(model, known);
@@ -144,6 +148,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   #leave(entity: Entity): void {
     const { meta } = modelOf(entity);
     this.#states.delete(entity);
+    this.#unit.touched.delete(entity);
     if (this.known(meta, innerOf(entity).values[meta.key] ?? null) === entity) this.forget(entity);
   }
 
@@ -153,12 +158,12 @@ export class Session<DB = unknown> implements AsyncDisposable {
   }
 
   async #flush(during: string): Promise<void> {
-    if (this.tasks().length === 0) return;
+    if (this.tasks().length === 0) return this.#unit.touched.clear();
     this.#running = 'flush';
     try {
       await this.before();
       const tasks = this.tasks();
-      if (tasks.length === 0) return;
+      if (tasks.length === 0) return this.#unit.touched.clear();
       const plan = batches(tasks).map((batch) => ({
         batch,
         statement: statementFor(batch, (meta) => this.match(meta)),
@@ -171,6 +176,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
           this.#written(batch, rows);
         }
         await this.after(tasks);
+        this.#unit.touched.clear();
       });
     } finally {
       delete this.#unit.frozen;
@@ -178,9 +184,10 @@ export class Session<DB = unknown> implements AsyncDisposable {
     }
   }
 
-  /** What is to be written, as things are now. */
+  /** What is to be written, as things are now. Who was not touched is not looked at: reads flush, and would be quadratic. */
   protected tasks(): Task[] {
-    return [...this.#states].flatMap(([entity, { status, stored }]) => {
+    return [...this.#unit.touched].flatMap((entity) => {
+      const { status, stored } = this.#states.get(entity) ?? { status: 'stored', stored: innerOf(entity).values };
       const { values } = innerOf(entity);
       const { meta } = modelOf(entity);
       const changes = status === 'new' ? [] : this.changes(values, stored);

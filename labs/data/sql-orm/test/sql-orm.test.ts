@@ -227,6 +227,48 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     expect((await stored()).slice(-3).map(({ id }) => id)).toEqual(['w', 'x', 'z']);
   });
 
+  test('a read looks at what was touched, and at nothing else', async () => {
+    const { Order, session, stored } = await open(...Array.from({ length: 30 }, (_, n) => ({ id: `n${n}` })));
+    let looks = 0;
+    class Counted extends Session<Db> {
+      protected override changes(...of: Parameters<lab.Session['changes']>) {
+        looks++;
+        return super.changes(...of);
+      }
+    }
+    await using unit = new Counted(db);
+    for (let n = 0; n < 30; n++) await unit.get(Order, `n${n}`);
+    await unit.find(Order, (orders) => orders);
+    expect(looks, 'nothing was touched').toBe(0);
+    const order = await unit.get(Order, 'n1');
+    if (order) order.unit_cents += 0n;
+    await unit.find(Order, (orders) => orders);
+    const once = looks;
+    expect(once).toBeGreaterThan(0);
+    await unit.find(Order, (orders) => orders);
+    expect(looks, 'what is as it was is looked at once').toBe(once);
+    if (order) order.unit_cents = 7n;
+    expect(await unit.find(Order, (orders) => orders.where('unit_cents', '=', 7n))).toEqual([order]);
+    await unit.commit();
+    expect((await stored()).filter(({ unit_cents }) => unit_cents === 7n)).toHaveLength(1);
+    await expect(unit.get(Order, 'n1'), 'it has ended').rejects.toThrow(lab.SessionStateError);
+    await using other = session();
+    // @ts-expect-error: a key of another type
+    await expect(other.get(Order, {}), 'no key').rejects.toThrow(lab.InvalidArgumentError);
+  });
+
+  test('a timestamp without a zone is no instant: it is refused, not read in the zone of the machine', async () => {
+    const { Order, session, table, stored } = await open({ id: 'a', placed_at: new Date(0) });
+    await sql`ALTER TABLE ${sql.table(table)} ALTER placed_at TYPE timestamp`.execute(db);
+    await using reader = session();
+    await expect(reader.get(Order, 'a')).rejects.toThrow(lab.InvalidArgumentError);
+    await using writer = session();
+    writer.add(new Order({ id: 'b', unit_cents: 1n, placed_at: new Date(0) }));
+    await expect(writer.commit()).rejects.toThrow('an instant is a timestamptz');
+    await writer.rollback();
+    expect(await stored()).toHaveLength(1);
+  });
+
   test('row events come before the first statement and after the last, in order; before may change the row, after may not', async () => {
     const { Order, session, stored } = await open({ id: 'a' }, { id: 'b' }, { id: 'c' });
     const heard: string[] = [];
