@@ -30,7 +30,7 @@ export type BatchUpdateResult = { readonly rows: number; readonly resumedFrom: s
 
 /**
  * Updates the rows that there are when it begins, a batch a transaction: of those that come later a trigger takes care. Each batch commits how far it came, so a run that was killed is resumed
- * there. Rows that are right already are not written again. @throws InvalidArgumentError, VerificationError,
+ * there. Rows that read as they should already are not written again. @throws InvalidArgumentError, VerificationError,
  * LockTimeoutError, ConnectionLostError, what Postgres says of the SQL, or the signal's reason
  */
 export async function batchUpdate(options: BatchUpdateOptions): Promise<BatchUpdateResult> {

@@ -4,7 +4,7 @@ import { InvalidArgumentError } from './errors.ts';
 
 export interface BackfillPlan {
   readonly table: string;
-  /** A column that is unique and never null: batches go along it. */
+  /** A column that is unique, never null and never changed meanwhile: batches go along it. */
   readonly key: string;
   /** Column → SQL expression over the same row. It must give the same each time, since a row may be met twice. */
   readonly transform: Readonly<Record<string, string>>;

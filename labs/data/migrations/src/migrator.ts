@@ -113,7 +113,9 @@ export class Migrator {
       await this.go(run, migration, up, note);
     } catch (error) {
       if (!(error instanceof VerificationError) || transaction) throw error;
-      await this.undo(run, migration).catch((reason: unknown) => {
+      // Once it has begun, nobody can break it off half-way.
+      const { signal: _, ...toItsEnd } = run;
+      await this.undo(toItsEnd, migration).catch((reason: unknown) => {
         const wrong = inspect(error.counterexamples);
         throw new StepFailedError(
           `${name} is not undone, its way back failed, and these rows are wrong: ${wrong}`,

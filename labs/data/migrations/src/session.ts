@@ -39,15 +39,18 @@ export async function withSession<T>(pool: Pool, lockTimeoutMs: number, body: (c
   }
 }
 
-/** Remembers what the connection is set to (search_path, role, lock_timeout…). @returns puts it back after a step has changed it */
+/**
+ * Remembers what the connection is set to (role, search_path, lock_timeout…). The function that it returns puts back what a
+ * step has changed. What an application has invented (`app.user`) is let be.
+ */
 export async function keepSettings(client: PoolClient): Promise<() => Promise<void>> {
   const { rows } = await client.query(`
-    SELECT name, setting FROM pg_settings WHERE source = 'session' AND context <> 'internal'
-    UNION ALL SELECT 'role', current_setting('role')`);
-  return async () => {
-    await client.query('RESET SESSION AUTHORIZATION; RESET ALL');
-    for (const { name, setting } of rows) await client.query('SELECT set_config($1, $2, false)', [name, setting]);
-  };
+    SELECT json_object_agg(name, current_setting(name))::text AS kept FROM (
+      VALUES ('session_authorization'), ('role') UNION ALL
+      SELECT name FROM pg_settings WHERE context IN ('user', 'superuser')
+        AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')) AS settings (name)`);
+  const changed = 'FROM json_each_text($1) WHERE value <> current_setting(key)';
+  return async () => void (await client.query(`SELECT set_config(key, value, false) ${changed}`, [rows[0]?.kept]));
 }
 
 /** Runs `body` between BEGIN and COMMIT, or leaves nothing of it. */

@@ -663,33 +663,53 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
     expect(await applied()).toEqual([]);
   });
 
-  test('a way back that fails tells what is wrong, too', async () => {
-    const { migrator } = await open();
+  test('a way back is not broken off, and one that fails tells what is wrong, too', async () => {
+    const { migrator, during, ask } = await open();
     const lost = { up: ['CREATE TABLE a AS SELECT 7 AS id'], down: ['DROP VIEW a'], verify: 'SELECT id FROM a' };
     const error = (await outcome(migrator([table('a', { ...lost, transaction: false })]).up())).error;
     expect(error).toBeInstanceOf(StepFailedError);
     expect(String(error)).toMatch(/id: 7.*"a" is not a view/s);
+    const stop = new AbortController();
+    const slow = { ...lost, up: ['CREATE TABLE b AS SELECT 7 AS id'], down: ['SELECT pg_sleep(0.1)', 'DROP TABLE b'] };
+    const careless = table('b', { ...slow, verify: 'SELECT id FROM b', transaction: false, destroys: 'down' });
+    const run = outcome(migrator([careless]).up({ signal: stop.signal }));
+    await during(run, "query = 'SELECT pg_sleep(0.1)'");
+    stop.abort('too late');
+    expect((await run).error).toBeInstanceOf(VerificationError);
+    expect(await ask("SELECT to_regclass('b')")).toEqual([null]);
   });
 
   test('what a step has set on the connection is put back before the note and the next step', async () => {
     const { connect, migrator, applied, ask, schema } = await open();
     await ask(`DO $$ BEGIN CREATE ROLE clerk; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`);
     const db = connect({ max: 1, options: '' });
-    db.on('connect', (client) => void client.query(`SET search_path = ${schema}; SET work_mem = '5MB'`));
+    db.on(
+      'connect',
+      (client) => void client.query(`SET search_path = ${schema}; SET work_mem = '5MB'; SET app.office = 'north'`),
+    );
     const pgDump = "SELECT pg_catalog.set_config('search_path', '', false); SET lock_timeout = 0; SET ROLE clerk";
     const seen =
-      "SELECT current_setting('lock_timeout') AS lock, current_setting('work_mem') AS mem, current_user <> 'clerk' AS me";
+      "SELECT current_setting('lock_timeout') AS lock, current_setting('work_mem') AS mem, current_user <> 'clerk' AS me, current_setting('app.office') AS office";
     const list = [
       table('dump', { up: [pgDump] }),
       table('a', { up: [`CREATE TABLE a AS ${seen}`] }),
-      table('step by step', { up: [pgDump, 'RESET ALL'], transaction: false }),
+      table('step by step', { up: [pgDump], transaction: false }),
       table('b', { up: [`CREATE TABLE b AS ${seen}`] }),
     ];
     await migrator(list, { db }).up();
     expect(await applied()).toHaveLength(4);
     const undone = table('c', { up: [pgDump], verify: 'SELECT 1', transaction: false });
     await expect(migrator([...list, undone], { db }).up(), 'and before a way back').rejects.toThrow(VerificationError);
-    expect(await ask('TABLE a UNION ALL TABLE b')).toEqual(['50ms', '5MB', true, '50ms', '5MB', true]);
+    expect(await ask('TABLE a UNION ALL TABLE b')).toEqual([
+      '50ms',
+      '5MB',
+      true,
+      'north',
+      '50ms',
+      '5MB',
+      true,
+      'north',
+    ]);
   });
 
   test('each schema has its own notes, and a run that can not have any says so', async () => {
