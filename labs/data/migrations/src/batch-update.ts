@@ -57,16 +57,16 @@ export async function backfill(run: Run, name: string, plan: BackfillPlan): Prom
   // Its goal is the last row that there is when it begins: it would never come to the end of a busy table.
   const goal = `SELECT k::text FROM (SELECT ${key} AS k FROM ${table} ORDER BY ${key} DESC LIMIT 1) AS goal`;
   const begin = `INSERT INTO migration_batches (name, plan, goal) VALUES ($1, $2, (${goal})) ON CONFLICT DO NOTHING`;
-  await client.query(begin, job);
-  /** Locks the note: of two who run the same backfill, each takes the batch after the other's. */
-  const progress = async () => {
-    const note = 'SELECT rows, last, goal FROM migration_batches WHERE name = $1 AND plan = $2 FOR UPDATE';
+  await patiently(run, name, () => client.query(begin, job));
+  const progress = async (lock = '') => {
+    const note = `SELECT rows, last, goal FROM migration_batches WHERE name = $1 AND plan = $2 ${lock}`;
     const [noted] = (await client.query<Record<'rows' | 'last' | 'goal', string | null>>(note, job)).rows;
     if (!noted) throw new HistoryError(`${name}: its row in migration_batches was taken out while it ran.`);
     return { rows: Number(noted.rows), last: noted.last ?? undefined, goal: noted.goal };
   };
   const batch = async (): Promise<Progress | undefined> => {
-    const { rows, last, goal } = await progress();
+    // Of two who run the same backfill, each takes the batch after the other's.
+    const { rows, last, goal } = await progress('FOR UPDATE');
     const [range, keys] = last === undefined ? [`${key} <= $1`, []] : [`${key} <= $1 AND ${key} > $2`, [last]];
     // A mistake should be found on few rows.
     const size = last === undefined && plan.check !== undefined ? Math.min(100, plan.size) : plan.size;

@@ -329,6 +329,11 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
     const done = await Promise.all([batchUpdate({ ...plan, db }), batchUpdate({ ...plan, db: connect() })]);
     expect(done.map(({ rows }) => rows)).toEqual([200, 200]);
     expect(await ask('SELECT count(*)::int FROM written')).toEqual([200]);
+    const holder = await connect().connect();
+    await holder.query('BEGIN; SELECT FROM migration_batches FOR UPDATE');
+    const third = batchUpdate({ ...plan, db, lockTimeoutMs: 10, lockAttempts: 2 });
+    await expect(third, 'whose batch takes long').rejects.toThrow(LockTimeoutError);
+    holder.release(true);
     await batchUpdate({ ...plan, db, name: 'once more' });
     expect(await ask('SELECT count(*)::int FROM written'), 'what is right is not written again').toEqual([200]);
   });
