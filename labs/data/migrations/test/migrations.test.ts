@@ -408,7 +408,9 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
       const another = { ...index, name: '04', up: [{ index: { ...oneEach, ...other } }] };
       await expect(migrator([unique, another]).up(), 'a valid one, but not this one').rejects.toThrow(StepFailedError);
     }
+    const built = await ask("SELECT 'one_each'::regclass::oid");
     await migrator([unique, { ...index, name: '04', up: [{ index: oneEach }] }]).up();
+    expect(await ask("SELECT 'one_each'::regclass::oid"), 'a good one is not built again').toEqual(built);
   });
 
   test('an index waits for a report that is longer than any lock may take, and clerks write meanwhile', async () => {
