@@ -152,7 +152,7 @@ export class Migrator {
       await putBack();
       await note();
     };
-    await named(name, 'its COMMIT', () => patiently(run, name, () => atomically(run.client, whole)));
+    await named(name, 'its note and COMMIT', () => patiently(run, name, () => atomically(run.client, whole)));
   }
 
   protected async step(run: Run, migration: string, step: Step): Promise<void> {
