@@ -238,7 +238,7 @@ await tell(options, async (story) => {
     story.verdict('Write skew: each version fitted, and nobody is there', `${byVersion} of 20 evenings`, byVersion > 0);
     runs = 0;
     const alone = await evenings((...signs) => serializable(pool, (tx) => decide(tx, ...signs), PATIENT));
-    story.code('src/modify.ts', { from: 'return withRetry(() => transaction(pool, body' });
+    story.code('src/modify.ts', { from: 'return withRetry(() => runTransaction(pool, body' });
     story.verdict(
       'SERIALIZABLE sees what was read, too: one of the two is run again, and stays',
       `${alone} of 20 evenings, ${runs} runs for 40 who wanted to leave`,

@@ -14,7 +14,7 @@ export interface Db {
 }
 
 /** The rows of one statement. @throws ConnectionLostError, or pg's `DatabaseError` when Postgres itself said no */
-export async function ask<R extends QueryResultRow>(db: Db, text: string, values: unknown[]): Promise<R[]> {
+export async function rowsOf<R extends QueryResultRow>(db: Db, text: string, values: unknown[]): Promise<R[]> {
   try {
     return (await db.query<R>(text, values)).rows;
   } catch (error) {
@@ -45,7 +45,7 @@ export interface TransactionOptions {
  * @throws InvalidArgumentError, LockTimeoutError, RolledBackError when `body` swallowed the error of a statement, and
  * ConnectionLostError when the connection can't be had or was lost meanwhile, whatever `body` made of that
  */
-export async function transaction<T>(
+export async function runTransaction<T>(
   pool: Pool,
   body: (tx: Db) => Promise<T>,
   options: TransactionOptions = {},

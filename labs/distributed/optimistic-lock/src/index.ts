@@ -1,4 +1,4 @@
-export { type Db, type IsolationLevel, type TransactionOptions, transaction } from './connection.ts';
+export { type Db, type IsolationLevel, runTransaction, type TransactionOptions } from './connection.ts';
 export * from './errors.ts';
 export { etagOf, ifMatch } from './if-match.ts';
 export { type Change, modify, modifyLocked, serializable } from './modify.ts';

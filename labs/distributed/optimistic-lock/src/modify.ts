@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { ask, type Db, type TransactionOptions, transaction } from './connection.ts';
+import { type Db, rowsOf, runTransaction, type TransactionOptions } from './connection.ts';
 import { NotFoundError } from './errors.ts';
 import { type RetryOptions, withRetry } from './retry.ts';
 import { checkedId, type Patch, type VersionedRow, type VersionedTable } from './table.ts';
@@ -42,11 +42,11 @@ export function modifyLocked<Row extends VersionedRow>(
   change: Change<Row>,
   options?: TransactionOptions,
 ): Promise<Row> {
-  return transaction(
+  return runTransaction(
     pool,
     async (tx) => {
       const text = `SELECT ${table.selection} FROM ${table.name} WHERE id = $1 FOR UPDATE`;
-      const [row] = await ask<Row>(tx, text, [checkedId(id)]);
+      const [row] = await rowsOf<Row>(tx, text, [checkedId(id)]);
       if (!row) throw new NotFoundError(table.name, id);
       return updateVersioned(tx, table, id, row.version, await change(row));
     },
@@ -67,5 +67,5 @@ export function serializable<T>(
   body: (tx: Db) => Promise<T>,
   options: RetryOptions & Omit<TransactionOptions, 'isolation'> = {},
 ): Promise<T> {
-  return withRetry(() => transaction(pool, body, { ...options, isolation: 'SERIALIZABLE' }), options);
+  return withRetry(() => runTransaction(pool, body, { ...options, isolation: 'SERIALIZABLE' }), options);
 }

@@ -1,4 +1,4 @@
-import { ask, type Db } from './connection.ts';
+import { type Db, rowsOf } from './connection.ts';
 import { NotFoundError, StaleVersionError, WriteWithheldError } from './errors.ts';
 import {
   checkedExpected,
@@ -23,7 +23,7 @@ export async function readVersioned<Row extends VersionedRow>(
   id: Row['id'],
 ): Promise<Row> {
   const text = `SELECT ${table.selection} FROM ${table.name} WHERE id = $1`;
-  const [row] = await ask<Row>(db, text, [checkedId(id)]);
+  const [row] = await rowsOf<Row>(db, text, [checkedId(id)]);
   if (row) return row;
   throw new NotFoundError(table.name, id);
 }
@@ -81,7 +81,7 @@ export async function updateMany<Row extends VersionedRow>(
   patch: Patch<Row>,
 ): Promise<Row[]> {
   const { sql, values } = table.assign(patch, 2);
-  return ask<Row>(
+  return rowsOf<Row>(
     db,
     `UPDATE ${table.name} SET ${sql}, version = version + 1 WHERE id = ANY ($1) RETURNING ${table.selection}`,
     [ids.map(checkedId), ...values],
@@ -100,10 +100,10 @@ async function writeOne<Row extends VersionedRow>(
   const versions = checkedExpected(expected);
   const parameters = [checkedId(id), versions === '*' ? null : versions, ...values];
   for (let again = false; ; again = true) {
-    const [row] = await ask<Row>(db, text, parameters);
+    const [row] = await rowsOf<Row>(db, text, parameters);
     if (row) return row;
     const look = `SELECT version::float8 AS version FROM ${table.name} WHERE id = $1`;
-    const [now] = await ask<VersionedRow>(db, look, [id]);
+    const [now] = await rowsOf<VersionedRow>(db, look, [id]);
     if (!now) throw new NotFoundError(table.name, id);
     if (versions !== '*' && !versions.includes(now.version)) {
       throw new StaleVersionError(table.name, id, versions, now.version);

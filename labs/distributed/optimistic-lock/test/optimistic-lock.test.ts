@@ -23,9 +23,9 @@ import {
   type RetryOptions,
   RolledBackError,
   readVersioned,
+  runTransaction,
   StaleVersionError,
   serializable,
-  transaction,
   updateMany,
   updateVersioned,
   type VersionedRow,
@@ -84,7 +84,7 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
       uses: 0,
       version: 1,
     });
-    await transaction(pool, async (tx) => {
+    await runTransaction(pool, async (tx) => {
       expect(await updateVersioned(tx, table, 1, 1, { state: 'b' })).toMatchObject({ version: 2 });
       expect(await updateVersioned(tx, table, 1, 2, { uses: 1 })).toMatchObject({ version: 3 });
     });
@@ -340,11 +340,11 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
       ['a negative pause', () => withRetry(never, { baseMs: -1 })],
       ['an endless pause', () => withRetry(never, { capMs: Number.POSITIVE_INFINITY })],
       ['a pause that no timer knows', () => withRetry(never, { capMs: 2 ** 31 })],
-      ['no lock timeout', () => transaction(pool, never, { lockTimeoutMs: Number.NaN })],
-      ['a negative idle time', () => transaction(pool, never, { idleMs: -1 })],
+      ['no lock timeout', () => runTransaction(pool, never, { lockTimeoutMs: Number.NaN })],
+      ['a negative idle time', () => runTransaction(pool, never, { idleMs: -1 })],
       [
         'a level of its own',
-        () => transaction(pool, never, JSON.parse('{"isolation":"READ COMMITTED; DROP TABLE x"}')),
+        () => runTransaction(pool, never, JSON.parse('{"isolation":"READ COMMITTED; DROP TABLE x"}')),
       ],
       ['no etag', () => etagOf(1.5)],
     ];
@@ -530,7 +530,7 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
       await met();
       return updateVersioned(tx, table, 1, row.version, use(row));
     };
-    const snapshot = () => withRetry(() => transaction(pool, visit, { isolation: 'REPEATABLE READ' }), PATIENT);
+    const snapshot = () => withRetry(() => runTransaction(pool, visit, { isolation: 'REPEATABLE READ' }), PATIENT);
     const rows = await Promise.all([snapshot(), snapshot()]);
     expect(rows.map(({ version }) => version).toSorted()).toEqual([1, 2]);
   });
@@ -541,14 +541,14 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
     onTestFinished(() => own.end());
     const no = new Error('no');
     let stray: () => Promise<unknown> = async () => {};
-    const thrown = transaction(own, async (tx) => {
+    const thrown = runTransaction(own, async (tx) => {
       stray = () => updateVersioned(tx, table, 1, '*', { uses: 9 });
       await updateVersioned(tx, table, 1, 0, { uses: 1 });
       throw no;
     });
     expect((await outcome(thrown)).error).toBe(no);
     expect((await outcome(stray())).error, 'not awaited inside').toMatchObject({ name: 'TransactionOverError' });
-    const swallowed = transaction(own, async (tx) => {
+    const swallowed = runTransaction(own, async (tx) => {
       await updateVersioned(tx, table, 1, 0, { uses: 1 });
       await tx.query('SELECT 1 / 0').catch(() => {});
     });
@@ -558,7 +558,7 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
     const settings = `SELECT string_agg(setting, ' ' ORDER BY name) AS now FROM pg_settings
       WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout', 'transaction_isolation')`;
     const before = (await own.query(settings)).rows;
-    const inside = await transaction(own, async (tx) => (await tx.query(settings)).rows);
+    const inside = await runTransaction(own, async (tx) => (await tx.query(settings)).rows);
     expect(inside, 'milliseconds, by default').toEqual([{ now: '10000 5000 read committed' }]);
     expect((await own.query(settings)).rows, 'and none of it afterwards').toEqual(before);
   });
@@ -586,10 +586,10 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
     await lost(serializable(own, body(atCommit)), 'unknown');
     expect(runs, 'each once').toBe(2);
     await lost(updateVersioned(own, inside, 1, 0, { uses: 1 }), 'unknown');
-    const swallowed = transaction(own, (tx) => body(inside)(tx).catch(() => {}));
+    const swallowed = runTransaction(own, (tx) => body(inside)(tx).catch(() => {}));
     await lost(swallowed, 'unknown');
     await lost(
-      transaction(own, () => own.query('SELECT'), { idleMs: 50 }),
+      runTransaction(own, () => own.query('SELECT'), { idleMs: 50 }),
       'no', // It waited under its only connection for another one, until Postgres ended that.
     );
     for (const [statement, written] of [
@@ -607,24 +607,26 @@ await describeWith('optimistic-lock', { postgres: () => startPostgres() }, ({ po
         Object.assign(client, { query: unheard });
       });
       await lost(
-        transaction(own, async () => {}),
+        runTransaction(own, async () => {}),
         written,
       );
     }
     own.once('acquire', (client) => void client.end());
-    await lost(transaction(own, body(inside)), 'no');
+    await lost(runTransaction(own, body(inside)), 'no');
     expect(runs, 'without a BEGIN no body').toBe(3);
     own.on('acquire', (client) => queueMicrotask(() => client.emit('error', new Error('gone with the greeting'))));
-    expect((await outcome(transaction(own, async () => expect.unreachable()))).error).toMatchObject({ written: 'no' });
+    expect((await outcome(runTransaction(own, async () => expect.unreachable()))).error).toMatchObject({
+      written: 'no',
+    });
     expect(own.totalCount, 'kept of a connection that said so').toBe(0);
     const nowhere = new Pool({ host: '127.0.0.1', port: 1 });
-    const none = await outcome(transaction(nowhere, async () => expect.unreachable()));
+    const none = await outcome(runTransaction(nowhere, async () => expect.unreachable()));
     expect(none.error).toMatchObject({ written: 'no', name: 'ConnectionLostError' });
   });
 
   test('a lock is waited for as long as was said, and whoever stands still under it loses it', async () => {
     const table = await wall();
-    const still = transaction(
+    const still = runTransaction(
       pool,
       async (tx) => {
         await tx.query(`SELECT FROM ${table.name} WHERE id = 1 FOR UPDATE`);
