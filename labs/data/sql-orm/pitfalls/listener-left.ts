@@ -1,7 +1,14 @@
 // Flaw: a listener that was disposed of stays behind on its signal, and so does all that it refers to.
 // Seen in: https://github.com/sindresorhus/p-retry/issues/71
 // Caught by: a listener hears its own model, a subclass only if it propagates, and nothing once it has gone
-import { type Entity, type EventMap, type EventName, type ListenOptions, Events as Reference } from '../src/index.ts';
+import {
+  type Entity,
+  type EventMap,
+  type EventName,
+  type ListenOptions,
+  Events as Reference,
+  type Value,
+} from '../src/index.ts';
 
 export * from '../src/index.ts';
 
@@ -9,7 +16,7 @@ export class Events extends Reference {
   override on<E extends Entity, N extends EventName>(
     model: { readonly prototype: E },
     name: N,
-    tell: (event: EventMap<E>[N]) => N extends 'set' ? unknown : Promise<void> | void,
+    tell: (event: EventMap<E>[N]) => N extends 'set' ? Value | undefined : Promise<void> | void,
     { signal, ...options }: ListenOptions = {},
   ): Disposable {
     const listener = super.on(model, name, tell, options);

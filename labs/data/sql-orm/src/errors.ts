@@ -1,3 +1,14 @@
+import { inspect } from 'node:util';
+
+/** What others have thrown or given, in words: it need not have a toString, or may throw there. */
+export function shown(value: unknown): string {
+  try {
+    return value instanceof Error ? String(value) : inspect(value, { depth: 0, customInspect: false });
+  } catch {
+    return `a ${typeof value} that can't be shown`;
+  }
+}
+
 /** Every error of this lab; what a listener throws is thrown on as it is. */
 export abstract class SqlOrmError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -33,7 +44,7 @@ export class StatementError extends SqlOrmError {
 
   constructor(cause: unknown, committed: 'no' | 'unknown' = 'no') {
     const todo = committed === 'no' ? 'rollback()' : 'Its COMMIT has no answer: read before you repeat it';
-    super(`${cause instanceof Error ? cause.message : String(cause)}. ${todo}.`, { cause });
+    super(`${cause instanceof Error ? cause.message : shown(cause)}. ${todo}.`, { cause });
     this.code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
     this.committed = committed;
   }
@@ -44,7 +55,7 @@ export class ListenerError extends SqlOrmError {
   readonly errors: readonly unknown[];
 
   constructor(event: string, errors: readonly unknown[]) {
-    super(`${errors.length} listener(s) of ${event}, which is done, failed: ${errors.join('; ')}`, {
+    super(`${errors.length} listener(s) of ${event}, which is done, failed: ${errors.map(shown).join('; ')}`, {
       cause: errors[0],
     });
     this.errors = errors;

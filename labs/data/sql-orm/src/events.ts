@@ -21,7 +21,7 @@ interface OfRows<E> extends InSession {
 }
 /** What listeners are told. */
 export interface EventMap<E> {
-  /** A column is assigned. What is returned (if not undefined) takes the value's place; what is thrown refuses it. */
+  /** A column is assigned. What is returned (if not undefined) takes the value's place; what is thrown refuses it; it can't be async. */
   set: { readonly entity: E; readonly column: string; readonly value: Value; readonly old: Value | undefined };
   /** An object was made from a row. */
   load: Omit<OfRow<E>, 'changes'>;
@@ -68,7 +68,7 @@ export class Events {
   on<E extends Entity, N extends EventName>(
     model: { readonly prototype: E },
     name: N,
-    tell: (event: EventMap<E>[N]) => N extends 'set' ? unknown : Promise<void> | void,
+    tell: (event: EventMap<E>[N]) => N extends 'set' ? Value | undefined : Promise<void> | void,
     { once = false, propagate = false, signal }: ListenOptions = {},
   ): Disposable {
     const names = this.#listeners.get(model) ?? new Map<EventName, Set<Listener>>();

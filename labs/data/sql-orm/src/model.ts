@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { InvalidArgumentError, SessionStateError } from './errors.ts';
+import { InvalidArgumentError, SessionStateError, shown } from './errors.ts';
 import { events } from './events.ts';
 import { BoundHybrid, type Hybrid, type Method, type Property } from './hybrid.ts';
 import type { Value } from './operators.ts';
@@ -16,6 +16,7 @@ export interface Meta<O = unknown, T extends string = string, K extends string =
   readonly key: K;
   readonly version: string | undefined;
   readonly columns: ReadonlyMap<string, Kind>;
+  readonly hybrids: ReadonlySet<string>;
   readonly setters: ReadonlyMap<string, (value: unknown) => object>;
   /** Models are written in the order of their definition: a table that is referred to comes first. */
   readonly order: number;
@@ -51,7 +52,7 @@ export function innerOf(entity: Entity): Inner {
   throw new InvalidArgumentError('That is no entity: make it with `new` of a class that extends model().');
 }
 
-/** A row as an object: an accessor for each column and each hybrid. */
+/** A row as an object: an accessor for each column and each hybrid. A class field of that name would hide it. */
 export abstract class Entity {
   constructor(values: object = {}) {
     inners.set(this, { values: Object.create(null) });
@@ -61,8 +62,24 @@ export abstract class Entity {
       if (value !== undefined) Reflect.set(this, name, value);
     }
   }
+
+  /** The row, without its hybrids: JSON has no bigint, so it is text there. */
+  toJSON(): Record<string, Exclude<Value, bigint>> {
+    const values = Object.entries(innerOf(this).values);
+    return Object.fromEntries(values.map(([name, it]) => [name, typeof it === 'bigint' ? String(it) : copied(it)]));
+  }
 }
 export const modelOf = (entity: Entity) => entity.constructor as Model;
+
+/** @throws InvalidArgumentError for an object whose class has a field of a column's name: what is set there is not seen here */
+export function unhidden(entity: Entity): void {
+  const { meta } = modelOf(entity);
+  const name = Object.getOwnPropertyNames(entity).find((it) => meta.columns.has(it) || meta.hybrids.has(it));
+  if (name === undefined) return;
+  throw new InvalidArgumentError(
+    `A class field hides ${meta.table}.${name}: leave it out, and give its value to the constructor or in beforeInsert.`,
+  );
+}
 
 const unknownColumn = (meta: Meta, name: string) =>
   new InvalidArgumentError(
@@ -71,18 +88,21 @@ const unknownColumn = (meta: Meta, name: string) =>
 export const copied = <V>(value: V) => (value instanceof Date ? new Date(value) : value);
 export const same = (a?: Value, b?: Value) => a === b || (a instanceof Date && b instanceof Date && +a === +b);
 
+/** ISO 8601 has four digits for a year; before and after, JavaScript and Postgres write it each in their own way. */
+const commonEra = (instant: Date) => instant.getUTCFullYear() >= 1 && instant.getUTCFullYear() <= 9999;
+
 /** @throws InvalidArgumentError for what the column doesn't hold, or Postgres wouldn't keep as it is */
 export function checked(meta: Meta, column: string, value: unknown): Value {
   const kind = meta.columns.get(column);
   if (value === null) return null;
-  if (value instanceof Date && kind === 'instant' && !Number.isNaN(+value)) return new Date(value);
+  if (value instanceof Date && kind === 'instant' && commonEra(value)) return new Date(value);
   if (typeof value === 'string' && kind === 'string' && value.isWellFormed() && !value.includes('\0')) return value;
   if (typeof value === 'number' && kind === 'number' && Number.isFinite(value)) return value;
   if (typeof value === 'bigint' && kind === 'bigint' && BigInt.asIntN(64, value) === value) return value;
   if (typeof value === 'boolean' && kind === 'boolean') return value;
   throw new InvalidArgumentError(
-    `${meta.table}.${column} holds a ${kind}, and ${typeof value} ${JSON.stringify(String(value))} can't be kept as one. ` +
-      '(A number is finite, a string has no half surrogate pair and no U+0000; openPostgres() reads int8 as bigint; an instant is a timestamptz.)',
+    `${meta.table}.${column} holds a ${kind}, and ${typeof value} ${shown(value)} can't be kept as one. ` +
+      '(A number is finite, a year 1 to 9999, a string has no half surrogate pair and no U+0000; openPostgres() reads int8 as bigint; an instant is a timestamptz.)',
   );
 }
 
@@ -96,6 +116,9 @@ export function assignments(meta: Meta, set: object): Values {
   return Object.fromEntries(parts.map(([column, value]) => [column, checked(meta, column, value)]));
 }
 
+const isThenable = (it: unknown) =>
+  typeof it === 'object' && it !== null && 'then' in it && typeof it.then === 'function';
+
 const accessor = (column: string): PropertyDescriptor & ThisType<Entity> => ({
   get() {
     return copied(innerOf(this).values[column]);
@@ -107,6 +130,10 @@ const accessor = (column: string): PropertyDescriptor & ThisType<Entity> => ({
     let value = checked(model.meta, column, given);
     for (const tell of events.telling(model, 'set')) {
       const instead = tell({ entity: this, column, value: copied(value), old: copied(values[column]) });
+      if (isThenable(instead)) {
+        Promise.resolve(instead).catch(() => {});
+        throw new InvalidArgumentError(`A listener of ${model.meta.table}'s set is async: a set can't wait for it.`);
+      }
       if (instead !== undefined) value = checked(model.meta, column, instead);
     }
     values[column] = value;
@@ -146,13 +173,22 @@ export function model<O extends object>() {
     readonly hybrids?: H;
   }) => {
     const columns = new Map(Object.entries<Kind>(options.columns));
+    const names = new Set(Object.keys({ ...hybrids }));
     const setters = new Map<string, (value: unknown) => object>();
     options.table.split('.').map((part) => named(part));
     if (!columns.has(options.key) || columns.get(options.key) === 'instant') throw noKey(options.table, options.key);
     class Mapped extends Entity {
-      static readonly meta: Meta = { ...options, version: options.version, columns, setters, order: models++ };
+      static readonly meta: Meta = {
+        ...options,
+        version: options.version,
+        columns,
+        setters,
+        hybrids: names,
+        order: models++,
+      };
     }
-    for (const column of columns.keys()) Object.defineProperty(Mapped.prototype, named(column, {}), accessor(column));
+    for (const column of columns.keys())
+      Object.defineProperty(Mapped.prototype, named(column, Entity.prototype), accessor(column));
     const at = (alias: string) => Object.fromEntries([...columns.keys()].map((it) => [it, sql.ref(`${alias}.${it}`)]));
     for (const [name, it] of Object.entries<Hybrid<unknown, unknown[], unknown>>({ ...hybrids } as never)) {
       const bind = (...args: unknown[]) =>

@@ -76,9 +76,12 @@ export const { plus, minus, times, atLeast, not, charLength } = {
 const decidedBy = (decisive: boolean) => (a: boolean | null, b: boolean | null) =>
   a === decisive || b === decisive ? decisive : a === null || b === null ? null : !decisive;
 type Junction = (a: Operand<boolean>, b: Operand<boolean>) => Term<boolean | null>;
+/** JavaScript computes both sides first, SQL may not: what `b` refuses (a division by zero) is an error in JavaScript only. */
 export const and = dual(decidedBy(false), (a, b) => sql`${a} AND ${b}`) as Junction;
+/** Both sides are computed first in JavaScript, as of `and`. */
 export const or = dual(decidedBy(true), (a, b) => sql`${a} OR ${b}`) as Junction;
 type Coalesce = <A extends Value, B extends Value>(a: Term<A>, b: Term<B> | B) => Term<Exclude<A, null> | B>;
+/** The first that isn't NULL. Both are computed first in JavaScript, as of `and`; SQL stops at the first. */
 export const coalesce = dual(
   (a: Value, b: Value) => a ?? b,
   (...all) => sql`coalesce(${sql.join(all)})`,

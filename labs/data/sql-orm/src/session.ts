@@ -13,6 +13,7 @@ import {
   type Model,
   modelOf,
   same,
+  unhidden,
   type Values,
 } from './model.ts';
 import type { Value } from './operators.ts';
@@ -58,6 +59,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
   /** The next flush inserts it; what was to be deleted stays. */
   add(entity: Entity): void {
     this.#changeable(entity);
+    unhidden(entity);
     innerOf(entity).unit = this.#unit;
     this.#unit.touched.add(entity);
     const state = this.#states.get(entity);
@@ -121,6 +123,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
     const known = this.known(model.meta, row[model.meta.key] ?? null);
     if (known) return instance(model, known);
     const entity = new model();
+    unhidden(entity);
     Object.assign(innerOf(entity), { unit: this.#unit });
     Object.assign(innerOf(entity).values, row);
     this.#states.set(entity, { status: 'stored', stored: row });
@@ -319,8 +322,9 @@ export class Session<DB = unknown> implements AsyncDisposable {
         ?.commit()
         .execute()
         .catch((error: unknown) => {
-          // An error of the server's own is its answer; 57P01 (it is going down) may have overtaken the answer.
-          const answered = error instanceof DatabaseError && !error.code?.startsWith('57P');
+          // An error of the server's own is its answer. 57P01 (it is going down) and class 08 (a connection is lost, as a
+          // pooler says it) may have overtaken the answer.
+          const answered = error instanceof DatabaseError && !/^(57P|08)/.test(error.code ?? '');
           throw new StatementError(error, answered ? 'no' : 'unknown');
         });
     });
@@ -429,7 +433,7 @@ export class Session<DB = unknown> implements AsyncDisposable {
     try {
       return await work();
     } catch (error) {
-      this.#failure ??= error;
+      this.#failure ??= error ?? new SessionStateError('A listener has thrown nothing.');
       throw error;
     }
   }

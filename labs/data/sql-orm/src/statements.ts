@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { InvalidArgumentError } from './errors.ts';
 import type { Change } from './events.ts';
 import type { Entity, Meta, Values } from './model.ts';
+import type { Value } from './operators.ts';
 
 export type Verb = 'Insert' | 'Update' | 'Delete';
 /** What a flush does with one object; `changes` are against the row as it was read. */
@@ -90,6 +91,8 @@ export function statementFor(batch: readonly [Task, ...Task[]], match: (meta: Me
 
 /** One UPDATE for all rows that `where` finds. */
 export function bulkStatement(meta: Meta, set: Values, where: unknown): Statement {
-  const parts = Object.entries(set).map(([column, value]) => sql`${sql.ref(column)} = ${value}`);
+  // The driver would write a Date in the machine's zone, whose offsets once had seconds.
+  const plain = (value: Value) => (value instanceof Date ? value.toISOString() : value);
+  const parts = Object.entries(set).map(([column, value]) => sql`${sql.ref(column)} = ${plain(value)}`);
   return sql`UPDATE ${sql.table(meta.table)} SET ${sql.join([...parts, ...counted(meta, meta.table)])} WHERE ${where}`;
 }

@@ -1,4 +1,6 @@
+import assert from 'node:assert';
 import { getEventListeners } from 'node:events';
+import { inspect } from 'node:util';
 import { startPostgres } from '@shared/services';
 import { describeWith, History, outcome } from '@shared/testkit';
 import fc from 'fast-check';
@@ -470,6 +472,10 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     expect(order.customer, 'one after the other').toBe('Bob!');
     expect(() => Object.assign(order, { customer: '' })).toThrow('Bob! needs a name');
     expect(order.customer).toBe('Bob!');
+    // @ts-expect-error: a set can't wait
+    const late = events.on(Order, 'set', () => Promise.reject(new RangeError('too late')));
+    expect(() => Object.assign(order, { customer: 'Eve' }), 'async').toThrow('set is async');
+    late[Symbol.dispose]();
     events.on(Order, 'set', () => 7);
     expect(() => Object.assign(order, { customer: 'Eve' })).toThrow(lab.InvalidArgumentError);
   });
@@ -576,6 +582,69 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
   });
 
   // ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('JSON of an object is its row; a field that would hide a column is refused', async () => {
+    const { Order, session, table } = await open({ id: 'a' });
+    const order = new Order({ id: 'b', unit_cents: 2n ** 62n, placed_at: new Date(0), paid: null });
+    const row = { id: 'b', unit_cents: '4611686018427387904', placed_at: '1970-01-01T00:00:00.000Z', paid: null };
+    expect(JSON.parse(JSON.stringify(order))).toEqual(row);
+    class Paid extends Order {
+      override paid = true;
+    }
+    class Free extends Order {
+      override total = 0n;
+    }
+    await using unit = session();
+    expect(() => unit.add(new Paid({ id: 'c' }))).toThrow(lab.InvalidArgumentError);
+    expect(() => unit.add(new Free({ id: 'c' }))).toThrow(`hides ${table}.total`);
+    expect(unit.dirty()).toEqual([]);
+    await expect(unit.get(Paid, 'a')).rejects.toThrow(lab.InvalidArgumentError);
+  });
+
+  test('a bulk update sends a Date as the instant that it is', async () => {
+    const { Order, stored } = await open({ id: 'a' });
+    const parameters: unknown[] = [];
+    const own = lab.openPostgres<Db>(
+      { connectionString: postgres.url, max: 1 },
+      { log: ({ query }) => void parameters.push(...query.parameters) },
+    );
+    await using unit = new Session(own);
+    const placed_at = new Date('0099-01-01T00:00:01.500Z');
+    await unit.bulkUpdate(Order, { placed_at }, (eb) => eb('id', '=', 'a'));
+    await unit.commit();
+    expect(parameters, 'in no zone of the machine').toContain(placed_at.toISOString());
+    expect(await stored(['placed_at'])).toEqual([{ placed_at }]);
+    await own.destroy();
+  });
+
+  test('what listeners throw may be anything, and a COMMIT that lost its connection is not known to have failed', async () => {
+    const { Order, session, table, stored } = await open();
+    const odd = [Symbol('odd'), Object.create(null), undefined];
+    const telling = odd.map((it) => events.on(Order, 'afterCommit', () => Promise.reject(it)));
+    await using unit = session();
+    unit.add(new Order({ id: 'a', unit_cents: 1n }));
+    const { error } = await outcome(unit.commit());
+    expect(error).toBeInstanceOf(lab.ListenerError);
+    expect(error).toMatchObject({ errors: odd });
+    for (const it of telling) it[Symbol.dispose]();
+    await using other = session();
+    const silent = events.on(Order, 'afterInsert', () => Promise.reject(undefined));
+    other.add(new Order({ id: 'b', unit_cents: 1n }));
+    await other.flush().catch(() => {});
+    await expect(other.commit(), 'it has failed').rejects.toThrow(lab.SessionStateError);
+    await other.rollback();
+    silent[Symbol.dispose]();
+    const lost = sql.id(`${table}_lost`);
+    await sql`CREATE FUNCTION ${lost}() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '08006'; END $$`.execute(db);
+    await sql`CREATE CONSTRAINT TRIGGER lost AFTER INSERT ON ${sql.table(table)} DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION ${lost}()`.execute(db);
+    await using last = session();
+    last.add(new Order({ id: 'c', unit_cents: 1n }));
+    expect((await outcome(last.commit())).error).toMatchObject({ code: '08006', committed: 'unknown' });
+    await last.rollback();
+    expect((await stored()).map(({ id }) => id)).toEqual(['a']);
+  });
 
   test('a session has one caller at a time, and no flush within a flush', async () => {
     const { Order, session } = await open({ id: 'a' });
@@ -691,10 +760,14 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
       ['placed_at', '2026-01-01'],
       ['paid', undefined],
       ['paid', {}],
+      ['paid', Object.create(null)],
+      ['customer', Object.assign(() => {}, { toString: () => assert.fail('shown') })],
+      ['placed_at', new Date('+010000-01-01T00:00Z')],
+      ['placed_at', new Date('0000-12-31T00:00Z')],
     ];
     const order = new Order({ id: 'b', unit_cents: 1n });
     for (const [column, value] of bad) {
-      expect(() => Object.assign(order, { [column]: value }), `${column} ${String(value)}`).toThrow(
+      expect(() => Object.assign(order, { [column]: value }), `${column} ${inspect(value)}`).toThrow(
         lab.InvalidArgumentError,
       );
     }
