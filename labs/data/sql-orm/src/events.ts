@@ -43,6 +43,8 @@ export interface EventMap<E> {
   afterRollback: { readonly entities: readonly E[] };
 }
 export type EventName = keyof EventMap<unknown>;
+// biome-ignore lint/suspicious/noConfusingVoidType: a listener need not return anything, and one that is async must not compile
+export type Told<N> = N extends 'set' ? Value | void : Promise<void> | void;
 export interface ListenOptions {
   /** Told once, then gone. */
   readonly once?: boolean;
@@ -68,7 +70,7 @@ export class Events {
   on<E extends Entity, N extends EventName>(
     model: { readonly prototype: E },
     name: N,
-    tell: (event: EventMap<E>[N]) => N extends 'set' ? Value | undefined : Promise<void> | void,
+    tell: (event: EventMap<E>[N]) => Told<N>,
     { once = false, propagate = false, signal }: ListenOptions = {},
   ): Disposable {
     const names = this.#listeners.get(model) ?? new Map<EventName, Set<Listener>>();
