@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
-import { checkedText, quoted } from './check.ts';
+import { quoted, textFor } from './check.ts';
 import { HistoryError, InvalidArgumentError, VerificationError } from './errors.ts';
 import { openBooks } from './history.ts';
 import { type BackfillPlan, digest, expressionsOf, textOf } from './migration.ts';
@@ -34,7 +34,7 @@ export type BatchUpdateResult = { readonly rows: number; readonly resumedFrom: s
  * LockTimeoutError, ConnectionLostError, what Postgres says of the SQL, or the signal's reason
  */
 export async function batchUpdate(options: BatchUpdateOptions): Promise<BatchUpdateResult> {
-  const name = checkedText('The name', options.name, 200);
+  const name = textFor('The name', options.name, 200);
   const plan = { ...options, transform: { ...options.transform }, ...lockOptions(options) };
   textOf({ backfill: plan });
   return withSession(plan.db, plan.lockTimeoutMs, async (client) => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { checkedText, checkedWhole, quoted } from './check.ts';
+import { countFor, quoted, textFor } from './check.ts';
 import { InvalidArgumentError } from './errors.ts';
 
 export interface BackfillPlan {
@@ -54,12 +54,12 @@ export const destroys = (migration: Migration, way: Way) => [way, 'both'].includ
 export function defineMigration(given: Migration): Migration {
   const migration = structuredClone({ ...given, transaction: given.transaction ?? true });
   const { name, transaction, up, down, verify } = migration;
-  checkedText('The name of a migration', name, 200);
+  textFor('The name of a migration', name, 200);
   const refuse = (why: string): never => {
     throw new InvalidArgumentError(`${name}: ${why}`);
   };
   if (up.length === 0) refuse('it has no step.');
-  if (verify !== undefined) checkedText('A verification', verify);
+  if (verify !== undefined) textFor('A verification', verify);
   if (!transaction && verify !== undefined && 'irreversible' in down) refuse('`verify` needs a `down` to undo it.');
   for (const [way, steps] of [['up', up] as const, ['down', 'irreversible' in down ? [] : down] as const]) {
     for (const step of steps) {
@@ -73,7 +73,7 @@ export function defineMigration(given: Migration): Migration {
 
 /** A step as SQL: what `plan` shows, and what the checksum covers. Line endings are the editor's affair. */
 export function textOf(step: Step): string {
-  if (typeof step === 'string') return checkedText('A step', step).replaceAll('\r\n', '\n').trim();
+  if (typeof step === 'string') return textFor('A step', step).replaceAll('\r\n', '\n').trim();
   if ('index' in step) {
     const { name, table, columns, unique = false } = step.index;
     if (columns.length === 0) throw new InvalidArgumentError(`The index ${name} needs a column at least.`);
@@ -81,11 +81,11 @@ export function textOf(step: Step): string {
     return `CREATE ${what} ON ${quoted(table)} (${columns.map(quoted)})`;
   }
   const { table, key, size, pauseMs = 0, transform, check } = step.backfill;
-  checkedWhole('size', size, 1);
-  checkedWhole('pauseMs', pauseMs, 0);
+  countFor('size', size, 1);
+  countFor('pauseMs', pauseMs, 0);
   if (Object.hasOwn(transform, key)) throw new InvalidArgumentError(`A backfill along ${key} can't change it.`);
   const set = expressionsOf(transform).map(([column, expression]) => `${column} = ${expression}`);
-  const checked = check === undefined ? '' : `, checked by ${checkedText('check', check)}`;
+  const checked = check === undefined ? '' : `, checked by ${textFor('check', check)}`;
   return `UPDATE ${quoted(table)} SET ${set.join(', ')} in batches along ${quoted(key)}${checked}`;
 }
 
@@ -93,7 +93,7 @@ export function textOf(step: Step): string {
 export function expressionsOf(transform: BackfillPlan['transform']): readonly (readonly [string, string])[] {
   const columns = Object.entries(transform);
   if (columns.length === 0) throw new InvalidArgumentError('A transform needs a column at least.');
-  return columns.map(([name, expression]) => [quoted(name), `(${checkedText('An expression', expression)})`]);
+  return columns.map(([name, expression]) => [quoted(name), `(${textFor('An expression', expression)})`]);
 }
 
 /** Of what was done by `up`. The way back and the verification may be mended later. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseError, type Pool, type PoolClient } from 'pg';
-import { checkedWhole } from './check.ts';
+import { countFor } from './check.ts';
 import { ConnectionLostError, LockTimeoutError } from './errors.ts';
 
 export interface LockOptions {
@@ -11,8 +11,8 @@ export interface LockOptions {
 }
 
 export const lockOptions = ({ lockTimeoutMs = 500, lockAttempts = 20 }: LockOptions): Required<LockOptions> => ({
-  lockTimeoutMs: checkedWhole('lockTimeoutMs', lockTimeoutMs, 1),
-  lockAttempts: checkedWhole('lockAttempts', lockAttempts, 1),
+  lockTimeoutMs: countFor('lockTimeoutMs', lockTimeoutMs, 1),
+  lockAttempts: countFor('lockAttempts', lockAttempts, 1),
 });
 
 /**
