@@ -116,8 +116,7 @@ export function assignments(meta: Meta, set: object): Values {
   return Object.fromEntries(parts.map(([column, value]) => [column, checked(meta, column, value)]));
 }
 
-const isThenable = (it: unknown) =>
-  typeof it === 'object' && it !== null && 'then' in it && typeof it.then === 'function';
+const hasThen = (it: unknown) => typeof it === 'object' && it !== null && 'then' in it && typeof it.then === 'function';
 
 const accessor = (column: string): PropertyDescriptor & ThisType<Entity> => ({
   get() {
@@ -130,7 +129,7 @@ const accessor = (column: string): PropertyDescriptor & ThisType<Entity> => ({
     let value = checked(model.meta, column, given);
     for (const tell of events.telling(model, 'set')) {
       const instead = tell({ entity: this, column, value: copied(value), old: copied(values[column]) });
-      if (isThenable(instead)) {
+      if (hasThen(instead)) {
         Promise.resolve(instead).catch(() => {});
         throw new InvalidArgumentError(`A listener of ${model.meta.table}'s set is async: a set can't wait for it.`);
       }
