@@ -683,6 +683,21 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     expect(await one(pool)).toBeTypeOf('number');
   });
 
+  test('what is not said has the documented default', async () => {
+    class Probe extends ConnectionPool {
+      readonly complete = this.settings;
+    }
+    const waits = {
+      acquireTimeoutMs: 5_000,
+      idleMs: 30_000,
+      maxAgeMs: 1_800_000,
+      validateAfterMs: 1_000,
+      answerMs: 2_000,
+    };
+    await using pool = new Probe({ connection: url });
+    expect(pool.complete).toMatchObject({ min: 0, max: 10, maxQueue: 100, leakAfterMs: 0, ...waits });
+  });
+
   test('options that no pool can be made of are refused, and a config is copied', async () => {
     const bad: object[] = [
       { max: 0 },
