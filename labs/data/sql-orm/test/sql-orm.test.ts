@@ -646,6 +646,23 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     expect((await stored()).map(({ id }) => id)).toEqual(['a']);
   });
 
+  test('who deletes what is not of his session is told so; a bulk update has ended when its listeners have', async () => {
+    const { Order, session } = await open({ id: 'a' });
+    await using unit = session();
+    expect(() => unit.delete(new Order({ id: 'x' })), 'never added').toThrow(lab.SessionStateError);
+    expect(() => unit.delete(Object.create(Order.prototype)), 'never made').toThrow(lab.InvalidArgumentError);
+    const told: number[] = [];
+    events.on(Order, 'bulkUpdate', async ({ rows }) => {
+      await new Promise(setImmediate);
+      told.push(rows);
+    });
+    await unit.bulkUpdate(Order, { paid: true }, (eb) => eb('id', '=', 'a'));
+    expect(told).toEqual([1]);
+    await unit.rollback();
+    const first = new Date('0001-01-01T00:00:00Z');
+    expect(new Order({ id: 'y', placed_at: first }).placed_at).toEqual(first);
+  });
+
   test('a session has one caller at a time, and no flush within a flush', async () => {
     const { Order, session } = await open({ id: 'a' });
     await using unit = session();
