@@ -101,7 +101,10 @@ const day = operator<[instant: Date, zone: string], string>(
   (instant, zone) => dayOf(instant, zone),
   (instant, zone) => sql`to_char(${instant} AT TIME ZONE ${zone}, 'YYYY-MM-DD')`,
 );
-/** Its flaw: it takes any zone. What is none by its name is an InvalidArgumentError, before anything is computed or sent. */
+/**
+ * Its flaw: it takes any zone. A zone is a name that both know ('Europe/Berlin', 'UTC'), no offset ('+02:00'): anything
+ * else is an InvalidArgumentError, before anything is computed or sent.
+ */
 export const dayIn: typeof lab.dayIn = (instant, zone) => day(instant, zone);
 
 // ── the session ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,15 +122,22 @@ export class Session<DB = unknown> extends Given<DB> {
   /** It was deleted, or let go. */
   protected override forget(_entity: Entity): void {}
 
-  /** What is to be written of an object: `values` as they are, `stored` as the row was read. `same` of src/model.ts compares. */
+  /**
+   * What is to be written of an object: `values` as they are, `stored` as the row was read. `same` of src/model.ts compares.
+   * A Change is `{ column, from, to }`; what was not there is null.
+   */
   protected override changes(_values: Record<string, Value>, _stored: Record<string, Value>): Change[] {
     return [];
   }
 
-  /** Before the first statement: `this.tell(model, 'beforeFlush', …)` for each model, `this.tellOf('before', task)` for each task. */
+  /**
+   * Before the first statement: `this.tell(model, 'beforeFlush', { session: this, entities })` for each model, then
+   * `this.tellOf('before', task)` for each task. Given: `this.dirty()`, the objects that may have changed (`modelOf` knows
+   * the model of each); `this.tasks()`, anew at each call, with `{ entity, verb }`.
+   */
   protected override async before(): Promise<void> {}
 
-  /** After the last statement. */
+  /** After the last statement: `this.tellOf('after', task)` for each task. */
   protected override async after(_tasks: readonly Task[]): Promise<void> {}
 
   /** Which row `t` of the table is meant by `v`, an object of ours. Its flaw: it looks at the key only. */
@@ -136,8 +146,8 @@ export class Session<DB = unknown> extends Given<DB> {
   }
 
   /**
-   * The last step of a commit. Given: `this.sendCommit()`; `this.end()`, which returns the log (for each object: `was` it
-   * in the database before, `is` it now); `this.announce('afterCommit', log, (all) => ({ inserted, updated, deleted }))`.
+   * The last step of a commit. Given: `this.sendCommit()`; after it `this.end()`, which returns the log (a Map: object → `was`
+   * it in the database before, `is` it now); `this.announce('afterCommit', log, (all) => ({ inserted, updated, deleted }))`.
    */
   protected override async finish(): Promise<void> {
     await this.announce('afterCommit', this.log, (inserted) => ({ inserted, updated: [], deleted: [] }));

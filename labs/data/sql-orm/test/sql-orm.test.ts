@@ -106,8 +106,10 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     const days = Object.fromEntries(zones.map((zone) => [zone, Book.placedOn(zone)]));
     await agree(fc.record({ placed_at: instant }), days);
     for (const zone of ['+02:00', 'CEST', 'Mars/Olympus', '']) {
-      expect(() => Book.placedOn(zone).of(EMPTY), zone).toThrow(lab.InvalidArgumentError);
-      expect(() => db.selectFrom('book').select(Book.placedOn(zone).as('day')).compile(), zone).toThrow(
+      expect(() => Book.placedOn(zone).of(EMPTY), `in JavaScript, the zone '${zone}'`).toThrow(
+        lab.InvalidArgumentError,
+      );
+      expect(() => db.selectFrom('book').select(Book.placedOn(zone).as('day')).compile(), `in SQL, '${zone}'`).toThrow(
         lab.InvalidArgumentError,
       );
     }
@@ -190,13 +192,13 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     await using one = session();
     await using other = session();
     const [found] = await one.find(Order, (orders) => orders.where('id', '=', 'a'));
-    expect(await one.get(Order, 'a')).toBe(found);
+    expect((await one.get(Order, 'a')) === found, 'found, then got: one object').toBe(true);
     expect(await one.find(Order, (orders) => orders)).toEqual([found]);
     if (found) found.unit_cents = 7n;
     const [again] = await one.find(Order, (orders) => orders);
     expect(again?.unit_cents, 'a query does not undo what has been set').toBe(7n);
     const theirs = await other.get(Order, 'a');
-    expect(theirs).not.toBe(found);
+    expect(theirs === found, 'an object of another session').toBe(false);
     expect(theirs?.unit_cents, 'nobody sees what is not committed').toBe(100n);
     const added = new Order({ id: 'b', unit_cents: 1n });
     one.add(added);
@@ -340,7 +342,7 @@ await describeWith('sql-orm', { postgres: () => startPostgres() }, ({ postgres }
     if (order) order.unit_cents = 2n;
     if (sibling) sibling.unit_cents = 3n;
     const { error } = await outcome(mine.commit());
-    expect(error).toBeInstanceOf(lab.StaleError);
+    expect(error, 'what the second to save is told').toBeInstanceOf(lab.StaleError);
     expect(error).toMatchObject({ keys: ['a'] });
     await mine.rollback();
     expect(await stored(['unit_cents', 'version'])).toEqual([
