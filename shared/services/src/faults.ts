@@ -11,6 +11,25 @@ export interface Lever {
   alive?(): boolean;
 }
 
+/** A lever that keeps `voters`: who is dead or stands still has no vote. */
+export function voting<Id>(server: Required<Lever>, voters: Set<Id>, id: Id): Lever {
+  const lost = (how: () => Promise<void>): Promise<void> => {
+    voters.delete(id);
+    return how();
+  };
+  const back = async (how: () => Promise<void>): Promise<void> => {
+    await how();
+    voters.add(id);
+  };
+  return {
+    start: () => back(() => server.start()),
+    kill: () => lost(() => server.kill()),
+    pause: () => lost(() => server.pause()),
+    resume: () => back(() => server.resume()),
+    alive: () => server.alive(),
+  };
+}
+
 /** The fault vocabulary of one node. Faults on one node happen in the order in which they were called. */
 export class FaultyNode implements Node {
   readonly service: string;

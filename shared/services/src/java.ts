@@ -9,13 +9,22 @@ import { cached, exists } from './cache.ts';
 import { ProvisionError } from './errors.ts';
 import { lockFile } from './fetching.ts';
 import type { Program } from './process.ts';
-import { allOnPath } from './service.ts';
+import { allOnPath, type Service } from './service.ts';
 
 /** What every Java server here needs at least. */
 const LEAST_JAVA = 17;
 const NAME = 'java';
 /** None of its own in the system's temporary folder. */
 export const NO_FILES = '-XX:-UsePerfData';
+
+/** How a user gets what a server of jars needs, by the system's own ways. */
+export const installJava: Service['install'] = {
+  apt: 'sudo apt install default-jre-headless maven',
+  dnf: 'sudo dnf install java-latest-openjdk-headless maven',
+  apk: 'sudo apk add openjdk21-jre-headless maven',
+  pacman: 'sudo pacman -S jre-openjdk-headless maven',
+  brew: 'brew install openjdk maven',
+};
 
 /** A Java that runs programs; none of the servers needs a compiler. */
 export interface Jre extends Program {

@@ -16,14 +16,14 @@ import {
   UnreachableUrlError,
 } from './errors.ts';
 import { end } from './estate.ts';
-import { FaultyNode, type Lever } from './faults.ts';
-import { archiveFlag, jvmFlags, madeOnce } from './java.ts';
+import { FaultyNode, type Lever, voting } from './faults.ts';
+import { archiveFlag, installJava, jvmFlags, madeOnce } from './java.ts';
 import { deleteTopics, type Metadata, metadata } from './kafka-wire.ts';
 import { freePort } from './ports.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { openProxy } from './proxy.ts';
 import { entrust } from './reaper.ts';
-import { handle } from './servers.ts';
+import { atLeastOne, handle } from './servers.ts';
 import type { Service } from './service.ts';
 import type { NetworkProxy, Node, Origin, Servers } from './types.ts';
 
@@ -85,13 +85,7 @@ export const kafka: Service = {
     const { jreOf } = await import('./jars.ts');
     return `${VERSION}, ${await jreOf(program)}`;
   },
-  install: {
-    apt: 'sudo apt install default-jre-headless maven',
-    dnf: 'sudo dnf install java-latest-openjdk-headless maven',
-    apk: 'sudo apk add openjdk21-jre-headless maven',
-    pacman: 'sudo pacman -S jre-openjdk-headless maven',
-    brew: 'brew install openjdk maven',
-  },
+  install: installJava,
 };
 
 /**
@@ -246,25 +240,7 @@ async function startAll(o: {
   }
   complete = true;
   for (const id of ids) voters.add(id);
-  return servers.map((server, index) => ({
-    start: async () => {
-      await server.start();
-      voters.add(index);
-    },
-    kill: async () => {
-      voters.delete(index);
-      await server.kill();
-    },
-    pause: async () => {
-      voters.delete(index);
-      await server.pause();
-    },
-    resume: async () => {
-      await server.resume();
-      voters.add(index);
-    },
-    alive: () => server.alive(),
-  }));
+  return servers.map((server, index) => voting(server, voters, index));
 }
 
 /** Whether the server on that port is a broker of this cluster that answers, and sees those brokers alive. */
@@ -520,10 +496,4 @@ function randomId(): string {
 
 function newNamespace(): string {
   return `labs-${randomBytes(4).toString('hex')}-`;
-}
-
-function atLeastOne(brokers: readonly Broker[]): readonly [Broker, ...Broker[]] {
-  const [first, ...rest] = brokers;
-  if (first === undefined) throw new RangeError('there is one broker at least');
-  return [first, ...rest];
 }

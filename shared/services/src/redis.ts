@@ -27,7 +27,7 @@ import {
   idsOf,
 } from './redis-cluster.ts';
 import { ask } from './redis-wire.ts';
-import { handle, within } from './servers.ts';
+import { atLeastOne, handle, within } from './servers.ts';
 import { onPath, type Service } from './service.ts';
 import type { Node, Origin, Servers } from './types.ts';
 
@@ -438,12 +438,6 @@ function versionIn(info: string): string {
 
 function newNamespace(): string {
   return `labs:${randomBytes(4).toString('hex')}:`;
-}
-
-function atLeastOne(nodes: readonly Node[]): readonly [Node, ...Node[]] {
-  const [first, ...rest] = nodes;
-  if (first === undefined) throw new RangeError('there is one node at least');
-  return [first, ...rest];
 }
 
 function six(nodes: readonly ClusterNode[]): Six<ClusterNode> {

@@ -37,3 +37,10 @@ export async function within<T>(ms: number, work: Promise<T>, error: () => Error
     clearTimeout(timer);
   }
 }
+
+/** @throws RangeError */
+export function atLeastOne<T>(all: readonly T[]): readonly [T, ...T[]] {
+  const [first, ...rest] = all;
+  if (first === undefined) throw new RangeError('there is one at least');
+  return [first, ...rest];
+}

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { choose } from './choose.ts';
 import { PortTakenError } from './errors.ts';
-import { FaultyNode, type Lever } from './faults.ts';
-import { jvmFlags } from './java.ts';
+import { FaultyNode, type Lever, voting } from './faults.ts';
+import { installJava, jvmFlags } from './java.ts';
 import { freePort } from './ports.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
-import { handle } from './servers.ts';
+import { atLeastOne, handle } from './servers.ts';
 import type { Service } from './service.ts';
 import type { Node, Servers } from './types.ts';
 
@@ -64,13 +64,7 @@ export const zookeeper: Service = {
     const { jreOf } = await import('./jars.ts');
     return `${VERSION}, ${await jreOf(program)}`;
   },
-  install: {
-    apt: 'sudo apt install default-jre-headless maven',
-    dnf: 'sudo dnf install java-latest-openjdk-headless maven',
-    apk: 'sudo apk add openjdk21-jre-headless maven',
-    pacman: 'sudo pacman -S jre-openjdk-headless maven',
-    brew: 'brew install openjdk maven',
-  },
+  install: installJava,
 };
 
 /**
@@ -189,24 +183,9 @@ async function startAll(
   complete = true;
   return started.map((one, index) => {
     if (one.status === 'rejected') throw one.reason;
-    const server = one.value;
     const id = plan[index]?.id ?? 0;
     voters.add(id);
-    const lost = async (how: () => Promise<void>) => {
-      voters.delete(id);
-      await how();
-    };
-    const back = async (how: () => Promise<void>) => {
-      await how();
-      voters.add(id);
-    };
-    return {
-      start: () => back(() => server.start()),
-      kill: () => lost(() => server.kill()),
-      pause: () => lost(() => server.pause()),
-      resume: () => back(() => server.resume()),
-      alive: () => server.alive(),
-    };
+    return voting(one.value, voters, id);
   });
 }
 
@@ -258,10 +237,4 @@ function fourLetters(port: number, command: string): Promise<string> {
     clearTimeout(timer);
     socket.destroy();
   });
-}
-
-function atLeastOne(nodes: readonly Node[]): readonly [Node, ...Node[]] {
-  const [first, ...rest] = nodes;
-  if (first === undefined) throw new RangeError('there is one node at least');
-  return [first, ...rest];
 }
