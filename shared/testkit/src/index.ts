@@ -12,6 +12,7 @@ export {
 export { describeWith, type Factories, type Started, serversStart } from './describe-with.ts';
 export { type Grader, GraderDiedError, type GraderOptions, openGrader } from './grader.ts';
 export { History } from './history.ts';
+export { type LateAnswers, lateAnswers } from './late-answers.ts';
 export { ManualClock } from './manual-clock.ts';
 export { type Outcome, outcome } from './outcome.ts';
 export { overlaps, type Span } from './overlaps.ts';

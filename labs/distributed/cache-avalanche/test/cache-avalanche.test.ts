@@ -1,6 +1,6 @@
 import { getEventListeners, once } from 'node:events';
 import { startRedis } from '@shared/services';
-import { describeWith, until } from '@shared/testkit';
+import { describeWith, lateAnswers, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type CacheEvent,
@@ -310,27 +310,18 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       const [prefix, client] = [fresh(), connect()];
       const [here, there] = [ttlCache({ prefix }, client), ttlCache({ prefix })];
       if (way === 'from') await there.getOrLoad('a', async () => 'old');
-      let holding = way === 'from';
-      const [held, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       // Redis has done what it was asked, and its answer takes its time.
-      const send = client.sendCommand.bind(client);
-      vi.spyOn(client, 'sendCommand').mockImplementation(async (command, stream) => {
-        const late = holding;
-        const answer = await send(command, stream);
-        if (late) held.resolve();
-        if (late) await go.promise;
-        return answer;
-      });
+      const answers = lateAnswers(client);
+      if (way === 'from') answers.hold();
       const load = async () => {
-        holding = true;
+        answers.hold();
         return 'old';
       };
       const before = later(here.getOrLoad('a', load));
-      await Promise.race([held.promise, before]);
+      await Promise.race([answers.held, before]);
       await there.invalidate('a');
       const after = later(here.getOrLoad('a', async () => 'new'));
-      holding = false;
-      go.resolve();
+      answers.release();
       expect((await after).value, `${way} Redis`).toBe('new');
       expect((await before).value, 'who asked before').toBe('old');
     }

@@ -1,6 +1,6 @@
 import { getEventListeners, once } from 'node:events';
 import { startRedis } from '@shared/services';
-import { describeWith, History, ManualClock, outcome, random, until } from '@shared/testkit';
+import { describeWith, History, lateAnswers, ManualClock, outcome, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type CacheEvent,
@@ -605,26 +605,17 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
       const client = connect();
       const cache = shop({}, client);
       if (way === 'from') await price(shop(), key, async () => '12.90');
-      let holding = way === 'from';
-      const [held, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       // Redis has done what it was asked, and its answer takes its time.
-      const send = client.sendCommand.bind(client);
-      vi.spyOn(client, 'sendCommand').mockImplementation(async (command, stream) => {
-        const late = holding;
-        const answer = await send(command, stream);
-        if (late) held.resolve();
-        if (late) await go.promise;
-        return answer;
-      });
+      const answers = lateAnswers(client);
+      if (way === 'from') answers.hold();
       const before = price(cache, key, async () => {
-        holding = true;
+        answers.hold();
         return '12.90';
       });
-      await Promise.race([held.promise, before]);
+      await Promise.race([answers.held, before]);
       await shop().invalidate(key);
       const after = price(cache, key, async () => '9.90');
-      holding = false;
-      go.resolve();
+      answers.release();
       expect(await after, `${way} Redis`).toBe('9.90');
       expect(await before, 'who asked before').toBe('12.90');
     }
