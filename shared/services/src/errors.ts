@@ -22,7 +22,7 @@ export class MissingServerError extends ServiceError {
 }
 
 /**
- * apt or Maven could not fetch the server into the private cache. Carries their own words. `code` is PROVISION_FAILED, or
+ * apt, Maven or npm could not fetch the server into the private cache. Carries their own words. `code` is PROVISION_FAILED, or
  * CHECKSUM_MISMATCH when what came is not what this repository lists.
  */
 export class ProvisionError extends MissingServerError {

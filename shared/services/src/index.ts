@@ -1,4 +1,5 @@
 /** Real servers for demos and tests, and the faults that can befall them. */
+import type { Browser, BrowserOptions, PageOptions } from './browser.ts';
 import type { ServiceReport } from './doctor.ts';
 import type { Broker, KafkaOptions, KafkaServers } from './kafka.ts';
 import type { PostgresOptions, PostgresServers, ReplicatedPostgres } from './postgres.ts';
@@ -25,9 +26,12 @@ export {
 export type { NetworkProxy as Proxy, Node, Origin, Servers } from './types.ts';
 export type {
   Broker,
+  Browser,
+  BrowserOptions,
   ClusterNode,
   KafkaOptions,
   KafkaServers,
+  PageOptions,
   PostgresOptions,
   PostgresServers,
   RabbitOptions,
@@ -92,6 +96,14 @@ export async function startKafka(o: KafkaOptions = {}): Promise<KafkaServers> {
  */
 export async function startZooKeeper(o: ZooKeeperOptions = {}): Promise<ZooKeeperServers> {
   return (await import('./zookeeper.ts')).startZooKeeper(o);
+}
+
+/**
+ * Starts a Chromium of our own without a window; `await browser.page()` is a Playwright page in it.
+ * @throws MissingServerError, ServerDiedError, StartTimeoutError, BadSettingError, or the signal's reason
+ */
+export async function startBrowser(o: BrowserOptions = {}): Promise<Browser> {
+  return (await import('./browser.ts')).startBrowser(o);
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Program } from './process.ts';
 import type { Service } from './service.ts';
 
-// apt.ts and jars.ts are loaded when they are needed: most machines have the program.
+// apt.ts, jars.ts and npm.ts are loaded when they are needed: most machines have the program.
 
 /** The program, be it installed or fetched by an earlier run. Starts and downloads nothing. */
 export async function atHand(service: Service): Promise<Program | undefined> {
@@ -9,6 +9,7 @@ export async function atHand(service: Service): Promise<Program | undefined> {
   if (found !== undefined) return found;
   if (service.apt !== undefined) return (await import('./apt.ts')).provisioned(service.name, service.apt);
   if (service.jars !== undefined) return (await import('./jars.ts')).javaProgram(service.name, service.jars);
+  if (service.npm !== undefined) return (await import('./npm.ts')).fromNpm(service.npm);
   return undefined;
 }
 
@@ -18,16 +19,21 @@ export async function atHand(service: Service): Promise<Program | undefined> {
  * @throws ProvisionError, or the signal's reason
  */
 export async function fetchProgram(service: Service, signal: AbortSignal | undefined): Promise<Program | undefined> {
-  const { name, apt, jars } = service;
+  const { name, apt, jars, npm } = service;
   if (apt !== undefined) return (await import('./apt.ts')).provision(name, apt, signal);
   if (jars !== undefined) return (await import('./jars.ts')).fetchJavaProgram(name, jars, signal);
+  if (npm !== undefined) return (await import('./npm.ts')).fetchFromNpm(name, npm, signal);
   return undefined;
 }
 
 /** How the program would be fetched at first use; undefined where it cannot or may not be. */
 export async function outlook(service: Service): Promise<string | undefined> {
-  const { name, apt, jars } = service;
+  const { name, apt, jars, npm } = service;
   if (jars !== undefined) return (await import('./jars.ts')).javaOutlook(name, jars);
+  if (npm !== undefined) {
+    const may = await (await import('./npm.ts')).canFetchFromNpm(npm);
+    return may ? 'not here yet: npm fetches it into a private cache at first use, about 10 s' : undefined;
+  }
   if (apt === undefined || !(await (await import('./apt.ts')).canProvision())) return undefined;
   return 'not here yet: apt fetches it into a private cache at first use, about 10 s';
 }

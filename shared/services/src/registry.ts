@@ -1,3 +1,4 @@
+import { browser } from './browser.ts';
 import { kafka } from './kafka.ts';
 import type { Lender } from './lending.ts';
 import { postgres, postgresLender } from './postgres.ts';
@@ -7,7 +8,7 @@ import type { Service } from './service.ts';
 import { zookeeper } from './zookeeper.ts';
 
 /** Every kind of server that labs can ask for. A new one: its file, and a line here. */
-export const services: readonly Service[] = [redis, postgres, rabbitmq, kafka, zookeeper];
+export const services: readonly Service[] = [redis, postgres, rabbitmq, kafka, zookeeper, browser];
 
 /** Those that a lessor can lend, so that many suites in a row need not each start their own. */
 export const lenders: ReadonlyMap<string, Lender> = new Map([

@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 import type { AptRecipe } from './apt.ts';
 import type { Container } from './compose.ts';
 import type { JarRecipe } from './jars.ts';
+import type { NpmRecipe } from './npm.ts';
 import type { Program } from './process.ts';
 
 /** What the common machinery must know of a kind of server. Each has one file that exports one of these. */
@@ -33,6 +34,8 @@ export interface Service {
   readonly apt?: AptRecipe;
   /** Or which jars Maven can: a Java server. Its program is `java`, with the jars as its class path. */
   readonly jars?: JarRecipe;
+  /** Or which package npm can. */
+  readonly npm?: NpmRecipe;
   readonly version: (program: Program) => Promise<string>;
   /** A command per package manager that gets the server. */
   readonly install: Readonly<Partial<Record<PackageManager, string>>>;

@@ -52,7 +52,14 @@ test('the report of a missing server says that it is not available, and how to g
 
 test('the report of what is at hand names its origin, version and path, and starts nothing', async () => {
   const reports = await inspectServices();
-  expect(reports.map(({ service }) => service)).toEqual(['redis', 'postgres', 'rabbitmq', 'kafka', 'zookeeper']);
+  expect(reports.map(({ service }) => service)).toEqual([
+    'redis',
+    'postgres',
+    'rabbitmq',
+    'kafka',
+    'zookeeper',
+    'browser',
+  ]);
   for (const report of reports.slice(0, 2)) {
     expect(report).toMatchObject({ available: true, origin: 'embedded', version: expect.stringMatching(/\d+\.\d+/) });
     expect(report.path).toMatch(/(server|postgres)$/);

@@ -1,22 +1,14 @@
-// The board, tried as a visitor tries it: over HTTP, then in a real browser that opens the page and clicks. The browser is
-// Debian's chromium, or the program that CHROMIUM names; without one that scene is skipped.
+// The board, tried as a visitor tries it: over HTTP, then in a real browser that opens the page and clicks.
 // `pnpm lab task-queue browser`
-import { access, constants } from 'node:fs/promises';
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
-import { startRedis } from '@shared/services';
+import { startBrowser, startRedis } from '@shared/services';
 import { tell } from '@shared/story';
 import { until } from '@shared/testkit';
 import Fastify from 'fastify';
-import { chromium } from 'playwright-core';
 import { TaskQueue, task } from '#lab';
 
-const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
-const browserIsHere = await access(executablePath, constants.X_OK).then(
-  () => true,
-  () => false,
-);
 /** What a page that trusts its data would run. */
 const SCRIPT = '<script>document.title = "robbed"</script>';
 
@@ -69,14 +61,9 @@ await tell({ title: 'The board in a browser', dir: import.meta.dirname }, async 
     );
   });
 
-  const title = 'A failed print is retried by a click';
-  if (!browserIsHere) {
-    story.skip(title, `no browser at ${executablePath}: \`apt-get install chromium\`, or set CHROMIUM to one`);
-    return;
-  }
-  await story.scene(title, async () => {
-    const browser = bin.adopt(await chromium.launch({ executablePath, args: ['--no-sandbox'] }), (it) => it.close());
-    const page = await browser.newPage();
+  await story.scene('A failed print is retried by a click', async () => {
+    const browser = await story.use(startBrowser());
+    const page = await browser.page();
     await page.goto(`${address}/queue/photo-shop?status=failed`);
     const reason = page.getByText('no paper for').first();
     await reason.waitFor();
