@@ -210,17 +210,17 @@ describe('the list', () => {
   test('says which server is missing', async () => {
     await using other = await house({
       'labs/data/docs/package.json': manifest('docs', 'data', {
-        lab: { stage: 'data', title: 'Docs 文档', services: ['mongo'] },
+        lab: { stage: 'data', title: 'Docs 文档', services: ['oracle'] },
       }),
     });
     const { code, out } = await lab(other.root, []);
     expect(code).toBe(0);
-    expect(out).toMatch(/^ ○ docs .*needs mongo$/m);
+    expect(out).toMatch(/^ ○ docs .*needs oracle$/m);
     expect(out).toContain('pnpm lab doctor');
     const doctor = await lab(other.root, ['doctor']);
     expect(doctor.code).toBe(3);
-    expect(doctor.out).toMatch(/○ mongo +missing/);
-    expect(doctor.out).toContain('Missing: mongo, for docs');
+    expect(doctor.out).toMatch(/○ oracle +missing/);
+    expect(doctor.out).toContain('Missing: oracle, for docs');
   });
 
   test('warns of a lab that it cannot read, and lists the others', async () => {

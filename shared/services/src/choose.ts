@@ -149,7 +149,10 @@ export function ways(service: Service): string[] {
     ...(npm === undefined ? [] : [npm]),
     ...installs,
     ...(!mayProvision() &&
-    (service.jars !== undefined || service.npm !== undefined || (manager === 'apt' && service.apt !== undefined))
+    (service.jars !== undefined ||
+      service.npm !== undefined ||
+      service.provider !== undefined ||
+      (manager === 'apt' && service.apt !== undefined))
       ? ['unset LABS_PROVISION   (the lab fetches it into a private cache; nothing is installed)']
       : []),
     ...(service.containers.length === 0 ? [] : [`docker compose --profile ${service.name} up --detach --wait`]),

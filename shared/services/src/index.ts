@@ -2,6 +2,7 @@
 import type { Browser, BrowserOptions, PageOptions } from './browser.ts';
 import type { ServiceReport } from './doctor.ts';
 import type { Broker, KafkaOptions, KafkaServers } from './kafka.ts';
+import type { MongoOptions, MongoServers } from './mongo.ts';
 import type { PostgresOptions, PostgresServers, ReplicatedPostgres } from './postgres.ts';
 import type { Standby } from './postgres-standby.ts';
 import type { RabbitOptions, RabbitServers } from './rabbit.ts';
@@ -31,6 +32,8 @@ export type {
   ClusterNode,
   KafkaOptions,
   KafkaServers,
+  MongoOptions,
+  MongoServers,
   PageOptions,
   PostgresOptions,
   PostgresServers,
@@ -96,6 +99,15 @@ export async function startKafka(o: KafkaOptions = {}): Promise<KafkaServers> {
  */
 export async function startZooKeeper(o: ZooKeeperOptions = {}): Promise<ZooKeeperServers> {
   return (await import('./zookeeper.ts')).startZooKeeper(o);
+}
+
+/**
+ * Starts (or finds) a MongoDB, and a database of our own in it: a replica set of one, of three, or two shards.
+ * @throws MissingServerError, ServerDiedError, StartTimeoutError, UnreachableUrlError, LoginRefusedError,
+ *   BadSettingError, or the signal's reason
+ */
+export async function startMongo(o: MongoOptions = {}): Promise<MongoServers> {
+  return (await import('./mongo.ts')).startMongo(o);
 }
 
 /**

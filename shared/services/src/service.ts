@@ -36,9 +36,21 @@ export interface Service {
   readonly jars?: JarRecipe;
   /** Or which package npm can. */
   readonly npm?: NpmRecipe;
+  /** Or ways of its own. */
+  readonly provider?: Provider;
   readonly version: (program: Program) => Promise<string>;
   /** A command per package manager that gets the server. */
   readonly install: Readonly<Partial<Record<PackageManager, string>>>;
+}
+
+/** A program that comes in a way that no other service has. */
+export interface Provider {
+  /** In the private cache, or on PATH under another name than the server's. Starts and downloads nothing. */
+  atHand(): Promise<Program | undefined>;
+  /** @returns undefined where it cannot or may not be fetched @throws ProvisionError, or the signal's reason */
+  fetch(signal: AbortSignal | undefined): Promise<Program | undefined>;
+  /** Whether it can be fetched here, and from where. */
+  outlook(): Promise<string | undefined>;
 }
 
 export type PackageManager = 'apt' | 'dnf' | 'apk' | 'pacman' | 'brew' | 'npm';

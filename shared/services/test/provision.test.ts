@@ -58,6 +58,7 @@ test('the report of what is at hand names its origin, version and path, and star
     'rabbitmq',
     'kafka',
     'zookeeper',
+    'mongo',
     'browser',
   ]);
   for (const report of reports.slice(0, 2)) {

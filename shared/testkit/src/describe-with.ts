@@ -1,4 +1,5 @@
 import { missingServer } from './missing.ts';
+import { beyondStandIn } from './stand-in.ts';
 import { trace } from './trace.ts';
 
 /** The name of the test that stands for a suite whose servers could not be had. */
@@ -13,8 +14,8 @@ export type Started<F extends Factories> = { [K in keyof F]: Awaited<ReturnType<
  * level of a test file.
  *
  * A server that cannot be had on this machine (`code: 'MISSING_SERVER'` or `exitCode: 3` on the error) skips the suite,
- * aloud: one skipped test carries the reason. With LABS_REQUIRE=all in the environment that test fails instead. Any
- * other error of a factory fails the suite in a test named "its servers start".
+ * aloud: one skipped test carries the reason. With LABS_REQUIRE=all in the environment that test fails instead, unless
+ * a stand-in for MongoDB is all there is. Any other error of a factory fails the suite in a test named "its servers start".
  */
 export async function describeWith<F extends Factories>(
   name: string,
@@ -36,7 +37,7 @@ export async function describeWith<F extends Factories>(
   }
   const { error } = started;
   const reason = missingServer(error);
-  if (reason === undefined || process.env['LABS_REQUIRE'] === 'all') {
+  if (reason === undefined || (process.env['LABS_REQUIRE'] === 'all' && !beyondStandIn(reason))) {
     describe(name, () => {
       test(serversStart, () => {
         throw error;

@@ -173,6 +173,16 @@ describe.concurrent('a suite', { timeout: patience }, () => {
     expect(run.stdout).toContain('✗ its servers start\n    no redis-server: apt install redis');
     expect(run.stdout.trimEnd()).toMatch(/2 passed, 1 failed, 0 skipped {2}\d+\.\d s$/);
   });
+
+  test('skips what needs a mongod even there, with its reason', async () => {
+    const run = await exec(process.execPath, [resolve(import.meta.dirname, '../src/lab-test.ts')], {
+      cwd: resolve(lab, '../stand-in'),
+      env: { ...process.env, LABS_REQUIRE: 'all', LAB_REPORT: '' },
+    });
+    expect(run.code).toBe(0);
+    expect(run.stdout).toContain('skipped: needs a mongod: a stand-in elects nobody');
+    expect(run.stdout.trimEnd()).toMatch(/1 passed, 0 failed, 2 skipped {2}\d+\.\d s$/);
+  });
 });
 
 /** Runs a program to its end. */
