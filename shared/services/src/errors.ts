@@ -126,6 +126,21 @@ export class TooFewUrlsError extends ServiceError {
   }
 }
 
+/** The server does not take the settings that it was given while it runs; those before stay. */
+export class ConfigRefusedError extends ServiceError {
+  /** The server's own words. */
+  readonly log: string;
+
+  constructor(service: string, file: string, log: string) {
+    super(
+      service,
+      'CONFIG_REFUSED',
+      `the server refuses the new ${file}, and keeps to the one before. Its words:\n${log.replace(/^/gm, '  | ')}`,
+    );
+    this.log = log;
+  }
+}
+
 /** This fault cannot be injected into this node: it is not ours, or it is down. */
 export class FaultUnavailableError extends ServiceError {
   constructor(service: string, fault: string, why: string, options?: ErrorOptions) {

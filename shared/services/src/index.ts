@@ -5,6 +5,7 @@ import type { Broker, KafkaOptions, KafkaServers } from './kafka.ts';
 import type { MongoOptions, MongoServers } from './mongo.ts';
 import type { PostgresOptions, PostgresServers, ReplicatedPostgres } from './postgres.ts';
 import type { Standby } from './postgres-standby.ts';
+import type { AlertingPrometheus, PrometheusOptions, PrometheusServers, ScrapeJob } from './prometheus.ts';
 import type { RabbitOptions, RabbitServers } from './rabbit.ts';
 import type { RedisCluster, RedisClusterOptions, RedisOptions, RedisServers } from './redis.ts';
 import type { ClusterNode } from './redis-cluster.ts';
@@ -13,6 +14,7 @@ import type { ZooKeeperOptions, ZooKeeperServers } from './zookeeper.ts';
 export { onAnnounce } from './announce.ts';
 export {
   BadSettingError,
+  ConfigRefusedError,
   FaultUnavailableError,
   LoginRefusedError,
   MissingServerError,
@@ -26,6 +28,7 @@ export {
 } from './errors.ts';
 export type { NetworkProxy as Proxy, Node, Origin, Servers } from './types.ts';
 export type {
+  AlertingPrometheus,
   Broker,
   Browser,
   BrowserOptions,
@@ -37,6 +40,8 @@ export type {
   PageOptions,
   PostgresOptions,
   PostgresServers,
+  PrometheusOptions,
+  PrometheusServers,
   RabbitOptions,
   RabbitServers,
   RedisCluster,
@@ -44,6 +49,7 @@ export type {
   RedisOptions,
   RedisServers,
   ReplicatedPostgres,
+  ScrapeJob,
   ServiceReport,
   Standby,
   ZooKeeperOptions,
@@ -108,6 +114,19 @@ export async function startZooKeeper(o: ZooKeeperOptions = {}): Promise<ZooKeepe
  */
 export async function startMongo(o: MongoOptions = {}): Promise<MongoServers> {
   return (await import('./mongo.ts')).startMongo(o);
+}
+
+/**
+ * Starts a Prometheus of our own that scrapes `targets`, and with `alertmanager` an Alertmanager behind it.
+ * @throws MissingServerError, ServerDiedError, StartTimeoutError, BadSettingError, ConfigRefusedError for rules that
+ *   Prometheus does not take, RangeError for targets that are none, or the signal's reason
+ */
+export async function startPrometheus(
+  o: PrometheusOptions & { readonly alertmanager: true | { readonly webhook: string } },
+): Promise<AlertingPrometheus>;
+export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusServers>;
+export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusServers> {
+  return (await import('./prometheus.ts')).startPrometheus(o);
 }
 
 /**

@@ -1,15 +1,27 @@
+import { alertmanager } from './alertmanager.ts';
 import { browser } from './browser.ts';
 import { kafka } from './kafka.ts';
 import type { Lender } from './lending.ts';
 import { mongodb, mongoLender } from './mongo.ts';
 import { postgres, postgresLender } from './postgres.ts';
+import { prometheus } from './prometheus.ts';
 import { rabbitLender, rabbitmq } from './rabbit.ts';
 import { redis, redisLender } from './redis.ts';
 import type { Service } from './service.ts';
 import { zookeeper } from './zookeeper.ts';
 
 /** Every kind of server that labs can ask for. A new one: its file, and a line here. */
-export const services: readonly Service[] = [redis, postgres, rabbitmq, kafka, zookeeper, mongodb, browser];
+export const services: readonly Service[] = [
+  redis,
+  postgres,
+  rabbitmq,
+  kafka,
+  zookeeper,
+  mongodb,
+  prometheus,
+  alertmanager,
+  browser,
+];
 
 /** Those that a lessor can lend, so that many suites in a row need not each start their own. */
 export const lenders: ReadonlyMap<string, Lender> = new Map([

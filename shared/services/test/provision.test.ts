@@ -59,6 +59,8 @@ test('the report of what is at hand names its origin, version and path, and star
     'kafka',
     'zookeeper',
     'mongo',
+    'prometheus',
+    'alertmanager',
     'browser',
   ]);
   for (const report of reports.slice(0, 2)) {
