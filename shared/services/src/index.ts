@@ -9,6 +9,7 @@ import type { AlertingPrometheus, PrometheusOptions, PrometheusServers, ScrapeJo
 import type { RabbitOptions, RabbitServers } from './rabbit.ts';
 import type { RedisCluster, RedisClusterOptions, RedisOptions, RedisServers } from './redis.ts';
 import type { ClusterNode } from './redis-cluster.ts';
+import type { ZipkinOptions, ZipkinServers } from './zipkin.ts';
 import type { ZooKeeperOptions, ZooKeeperServers } from './zookeeper.ts';
 
 export { onAnnounce } from './announce.ts';
@@ -52,6 +53,8 @@ export type {
   ScrapeJob,
   ServiceReport,
   Standby,
+  ZipkinOptions,
+  ZipkinServers,
   ZooKeeperOptions,
   ZooKeeperServers,
 };
@@ -127,6 +130,14 @@ export async function startPrometheus(
 export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusServers>;
 export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusServers> {
   return (await import('./prometheus.ts')).startPrometheus(o);
+}
+
+/**
+ * Starts a Zipkin of our own, which keeps the spans that it is sent in memory.
+ * @throws MissingServerError, ServerDiedError, StartTimeoutError, BadSettingError, or the signal's reason
+ */
+export async function startZipkin(o: ZipkinOptions = {}): Promise<ZipkinServers> {
+  return (await import('./zipkin.ts')).startZipkin(o);
 }
 
 /**

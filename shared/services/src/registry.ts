@@ -8,6 +8,7 @@ import { prometheus } from './prometheus.ts';
 import { rabbitLender, rabbitmq } from './rabbit.ts';
 import { redis, redisLender } from './redis.ts';
 import type { Service } from './service.ts';
+import { zipkin } from './zipkin.ts';
 import { zookeeper } from './zookeeper.ts';
 
 /** Every kind of server that labs can ask for. A new one: its file, and a line here. */
@@ -20,6 +21,7 @@ export const services: readonly Service[] = [
   mongodb,
   prometheus,
   alertmanager,
+  zipkin,
   browser,
 ];
 

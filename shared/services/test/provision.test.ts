@@ -61,6 +61,7 @@ test('the report of what is at hand names its origin, version and path, and star
     'mongo',
     'prometheus',
     'alertmanager',
+    'zipkin',
     'browser',
   ]);
   for (const report of reports.slice(0, 2)) {
