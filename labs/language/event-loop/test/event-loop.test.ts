@@ -147,12 +147,13 @@ test('a watchdog names the line that blocks, while it blocks', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [program, 'block', log, '80'], {
     timeout: 3 * PATIENCE,
   });
-  const { blocks, noticed } = JSON.parse(stdout);
+  const { blocks, noticed, at } = JSON.parse(stdout);
   expect(noticed, 'the log had a line while the loop was blocked').toBe(true);
   expect(readFileSync(log, 'utf8')).toMatch(/^event loop blocked for \d+ ms at .*slow-till\.ts:/m);
   expect(blocks).toHaveLength(1);
   const [{ site, stack, blockedMs }] = blocks;
   expect(blockedMs).toBeGreaterThanOrEqual(80);
+  expect(blockedMs, 'no longer than the program has run').toBeLessThan(at);
   const first =
     readFileSync(program, 'utf8')
       .split('\n')

@@ -204,6 +204,7 @@ test('a shared counter refuses to leave its range, and what is no counter', () =
   expect(() => counter.add()).toThrow(CounterRangeError);
   expect(counter.value).toBe(2 ** 31 - 1);
   expect(counter.add(-(2 ** 31))).toBe(-1);
+  expect(new SharedCounter().add(-(2 ** 31)), 'the least it can hold').toBe(-(2 ** 31));
   expect(() => counter.add(-(2 ** 31))).toThrow(CounterRangeError);
   expect(new SharedCounter(counter.buffer).value).toBe(-1);
   for (const by of [0.5, Number.NaN, 2 ** 31, untyped('1')])
@@ -232,6 +233,7 @@ test('the main thread is never put to sleep: it waits for a mutex in its event l
   setTimeout(open, 10);
   expect((await ended(first)).error).toBeUndefined();
   expect(await Promise.all([a, b].map((guest) => guest && ended(guest)))).toMatchObject([{ value: 1 }, { value: 2 }]);
+  expect(await mutex.lockAsync(() => 'free', { timeoutMs: 0 }), 'who does not wait gets what is free').toBe('free');
   await expect(mutex.lockAsync(() => 1, { timeoutMs: -1 })).rejects.toThrow(InvalidArgumentError);
 });
 
@@ -403,6 +405,13 @@ test('promises that follow each other without end are a block, too', async () =>
   // Between two promises no line runs: then there is none to be named.
   expect(blocks).toHaveLength(1);
   expect(blocks[0].site ?? 'slow-till.ts').toContain('slow-till.ts');
+});
+
+test('native code that blocks is told of while it does, with the time and without a line', async () => {
+  const { noticed, log } = await till('native', 8);
+  expect(noticed, 'the log had the line while native code ran').toBe(true);
+  // Fifty looks, one every two milliseconds.
+  expect(/^event loop blocked for (\d+) ms by native code/m.exec(log)?.[1]).toBe('100');
 });
 
 test('a watchdog that was ended, or whose process stood still as a whole, says nothing', async () => {
