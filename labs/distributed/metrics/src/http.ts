@@ -1,0 +1,83 @@
+import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { boundedLabel } from './labels.ts';
+import { sloBuckets } from './slo.ts';
+
+export interface HttpMetricsOptions {
+  /** What is promised, in seconds; see `sloBuckets`. */
+  readonly sloSeconds: number;
+  /** How many routes may be told apart. Default 100. */
+  readonly maxRoutes?: number;
+}
+
+export interface HttpMetrics {
+  /**
+   * Watches one request; call it as soon as the request is there.
+   *
+   * @param route The pattern that answered, `/orders/:id`, asked once, at the end, when the router knows; `undefined` if none did.
+   * What it throws counts as `undefined`: a metric never breaks what it measures.
+   */
+  watch(request: IncomingMessage, response: ServerResponse, route: () => string | undefined): void;
+}
+
+/**
+ * RED for an HTTP service (rate, errors, duration: Tom Wilkie, https://grafana.com/blog/2018/08/02/the-red-method-how-to-instrument-your-services/):
+ * `http_requests_total` by method, route and status, `http_request_duration_seconds` by method and route, and `http_requests_in_flight`.
+ * The histogram has no status: each further label would be paid once a bucket.
+ *
+ * @throws InvalidArgumentError; prom-client's Error when the registry has these metrics already
+ */
+export function httpMetrics(registry: Registry, options: HttpMetricsOptions): HttpMetrics {
+  const { requests, duration, inFlight } = httpInstruments(registry, sloBuckets(options.sloSeconds));
+  const bounded = boundedLabel(options.maxRoutes ?? 100);
+  return {
+    watch(request, response, route) {
+      const start = performance.now();
+      inFlight.inc();
+      // Not 'finish', which never comes when the client has left.
+      response.once('close', () => {
+        inFlight.dec();
+        const labels = { method: knownMethod(request), route: bounded(matched(route) ?? 'unmatched') };
+        // nginx's number for a client that closed the request before it had its answer.
+        const status = response.writableFinished ? response.statusCode : 499;
+        requests.inc({ ...labels, status });
+        duration.observe(labels, (performance.now() - start) / 1000);
+      });
+    },
+  };
+}
+
+/** The three metrics of `httpMetrics`, registered. @param buckets In seconds. */
+export function httpInstruments(registry: Registry, buckets: number[]) {
+  const registers = [registry];
+  return {
+    requests: new Counter({
+      name: 'http_requests_total',
+      help: 'Requests that are over, by the status that was sent; 499 if the client left first.',
+      labelNames: ['method', 'route', 'status'],
+      registers,
+    }),
+    duration: new Histogram({
+      name: 'http_request_duration_seconds',
+      help: 'From the request to the end of its response, or to the client leaving.',
+      labelNames: ['method', 'route'],
+      buckets,
+      registers,
+    }),
+    inFlight: new Gauge({ name: 'http_requests_in_flight', help: 'Requests without an end yet.', registers }),
+  };
+}
+
+/** The request's method, if HTTP knows it, else `other`. */
+export function knownMethod(request: IncomingMessage): string {
+  return METHODS.includes(request.method ?? '') ? (request.method ?? '') : 'other';
+}
+
+/** What `route` says; `undefined` if it throws. */
+export function matched(route: () => string | undefined): string | undefined {
+  try {
+    return route();
+  } catch {
+    return undefined;
+  }
+}
