@@ -22,7 +22,10 @@ export interface Queries {
   quantile(q: number): string;
   /** Seconds, on average: for comparison only. */
   readonly mean: string;
-  /** The share of reads that the cache answered, by the version that asked it; nothing without a read. */
+  /**
+   * The share of reads that the cache answered, by the version that asked it; nothing without a read, nor before a version has run for a
+   * whole window.
+   */
   readonly hitRatio: string;
   /** The share of a pool that is out, by pool, of the instance that is worst off. */
   readonly poolUse: string;
@@ -38,9 +41,10 @@ export function queries(options: QueryOptions): Queries {
   const failed = `sum by (job) (${rate('http_requests_total{status=~"5.."}')})`;
   const seconds = 'http_request_duration_seconds';
   const observed = `(sum by (job) (${rate(`${seconds}_count`)}) > 0)`;
-  // Each instance's series has a version of its own: the label comes from the marker.
+  // Which version an instance runs, once it has run it for a whole window: a rate that spans a release belongs to both.
+  const version = `(app_build_info and app_build_info offset ${w})`;
   const reads = (metric: string) =>
-    `sum by (job, version) (${rate(metric)} * on (job, instance) group_left (version) app_build_info)`;
+    `sum by (job, version) (${rate(metric)} * on (job, instance) group_left (version) ${version})`;
   return {
     // Rate first, then the sum: a sum would hide the restart of one instance from the rate.
     requestRate: `sum by (job, route) (${rate('http_requests_total')})`,

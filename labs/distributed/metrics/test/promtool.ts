@@ -4,15 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RuleFile } from '../src/index.ts';
 
-/** Series as promtool writes them: `{ 'up{job="shop"}': '1x10' }`, one value each second. */
+/** Series as promtool writes them: `{ 'up{job="shop"}': '1x10' }`, one value each second, or each `stepSeconds`. */
 export type SeriesInput = Readonly<Record<string, string>>;
 export type LabelValues = Readonly<Record<string, string>>;
 
 /** Prometheus' own engine on series of the law's own and on a clock of its own: no waiting. */
 export class Promtool {
   readonly #path: string;
+  readonly #step: string;
 
-  constructor(path: string | undefined) {
+  constructor(path: string | undefined, stepSeconds = 1) {
+    this.#step = `${stepSeconds}s`;
     if (path === undefined) throw new Error('This Prometheus came without promtool: run the suite on an embedded one.');
     this.#path = path;
   }
@@ -77,9 +79,9 @@ export class Promtool {
   #said(series: SeriesInput, tests: object, rules?: RuleFile): Promise<string> {
     const input_series = Object.entries(series).map(([name, values]) => ({ series: name, values }));
     const test = {
-      evaluation_interval: '1s',
+      evaluation_interval: this.#step,
       ...(rules && { rule_files: ['rules.yml'] }),
-      tests: [{ interval: '1s', input_series, ...tests }],
+      tests: [{ interval: this.#step, input_series, ...tests }],
     };
     return this.#run({ 'test.yml': test, ...(rules && { 'rules.yml': rules }) }, ['test', 'rules', 'test.yml'], true);
   }
