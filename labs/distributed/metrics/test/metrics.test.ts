@@ -1,15 +1,16 @@
 import { once } from 'node:events';
-import { Agent, createServer, get, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { Agent, createServer, get, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import { startPrometheus } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { expect, onTestFinished, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
 import {
   alerts,
   boundedLabel,
   cacheMetrics,
   dashboard,
   eventLoopMetrics,
+  httpInstruments,
   httpMetrics,
   InvalidArgumentError,
   metricsPage,
@@ -22,21 +23,16 @@ import {
   servicePanels,
   sloBuckets,
 } from '#lab';
+import { badPromql, listening, PrometheusApi } from './prometheus-api.ts';
 import { Promtool, type SeriesInput } from './promtool.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** A service on a port of its own, and its address. */
 async function serve(handler: Handler): Promise<string> {
-  const server = createServer(handler).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  if (typeof address !== 'object' || !address) throw new Error('no port');
-  return `http://127.0.0.1:${address.port}`;
+  const server = createServer(handler);
+  onTestFinished(() => void server.close().closeAllConnections());
+  return listening(server);
 }
 
 /** Sends a request and waits for the end of its answer. */
@@ -57,7 +53,52 @@ async function series(registry: Registry, name: string): Promise<Record<string, 
 }
 const total = (values: Record<string, number>) => Object.values(values).reduce((sum, value) => sum + value, 0);
 
-await describeWith('metrics', { prometheus: () => startPrometheus() }, ({ prometheus }) => {
+const LIVE = { window: '1s', sloSeconds: 0.2, jobs: ['cache'], hold: '200ms', interval: '200ms' };
+
+/** What reaches the manager's phone: each alert, by its state. */
+const phone: { status: string; labels: Record<string, string>; annotations: Record<string, string> }[] = [];
+const rang = (state: string) =>
+  phone.find(({ status, labels }) => status === state && labels['alertname'] === 'CacheMisses');
+const servers: Server[] = [];
+const webhook = createServer(async (request, response) => {
+  const body = await Array.fromAsync(request, String);
+  phone.push(...JSON.parse(body.join('')).alerts);
+  response.end();
+});
+servers.push(webhook);
+
+/** A target whose page can be exchanged, as a release does. */
+class Instance {
+  registry = new Registry();
+  readonly url: Promise<string>;
+
+  constructor() {
+    const server = createServer((request, response) => void metricsPage(this.registry, request, response));
+    servers.push(server);
+    this.url = listening(server);
+  }
+}
+const [shop, cache, labels, till] = [new Instance(), new Instance(), new Instance(), new Instance()];
+const targets = [
+  { job: 'shop', urls: [await shop.url] },
+  { job: 'cache', urls: [await cache.url] },
+  { job: 'labels', urls: [await labels.url] },
+  { job: 'till', urls: [await till.url] },
+];
+const start = async () =>
+  startPrometheus({
+    targets,
+    rules: JSON.stringify(ruleFile(LIVE)),
+    scrapeIntervalMs: 200,
+    alertmanager: { webhook: await listening(webhook) },
+  });
+
+await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
+  const api = new PrometheusApi(prometheus.url);
+  afterAll(() => {
+    for (const server of servers) server.closeAllConnections();
+    for (const server of servers) server.close();
+  });
   const promtool = new Promtool(prometheus.promtool);
   const OPTIONS = { window: '10s', sloSeconds: 0.2 };
   const RULES = { ...OPTIONS, jobs: ['shop'], hold: '3s', interval: '1s' };
@@ -81,6 +122,7 @@ await describeWith('metrics', { prometheus: () => startPrometheus() }, ({ promet
     await visit(`${url}/orders/2`);
     await until(async () => total(await series(registry, 'http_requests_in_flight')) === 0, { what: 'none in flight' });
     const last = visit(`${url}/orders/3`);
+    last.catch(() => {});
     await until(async () => total(await series(registry, 'http_requests_in_flight')) === 1, { what: 'one in flight' });
     const three = { 'GET /orders/:id 200': 1, 'POST /orders/:id 201': 1, 'GET /orders/:id 503': 1 };
     expect(await series(registry, 'http_requests_total'), 'while the fourth waits for its tea').toEqual(three);
@@ -120,7 +162,7 @@ await describeWith('metrics', { prometheus: () => startPrometheus() }, ({ promet
     expect(await registry.metrics(), 'and how long they had waited').toContain('_count{method="GET",route="/queue"} 2');
   });
 
-  test('a label keeps its first values, and each other one is `other`', () => {
+  test('a label keeps its first values, and each other one is other', () => {
     const label = boundedLabel(3);
     const given = ['latte', 'oolong', 'latte', 'matcha', 'cola', 'oolong', 'beer', 'latte', 'cola'];
     const kept = given.map(label);
@@ -486,5 +528,113 @@ await describeWith('metrics', { prometheus: () => startPrometheus() }, ({ promet
     ]);
     expect(wall.annotations.list[0]).toMatchObject({ enable: true, useValueForTime: 'on' });
     expect(JSON.parse(JSON.stringify(wall)), 'and it survives as JSON').toEqual(wall);
+  });
+
+  // ── hardening, in a Prometheus that scrapes: last, since it begins 5 s after its start ──
+
+  test.concurrent('the alert names the release whose cache misses, reaches the phone, and ends with the roll-back', async () => {
+    const release = (version: string, hits: number) => {
+      cache.registry = new Registry();
+      releaseMetrics(cache.registry, version);
+      const read = cacheMetrics(cache.registry, ['menu']);
+      let n = 0;
+      return setInterval(() => read('menu', n++ % 100 < hits), 2);
+    };
+    const good = release('1.4.0', 98);
+    const before = await api.untilValue('job_version:cache_requests:hit_ratio{job="cache"}', (ratio) => ratio > 0.9);
+    clearInterval(good);
+    const bad = release('2.0.0', 30);
+    const fired = await until(() => rang('firing'), {
+      timeoutMs: 15_000,
+      what: 'the phone to ring',
+    });
+    clearInterval(bad);
+    expect(fired.labels, `from ${before} on`).toMatchObject({
+      alertname: 'CacheMisses',
+      job: 'cache',
+      version: '2.0.0',
+    });
+    expect(fired.annotations['summary']).toContain('of version 2.0.0, live for');
+    const again = release('1.4.0', 98);
+    const resolved = await until(() => rang('resolved'), {
+      timeoutMs: 15_000,
+      what: 'the phone to say that it is over',
+    });
+    clearInterval(again);
+    expect(resolved.labels).toEqual(fired.labels);
+  }, 40_000);
+
+  test.concurrent('hostile labels break nothing, and are no more series than were bounded', async () => {
+    const { requests } = httpInstruments(labels.registry, sloBuckets(0.2));
+    const bounded = boundedLabel(8);
+    const hostile = [
+      '"',
+      '\\',
+      '\n',
+      '\\n"} 1\nfake 2',
+      'a\0b',
+      'tea \ud83d',
+      'tea \ud83c',
+      '奶茶 🧋',
+      '{',
+      '}',
+      'x=1,',
+    ];
+    for (const route of hostile) requests.inc({ method: 'GET', status: 200, route: bounded(route) });
+    await api.untilValue('count(http_requests_total{job="labels"})', (count) => count === 9);
+    const stored = await api.query('http_requests_total{job="labels"}');
+    const routes = stored.map(({ labels }) => labels['route']);
+    const kept = ['"', '\\', '\n', '\\n"} 1\nfake 2', 'a\ufffdb', 'tea \ufffd', '奶茶 🧋', '{'];
+    expect(new Set(routes)).toEqual(new Set([...kept, 'other']));
+    expect(await api.query('fake')).toEqual([]);
+    expect(await api.untilValue('up{job="labels"}', (up) => up === 1)).toBe(1);
+  });
+
+  test.concurrent("each panel's query is PromQL, and finds data in Prometheus", async () => {
+    const { registry } = shop;
+    const { requests, duration } = httpInstruments(registry, sloBuckets(0.2));
+    poolMetrics(registry, { database: () => ({ size: 4, used: 1, waiting: 0 }) });
+    eventLoopMetrics(registry);
+    releaseMetrics(registry, '1.4.0');
+    const read = cacheMetrics(registry, ['menu']);
+    const traffic = setInterval(() => {
+      requests.inc({ method: 'GET', route: '/menu', status: 200 });
+      duration.observe({ method: 'GET', route: '/menu' }, 0.1);
+      read('menu', true);
+    }, 10);
+    const panels = servicePanels({ window: '$__rate_interval', sloSeconds: 0.2 });
+    const wall = dashboard({ title: 'Shop', uid: 'shop', panels });
+    const asked = [...wall.annotations.list, ...wall.panels.flatMap(({ targets }) => targets)].map(({ expr }) =>
+      // As Grafana does.
+      expr.replaceAll('$__rate_interval', '1s'),
+    );
+    expect(asked.length).toBeGreaterThanOrEqual(12);
+    for (const expr of asked) {
+      expect(badPromql(expr), `${expr}: where it is no PromQL`).toEqual([]);
+      await until(
+        async () =>
+          (await api.query(expr)).some(({ labels, value }) => labels['job'] === 'shop' && !Number.isNaN(value)),
+        { what: `data for ${expr}` },
+      );
+    }
+    clearInterval(traffic);
+    expect(badPromql('sum by (job (rate(x[5m]))')).not.toEqual([]);
+  }, 20_000);
+
+  test.concurrent('a restart of the service is no fall of the rate', async () => {
+    const { requests } = httpInstruments(till.registry, sloBuckets(0.2));
+    const count = () => requests.inc({ method: 'GET', route: '/restarted', status: 200 });
+    const expr = queries(LIVE).requestRate.replaceAll('http_requests_total', 'http_requests_total{route="/restarted"}');
+    for (let n = 0; n < 1000; n++) count();
+    const traffic = setInterval(count, 5);
+    await api.untilValue(expr, (rate) => rate > 0);
+    const whole = await api.untilValue('http_requests_total{route="/restarted"}', (value) => value >= 1000);
+    requests.reset();
+    count();
+    const after = await api.untilValue('http_requests_total{route="/restarted"}', (value) => value < whole);
+    const rate = await api.untilValue(expr, (value) => value >= 0);
+    clearInterval(traffic);
+    expect(after, 'the counter fell').toBeLessThan(whole);
+    expect(rate, 'requests a second').toBeLessThan(1000);
   });
 });
