@@ -95,7 +95,9 @@ await tell(options, async (story) => {
   });
 
   await story.scene('A label that explodes', async () => {
-    story.say('A scanner asks 1,000 paths of two shops that have none of them: 404. One keeps the path as a label.');
+    story.say(
+      'A scanner asks 1,000 paths of two shops that have none of them: 404. One keeps the path as a label. (Prometheus makes its first round 5 s after its start.)',
+    );
     await scanned;
     const stored = (job: string) => `count({__name__=~"http_request.+",job="${job}"})`;
     await api.untilValue('sum(http_requests_total{job="raw"})', (sum) => sum >= 1000);
@@ -116,7 +118,7 @@ await tell(options, async (story) => {
         { label: 'route = the pattern', value: one, tone: 'good', note: `${(await size(bounded.url)).toFixed(0)} kB` },
       ],
     });
-    story.code('src/http.ts', { from: 'const labels = { method' });
+    story.code('pitfalls/raw-path.ts', { from: 'const labels = { method' });
     story.verdict(
       'A path is a series for each of its buckets, for ever; a pattern is not',
       `${many} series, or ${one}`,
