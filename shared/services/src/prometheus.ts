@@ -24,8 +24,8 @@ export interface PrometheusServers extends Servers {
   readonly alertmanagerUrl?: string;
   readonly alertmanager?: Node;
   /**
-   * Scrapes these from now on, and no others. The first scrape of a new one comes after 5 to 10 s: Prometheus looks every
-   * 5 s. (A server that restarts on its old port needs no call: the next scrape finds it.)
+   * Scrapes these from now on, and no others. The first scrape of a new one comes within 5 s, or 10 on a busy machine:
+   * Prometheus looks every 5 s. (A server that restarts on its old port needs no call: the next scrape finds it.)
    * @throws RangeError, FaultUnavailableError while the node is not up
    */
   setTargets(targets: readonly ScrapeJob[]): Promise<void>;
