@@ -1,0 +1,101 @@
+import { Redis, type RedisOptions } from 'ioredis';
+import { RouterClosedError, UnreachableError } from './errors.ts';
+import { hostOf } from './slot-map.ts';
+
+export interface NodeOptions {
+  /** Milliseconds after which a node that owes an answer is given up. */
+  readonly silentMs: number;
+  /** The address to connect to, of the one that the cluster says: for a NAT, a tunnel, a container. */
+  readonly translate: (address: string) => string;
+  readonly connection: Pick<RedisOptions, 'username' | 'password' | 'tls'>;
+}
+
+/** Plain connections to single nodes. None reconnects or sends anything again by itself: the router decides that. */
+export class NodePool {
+  readonly #options: NodeOptions;
+  readonly #shared = new Map<string, Promise<Redis>>();
+  readonly #idle = new Map<string, Redis[]>();
+  readonly #open = new Set<Redis>();
+  #closed = false;
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+  }
+
+  /** The connection to a node that all calls share. @throws UnreachableError */
+  async link(address: string): Promise<Redis> {
+    for (;;) {
+      const pending = this.#shared.get(address) ?? this.#connect(address, this.#options.silentMs);
+      this.#shared.set(address, pending);
+      const node = await pending.catch((error: unknown) => {
+        if (this.#shared.get(address) === pending) this.#shared.delete(address);
+        throw error;
+      });
+      if (isUsable(node)) return node;
+      if (this.#shared.get(address) === pending) this.#shared.delete(address);
+    }
+  }
+
+  /** A connection for one caller, until `giveBack`: for what blocks its connection. @throws UnreachableError */
+  async lend(address: string): Promise<Redis> {
+    const idle = this.#idle.get(address)?.pop();
+    return idle && isUsable(idle) ? idle : this.#connect(address);
+  }
+
+  giveBack(address: string, node: Redis): void {
+    if (this.#closed || !isUsable(node)) return;
+    const idle = this.#idle.get(address);
+    if (idle) idle.push(node);
+    else this.#idle.set(address, [node]);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const node of this.#open) drop(node);
+  }
+
+  async #connect(address: string, socketTimeout?: number): Promise<Redis> {
+    if (this.#closed) throw new RouterClosedError();
+    const { silentMs, translate, connection } = this.#options;
+    const place = translate(address);
+    const node = new Redis({
+      ...connection,
+      host: hostOf(place),
+      port: Number(place.slice(hostOf(place).length + 1)),
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      retryStrategy: () => null,
+      connectTimeout: silentMs,
+      ...(socketTimeout === undefined ? {} : { socketTimeout }),
+    });
+    let cause: unknown;
+    node.on('error', (error: Error) => {
+      cause = error;
+    });
+    this.#open.add(node);
+    node.once('end', () => this.#open.delete(node));
+    // A hung process still accepts connections: it's the first answer that counts.
+    const timer = setTimeout(() => {
+      cause = new Error(`no answer in ${silentMs} ms`);
+      drop(node);
+    }, silentMs);
+    try {
+      await node.connect();
+      return node;
+    } catch (error) {
+      drop(node);
+      throw new UnreachableError(address, cause ?? error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+const isUsable = (node: Redis) => node.status === 'ready' && node.stream.writable;
+
+/** At once: `disconnect` alone would wait for a peer that hangs to say goodbye. */
+export function drop(node: Redis): void {
+  node.disconnect();
+  node.stream?.destroy();
+}

@@ -1,0 +1,379 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { inspect } from 'node:util';
+import { Command, type Redis, type RedisOptions, ReplyError } from 'ioredis';
+import {
+  CommandError,
+  CrossSlotError,
+  InvalidArgumentError,
+  OutcomeUnknownError,
+  PartialWriteError,
+  RouterClosedError,
+  SlotUnavailableError,
+  TooManyRedirectionsError,
+  UnderReplicatedError,
+  UnreachableError,
+} from './errors.ts';
+import { assertText, bySlot, keySlot } from './key-slot.ts';
+import { drop, NodePool } from './nodes.ts';
+import { ownersIn, type Redirection, redirectionIn, SlotMap } from './slot-map.ts';
+
+export interface RouterOptions {
+  /**
+   * Milliseconds for which a call looks for a node that serves its slot, through a failover too. Default 5,000: longer
+   * than a failover takes at Redis' default `cluster-node-timeout` is 30,000 and more.
+   */
+  readonly timeoutMs?: number;
+  /** Milliseconds after which a node that owes an answer is given up. Default 1,000. */
+  readonly silentMs?: number;
+  /** The `host:port` to connect to, of the one that the cluster says. Default: the same. */
+  readonly translate?: (address: string) => string;
+  readonly connection?: Pick<RedisOptions, 'username' | 'password' | 'tls'>;
+}
+
+export interface CallOptions {
+  /** Who aborts gets his own reason at once; a command that was sent may have been carried out. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ReplicationOptions extends CallOptions {
+  /** How many replicas should confirm the write. */
+  readonly replicas: number;
+  /** Milliseconds to wait for them. */
+  readonly withinMs: number;
+}
+
+export type Argument = string | number;
+
+/** A command, and the slot of its keys. */
+export interface Request {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly slot: number;
+}
+
+/**
+ * Sends commands to the node that serves their slot. Redis Cluster specification, "Redirection and resharding".
+ *
+ * - MOVED is for good: the map learns it. ASK is for this command alone: the map stays.
+ * - What was surely not carried out (no connection, CLUSTERDOWN, TRYAGAIN) is tried again until `timeoutMs` has passed. What
+ *   was sent and not answered never is: `OutcomeUnknownError`.
+ */
+export class ClusterRouter {
+  protected readonly nodes: NodePool;
+  protected readonly map = new SlotMap();
+  protected readonly seeds: readonly string[];
+  protected readonly timeoutMs: number;
+  protected readonly silentMs: number;
+  #refreshing: Promise<void> | undefined;
+  readonly #closing = new AbortController();
+
+  /**
+   * @param seeds `host:port` of some nodes; the others are found through them. Nothing is sent before the first call.
+   * @throws InvalidArgumentError
+   */
+  constructor(seeds: readonly string[], options: RouterOptions = {}) {
+    if (!Array.isArray(seeds) || seeds.length === 0 || !seeds.every(isAddress)) {
+      throw new InvalidArgumentError(`seeds must be addresses as "127.0.0.1:7000": they are ${inspect(seeds)}.`);
+    }
+    this.seeds = [...seeds];
+    this.timeoutMs = whole('timeoutMs', options.timeoutMs ?? 5_000, 1);
+    this.silentMs = whole('silentMs', options.silentMs ?? 1_000, 1);
+    const { translate = (address) => address, connection = {} } = options;
+    this.nodes = new NodePool({ silentMs: this.silentMs, translate, connection: { ...connection } });
+  }
+
+  /**
+   * Sends one command: `call('SET', ['cart:7', 'milk'])`. A script says its keys: `call('EVAL', [lua, 1, 'cart:7'])`.
+   *
+   * @throws InvalidArgumentError without a key, or for a command that would hold or change the shared connection
+   * @throws CrossSlotError, CommandError, TooManyRedirectionsError, SlotUnavailableError: not carried out
+   * @throws OutcomeUnknownError, RouterClosedError, or the signal's reason: nobody knows
+   */
+  async call(command: string, args: readonly Argument[], { signal }: CallOptions = {}): Promise<unknown> {
+    const request = requestOf(command, args);
+    return this.route(request, signal, async (address, asking) =>
+      this.exchange(await this.nodes.link(address), request, asking),
+    );
+  }
+
+  /** The values of keys in any slots, in the order asked, null where there is none: one MGET a slot, all at once. */
+  async mgetAcross(keys: readonly string[], options: CallOptions = {}): Promise<(string | null)[]> {
+    const values: (string | null)[] = keys.map(() => null);
+    await Promise.all(
+      this.groups(keys).map(async (places) => {
+        const wanted = places.map((place) => keys[place] ?? '');
+        const found = await this.call('MGET', wanted, options);
+        if (!Array.isArray(found)) throw new InvalidArgumentError(`MGET answered ${inspect(found)}.`);
+        for (const [index, place] of places.entries()) values[place] = found[index] ?? null;
+      }),
+    );
+    return values;
+  }
+
+  /**
+   * Writes keys in any slots: one MSET a slot, all at once, each for itself. A reader may see some and not the others.
+   * @throws PartialWriteError when a slot failed: what was written stays
+   */
+  async msetAcross(entries: Iterable<readonly [key: string, value: string]>, options: CallOptions = {}): Promise<void> {
+    const all = [...entries];
+    const groups = this.groups(all.map(([key]) => key)).map((places) =>
+      places.flatMap((place) => [all[place] ?? ['', '']]),
+    );
+    const results = await Promise.allSettled(groups.map((group) => this.call('MSET', group.flat(), options)));
+    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+    options.signal?.throwIfAborted();
+    if (errors.length === 0) return;
+    const parts: Record<'written' | 'notWritten' | 'unknown', string[]> = { written: [], notWritten: [], unknown: [] };
+    for (const [index, result] of results.entries()) {
+      const keys = (groups[index] ?? []).map(([key]) => key);
+      if (result.status === 'fulfilled') parts.written.push(...keys);
+      else if (mayHaveRun(result.reason)) parts.unknown.push(...keys);
+      else parts.notWritten.push(...keys);
+    }
+    throw new PartialWriteError(parts, errors);
+  }
+
+  /**
+   * Sends a write, and waits until replicas confirm that they have it in memory. Each call in flight has a connection of
+   * its own: WAIT speaks of the writes of its connection, and holds it meanwhile.
+   *
+   * @throws UnderReplicatedError when fewer did: the write is done all the same. The rest as `call`.
+   */
+  async waitReplicated(command: string, args: readonly Argument[], options: ReplicationOptions) {
+    const request = requestOf(command, args);
+    const replicas = whole('replicas', options.replicas, 1);
+    const withinMs = whole('withinMs', options.withinMs, 1);
+    const { reply, confirmed } = await this.route(request, options.signal, async (address, asking) => {
+      const node = await this.nodes.lend(address);
+      const hung = setTimeout(() => drop(node), withinMs + this.silentMs);
+      try {
+        const [written, waited] = await Promise.allSettled([
+          this.exchange(node, request, asking),
+          this.confirmations(node, replicas, withinMs),
+        ]);
+        for (const result of [written, waited]) if (result.status === 'rejected') throw result.reason;
+        return {
+          reply: written.status === 'fulfilled' ? written.value : undefined,
+          confirmed: waited.status === 'fulfilled' ? waited.value : 0,
+        };
+      } finally {
+        clearTimeout(hung);
+        this.nodes.giveBack(address, node);
+      }
+    });
+    if (confirmed < replicas) throw new UnderReplicatedError(request.command, reply, replicas, confirmed, withinMs);
+    return { reply, replicas: confirmed };
+  }
+
+  /**
+   * The keys that match a pattern, from every primary: SCAN knows the keys of its node alone. As SCAN itself, it may name a
+   * key twice; and it may miss one whose slot moves meanwhile.
+   */
+  async *keysAcross(match = '*', { signal }: CallOptions = {}): AsyncGenerator<string, void, undefined> {
+    for (const address of await this.scanned()) {
+      const node = await this.nodes.link(address);
+      for (let cursor = '0'; ; ) {
+        signal?.throwIfAborted();
+        const page = node.scan(cursor, 'MATCH', match, 'COUNT', 1_000);
+        const [next, keys] = await page.catch((error: unknown) => {
+          throw new UnreachableError(address, error);
+        });
+        yield* keys;
+        cursor = next;
+        if (cursor === '0') break;
+      }
+    }
+  }
+
+  /** Who has each slot, as far as is known: `host:port`, or undefined. */
+  owners(): (string | undefined)[] {
+    return this.map.owners();
+  }
+
+  /** Asks the cluster for the owners of all slots. @throws UnreachableError when nobody answers */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#askAround().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  /** The connection to one node, for CLUSTER commands. @throws UnreachableError */
+  node(address: string): Promise<Redis> {
+    return this.nodes.link(address);
+  }
+
+  /** Ends all connections. Calls in flight end with RouterClosedError. */
+  close(): void {
+    this.#closing.abort(new RouterClosedError());
+    this.nodes.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Places of `keys`, those together that one command may have. */
+  protected groups(keys: readonly string[]): number[][] {
+    return [...bySlot(keys).values()];
+  }
+
+  /** Sends one command, after ASKING where the node is to serve a slot that is on its way to it. */
+  protected exchange(node: Redis, { command, args }: Request, asking: boolean): Promise<unknown> {
+    // Both in one go: of several commands on a connection, the first one after ASKING takes the permission.
+    if (asking) node.asking().catch(() => {});
+    return node.call(command, ...args);
+  }
+
+  /** How many replicas have confirmed what was written on this connection so far. */
+  protected confirmations(node: Redis, replicas: number, withinMs: number): Promise<number> {
+    return node.wait(replicas, withinMs);
+  }
+
+  protected async scanned(): Promise<string[]> {
+    await this.refresh();
+    return this.map.primaries();
+  }
+
+  protected noteRedirection({ kind, slot, to }: Redirection): void {
+    if (kind === 'ASK') return;
+    this.map.note(slot, to);
+    // A slot that moved is seldom alone: after a failover thousands have.
+    this.refresh().catch(() => {});
+  }
+
+  protected async route<T>(
+    request: Request,
+    caller: AbortSignal | undefined,
+    attempt: (address: string, asking: boolean) => Promise<T>,
+  ): Promise<T> {
+    const { command, slot } = request;
+    const ended = this.#closing.signal;
+    const stop = caller ? [caller, ended] : [ended];
+    const deadline = performance.now() + this.timeoutMs;
+    const inTime = <R>(promise: Promise<R>) => unlessStopped(promise, stop);
+    if (this.map.ownerOf(slot) === undefined) await inTime(this.refresh().catch(() => {}));
+    let trail: string[] = [];
+    let ask: string | undefined;
+    for (;;) {
+      for (const signal of stop) signal.throwIfAborted();
+      const address = ask ?? this.map.ownerOf(slot);
+      let cause: unknown = new UnreachableError(
+        `the owner of slot ${slot}, of ${this.seeds.join(', ')}`,
+        'nobody says who',
+      );
+      if (address !== undefined) {
+        try {
+          return await inTime(attempt(address, ask !== undefined));
+        } catch (error) {
+          for (const signal of stop) signal.throwIfAborted();
+          const redirection = isReply(error) ? redirectionIn(error, address) : undefined;
+          if (redirection) {
+            trail.push(`${redirection.kind} ${redirection.to}`);
+            if (trail.length > MAX_REDIRECTIONS) throw new TooManyRedirectionsError(command, slot, trail);
+            this.noteRedirection(redirection);
+            ask = redirection.kind === 'ASK' ? redirection.to : undefined;
+            continue;
+          }
+          cause = this.judge(error, request, address);
+        }
+      }
+      if (performance.now() >= deadline) throw new SlotUnavailableError(command, slot, this.timeoutMs, cause);
+      trail = [];
+      ask = undefined;
+      await inTime(delay(25 + 50 * Math.random()));
+      await inTime(this.refresh().catch(() => {}));
+    }
+  }
+
+  /** What is returned was surely not carried out, and passes. @throws the error for everything else */
+  protected judge(error: unknown, { command }: Request, address: string): Error {
+    if (error instanceof UnreachableError) return error;
+    if (!isReply(error)) throw new OutcomeUnknownError(command, address, error);
+    if (/^(CLUSTERDOWN|TRYAGAIN|LOADING) /.test(error.message)) return error;
+    throw new CommandError(command, address, error);
+  }
+
+  async #askAround(): Promise<void> {
+    const known = [...new Set([...this.map.primaries(), ...this.seeds])];
+    // The first answer of three: one of them may be down or hang.
+    const some = shuffled(known).slice(0, 3);
+    const answers = some.map(async (address) => {
+      const node = await this.nodes.link(address);
+      return ownersIn(await node.cluster('SLOTS'), address);
+    });
+    this.map.replace(
+      await Promise.any(answers).catch((error: unknown) => {
+        const causes: unknown[] = error instanceof AggregateError ? error.errors : [error];
+        throw new UnreachableError(some.join(', '), causes.map(String).join('; '));
+      }),
+    );
+  }
+}
+
+/** @throws InvalidArgumentError, CrossSlotError */
+function requestOf(command: string, args: readonly Argument[]): Request {
+  const name = typeof command === 'string' ? command.toUpperCase() : '';
+  if (!Array.isArray(args)) throw new InvalidArgumentError(`The arguments must be a list: they are ${inspect(args)}.`);
+  const texts = args.map((arg: unknown) => {
+    if (typeof arg === 'number' && Number.isFinite(arg)) return String(arg);
+    assertText('An argument', arg);
+    return arg;
+  });
+  const lower = name.toLowerCase();
+  if (lower === 'watch' || CONNECTION_FLAGS.some((flag) => Command.checkFlag(flag, lower))) {
+    throw new InvalidArgumentError(
+      `${name} would hold or change the connection that all calls share: use one of your own.`,
+    );
+  }
+  // ioredis knows where each command has its keys; what it doesn't know has none.
+  const keys = new Command(lower, [...texts]).getKeys().map(String);
+  const [first] = keys;
+  if (first === undefined) {
+    throw new InvalidArgumentError(
+      `${inspect(command)} with ${inspect(texts)} names no key, so no node is the right one.`,
+    );
+  }
+  const slots = keys.map(keySlot);
+  if (new Set(slots).size > 1) throw new CrossSlotError(name, keys, slots);
+  return { command: name, args: texts, slot: keySlot(first) };
+}
+
+/** How often one command is sent on before the nodes are thought to disagree. */
+const MAX_REDIRECTIONS = 5;
+
+const CONNECTION_FLAGS = ['BLOCKING_COMMANDS', 'ENTER_SUBSCRIBER_MODE', 'EXIT_SUBSCRIBER_MODE'] as const;
+
+const isReply = (error: unknown): error is Error => error instanceof ReplyError;
+
+const mayHaveRun = (error: unknown) => error instanceof OutcomeUnknownError || error instanceof RouterClosedError;
+
+const isAddress = (text: unknown) => typeof text === 'string' && /^[^\s/]+:\d{1,5}$/.test(text);
+
+function whole(name: string, value: number, least: number): number {
+  if (Number.isSafeInteger(value) && value >= least && value < 2 ** 31) return value;
+  throw new InvalidArgumentError(`${name} must be a whole number from ${least}: it is ${inspect(value)}.`);
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+}
+
+/** The outcome of `promise`, or the reason of the first signal that aborts, even if the promise never settles. */
+async function unlessStopped<T>(promise: Promise<T>, signals: readonly AbortSignal[]): Promise<T> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const stops = signals.map((signal) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop);
+    return () => signal.removeEventListener('abort', stop);
+  });
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    for (const off of stops) off();
+  }
+}

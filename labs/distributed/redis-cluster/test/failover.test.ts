@@ -1,0 +1,84 @@
+import { startRedis } from '@shared/services';
+import { describeWith, until } from '@shared/testkit';
+import { Redis } from 'ioredis';
+import { afterAll, expect, test } from 'vitest';
+import { ClusterRouter, keySlot, OutcomeUnknownError, SlotUnavailableError, UnderReplicatedError } from '#lab';
+
+await describeWith('failover', { redis: () => startRedis({ cluster: 6 }) }, ({ redis }) => {
+  const addresses = redis.nodes.map(({ host, port }) => `${host}:${port}`);
+  const admins = redis.nodes.map(({ url }) => new Redis(url, { retryStrategy: () => 50 }));
+  for (const admin of admins) admin.on('error', () => {});
+  afterAll(() => {
+    for (const admin of admins) admin.disconnect();
+  });
+  const tags = Array.from({ length: 200 }, (_, n) => `tag${n}`);
+  /** Of the first third of the slots: nodes[0] has them at first. */
+  const tag = tags.find((it) => keySlot(it) < 5_000) ?? '';
+
+  test('through a failover nothing is done twice, and nothing is lost that a replica has confirmed', async () => {
+    using router = new ClusterRouter(addresses.slice(1, 3), { timeoutMs: 8_000 });
+    const [set, counter] = [`{${tag}}set`, `{${tag}}counter`];
+    const said = { confirmed: new Set<string>(), refused: new Set<string>() };
+    const count = { done: 0, unknown: 0 };
+    let over = false;
+    const write = async (worker: number) => {
+      for (let n = 0; !over; n++) {
+        const id = `${worker}.${n}`;
+        try {
+          await router.waitReplicated('SADD', [set, id], { replicas: 1, withinMs: 100 });
+          said.confirmed.add(id);
+        } catch (error) {
+          if (error instanceof SlotUnavailableError) said.refused.add(id);
+          else if (!(error instanceof OutcomeUnknownError || error instanceof UnderReplicatedError)) throw error;
+        }
+      }
+    };
+    const increment = async () => {
+      while (!over) {
+        try {
+          await router.call('INCR', [counter]);
+          count.done++;
+        } catch (error) {
+          if (!(error instanceof OutcomeUnknownError)) throw error;
+          count.unknown++;
+        }
+      }
+    };
+    const clients = Promise.all([write(1), write(2), increment(), increment()]);
+    await until(() => said.confirmed.size > 50 && count.done > 50, { what: 'work to be done' });
+    await redis.nodes[0].kill();
+    const before = count.done;
+    // Elections take seconds; a replica that is told to doesn't ask.
+    await admins[3]?.cluster('FAILOVER', 'TAKEOVER');
+    await until(() => count.done > before + 50, { what: 'work to go on at the replica', timeoutMs: 10_000 });
+    over = true;
+    await clients;
+    const kept = new Set(await admins[3]?.smembers(set));
+    expect(
+      [...said.confirmed].filter((id) => !kept.has(id)),
+      'confirmed by a replica, and lost',
+    ).toEqual([]);
+    expect(
+      [...said.refused].filter((id) => kept.has(id)),
+      'said to be not carried out, and there',
+    ).toEqual([]);
+    const total = Number(await admins[3]?.get(counter));
+    expect(total, `increments, of ${count.done} done and ${count.unknown} unknown`).toBeLessThanOrEqual(
+      count.done + count.unknown,
+    );
+  });
+
+  test('a primary that sees no majority stops, and a call says in time that it was not carried out', async () => {
+    using router = new ClusterRouter(addresses, { timeoutMs: 500 });
+    const mine = tags.find((it) => keySlot(it) > 11_000) ?? '';
+    await router.call('SET', [mine, '1']);
+    await Promise.all([1, 3, 4].map((index) => redis.nodes[index]?.kill()));
+    await until(async () => String(await admins[2]?.cluster('INFO')).includes('cluster_state:fail'), {
+      what: 'nodes[2] to see that it is alone',
+      timeoutMs: 15_000,
+    });
+    const error = await router.call('INCR', [mine]).catch((it: unknown) => it);
+    expect(error).toBeInstanceOf(SlotUnavailableError);
+    expect(error).toMatchObject({ cause: { message: expect.stringMatching(/^CLUSTERDOWN/) } });
+  });
+});
