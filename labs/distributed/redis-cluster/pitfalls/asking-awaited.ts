@@ -3,7 +3,7 @@
 // Caught by: of a hundred commands at once that are sent on, each has its own ASKING
 import type { Redis } from 'ioredis';
 import { ClusterRouter as Reference } from '../src/index.ts';
-import type { Request } from '../src/router.ts';
+import type { Request } from '../src/request.ts';
 
 export * from '../src/index.ts';
 

@@ -1,5 +1,5 @@
 // Flaw: the slot gets its new owner before its keys have moved; the old one deletes what is not its any more.
-// Seen in: SEEN_RESHARD
+// Seen in: https://github.com/redis/redis/issues/7153
 // Caught by: a slot moves with its keys while it is used: no error, no increment lost or made twice
 import type { ClusterRouter, ReshardOptions } from '../src/index.ts';
 

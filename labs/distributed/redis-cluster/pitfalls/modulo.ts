@@ -1,5 +1,5 @@
 // Flaw: slot % number of nodes. One more node, and three keys of four belong somewhere else.
-// Seen in: SEEN_MODULO
+// Seen in: https://github.com/bradfitz/gomemcache/issues/135
 // Caught by: a node that joins gets its share from each of the others, and nothing else moves
 import type { SlotMove } from '../src/index.ts';
 

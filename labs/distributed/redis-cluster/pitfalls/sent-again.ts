@@ -1,8 +1,8 @@
 // Flaw: a command whose connection broke is sent again, whether or not it was carried out: a payment is made twice.
-// Seen in: SEEN_AGAIN
+// Seen in: https://github.com/redis/redis-py/issues/261
 // Caught by: a command whose answer was lost is not sent again: nobody knows whether it was carried out
 import { OutcomeUnknownError, ClusterRouter as Reference } from '../src/index.ts';
-import type { Request } from '../src/router.ts';
+import type { Request } from '../src/request.ts';
 
 export * from '../src/index.ts';
 

@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { Command, type Redis, type RedisOptions, ReplyError } from 'ioredis';
+import type { Redis, RedisOptions } from 'ioredis';
 import {
   CommandError,
-  CrossSlotError,
   InvalidArgumentError,
   OutcomeUnknownError,
   PartialWriteError,
@@ -13,14 +12,16 @@ import {
   UnderReplicatedError,
   UnreachableError,
 } from './errors.ts';
-import { assertText, bySlot, keySlot } from './key-slot.ts';
+import { assertText, bySlot } from './key-slot.ts';
 import { drop, NodePool } from './nodes.ts';
+import { type Argument, isAddress, isReply, type Request, requestOf, whole } from './request.ts';
 import { ownersIn, type Redirection, redirectionIn, SlotMap } from './slot-map.ts';
+import { unlessStopped } from './waiting.ts';
 
 export interface RouterOptions {
   /**
-   * Milliseconds for which a call looks for a node that serves its slot, through a failover too. Default 5,000: longer
-   * than a failover takes at Redis' default `cluster-node-timeout` is 30,000 and more.
+   * Milliseconds for which a call looks for a node that serves its slot. Default 5,000. To outlast a failover it needs some
+   * seconds more than the cluster's `cluster-node-timeout`, which is 15,000 unless somebody has set it.
    */
   readonly timeoutMs?: number;
   /** Milliseconds after which a node that owes an answer is given up. Default 1,000. */
@@ -42,14 +43,10 @@ export interface ReplicationOptions extends CallOptions {
   readonly withinMs: number;
 }
 
-export type Argument = string | number;
+/** How often one command is sent on before the nodes are thought to disagree. */
+const MAX_REDIRECTIONS = 5;
 
-/** A command, and the slot of its keys. */
-export interface Request {
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly slot: number;
-}
+const mayHaveRun = (error: unknown) => error instanceof OutcomeUnknownError || error instanceof RouterClosedError;
 
 /**
  * Sends commands to the node that serves their slot. Redis Cluster specification, "Redirection and resharding".
@@ -116,6 +113,7 @@ export class ClusterRouter {
    */
   async msetAcross(entries: Iterable<readonly [key: string, value: string]>, options: CallOptions = {}): Promise<void> {
     const all = [...entries];
+    for (const text of all.flat()) assertText('A key or a value', text);
     const groups = this.groups(all.map(([key]) => key)).map((places) =>
       places.flatMap((place) => [all[place] ?? ['', '']]),
     );
@@ -143,24 +141,9 @@ export class ClusterRouter {
     const request = requestOf(command, args);
     const replicas = whole('replicas', options.replicas, 1);
     const withinMs = whole('withinMs', options.withinMs, 1);
-    const { reply, confirmed } = await this.route(request, options.signal, async (address, asking) => {
-      const node = await this.nodes.lend(address);
-      const hung = setTimeout(() => drop(node), withinMs + this.silentMs);
-      try {
-        const [written, waited] = await Promise.allSettled([
-          this.exchange(node, request, asking),
-          this.confirmations(node, replicas, withinMs),
-        ]);
-        for (const result of [written, waited]) if (result.status === 'rejected') throw result.reason;
-        return {
-          reply: written.status === 'fulfilled' ? written.value : undefined,
-          confirmed: waited.status === 'fulfilled' ? waited.value : 0,
-        };
-      } finally {
-        clearTimeout(hung);
-        this.nodes.giveBack(address, node);
-      }
-    });
+    const { reply, confirmed } = await this.route(request, options.signal, (address, asking) =>
+      this.confirmed(address, request, asking, { replicas, withinMs }),
+    );
     if (confirmed < replicas) throw new UnderReplicatedError(request.command, reply, replicas, confirmed, withinMs);
     return { reply, replicas: confirmed };
   }
@@ -225,9 +208,25 @@ export class ClusterRouter {
     return node.call(command, ...args);
   }
 
-  /** How many replicas have confirmed what was written on this connection so far. */
-  protected confirmations(node: Redis, replicas: number, withinMs: number): Promise<number> {
-    return node.wait(replicas, withinMs);
+  /** Sends a write to a node, and how many of its replicas confirm it in time. */
+  protected async confirmed(
+    address: string,
+    request: Request,
+    asking: boolean,
+    { replicas, withinMs }: ReplicationOptions,
+  ): Promise<{ reply: unknown; confirmed: number }> {
+    const node = await this.nodes.lend(address);
+    const hung = setTimeout(() => drop(node), withinMs + this.silentMs);
+    try {
+      const written = this.exchange(node, request, asking);
+      const waited = node.wait(replicas, withinMs);
+      // Both are over before the connection is lent again.
+      await Promise.allSettled([written, waited]);
+      return { reply: await written, confirmed: await waited };
+    } finally {
+      clearTimeout(hung);
+      this.nodes.giveBack(address, node);
+    }
   }
 
   protected async scanned(): Promise<string[]> {
@@ -311,69 +310,9 @@ export class ClusterRouter {
   }
 }
 
-/** @throws InvalidArgumentError, CrossSlotError */
-function requestOf(command: string, args: readonly Argument[]): Request {
-  const name = typeof command === 'string' ? command.toUpperCase() : '';
-  if (!Array.isArray(args)) throw new InvalidArgumentError(`The arguments must be a list: they are ${inspect(args)}.`);
-  const texts = args.map((arg: unknown) => {
-    if (typeof arg === 'number' && Number.isFinite(arg)) return String(arg);
-    assertText('An argument', arg);
-    return arg;
-  });
-  const lower = name.toLowerCase();
-  if (lower === 'watch' || CONNECTION_FLAGS.some((flag) => Command.checkFlag(flag, lower))) {
-    throw new InvalidArgumentError(
-      `${name} would hold or change the connection that all calls share: use one of your own.`,
-    );
-  }
-  // ioredis knows where each command has its keys; what it doesn't know has none.
-  const keys = new Command(lower, [...texts]).getKeys().map(String);
-  const [first] = keys;
-  if (first === undefined) {
-    throw new InvalidArgumentError(
-      `${inspect(command)} with ${inspect(texts)} names no key, so no node is the right one.`,
-    );
-  }
-  const slots = keys.map(keySlot);
-  if (new Set(slots).size > 1) throw new CrossSlotError(name, keys, slots);
-  return { command: name, args: texts, slot: keySlot(first) };
-}
-
-/** How often one command is sent on before the nodes are thought to disagree. */
-const MAX_REDIRECTIONS = 5;
-
-const CONNECTION_FLAGS = ['BLOCKING_COMMANDS', 'ENTER_SUBSCRIBER_MODE', 'EXIT_SUBSCRIBER_MODE'] as const;
-
-const isReply = (error: unknown): error is Error => error instanceof ReplyError;
-
-const mayHaveRun = (error: unknown) => error instanceof OutcomeUnknownError || error instanceof RouterClosedError;
-
-const isAddress = (text: unknown) => typeof text === 'string' && /^[^\s/]+:\d{1,5}$/.test(text);
-
-function whole(name: string, value: number, least: number): number {
-  if (Number.isSafeInteger(value) && value >= least && value < 2 ** 31) return value;
-  throw new InvalidArgumentError(`${name} must be a whole number from ${least}: it is ${inspect(value)}.`);
-}
-
 function shuffled<T>(items: readonly T[]): T[] {
   return items
     .map((item) => ({ item, at: Math.random() }))
     .sort((a, b) => a.at - b.at)
     .map(({ item }) => item);
-}
-
-/** The outcome of `promise`, or the reason of the first signal that aborts, even if the promise never settles. */
-async function unlessStopped<T>(promise: Promise<T>, signals: readonly AbortSignal[]): Promise<T> {
-  const { promise: stopped, reject } = Promise.withResolvers<never>();
-  const stops = signals.map((signal) => {
-    const stop = () => reject(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener('abort', stop);
-    return () => signal.removeEventListener('abort', stop);
-  });
-  try {
-    return await Promise.race([promise, stopped]);
-  } finally {
-    for (const off of stops) off();
-  }
 }

@@ -1,0 +1,54 @@
+import { inspect } from 'node:util';
+import { Command, ReplyError } from 'ioredis';
+import { CrossSlotError, InvalidArgumentError } from './errors.ts';
+import { assertText, keySlot } from './key-slot.ts';
+
+export type Argument = string | number;
+
+/** A command, and the slot of its keys. */
+export interface Request {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly slot: number;
+}
+
+/** @throws InvalidArgumentError, CrossSlotError */
+export function requestOf(command: string, args: readonly Argument[]): Request {
+  const name = typeof command === 'string' ? command.toUpperCase() : '';
+  if (!Array.isArray(args)) throw new InvalidArgumentError(`The arguments must be a list: they are ${inspect(args)}.`);
+  const texts = args.map((arg: unknown) => {
+    if (typeof arg === 'number' && Number.isFinite(arg)) return String(arg);
+    assertText('An argument', arg);
+    return arg;
+  });
+  const lower = name.toLowerCase();
+  if (lower === 'watch' || CONNECTION_FLAGS.some((flag) => Command.checkFlag(flag, lower))) {
+    throw new InvalidArgumentError(
+      `${name} would hold or change the connection that all calls share: use one of your own.`,
+    );
+  }
+  // ioredis knows where each command has its keys; what it doesn't know has none.
+  const keys = new Command(lower, [...texts]).getKeys().map(String);
+  const [first] = keys;
+  if (first === undefined) {
+    throw new InvalidArgumentError(
+      `${inspect(command)} with ${inspect(texts)} names no key, so no node is the right one.`,
+    );
+  }
+  const slots = keys.map(keySlot);
+  if (new Set(slots).size > 1) throw new CrossSlotError(name, keys, slots);
+  return { command: name, args: texts, slot: keySlot(first) };
+}
+
+const CONNECTION_FLAGS = ['BLOCKING_COMMANDS', 'ENTER_SUBSCRIBER_MODE', 'EXIT_SUBSCRIBER_MODE'] as const;
+
+/** An error that a node answered with, and no fault of the connection. */
+export const isReply = (error: unknown): error is Error => error instanceof ReplyError;
+
+export const isAddress = (text: unknown) => typeof text === 'string' && /^[^\s/]+:\d{1,5}$/.test(text);
+
+/** @throws InvalidArgumentError */
+export function whole(name: string, value: number, least: number): number {
+  if (Number.isSafeInteger(value) && value >= least && value < 2 ** 31) return value;
+  throw new InvalidArgumentError(`${name} must be a whole number from ${least}: it is ${inspect(value)}.`);
+}
