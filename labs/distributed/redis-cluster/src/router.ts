@@ -253,17 +253,17 @@ export class ClusterRouter {
     const inTime = <R>(promise: Promise<R>) => unlessStopped(promise, stop);
     if (this.map.ownerOf(slot) === undefined) await inTime(this.refresh().catch(() => {}));
     let trail: string[] = [];
-    let ask: string | undefined;
+    let sent: Redirection | undefined;
     for (;;) {
       for (const signal of stop) signal.throwIfAborted();
-      const address = ask ?? this.map.ownerOf(slot);
+      const address = sent?.to ?? this.map.ownerOf(slot);
       let cause: unknown = new UnreachableError(
         `the owner of slot ${slot}, of ${this.seeds.join(', ')}`,
         'nobody says who',
       );
       if (address !== undefined) {
         try {
-          return await inTime(attempt(address, ask !== undefined));
+          return await inTime(attempt(address, sent?.kind === 'ASK'));
         } catch (error) {
           for (const signal of stop) signal.throwIfAborted();
           const redirection = isReply(error) ? redirectionIn(error, address) : undefined;
@@ -271,7 +271,7 @@ export class ClusterRouter {
             trail.push(`${redirection.kind} ${redirection.to}`);
             if (trail.length > MAX_REDIRECTIONS) throw new TooManyRedirectionsError(command, slot, trail);
             this.noteRedirection(redirection);
-            ask = redirection.kind === 'ASK' ? redirection.to : undefined;
+            sent = redirection;
             continue;
           }
           cause = this.judge(error, request, address);
@@ -279,7 +279,7 @@ export class ClusterRouter {
       }
       if (performance.now() >= deadline) throw new SlotUnavailableError(command, slot, this.timeoutMs, cause);
       trail = [];
-      ask = undefined;
+      sent = undefined;
       await inTime(delay(25 + 50 * Math.random()));
       await inTime(this.refresh().catch(() => {}));
     }
