@@ -110,7 +110,7 @@ await tell(options, async (story) => {
     const tags = tagsOf(0, 10);
     const counters = tags.flatMap((tag) => Array.from({ length: 20 }, (_, n) => `{${tag}}${n}`));
     await forgetful.mgetAcross(counters);
-    const [asksBefore, movedBefore] = [await answered('ASK'), await answered('MOVED')];
+    const asksBefore = await answered('ASK');
     const done = new Map<string, number>();
     let over = false;
     const customers = Promise.all(
@@ -131,12 +131,11 @@ await tell(options, async (story) => {
     const values = await router.mgetAcross(counters);
     const wrong = counters.filter((key, index) => Number(values[index]) !== done.get(key)).length;
     const total = [...done.values()].reduce((sum, count) => sum + count, 0);
-    const [asks, moves] = [(await answered('ASK')) - asksBefore, (await answered('MOVED')) - movedBefore];
-    story.say(`The nodes said ASK ${asks} times ("that one has gone ahead") and MOVED ${moves} times ("for good").`);
+    const asks = (await answered('ASK')) - asksBefore;
     story.verdict(
       'Ten slots have moved under traffic, and nothing was lost or counted twice',
-      `${total} increments in ${ms(took)}, ${wrong} of ${counters.length} counters wrong`,
-      wrong === 0 && asks + moves > 0,
+      `${total} increments in ${ms(took)}, ASK ${asks} times, ${wrong} of ${counters.length} counters wrong`,
+      wrong === 0 && asks > 0,
     );
     story.code('src/router.ts', { from: 'if (kind === ', to: 'this.map.note' });
     const paid = async (client: ClusterRouter) => {
@@ -185,7 +184,9 @@ await tell(options, async (story) => {
       'A script must say which keys it touches. This one has a second key in its text, `total:<n>`, and hides it.',
     );
     const hidden = "redis.call('INCR', KEYS[1]); return redis.call('INCR', ARGV[1])";
-    const tries = parcels.slice(0, 60).map((key, n) => router.call('EVAL', [hidden, 1, `script:${key}`, `total:${n}`]));
+    const tries = parcels
+      .slice(0, 60)
+      .map((key, n) => router.call('EVAL', [hidden, 1, `script:${key}`, `total:${n * 7_919}`]));
     const errors = await outcomes(tries);
     story.verdict(
       'A key that a script hides works where both are in one hall by chance',
@@ -249,30 +250,34 @@ await tell(options, async (story) => {
     await Promise.all(clients);
     const [back] = history.filter(({ at, shard }) => shard === 0 && at > killed + 100);
     const outage = (back?.at ?? Number.NaN) - killed;
-    const perTenth = (shard: 0 | 1) =>
-      Array.from({ length: Math.ceil((history.at(-1)?.at ?? 0) / 100) }, (_, n): [number, number] => [
-        n * 100,
-        history.filter((each) => each.shard === shard && Math.floor(each.at / 100) === n).length,
-      ]);
-    story.lines({
-      title: 'Writes in each tenth of a second',
-      x: { label: 'time', unit: 'ms' },
-      y: { label: 'writes' },
-      series: [
-        { label: 'slots of hall A', points: perTenth(0), tone: 'bad' },
-        { label: 'slots of hall C', points: perTenth(1), tone: 'good' },
-      ],
-      moments: [
-        { at: killed, label: 'A burns', tone: 'bad' },
-        { at: killed + outage, label: 'a copy takes over', tone: 'good' },
+    /** Writes that follow each other within 300 ms are one span of service. */
+    const served = (shard: 0 | 1) => {
+      const spans: { from: number; to: number; tone: 'good' }[] = [];
+      for (const { at } of history.filter((each) => each.shard === shard)) {
+        const open = spans.at(-1);
+        if (open && at - open.to < 300) open.to = at;
+        else spans.push({ from: at, to: at, tone: 'good' });
+      }
+      return spans;
+    };
+    const paused = served(1).reduce((sum, { from }, index, all) => sum + from - (all[index - 1]?.to ?? from), 0);
+    story.timeline({
+      title: 'Whose parcels could be noted',
+      unit: 'ms',
+      lanes: [
+        {
+          label: 'slots of hall A',
+          spans: [...served(0), { from: killed, to: killed + outage, label: 'A has burnt down', tone: 'bad' }],
+        },
+        { label: 'slots of hall C', spans: served(1) },
       ],
       picture: true,
     });
-    story.verdict(
-      'A copy takes over; the other halls went on',
-      `${ms(outage)} without the slots of A`,
-      outage < 15_000,
+    story.say(
+      `Hall C, which is well, stood still for ${ms(paused)} of it: unless \`cluster-require-full-coverage\` is \`no\`, nobody ` +
+        'serves while a slot is known to have no hall.',
     );
+    story.verdict('A copy takes over by itself', `${ms(outage)} without the slots of A`, outage < 15_000);
     const left = await Promise.all(
       noted.map(async (batch) => ({
         ...batch,
