@@ -61,11 +61,15 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     const [moved = 0, asked = 0] = [await answered('MOVED'), await answered('ASK')];
     return { result, moved: moved - (before[0] ?? 0), asked: asked - (before[1] ?? 0) };
   };
+  const settle = async (slot: number, to: number) => {
+    for (const admin of [primaries[to], ...primaries]) {
+      await admin?.cluster('SETSLOT', slot, 'NODE', redis.nodes[to]?.id ?? '');
+    }
+  };
   /** Gives a slot to another node, with an epoch of its own: a late word of the old owner must not take it back. */
   const assign = async (slot: number, from: number, to: number) => {
     await primaries[to]?.cluster('SETSLOT', slot, 'IMPORTING', redis.nodes[from]?.id ?? '');
-    for (const admin of [primaries[to], ...primaries])
-      await admin?.cluster('SETSLOT', slot, 'NODE', redis.nodes[to]?.id ?? '');
+    await settle(slot, to);
   };
   /** The slot of `tag` on its way from one node to another: what is in `moved` has arrived. */
   const halfMoved = async (tag: string, from: number, to: number, moved: readonly string[]) => {
@@ -77,7 +81,7 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     onTestFinished(async () => {
       const left = await source.cluster('GETKEYSINSLOT', keySlot(tag), 1_000);
       if (left.length > 0) await source.del(...left.map(String));
-      await assign(keySlot(tag), from, to);
+      await settle(keySlot(tag), to);
     });
   };
   const proxied = async () => {
@@ -168,12 +172,12 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
         made.set(key, (made.get(key) ?? 0) + 1);
       }
     };
-    const workers = Array.from({ length: 6 }, (_, worker) => work(worker));
-    await until(() => made.size === keys.length, { what: 'all counters to be there' });
-    const { from, keys: moved } = await reshard(router, keySlot(tag), addresses[2] ?? '', { batch: 2 }).finally(() => {
+    const workers = Promise.all(Array.from({ length: 6 }, (_, worker) => work(worker)));
+    await Promise.race([until(() => made.size === keys.length, { what: 'all counters to be there' }), workers]);
+    const resharding = reshard(router, keySlot(tag), addresses[2] ?? '', { batch: 2 }).finally(() => {
       over = true;
     });
-    await Promise.all(workers);
+    const [{ from, keys: moved }] = await Promise.all([resharding, workers]);
     expect({ from, moved }, 'what was moved').toEqual({ from: addresses[1], moved: keys.length });
     expect(await router.mgetAcross(keys), 'the counters').toEqual(keys.map((key) => String(made.get(key))));
     expect(await primaries[1]?.cluster('COUNTKEYSINSLOT', keySlot(tag)), 'keys left behind').toBe(0);
