@@ -18,7 +18,7 @@ import {
   UnreachableError,
 } from '../src/index.ts';
 import { NodePool } from '../src/nodes.ts';
-import { type Argument, isAddress, type Request, requestOf, whole } from '../src/request.ts';
+import { type Argument, isAddress, type Request, requestOf, wholeFrom } from '../src/request.ts';
 import { ownersIn, SlotMap } from '../src/slot-map.ts';
 
 // What is not the idea is given: connections, the table of slots, arguments and errors. Which key is where, who is asked, and
@@ -98,8 +98,8 @@ export class ClusterRouter {
       throw new InvalidArgumentError(`seeds must be addresses as "127.0.0.1:7000": they are ${inspect(seeds)}.`);
     }
     this.seeds = [...seeds];
-    this.timeoutMs = whole('timeoutMs', options.timeoutMs ?? 5_000, 1);
-    this.silentMs = whole('silentMs', options.silentMs ?? 1_000, 1);
+    this.timeoutMs = wholeFrom('timeoutMs', options.timeoutMs ?? 5_000, 1);
+    this.silentMs = wholeFrom('silentMs', options.silentMs ?? 1_000, 1);
     const { translate = (address) => address, connection = {} } = options;
     this.nodes = new NodePool({ silentMs: this.silentMs, translate, connection });
   }
@@ -163,8 +163,8 @@ export class ClusterRouter {
   /** Given: a write, and how many replicas confirmed it. Yours: `confirmed`. */
   async waitReplicated(command: string, args: readonly Argument[], options: ReplicationOptions) {
     const request = requestOf(command, args);
-    const replicas = whole('replicas', options.replicas, 1);
-    const withinMs = whole('withinMs', options.withinMs, 1);
+    const replicas = wholeFrom('replicas', options.replicas, 1);
+    const withinMs = wholeFrom('withinMs', options.withinMs, 1);
     const { reply, confirmed } = await this.route(request, options.signal, (address, asking) =>
       this.confirmed(address, request, asking, { replicas, withinMs }),
     );
@@ -235,7 +235,7 @@ export async function reshard(
   to: string,
   { batch = 100, signal }: ReshardOptions = {},
 ): Promise<{ from: string; keys: number }> {
-  whole('batch', batch, 1);
+  wholeFrom('batch', batch, 1);
   const step = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted();
     try {

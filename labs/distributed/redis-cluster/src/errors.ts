@@ -112,7 +112,7 @@ export class RouterClosedError extends ClusterError {
   }
 }
 
-/** Internal: no connection, so nothing was sent. */
+/** There is no connection to that node, so nothing was sent. */
 export class UnreachableError extends ClusterError {
   constructor(address: string, cause: unknown) {
     super(`${address} can't be reached (${cause instanceof Error ? cause.message : String(cause)})`, { cause });

@@ -37,7 +37,7 @@ export function requestOf(command: string, args: readonly Argument[]): Request {
   }
   const slots = keys.map(keySlot);
   if (new Set(slots).size > 1) throw new CrossSlotError(name, keys, slots);
-  return { command: name, args: texts, slot: keySlot(first) };
+  return { command: name, args: texts, slot: slots[0] ?? keySlot(first) };
 }
 
 const CONNECTION_FLAGS = ['BLOCKING_COMMANDS', 'ENTER_SUBSCRIBER_MODE', 'EXIT_SUBSCRIBER_MODE'] as const;
@@ -48,7 +48,7 @@ export const isReply = (error: unknown): error is Error => error instanceof Repl
 export const isAddress = (text: unknown) => typeof text === 'string' && /^[^\s/]+:\d{1,5}$/.test(text);
 
 /** @throws InvalidArgumentError */
-export function whole(name: string, value: number, least: number): number {
+export function wholeFrom(name: string, value: number, least: number): number {
   if (Number.isSafeInteger(value) && value >= least && value < 2 ** 31) return value;
   throw new InvalidArgumentError(`${name} must be a whole number from ${least}: it is ${inspect(value)}.`);
 }

@@ -14,9 +14,9 @@ import {
 } from './errors.ts';
 import { assertText, bySlot } from './key-slot.ts';
 import { drop, NodePool } from './nodes.ts';
-import { type Argument, isAddress, isReply, type Request, requestOf, whole } from './request.ts';
+import { type Argument, isAddress, isReply, type Request, requestOf, wholeFrom } from './request.ts';
 import { ownersIn, type Redirection, redirectionIn, SlotMap } from './slot-map.ts';
-import { unlessStopped } from './waiting.ts';
+import { unlessAborted } from './waiting.ts';
 
 export interface RouterOptions {
   /**
@@ -62,7 +62,7 @@ export class ClusterRouter {
   protected readonly timeoutMs: number;
   protected readonly silentMs: number;
   #refreshing: Promise<void> | undefined;
-  readonly #closing = new AbortController();
+  #closed = false;
 
   /**
    * @param seeds `host:port` of some nodes; the others are found through them. Nothing is sent before the first call.
@@ -73,8 +73,8 @@ export class ClusterRouter {
       throw new InvalidArgumentError(`seeds must be addresses as "127.0.0.1:7000": they are ${inspect(seeds)}.`);
     }
     this.seeds = [...seeds];
-    this.timeoutMs = whole('timeoutMs', options.timeoutMs ?? 5_000, 1);
-    this.silentMs = whole('silentMs', options.silentMs ?? 1_000, 1);
+    this.timeoutMs = wholeFrom('timeoutMs', options.timeoutMs ?? 5_000, 1);
+    this.silentMs = wholeFrom('silentMs', options.silentMs ?? 1_000, 1);
     const { translate = (address) => address, connection = {} } = options;
     this.nodes = new NodePool({ silentMs: this.silentMs, translate, connection: { ...connection } });
   }
@@ -139,8 +139,8 @@ export class ClusterRouter {
    */
   async waitReplicated(command: string, args: readonly Argument[], options: ReplicationOptions) {
     const request = requestOf(command, args);
-    const replicas = whole('replicas', options.replicas, 1);
-    const withinMs = whole('withinMs', options.withinMs, 1);
+    const replicas = wholeFrom('replicas', options.replicas, 1);
+    const withinMs = wholeFrom('withinMs', options.withinMs, 1);
     const { reply, confirmed } = await this.route(request, options.signal, (address, asking) =>
       this.confirmed(address, request, asking, { replicas, withinMs }),
     );
@@ -188,7 +188,7 @@ export class ClusterRouter {
 
   /** Ends all connections. Calls in flight end with RouterClosedError. */
   close(): void {
-    this.#closing.abort(new RouterClosedError());
+    this.#closed = true;
     this.nodes.close();
   }
 
@@ -243,29 +243,31 @@ export class ClusterRouter {
 
   protected async route<T>(
     request: Request,
-    caller: AbortSignal | undefined,
+    signal: AbortSignal | undefined,
     attempt: (address: string, asking: boolean) => Promise<T>,
   ): Promise<T> {
     const { command, slot } = request;
-    const ended = this.#closing.signal;
-    const stop = caller ? [caller, ended] : [ended];
     const deadline = performance.now() + this.timeoutMs;
-    const inTime = <R>(promise: Promise<R>) => unlessStopped(promise, stop);
+    const inTime = <R>(promise: Promise<R>) => (signal ? unlessAborted(promise, signal) : promise);
+    /** Whatever else is true by then. */
+    const throwIfOver = () => {
+      signal?.throwIfAborted();
+      if (this.#closed) throw new RouterClosedError();
+    };
     if (this.map.ownerOf(slot) === undefined) await inTime(this.refresh().catch(() => {}));
     let trail: string[] = [];
     let sent: Redirection | undefined;
     for (;;) {
-      for (const signal of stop) signal.throwIfAborted();
+      throwIfOver();
       const address = sent?.to ?? this.map.ownerOf(slot);
-      let cause: unknown = new UnreachableError(
-        `the owner of slot ${slot}, of ${this.seeds.join(', ')}`,
-        'nobody says who',
-      );
-      if (address !== undefined) {
+      let cause: unknown;
+      if (address === undefined) {
+        cause = new UnreachableError(`The owner of slot ${slot}`, `${this.seeds.join(', ')} don't say who it is`);
+      } else {
         try {
           return await inTime(attempt(address, sent?.kind === 'ASK'));
         } catch (error) {
-          for (const signal of stop) signal.throwIfAborted();
+          throwIfOver();
           const redirection = isReply(error) ? redirectionIn(error, address) : undefined;
           if (redirection) {
             trail.push(`${redirection.kind} ${redirection.to}`);

@@ -1,15 +1,9 @@
-/** The outcome of `promise`, or the reason of the first signal that aborts, even if the promise never settles. */
-export async function unlessStopped<T>(promise: Promise<T>, signals: readonly AbortSignal[]): Promise<T> {
-  const { promise: stopped, reject } = Promise.withResolvers<never>();
-  const stops = signals.map((signal) => {
-    const stop = () => reject(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener('abort', stop);
-    return () => signal.removeEventListener('abort', stop);
+/** The outcome of `promise`, or the reason of `signal` as soon as it aborts, even if the promise never settles. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
-  try {
-    return await Promise.race([promise, stopped]);
-  } finally {
-    for (const off of stops) off();
-  }
 }
