@@ -1,0 +1,118 @@
+import { connect, createServer } from 'node:net';
+import type { Node, startZooKeeper } from '@shared/services';
+import { until } from '@shared/testkit';
+import { onTestFinished } from 'vitest';
+import { Session } from '#lab';
+
+/** Sessions that are meant to end; the others last, whatever the machine is busy with. */
+export const SHORT = 600;
+export const LONG = 20_000;
+
+type ZooKeeper = Awaited<ReturnType<typeof startZooKeeper>>;
+
+/** What the laws of one server need. */
+export function stage(zk: ZooKeeper) {
+  let paths = 0;
+  const session = async (sessionTimeoutMs = LONG, to = zk.connectString) => {
+    const opened = await Session.connect(to, { sessionTimeoutMs });
+    onTestFinished(() => opened.close());
+    return opened;
+  };
+  return {
+    session,
+    /** A path of the test's own. */
+    fresh: () => `${zk.namespace}/locker-${++paths}`,
+    /** A session through a network of its own. */
+    async behindNetwork(sessionTimeoutMs = LONG) {
+      const network = await zk.nodes[0].proxy();
+      onTestFinished(() => network[Symbol.asyncDispose]());
+      const behind = await session(sessionTimeoutMs, new URL(network.url).host);
+      return {
+        network,
+        session: behind,
+        /** The connection breaks, and what was under way is lost. */
+        cut() {
+          network.reset();
+          network.heal();
+        },
+      };
+    },
+    /** Those who stand in the queue, as somebody else sees it. */
+    async queue(path: string, length: number) {
+      const observer = await session();
+      const names = await until(
+        async () => {
+          const found = await observer.children(path);
+          return found.length === length ? found : undefined;
+        },
+        { timeoutMs: 3_000, what: `${length} in the queue of ${path}` },
+      );
+      await observer.close();
+      return names;
+    },
+    /** Resolves when so many watch a node in the queue, or the queue itself. */
+    async watched(path: string, watches: number) {
+      const count = async () => {
+        let [under, found] = ['', 0];
+        for (const line of (await ask(zk.nodes[0], 'wchp')).split('\n')) {
+          if (line.startsWith('/')) under = line;
+          else if (line !== '' && under.startsWith(path)) found++;
+        }
+        return found;
+      };
+      await until(async () => (await count()) >= watches, { timeoutMs: 3_000, what: `${watches} who watch ${path}` });
+    },
+    /** How many watches have fired since the server began. */
+    async wakeUps() {
+      const metrics = await ask(zk.nodes[0], 'mntr');
+      const sums = metrics.matchAll(/^zk_sum_node_(?:created|deleted|changed|children)_watch_count\s+(\d+)/gm);
+      return [...sums].reduce((total, [, sum]) => total + Number(sum), 0);
+    },
+  };
+}
+
+function ask(node: Node, word: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let said = '';
+  const socket = connect(node.port, '127.0.0.1', () => socket.write(word));
+  socket
+    .on('data', (chunk) => {
+      said += chunk;
+    })
+    .on('error', reject)
+    .on('close', () => resolve(said));
+  return promise;
+}
+
+/** A network that can break in the middle of a reply. */
+export async function halvingNetwork(upstream: number) {
+  let [armed, cuts] = [false, 0];
+  const server = createServer((client) => {
+    const zookeeper = connect(upstream, '127.0.0.1');
+    client.pipe(zookeeper);
+    zookeeper.on('data', (reply) => {
+      if (armed) {
+        armed = false;
+        cuts++;
+        client.end(reply.subarray(0, reply.length >> 1));
+      } else {
+        client.write(reply);
+      }
+    });
+    client.on('error', () => {}).on('close', () => zookeeper.destroy());
+    zookeeper.on('error', () => {}).on('close', () => client.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return {
+    port: typeof address === 'object' ? address?.port : undefined,
+    /** The next reply is cut, and the connection with it. */
+    cutInHalf() {
+      armed = true;
+    },
+    cut: () => cuts,
+    async [Symbol.asyncDispose]() {
+      server.close();
+    },
+  };
+}
