@@ -23,7 +23,7 @@ export interface ZNode {
 export type SessionState = 'connected' | 'suspended' | 'over';
 
 const LEAST_ATTEMPT_MS = 250;
-const CLOSE_MS = 1_000;
+const CLOSE_MS = 500;
 
 /**
  * One session with ZooKeeper, which outlives its connections: the client reconnects by itself, to whichever server it

@@ -23,8 +23,8 @@ export function stage(zk: ZooKeeper) {
     /** A path of the test's own. */
     fresh: () => `${zk.namespace}/locker-${++paths}`,
     /** A session through a network of its own. */
-    async behindNetwork(sessionTimeoutMs = LONG) {
-      const network = await zk.nodes[0].proxy();
+    async behindNetwork(sessionTimeoutMs = LONG, to: Node = zk.nodes[0]) {
+      const network = await to.proxy();
       onTestFinished(() => network[Symbol.asyncDispose]());
       const behind = await session(sessionTimeoutMs, new URL(network.url).host);
       return {
@@ -71,7 +71,8 @@ export function stage(zk: ZooKeeper) {
   };
 }
 
-function ask(node: Node, word: string): Promise<string> {
+/** What a node answers to one of ZooKeeper's words of four letters. */
+export function ask(node: Node, word: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let said = '';
   const socket = connect(node.port, '127.0.0.1', () => socket.write(word));
