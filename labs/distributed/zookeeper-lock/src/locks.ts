@@ -14,7 +14,7 @@ export interface Leader {
 }
 
 /** What one call of `lock` wants. */
-interface Wish {
+export interface Wish {
   readonly path: string;
   readonly mode: 'read' | 'write';
   readonly data: string;

@@ -99,7 +99,7 @@ export class Session implements AsyncDisposable {
   get state(): SessionState {
     if (this.#end) return 'over';
     // A process that stood still has not had its timers yet.
-    if (this.#connected && performance.now() - this.#provenAt >= this.#patienceMs) this.#suspend('it was silent');
+    if (this.#connected && performance.now() - this.#provenAt >= this.patienceMs) this.#suspend('it was silent');
     return this.#connected ? 'connected' : 'suspended';
   }
 
@@ -214,7 +214,7 @@ export class Session implements AsyncDisposable {
   }
 
   /** How long it may be silent until it's suspect: two thirds, as in ZooKeeper's own client. */
-  get #patienceMs(): number {
+  protected get patienceMs(): number {
     return (this.#timeoutMs * 2) / 3;
   }
 
@@ -252,7 +252,7 @@ export class Session implements AsyncDisposable {
 
   #prove(sentAt: number): void {
     this.#provenAt = Math.max(this.#provenAt, sentAt);
-    if (this.#end || this.#connected || performance.now() - this.#provenAt >= this.#patienceMs) return;
+    if (this.#end || this.#connected || performance.now() - this.#provenAt >= this.patienceMs) return;
     this.#connected = true;
     this.#up.resolve();
   }

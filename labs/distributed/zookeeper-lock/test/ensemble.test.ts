@@ -20,7 +20,7 @@ await describeWith('an ensemble of three', { zk: () => startZooKeeper({ nodes: 3
     await using _two = two;
     const connections = async () => Number(/^Connections: (\d+)$/m.exec(await ask(zk.nodes[0], 'srvr'))?.[1]);
     const before = await connections();
-    const client = await session(3_000, `${new URL(one.url).host},${new URL(two.url).host}`);
+    const client = await session(1_500, `${new URL(one.url).host},${new URL(two.url).host}`);
     const lock = await new Locks(client).lock(path);
     ((await connections()) > before ? one : two).partition();
     await until(() => lock.signal.aborted, { timeoutMs: 10_000, what: 'the holder to be told of the silence' });

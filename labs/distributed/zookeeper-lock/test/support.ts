@@ -45,22 +45,15 @@ export function stage(zk: ZooKeeper) {
           const found = await observer.children(path);
           return found.length === length ? found : undefined;
         },
-        { timeoutMs: 3_000, what: `${length} in the queue of ${path}` },
+        { timeoutMs: 2_000, what: `${length} in the queue of ${path}` },
       );
       await observer.close();
       return names;
     },
-    /** Resolves when so many watch a node in the queue, or the queue itself. */
-    async watched(path: string, watches: number) {
-      const count = async () => {
-        let [under, found] = ['', 0];
-        for (const line of (await ask(zk.nodes[0], 'wchp')).split('\n')) {
-          if (line.startsWith('/')) under = line;
-          else if (line !== '' && under.startsWith(path)) found++;
-        }
-        return found;
-      };
-      await until(async () => (await count()) >= watches, { timeoutMs: 3_000, what: `${watches} who watch ${path}` });
+    /** Resolves when so many wait for a change: to watch is the last step of who waits. */
+    async watched(watches: number) {
+      const count = async () => Number(/^zk_watch_count\s+(\d+)/m.exec(await ask(zk.nodes[0], 'mntr'))?.[1]);
+      await until(async () => (await count()) >= watches, { timeoutMs: 2_000, what: `${watches} watches` });
     },
     /** How many watches have fired since the server began. */
     async wakeUps() {
