@@ -6,8 +6,11 @@ import { Locks as Reference, type Wish } from '../src/locks.ts';
 export * from '../src/index.ts';
 
 export class Locks extends Reference {
-  protected override async enter(guid: string, { path, mode, data, over }: Wish): Promise<void> {
-    await this.persist(() => this.session.ensure(path), over);
-    await this.persist(() => this.session.create(`${path}/${guid}-${mode}-`, data, 'EPHEMERAL_SEQUENTIAL'), over);
+  protected override async enter(guid: string, wish: Wish): Promise<void> {
+    const place = `${wish.path}/${guid}-${wish.mode}-`;
+    const made = await this.persist(() => this.session.create(place, wish.data, 'EPHEMERAL_SEQUENTIAL'), wish.over);
+    if (made !== 'no parent') return;
+    await this.persist(() => this.session.ensure(wish.path), wish.over);
+    return this.enter(guid, wish);
   }
 }

@@ -8,7 +8,7 @@ import {
   SessionSuspendedError,
 } from './errors.ts';
 import { assertConnectString, assertMs, type ConnectOptions, unless } from './options.ts';
-import { dropConnection, forgetHalfReply } from './wire.ts';
+import { closeClient, dropConnection, forgetHalfReply } from './wire.ts';
 
 /** A node, as ZooKeeper had it when it was asked. */
 export interface ZNode {
@@ -189,7 +189,7 @@ export class Session implements AsyncDisposable {
 
   /**
    * Ends the session: its nodes are deleted at once if ZooKeeper can be told, and by its timeout if not. Ends what waits
-   * here with a SessionClosedError. Takes a second at most, never rejects, and leaves nothing that keeps a process alive.
+   * here with a SessionClosedError. Takes two seconds at most, never rejects, and leaves nothing that keeps a process alive.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -201,16 +201,9 @@ export class Session implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const told = this.#connected;
+    const graceMs = this.#connected ? CLOSE_MS : 0;
     this.#finish(new SessionClosedError('This session was closed.'));
-    if (this.#client.getState() === State.EXPIRED) return;
-    const start = performance.now();
-    // A client that has no socket yet throws when it is closed.
-    if (told) this.#client.close();
-    while (!dropConnection(this.#client, told ? start + CLOSE_MS : start)) {
-      if (performance.now() - start > 2 * CLOSE_MS) return;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await closeClient(this.#client, graceMs);
   }
 
   /** How long it may be silent until it's suspect: two thirds, as in ZooKeeper's own client. */
@@ -228,6 +221,7 @@ export class Session implements AsyncDisposable {
       this.#beat();
     } else if (state === State.EXPIRED || state === State.AUTH_FAILED) {
       this.#finish(new SessionExpiredError('ZooKeeper has ended this session; its nodes are gone. Connect anew.'));
+      dropConnection(this.#client);
     } else if (state === State.DISCONNECTED) {
       forgetHalfReply(this.#client);
       this.#suspend('the connection broke');
@@ -242,7 +236,7 @@ export class Session implements AsyncDisposable {
     // Whoever has a connection that says nothing tries the next server while the session may still be saved.
     if (!alive && now - since > Math.max(LEAST_ATTEMPT_MS, this.#timeoutMs / 3)) {
       this.#triedAt = now;
-      dropConnection(this.#client, now);
+      dropConnection(this.#client);
     }
     if (this.#client.getState() !== State.SYNC_CONNECTED) return;
     this.#client.exists('/zookeeper', (error) => {

@@ -4,17 +4,11 @@ import type { Client } from 'node-zookeeper-client';
 // What node-zookeeper-client 1.1.3 does not do, and what no public method of it can do: give up a server that is silent,
 // and begin a new connection without half a reply of the old one.
 
-/**
- * Closes the present connection, whereupon the client tries the next server, unless it was told to close. True: there
- * is no connection. One that is still being made is left to the client's own limit.
- * @param notBefore Milliseconds, as of performance.now().
- */
-export function dropConnection(client: Client, notBefore: number): boolean {
+/** Breaks the present connection, whereupon the client tries the next server. */
+export function dropConnection(client: Client): void {
   const { socket } = inside(client);
-  if (!(socket instanceof Socket) || socket.destroyed) return socket !== undefined;
-  // Else its timer for this attempt would end the next one.
-  if (!socket.connecting && performance.now() >= notBefore) socket.destroy();
-  return false;
+  // One that is still being made is left to the client's own limit, whose timer would end the next one too.
+  if (socket instanceof Socket && !socket.connecting) socket.destroy();
 }
 
 /** The client keeps the half of a reply that it has, even when the connection breaks, and would glue it to the next. */
@@ -23,7 +17,27 @@ export function forgetHalfReply(client: Client): void {
   if ('pendingBuffer' in manager) manager.pendingBuffer = null;
 }
 
-function inside(client: Client): { socket?: unknown; pendingBuffer?: unknown } {
+/**
+ * Closes the client for good: it says goodbye, and goes on trying to if nobody hears it.
+ * @param graceMs How long the goodbye may take until the connection is broken.
+ */
+export async function closeClient(client: Client, graceMs: number): Promise<void> {
+  const start = performance.now();
+  let asked = false;
+  // It has no event for this state.
+  while (inside(client).state !== CLOSED) {
+    const { socket } = inside(client);
+    // It throws when it's closed before it has a socket.
+    if (!asked && socket !== undefined) client.close();
+    asked = socket !== undefined;
+    if (performance.now() - start > graceMs && socket instanceof Socket) socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+const CLOSED = -2;
+
+function inside(client: Client): { socket?: unknown; pendingBuffer?: unknown; state?: unknown } {
   const manager = 'connectionManager' in client ? client.connectionManager : undefined;
   return typeof manager === 'object' && manager !== null ? manager : {};
 }

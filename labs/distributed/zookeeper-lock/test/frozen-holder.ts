@@ -10,6 +10,8 @@ parentPort?.postMessage({ fence: lock.fence });
 Atomics.wait(gate, 0, 0);
 const abortedAtOnce = lock.signal.aborted;
 // Another program, which has only the number.
-const store = new FencedStore(await Session.connect(connectString));
-const outcome = await store.write(`${path}-value`, lock.fence, 'late');
+const other = await Session.connect(connectString);
+const outcome = await new FencedStore(other).write(`${path}-value`, lock.fence, 'late');
+await other.set(`${path}-open`, 'late', 0);
 parentPort?.postMessage({ abortedAtOnce, outcome });
+await Promise.all([other.close(), session.close()]);

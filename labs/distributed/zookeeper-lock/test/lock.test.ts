@@ -393,14 +393,21 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     expect((await outcome(it.lock(path))).error).toBeInstanceOf(SessionClosedError);
     await queue(path, 0);
     await client.close();
+    const sockets = () =>
+      process.getActiveResourcesInfo().filter((name) => /^TCPSocketWrap|^TCPWrap/.test(name)).length;
+    const none = sockets();
     const silent = await behindNetwork();
-    silent.network.partition();
-    const unheard = await Session.connect(zk.connectString, { signal: AbortSignal.abort('no') }).catch((it) => it);
-    expect(unheard).toBe('no');
-    const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
-    const before = sockets();
-    expect((await outcome(silent.session.close(), 3_000)).error).toBeUndefined();
-    await until(() => sockets() < before, { what: 'the socket of a session to be gone although nobody answers' });
+    const [suspended, trying] = [await behindNetwork(), await behindNetwork()];
+    for (const { network } of [silent, suspended, trying]) network.partition();
+    suspended.network.reset();
+    trying.network.reset();
+    await until(() => suspended.session.state === 'suspended' && trying.session.state === 'suspended');
+    await trying.network[Symbol.asyncDispose]();
+    const closing = Promise.all([silent, suspended, trying].map(({ session }) => session.close()));
+    expect((await outcome(closing, 4_000)).error).toBeUndefined();
+    for (const { network } of [silent, suspended]) await network[Symbol.asyncDispose]();
+    await delay(250);
+    expect(sockets(), 'sockets that are open when all is closed').toBeLessThanOrEqual(none);
   });
 
   test('an unreachable ZooKeeper is given up in time, and the server has the last word on the timeout', async () => {
