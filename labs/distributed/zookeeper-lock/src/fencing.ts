@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
-import { ForeignDataError, InvalidArgumentError } from './errors.ts';
-import { assertData, assertPath } from './options.ts';
+import { ForeignDataError } from './errors.ts';
+import { assertData, assertFence, assertPath } from './options.ts';
 import type { Session, ZNode } from './session.ts';
 
 /** A value, and the fence of the lock under which it was written. */
@@ -8,8 +8,6 @@ export interface Fenced {
   readonly fence: bigint;
   readonly value: string;
 }
-
-const MOST = 2n ** 63n - 1n;
 
 /**
  * A store that refuses who comes too late: it keeps the fence with the value, and takes no write under an older one.
@@ -41,9 +39,7 @@ export class FencedStore {
   async write(path: string, fence: bigint, value: string): Promise<'ok' | 'stale'> {
     assertPath(path);
     assertData('A value', value);
-    if (typeof fence !== 'bigint' || fence < 0n || fence > MOST) {
-      throw new InvalidArgumentError(`A fence is a bigint from 0 to ${MOST}; it is ${inspect(fence)}.`);
-    }
+    assertFence(fence);
     const data = `${fence} ${value}`;
     for (;;) {
       const node = await this.session.get(path);

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { inspect } from 'node:util';
-import { ConnectionLossError, InvalidArgumentError, LockLostError, LockTimeoutError } from './errors.ts';
+import { ConnectionLossError, LockLostError, LockTimeoutError } from './errors.ts';
 import { HeldLock, type Lock } from './lock.ts';
-import { assertData, assertLockOptions, assertPath, type LockOptions, unless } from './options.ts';
+import { assertId, assertLockOptions, assertPath, type LockOptions, unless } from './options.ts';
 import { blockerOf, type Contender, queueOf } from './queue.ts';
 import type { Session } from './session.ts';
 
@@ -53,8 +52,7 @@ export class Locks {
    * @throws what `lock` throws.
    */
   async elect(path: string, id: string, options: Omit<LockOptions, 'mode'> = {}): Promise<Lock> {
-    if (id === '') throw new InvalidArgumentError(`An id must not be empty; it is ${inspect(id)}.`);
-    assertData('An id', id);
+    assertId(id);
     return this.#acquire(path, id, { ...options, mode: 'write' });
   }
 

@@ -61,6 +61,20 @@ export function assertData(what: string, text: string): void {
   );
 }
 
+/** @throws InvalidArgumentError on what is no name of a candidate. */
+export function assertId(id: string): void {
+  if (id === '') throw new InvalidArgumentError('An id must not be empty.');
+  assertData('An id', id);
+}
+
+const MOST_FENCE = 2n ** 63n - 1n;
+
+/** @throws InvalidArgumentError unless `fence` is what a lock has. */
+export function assertFence(fence: bigint): void {
+  if (typeof fence === 'bigint' && fence >= 0n && fence <= MOST_FENCE) return;
+  throw new InvalidArgumentError(`A fence is a bigint from 0 to ${MOST_FENCE}; it is ${inspect(fence)}.`);
+}
+
 /** @throws InvalidArgumentError unless `value` is a whole number of milliseconds from `least` on. */
 export function assertMs(name: string, value: number, least: number): void {
   if (Number.isInteger(value) && value >= least && value <= LONGEST_TIMER_MS) return;

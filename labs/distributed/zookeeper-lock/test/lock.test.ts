@@ -123,7 +123,11 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     const path = fresh();
     await (await session()).ensure(path);
     const client = await behindNetwork();
-    client.network.partition('down');
+    const create = client.session.create.bind(client.session);
+    vi.spyOn(client.session, 'create').mockImplementationOnce((...node) => {
+      client.network.partition('down');
+      return create(...node);
+    });
     const asking = outcome(new Locks(client.session).lock(path), 5_000);
     await queue(path, 1);
     client.cut();
