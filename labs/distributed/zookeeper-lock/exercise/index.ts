@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ConnectionLossError, ForeignDataError, LockTimeoutError } from '../src/errors.ts';
 import type { Contender, Fenced, Leader, Lock, LockOptions, ReleaseOutcome, Session } from '../src/index.ts';
-import { assertData, assertFence, assertId, assertLockOptions, assertPath, unless } from '../src/options.ts';
+import { assertData, assertFence, assertId, assertLockOptions, assertPath, unlessAborted } from '../src/options.ts';
 
 // What is not the idea is given: the session with ZooKeeper (src/session.ts: read the comments of its methods, you need
 // six of them), arguments, time limits, errors. The lock is yours. `h` in `pnpm lab learn zookeeper-lock` gives a hint.
@@ -102,7 +102,7 @@ export class Locks {
     signal?.addEventListener('abort', leave);
     const guid = randomUUID();
     try {
-      return await unless(given.signal, this.queueUp(guid, wish));
+      return await unlessAborted(this.queueUp(guid, wish), given.signal);
     } catch (error) {
       given.abort(error);
       this.leave(path, guid).catch(() => {});
@@ -124,7 +124,7 @@ export class Locks {
         return await attempt();
       } catch (error) {
         if (!(error instanceof ConnectionLossError)) throw error;
-        await (over ? unless(over, this.session.connected()) : this.session.connected());
+        await (over ? unlessAborted(this.session.connected(), over) : this.session.connected());
       }
     }
   }
@@ -148,12 +148,17 @@ export class Locks {
     throw new Error('blocker is not written yet: its comment in attempt/index.ts is the task.');
   }
 
-  /** Waits until there is a reason to look at the queue again; rejects when `over` aborts (see `unless`). */
+  /** Waits until there is a reason to look at the queue again; rejects when `over` aborts (see `unlessAborted`). */
   protected pass(_path: string, _blocker: Contender, _over: AbortSignal): Promise<void> {
     return todo('pass');
   }
 
-  /** The lock: `new HeldLock(this.session, node, fence, leave)`; undefined if our node is gone. */
+  /** Given: the lock that our node `<path>/<name>` is. */
+  protected held(path: string, name: string, fence: bigint, guid: string): Lock {
+    return new HeldLock(this.session, `${path}/${name}`, fence, () => this.leave(path, guid));
+  }
+
+  /** The lock, made by `this.held(…)`; undefined if our node is gone. */
   protected grant(_path: string, _own: Contender, _guid: string): Promise<Lock | undefined> {
     return todo('grant');
   }
@@ -165,7 +170,7 @@ export class Locks {
 }
 
 /** The lock, while we have it. */
-export class HeldLock implements Lock {
+class HeldLock implements Lock {
   readonly node: string;
   readonly fence: bigint;
   protected readonly lost = new AbortController();

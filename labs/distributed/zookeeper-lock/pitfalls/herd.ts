@@ -3,7 +3,7 @@
 // Caught by: a release wakes one of those who wait
 
 import { type Contender, Locks as Reference } from '../src/index.ts';
-import { unless } from '../src/options.ts';
+import { unlessAborted } from '../src/options.ts';
 
 export * from '../src/index.ts';
 
@@ -11,6 +11,6 @@ export class Locks extends Reference {
   protected override async pass(path: string, blocker: Contender, over: AbortSignal): Promise<void> {
     const changed = Promise.withResolvers<void>();
     const names = await this.session.children(path, changed.resolve);
-    if (names.includes(blocker.name)) await unless(over, changed.promise);
+    if (names.includes(blocker.name)) await unlessAborted(changed.promise, over);
   }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ConnectionLossError, LockLostError, LockTimeoutError } from './errors.ts';
 import { HeldLock, type Lock } from './lock.ts';
-import { assertId, assertLockOptions, assertPath, type LockOptions, unless } from './options.ts';
+import { assertId, assertLockOptions, assertPath, type LockOptions, unlessAborted } from './options.ts';
 import { blockerOf, type Contender, queueOf } from './queue.ts';
 import type { Session } from './session.ts';
 
@@ -82,7 +82,7 @@ export class Locks {
     signal?.addEventListener('abort', leave);
     const guid = randomUUID();
     try {
-      return await unless(given.signal, this.#queueUp(guid, wish));
+      return await unlessAborted(this.#queueUp(guid, wish), given.signal);
     } catch (error) {
       // Who is still under way stops at its next step.
       given.abort(error);
@@ -115,7 +115,7 @@ export class Locks {
         }
       } catch (error) {
         if (!(error instanceof ConnectionLossError)) throw error;
-        await unless(over, this.session.connected());
+        await unlessAborted(this.session.connected(), over);
       }
     }
   }
@@ -159,7 +159,7 @@ export class Locks {
     changed.promise.catch(() => {});
     try {
       const there = await this.session.get(`${path}/${blocker.name}`, changed.resolve);
-      if (there) await unless(over, changed.promise);
+      if (there) await unlessAborted(changed.promise, over);
     } finally {
       callOff();
     }
@@ -203,7 +203,7 @@ export class Locks {
         return await attempt();
       } catch (error) {
         if (!(error instanceof ConnectionLossError)) throw error;
-        await (over ? unless(over, this.session.connected()) : this.session.connected());
+        await (over ? unlessAborted(this.session.connected(), over) : this.session.connected());
       }
     }
   }

@@ -76,7 +76,7 @@ export function assertFence(fence: bigint): void {
 }
 
 /** @throws InvalidArgumentError unless `value` is a whole number of milliseconds from `least` on. */
-export function assertMs(name: string, value: number, least: number): void {
+export function assertTimeMs(name: string, value: number, least: number): void {
   if (Number.isInteger(value) && value >= least && value <= LONGEST_TIMER_MS) return;
   throw new InvalidArgumentError(
     `${name} must be a whole number of milliseconds from ${least} to ${LONGEST_TIMER_MS}; it is ${inspect(value)}.`,
@@ -86,19 +86,18 @@ export function assertMs(name: string, value: number, least: number): void {
 /** @throws InvalidArgumentError on options that no lock can be made from. */
 export function assertLockOptions({ mode = 'write', timeoutMs, signal }: LockOptions): void {
   if (mode !== 'read' && mode !== 'write') throw new InvalidArgumentError(`mode is ${inspect(mode)}: read or write.`);
-  if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) assertMs('timeoutMs', timeoutMs, 0);
+  if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) assertTimeMs('timeoutMs', timeoutMs, 0);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidArgumentError(`signal must be an AbortSignal; it is ${inspect(signal, { depth: 0 })}.`);
   }
 }
 
-/** `promise`, or the reason of `signal` as soon as it aborts. Leaves nothing on the signal. */
-export function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
+/** The outcome of `promise`, or the reason of `signal` as soon as it aborts, even if the promise never settles. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const give = () => reject(signal.reason);
-    if (signal.aborted) return give();
-    signal.addEventListener('abort', give, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', give));
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }

@@ -7,7 +7,7 @@ import {
   SessionExpiredError,
   SessionSuspendedError,
 } from './errors.ts';
-import { assertConnectString, assertMs, type ConnectOptions, unless } from './options.ts';
+import { assertConnectString, assertTimeMs, type ConnectOptions, unlessAborted } from './options.ts';
 import { closeClient, dropConnection, forgetHalfReply } from './wire.ts';
 
 /** A node, as ZooKeeper had it when it was asked. */
@@ -56,8 +56,8 @@ export class Session implements AsyncDisposable {
   static async connect(connectString: string, options: ConnectOptions = {}): Promise<Session> {
     const { sessionTimeoutMs = 10_000, timeoutMs = 10_000, signal } = options;
     assertConnectString(connectString);
-    assertMs('sessionTimeoutMs', sessionTimeoutMs, 1);
-    assertMs('timeoutMs', timeoutMs, 1);
+    assertTimeMs('sessionTimeoutMs', sessionTimeoutMs, 1);
+    assertTimeMs('timeoutMs', timeoutMs, 1);
     signal?.throwIfAborted();
     // retries: 0, since a create that is simply sent again may make two nodes. spinDelay: how long, at most, it pauses when
     // no server would have it.
@@ -71,7 +71,7 @@ export class Session implements AsyncDisposable {
       given.abort(new ConnectTimeoutError(`${connectString}: no session within ${timeoutMs} ms. Does it run there?`));
     }, timeoutMs);
     try {
-      await unless(given.signal, session.connected());
+      await unlessAborted(session.connected(), given.signal);
       return session;
     } catch (error) {
       void session.close();
