@@ -1,6 +1,7 @@
 import { type SpawnOptionsWithoutStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { MissingImplementationError, runSuite, type SuiteResult, until } from '../src/index.ts';
@@ -86,6 +87,8 @@ describe.concurrent('a suite', { timeout: patience }, () => {
     expect(tests).toMatchObject([
       { name: law, state: 'failed', error: 'hangs: it has blocked the event loop for 1000 ms' },
     ]);
+    const left = (await readdir(tmpdir())).filter((name) => name.startsWith('left-by-a-test-'));
+    expect(left, 'a test that is cut off leaves no file').toEqual([]);
   });
 
   test('is red and names the test that never ends', async () => {

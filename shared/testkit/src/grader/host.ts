@@ -9,6 +9,7 @@ import { Lanes } from './lanes.ts';
 import { lessorOf } from './lessor.ts';
 import { type FromHost, killGroup, type RunRequest, type ToHost } from './messages.ts';
 import { Report } from './report.ts';
+import { sweepScratch } from './scratch.ts';
 import { ownConfig, Unit } from './unit.ts';
 
 const root = process.cwd();
@@ -19,6 +20,7 @@ const runs = new Map<number, AbortController>();
 const own = ownConfig(root);
 const lessor = lessorOf(root, process.argv[3] === 'ahead');
 for (const each of [own, lessor]) each.catch(() => {});
+sweepScratch().catch(() => {});
 
 process.on('message', (message: ToHost) => {
   if (message.type === 'cancel') {

@@ -1,6 +1,4 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
@@ -13,6 +11,7 @@ import { isTypeTest, typeTests } from '../type-tests.ts';
 import { LabWorker } from './lab-worker.ts';
 import { killGroup, type RunRequest } from './messages.ts';
 import type { Report } from './report.ts';
+import { removeScratch, scratchFolder } from './scratch.ts';
 import { Tail } from './tail.ts';
 import { type Hang, Watch } from './watch.ts';
 
@@ -47,7 +46,7 @@ export class Unit {
 
   async run(): Promise<void> {
     const { report } = this.#options;
-    const scratch = await mkdtemp(join(tmpdir(), 'lab-test-'));
+    const scratch = await scratchFolder();
     const trace = join(scratch, 'trace.jsonl');
     using tail = new Tail(trace);
     const hear = (): void => {
@@ -70,7 +69,7 @@ export class Unit {
     } finally {
       clearInterval(timer);
       for (const pid of this.#groups) killGroup(pid);
-      await rm(scratch, { recursive: true, force: true });
+      await removeScratch(scratch);
     }
   }
 
@@ -110,7 +109,8 @@ export class Unit {
       createPoolWorker: (options) =>
         new LabWorker(options, {
           cwd: root,
-          env: { ...env, LAB_TRACE: trace },
+          // What a test that is cut off leaves in the temporary folder goes with it.
+          env: { ...env, LAB_TRACE: trace, TMPDIR: scratch },
           output: onOutput,
           onGroup: (pid, up) => {
             if (up) this.#groups.add(pid);
