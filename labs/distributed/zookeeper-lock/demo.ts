@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { startZooKeeper } from '@shared/services';
@@ -9,6 +8,7 @@ import { Locks as CreateAgain } from './pitfalls/create-again.ts';
 import { Locks as Herd } from './pitfalls/herd.ts';
 import { Locks as PersistentNode } from './pitfalls/persistent-node.ts';
 import { FencedStore, type Lock, Locks, LockTimeoutError, Session } from './src/index.ts';
+import { ask } from './test/four-letters.ts';
 
 const ms = (value: number) => `${value.toFixed(0)} ms`;
 /** Milliseconds of silence after which ZooKeeper gives a client up. Real ones take 10 000 and more. */
@@ -71,7 +71,6 @@ await tell(options, async (story) => {
       `${WAITING} customers want one locker. If all of them watch the board, each release wakes every one; if each of ` +
         'them watches the one before him, it wakes one. Counted by ZooKeeper itself, until the last one is served:',
     );
-    story.code('src/locks.ts', { from: 'const there = await', to: 'await unless' });
     const serve = async (Lock: typeof Locks) => {
       const path = fresh();
       const first = await new Lock(admin).lock(path);
@@ -234,12 +233,7 @@ await tell(options, async (story) => {
   });
 
   async function metric(name: string | RegExp): Promise<number> {
-    const socket = connect(server.port, '127.0.0.1', () => socket.write('mntr'));
-    const said = await socket.setEncoding('utf8').toArray();
-    const lines = said
-      .join('')
-      .split('\n')
-      .filter((line) => line.split('\t')[0]?.match(name));
+    const lines = (await ask(server, 'mntr')).split('\n').filter((line) => line.split('\t')[0]?.match(name));
     return lines.reduce((sum, line) => sum + Number(line.split('\t')[1]), 0);
   }
   function wakeUps(): Promise<number> {

@@ -3,7 +3,8 @@ import { startZooKeeper } from '@shared/services';
 import { describeWith, History, outcome, overlaps, random, until } from '@shared/testkit';
 import { expect, test } from 'vitest';
 import { ConnectionLossError, FencedStore, Locks, ZooKeeperLockError } from '#lab';
-import { ask, SHORT, stage } from './support.ts';
+import { ask } from './four-letters.ts';
+import { SHORT, stage } from './support.ts';
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 /** An election takes half a second, and a multiple of it beside other work. */

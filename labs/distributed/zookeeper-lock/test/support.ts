@@ -3,6 +3,7 @@ import type { Node, startZooKeeper } from '@shared/services';
 import { until } from '@shared/testkit';
 import { onTestFinished } from 'vitest';
 import { Session } from '#lab';
+import { ask } from './four-letters.ts';
 
 /** Sessions that are meant to end; the others last, whatever the machine is busy with. */
 export const SHORT = 600;
@@ -62,20 +63,6 @@ export function stage(zk: ZooKeeper) {
       return [...sums].reduce((total, [, sum]) => total + Number(sum), 0);
     },
   };
-}
-
-/** What a node answers to one of ZooKeeper's words of four letters. */
-export function ask(node: Node, word: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  let said = '';
-  const socket = connect(node.port, '127.0.0.1', () => socket.write(word));
-  socket
-    .on('data', (chunk) => {
-      said += chunk;
-    })
-    .on('error', reject)
-    .on('close', () => resolve(said));
-  return promise;
 }
 
 /** A network that can break in the middle of a reply. */
