@@ -9,7 +9,7 @@ import { rabbitLender, rabbitmq } from './rabbit.ts';
 import { redis, redisLender } from './redis.ts';
 import type { Service } from './service.ts';
 import { zipkin } from './zipkin.ts';
-import { zookeeper } from './zookeeper.ts';
+import { zookeeper, zookeeperLender } from './zookeeper.ts';
 
 /** Every kind of server that labs can ask for. A new one: its file, and a line here. */
 export const services: readonly Service[] = [
@@ -30,5 +30,6 @@ export const lenders: ReadonlyMap<string, Lender> = new Map([
   [redis.name, redisLender],
   [postgres.name, postgresLender],
   [rabbitmq.name, rabbitLender],
+  [zookeeper.name, zookeeperLender],
   [mongodb.name, mongoLender],
 ]);

@@ -7,6 +7,8 @@ import { choose } from './choose.ts';
 import { PortTakenError } from './errors.ts';
 import { FaultyNode, type Lever, voting } from './faults.ts';
 import { installJava, jvmFlags } from './java.ts';
+import { borrow } from './lease.ts';
+import { type Lendable, type Lender, ownProgram } from './lending.ts';
 import { freePort } from './ports.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { atLeastOne, handle } from './servers.ts';
@@ -77,15 +79,63 @@ export async function startZooKeeper(o: ZooKeeperOptions = {}): Promise<ZooKeepe
   o.signal?.throwIfAborted();
   const choice = await choose(zookeeper, count, { signal: o.signal });
   if (choice.origin !== 'embedded') throw new RangeError('only a process of ours is chosen');
+  return (await borrowed(count)) ?? startRetrying(choice.program, count, o.signal);
+}
+
+async function startRetrying(
+  program: Program,
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<ZooKeeperServers> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await startEnsemble(choice.program, count, o.signal);
+      return await startEnsemble(program, count, signal);
     } catch (error) {
       // Every node is told all ports beforehand; between our look at one and its bind somebody else may take it.
       if (!(error instanceof PortTakenError) || attempt === ATTEMPTS) throw error;
     }
   }
 }
+
+export const zookeeperLender: Lender = {
+  lend: async ({ nodes = 1 }) => lendable(await startRetrying(await ownProgram(zookeeper), nodes, undefined)),
+};
+
+/**
+ * Whoever borrows keeps below its namespace, so the next one is given another: what is left under the old one is in nobody's
+ * way, and sessions that were not closed expire.
+ */
+function lendable(servers: ZooKeeperServers): Lendable {
+  const { nodes, inspect } = servers;
+  const urls = nodes.map(({ url }) => url);
+  return { servers, nodes, urls, inspect, namespace: newNamespace(), renew: async () => lendable(servers) };
+}
+
+async function borrowed(count: number): Promise<ZooKeeperServers | undefined> {
+  const loan = await borrow(NAME, { nodes: count });
+  if (loan === undefined) return undefined;
+  const nodes = loan.facts.urls.map(
+    (url, index) => new FaultyNode({ service: NAME, index, url, defaultPort: DEFAULT_PORT, lever: loan.lever(index) }),
+  );
+  const common = loan.handle(NAME, async () => {
+    await Promise.all(nodes.map((node) => node.close({ heal: false })));
+  });
+  return { ...common, ...ensemble(nodes) };
+}
+
+/** What clients need of the nodes. */
+function ensemble(nodes: readonly Node[]): Pick<ZooKeeperServers, 'connectString' | 'nodes' | 'leader'> {
+  return {
+    connectString: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
+    nodes: atLeastOne(nodes),
+    leader: async () => {
+      const modes = await Promise.all(nodes.map(({ port }) => fourLetters(port, 'srvr').catch(() => '')));
+      return nodes.find((_, index) => /^Mode: (leader|standalone)$/m.test(modes[index] ?? ''));
+    },
+  };
+}
+
+const newNamespace = () => `/labs-${randomBytes(4).toString('hex')}`;
 
 /** One node to be. */
 interface Plan {
@@ -122,18 +172,13 @@ async function startEnsemble(
       count,
       inspect: plan.map(({ client }) => `echo srvr | nc 127.0.0.1 ${client}`),
       faults: true,
-      namespace: `/labs-${randomBytes(4).toString('hex')}`,
+      namespace: newNamespace(),
       close: async () => {
         await Promise.all(nodes.map((node) => node.close({ heal: false })));
         await folder.settle();
       },
     });
-    const leader = async () => {
-      const modes = await Promise.all(nodes.map(({ port }) => fourLetters(port, 'srvr').catch(() => '')));
-      return nodes.find((_, index) => /^Mode: (leader|standalone)$/m.test(modes[index] ?? ''));
-    };
-    const connectString = plan.map(({ client }) => `127.0.0.1:${client}`).join(',');
-    return { ...common, connectString, nodes: atLeastOne(nodes), leader };
+    return { ...common, ...ensemble(nodes) };
   } catch (error) {
     await folder.settle();
     throw error;

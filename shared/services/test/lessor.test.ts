@@ -4,7 +4,14 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type PostgresServers, type ReplicatedPostgres, startPostgres, startRabbit, startRedis } from '../src/index.ts';
+import {
+  type PostgresServers,
+  type ReplicatedPostgres,
+  startPostgres,
+  startRabbit,
+  startRedis,
+  startZooKeeper,
+} from '../src/index.ts';
 import { lessorVariable } from '../src/lease.ts';
 import { type Lessor, openLessor } from '../src/lessor.ts';
 import { ask } from '../src/redis-wire.ts';
@@ -230,6 +237,22 @@ test('RabbitMQ on loan is one broker for all, emptied in between; the next borro
   await using second = await startRabbit();
   expect(new URL(await second.vhost()).pathname).not.toBe(mine);
   expect(second.url).toBe(first.url);
+});
+
+test('a ZooKeeper that is given back is lent again under another namespace; one that was killed is not', {
+  timeout: 120_000,
+}, async () => {
+  const first = await startZooKeeper();
+  expect(await first.leader()).toBe(first.nodes[0]);
+  await first[Symbol.asyncDispose]();
+  const second = await startZooKeeper();
+  expect(second.connectString).toBe(first.connectString);
+  expect(second.namespace).not.toBe(first.namespace);
+  await second.nodes[0].kill();
+  expect(await second.leader()).toBe(undefined);
+  await second[Symbol.asyncDispose]();
+  await using third = await startZooKeeper();
+  expect(third.connectString).not.toBe(first.connectString);
 });
 
 /** A borrower that is another process, for all that the lessor knows. */
