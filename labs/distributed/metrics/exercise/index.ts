@@ -1,4 +1,4 @@
-import type { Registry } from 'prom-client';
+import type { Registry } from '@prometheus-io/client';
 import {
   type AlertRule,
   alertHeldFor,
@@ -34,7 +34,9 @@ export {
   metricsPage,
   type PanelOptions,
   type PoolState,
+  type ProvisioningOptions,
   poolMetrics,
+  provisioning,
   type Queries,
   type QueryOptions,
   queryParts,
@@ -52,7 +54,7 @@ export {
  * RED: rate, errors, duration. Each request is counted once, when it is over, and its seconds are observed; until then it is in flight.
  *
  * Given: `requests`, a Counter with the labels method, route and status; `duration`, a Histogram with method and route; `inFlight`, a Gauge.
- * They are prom-client's: `requests.inc({ … })`, `duration.observe({ … }, seconds)`, `inFlight.inc()`, `inFlight.dec()`. Options:
+ * In the client's words: `requests.inc({ … })`, `duration.observe({ … }, seconds)`, `inFlight.inc()`, `inFlight.dec()`. Options:
  * `maxRoutes`, default 100, how many routes are told apart.
  *
  * `watch(request, response, route)`: `route()` says the pattern that answered, or undefined; ask it when the request is over.

@@ -1,7 +1,7 @@
 // Flaw: only a response that was sent to its end is counted; whoever leaves stays in flight for ever, and nobody hears of him.
 // Seen in: https://github.com/Ptrskay3/axum-prometheus/issues/7
 // Caught by: a request whose client leaves is over too: 499, and in flight no more
-import type { Registry } from 'prom-client';
+import type { Registry } from '@prometheus-io/client';
 import { boundedLabel, type HttpMetrics, type HttpMetricsOptions, httpInstruments, sloBuckets } from '../src/index.ts';
 
 export * from '../src/index.ts';

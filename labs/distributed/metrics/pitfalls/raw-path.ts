@@ -1,7 +1,7 @@
 // Flaw: the label is the path that was asked for, so each path that a scanner makes up is a series for ever.
 // Seen in: https://github.com/moira-mcp/moira/issues/65
 // Caught by: paths that nobody serves are one route, and so are routes beyond the limit
-import type { Registry } from 'prom-client';
+import type { Registry } from '@prometheus-io/client';
 import { type HttpMetrics, type HttpMetricsOptions, httpInstruments, sloBuckets } from '../src/index.ts';
 
 export * from '../src/index.ts';

@@ -1,7 +1,7 @@
 // Flaw: the request is counted when it comes, so its status is the one that no handler has set yet: 200.
 // Seen in: https://github.com/tom-draper/api-analytics/issues/49
 // Caught by: a request is counted once, when it is over, by its method, route and status
-import type { Registry } from 'prom-client';
+import type { Registry } from '@prometheus-io/client';
 import { type HttpMetrics, type HttpMetricsOptions, httpInstruments, sloBuckets } from '../src/index.ts';
 
 export * from '../src/index.ts';

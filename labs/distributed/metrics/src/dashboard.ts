@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from './errors.ts';
-import { type QueryOptions, queries } from './queries.ts';
+import { durationChecked, type QueryOptions, queries } from './queries.ts';
 
 /** One dial on the wall. */
 export interface PanelOptions {
@@ -146,4 +146,35 @@ export function servicePanels(options: QueryOptions): PanelOptions[] {
       queries: [{ expr: 'sum by (job) (up)', legend: '{{job}}' }],
     },
   ];
+}
+
+export interface ProvisioningOptions {
+  /** Where Grafana reaches Prometheus. */
+  readonly prometheusUrl: string;
+  /** Prometheus' `scrape_interval`: `$__rate_interval` is four of them, and Grafana can't know it. */
+  readonly scrapeInterval: string;
+  /** The folder of the dashboards' JSON, as Grafana sees it. */
+  readonly dashboards: string;
+}
+
+/**
+ * What Grafana reads when it starts, by the path under its `provisioning` folder (https://grafana.com/docs/grafana/latest/administration/provisioning/):
+ * nobody has to click anything together. `JSON.stringify` each, since YAML reads JSON.
+ *
+ * @throws InvalidArgumentError
+ */
+export function provisioning({ prometheusUrl, scrapeInterval, dashboards }: ProvisioningOptions) {
+  const jsonData = { timeInterval: durationChecked(scrapeInterval) };
+  return {
+    'datasources/prometheus.yml': {
+      apiVersion: 1,
+      datasources: [
+        { name: 'Prometheus', type: 'prometheus', url: prometheusUrl, access: 'proxy', isDefault: true, jsonData },
+      ],
+    },
+    'dashboards/files.yml': {
+      apiVersion: 1,
+      providers: [{ name: 'files', type: 'file', options: { path: dashboards } }],
+    },
+  };
 }

@@ -1,5 +1,5 @@
 import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http';
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from '@prometheus-io/client';
 import { boundedLabel } from './labels.ts';
 import { sloBuckets } from './slo.ts';
 
@@ -25,7 +25,7 @@ export interface HttpMetrics {
  * `http_requests_total` by method, route and status, `http_request_duration_seconds` by method and route, and `http_requests_in_flight`.
  * The histogram has no status: each further label would be paid once a bucket.
  *
- * @throws InvalidArgumentError; prom-client's Error when the registry has these metrics already
+ * @throws InvalidArgumentError; the client's Error when the registry has these metrics already
  */
 export function httpMetrics(registry: Registry, options: HttpMetricsOptions): HttpMetrics {
   const { requests, duration, inFlight } = httpInstruments(registry, sloBuckets(options.sloSeconds));

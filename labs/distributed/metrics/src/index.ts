@@ -1,4 +1,12 @@
-export { type Dashboard, type DashboardOptions, dashboard, type PanelOptions, servicePanels } from './dashboard.ts';
+export {
+  type Dashboard,
+  type DashboardOptions,
+  dashboard,
+  type PanelOptions,
+  type ProvisioningOptions,
+  provisioning,
+  servicePanels,
+} from './dashboard.ts';
 export { InvalidArgumentError } from './errors.ts';
 export {
   type HttpMetrics,

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Registry } from 'prom-client';
+import type { Registry } from '@prometheus-io/client';
 
 /**
  * What Prometheus comes for: `GET /metrics`. Keep it off the public port: it tells versions, routes and traffic. A metric whose `collect`

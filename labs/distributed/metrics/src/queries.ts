@@ -81,7 +81,8 @@ export function queryParts({ window, sloSeconds }: QueryOptions): { readonly w: 
   return { w: durationChecked(window), le: Number.isInteger(sloSeconds) ? `${le}|${le}\\\\.0` : le };
 }
 
-function durationChecked(window: string): string {
+/** @throws InvalidArgumentError unless it is a PromQL duration or one of Grafana's */
+export function durationChecked(window: string): string {
   if (!/^([0-9]+(ms|[smhdwy]))+$|^\$__(rate_interval|interval|range)$/.test(window)) {
     throw new InvalidArgumentError(`A window is a PromQL duration, such as 5m, not ${JSON.stringify(window)}.`);
   }

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { Agent, createServer, get, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
 import { startPrometheus } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import {
   alerts,
@@ -15,6 +15,7 @@ import {
   InvalidArgumentError,
   metricsPage,
   poolMetrics,
+  provisioning,
   queries,
   type RuleFile,
   releaseMetrics,
@@ -88,7 +89,6 @@ const targets = [
 const start = async () =>
   startPrometheus({
     targets,
-    rules: JSON.stringify(ruleFile(LIVE)),
     scrapeIntervalMs: 200,
     alertmanager: { webhook: await listening(webhook) },
   });
@@ -106,6 +106,7 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
   // ── core ──
 
   test('a request is counted once, when it is over, by its method, route and status', async () => {
+    const began = performance.now();
     const registry = new Registry();
     const { watch } = httpMetrics(registry, { sloSeconds: 0.2 });
     const { promise: ready, resolve: serveIt } = Promise.withResolvers<void>();
@@ -135,6 +136,11 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
     });
     const text = await registry.metrics();
     expect(text, 'the histogram has as many').toContain('_count{method="GET",route="/orders/:id"} 3');
+    const seconds = Number(/_sum\{method="GET",route="\/orders\/:id"\} (.*)/.exec(text)?.[1]);
+    expect(seconds, 'seconds that the three took').toBeGreaterThan(0);
+    expect(seconds, 'seconds that the three took, of all that have passed').toBeLessThan(
+      (performance.now() - began) / 1000,
+    );
   });
 
   test('a request whose client leaves is over too: 499, and in flight no more', async () => {
@@ -474,6 +480,23 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
     expect(['__proto__', 'toString'].map(label)).toEqual(['__proto__', 'toString']);
   });
 
+  test('a quantile is off by a factor of two at most, from an eighth of the promise to sixteen times of it', () => {
+    const edges = sloBuckets(0.25);
+    const [first = 0, last = 0] = [edges[0], edges.at(-1)];
+    expect([first, last]).toEqual([0.25 / 8, 4]);
+    for (const [n, edge] of edges.slice(1).entries()) expect(edge / (edges[n] ?? 0)).toBeLessThanOrEqual(2);
+  });
+
+  test('Grafana finds its Prometheus, asked as often as targets are, and its dashboards', () => {
+    const files = provisioning({ prometheusUrl: 'http://127.0.0.1:9090', scrapeInterval: '10s', dashboards: '/wall' });
+    expect(files['datasources/prometheus.yml'].datasources).toMatchObject([
+      // Four of them are $__rate_interval: with the default of 15 s a rate would look back on a minute.
+      { type: 'prometheus', url: 'http://127.0.0.1:9090', isDefault: true, jsonData: { timeInterval: '10s' } },
+    ]);
+    expect(files['dashboards/files.yml'].providers).toMatchObject([{ type: 'file', options: { path: '/wall' } }]);
+    expect(Object.values(files).map(({ apiVersion }) => apiVersion)).toEqual([1, 1]);
+  });
+
   test('what no metric can be made from is refused, with the value', async () => {
     const refused: [string, () => unknown][] = [
       ['0', () => boundedLabel(0)],
@@ -489,9 +512,12 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
       ['""', () => releaseMetrics(new Registry(), '')],
       ['\\u0000', () => releaseMetrics(new Registry(), '1\0')],
       ['NaN', () => releaseMetrics(new Registry(), '1', Number.NaN)],
+      ['soon', () => provisioning({ prometheusUrl: 'http://p', scrapeInterval: 'soon', dashboards: '/d' })],
       ['a b', () => dashboard({ title: 'T', uid: 'a b', panels: [] })],
       ['toString', () => cacheMetrics<string>(new Registry(), ['menu'])('toString', true)],
     ];
+    expect(['tea', 'milk'].map(boundedLabel(1)), 'one value is a label').toEqual(['tea', 'other']);
+    expect(runsOut('pearls_kg', '5m', 0.5), 'half a second is ahead').toContain('0.5');
     for (const [value, call] of refused) {
       const { error } = await outcome(Promise.resolve().then(call));
       expect(error, `${call}`).toBeInstanceOf(InvalidArgumentError);
@@ -518,9 +544,18 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
     for (const { datasource } of sources)
       expect(datasource).toEqual({ type: 'prometheus', uid: `\${${variable?.name}}` });
     expect(new Set(wall.panels.map(({ id }) => id)).size).toBe(wall.panels.length);
-    const places = wall.panels.map(({ gridPos }) => `${gridPos.x},${gridPos.y}`);
-    expect(new Set(places).size).toBe(places.length);
-    for (const { gridPos } of wall.panels) expect(gridPos.x + gridPos.w, 'within 24 columns').toBeLessThanOrEqual(24);
+    const cells = wall.panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+      Array.from({ length: w * h }, (_, n) => `${x + (n % w)},${y + Math.floor(n / w)}`),
+    );
+    expect(new Set(cells).size, 'cells, of which none is taken twice').toBe(cells.length);
+    expect(cells.length, '9 panels of 8 × 8, three in a row of 24').toBe(9 * 64);
+    const rows = wall.panels.map(({ gridPos }) => gridPos.y);
+    expect([Math.max(...rows), ...wall.panels.map(({ gridPos }) => gridPos.x + gridPos.w)]).toEqual([
+      16,
+      ...[8, 16, 24, 8, 16, 24, 8, 16, 24],
+    ]);
+    expect(wall.panels[1]?.targets.map(({ legendFormat }) => legendFormat)).toEqual(['p50', 'p99', 'mean']);
+    expect(wall.panels[1]?.targets[1]?.expr).toBe(queries(OPTIONS).quantile(0.99));
     expect(wall.panels[1]?.targets.map(({ refId }) => refId)).toEqual(['A', 'B', 'C']);
     expect(wall.panels.at(-1)?.fieldConfig.defaults.thresholds?.steps).toEqual([
       { color: 'red', value: null },
@@ -533,6 +568,7 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
   // ── hardening, in a Prometheus that scrapes: last, since it begins 5 s after its start ──
 
   test.concurrent('the alert names the release whose cache misses, reaches the phone, and ends with the roll-back', async () => {
+    await prometheus.setRules(JSON.stringify(ruleFile(LIVE)));
     const release = (version: string, hits: number) => {
       cache.registry = new Registry();
       releaseMetrics(cache.registry, version);

@@ -1,6 +1,6 @@
 import { Agent, createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
 import {
   cacheMetrics,
   eventLoopMetrics,
@@ -47,7 +47,7 @@ export class Shop {
   readonly #database = new Database();
   readonly #read: (cache: 'recipes', hit: boolean) => void;
   readonly #asked: Histogram;
-  readonly #sold: Counter;
+  readonly #sold: Counter<'topping'>;
   readonly #recipes = new Set<string>();
   readonly #keyOf: (drink: string, customer: string) => string;
 
