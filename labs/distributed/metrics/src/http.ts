@@ -6,7 +6,7 @@ import { sloBuckets } from './slo.ts';
 export interface HttpMetricsOptions {
   /** What is promised, in seconds; see `sloBuckets`. */
   readonly sloSeconds: number;
-  /** How many routes may be told apart. Default 100. */
+  /** How many routes may be told apart, beside `unmatched` and `other`. Default 100. */
   readonly maxRoutes?: number;
 }
 
@@ -37,7 +37,8 @@ export function httpMetrics(registry: Registry, options: HttpMetricsOptions): Ht
       // Not 'finish', which never comes when the client has left.
       response.once('close', () => {
         inFlight.dec();
-        const labels = { method: knownMethod(request), route: bounded(matched(route) ?? 'unmatched') };
+        const pattern = matched(route);
+        const labels = { method: knownMethod(request), route: pattern === undefined ? 'unmatched' : bounded(pattern) };
         // nginx's number for a client that closed the request before it had its answer.
         const status = response.writableFinished ? response.statusCode : 499;
         requests.inc({ ...labels, status });
