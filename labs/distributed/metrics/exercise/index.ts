@@ -92,7 +92,7 @@ export function sloBuckets(_sloSeconds: number): number[] {
 
 /**
  * PromQL, each by `job`: `Queries` says in a line what each answers (requests a second; the share that failed, or was late; …).
- * `quantile`, `slowRatio` and `mean` are about `http_request_duration_seconds`; hits and misses are `cache_requests_total{result}`, and
+ * `quantile`, `slowRatio` and `mean` are about `http_request_duration_seconds`; hits and misses are `cache_requests_total{cache,result}`, and
  * `app_build_info{version}` is 1 on each instance for the version that it runs.
  *
  * Given: `w`, the window, `rate(metric[${w}])`, and `le`, what matches the promise's own bucket: `{le=~"${le}"}`.
@@ -123,9 +123,9 @@ export function runsOut(_gauge: string, _window: string, _withinSeconds: number)
 }
 
 /**
- * Alerts over what was recorded (`job_version:cache_requests:hit_ratio`, `job:http_requests:slow_ratio`, `job:http_requests:error_ratio`,
+ * Alerts over what was recorded (`job_cache_version:cache_requests:hit_ratio`, `job:http_requests:slow_ratio`, `job:http_requests:error_ratio`,
  * each a share from 0 to 1). The core needs one: `CacheMisses`, severity `ticket`, below 0.9, whose summary names the percentage and the
- * version. Hardening: `RequestsSlow` above 0.05 and `RequestsFail` above 0.01, both `page`; `InstanceDown`, `ticket`; and for each of `jobs`
+ * version, with the labels job, cache and version. Hardening: `RequestsSlow` above 0.05 and `RequestsFail` above 0.01, both `page`; `InstanceDown`, `ticket`; and for each of `jobs`
  * `JobMissing`, `page`.
  *
  * Given: `alert(name, expr, severity, { summary })`. In a summary, `{{ $labels.job }}` is a label of the expression's series, and

@@ -6,6 +6,6 @@ import { type Queries, type QueryOptions, queries as reference } from '../src/in
 export * from '../src/index.ts';
 
 export function queries(options: QueryOptions): Queries {
-  const reads = (selector: string) => `sum by (job) (rate(cache_requests_total${selector}[${options.window}]))`;
+  const reads = (selector: string) => `sum by (job, cache) (rate(cache_requests_total${selector}[${options.window}]))`;
   return { ...reference(options), hitRatio: `${reads('{result="hit"}')} / (${reads('')} > 0)` };
 }

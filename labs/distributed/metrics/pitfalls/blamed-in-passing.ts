@@ -7,7 +7,7 @@ export * from '../src/index.ts';
 
 export function queries(options: QueryOptions): Queries {
   const reads = (metric: string) =>
-    `sum by (job, version) (rate(${metric}[${options.window}]) * on (job, instance) group_left (version) app_build_info)`;
+    `sum by (job, cache, version) (rate(${metric}[${options.window}]) * on (job, instance) group_left (version) app_build_info)`;
   return {
     ...reference(options),
     hitRatio: `${reads('cache_requests_total{result="hit"}')} / (${reads('cache_requests_total')} > 0)`,

@@ -23,7 +23,7 @@ export interface Queries {
   /** Seconds, on average: for comparison only. */
   readonly mean: string;
   /**
-   * The share of reads that the cache answered, by the version that asked it; nothing without a read, nor before a version has run for a
+   * The share of reads that a cache answered, by the cache and the version that asked it; nothing without a read, nor before a version has run for a
    * whole window.
    */
   readonly hitRatio: string;
@@ -44,7 +44,7 @@ export function queries(options: QueryOptions): Queries {
   // Which version an instance runs, once it has run it for a whole window: a rate that spans a release belongs to both.
   const version = `(app_build_info and app_build_info offset ${w})`;
   const reads = (metric: string) =>
-    `sum by (job, version) (${rate(metric)} * on (job, instance) group_left (version) ${version})`;
+    `sum by (job, cache, version) (${rate(metric)} * on (job, instance) group_left (version) ${version})`;
   return {
     // Rate first, then the sum: a sum would hide the restart of one instance from the rate.
     requestRate: `sum by (job, route) (${rate('http_requests_total')})`,

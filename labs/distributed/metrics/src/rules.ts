@@ -43,7 +43,7 @@ export function ruleFile(options: RuleOptions): RuleFile {
     { record: 'job_route:http_requests:rate', expr: requestRate },
     { record: 'job:http_requests:error_ratio', expr: errorRatio },
     { record: 'job:http_requests:slow_ratio', expr: slowRatio },
-    { record: 'job_version:cache_requests:hit_ratio', expr: hitRatio },
+    { record: 'job_cache_version:cache_requests:hit_ratio', expr: hitRatio },
     ...alerts(options),
   ];
   return { groups: [{ name: 'service', ...(options.interval && { interval: options.interval }), rules }] };
@@ -59,8 +59,8 @@ export function alerts({ jobs, hold }: Pick<RuleOptions, 'jobs' | 'hold'>): Aler
     alert('RequestsFail', 'job:http_requests:error_ratio > 0.01', 'page', {
       summary: '{{ $value | humanizePercentage }} of the requests to {{ $labels.job }} fail.',
     }),
-    alert('CacheMisses', 'job_version:cache_requests:hit_ratio < 0.9', 'ticket', {
-      summary: `The cache of {{ $labels.job }} answers {{ $value | humanizePercentage }} of the reads of version {{ $labels.version }}, ${age}.`,
+    alert('CacheMisses', 'job_cache_version:cache_requests:hit_ratio < 0.9', 'ticket', {
+      summary: `The cache {{ $labels.cache }} of {{ $labels.job }} answers {{ $value | humanizePercentage }} of the reads of version {{ $labels.version }}, ${age}.`,
       action: 'Roll back to the version before.',
     }),
     alert('InstanceDown', 'up == 0', 'ticket', {
