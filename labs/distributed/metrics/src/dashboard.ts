@@ -124,7 +124,7 @@ export function servicePanels(options: QueryOptions): PanelOptions[] {
       title: 'Answered by the cache',
       kind: 'timeseries',
       unit: 'percentunit',
-      queries: [{ expr: ask.hitRatio, legend: '{{version}}' }],
+      queries: [{ expr: ask.hitRatio, legend: '{{cache}} {{version}}' }],
     },
     { title: 'Pools', kind: 'timeseries', unit: 'percentunit', queries: [{ expr: ask.poolUse, legend: '{{pool}}' }] },
     {

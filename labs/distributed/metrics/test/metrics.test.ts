@@ -664,12 +664,13 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
       expr.replaceAll('$__rate_interval', '1s'),
     );
     expect(asked.length).toBeGreaterThanOrEqual(12);
+    await api.untilValue('up{job="shop"}', (up) => up === 1);
     for (const expr of asked) {
       expect(badPromql(expr), `${expr}: where it is no PromQL`).toEqual([]);
       await until(
         async () =>
           (await api.query(expr)).some(({ labels, value }) => labels['job'] === 'shop' && !Number.isNaN(value)),
-        { timeoutMs: 15_000, what: `data for ${expr}` },
+        { what: `data for ${expr}` },
       );
     }
     clearInterval(traffic);
@@ -682,7 +683,8 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
     const expr = queries(LIVE).requestRate.replaceAll('http_requests_total', 'http_requests_total{route="/restarted"}');
     for (let n = 0; n < 1000; n++) count();
     const traffic = setInterval(count, 5);
-    await api.untilValue(expr, (rate) => rate > 0);
+    await api.untilValue('up{job="till"}', (up) => up === 1);
+    await api.untilValue(expr, (rate) => rate > 0, 5000);
     const whole = await api.untilValue('http_requests_total{route="/restarted"}', (value) => value >= 1000);
     requests.reset();
     count();
