@@ -1,0 +1,234 @@
+import { setTimeout } from 'node:timers/promises';
+import { Admin, findErrorBy, ListOffsetTimestamps, ProduceAcks, Producer } from '@platformatic/kafka';
+import { BadArgumentError, LogRequestError, NotWrittenError, QueueClosedError, reasonOf } from './errors.ts';
+import { type ConsumeOptions, GroupMember, type LogRecord, type MemberOptions, type RecordHandler } from './group.ts';
+import { checkCount, checkText } from './wait.ts';
+
+export interface LogOptions {
+  /** `host:port` of one or more brokers. */
+  readonly bootstrap: readonly string[];
+  /** Milliseconds that a broker may take for an answer. Default 5000. */
+  readonly answerMs?: number;
+  /** Milliseconds for which records are sent again, through the election of a new leader too. Default 30,000. */
+  readonly deliveryMs?: number;
+  /** Milliseconds that handlers may take to end once they are stopped; then their records come again. Default 5000. */
+  readonly graceMs?: number;
+  /** Hears of whatever makes a consumer begin anew. Default: nobody does. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export interface TopicSpec {
+  readonly name: string;
+  readonly partitions: number;
+  /** Of each key only the last record is kept, sooner or later. A record without a value deletes its key. */
+  readonly compacted?: boolean;
+}
+
+export interface OutgoingRecord {
+  /** What has to stay in order has one key. */
+  readonly key: string;
+  /** null deletes the key from a compacted topic. */
+  readonly value: string | Buffer | null;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Position {
+  readonly partition: number;
+  readonly offset: bigint;
+}
+
+const RETRY_MS = 200;
+
+/** Records through Kafka: in order for each key, kept after they are read, and committed after the work. */
+export class Log {
+  readonly #options: Required<LogOptions>;
+  readonly #admin: Admin;
+  readonly #members = new Set<GroupMember>();
+  #producer: Producer | undefined;
+  #closed = false;
+
+  constructor(options: LogOptions) {
+    const { bootstrap, answerMs = 5000, deliveryMs = 30_000, graceMs = 5000, onError = () => {} } = options;
+    if (bootstrap.length === 0) throw new BadArgumentError('bootstrap names no broker: give it host:port of one');
+    checkCount(answerMs, 'answerMs', 1, 2 ** 31 - 1);
+    checkCount(deliveryMs, 'deliveryMs', 0, 2 ** 31 - 1);
+    checkCount(graceMs, 'graceMs', 0, 2 ** 31 - 1);
+    this.#options = { bootstrap: [...bootstrap], answerMs, deliveryMs, graceMs, onError };
+    this.#admin = new Admin(this.#connection(3));
+  }
+
+  /** Makes the topics that are not there, each with its TOPIC.dead. @throws LogRequestError */
+  async create(...topics: readonly TopicSpec[]): Promise<void> {
+    for (const { name, partitions, compacted = false } of topics) {
+      checkText(name, 'a topic');
+      checkCount(partitions, 'partitions', 1, 100_000);
+      const policy = { name: 'cleanup.policy', value: compacted ? 'compact' : 'delete' };
+      for (const [topic, configs] of [
+        [name, [policy]],
+        [`${name}.dead`, []],
+      ] as const) {
+        const request = {
+          topics: [topic],
+          partitions: configs.length ? partitions : 1,
+          replicas: -1,
+          configs: [...configs],
+        };
+        await this.#ask(`make topic ${topic}`, this.#admin.createTopics(request), 'TOPIC_ALREADY_EXISTS');
+      }
+    }
+  }
+
+  /**
+   * Resolves once all copies that are in step have the records, with their places. The client sends again what was not
+   * answered, numbered, so that a broker takes it once.
+   *
+   * @throws NotWrittenError, BadArgumentError, QueueClosedError
+   */
+  async produce(topic: string, records: readonly OutgoingRecord[]): Promise<void> {
+    this.#throwIfClosed();
+    const messages = records.map((record) => {
+      checkText(record.key, 'a key');
+      return this.message(topic, record);
+    });
+    if (messages.length === 0) return;
+    this.#producer ??= new Producer({
+      ...this.#connection(Math.ceil(this.#options.deliveryMs / RETRY_MS)),
+      ...this.guarantees(),
+    });
+    const producer = this.#producer;
+    try {
+      await producer.send({ messages, ...this.guarantees() });
+    } catch (cause) {
+      // What became of its numbers is unknown: the next one begins with numbers of its own.
+      if (this.#producer === producer) this.#producer = undefined;
+      producer.close(true).catch(() => {});
+      throw new NotWrittenError(`${topic}: not confirmed, it may have arrived: ${reasonOf(cause)}`, { cause });
+    }
+  }
+
+  /** Handles the records of a topic as one member of a group. Each record has one member at a time. */
+  consume(options: ConsumeOptions, handler: RecordHandler): { stop(): Promise<void> } {
+    this.#throwIfClosed();
+    const { group, topic, concurrency = 16, retryDelaysMs = [100, 1000, 10_000], sessionMs = 10_000 } = options;
+    checkText(group, 'a group');
+    checkText(topic, 'a topic');
+    checkCount(concurrency, 'concurrency', 1, 10_000);
+    checkCount(sessionMs, 'sessionMs', 30, 2 ** 31 - 1);
+    for (const ms of retryDelaysMs) checkCount(ms, 'a retry delay', 0, 2 ** 31 - 1);
+    const member = this.member({
+      ...{ group, topic, concurrency, retryDelaysMs: [...retryDelaysMs], sessionMs, handler },
+      onError: this.#options.onError,
+      connection: this.#connection(0),
+      bury: (record, reason) => this.#bury(record, reason),
+    });
+    this.#members.add(member);
+    member.start();
+    return {
+      stop: async () => {
+        this.#members.delete(member);
+        await member.stop(this.#options.graceMs);
+      },
+    };
+  }
+
+  /** Records that the group has not committed, by partition. @throws LogRequestError */
+  async lag(group: string, topic: string): Promise<ReadonlyMap<number, bigint>> {
+    const [ends, starts] = [
+      await this.#bounds(topic, ListOffsetTimestamps.LATEST),
+      await this.#bounds(topic, ListOffsetTimestamps.EARLIEST),
+    ];
+    const groups = await this.#ask(
+      `read what ${group} committed`,
+      this.#admin.listConsumerGroupOffsets({ groups: [group] }),
+    );
+    const committed = new Map(
+      groups
+        ?.flatMap(({ topics }) => topics.filter(({ name }) => name === topic))
+        .flatMap(({ partitions }) =>
+          partitions.map(({ partitionIndex, committedOffset }) => [partitionIndex, committedOffset]),
+        ),
+    );
+    return new Map([...ends].map(([at, end]) => [at, end - (committed.get(at) ?? starts.get(at) ?? 0n)]));
+  }
+
+  /**
+   * Sets where a group reads on: replay, or skip. Its members have to be stopped: for one that is not forgotten yet it
+   * waits, `answerMs` at most.
+   *
+   * @throws LogRequestError
+   */
+  async seek(group: string, topic: string, to: 'earliest' | 'latest' | readonly Position[]): Promise<void> {
+    const placesOf = async (timestamp: bigint) =>
+      [...(await this.#bounds(topic, timestamp))].map(([partition, offset]) => ({ partition, offset }));
+    const { EARLIEST, LATEST } = ListOffsetTimestamps;
+    const places = typeof to === 'string' ? await placesOf(to === 'earliest' ? EARLIEST : LATEST) : [...to];
+    const topics = [{ name: topic, partitionOffsets: places }];
+    for (const since = performance.now(); ; await setTimeout(50)) {
+      const moved = this.#admin.alterConsumerGroupOffsets({ groupId: group, topics }).then(() => true);
+      const patient = performance.now() - since < this.#options.answerMs;
+      if (await this.#ask(`move ${group}`, moved, patient ? 'UNKNOWN_MEMBER_ID' : undefined)) return;
+    }
+  }
+
+  /** Waits for handlers, `graceMs` at most, then leaves groups and brokers. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#members].map((each) => each.stop(this.#options.graceMs)));
+    await Promise.allSettled([this.#producer?.close(true), this.#admin.close()]);
+  }
+
+  protected message(topic: string, { key, value, headers = {} }: OutgoingRecord) {
+    const pairs = Object.entries(headers).map(([name, text]) => [Buffer.from(name), Buffer.from(text)] as const);
+    return {
+      topic,
+      key: Buffer.from(key),
+      ...(value !== null && { value: Buffer.from(value) }),
+      headers: new Map(pairs),
+    };
+  }
+
+  /** `idempotent`: each record has a number, and is taken once. */
+  protected guarantees() {
+    return { acks: ProduceAcks.ALL, idempotent: true };
+  }
+
+  protected member(options: MemberOptions): GroupMember {
+    return new GroupMember(options);
+  }
+
+  async #bury({ topic, key, value, headers }: LogRecord, reason: string): Promise<void> {
+    const told = { ...Object.fromEntries(headers), 'x-reason': reason.slice(0, 1000).toWellFormed() };
+    await this.produce(`${topic}.dead`, [{ key, value, headers: told }]);
+  }
+
+  /** Its first or next offset, by partition. */
+  async #bounds(topic: string, timestamp: bigint): Promise<ReadonlyMap<number, bigint>> {
+    const known = await this.#ask(`find ${topic}`, this.#admin.metadata({ topics: [topic], forceUpdate: true }));
+    const count = known?.topics.get(topic)?.partitionsCount ?? 0;
+    const partitions = Array.from({ length: count }, (_, partitionIndex) => ({ partitionIndex, timestamp }));
+    const listed = await this.#ask(`read ${topic}`, this.#admin.listOffsets({ topics: [{ name: topic, partitions }] }));
+    return new Map(
+      listed?.flatMap((each) => each.partitions).map(({ partitionIndex, offset }) => [partitionIndex, offset]),
+    );
+  }
+
+  /** `harmless`: the error of Kafka that means that it is so already. */
+  async #ask<T>(what: string, request: Promise<T>, harmless?: string): Promise<T | undefined> {
+    this.#throwIfClosed();
+    try {
+      return await request;
+    } catch (cause) {
+      if (harmless !== undefined && cause instanceof Error && findErrorBy(cause, 'apiId', harmless)) return undefined;
+      throw new LogRequestError(`could not ${what}: ${reasonOf(cause)}`, { cause });
+    }
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closed) throw new QueueClosedError('the log is closed: open another');
+  }
+
+  #connection(retries: number) {
+    const { bootstrap, answerMs } = this.#options;
+    return { clientId: 'log', bootstrapBrokers: [...bootstrap], timeout: answerMs, retries, retryDelay: RETRY_MS };
+  }
+}

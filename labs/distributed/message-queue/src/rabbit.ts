@@ -1,0 +1,376 @@
+import { randomUUID } from 'node:crypto';
+import type { Channel, ConfirmChannel, ConsumeMessage, Message, Options } from 'amqplib';
+import { Confirms } from './confirms.ts';
+import { BadArgumentError, BrokerLostError, PermanentError, QueueClosedError, reasonOf } from './errors.ts';
+import { Link, type LinkOptions, type Session, TAG } from './link.ts';
+import type { Binding, ExchangeType } from './routing.ts';
+import { checkCount, checkText, orAborted, settledWithin } from './wait.ts';
+
+export interface Topology {
+  /** All durable. */
+  readonly exchanges?: readonly { readonly name: string; readonly type: ExchangeType }[];
+  readonly queues: readonly QueueSpec[];
+}
+
+/** A durable quorum queue. With it go `NAME.dead`, and for each delay a queue in which a failed message waits. */
+export interface QueueSpec {
+  readonly name: string;
+  readonly bindings?: readonly (Omit<Binding, 'queue'> & { readonly exchange: string })[];
+  /** Milliseconds before the second, third, … attempt. Behind the last one it is a dead letter. Default 1 s, 10 s, 60 s. */
+  readonly retryDelaysMs?: readonly number[];
+  /** Deliveries without an answer (their consumers died) after which it is a dead letter. Default 20, as RabbitMQ 4's. */
+  readonly deliveryLimit?: number;
+}
+
+export interface OutgoingMessage {
+  /** "" leads to the queue that is named by `key`. */
+  readonly exchange: string;
+  readonly key: string;
+  readonly body: string | Buffer;
+  readonly headers?: Readonly<Record<string, unknown>>;
+  /** The same for each copy of it: by this a consumer knows a message that came twice. Default: a random UUID. */
+  readonly id?: string;
+}
+
+export interface Received {
+  readonly id: string;
+  readonly key: string;
+  readonly body: Buffer;
+  readonly headers: Readonly<Record<string, unknown>>;
+  /** From 1. Deliveries whose consumer died are not counted. */
+  readonly attempt: number;
+  /** It was given out before, and nobody has acknowledged it. */
+  readonly redelivered: boolean;
+}
+
+/** What it throws is the reason for a retry. The signal aborts when the message was taken away, or on close. */
+export type Handler = (message: Received, signal: AbortSignal) => Promise<unknown> | unknown;
+
+export interface RabbitOptions {
+  readonly topology: Topology;
+  /** Milliseconds that the broker may take for an answer, a confirm included. Default 10,000. */
+  readonly answerMs?: number;
+  /** Milliseconds that handlers may take to end once they are stopped; then their messages come again. Default 5000. */
+  readonly graceMs?: number;
+  /** Hears of each lost connection and each failed try to connect again. Default: nobody does. */
+  readonly onError?: (error: unknown) => void;
+}
+
+const ATTEMPT = 'x-attempt';
+/** The routing key under which a copy first came. */
+const FIRST_KEY = 'x-first-key';
+const DELAYS = [1000, 10_000, 60_000];
+
+/** Messages through RabbitMQ that are not lost: confirmed, acknowledged after the work, retried, and kept when they can't be handled. */
+export class Rabbit {
+  readonly #options: Required<Omit<RabbitOptions, 'topology'>>;
+  readonly #queues: ReadonlyMap<string, QueueSpec>;
+  readonly #topology: Topology;
+  readonly #exchanges: ReadonlySet<string>;
+  readonly #consumers = new Set<QueueConsumer>();
+  // A broker short of memory reads nothing more from who publishes, acknowledgements included: so there are two.
+  #publishing: Link | undefined;
+  #consuming: Link | undefined;
+
+  protected constructor(options: RabbitOptions) {
+    const { topology, answerMs = 10_000, graceMs = 5000, onError = () => {} } = options;
+    checkCount(answerMs, 'answerMs', 1, 2 ** 31 - 1);
+    checkCount(graceMs, 'graceMs', 0, 2 ** 31 - 1);
+    this.#topology = structuredClone(checked(topology));
+    this.#exchanges = new Set(this.#topology.exchanges?.map(({ name }) => name));
+    this.#queues = new Map(this.#topology.queues.map((queue) => [queue.name, queue]));
+    this.#options = { answerMs, graceMs, onError };
+  }
+
+  /** Connects and declares the topology. @throws the client's error (a wrong address, other arguments of a queue) */
+  static async open(url: string, options: RabbitOptions): Promise<Rabbit> {
+    const rabbit = new this(options);
+    const common = { ...rabbit.#options, url, confirms: () => rabbit.confirms() };
+    const declare = (session: Session) => rabbit.declare(session.channel);
+    const serve: LinkOptions['setUp'] = async (session) => {
+      for (const consumer of rabbit.#consumers) await rabbit.serve(session, consumer);
+    };
+    try {
+      rabbit.#publishing = await Link.open({ ...common, setUp: declare });
+      rabbit.#consuming = await Link.open({
+        ...common,
+        setUp: (session) => declare(session).then(() => serve(session)),
+      });
+    } catch (error) {
+      await rabbit.close();
+      throw error;
+    }
+    return rabbit;
+  }
+
+  /**
+   * Resolves once the broker has it in a queue, on disk. A connection that breaks before is waited for, and the message
+   * is sent again: it may arrive twice, with one id.
+   *
+   * @throws UnroutableMessageError, RefusedError, BadArgumentError, ChannelClosedError, QueueClosedError, or the signal's reason
+   */
+  async send(message: OutgoingMessage, { signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (message.exchange !== '' && !this.#exchanges.has(message.exchange)) {
+      // Sent all the same, it would close the channel, for the others too.
+      throw new BadArgumentError(`exchange ${message.exchange} is not in the topology`);
+    }
+    checkText(message.key, 'a key', 0);
+    if (message.id !== undefined) checkText(message.id, 'an id');
+    const content = Buffer.from(message.body);
+    const properties = { ...message, messageId: message.id ?? randomUUID(), headers: { ...message.headers } };
+    for (;;) {
+      const session = await this.#link(this.#publishing).session(signal);
+      try {
+        return await orAborted(session.answer(this.publish(session, { ...properties, content })), signal);
+      } catch (error) {
+        if (!(error instanceof BrokerLostError)) throw error;
+      }
+    }
+  }
+
+  /** Handles what is in a queue of the topology. @throws BadArgumentError, BrokerLostError, QueueClosedError */
+  async consume(
+    queue: string,
+    handler: Handler,
+    { prefetch = 10 }: { /** Messages at once, from 1. Default 10. */ readonly prefetch?: number } = {},
+  ): Promise<{ stop(): Promise<void> }> {
+    checkCount(prefetch, 'prefetch', 1, 65_535);
+    const consumer = new QueueConsumer(this.#known(queue), handler, prefetch);
+    const session = await this.#link(this.#consuming).session();
+    this.#consumers.add(consumer);
+    try {
+      await this.serve(session, consumer);
+    } catch (error) {
+      this.#consumers.delete(consumer);
+      throw error;
+    }
+    return { stop: () => this.#stop(consumer) };
+  }
+
+  /** Sends the dead letters of a queue back into it, as new. How many it were. @throws as `send` does */
+  async replay(queue: string): Promise<number> {
+    const { name } = this.#known(queue);
+    const session = await this.#link(this.#consuming).session();
+    const channel = await session.answer(session.model.createChannel());
+    try {
+      for (let count = 0; ; count++) {
+        const letter = await session.answer(channel.get(`${name}.dead`));
+        if (letter === false) return count;
+        await this.send({ ...copyOf(letter, 1), key: name });
+        channel.ack(letter);
+      }
+    } finally {
+      await session.answer(channel.close()).catch(() => {});
+    }
+  }
+
+  /** Waits for handlers, `graceMs` at most, then says goodbye. What is not sent by then throws QueueClosedError. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#consumers].map((each) => this.#stop(each)));
+    await Promise.all([this.#publishing?.close(), this.#consuming?.close()]);
+  }
+
+  protected confirms(): Confirms {
+    return new Confirms();
+  }
+
+  protected async declare(channel: ConfirmChannel): Promise<void> {
+    const quorum = { 'x-queue-type': 'quorum' };
+    const back = {
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-strategy': 'at-least-once',
+      'x-overflow': 'reject-publish',
+    };
+    const assert = (name: string, args: object) => channel.assertQueue(name, { arguments: { ...quorum, ...args } });
+    for (const { name, type } of this.#topology.exchanges ?? []) await channel.assertExchange(name, type);
+    for (const { name, bindings = [], retryDelaysMs = DELAYS, deliveryLimit = 20 } of this.#topology.queues) {
+      await assert(`${name}.dead`, {});
+      await assert(name, { ...back, 'x-dead-letter-routing-key': `${name}.dead`, 'x-delivery-limit': deliveryLimit });
+      for (const ms of retryDelaysMs) {
+        await assert(`${name}.${ms}ms`, { ...back, 'x-dead-letter-routing-key': name, 'x-message-ttl': ms });
+      }
+      for (const { exchange, key = '', headers } of bindings) await channel.bindQueue(name, exchange, key, headers);
+    }
+  }
+
+  /** Resolves when the broker has confirmed it, and a queue has it. */
+  protected async publish({ channel, confirms }: Session, message: Publication): Promise<void> {
+    const { exchange, key, content, messageId, headers } = message;
+    const { tag, settled } = confirms.next();
+    const options: Options.Publish = {
+      messageId,
+      persistent: true,
+      mandatory: true,
+      headers: { ...headers, [TAG]: tag },
+    };
+    channel.publish(exchange, key, content, options);
+    await settled;
+  }
+
+  /** Begins to consume, on a channel of its own: its tags are its own too. */
+  protected async serve(session: Session, consumer: QueueConsumer): Promise<void> {
+    const channel = await session.answer(session.model.createChannel());
+    let failure: unknown;
+    channel.on('error', (error) => {
+      failure = error;
+    });
+    channel.on('close', () => {
+      if (!consumer.stopped) session.end(failure);
+    });
+    await session.answer(channel.prefetch(consumer.prefetch));
+    const receive = (message: ConsumeMessage | null) => {
+      if (message === null) return session.end(new Error(`the queue ${consumer.queue.name} was deleted`));
+      if (!consumer.stopped) consumer.track(this.work(channel, message, consumer, session));
+    };
+    const { consumerTag } = await session.answer(this.begin(channel, consumer.queue.name, receive));
+    consumer.cancel = () => session.answer(channel.cancel(consumerTag));
+    consumer.leave = () => session.answer(channel.close());
+    if (consumer.stopped) await consumer.leave();
+  }
+
+  protected begin(channel: Channel, queue: string, receive: (message: ConsumeMessage | null) => void) {
+    return channel.consume(queue, receive, { noAck: false });
+  }
+
+  /** One delivery: the work, and only then the acknowledgement. */
+  protected async work(channel: Channel, message: ConsumeMessage, consumer: QueueConsumer, session: Session) {
+    const { handler, cut } = consumer;
+    const life = new AbortController();
+    const end = () => life.abort(session.gone.aborted ? session.gone.reason : cut.reason);
+    session.gone.addEventListener('abort', end);
+    cut.addEventListener('abort', end);
+    try {
+      await handler(received(message), life.signal);
+    } catch (error) {
+      // Without a confirm for the copy the original stays with us, and comes again after the connection.
+      if (!life.signal.aborted) await this.setAside(message, error, consumer).catch((cause) => session.end(cause));
+    } finally {
+      session.gone.removeEventListener('abort', end);
+      cut.removeEventListener('abort', end);
+    }
+    // On the channel that has delivered it: elsewhere its tag is unknown, or another message's.
+    if (!session.gone.aborted && !cut.aborted) this.acknowledge(channel, message);
+  }
+
+  protected acknowledge(channel: Channel, message: ConsumeMessage): void {
+    channel.ack(message);
+  }
+
+  /** A copy into the queue of the next delay, or of the dead. The original is acknowledged once that is confirmed. */
+  protected async setAside(message: ConsumeMessage, error: unknown, { queue, cut }: QueueConsumer): Promise<void> {
+    const attempt = attemptOf(message);
+    const delayMs = error instanceof PermanentError ? undefined : (queue.retryDelaysMs ?? DELAYS)[attempt - 1];
+    const key = delayMs === undefined ? `${queue.name}.dead` : `${queue.name}.${delayMs}ms`;
+    const copy = copyOf(message, delayMs === undefined ? attempt : attempt + 1, reasonOf(error));
+    await this.send({ ...copy, key }, { signal: cut });
+  }
+
+  #known(queue: string): QueueSpec {
+    const known = this.#queues.get(queue);
+    if (known) return known;
+    throw new BadArgumentError(`queue ${queue} is not in the topology: it has ${[...this.#queues.keys()].join(', ')}`);
+  }
+
+  async #stop(consumer: QueueConsumer): Promise<void> {
+    this.#consumers.delete(consumer);
+    await consumer.stop(this.#options.graceMs);
+  }
+
+  #link(link: Link | undefined): Link {
+    if (link === undefined) throw new QueueClosedError('it is not open');
+    return link;
+  }
+}
+
+interface Publication {
+  readonly exchange: string;
+  readonly key: string;
+  readonly content: Buffer;
+  readonly messageId: string;
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
+/** A consumer's life, across connections. */
+class QueueConsumer {
+  readonly queue: QueueSpec;
+  readonly handler: Handler;
+  readonly prefetch: number;
+  cancel: () => Promise<unknown> = async () => {};
+  leave: () => Promise<unknown> = async () => {};
+  stopped = false;
+  readonly #cut = new AbortController();
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(queue: QueueSpec, handler: Handler, prefetch: number) {
+    this.queue = queue;
+    this.handler = handler;
+    this.prefetch = prefetch;
+  }
+
+  /** Aborts when its handlers have had their time. */
+  get cut(): AbortSignal {
+    return this.#cut.signal;
+  }
+
+  track(work: Promise<void>): void {
+    const running = work.finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.stopped = true;
+    await this.cancel().catch(() => {});
+    await settledWithin(this.#running, graceMs);
+    this.#cut.abort(new QueueClosedError('the consumer was stopped'));
+    await this.leave().catch(() => {});
+  }
+}
+
+function received(message: ConsumeMessage): Received {
+  const { fields, properties, content } = message;
+  const headers: Readonly<Record<string, unknown>> = Object.freeze({ ...properties.headers });
+  const first = headers[FIRST_KEY];
+  return Object.freeze({
+    id: String(properties.messageId ?? ''),
+    key: fields.exchange === '' && typeof first === 'string' ? first : fields.routingKey,
+    // A copy: what a handler does to it must not be in the next attempt.
+    body: Buffer.from(content),
+    headers,
+    attempt: attemptOf(message),
+    redelivered: fields.redelivered,
+  });
+}
+
+const attemptOf = ({ properties }: Message): number => {
+  const attempt: unknown = properties.headers?.[ATTEMPT];
+  return typeof attempt === 'number' && Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1;
+};
+
+/** The message as it is sent again, to a queue: without what the broker has noted of its way. */
+function copyOf(message: Message, attempt: number, reason?: string) {
+  const { properties, fields, content } = message;
+  const noted = /^x-(death|first-death-|last-death-|delivery-count|acquired-count|reason)/;
+  const own = Object.entries(properties.headers ?? {}).filter(([name]) => !noted.test(name) && name !== TAG);
+  const headers: Record<string, unknown> = {
+    [FIRST_KEY]: fields.routingKey,
+    ...Object.fromEntries(own),
+    [ATTEMPT]: attempt,
+  };
+  if (reason !== undefined) headers['x-reason'] = reason.slice(0, 1000).toWellFormed();
+  const id: unknown = properties.messageId;
+  return { exchange: '', body: content, headers, ...(typeof id === 'string' && id !== '' && { id }) };
+}
+
+function checked(topology: Topology): Topology {
+  for (const { name } of topology.exchanges ?? []) checkText(name, "an exchange's name");
+  for (const { name, bindings = [], retryDelaysMs = [], deliveryLimit = 1 } of topology.queues) {
+    checkText(`${name}.2147483647ms`, "a queue's name, with the delay behind it,", 15);
+    for (const ms of retryDelaysMs) checkCount(ms, 'a retry delay', 1, 2 ** 31 - 1);
+    checkCount(deliveryLimit, 'deliveryLimit', 1, 2 ** 31 - 1);
+    for (const { exchange, key = '' } of bindings) {
+      checkText(exchange, 'the exchange of a binding');
+      checkText(key, 'the key of a binding', 0);
+    }
+  }
+  return topology;
+}

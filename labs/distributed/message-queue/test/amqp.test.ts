@@ -1,0 +1,336 @@
+// Comes first in the alphabet: its broker takes longest to start.
+import { randomUUID } from 'node:crypto';
+import { startRabbit } from '@shared/services';
+import { describeWith, outcome, random, until } from '@shared/testkit';
+import { connect, type GetMessage } from 'amqplib';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
+import {
+  BadArgumentError,
+  type Binding,
+  PermanentError,
+  QueueClosedError,
+  Rabbit,
+  type Received,
+  routes,
+  UnroutableMessageError,
+} from '#lab';
+
+await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => {
+  const vhost = rabbit.vhost();
+  const admin = vhost.then((url) => connect(url));
+  afterAll(async () => (await admin).close());
+  const channel = async () => {
+    const opened = await (await admin).createConfirmChannel();
+    opened.on('error', () => {});
+    onTestFinished(() => opened.close().catch(() => {}));
+    return opened;
+  };
+  /** A queue of its own, and what opens a client of it. */
+  const shop = async (spec: { retryDelaysMs?: number[]; deliveryLimit?: number } = {}) => {
+    const name = `${rabbit.namespace}${randomUUID()}`;
+    const exchange = `${name}:shop`;
+    const topology = {
+      exchanges: [{ name: exchange, type: 'topic' as const }],
+      queues: [{ name, bindings: [{ exchange, key: 'order.#' }], retryDelaysMs: [10, 20], ...spec }],
+    };
+    const url = await vhost;
+    const open = async (options: { port?: number; graceMs?: number; answerMs?: number; onError?: () => void } = {}) => {
+      const { port, ...rest } = options;
+      const address = new URL(url);
+      if (port !== undefined) address.port = String(port);
+      const opened = await Rabbit.open(address.href, { topology, graceMs: 1000, ...rest });
+      onTestFinished(() => opened.close());
+      return opened;
+    };
+    const order = (body: string) => ({ exchange, key: 'order.placed', body });
+    const count = async () => (await (await channel()).checkQueue(name)).messageCount;
+    const firstDead = async (): Promise<GetMessage> => {
+      const look = await channel();
+      for (let letter: GetMessage | false = false; ; ) {
+        await until(async () => (letter = await look.get(`${name}.dead`, { noAck: true })), {
+          timeoutMs: 2000,
+          what: 'a dead letter',
+        });
+        if (letter) return letter;
+      }
+    };
+    return { name, exchange, topology, open, order, count, firstDead };
+  };
+  const bodies = (messages: readonly Received[]) => messages.map(({ body }) => `${body}`);
+  /** Notes something, and never ends. */
+  const hang = (_noted?: unknown) => new Promise<void>(() => {});
+
+  test('rabbit: a message that no queue takes is an error, and one that a queue takes is none', async () => {
+    const { open, exchange, order, count } = await shop();
+    const client = await open();
+    const sent = await outcome(client.send({ exchange, key: 'invoice', body: 'to nobody' }));
+    expect(sent.error, 'the outcome of a message to nobody').toBeInstanceOf(UnroutableMessageError);
+    await client.send(order('1'));
+    expect(await count(), 'messages in the queue').toBe(1);
+  });
+
+  test('rabbit: what a consumer had in hand when it died comes to the next one', async () => {
+    const { open, order, name } = await shop();
+    const [first, second] = [await open({ graceMs: 0 }), await open()];
+    const inHand: Received[] = [];
+    await first.consume(name, (message) => hang(inHand.push(message)));
+    for (const body of ['1', '2']) await first.send(order(body));
+    await until(() => inHand.length === 2);
+    await first.close();
+    const got: Received[] = [];
+    await second.consume(name, (message) => void got.push(message));
+    await until(() => got.length === 2, { what: 'both messages at the second consumer' });
+    expect(bodies(got).sort()).toEqual(['1', '2']);
+    expect(got.every(({ redelivered }) => redelivered)).toBe(true);
+  });
+
+  test('rabbit: a consumer has no more messages in hand than its prefetch, and the others get the rest', async () => {
+    const { open, order, name } = await shop();
+    const client = await open({ graceMs: 0 });
+    const [slow, quick]: [string[], string[]] = [[], []];
+    await client.consume(name, ({ body }) => hang(slow.push(`${body}`)), { prefetch: 2 });
+    const sending = Array.from({ length: 20 }, (_, n) => client.send(order(`${n}`)));
+    await Promise.all(sending);
+    await until(() => slow.length >= 2);
+    await client.consume(name, ({ body }) => void quick.push(`${body}`), { prefetch: 2 });
+    await until(() => quick.length === 18, { timeoutMs: 1500, what: '18 of 20 messages at the quick consumer' });
+    expect(slow, 'in hand of the slow one').toHaveLength(2);
+  });
+
+  test('rabbit: a message that fails waits, comes again with its count, and ends among the dead with its reason', async () => {
+    const { open, order, name, firstDead } = await shop();
+    const client = await open();
+    const attempts: number[] = [];
+    const cooked: string[] = [];
+    await client.consume(name, ({ body, attempt, key }) => {
+      expect(key).toBe('order.placed');
+      if (`${body}` !== 'fugu') return cooked.push(`${body}`);
+      attempts.push(attempt);
+      throw new Error('no licence');
+    });
+    for (const body of ['fugu', 'rice']) await client.send(order(body));
+    const letter = await firstDead();
+    expect(attempts, 'attempts').toEqual([1, 2, 3]);
+    expect(`${letter.content}`).toBe('fugu');
+    expect(letter.properties.headers).toMatchObject({ 'x-attempt': 3, 'x-reason': 'no licence' });
+    expect(cooked).toEqual(['rice']);
+  });
+
+  test('rabbit: what can never be handled is a dead letter at once, and begins anew when it is replayed', async () => {
+    const { open, order, name } = await shop();
+    const client = await open();
+    const got: Received[] = [];
+    await client.consume(name, (message) => {
+      got.push(message);
+      message.body.fill(0);
+      if (got.length === 1) throw new PermanentError('no such dish');
+    });
+    await client.send({ ...order('unicorn'), id: 'order-7' });
+    await until(async () => (await (await channel()).checkQueue(`${name}.dead`)).messageCount === 1);
+    expect(got).toHaveLength(1);
+    expect(await client.replay(name)).toBe(1);
+    await until(() => got.length === 2);
+    expect(got[1]).toMatchObject({ id: 'order-7', key: 'order.placed', attempt: 1 });
+    expect(got[1]?.body.length, 'its body, which the first handler has overwritten').toBe(7);
+    expect(await client.replay(name)).toBe(0);
+  });
+
+  test('rabbit: a message that kills its consumers is put aside at the delivery limit', async () => {
+    const { open, order, name, firstDead } = await shop({ deliveryLimit: 2 });
+    const sender = await open();
+    await sender.send(order('poison'));
+    const look = await channel();
+    let deaths = 0;
+    const dead = async () => (await look.checkQueue(`${name}.dead`)).messageCount;
+    for (; deaths < 6 && (await dead()) === 0; deaths++) {
+      const victim = await open({ graceMs: 0 });
+      let hit = false;
+      await victim.consume(name, () => {
+        hit = true;
+        return hang();
+      });
+      await until(async () => hit || (await dead()) === 1);
+      await victim.close();
+    }
+    expect(deaths, 'consumers that it took along').toBeLessThan(5);
+    const letter = await firstDead();
+    expect(letter.properties.headers?.['x-death']?.[0]).toMatchObject({ reason: 'delivery_limit', queue: name });
+  });
+
+  test('rabbit: what is sent while the connection breaks again and again arrives, and is handled', async () => {
+    const { open, order, name } = await shop();
+    await using link = await rabbit.node.proxy();
+    const client = await open({ port: link.port });
+    const got = new Set<string>();
+    await client.consume(name, ({ id }) => void got.add(id));
+    const ids = Array.from({ length: 200 }, (_, n) => `order-${n}`);
+    const sent = Promise.all(ids.map((id) => client.send({ ...order(id), id })));
+    for (let n = 0; n < 3; n++) {
+      const before = got.size;
+      await until(() => got.size > before || got.size === ids.length);
+      link.reset();
+      await client.send(order('next'));
+    }
+    await sent;
+    await until(() => ids.every((id) => got.has(id)), { what: 'all of 200 orders handled' });
+  });
+
+  test('rabbit: an acknowledgement goes to the channel that has delivered, or to none', async () => {
+    const { open, order, name } = await shop();
+    await using link = await rabbit.node.proxy();
+    const client = await open({ port: link.port, graceMs: 0 });
+    const release: (() => void)[] = [];
+    const signals: AbortSignal[] = [];
+    await client.consume(name, (_, signal) => {
+      signals.push(signal);
+      return new Promise<void>((resolve) => release.push(resolve));
+    });
+    await client.send(order('1'));
+    await until(() => release.length === 1);
+    link.reset();
+    await until(() => release.length === 2, { what: 'the second delivery' });
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+    // The first handler ends only now. Its tag is the second delivery's too.
+    release[0]?.();
+    await client.send(order('2'));
+    await until(() => release.length === 3);
+    link.reset();
+    await until(() => release.length === 5, { timeoutMs: 3000, what: 'both messages once more: neither is done' });
+  });
+
+  test('rabbit: a queue that was deleted is declared again, and served', async () => {
+    const { open, order, name } = await shop();
+    const client = await open();
+    const got: Received[] = [];
+    await client.consume(name, (message) => void got.push(message));
+    await (await channel()).deleteQueue(name);
+    await until(async () => {
+      await client.send(order('1'));
+      return got.length > 0;
+    });
+  });
+
+  test('rabbit: a broker short of memory holds up who publishes, and nobody who consumes', async ({ skip }) => {
+    const { alarm } = rabbit;
+    if (alarm === undefined) return skip('the alarm of a broker that is not ours is not ours to raise');
+    const { open, order, name } = await shop();
+    const client = await open();
+    await Promise.all(Array.from({ length: 30 }, (_, n) => client.send(order(`${n}`))));
+    await alarm(true);
+    try {
+      const held = outcome(client.send(order('held')), 20_000);
+      const got: Received[] = [];
+      await client.consume(name, (message) => void got.push(message), { prefetch: 5 });
+      await until(() => got.length === 30, { what: '30 messages handled while the alarm lasts' });
+      await alarm(false);
+      expect((await held).error).toBeUndefined();
+    } finally {
+      await alarm(false);
+    }
+  });
+
+  test('rabbit: who leaves gets his own reason, and a silent broker is given up for a new connection', async () => {
+    const { open, order, count } = await shop();
+    await using link = await rabbit.node.proxy();
+    let losses = 0;
+    const client = await open({ port: link.port, answerMs: 300, onError: () => losses++ });
+    link.partition();
+    const reason = new Error('the customer hung up');
+    const left = new AbortController();
+    const [leaving, staying] = [client.send(order('1'), { signal: left.signal }), client.send(order('2'))];
+    const gone = outcome(leaving);
+    left.abort(reason);
+    expect((await gone).error).toBe(reason);
+    await until(() => losses > 0);
+    link.heal();
+    await staying;
+    expect(await count()).toBeGreaterThanOrEqual(1);
+    expect((await outcome(client.send(order('3'), { signal: AbortSignal.abort(reason) }))).error).toBe(reason);
+  });
+
+  test('rabbit: close ends a client whose broker is silent, and what waits is told', async () => {
+    const { open, order, name } = await shop();
+    await using link = await rabbit.node.proxy();
+    const client = await open({ port: link.port, answerMs: 300, graceMs: 50 });
+    let signal: AbortSignal | undefined;
+    await client.consume(name, (_, given) => {
+      signal = given;
+      return hang();
+    });
+    await client.send(order('1'));
+    await until(() => signal);
+    link.partition();
+    const waiting = outcome(client.send(order('2')), 5000);
+    await client.close();
+    expect(signal?.aborted).toBe(true);
+    expect((await waiting).error).toBeInstanceOf(QueueClosedError);
+    expect((await outcome(client.send(order('3')))).error).toBeInstanceOf(QueueClosedError);
+  });
+
+  test('rabbit: what the broker would cut, refuse or not know is refused before it is sent', async () => {
+    const { open, exchange, name, order } = await shop();
+    const client = await open();
+    const bad: [string, () => Promise<unknown>][] = [
+      ['a key of 256 bytes', () => client.send({ exchange, key: '单'.repeat(86), body: '' })],
+      ['half a character', () => client.send({ exchange, key: 'order.\ud83d', body: '' })],
+      ['an unknown exchange', () => client.send({ exchange: 'nowhere', key: 'a', body: '' })],
+      ['an unknown queue', () => client.consume('toString', () => {})],
+      ['prefetch 0, which means all', () => client.consume(name, () => {}, { prefetch: 0 })],
+      ['a queue without a name', () => Rabbit.open(rabbit.url, { topology: { queues: [{ name: '' }] } })],
+      ['a delay of 0', () => Rabbit.open(rabbit.url, { topology: { queues: [{ name: 'a', retryDelaysMs: [0] }] } })],
+    ];
+    for (const [what, call] of bad) {
+      expect((await outcome(call())).error, what).toBeInstanceOf(BadArgumentError);
+    }
+    await client.send(order('and the channel lives'));
+  });
+
+  test('rabbit: a queue that is there with other arguments is an error at open', async () => {
+    const { name, topology } = await shop();
+    await (await channel()).assertQueue(name, { durable: true });
+    const opened = await outcome(Rabbit.open(await vhost, { topology }));
+    expect(String(opened.error)).toContain('PRECONDITION');
+  });
+
+  test('rabbit: all four exchanges route as the oracle says', async () => {
+    const look = await channel();
+    const dice = random(7);
+    const words = ['a', 'b', ''];
+    const some = (list: readonly string[], most: number) =>
+      Array.from({ length: dice.int(0, most) }, () => dice.pick(list)).join('.');
+    const keys = [...new Set(Array.from({ length: 40 }, () => some(words, 4)))];
+    for (const type of ['direct', 'topic', 'fanout', 'headers'] as const) {
+      const exchange = `${rabbit.namespace}${type}`;
+      await look.assertExchange(exchange, type, { autoDelete: true });
+      const bindings: Required<Binding>[] = [];
+      for (let n = 0; n < 24; n++) {
+        const { queue } = await look.assertQueue('', { exclusive: true, durable: false });
+        const key = type === 'topic' ? some([...words, '*', '#'], 4) : dice.pick(keys);
+        const headers: Required<Binding>['headers'] = {};
+        if (dice.next() < 0.5) Object.assign(headers, { 'x-match': dice.pick(['any', 'all']) });
+        for (const name of ['dish', 'spicy', 'x-z']) {
+          if (dice.next() < 0.5) Object.assign(headers, { [name]: dice.pick(['1', 1, true]) });
+        }
+        bindings.push({ queue, key, headers: type === 'headers' ? headers : {} });
+        await look.bindQueue(queue, exchange, key, type === 'headers' ? headers : {});
+      }
+      const messages = keys.map((key) => {
+        const names = ['dish', 'spicy', 'x-z'].filter(() => dice.next() < 0.6);
+        return { key, headers: Object.fromEntries(names.map((name) => [name, dice.pick(['1', 1, true])])) };
+      });
+      for (const [n, { key, headers }] of messages.entries())
+        look.publish(exchange, key, Buffer.from(`${n}`), { headers });
+      await look.waitForConfirms();
+      const taken = new Map<string, string[]>();
+      for (const { queue } of bindings) {
+        for (let got = await look.get(queue, { noAck: true }); got; got = await look.get(queue, { noAck: true })) {
+          taken.set(`${got.content}`, [...(taken.get(`${got.content}`) ?? []), queue]);
+        }
+      }
+      for (const [n, message] of messages.entries()) {
+        const told = `${type} "${message.key}" ${JSON.stringify(message.headers)}`;
+        expect(routes(type, bindings, message), told).toEqual((taken.get(`${n}`) ?? []).sort());
+      }
+    }
+  });
+});

@@ -1,0 +1,284 @@
+import { randomUUID } from 'node:crypto';
+import { Admin, Producer } from '@platformatic/kafka';
+import { startKafka } from '@shared/services';
+import { describeWith, outcome, until } from '@shared/testkit';
+import { expect, onTestFinished, test } from 'vitest';
+import {
+  BadArgumentError,
+  type ConsumeOptions,
+  Log,
+  type LogOptions,
+  type LogRecord,
+  LogRequestError,
+  NotWrittenError,
+  PermanentError,
+  partitionOf,
+  QueueClosedError,
+  type RecordHandler,
+} from '#lab';
+
+await describeWith('kafka', { kafka: () => startKafka() }, ({ kafka }) => {
+  const open = (options: Partial<LogOptions> = {}) => {
+    const log = new Log({ bootstrap: kafka.bootstrap, graceMs: 1000, ...options });
+    onTestFinished(() => log.close());
+    return log;
+  };
+  /** A topic and a group of its own. */
+  const shop = async (partitions = 4, options: { compacted?: boolean } = {}) => {
+    const name = `${kafka.namespace}${randomUUID()}`;
+    const log = open();
+    await log.create({ name, partitions, ...options });
+    const place = (...values: string[]) => log.produce(name, values.map(orderOf));
+    const listen = (handler: RecordHandler, more: Partial<ConsumeOptions> & { on?: Log } = {}) => {
+      const { on = log, ...rest } = more;
+      return on.consume({ group: name, topic: name, sessionMs: 1000, retryDelaysMs: [5, 10], ...rest }, handler);
+    };
+    const lag = async () => [...(await log.lag(name, name)).values()].reduce((sum, each) => sum + each, 0n);
+    return { name, log, place, listen, lag };
+  };
+  /** "7:paid" is of order 7. */
+  const orderOf = (value: string) => ({ key: value.split(':')[0] ?? '', value });
+  const textOf = ({ value }: LogRecord) => `${value}`;
+  /** Notes something, and never ends. */
+  const hang = (_noted: unknown) => new Promise<void>(() => {});
+  const steps = (order: string, count: number) => Array.from({ length: count }, (_, n) => `${order}:${n}`);
+  const orders = ['1', '2', '3', '4', '5', '6', '7', '8'];
+
+  test('kafka: the records of a key are in one partition, and are handled in order', async () => {
+    const { place, listen } = await shop();
+    for (let n = 0; n < 5; n++) await place(...orders.map((order) => `${order}:${n}`));
+    const got: LogRecord[] = [];
+    listen(async (record) => {
+      if (record.key === '1') await new Promise((resolve) => setTimeout(resolve, 5));
+      got.push(record);
+    });
+    await until(() => got.length === 40, { what: '40 records' });
+    for (const order of orders) {
+      const own = got.filter(({ key }) => key === order);
+      const partitions = [...new Set(own.map(({ partition }) => partition))];
+      expect(partitions, `partitions of order ${order}`).toEqual([partitionOf(order, 4)]);
+      expect(own.map(textOf), `the story of order ${order}`).toEqual(steps(order, 5));
+    }
+  });
+
+  test('kafka: what a member had in hand when it died comes to the next one', async () => {
+    const { place, listen, lag } = await shop(1);
+    const first = open({ graceMs: 0 });
+    const inHand: string[] = [];
+    listen((record) => hang(inHand.push(textOf(record))), { on: first });
+    await place('1:placed', '2:placed');
+    await until(() => inHand.length === 2);
+    await first.close();
+    expect(await lag(), 'not committed').toBe(2n);
+    const got: string[] = [];
+    listen((record) => void got.push(textOf(record)));
+    await until(() => got.length === 2, { timeoutMs: 3000, what: 'both records at the second member' });
+    expect(got.sort()).toEqual(['1:placed', '2:placed']);
+    await until(async () => (await lag()) === 0n, { what: 'all committed' });
+  });
+
+  test('kafka: a slow record holds up the commit of its partition, and nobody’s work', async () => {
+    const { place, listen, lag } = await shop(1);
+    const gate = Promise.withResolvers<void>();
+    const done: string[] = [];
+    listen(async (record) => {
+      if (record.key === '1') await gate.promise;
+      done.push(textOf(record));
+    });
+    await place('1:placed', ...steps('2', 9));
+    await until(() => done.length === 9, { what: 'the nine records of another order' });
+    expect(await lag(), 'lag while the first is at work').toBe(10n);
+    gate.resolve();
+    await until(async () => (await lag()) === 0n);
+  });
+
+  test('kafka: a record that fails holds up its key alone, and ends in the dead topic with its reason', async () => {
+    const { name, log, place, listen, lag } = await shop(1);
+    const got: string[] = [];
+    let attempts = 0;
+    listen((record) => {
+      if (textOf(record) === '1:fugu') {
+        attempts++;
+        record.value?.fill(0);
+        throw new Error('no licence');
+      }
+      if (textOf(record) === '2:unicorn') throw new PermanentError('no such dish');
+      got.push(textOf(record));
+    });
+    await place('1:fugu', '1:rice', '2:unicorn', '3:rice');
+    await until(async () => (await lag()) === 0n, { what: 'all committed' });
+    expect(attempts, 'attempts').toBe(3);
+    expect(got).toEqual(['3:rice', '1:rice']);
+    const dead: [string, string | undefined][] = [];
+    const group = `${name}-undertaker`;
+    log.consume(
+      { group, topic: `${name}.dead` },
+      (record) => void dead.push([textOf(record), record.headers.get('x-reason')]),
+    );
+    await until(() => dead.length === 2, { what: 'two dead letters' });
+    expect(dead.sort()).toEqual([
+      ['1:fugu', 'no licence'],
+      ['2:unicorn', 'no such dish'],
+    ]);
+  });
+
+  test('kafka: each partition has one member of a group, and a member too many is idle', async () => {
+    const { place, listen } = await shop(2);
+    const got = [new Set<number>(), new Set<number>(), new Set<number>()];
+    const logs = got.map(() => open());
+    for (const [n, on] of logs.entries()) listen(({ partition }) => void got[n]?.add(partition), { on });
+    await until(async () => {
+      for (const each of got) each.clear();
+      await place(...orders.map((order) => `${order}:placed`));
+      await until(() => got.flatMap((each) => [...each]).length === 2, { timeoutMs: 300 });
+      return (
+        got
+          .map(({ size }) => size)
+          .sort()
+          .join() === '0,1,1'
+      );
+    });
+  });
+
+  test('kafka: who loses his partition is told, and what he does then is not committed', async () => {
+    const { place, listen, lag } = await shop(2);
+    const [first, second] = [open({ graceMs: 0 }), open()];
+    const told: AbortSignal[] = [];
+    const release = Promise.withResolvers<void>();
+    const handler = (_: LogRecord, signal: AbortSignal) => {
+      told.push(signal);
+      return release.promise;
+    };
+    listen(handler, { on: first });
+    await place('1:placed', '2:placed');
+    await until(() => told.length === 2);
+    const got: string[] = [];
+    listen((record) => hang(got.push(textOf(record))), { on: second, concurrency: 1 });
+    await until(() => told[0]?.aborted && told[1]?.aborted, { what: 'both handlers told of the new member' });
+    release.resolve();
+    await until(() => told.length + got.length >= 4, {
+      timeoutMs: 3000,
+      what: 'both records again, at their new owners',
+    });
+    expect(await lag()).toBeLessThanOrEqual(2n);
+    expect(await lag(), 'at work at the second member, so not committed').toBeGreaterThanOrEqual(1n);
+  });
+
+  test('kafka: a log is read again from the start, and by a new group from its own start', async () => {
+    const { name, log, place, listen, lag } = await shop();
+    await place(...orders.map((order) => `${order}:placed`));
+    const read = async (group: string) => {
+      const got: string[] = [];
+      const member = listen((record) => void got.push(textOf(record)), { group });
+      await until(() => got.length === 8, { what: `8 records for ${group}` });
+      await until(async () => [...(await log.lag(group, name)).values()].every((each) => each === 0n));
+      await member.stop();
+      return got;
+    };
+    expect(await read(name)).toHaveLength(8);
+    expect(await read(`${name}-reports`)).toHaveLength(8);
+    await log.seek(name, name, 'earliest');
+    expect(await lag()).toBe(8n);
+    expect(await read(name)).toHaveLength(8);
+    await log.seek(name, name, [{ partition: partitionOf('1', 4), offset: 0n }]);
+    expect(await lag()).toBeGreaterThan(0n);
+    await log.seek(name, name, 'latest');
+    expect(await lag()).toBe(0n);
+  });
+
+  test('kafka: a record whose answer was lost is sent again, and is in the log once', async () => {
+    const { name, log, lag } = await shop(1);
+    await using link = await kafka.brokers[0].proxy();
+    const behind = open({ bootstrap: [new URL(link.url).host], answerMs: 1000 });
+    await behind.produce(name, [orderOf('1:placed')]);
+    link.partition('down');
+    const sending = behind.produce(name, [orderOf('1:paid')]);
+    await until(async () => (await lag()) === 2n, { what: 'the record in the log, its answer lost' });
+    link.reset();
+    link.heal();
+    await sending;
+    await log.produce(name, [orderOf('1:cooked')]);
+    expect(await lag(), 'records of which each was sent once').toBe(3n);
+  });
+
+  test('kafka: what a transaction takes back is never handled, and its mark holds up nothing', async () => {
+    const { name, place, listen, lag } = await shop(1);
+    const producer = new Producer({
+      clientId: 'till',
+      bootstrapBrokers: [...kafka.bootstrap],
+      transactionalId: name,
+      idempotent: true,
+      retryDelay: 50,
+    });
+    onTestFinished(() => producer.close(true));
+    const got: string[] = [];
+    listen((record) => void got.push(textOf(record)));
+    for (const [value, end] of [
+      ['1:void', 'abort'],
+      ['1:paid', 'commit'],
+    ] as const) {
+      const transaction = await producer.beginTransaction();
+      await transaction.send({ messages: [{ topic: name, key: Buffer.from('1'), value: Buffer.from(value) }] });
+      await transaction[end]();
+    }
+    await place('1:cooked');
+    await until(async () => (await lag()) === 0n);
+    expect(got).toEqual(['1:paid', '1:cooked']);
+  });
+
+  test('kafka: a record without a value comes as null, in a topic that keeps the last of each key', async () => {
+    const { name, log, listen } = await shop(1, { compacted: true });
+    const admin = new Admin({ clientId: 'look', bootstrapBrokers: [...kafka.bootstrap] });
+    onTestFinished(() => admin.close());
+    const [described] = await admin.describeConfigs({
+      resources: [{ resourceType: 2, resourceName: name, configurationKeys: ['cleanup.policy'] }],
+    });
+    expect(described?.configs[0]?.value).toBe('compact');
+    await log.produce(name, [
+      { key: '1', value: 'placed', headers: { dish: '鱼' } },
+      { key: '1', value: null },
+    ]);
+    const got: LogRecord[] = [];
+    listen((record) => void got.push(record));
+    await until(() => got.length === 2);
+    expect(got.map(({ value }) => value && `${value}`)).toEqual(['placed', null]);
+    expect(got[0]?.headers.get('dish')).toBe('鱼');
+  });
+
+  test('kafka: a consumer whose connection breaks comes back, and misses nothing', async () => {
+    const { place, listen } = await shop(2);
+    await using link = await kafka.brokers[0].proxy();
+    const behind = open({ bootstrap: [new URL(link.url).host], answerMs: 500 });
+    const got = new Set<string>();
+    listen((record) => void got.add(textOf(record)), { on: behind });
+    for (let n = 0; n < 3; n++) {
+      const sent = orders.map((order) => `${order}:${n}`);
+      await place(...sent);
+      await until(() => sent.every((each) => got.has(each)), { what: `round ${n}` });
+      link.reset();
+    }
+    link.partition();
+    await place('9:placed');
+    link.heal();
+    await until(() => got.has('9:placed'));
+  });
+
+  test('kafka: what no log can keep or find is refused, and who is closed says so', async () => {
+    const { name, log } = await shop(1);
+    expect(() => new Log({ bootstrap: [] })).toThrow(BadArgumentError);
+    for (const key of ['', '\ud83d', '单'.repeat(86)]) {
+      const sent = await outcome(log.produce(name, [{ key, value: 'a' }]));
+      expect(sent.error, `key ${JSON.stringify(key)}`).toBeInstanceOf(BadArgumentError);
+    }
+    expect(() => log.consume({ group: 'g', topic: name, concurrency: 0 }, () => {})).toThrow(BadArgumentError);
+    expect((await outcome(log.lag('g', `${name}-none`), 5000)).error).toBeInstanceOf(LogRequestError);
+    await log.create({ name, partitions: 1 });
+    const alone = new Log({ bootstrap: ['127.0.0.1:1'], answerMs: 50, deliveryMs: 100 });
+    expect((await outcome(alone.produce(name, [{ key: 'a', value: 'a' }]), 5000)).error).toBeInstanceOf(
+      NotWrittenError,
+    );
+    await alone.close();
+    await log.close();
+    expect((await outcome(log.produce(name, [{ key: 'a', value: 'a' }]))).error).toBeInstanceOf(QueueClosedError);
+  });
+});
