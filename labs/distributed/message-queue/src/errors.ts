@@ -33,8 +33,14 @@ export class LogRequestError extends QueueError {}
 /** Thrown by a handler: this message can't be handled, now or later. It becomes a dead letter at once. */
 export class PermanentError extends QueueError {}
 
-/** The words of an error; of many errors in one, theirs. */
+/** The words of an error; of many errors in one, theirs, each once. */
 export function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(reasonOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
+  const seen = new Set<unknown>();
+  const words = (each: unknown): string[] => {
+    if (seen.has(each)) return [];
+    seen.add(each);
+    if (each instanceof AggregateError && each.errors.length > 0) return each.errors.flatMap(words);
+    return [each instanceof Error ? each.message : String(each)];
+  };
+  return [...new Set(words(error))].join('; ');
 }

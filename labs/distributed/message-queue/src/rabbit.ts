@@ -176,11 +176,8 @@ export class Rabbit {
 
   protected async declare(channel: ConfirmChannel): Promise<void> {
     const quorum = { 'x-queue-type': 'quorum' };
-    const back = {
-      'x-dead-letter-exchange': '',
-      'x-dead-letter-strategy': 'at-least-once',
-      'x-overflow': 'reject-publish',
-    };
+    // Not with the strategy "at-least-once": on RabbitMQ 3.10 such a queue confirms nothing more after a kill.
+    const back = { 'x-dead-letter-exchange': '' };
     const assert = (name: string, args: object) => channel.assertQueue(name, { arguments: { ...quorum, ...args } });
     for (const { name, type } of this.#topology.exchanges ?? []) await channel.assertExchange(name, type);
     for (const { name, bindings = [], retryDelaysMs = DELAYS, deliveryLimit = 20 } of this.#topology.queues) {

@@ -150,7 +150,8 @@ await describeWith('kafka', { kafka: () => startKafka() }, ({ kafka }) => {
       return release.promise;
     };
     listen(handler, { on: first });
-    await place('1:placed', '2:placed');
+    const apart = [0, 1].map((at) => `${orders.find((order) => partitionOf(order, 2) === at)}:placed`);
+    await place(...apart);
     await until(() => told.length === 2);
     const got: string[] = [];
     listen((record) => hang(got.push(textOf(record))), { on: second, concurrency: 1 });
