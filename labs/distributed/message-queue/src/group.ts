@@ -87,8 +87,10 @@ export class GroupMember {
   }
 
   protected tenure(): Tenure {
-    return new Tenure(this.options, (offsets) => this.#consumer.commit({ offsets }));
+    return new Tenure(this.options, this.commit);
   }
+
+  protected readonly commit = (offsets: Commit[]): Promise<void> => this.#consumer.commit({ offsets });
 
   async #run(): Promise<void> {
     const { topic, onError } = this.options;

@@ -176,8 +176,12 @@ export class Rabbit {
 
   protected async declare(channel: ConfirmChannel): Promise<void> {
     const quorum = { 'x-queue-type': 'quorum' };
-    // Not with the strategy "at-least-once": on RabbitMQ 3.10 such a queue confirms nothing more after a kill.
-    const back = { 'x-dead-letter-exchange': '' };
+    const back = {
+      'x-dead-letter-exchange': '',
+      // A message leaves its queue when the next one has confirmed it. Needs the overflow below.
+      'x-dead-letter-strategy': 'at-least-once',
+      'x-overflow': 'reject-publish',
+    };
     const assert = (name: string, args: object) => channel.assertQueue(name, { arguments: { ...quorum, ...args } });
     for (const { name, type } of this.#topology.exchanges ?? []) await channel.assertExchange(name, type);
     for (const { name, bindings = [], retryDelaysMs = DELAYS, deliveryLimit = 20 } of this.#topology.queues) {
@@ -214,19 +218,24 @@ export class Rabbit {
     channel.on('close', () => {
       if (!consumer.stopped) session.end(failure);
     });
-    await session.answer(channel.prefetch(consumer.prefetch));
     const receive = (message: ConsumeMessage | null) => {
       if (message === null) return session.end(new Error(`the queue ${consumer.queue.name} was deleted`));
       if (!consumer.stopped) consumer.track(this.work(channel, message, consumer, session));
     };
-    const { consumerTag } = await session.answer(this.begin(channel, consumer.queue.name, receive));
+    const { name } = consumer.queue;
+    const { consumerTag } = await session.answer(this.begin(channel, { name, prefetch: consumer.prefetch }, receive));
     consumer.cancel = () => session.answer(channel.cancel(consumerTag));
     consumer.leave = () => session.answer(channel.close());
     if (consumer.stopped) await consumer.leave();
   }
 
-  protected begin(channel: Channel, queue: string, receive: (message: ConsumeMessage | null) => void) {
-    return channel.consume(queue, receive, { noAck: false });
+  protected async begin(
+    channel: Channel,
+    { name, prefetch }: { readonly name: string; readonly prefetch: number },
+    receive: (message: ConsumeMessage | null) => void,
+  ) {
+    await channel.prefetch(prefetch);
+    return channel.consume(name, receive, { noAck: false });
   }
 
   /** One delivery: the work, and only then the acknowledgement. */
