@@ -13,9 +13,8 @@ export class Rabbit extends Reference {
     return super.begin(channel, queue, receive);
   }
 
-  protected override async work(...[channel, message, consumer, session]: Parameters<Reference['work']>) {
-    const { gone } = session;
-    await super.work(channel, message, consumer, session);
-    if (gone.aborted) this.#channel?.ack(message);
+  protected override async work(...[channel, message, consumer, signal]: Parameters<Reference['work']>) {
+    await super.work(channel, message, consumer, signal);
+    if (signal.aborted) this.#channel?.ack(message);
   }
 }

@@ -2,6 +2,7 @@
 // Seen in: https://github.com/Particular/NServiceBus.RabbitMQ/issues/122
 // Caught by: rabbit: what a consumer had in hand when it died comes to the next one
 import { Rabbit as Reference } from '../src/index.ts';
+import { received } from '../src/rabbit.ts';
 
 export * from '../src/index.ts';
 
@@ -10,5 +11,7 @@ export class Rabbit extends Reference {
     return channel.consume(name, receive, { noAck: true });
   }
 
-  protected override acknowledge(): void {}
+  protected override async work(...[, message, consumer, signal]: Parameters<Reference['work']>): Promise<void> {
+    await consumer.handler(received(message), signal);
+  }
 }

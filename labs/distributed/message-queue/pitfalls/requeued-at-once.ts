@@ -2,18 +2,17 @@
 // Seen in: https://github.com/rabbitmq/rabbitmq-server/issues/1020
 // Caught by: rabbit: a message that fails waits, comes again with its count, and ends among the dead with its reason
 import { Rabbit as Reference } from '../src/index.ts';
+import { received } from '../src/rabbit.ts';
 
 export * from '../src/index.ts';
 
 export class Rabbit extends Reference {
-  readonly #failed = new WeakSet<object>();
-
-  protected override async setAside(...[message]: Parameters<Reference['setAside']>): Promise<void> {
-    this.#failed.add(message);
-  }
-
-  protected override acknowledge(...[channel, message]: Parameters<Reference['acknowledge']>): void {
-    if (this.#failed.has(message)) channel.nack(message, false, true);
-    else super.acknowledge(channel, message);
+  protected override async work(...[channel, message, consumer, signal]: Parameters<Reference['work']>) {
+    try {
+      await consumer.handler(received(message), signal);
+      if (!signal.aborted) channel.ack(message);
+    } catch {
+      if (!signal.aborted) channel.nack(message, false, true);
+    }
   }
 }

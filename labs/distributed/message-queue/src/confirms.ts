@@ -8,12 +8,22 @@ interface Waiting {
   returned?: string;
 }
 
+/** What is called as the broker's frames come in. */
+export interface ConfirmLedger {
+  readonly size: number;
+  next(): { readonly tag: number; readonly settled: Promise<void> };
+  returned(tag: number, why: string): void;
+  ack(tag: number, multiple: boolean): void;
+  nack(tag: number, multiple: boolean): void;
+  fail(error: QueueError): void;
+}
+
 /**
  * What was published on one channel and is not settled. The broker numbers what it gets from 1 (the delivery tag), and
  * confirms in any order, one message or all up to one. Numbers begin anew with each channel, so it is made with one.
  * https://www.rabbitmq.com/docs/confirms
  */
-export class Confirms {
+export class Confirms implements ConfirmLedger {
   protected readonly waiting = new Map<number, Waiting>();
   #last = 0;
 

@@ -34,8 +34,9 @@ export interface MemberOptions extends Required<ConsumeOptions> {
   readonly bury: (record: LogRecord, reason: string) => Promise<void>;
 }
 
-type Incoming = Message;
-interface Commit extends Pick<Incoming, 'topic' | 'partition' | 'offset' | 'leaderEpoch'> {}
+export type Incoming = Message;
+export type Tracker = Pick<OffsetTracker, 'take' | 'done' | 'unfinished'>;
+export interface Commit extends Pick<Incoming, 'topic' | 'partition' | 'offset' | 'leaderEpoch'> {}
 
 /** One member of a consumer group. It begins anew, at what is committed, whenever the group shares out its partitions. */
 export class GroupMember {
@@ -145,7 +146,7 @@ export class Tenure {
   protected readonly options: MemberOptions;
   protected readonly commit: (offsets: Commit[]) => Promise<void>;
   readonly #end = new AbortController();
-  readonly #trackers = new Map<number, OffsetTracker>();
+  readonly #trackers = new Map<number, Tracker>();
   /** The last work on each key. */
   readonly #keys = new Map<string, Promise<void>>();
   readonly #running = new Set<Promise<void>>();
@@ -184,10 +185,7 @@ export class Tenure {
     const before = this.#keys.get(lane);
     const work = (async () => {
       await before;
-      if (this.over.aborted) return;
-      await this.work(message);
-      if (this.over.aborted) return;
-      this.#finished(message, tracker.done(offset));
+      if (!this.over.aborted) await this.handle(message, tracker);
     })().catch((error: unknown) => this.end(error));
     this.#keys.set(lane, work);
     this.#running.add(work);
@@ -200,8 +198,15 @@ export class Tenure {
     }
   }
 
-  protected tracker(): OffsetTracker {
+  protected tracker(): Tracker {
     return new OffsetTracker();
+  }
+
+  /** The work, and only then the commit. */
+  protected async handle(message: Incoming, tracker: Tracker): Promise<void> {
+    await this.work(message);
+    const next = tracker.done(message.offset);
+    if (next !== undefined && !this.over.aborted) this.commitSoon(message, next);
   }
 
   /** Records of one lane are handled one after the other. */
@@ -227,8 +232,8 @@ export class Tenure {
     }
   }
 
-  #finished({ topic, partition, leaderEpoch }: Incoming, offset: bigint | undefined): void {
-    if (offset === undefined) return;
+  /** Commits `offset` for the partition of a record, as soon as the commit before is through. */
+  protected commitSoon({ topic, partition, leaderEpoch }: Incoming, offset: bigint): void {
     this.#ripe.set(partition, { topic, partition, offset, leaderEpoch });
     // One at a time: of two on their way the older one could arrive last.
     this.#committing ??= this.#commitAll().finally(() => {

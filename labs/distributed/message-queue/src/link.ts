@@ -1,5 +1,5 @@
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
-import type { Confirms } from './confirms.ts';
+import type { ConfirmLedger } from './confirms.ts';
 import { BrokerLostError, ChannelClosedError, QueueClosedError, reasonOf } from './errors.ts';
 import { backoff, elapse, orAborted } from './wait.ts';
 
@@ -12,7 +12,7 @@ export interface LinkOptions {
   readonly answerMs: number;
   /** Hears of each lost connection and each failed try to connect again. */
   readonly onError: (error: unknown) => void;
-  readonly confirms: () => Confirms;
+  readonly confirms: () => ConfirmLedger;
   /** What has to be declared, and what lives on it. Called for each connection. */
   readonly setUp: (session: Session) => Promise<void>;
 }
@@ -24,7 +24,7 @@ export interface LinkOptions {
 export class Session {
   readonly model: ChannelModel;
   readonly channel: ConfirmChannel;
-  readonly confirms: Confirms;
+  readonly confirms: ConfirmLedger;
   /** Aborts with a BrokerLostError or a ChannelClosedError when it is gone. */
   readonly gone: AbortSignal;
   readonly #end = new AbortController();

@@ -1,5 +1,12 @@
 import { setTimeout } from 'node:timers/promises';
-import { Admin, findErrorBy, ListOffsetTimestamps, ProduceAcks, Producer } from '@platformatic/kafka';
+import {
+  Admin,
+  findErrorBy,
+  ListOffsetTimestamps,
+  type MessageToProduce,
+  ProduceAcks,
+  Producer,
+} from '@platformatic/kafka';
 import { BadArgumentError, LogRequestError, NotWrittenError, QueueClosedError, reasonOf } from './errors.ts';
 import { type ConsumeOptions, GroupMember, type LogRecord, type MemberOptions, type RecordHandler } from './group.ts';
 import { checkCount, checkText } from './wait.ts';
@@ -175,7 +182,7 @@ export class Log {
     await Promise.allSettled([this.#producer?.close(true), this.#admin.close()]);
   }
 
-  protected message(topic: string, { key, value, headers = {} }: OutgoingRecord) {
+  protected message(topic: string, { key, value, headers = {} }: OutgoingRecord): MessageToProduce {
     const pairs = Object.entries(headers).map(([name, text]) => [Buffer.from(name), Buffer.from(text)] as const);
     return {
       topic,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Channel, ConfirmChannel, ConsumeMessage, Message, Options } from 'amqplib';
-import { Confirms } from './confirms.ts';
+import { type ConfirmLedger, Confirms } from './confirms.ts';
 import { BadArgumentError, BrokerLostError, PermanentError, QueueClosedError, reasonOf } from './errors.ts';
 import { Link, type LinkOptions, type Session, TAG } from './link.ts';
 import type { Binding, ExchangeType } from './routing.ts';
@@ -59,7 +59,8 @@ export interface RabbitOptions {
 const ATTEMPT = 'x-attempt';
 /** The routing key under which a copy first came. */
 const FIRST_KEY = 'x-first-key';
-const DELAYS = [1000, 10_000, 60_000];
+/** The default of `retryDelaysMs`. */
+export const DELAYS = [1000, 10_000, 60_000];
 
 /** Messages through RabbitMQ that are not lost: confirmed, acknowledged after the work, retried, and kept when they can't be handled. */
 export class Rabbit {
@@ -170,7 +171,7 @@ export class Rabbit {
     await Promise.all([this.#publishing?.close(), this.#consuming?.close()]);
   }
 
-  protected confirms(): Confirms {
+  protected confirms(): ConfirmLedger {
     return new Confirms();
   }
 
@@ -220,7 +221,7 @@ export class Rabbit {
     });
     const receive = (message: ConsumeMessage | null) => {
       if (message === null) return session.end(new Error(`the queue ${consumer.queue.name} was deleted`));
-      if (!consumer.stopped) consumer.track(this.work(channel, message, consumer, session));
+      if (!consumer.stopped) consumer.track(this.#deliver(channel, message, consumer, session));
     };
     const { name } = consumer.queue;
     const { consumerTag } = await session.answer(this.begin(channel, { name, prefetch: consumer.prefetch }, receive));
@@ -238,28 +239,15 @@ export class Rabbit {
     return channel.consume(name, receive, { noAck: false });
   }
 
-  /** One delivery: the work, and only then the acknowledgement. */
-  protected async work(channel: Channel, message: ConsumeMessage, consumer: QueueConsumer, session: Session) {
-    const { handler, cut } = consumer;
-    const life = new AbortController();
-    const end = () => life.abort(session.gone.aborted ? session.gone.reason : cut.reason);
-    session.gone.addEventListener('abort', end);
-    cut.addEventListener('abort', end);
+  /** One delivery: the work, and only then the acknowledgement. `signal` aborts when it is no longer ours. */
+  protected async work(channel: Channel, message: ConsumeMessage, consumer: QueueConsumer, signal: AbortSignal) {
     try {
-      await handler(received(message), life.signal);
+      await consumer.handler(received(message), signal);
     } catch (error) {
-      // Without a confirm for the copy the original stays with us, and comes again after the connection.
-      if (!life.signal.aborted) await this.setAside(message, error, consumer).catch((cause) => session.end(cause));
-    } finally {
-      session.gone.removeEventListener('abort', end);
-      cut.removeEventListener('abort', end);
+      if (!signal.aborted) await this.setAside(message, error, consumer);
     }
     // On the channel that has delivered it: elsewhere its tag is unknown, or another message's.
-    if (!session.gone.aborted && !cut.aborted) this.acknowledge(channel, message);
-  }
-
-  protected acknowledge(channel: Channel, message: ConsumeMessage): void {
-    channel.ack(message);
+    if (!signal.aborted) channel.ack(message);
   }
 
   /** A copy into the queue of the next delay, or of the dead. The original is acknowledged once that is confirmed. */
@@ -269,6 +257,23 @@ export class Rabbit {
     const key = delayMs === undefined ? `${queue.name}.dead` : `${queue.name}.${delayMs}ms`;
     const copy = copyOf(message, delayMs === undefined ? attempt : attempt + 1, reasonOf(error));
     await this.send({ ...copy, key }, { signal: cut });
+  }
+
+  async #deliver(channel: Channel, message: ConsumeMessage, consumer: QueueConsumer, session: Session) {
+    const { gone } = session;
+    const life = new AbortController();
+    const lose = () => life.abort(gone.aborted ? gone.reason : consumer.cut.reason);
+    gone.addEventListener('abort', lose);
+    consumer.cut.addEventListener('abort', lose);
+    try {
+      await this.work(channel, message, consumer, life.signal);
+    } catch (error) {
+      // The message could not be put aside: it stays with the broker, and comes again after the connection.
+      session.end(error);
+    } finally {
+      gone.removeEventListener('abort', lose);
+      consumer.cut.removeEventListener('abort', lose);
+    }
   }
 
   #known(queue: string): QueueSpec {
@@ -288,7 +293,7 @@ export class Rabbit {
   }
 }
 
-interface Publication {
+export interface Publication {
   readonly exchange: string;
   readonly key: string;
   readonly content: Buffer;
@@ -297,7 +302,7 @@ interface Publication {
 }
 
 /** A consumer's life, across connections. */
-class QueueConsumer {
+export class QueueConsumer {
   readonly queue: QueueSpec;
   readonly handler: Handler;
   readonly prefetch: number;
@@ -332,7 +337,7 @@ class QueueConsumer {
   }
 }
 
-function received(message: ConsumeMessage): Received {
+export function received(message: ConsumeMessage): Received {
   const { fields, properties, content } = message;
   const headers: Readonly<Record<string, unknown>> = Object.freeze({ ...properties.headers });
   const first = headers[FIRST_KEY];
@@ -347,13 +352,13 @@ function received(message: ConsumeMessage): Received {
   });
 }
 
-const attemptOf = ({ properties }: Message): number => {
+export const attemptOf = ({ properties }: Message): number => {
   const attempt: unknown = properties.headers?.[ATTEMPT];
   return typeof attempt === 'number' && Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1;
 };
 
 /** The message as it is sent again, to a queue: without what the broker has noted of its way. */
-function copyOf(message: Message, attempt: number, reason?: string) {
+export function copyOf(message: Message, attempt: number, reason?: string) {
   const { properties, fields, content } = message;
   const noted = /^x-(death|first-death-|last-death-|delivery-count|acquired-count|reason)/;
   const own = Object.entries(properties.headers ?? {}).filter(([name]) => !noted.test(name) && name !== TAG);
