@@ -156,7 +156,10 @@ await describeWith('kafka', { kafka: () => startKafka() }, ({ kafka }) => {
     await until(() => told.length === 2);
     const got: string[] = [];
     listen((record) => hang(got.push(textOf(record))), { on: second, concurrency: 1 });
-    await until(() => told[0]?.aborted && told[1]?.aborted, { what: 'both handlers told of the new member' });
+    await until(() => told[0]?.aborted && told[1]?.aborted, {
+      timeoutMs: 3000,
+      what: 'both handlers told of the new member',
+    });
     release.resolve();
     await until(() => told.length + got.length >= 4, {
       timeoutMs: 3000,
