@@ -11,7 +11,7 @@ import {
   Rabbit as RabbitClient,
 } from '../src/index.ts';
 import type { Session } from '../src/link.ts';
-import type { Publication, QueueConsumer } from '../src/rabbit.ts';
+import { type Publication, type QueueConsumer, received } from '../src/rabbit.ts';
 
 // What is not the idea is given: connections that come back, queues, groups, arguments that are checked. What is here works
 // while nothing goes wrong, and has the flaws that its comments name. Make it lose nothing. `h` in `pnpm lab learn

@@ -1,9 +1,9 @@
 // Comes first in the alphabet: its broker takes longest to start.
 import { randomUUID } from 'node:crypto';
 import { startRabbit } from '@shared/services';
-import { describeWith, outcome, random, until } from '@shared/testkit';
+import { describeWith, outcome, until as probe, random, type UntilOptions } from '@shared/testkit';
 import { connect, type GetMessage } from 'amqplib';
-import { afterAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   BadArgumentError,
   type Binding,
@@ -14,6 +14,11 @@ import {
   routes,
   UnroutableMessageError,
 } from '#lab';
+
+/** Longer than what it waits for in one law, so that a law that fails says what it waited for. */
+vi.setConfig({ testTimeout: 15_000 });
+const until = <T>(condition: () => T | Promise<T>, options: UntilOptions = {}) =>
+  probe(condition, { timeoutMs: 2500, ...options });
 
 await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => {
   const vhost = rabbit.vhost();

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Admin, Producer } from '@platformatic/kafka';
 import { startKafka } from '@shared/services';
-import { describeWith, outcome, until } from '@shared/testkit';
-import { expect, onTestFinished, test } from 'vitest';
+import { describeWith, outcome, until as probe, type UntilOptions } from '@shared/testkit';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   BadArgumentError,
   type ConsumeOptions,
@@ -16,6 +16,11 @@ import {
   QueueClosedError,
   type RecordHandler,
 } from '#lab';
+
+/** Longer than what it waits for in one law, so that a law that fails says what it waited for. */
+vi.setConfig({ testTimeout: 15_000 });
+const until = <T>(condition: () => T | Promise<T>, options: UntilOptions = {}) =>
+  probe(condition, { timeoutMs: 2500, ...options });
 
 await describeWith('kafka', { kafka: () => startKafka() }, ({ kafka }) => {
   const open = (options: Partial<LogOptions> = {}) => {
@@ -53,7 +58,8 @@ await describeWith('kafka', { kafka: () => startKafka() }, ({ kafka }) => {
       await new Promise((resolve) => setTimeout(resolve, textOf(record).endsWith(':0') ? 20 : 1));
       got.push(record);
     });
-    await until(() => got.length === 40, { what: '40 records' });
+    // The first group of a broker waits until it has made the topic for offsets.
+    await until(() => got.length === 40, { timeoutMs: 8000, what: '40 records' });
     for (const order of orders) {
       const own = got.filter(({ key }) => key === order);
       const partitions = [...new Set(own.map(({ partition }) => partition))];
