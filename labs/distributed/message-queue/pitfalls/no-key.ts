@@ -9,6 +9,7 @@ export class Log extends Reference {
   #turn = 0;
 
   protected override message(...given: Parameters<Reference['message']>) {
-    return { ...super.message(...given), partition: this.#turn++ % 4 };
+    const { key: _, ...rest } = super.message(...given);
+    return { ...rest, partition: this.#turn++ % 3 };
   }
 }

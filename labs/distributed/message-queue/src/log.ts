@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import {
   Admin,
+  compatibilityPartitioner,
   findErrorBy,
   ListOffsetTimestamps,
   type MessageToProduce,
@@ -101,8 +102,9 @@ export class Log {
     this.#producer ??= new Producer(this.#connection(Math.ceil(this.#options.deliveryMs / RETRY_MS)));
     const producer = this.#producer;
     try {
-      // Said here: among a producer's options they make the client (2.12) hang where it should fail.
-      await producer.send({ messages, ...this.guarantees() });
+      // Said here: among a producer's options `idempotent` makes the client (2.12) hang where it should fail. And its own
+      // partitioner keeps the sign bit of the hash, which the Java clients clear: one key would have two partitions.
+      await producer.send({ messages, partitioner: compatibilityPartitioner, ...this.guarantees() });
     } catch (cause) {
       // What became of its numbers is unknown: the next one begins with numbers of its own.
       if (this.#producer === producer) this.#producer = undefined;
