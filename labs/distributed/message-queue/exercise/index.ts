@@ -11,7 +11,7 @@ import {
   Rabbit as RabbitClient,
 } from '../src/index.ts';
 import type { Session } from '../src/link.ts';
-import { type Publication, type QueueConsumer, received } from '../src/rabbit.ts';
+import { attemptOf, copyOf, type Publication, type QueueConsumer, received } from '../src/rabbit.ts';
 
 // What is not the idea is given: connections that come back, queues, groups, arguments that are checked. What is here works
 // while nothing goes wrong, and has the flaws that its comments name. Make it lose nothing. `h` in `pnpm lab learn
@@ -102,16 +102,15 @@ export class Rabbit extends RabbitClient {
 
   /**
    * What becomes of a message whose handler threw `error`. There are queues for it: `NAME.100ms` for a delay of 100 ms,
-   * after which the message is in NAME again, and `NAME.dead`. The delays are `consumer.queue.retryDelaysMs` (or `DELAYS`):
-   * one for each attempt but the last. A PermanentError is worth no other attempt.
-   * Given, in ../src/rabbit.ts: `attemptOf(message)` counts from 1, and `copyOf(message, attempt, reason)` is what
-   * `this.send` takes, but for its key; `reasonOf(error)` in ../src/errors.ts. Its flaw: what fails is gone.
+   * after which the message is in NAME again, and `NAME.dead`. The delays are `queue.retryDelaysMs`: one for each attempt
+   * but the last. A PermanentError is worth no other attempt. `copyOf(message, n)` is its copy for attempt n. Its flaw: it
+   * gives up at once.
    */
-  protected override async setAside(
-    _message: ConsumeMessage,
-    _error: unknown,
-    _consumer: QueueConsumer,
-  ): Promise<void> {}
+  protected override async setAside(message: ConsumeMessage, error: unknown, consumer: QueueConsumer): Promise<void> {
+    const { queue, cut } = consumer;
+    const copy = copyOf(message, attemptOf(message), reasonOf(error));
+    await this.send({ ...copy, key: `${queue.name}.dead` }, { signal: cut });
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import {
 } from '@platformatic/kafka';
 import { BadArgumentError, LogRequestError, NotWrittenError, QueueClosedError, reasonOf } from './errors.ts';
 import { type ConsumeOptions, GroupMember, type LogRecord, type MemberOptions, type RecordHandler } from './group.ts';
-import { checkCount, checkText } from './wait.ts';
+import { checkText, checkWholeNumber } from './wait.ts';
 
 export interface LogOptions {
   /** `host:port` of one or more brokers. */
@@ -58,9 +58,9 @@ export class Log {
   constructor(options: LogOptions) {
     const { bootstrap, answerMs = 5000, deliveryMs = 30_000, graceMs = 5000, onError = () => {} } = options;
     if (bootstrap.length === 0) throw new BadArgumentError('bootstrap names no broker: give it host:port of one');
-    checkCount(answerMs, 'answerMs', 1, 2 ** 31 - 1);
-    checkCount(deliveryMs, 'deliveryMs', 0, 2 ** 31 - 1);
-    checkCount(graceMs, 'graceMs', 0, 2 ** 31 - 1);
+    checkWholeNumber(answerMs, 'answerMs', 1, 2 ** 31 - 1);
+    checkWholeNumber(deliveryMs, 'deliveryMs', 0, 2 ** 31 - 1);
+    checkWholeNumber(graceMs, 'graceMs', 0, 2 ** 31 - 1);
     this.#options = { bootstrap: [...bootstrap], answerMs, deliveryMs, graceMs, onError };
     this.#admin = new Admin(this.#connection(3));
   }
@@ -69,7 +69,7 @@ export class Log {
   async create(...topics: readonly TopicSpec[]): Promise<void> {
     for (const { name, partitions, compacted = false } of topics) {
       checkText(name, 'a topic');
-      checkCount(partitions, 'partitions', 1, 100_000);
+      checkWholeNumber(partitions, 'partitions', 1, 100_000);
       const policy = { name: 'cleanup.policy', value: compacted ? 'compact' : 'delete' };
       for (const [topic, configs] of [
         [name, [policy]],
@@ -119,9 +119,9 @@ export class Log {
     const { group, topic, concurrency = 16, retryDelaysMs = [100, 1000, 10_000], sessionMs = 10_000 } = options;
     checkText(group, 'a group');
     checkText(topic, 'a topic');
-    checkCount(concurrency, 'concurrency', 1, 10_000);
-    checkCount(sessionMs, 'sessionMs', 30, 2 ** 31 - 1);
-    for (const ms of retryDelaysMs) checkCount(ms, 'a retry delay', 0, 2 ** 31 - 1);
+    checkWholeNumber(concurrency, 'concurrency', 1, 10_000);
+    checkWholeNumber(sessionMs, 'sessionMs', 30, 2 ** 31 - 1);
+    for (const ms of retryDelaysMs) checkWholeNumber(ms, 'a retry delay', 0, 2 ** 31 - 1);
     const member = this.member({
       ...{ group, topic, concurrency, retryDelaysMs: [...retryDelaysMs], sessionMs, handler },
       onError: this.#options.onError,

@@ -4,7 +4,7 @@ import { type ConfirmLedger, Confirms } from './confirms.ts';
 import { BadArgumentError, BrokerLostError, PermanentError, QueueClosedError, reasonOf } from './errors.ts';
 import { Link, type LinkOptions, type Session, TAG } from './link.ts';
 import type { Binding, ExchangeType } from './routing.ts';
-import { checkCount, checkText, orAborted, settledWithin } from './wait.ts';
+import { checkText, checkWholeNumber, orAborted, settledWithin } from './wait.ts';
 
 export interface Topology {
   /** All durable. */
@@ -59,13 +59,12 @@ export interface RabbitOptions {
 const ATTEMPT = 'x-attempt';
 /** The routing key under which a copy first came. */
 const FIRST_KEY = 'x-first-key';
-/** The default of `retryDelaysMs`. */
-export const DELAYS = [1000, 10_000, 60_000];
+const DELAYS = [1000, 10_000, 60_000];
 
 /** Messages through RabbitMQ that are not lost: confirmed, acknowledged after the work, retried, and kept when they can't be handled. */
 export class Rabbit {
   readonly #options: Required<Omit<RabbitOptions, 'topology'>>;
-  readonly #queues: ReadonlyMap<string, QueueSpec>;
+  readonly #queues: ReadonlyMap<string, Required<QueueSpec>>;
   readonly #topology: Topology;
   readonly #exchanges: ReadonlySet<string>;
   readonly #consumers = new Set<QueueConsumer>();
@@ -75,11 +74,12 @@ export class Rabbit {
 
   protected constructor(options: RabbitOptions) {
     const { topology, answerMs = 10_000, graceMs = 5000, onError = () => {} } = options;
-    checkCount(answerMs, 'answerMs', 1, 2 ** 31 - 1);
-    checkCount(graceMs, 'graceMs', 0, 2 ** 31 - 1);
+    checkWholeNumber(answerMs, 'answerMs', 1, 2 ** 31 - 1);
+    checkWholeNumber(graceMs, 'graceMs', 0, 2 ** 31 - 1);
     this.#topology = structuredClone(checked(topology));
     this.#exchanges = new Set(this.#topology.exchanges?.map(({ name }) => name));
-    this.#queues = new Map(this.#topology.queues.map((queue) => [queue.name, queue]));
+    const defaults = { bindings: [], retryDelaysMs: DELAYS, deliveryLimit: 20 };
+    this.#queues = new Map(this.#topology.queues.map((queue) => [queue.name, { ...defaults, ...queue }]));
     this.#options = { answerMs, graceMs, onError };
   }
 
@@ -135,7 +135,7 @@ export class Rabbit {
     handler: Handler,
     { prefetch = 10 }: { /** Messages at once, from 1. Default 10. */ readonly prefetch?: number } = {},
   ): Promise<{ stop(): Promise<void> }> {
-    checkCount(prefetch, 'prefetch', 1, 65_535);
+    checkWholeNumber(prefetch, 'prefetch', 1, 65_535);
     const consumer = new QueueConsumer(this.#known(queue), handler, prefetch);
     const session = await this.#link(this.#consuming).session();
     this.#consumers.add(consumer);
@@ -185,7 +185,7 @@ export class Rabbit {
     };
     const assert = (name: string, args: object) => channel.assertQueue(name, { arguments: { ...quorum, ...args } });
     for (const { name, type } of this.#topology.exchanges ?? []) await channel.assertExchange(name, type);
-    for (const { name, bindings = [], retryDelaysMs = DELAYS, deliveryLimit = 20 } of this.#topology.queues) {
+    for (const { name, bindings, retryDelaysMs, deliveryLimit } of this.#queues.values()) {
       await assert(`${name}.dead`, {});
       await assert(name, { ...back, 'x-dead-letter-routing-key': `${name}.dead`, 'x-delivery-limit': deliveryLimit });
       for (const ms of retryDelaysMs) {
@@ -253,7 +253,7 @@ export class Rabbit {
   /** A copy into the queue of the next delay, or of the dead. The original is acknowledged once that is confirmed. */
   protected async setAside(message: ConsumeMessage, error: unknown, { queue, cut }: QueueConsumer): Promise<void> {
     const attempt = attemptOf(message);
-    const delayMs = error instanceof PermanentError ? undefined : (queue.retryDelaysMs ?? DELAYS)[attempt - 1];
+    const delayMs = error instanceof PermanentError ? undefined : queue.retryDelaysMs[attempt - 1];
     const key = delayMs === undefined ? `${queue.name}.dead` : `${queue.name}.${delayMs}ms`;
     const copy = copyOf(message, delayMs === undefined ? attempt : attempt + 1, reasonOf(error));
     await this.send({ ...copy, key }, { signal: cut });
@@ -276,7 +276,7 @@ export class Rabbit {
     }
   }
 
-  #known(queue: string): QueueSpec {
+  #known(queue: string): Required<QueueSpec> {
     const known = this.#queues.get(queue);
     if (known) return known;
     throw new BadArgumentError(`queue ${queue} is not in the topology: it has ${[...this.#queues.keys()].join(', ')}`);
@@ -303,7 +303,7 @@ export interface Publication {
 
 /** A consumer's life, across connections. */
 export class QueueConsumer {
-  readonly queue: QueueSpec;
+  readonly queue: Required<QueueSpec>;
   readonly handler: Handler;
   readonly prefetch: number;
   cancel: () => Promise<unknown> = async () => {};
@@ -312,7 +312,7 @@ export class QueueConsumer {
   readonly #cut = new AbortController();
   readonly #running = new Set<Promise<void>>();
 
-  constructor(queue: QueueSpec, handler: Handler, prefetch: number) {
+  constructor(queue: Required<QueueSpec>, handler: Handler, prefetch: number) {
     this.queue = queue;
     this.handler = handler;
     this.prefetch = prefetch;
@@ -376,8 +376,8 @@ function checked(topology: Topology): Topology {
   for (const { name } of topology.exchanges ?? []) checkText(name, "an exchange's name");
   for (const { name, bindings = [], retryDelaysMs = [], deliveryLimit = 1 } of topology.queues) {
     checkText(`${name}.2147483647ms`, "a queue's name, with the delay behind it,", 15);
-    for (const ms of retryDelaysMs) checkCount(ms, 'a retry delay', 1, 2 ** 31 - 1);
-    checkCount(deliveryLimit, 'deliveryLimit', 1, 2 ** 31 - 1);
+    for (const ms of retryDelaysMs) checkWholeNumber(ms, 'a retry delay', 1, 2 ** 31 - 1);
+    checkWholeNumber(deliveryLimit, 'deliveryLimit', 1, 2 ** 31 - 1);
     for (const { exchange, key = '' } of bindings) {
       checkText(exchange, 'the exchange of a binding');
       checkText(key, 'the key of a binding', 0);

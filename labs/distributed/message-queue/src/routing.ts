@@ -3,7 +3,7 @@ import { murmur2 } from '@platformatic/kafka';
 /** Where a message goes, as pure functions: what RabbitMQ's exchanges and Kafka's partitioner decide. */
 
 export type ExchangeType = 'direct' | 'topic' | 'fanout' | 'headers';
-export type HeaderValue = string | number | boolean;
+type HeaderValue = string | number | boolean;
 
 export interface Binding {
   readonly queue: string;

@@ -31,7 +31,7 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | un
 /** Milliseconds before try `attempt` (from 1): 50 · 2ⁿ⁻¹, at most 5000, half of it at random. */
 export const backoff = (attempt: number): number => Math.min(50 * 2 ** (attempt - 1), 5000) * (0.5 + Math.random() / 2);
 
-export function checkCount(value: unknown, what: string, from: number, to: number): void {
+export function checkWholeNumber(value: unknown, what: string, from: number, to: number): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= from && value <= to) return;
   throw new BadArgumentError(`${what} must be a whole number from ${from} to ${to}, not ${String(value)}`);
 }
