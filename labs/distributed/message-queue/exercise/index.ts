@@ -1,6 +1,7 @@
 import type { MessageToProduce } from '@platformatic/kafka';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { ConfirmLedger } from '../src/confirms.ts';
+import { reasonOf } from '../src/errors.ts';
 import type { Incoming, Tracker } from '../src/group.ts';
 import {
   Tenure as GivenTenure,
