@@ -76,7 +76,7 @@ await tell({ title: 'Message queue, measured 消息队列', dir: import.meta.dir
         { label: 'one by one', align: 'right' },
         { label: '1000 at once', align: 'right' },
       ],
-      rows: [...rows, ['Kafka, this lab, 1000 in one call', null, Math.round(median(batch))]],
+      rows: [...rows, ['Kafka, this lab, 1000 in one call', '–', Math.round(median(batch))]],
     });
     const ratio = (broker: string, bare: string) => {
       const [ours, theirs] = [figures.get(`${broker}, this lab`), figures.get(`${broker}, ${bare}`)];
