@@ -130,7 +130,6 @@ await tell(options, async (story) => {
       `${early.lost} of 40 lost`,
       early.lost > 0,
     );
-    story.code('src/group.ts', { from: 'await this.work(message);', to: 'this.commitSoon' });
     const late = await shift(Log);
     const measured = `${late.lost} lost, ${late.twice} cooked twice`;
     story.verdict(
@@ -228,7 +227,6 @@ await tell(options, async (story) => {
       `${trusting.confirmed} confirmed, ${gone} of them gone`,
       gone === 10,
     );
-    story.code('src/rabbit.ts', { from: 'const { tag, settled } = confirms.next()', to: 'await settled' });
     const strict = await send(Rabbit);
     const told = `${strict.confirmed} confirmed, ${strict.refused} refused`;
     story.verdict('With `mandatory` the sender is told', told, strict.confirmed === 90 && strict.refused === 10);
@@ -291,6 +289,7 @@ await tell(options, async (story) => {
   if (!faults) return story.skip(title, 'a server that is not ours is not ours to kill');
   await story.scene(title, async () => {
     story.say('Four tills send orders to each, as fast as they are confirmed. `kill -9` both; start both again.');
+    story.code('src/rabbit.ts', { from: 'const session = await this.#link(this.#publishing)', to: '}' });
     const name = await topic(4);
     const { client, name: queue } = doomed;
     const tills = (send: (id: string) => Promise<void>) => {

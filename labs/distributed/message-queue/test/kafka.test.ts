@@ -156,19 +156,19 @@ await describeWith('kafka', { kafka: () => startKafka() }, ({ kafka }) => {
       told.push(signal);
       return release.promise;
     };
-    listen(handler, { on: first });
+    listen(handler, { on: first, sessionMs: 3000 });
     const apart = [0, 1].map((at) => `${orders.find((order) => partitionOf(order, 2) === at)}:placed`);
     await place(...apart);
     await until(() => told.length === 2);
     const got: string[] = [];
-    listen((record) => hang(got.push(textOf(record))), { on: second, concurrency: 1 });
+    listen((record) => hang(got.push(textOf(record))), { on: second, sessionMs: 3000, concurrency: 1 });
     await until(() => told[0]?.aborted && told[1]?.aborted, {
       timeoutMs: 3000,
       what: 'both handlers told of the new member',
     });
     release.resolve();
     await until(() => told.length + got.length >= 4, {
-      timeoutMs: 3000,
+      timeoutMs: 9000,
       what: 'both records again, at their new owners',
     });
     expect(await lag()).toBeLessThanOrEqual(2n);
