@@ -21,6 +21,8 @@ const BUS_OFFSET = 10_000;
 const ASK_MS = 20_000;
 /** It takes 2.2 s: a primary waits for 2 s after its start before it serves slots, whatever the timeout. */
 const FORM_MS = 60_000;
+/** Longer, and another cluster is as quick. */
+const RENEW_MS = 2000;
 
 export class ClusterFaultyNode extends FaultyNode implements ClusterNode {
   readonly id: string;
@@ -100,6 +102,67 @@ export async function formCluster(ports: readonly number[], signal: AbortSignal 
     return serves && known && (index < PRIMARIES || said.includes('master_link_status:up'));
   });
   return ids;
+}
+
+/** What can be set in each node, as it is set now. */
+export function configOf(ports: readonly number[]): Promise<string[]> {
+  return Promise.all(ports.map((port) => ask('127.0.0.1', port, 'CONFIG GET *\r\nPING', '+PONG', ASK_MS)));
+}
+
+/**
+ * Makes a cluster that was lent as `formCluster` leaves it: no key, no script, no other client, each slot at home, no count
+ * of errors.
+ * @param config as `configOf` said it at first
+ * @returns false where it cannot be vouched for: a part or a setting has changed, or the nodes do not agree in time
+ */
+export async function renewCluster(
+  ports: readonly number[],
+  ids: readonly string[],
+  config: readonly string[],
+): Promise<boolean> {
+  const lineOf = (text: string, id: string) => text.split(/\r?\n/).find((line) => line.startsWith(`${id} `)) ?? '';
+  const inPart = (text: string, at: number) => {
+    const [, , flags = '', primary = ''] = lineOf(text, ids[at] ?? '').split(' ');
+    return at < PRIMARIES
+      ? /^(myself,)?master$/.test(flags)
+      : /^(myself,)?slave$/.test(flags) && primary === ids[at - PRIMARIES];
+  };
+  const views = await Promise.all(ports.map(view));
+  if (!views.every((text) => ids.every((_, at) => inPart(text, at)))) return false;
+  const settings = await configOf(ports);
+  if (settings.some((text, at) => text !== config[at])) return false;
+  const primaries = ports.slice(0, PRIMARIES);
+  await Promise.all(ports.map((port) => tell(port, ['CLIENT KILL TYPE normal SKIPME yes', 'CLIENT KILL TYPE pubsub'])));
+  await Promise.all(
+    primaries.map((port) => tell(port, ['FLUSHALL', 'SCRIPT FLUSH', 'CONFIG RESETSTAT', 'WAIT 1 5000'])),
+  );
+  const homes = primaries.map((_, at) => slotsOf(at));
+  for (const [at, port] of primaries.entries()) {
+    const [, , , , , , , , ...slots] = lineOf(views[at] ?? '', ids[at] ?? '').split(' ');
+    for (const part of slots) {
+      const open = /^\[(\d+)-/.exec(part)?.[1];
+      if (open !== undefined) await tell(port, [`CLUSTER SETSLOT ${open} STABLE`]);
+      const [from, to = from] = open === undefined ? part.split('-').map(Number) : [];
+      for (let slot = from ?? 1, last = to ?? 0; slot <= last; slot += 1) {
+        const home = homes.findIndex((own) => slot >= (own[0] ?? 0) && slot <= (own.at(-1) ?? 0));
+        const [homePort, homeId] = [primaries[home], ids[home]];
+        if (home === at || homePort === undefined) continue;
+        await tell(homePort, [`CLUSTER SETSLOT ${slot} IMPORTING ${ids[at]}`]);
+        for (const each of [homePort, ...primaries]) await tell(each, [`CLUSTER SETSLOT ${slot} NODE ${homeId}`]);
+      }
+    }
+  }
+  const agreed = (text: string) =>
+    text.includes('cluster_state:ok') &&
+    homes.every((own, at) => lineOf(text, ids[at] ?? '').endsWith(` connected ${own[0]}-${own.at(-1)}`));
+  const deadline = performance.now() + RENEW_MS;
+  for (const port of ports) {
+    while (!agreed(await tell(port, ['CLUSTER INFO', 'CLUSTER NODES']))) {
+      if (performance.now() > deadline) return false;
+      await sleep(10);
+    }
+  }
+  return true;
 }
 
 /** @throws ServiceError where one does not say it */

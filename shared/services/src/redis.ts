@@ -15,7 +15,7 @@ import {
 } from './errors.ts';
 import { FaultyNode, type Lever } from './faults.ts';
 import { borrow } from './lease.ts';
-import { type Lender, ownProgram } from './lending.ts';
+import { type Lendable, type Lender, ownProgram } from './lending.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { entrust } from './reaper.ts';
 import {
@@ -23,8 +23,10 @@ import {
   type ClusterNode,
   clusterPorts,
   clusterSettings,
+  configOf,
   formCluster,
   idsOf,
+  renewCluster,
 } from './redis-cluster.ts';
 import { ask } from './redis-wire.ts';
 import { atLeastOne, handle, within } from './servers.ts';
@@ -221,18 +223,29 @@ function clusterNode(index: number, url: string, ids: readonly string[], lever: 
   return new ClusterFaultyNode({ service: NAME, index, url, defaultPort: DEFAULT_PORT, lever, id });
 }
 
-/** New ones for each borrower: five are up within 60 ms, and nobody can tell them from used ones. */
+/**
+ * New nodes for each borrower: five are up within 60 ms, and nobody can tell them from used ones. A cluster takes 2 s, and is
+ * made as new.
+ */
 export const redisLender: Lender = {
   lend: async (wish) => {
     const { persist = 'none', nodeTimeoutMs = 1000 } = wish;
     const program = await ownProgram(redis);
-    const servers = wish.cluster
-      ? await startEmbeddedCluster(program, { persist, nodeTimeoutMs, signal: undefined })
-      : await startEmbedded(program, wish.nodes ?? 1, wish);
-    const { nodes, inspect, namespace } = servers;
-    return { servers, nodes, urls: nodes.map(({ url }) => url), inspect, namespace };
+    if (!wish.cluster) return lendable(await startEmbedded(program, wish.nodes ?? 1, wish));
+    const servers = await startEmbeddedCluster(program, { persist, nodeTimeoutMs, signal: undefined });
+    const ports = servers.nodes.map(({ port }) => port);
+    const ids = servers.nodes.map(({ id }) => id);
+    const config = await configOf(ports);
+    const renew = async (): Promise<Lendable | undefined> =>
+      (await renewCluster(ports, ids, config)) ? { ...lendable(servers), namespace: newNamespace(), renew } : undefined;
+    return { ...lendable(servers), renew };
   },
 };
+
+function lendable(servers: RedisServers | RedisCluster): Lendable {
+  const { nodes, inspect, namespace } = servers;
+  return { servers, nodes, urls: nodes.map(({ url }) => url), inspect, namespace };
+}
 
 async function borrowed(count: number, o: RedisOptions): Promise<RedisServers | undefined> {
   if (o.ports !== undefined) return undefined;

@@ -280,3 +280,45 @@ async function say(port: number, command: string): Promise<string> {
   socket.destroy();
   return String(chunk).split('\r\n')[0] ?? '';
 }
+
+describe('a Redis Cluster on loan', () => {
+  const say = (port: number, ...commands: string[]) =>
+    ask('127.0.0.1', port, [...commands, 'PING'].join('\r\n'), '+PONG', 5000);
+
+  test('is the same one for the next: no key, each slot at home, none on its way', async () => {
+    let ports: number[];
+    {
+      await using first = await startRedis({ cluster: 6 });
+      const [a, b, c] = first.nodes;
+      ports = first.nodes.map(({ port }) => port);
+      // CLUSTER KEYSLOT b = 3300, of the first; foo = 12182, of the third.
+      expect(await say(a.port, 'SET b 1')).toContain('+OK');
+      expect(await say(c.port, 'SET foo 1')).toContain('+OK');
+      await say(b.port, `CLUSTER SETSLOT 7 IMPORTING ${a.id}`);
+      for (const { port } of [b, a, c]) expect(await say(port, `CLUSTER SETSLOT 7 NODE ${b.id}`)).toContain('+OK');
+      await say(a.port, `CLUSTER SETSLOT 3300 MIGRATING ${c.id}`);
+      await say(c.port, `CLUSTER SETSLOT 3300 IMPORTING ${a.id}`);
+    }
+    await using second = await startRedis({ cluster: 6 });
+    expect(second.nodes.map(({ port }) => port)).toEqual(ports);
+    for (const { port } of second.nodes) {
+      const said = await say(port, 'DBSIZE', 'CLUSTER NODES', 'CLUSTER INFO');
+      expect(said).toMatch(/^:0\r/);
+      for (const slots of ['0-5460', '5461-10922', '10923-16383'])
+        expect(said).toMatch(new RegExp(` connected ${slots}\r?\n`));
+      expect(said).toContain('cluster_state:ok');
+    }
+  });
+
+  test('is another one after a setting was changed', async () => {
+    let ports: number[];
+    {
+      await using first = await startRedis({ cluster: 6 });
+      ports = first.nodes.map(({ port }) => port);
+      await say(first.nodes[0].port, 'CONFIG SET maxmemory 100mb');
+    }
+    await using second = await startRedis({ cluster: 6 });
+    expect(second.nodes.map(({ port }) => port)).not.toEqual(ports);
+    expect(await say(second.nodes[0].port, 'CONFIG GET maxmemory')).toContain('\r\n0\r\n');
+  });
+});
