@@ -59,7 +59,9 @@ await tell(options, async (story) => {
   await c.cluster('REPLICATE', redis.nodes[0].id);
 
   await story.scene('A fourth hall opens', async () => {
-    story.say('20,000 parcels, three halls: **parcel number % 3**. Then a fourth hall opens, and it is **% 4**.');
+    story.say(
+      '20,000 parcels, three halls: a checksum of the number, **% 3**. Then a fourth hall opens, and it is **% 4**.',
+    );
     const halls = ['A', 'B', 'C', 'D'];
     const moving = (plan: typeof planMoves, before: (slot: number) => string) => {
       const owners = Array.from({ length: SLOTS }, (_, slot) => before(slot));

@@ -39,6 +39,7 @@ export {
   CrossSlotError,
   InvalidArgumentError,
   OutcomeUnknownError,
+  ownersIn,
   PartialWriteError,
   ReshardError,
   RouterClosedError,

@@ -25,14 +25,15 @@ export async function endsOf(
   to: string,
   step: <T>(name: string, work: () => Promise<T>) => Promise<T>,
 ): Promise<Ends> {
-  if (!Number.isInteger(slot) || slot < 0 || slot >= SLOTS) {
-    throw new InvalidArgumentError(`A slot is a whole number from 0 to ${SLOTS - 1}: it is ${inspect(slot)}.`);
-  }
   await step('SLOTS', () => router.refresh());
   const owners = router.owners();
-  const from = owners[slot];
+  const from = Number.isInteger(slot) ? owners[slot] : undefined;
   const primaries = [...new Set(owners)].filter((address) => address !== undefined);
-  if (from === undefined) throw new InvalidArgumentError(`Slot ${slot} has no owner: there is nothing to move.`);
+  if (from === undefined) {
+    throw new InvalidArgumentError(
+      `Slot ${inspect(slot)} has no owner: slots are whole numbers from 0 to ${SLOTS - 1}.`,
+    );
+  }
   if (!primaries.includes(to)) {
     throw new InvalidArgumentError(`${to} is no primary that has slots: ${primaries.join(', ')} are.`);
   }

@@ -15,4 +15,4 @@ export {
 export { bySlot, crc16, hashTag, keySlot, SLOTS, taggedKey } from './key-slot.ts';
 export { type ReshardOptions, reshard } from './reshard.ts';
 export { type CallOptions, ClusterRouter, type ReplicationOptions, type RouterOptions } from './router.ts';
-export { planMoves, type Redirection, redirectionIn, type SlotMove } from './slot-map.ts';
+export { ownersIn, planMoves, type Redirection, redirectionIn, type SlotMove } from './slot-map.ts';

@@ -29,15 +29,15 @@ export function requestOf(command: string, args: readonly Argument[]): Request {
   }
   // ioredis knows where each command has its keys; what it doesn't know has none.
   const keys = new Command(lower, [...texts]).getKeys().map(String);
-  const [first] = keys;
-  if (first === undefined) {
+  const slots = keys.map(keySlot);
+  const [slot] = slots;
+  if (slot === undefined) {
     throw new InvalidArgumentError(
       `${inspect(command)} with ${inspect(texts)} names no key, so no node is the right one.`,
     );
   }
-  const slots = keys.map(keySlot);
   if (new Set(slots).size > 1) throw new CrossSlotError(name, keys, slots);
-  return { command: name, args: texts, slot: slots[0] ?? keySlot(first) };
+  return { command: name, args: texts, slot };
 }
 
 const CONNECTION_FLAGS = ['BLOCKING_COMMANDS', 'ENTER_SUBSCRIBER_MODE', 'EXIT_SUBSCRIBER_MODE'] as const;

@@ -60,7 +60,7 @@ export interface Redirection {
  */
 export function redirectionIn(error: Error, asked: string): Redirection | undefined {
   const [, kind, slot, host, port] = /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec(error.message) ?? [];
-  if ((kind !== 'MOVED' && kind !== 'ASK') || slot === undefined) return undefined;
+  if (kind !== 'MOVED' && kind !== 'ASK') return undefined;
   return { kind, slot: Number(slot), to: `${host || hostOf(asked)}:${port}` };
 }
 

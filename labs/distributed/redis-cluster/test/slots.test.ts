@@ -103,5 +103,17 @@ describe('slots', () => {
     expect(read('ASK 3999 ::1:6381')).toEqual({ kind: 'ASK', slot: 3_999, to: '::1:6381' });
     expect(read('MOVED 3999 :6381')).toEqual({ kind: 'MOVED', slot: 3_999, to: '10.0.0.1:6381' });
     expect(read('ERR MOVED 3999 127.0.0.1:6381')).toBe(undefined);
+    const owners = ownersIn(
+      [
+        [0, 1, ['10.0.0.2', 7_000, 'id'], ['10.0.0.3', 7_000, 'id']],
+        [3, 3, ['', 7_001]],
+        [5, 5, [null, 7_002]],
+      ],
+      '10.0.0.1:7000',
+    );
+    const ports = ['10.0.0.2:7000', '10.0.0.2:7000', undefined, '10.0.0.1:7001', undefined, '10.0.0.1:7002'];
+    expect(owners.slice(0, 6), 'CLUSTER SLOTS').toEqual(ports);
+    for (const reply of ['no', [['0', 1, ['h', 1]]], [[0, 1, 'h']]])
+      expect(() => ownersIn(reply, 'h:1')).toThrow(ClusterError);
   });
 });
