@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import {
   bySlot,
+  ClusterError,
   crc16,
   hashTag,
   InvalidArgumentError,
   keySlot,
+  ownersIn,
   planMoves,
   redirectionIn,
   SLOTS,
