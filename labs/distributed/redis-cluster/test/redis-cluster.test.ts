@@ -393,6 +393,11 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     await Promise.all(slow);
     await redis.nodes[4].resume();
     expect(order).toEqual(['read', 'replicated', 'replicated', 'replicated']);
+    const clients = async () =>
+      Number(/connected_clients:(\d+)/.exec((await primaries[1]?.info('clients')) ?? '')?.[1]);
+    const before = await clients();
+    for (let n = 0; n < 5; n++) await router.waitReplicated('INCR', [tag], { replicas: 1, withinMs: 2_000 });
+    expect(await clients(), 'connections, after five more such writes').toBeLessThanOrEqual(before);
     const other = await tagAt(0);
     await assign(keySlot(other), 0, 2);
     expect(await router.waitReplicated('SET', [other, 'x'], { replicas: 1, withinMs: 2_000 })).toMatchObject({
@@ -419,6 +424,7 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     expect(refused, 'nobody there').toBeInstanceOf(SlotUnavailableError);
     expect(partial).toBeInstanceOf(PartialWriteError);
     expect(partial).toMatchObject({ written: [other], notWritten: [tag], unknown: [] });
+    expect(String(partial)).toContain('Of 2 keys 1 were written, 1 were not');
     links[1]?.heal();
     expect(await router.call('GET', [tag])).toBe('x');
     links[1]?.partition('both');
