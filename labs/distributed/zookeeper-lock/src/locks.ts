@@ -162,6 +162,7 @@ export class Locks {
       if (there) await unlessAborted(changed.promise, over);
     } finally {
       callOff();
+      this.session.ignore(`${path}/${blocker.name}`, changed.resolve);
     }
   }
 

@@ -139,19 +139,33 @@ export class Session implements AsyncDisposable {
    * nobody. No watch is left on a node that is not there.
    */
   async get(path: string, onChange?: () => void): Promise<ZNode | undefined> {
-    const found = await this.#ask<{ data: Buffer | undefined; stat: Stat } | undefined>(
-      `read ${path}`,
-      (done) => {
-        const answer = (error: Error | Exception | null, data: Buffer | undefined, stat: Stat) =>
-          done(error, { data, stat });
-        if (!onChange) return this.#client.getData(path, answer);
-        this.#client.getData(path, this.#watch(path, onChange), answer);
-      },
-      new Map([[Exception.NO_NODE, undefined]]),
-    );
-    if (!found) return undefined;
-    const { data, stat } = found;
-    return { data: data?.toString() ?? '', created: stat.czxid.readBigInt64BE(), version: stat.version };
+    let there = false;
+    try {
+      const found = await this.#ask<{ data: Buffer | undefined; stat: Stat } | undefined>(
+        `read ${path}`,
+        (done) => {
+          const answer = (error: Error | Exception | null, data: Buffer | undefined, stat: Stat) =>
+            done(error, { data, stat });
+          if (!onChange) return this.#client.getData(path, answer);
+          this.#client.getData(path, this.#watch(path, onChange), answer);
+        },
+        new Map([[Exception.NO_NODE, undefined]]),
+      );
+      if (!found) return undefined;
+      there = true;
+      const { data, stat } = found;
+      return { data: data?.toString() ?? '', created: stat.czxid.readBigInt64BE(), version: stat.version };
+    } finally {
+      if (!there && onChange) {
+        this.ignore(path, onChange);
+        if (this.#watches.get(path)?.told.size === 0) this.#watches.delete(path);
+      }
+    }
+  }
+
+  /** `onChange`, given to `get`, is called no more. */
+  ignore(path: string, onChange: () => void): void {
+    this.#watches.get(path)?.told.delete(onChange);
   }
 
   /** The names under `path`, in no order; none if it is not there. `onChange` is called once, when they change. */

@@ -5,6 +5,7 @@ import { startZooKeeper } from '@shared/services';
 import { describeWith, History, outcome, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
+  ConnectionLossError,
   ConnectTimeoutError,
   FencedStore,
   ForeignDataError,
@@ -14,6 +15,7 @@ import {
   Locks,
   LockTimeoutError,
   queueOf,
+  RefusedError,
   Session,
   SessionClosedError,
   SessionExpiredError,
@@ -272,6 +274,7 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
       ['an empty id', () => it.elect(path, '')],
       ['half an emoji as id', () => it.elect(path, 'a\ud83d')],
       ['more than a node holds', () => store.write(path, 1n, 'a'.repeat(1_000_001))],
+      ['a fence beyond 64 bits', () => store.write(path, 2n ** 63n, '')],
       ['a negative fence', () => store.write(path, -1n, '')],
       // @ts-expect-error: untyped code can hand in anything
       ['a fence that is no bigint', () => store.write(path, 1, '')],
@@ -395,6 +398,7 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     expect((await waiting).error).toBeInstanceOf(SessionClosedError);
     expect(held.signal.reason).toBeInstanceOf(SessionClosedError);
     expect((await outcome(it.lock(path))).error).toBeInstanceOf(SessionClosedError);
+    expect((await outcome(client.children(path))).error).toBeInstanceOf(SessionClosedError);
     await queue(path, 0);
     await client.close();
     const sockets = () =>
@@ -406,6 +410,8 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     suspended.network.reset();
     trying.network.reset();
     await until(() => suspended.session.state === 'suspended' && trying.session.state === 'suspended');
+    const unsent = await outcome(suspended.session.children(path));
+    expect(unsent.error, 'a request while there is no connection').toBeInstanceOf(ConnectionLossError);
     await trying.network[Symbol.asyncDispose]();
     const closing = Promise.all([silent, suspended, trying].map(({ session }) => session.close()));
     expect((await outcome(closing, 4_000)).error).toBeUndefined();
@@ -421,13 +427,16 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     const host = new URL(network.url).host;
     const mute = await outcome(Session.connect(host, { timeoutMs: 150 }));
     expect(mute.error).toBeInstanceOf(ConnectTimeoutError);
-    const closed = await outcome(Session.connect('127.0.0.1:1', { timeoutMs: 100 }));
+    const closed = await outcome(Session.connect('127.0.0.1:1', { timeoutMs: 1 }));
     expect(closed.error).toBeInstanceOf(ConnectTimeoutError);
     const leaving = new AbortController();
     const asking = outcome(Session.connect(host, { signal: leaving.signal }));
     leaving.abort('never mind');
     expect((await asking).error).toBe('never mind');
     expect(getEventListeners(leaving.signal, 'abort')).toEqual([]);
+    const usual = await Session.connect(zk.connectString);
+    onTestFinished(() => usual.close());
+    expect(usual.timeoutMs).toBe(10_000);
     expect([(await session(1)).timeoutMs, (await session(90_000)).timeoutMs]).toEqual([400, 40_000]);
   });
 
@@ -446,6 +455,12 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     await queue(path, 1);
     const behind = outcome(it.lock(path, PATIENT));
     await queue(path, 2);
+    const warned = vi.fn();
+    process.once('warning', warned);
+    await Promise.all(Array.from({ length: 12 }, () => outcome(it.lock(path, { timeoutMs: 20 }))));
+    process.off('warning', warned);
+    expect(warned.mock.calls, 'listeners that were left behind').toEqual([]);
+    await queue(path, 2);
     const timed = await outcome(it.lock(path, { timeoutMs: 80 }));
     expect(timed.error).toBeInstanceOf(LockTimeoutError);
     expect(timed.error).toHaveProperty('ahead', 2);
@@ -455,6 +470,15 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     await (await behind).value?.release();
     await queue(path, 0);
     expect(await (await it.lock(path, { timeoutMs: 0 })).release()).toBe('released');
+  });
+
+  test('what ZooKeeper refuses is an error with its code', async () => {
+    const path = fresh();
+    await (await session()).ensure(path);
+    const leaf = await (await locks()).lock(path);
+    const { error } = await outcome((await locks()).lock(leaf.node));
+    expect(error, 'a place under an ephemeral node').toBeInstanceOf(RefusedError);
+    expect(error).toHaveProperty('code', -108);
   });
 
   test('whose place somebody else deletes has lost it', async () => {
