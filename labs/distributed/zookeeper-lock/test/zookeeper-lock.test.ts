@@ -427,6 +427,8 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     const host = new URL(network.url).host;
     const mute = await outcome(Session.connect(host, { timeoutMs: 150 }));
     expect(mute.error).toBeInstanceOf(ConnectTimeoutError);
+    const beside = Array.from({ length: 2 }, () => session(SHORT, `${host},${host},${host},${zk.connectString}`));
+    expect((await outcome(Promise.all(beside), 5_000)).error, 'one server answers, of four').toBeUndefined();
     const closed = await outcome(Session.connect('127.0.0.1:1', { timeoutMs: 1 }));
     expect(closed.error).toBeInstanceOf(ConnectTimeoutError);
     const leaving = new AbortController();
@@ -439,6 +441,23 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     expect(usual.timeoutMs).toBe(10_000);
     expect([(await session(1)).timeoutMs, (await session(90_000)).timeoutMs]).toEqual([400, 40_000]);
   });
+
+  test('a session is trusted for two thirds of its timeout from the last answer on, and no longer', async () => {
+    const client = await session();
+    const clock = performance.now.bind(performance);
+    let ahead = 0;
+    const now = vi.spyOn(performance, 'now').mockImplementation(() => clock() + ahead);
+    try {
+      const states = [0.6, 0.7].map((share) => {
+        ahead = share * LONG;
+        return client.state;
+      });
+      expect(states, 'after 0.6 and 0.7 of the timeout').toEqual(['connected', 'suspended']);
+    } finally {
+      now.mockRestore();
+    }
+    expect((await outcome(client.connected(), 8_000)).error).toBeUndefined();
+  }, 10_000);
 
   test('who waits no longer gets his own reason, or learns how many were in front', async () => {
     const path = fresh();
