@@ -48,7 +48,7 @@ await tell(options, async (story) => {
       await new Lock(a.session).lock(path);
       a.network.partition();
       const start = performance.now();
-      const b = await new Locks(await open()).lock(path, { timeoutMs: 2_000 }).catch((error: unknown) => error);
+      const b = await new Locks(await open()).lock(path, { timeoutMs: 1_600 }).catch((error: unknown) => error);
       return { refused: b instanceof LockTimeoutError, after: performance.now() - start };
     };
     const kept = await die(PersistentNode);
