@@ -1,0 +1,88 @@
+import { type Call, type CallTree, isOwn, type Place } from './call-tree.ts';
+
+export interface FlamegraphOptions {
+  /** Default 'CPU time'. */
+  readonly title?: string;
+  /** Pixels. Default 1200. */
+  readonly width?: number;
+}
+
+const ROW = 18;
+const HEAD = 44;
+const LETTER = 6.7;
+
+/** Text of any kind as XML: the five signs escaped, what XML cannot hold at all (half surrogates, most controls) replaced. */
+export function escapeXml(text: string): string {
+  return (
+    text
+      .toWellFormed()
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what XML 1.0 forbids
+      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd')
+      .replace(/[&<>"'\t\r\n]/g, (sign) => `&#${sign.charCodeAt(0)};`)
+  );
+}
+
+/** "hotJson (shop.ts:12)": with its place, since two functions may have one name, or none. */
+export function label({ name, url, line }: Place): string {
+  const file = url.slice(url.lastIndexOf('/') + 1);
+  return file === '' ? name : `${name} (${file}:${line})`;
+}
+
+/**
+ * A flame graph: the width of a bar is its share of all work, whoever is called stands above its caller. From left to right
+ * there is no time: the widest comes first. V8's own entries (garbage collection, native code) are grey, waiting is no bar.
+ *
+ * @returns an SVG of its own, without scripts; each bar says its figures in a tooltip
+ */
+export function flamegraph(tree: CallTree, { title = 'CPU time', width = 1200 }: FlamegraphOptions = {}): string {
+  const { root, idleUs } = tree;
+  const height = HEAD + ROW * depth(root) + 8;
+  const bars: string[] = [];
+  const draw = (call: Call, x: number, level: number): void => {
+    const wide = root.totalUs === 0 ? 0 : (call.totalUs / root.totalUs) * width;
+    if (wide === 0) return;
+    const y = height - 8 - ROW * (level + 1);
+    const text = level === 0 ? 'all' : label(call);
+    const figures = `${percent(call.totalUs, root.totalUs)}, of its own ${percent(call.selfUs, root.totalUs)}`;
+    bars.push(
+      `<g data-level="${level}"><title>${escapeXml(`${text}: ${figures}`)}</title>` +
+        `<rect x="${round(x)}" y="${y}" width="${round(wide)}" height="${ROW - 1}" fill="${colour(call, level)}"/>` +
+        `<text x="${round(x + 3)}" y="${y + 13}">${escapeXml(fit(text, wide))}</text></g>`,
+    );
+    let from = x;
+    for (const child of call.children.toSorted((a, b) => b.totalUs - a.totalUs)) {
+      draw(child, from, level + 1);
+      from += (child.totalUs / root.totalUs) * width;
+    }
+  };
+  draw(root, 0, 0);
+  const waited = percent(idleUs, idleUs + root.totalUs);
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="monospace" font-size="11">`,
+    `<rect width="100%" height="100%" fill="#fffdf7"/>`,
+    `<text x="8" y="18" font-size="14">${escapeXml(title)}</text>`,
+    `<text x="8" y="34" fill="#666">${(root.totalUs / 1000).toFixed(0)} ms of work in ${tree.samples} samples; waited ${waited} of the run</text>`,
+    ...bars,
+    '</svg>\n',
+  ].join('\n');
+}
+
+const percent = (part: number, all: number) => `${(all === 0 ? 0 : (100 * part) / all).toFixed(1)} %`;
+const round = (pixels: number) => Number(pixels.toFixed(4));
+const depth = (call: Call): number => 1 + call.children.reduce((most, child) => Math.max(most, depth(child)), 0);
+
+/** As much of the text as the bar has room for; nothing where that would be a letter or two. */
+function fit(text: string, wide: number): string {
+  const letters = [...text];
+  const room = Math.floor((wide - 6) / LETTER);
+  if (letters.length <= room) return text;
+  return room < 3 ? '' : `${letters.slice(0, room - 1).join('')}…`;
+}
+
+/** Warm for what a script does, the same function the same hue; grey for V8's own. */
+function colour(call: Call, level: number): string {
+  if (level === 0 || isOwn(call, '(garbage collector)') || isOwn(call, '(program)')) return '#c9c9c9';
+  let hash = 0;
+  for (const letter of call.key) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 40;
+  return call.url.startsWith('node:') ? `hsl(${190 + hash} 45% 72%)` : `hsl(${10 + hash} 85% 66%)`;
+}

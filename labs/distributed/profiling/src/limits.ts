@@ -1,0 +1,18 @@
+import { inspect } from 'node:util';
+import { InvalidArgumentError } from './errors.ts';
+
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** @throws InvalidArgumentError unless it is a duration that a timer can keep */
+export function duration(ms: number, name = 'ms'): number {
+  if (typeof ms === 'number' && ms > 0 && ms <= LONGEST_MS) return ms;
+  throw new InvalidArgumentError(
+    `\`${name}\` is ${inspect(ms)}: give milliseconds, more than 0 and at most ${LONGEST_MS}.`,
+  );
+}
+
+/** @throws InvalidArgumentError unless V8 can sample at it */
+export function interval(us: number): number {
+  if (Number.isInteger(us) && us >= 50 && us <= 1_000_000) return us;
+  throw new InvalidArgumentError(`\`intervalUs\` is ${inspect(us)}: give whole microseconds, 50 to 1000000.`);
+}

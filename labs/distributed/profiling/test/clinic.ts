@@ -1,0 +1,91 @@
+/**
+ * A shop as it runs in production: nothing in it knows of a profiler. Its first argument says what it is busy with. It ends
+ * when whoever started it does.
+ */
+import { isMainThread, Worker } from 'node:worker_threads';
+
+const menu = Array.from({ length: 100 }, (_, id) => ({ id, name: `oolong ${id}`, sizes: ['S', 'L'], price: id * 1.5 }));
+let sink = 0;
+let hot = 0;
+let all = 0;
+
+/** Turns the menu into JSON anew for each guest; once fixed, for the first one only. */
+let kept: string | undefined;
+const fixed = process.argv[3] === 'fixed';
+function hotJson(): void {
+  for (let guest = 0; guest < 60; guest++) {
+    if (!fixed) kept = undefined;
+    kept ??= JSON.stringify(menu);
+    sink += kept.length;
+  }
+}
+function priceOf(): void {
+  for (let step = 0; step < 120_000; step++) sink += Math.sqrt(step);
+}
+function sayHello(): void {
+  sink++;
+}
+
+// Called through a list of several, so that no function is inlined into its caller.
+const steps = [sayHello, hotJson, priceOf];
+function serve(): void {
+  const from = performance.now();
+  for (const step of steps) {
+    const begun = performance.now();
+    step();
+    if (step === hotJson) hot += performance.now() - begun;
+  }
+  all += performance.now() - from;
+}
+
+function checkPassword(guest: number): number {
+  for (let round = 0; round < 200; round++) sink += Math.sqrt(guest * round);
+  return sink;
+}
+function login(guest: number): number {
+  return guest % 5 === 0 ? sink : checkPassword(guest);
+}
+
+const receipts: object[] = [];
+function keepReceipt(): void {
+  for (let item = 0; item < 50; item++) receipts.push({ item, lines: new Array(40).fill(item) });
+}
+function wipeTable(): void {
+  for (let item = 0; item < 100; item++) sink += new Array(40).fill(item).length;
+}
+
+function pause(ms: number): void {
+  for (const end = performance.now() + ms; performance.now() < end; ) sink++;
+}
+
+/** Ends with its parent: also when no event is ever handled, since this loop looks itself. */
+function loopForever(): void {
+  for (const parent = process.ppid; process.ppid === parent; )
+    for (let turn = 0; turn < 50; turn++) for (const step of steps) step();
+  process.exit();
+}
+
+if (isMainThread && process.send) {
+  process.on('disconnect', () => process.exit());
+  process.on('message', () => process.send?.({ hot, all }));
+  const busyWith: Record<string, () => void> = {
+    serving: () => setInterval(serve, 2),
+    looping: () => setImmediate(loopForever),
+    // One guest in five has no password.
+    logins: () => {
+      let guest = 0;
+      setInterval(() => {
+        for (let turn = 0; turn < 10; turn++) login(guest++);
+      }, 5);
+    },
+    leaking: () => {
+      setInterval(() => [keepReceipt, wipeTable].forEach((step) => void step()), 5);
+    },
+    stalling: () => setInterval(() => pause(150), 200),
+    thread: () => void new Worker('setInterval(() => {}, 1000)', { eval: true, name: 'roaster' }),
+    listening: () => process.on('SIGUSR1', () => {}),
+    nothing: () => setInterval(() => {}, 1000),
+  };
+  busyWith[process.argv[2] ?? 'serving']?.();
+  process.send('open');
+}

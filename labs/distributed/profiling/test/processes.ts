@@ -1,0 +1,74 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+const CLINIC = fileURLToPath(new URL('./clinic.ts', import.meta.url));
+
+export interface Shop extends AsyncDisposable {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** What the process has said on stderr. */
+  readonly said: () => string;
+  /** The share of its time that went into hotJson since the last question, as it measures itself. */
+  truth(): Promise<number>;
+}
+
+const isTruth = (value: unknown): value is { hot: number; all: number } =>
+  typeof value === 'object' && value !== null && 'hot' in value && 'all' in value;
+
+/** Starts a process of test/clinic.ts. By default its inspector would open on any free port: many of these run at once. */
+export async function openShop(
+  busyWith = 'serving',
+  flags: readonly string[] = ['--inspect-port=0'],
+  more: readonly string[] = [],
+): Promise<Shop> {
+  const child = fork(CLINIC, [busyWith, ...more], { execArgv: [...flags], silent: true });
+  let said = '';
+  child.stderr?.on('data', (chunk) => {
+    said += chunk;
+  });
+  child.stdout?.resume();
+  const early = once(child, 'exit').then(() => {
+    throw new Error(`the shop ended: ${said}`);
+  });
+  early.catch(() => {});
+  await Promise.race([once(child, 'message'), early]);
+  let before = { hot: 0, all: 0 };
+  return {
+    pid: child.pid ?? NaN,
+    child,
+    said: () => said,
+    async truth() {
+      child.send('truth');
+      const [now] = await once(child, 'message');
+      if (!isTruth(now)) throw new Error(`the shop answered ${now}`);
+      const share = (now.hot - before.hot) / (now.all - before.all);
+      before = now;
+      return share;
+    },
+    [Symbol.asyncDispose]: () => end(child),
+  };
+}
+
+/** A process that is not Node.js: it ends when its input does, so with us. */
+export function openCat(): { readonly pid: number; readonly child: ChildProcess } & AsyncDisposable {
+  const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
+  return { pid: child.pid ?? NaN, child, [Symbol.asyncDispose]: () => end(child) };
+}
+
+export const lives = ({ child }: { readonly child: ChildProcess }) =>
+  child.exitCode === null && child.signalCode === null;
+
+export async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+/** @returns the name of the error that another user gets who attaches to the process */
+export async function runAsNobody(pid: number): Promise<string> {
+  const child = fork(fileURLToPath(new URL('./nobody.ts', import.meta.url)), [String(pid)], { silent: true });
+  const [answer] = await once(child, 'message');
+  return String(answer);
+}
