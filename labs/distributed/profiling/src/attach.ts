@@ -39,9 +39,10 @@ export async function attach(pid: number, { timeoutMs = 5000, signal }: AttachOp
 
 /** Waits for a port that was not there before, and for the process behind it to say that it is the right one. */
 async function opened(target: Target, before: readonly Listener[], deadline: number): Promise<Inspector | undefined> {
+  const known = new Set(before.map(({ inode }) => inode));
   while (performance.now() < deadline) {
-    const known = new Set(before.map(({ inode }) => inode));
-    const fresh = (await listeners(target.pid)).filter(({ inode }) => !known.has(inode));
+    const now = await listeners(target.pid);
+    const fresh = now.filter(({ inode }) => !known.has(inode));
     const inspector = await inspectorAmong(fresh, target, deadline);
     if (inspector) return inspector;
     await delay(10);

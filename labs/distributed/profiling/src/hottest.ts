@@ -8,7 +8,7 @@ export interface Hot extends Place {
   readonly self: number;
   /** `totalUs` as a share of all work, 0 to 1. */
   readonly total: number;
-  /** Where the true `self` lies, in 95 of 100 such runs: see `shareInterval`. */
+  /** Where the true `self` lies, in 95 of 100 such runs: see `shareInterval`. The looks are all samples of work. */
   readonly between: readonly [low: number, high: number];
 }
 
@@ -28,11 +28,10 @@ export function shareInterval(hits: number, samples: number): [low: number, high
 
 /** The functions of a run, the one with most time of its own first: `py-spy top`. */
 export function hottest({ root, samples }: CallTree): Hot[] {
-  const functions = new Map<string, { place: Place; selfUs: number; totalUs: number; hits: number }>();
+  const functions = new Map<string, { place: Place; selfUs: number; totalUs: number }>();
   const visit = (call: Call, above: ReadonlySet<string>): void => {
-    const sum = functions.get(call.key) ?? { place: call, selfUs: 0, totalUs: 0, hits: 0 };
+    const sum = functions.get(call.key) ?? { place: call, selfUs: 0, totalUs: 0 };
     sum.selfUs += call.selfUs;
-    sum.hits += call.samples;
     if (!above.has(call.key)) sum.totalUs += call.totalUs;
     functions.set(call.key, sum);
     const stack = new Set(above).add(call.key);
@@ -41,9 +40,9 @@ export function hottest({ root, samples }: CallTree): Hot[] {
   for (const call of root.children) visit(call, new Set());
   const share = (us: number) => (root.totalUs === 0 ? 0 : us / root.totalUs);
   return [...functions.values()]
-    .map(({ place: { name, url, line, column, key }, selfUs, totalUs, hits }) => ({
+    .map(({ place: { name, url, line, column, key }, selfUs, totalUs }) => ({
       ...{ name, url, line, column, key, selfUs, totalUs },
-      ...{ self: share(selfUs), total: share(totalUs), between: shareInterval(hits, samples) },
+      ...{ self: share(selfUs), total: share(totalUs), between: shareInterval(share(selfUs) * samples, samples) },
     }))
     .sort((a, b) => b.selfUs - a.selfUs || b.totalUs - a.totalUs);
 }

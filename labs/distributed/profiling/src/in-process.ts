@@ -6,8 +6,13 @@ import { interval } from './limits.ts';
 
 let running = false;
 
-/** Sessions of one thread share V8's counters: the end of one would end the other's. */
-async function measure<T>(body: (session: Session) => Promise<T>): Promise<T> {
+/**
+ * Runs `body` with a session to this thread's own inspector, its profiler enabled. Sessions of one thread share V8's counters,
+ * and the end of one would end the other's.
+ *
+ * @throws BusyError while another one runs
+ */
+export async function measureHere<T>(body: (session: Session) => Promise<T>): Promise<T> {
   if (running) throw new BusyError('This thread is measured already: await that first.');
   running = true;
   const session = new Session();
@@ -31,7 +36,7 @@ export function profile<T>(
   fn: () => T | Promise<T>,
   { intervalUs = 1000 }: { readonly intervalUs?: number } = {},
 ): Promise<{ value: T; profile: Profiler.Profile }> {
-  return measure(async (session) => {
+  return measureHere(async (session) => {
     await session.post('Profiler.setSamplingInterval', { interval: interval(intervalUs) });
     await session.post('Profiler.start');
     const value = await fn();
@@ -50,7 +55,7 @@ export function callCounts<T>(
   fn: () => T | Promise<T>,
   { accept }: { readonly accept?: (url: string) => boolean } = {},
 ): Promise<{ value: T; calls: CallCount[] }> {
-  return measure(async (session) => {
+  return measureHere(async (session) => {
     await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
     const value = await fn();
     const { result } = await session.post('Profiler.takePreciseCoverage');

@@ -11,10 +11,18 @@ export interface Shop extends AsyncDisposable {
   readonly said: () => string;
   /** The share of its time that went into hotJson since the last question, as it measures itself. */
   truth(): Promise<number>;
+  /** Its processor time so far, and for how many guests. */
+  used(): Promise<Used>;
 }
 
-const isTruth = (value: unknown): value is { hot: number; all: number } =>
-  typeof value === 'object' && value !== null && 'hot' in value && 'all' in value;
+interface Used {
+  readonly hot: number;
+  readonly all: number;
+  readonly guests: number;
+  readonly cpuUs: number;
+}
+
+const isUsed = (value: unknown): value is Used => typeof value === 'object' && value !== null && 'cpuUs' in value;
 
 /** Starts a process of test/clinic.ts. By default its inspector would open on any free port: many of these run at once. */
 export async function openShop(
@@ -34,14 +42,19 @@ export async function openShop(
   early.catch(() => {});
   await Promise.race([once(child, 'message'), early]);
   let before = { hot: 0, all: 0 };
+  const used = async () => {
+    child.send('used');
+    const [now] = await once(child, 'message');
+    if (isUsed(now)) return now;
+    throw new Error(`the shop answered ${now}`);
+  };
   return {
     pid: child.pid ?? NaN,
     child,
     said: () => said,
+    used,
     async truth() {
-      child.send('truth');
-      const [now] = await once(child, 'message');
-      if (!isTruth(now)) throw new Error(`the shop answered ${now}`);
+      const now = await used();
       const share = (now.hot - before.hot) / (now.all - before.all);
       before = now;
       return share;
