@@ -62,7 +62,10 @@ await tell(options, async (story) => {
     story.table({
       caption: `${tree.samples} samples of work, ${percent(tree.idleUs / (tree.idleUs + tree.root.totalUs))} of the time idle`,
       columns,
-      rows: rows.slice(0, 5).map((row) => [row.name, percent(row.self), percent(row.total), span(row.between)]),
+      rows: ['hotJson', 'priceOf', 'serve', '(garbage collector)'].map((name) => {
+        const row = of(rows, name);
+        return [name, percent(row?.self ?? 0), percent(row?.total ?? 0), span(row?.between ?? [0, NaN])];
+      }),
     });
     const [hot] = rows;
     const guess = of(rows, 'priceOf');
@@ -171,7 +174,11 @@ await tell(options, async (story) => {
     );
     const calls = await attached.callCounts({ ms: 300, accept: (url) => url.endsWith('clinic.ts') });
     const turns = ['serve', 'hotJson', 'priceOf'].map((name) => calls.find((row) => row.name === name)?.calls ?? 0);
-    story.verdict('Each guest costs one call of each', turns.join(', '), turns[0] !== 0 && new Set(turns).size === 1);
+    story.verdict(
+      'Each guest costs one call of each (whoever was there at the bell, half a one)',
+      turns.join(', '),
+      Math.min(...turns) > 0 && Math.max(...turns) - Math.min(...turns) <= 1,
+    );
     await attached.detach();
   });
 

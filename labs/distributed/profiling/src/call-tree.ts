@@ -67,7 +67,7 @@ export function isOwn(
  *
  * @returns microseconds, one a sample
  */
-export function sampleTimes({ timeDeltas }: CheckedProfile, { startTime, endTime }: Profiler.Profile): number[] {
+function sampleTimes({ timeDeltas }: CheckedProfile, { startTime, endTime }: Profiler.Profile): number[] {
   let at = startTime;
   let latest = startTime;
   const moments = timeDeltas.map((delta) => {

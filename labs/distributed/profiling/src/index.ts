@@ -19,6 +19,6 @@ export {
   TargetSilentError,
   UnreachableError,
 } from './errors.ts';
-export { type FlamegraphOptions, flamegraph } from './flamegraph.ts';
+export { escapeXml, type FlamegraphOptions, flamegraph, label } from './flamegraph.ts';
 export { type Hot, hottest, shareInterval } from './hottest.ts';
 export { callCounts, profile } from './in-process.ts';
