@@ -48,7 +48,7 @@ await tell(options, async (story) => {
   await story.scene('The patient is at work: a guess, and an ECG', async () => {
     story.say(
       'A shop answers its guests, and its processor is at the limit. Nobody prepared it: no option, no import. In its code stands ' +
-        '`priceOf`, a loop with 120,000 square roots a guest, beside a plain `JSON.stringify`: **the guess is `priceOf`**. We have ' +
+        '`priceOf`, a loop with 300,000 square roots a guest, beside a plain `JSON.stringify`: **the guess is `priceOf`**. We have ' +
         'nothing but its process id, and listen for 1.5 s, 1000 times a second.',
     );
     const { shop, attached } = await unprepared();
@@ -98,8 +98,8 @@ await tell(options, async (story) => {
     const after = hottest(callTree(await fixed.attached.record({ ms: 700 })));
     await fixed.attached.detach();
     const items = ['hotJson', 'priceOf'].flatMap((name) => [
-      { label: `${name}, before`, value: 100 * (of(rows, name)?.self ?? 0), tone: 'bad' as const },
-      { label: `${name}, after`, value: 100 * (of(after, name)?.self ?? 0), tone: 'good' as const },
+      { label: `${name}, before`, value: Math.round(100 * (of(rows, name)?.self ?? 0)), tone: 'bad' as const },
+      { label: `${name}, after`, value: Math.round(100 * (of(after, name)?.self ?? 0)), tone: 'good' as const },
     ]);
     story.bars({ title: 'Share of all work', unit: '%', items, picture: true });
     const left = of(after, 'hotJson')?.self ?? 0;

@@ -38,7 +38,7 @@ export class Attached implements AsyncDisposable {
 
   /**
    * Samples the main thread: which functions were on the stack, each `intervalUs` (default 1000) microseconds. Save the answer
-   * as JSON in a `.cpuprofile` for speedscope, DevTools or VS Code.
+   * as JSON in a `.cpuprofile` for speedscope, DevTools or VS Code. The target's code is optimised anew at its beginning.
    *
    * @throws BusyError, TargetEndedError, TargetSilentError, InvalidArgumentError
    */
@@ -50,6 +50,10 @@ export class Attached implements AsyncDisposable {
     return this.#measure('Profiler', async (inspector) => {
       await inspector.send('Profiler.setSamplingInterval', { interval: interval(intervalUs) });
       await inspector.send('Profiler.start');
+      // What V8 optimised before the profiler came (inlined, or replaced while it ran) would be charged to its caller. Counting
+      // has it forget all that, and optimise anew under the profiler's eyes.
+      await inspector.send('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
+      await inspector.send('Profiler.stopPreciseCoverage');
       await wait(inspector, ms, signal);
       return (await inspector.send('Profiler.stop')).profile;
     });
