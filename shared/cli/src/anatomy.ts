@@ -48,6 +48,9 @@ export const lineBudgets: readonly LineBudget[] = [
   { part: 'demo.ts', files: 'demo.ts', lines: 250, remedy: 'a scene that proves no claim of its own goes' },
 ];
 
+/** Code that a tool makes of a contract beside it: nobody reads it, and no budget counts it. */
+export const generatedCode = '**/*_pb.ts';
+
 /** A comment of the README (a marker, what is given to an example) is for the tools, and does not count. */
 export const readmeBudget = { lines: 150, remedy: 'a reader has one sitting: cut it' } as const;
 export const pitfallBudget = { least: 6, most: 12 } as const;
@@ -106,6 +109,8 @@ export const labFiles: readonly LabFile[] = [
     scaffoldAs: 'src/NAME.ts',
     template: source,
   },
+  { path: '{src,test}/**/*.proto', required: false, what: 'a contract; what buf makes of it stands beside it' },
+  { path: 'buf{,.gen}.yaml', required: false, what: 'how the contracts are linted, guarded and turned into code' },
   {
     path: 'demo.ts',
     required: true,
@@ -134,6 +139,7 @@ export const labFiles: readonly LabFile[] = [
     template: suite,
   },
   { path: 'test/**/*.ts', required: false, what: 'more of the suite; types.test-d.ts where inference is the lesson' },
+  { path: 'test/*.py', required: false, what: 'a client in another language' },
   { path: 'test/*/tsconfig.json', required: false, what: 'where a part of the suite needs other compiler options' },
   { path: 'bench.ts', required: false, what: 'ratios against peers, in one run' },
   { path: 'examples/*.ts', required: false, what: 'runnable stories beside the demo: pnpm lab NAME EXAMPLE' },

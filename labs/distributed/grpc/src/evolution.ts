@@ -1,0 +1,131 @@
+import {
+  clone,
+  type DescEnum,
+  type DescField,
+  type DescFile,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  type MessageShape,
+  ScalarType,
+} from '@bufbuild/protobuf';
+import { nestedTypes } from '@bufbuild/protobuf/reflect';
+
+/** A change that a program with the old contract doesn't survive. */
+export interface BreakingChange {
+  /** The element's full name: `shop.v1.GetPriceResponse.cents`. */
+  readonly element: string;
+  /** What the old program would meet. */
+  readonly what: string;
+}
+
+/**
+ * A copy with some fields changed. What the sender knows and we don't (fields of a newer contract) stays in it: who
+ * builds a new message from the fields that he knows drops the rest.
+ */
+export function amend<Desc extends DescMessage>(
+  schema: Desc,
+  message: MessageShape<Desc>,
+  changes: Partial<Omit<MessageShape<Desc>, '$typeName' | '$unknown'>>,
+): MessageShape<Desc> {
+  return Object.assign(clone(schema, message), changes);
+}
+
+/**
+ * What in `after` would misread bytes that `before` wrote, or fail calls that it makes: field numbers that change their
+ * meaning or may be given away, methods that are gone or differ. Names are free: they aren't sent.
+ * A part of the category WIRE of `buf breaking`, and its RPC_NO_DELETE; products run buf itself, on every commit.
+ * Source: https://protobuf.dev/programming-guides/proto3/#updating, https://buf.build/docs/breaking/rules/
+ */
+export function breakingChanges(before: DescFile, after: DescFile): BreakingChange[] {
+  const now = new Map([...nestedTypes(after)].map((type) => [`${type.kind} ${type.typeName}`, type]));
+  return [...nestedTypes(before)].flatMap((old) => {
+    const type = now.get(`${old.kind} ${old.typeName}`);
+    if (old.kind === 'service') return type?.kind === 'service' ? ofService(old, type) : [gone(old.typeName)];
+    if (old.kind === 'message' && type?.kind === 'message') return ofMessage(old, type);
+    if (old.kind === 'enum' && type?.kind === 'enum') return ofEnum(old, type);
+    return [];
+  });
+}
+
+const gone = (element: string): BreakingChange => ({ element, what: 'is gone: calls end with UNIMPLEMENTED' });
+
+function ofMessage(before: DescMessage, after: DescMessage): BreakingChange[] {
+  const fields = new Map(after.fields.map((field) => [field.number, field]));
+  return before.fields.flatMap((old) => {
+    const element = `${before.typeName}.${old.name}`;
+    const field = fields.get(old.number);
+    if (field) return ofField(element, old, field);
+    // Of a reserved range the end is exclusive.
+    const reserved = after.proto.reservedRange.some(({ start, end }) => start <= old.number && old.number < end);
+    return reserved ? [] : [freed(element, old.number)];
+  });
+}
+
+const freed = (element: string, number: number): BreakingChange => ({
+  element,
+  what: `is gone, and its number ${number} is free for another meaning: reserve it`,
+});
+
+function ofField(element: string, before: DescField, after: DescField): BreakingChange[] {
+  const [old, now] = [wireOf(before), wireOf(after)];
+  const changes: BreakingChange[] = [];
+  if (!old.readAs.includes(now.type)) {
+    changes.push({ element, what: `was ${old.type} and is ${now.type}: old readers misread it` });
+  }
+  if (old.shape !== now.shape) changes.push({ element, what: `was ${old.shape} and is ${now.shape}` });
+  if (before.oneof?.name !== after.oneof?.name) {
+    changes.push({ element, what: `moved from ${before.oneof?.name ?? 'no oneof'} to ${after.oneof?.name ?? 'none'}` });
+  }
+  return changes;
+}
+
+/** Scalars that are one on the wire: what was written as the one can be read as the other. */
+const { INT32, INT64, UINT32, UINT64, BOOL, SINT32, SINT64, FIXED32, SFIXED32, FIXED64, SFIXED64 } = ScalarType;
+const alike = [
+  [INT32, INT64, UINT32, UINT64, BOOL],
+  [SINT32, SINT64],
+  [FIXED32, SFIXED32],
+  [FIXED64, SFIXED64],
+];
+
+/** A field as it's sent: its shape, its type, and the types that a reader of it can take for it. */
+function wireOf(field: DescField) {
+  if (field.fieldKind === 'map') {
+    const value = field.scalar === undefined ? (field.message ?? field.enum)?.typeName : ScalarType[field.scalar];
+    const type = `map<${ScalarType[field.mapKey]}, ${value}>`.toLowerCase();
+    return { shape: 'a map', type, readAs: [type] };
+  }
+  const shape = field.fieldKind === 'list' ? 'a list' : 'a single value';
+  if (field.scalar === undefined) {
+    const type = (field.message ?? field.enum)?.typeName ?? '';
+    return { shape, type, readAs: [type] };
+  }
+  const { scalar } = field;
+  const group: ScalarType[] = alike.find((each) => each.includes(scalar)) ?? [scalar];
+  const nameOf = (type: ScalarType) => ScalarType[type].toLowerCase();
+  return { shape, type: nameOf(scalar), readAs: group.map(nameOf) };
+}
+
+function ofEnum(before: DescEnum, after: DescEnum): BreakingChange[] {
+  const numbers = new Set(after.values.map(({ number }) => number));
+  // Of an enum's reserved range the end is inclusive.
+  const reserved = (number: number) =>
+    after.proto.reservedRange.some(({ start, end }) => start <= number && number <= end);
+  return before.values
+    .filter(({ number }) => !numbers.has(number) && !reserved(number))
+    .map(({ name, number }) => freed(`${before.typeName}.${name}`, number));
+}
+
+function ofService(before: DescService, after: DescService): BreakingChange[] {
+  return before.methods.flatMap((old) => {
+    const element = `${before.typeName}.${old.name}`;
+    const method = after.methods.find(({ name }) => name === old.name);
+    if (!method) return [gone(element)];
+    const [was, is] = [signatureOf(old), signatureOf(method)];
+    return was === is ? [] : [{ element, what: `was ${was} and is ${is}` }];
+  });
+}
+
+const signatureOf = ({ methodKind, input, output, idempotency }: DescMethod) =>
+  `${methodKind} ${input.typeName} → ${output.typeName}, idempotency ${idempotency}`;

@@ -1,0 +1,63 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { breakingChanges } from '#lab';
+import { buf, built, changed, changes } from './contracts.ts';
+
+const here = join(import.meta.dirname, '..');
+const scratch = async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'grpc-lab-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+};
+
+describe('the contract', () => {
+  test('the code beside each .proto is what buf makes of it', async () => {
+    const dir = await scratch();
+    for (const [module, file] of [
+      ['src', 'grpc/health/v1/health_pb.ts'],
+      ['test', 'shop/v1/shop_pb.ts'],
+    ] as const) {
+      await buf('generate', module, '-o', join(dir, module));
+      const [made, kept] = await Promise.all(
+        [join(dir, module, file), join(here, module, file)].map((path) => readFile(path, 'utf8')),
+      );
+      expect(kept, `${module}/${file}: run "buf generate ${module} -o ${module}"`).toBe(made);
+    }
+  });
+
+  test('the guard says what buf says', async () => {
+    const dir = await scratch();
+    const images = changes.map((change, nth) => {
+      // Each change in a package of its own, so that buf is asked once.
+      const moved = (text: string) => text.replaceAll('shop.v1', `v${nth}`).replaceAll('shop/v1', `v${nth}`);
+      const { before, after } = changed(change);
+      return [before, after].map(({ proto }) =>
+        fromJsonString(FileDescriptorProtoSchema, moved(toJsonString(FileDescriptorProtoSchema, proto))),
+      );
+    });
+    const paths = ['before', 'after'].map((name) => join(dir, `${name}.binpb`));
+    for (const [side, path] of paths.entries()) {
+      const file = images.flatMap((image) => image[side] ?? []);
+      await writeFile(path, toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file })));
+    }
+    const [before = '', after = ''] = paths;
+    const said = await buf('breaking', after, '--against', before, '--error-format', 'json').then(
+      () => '',
+      (error: { readonly stdout: string }) => error.stdout,
+    );
+    const bufs = said
+      .trim()
+      .split('\n')
+      .map((line) => Number(/"path":"v(\d+)\//.exec(line)?.[1]));
+    const ours = images.map(([old, now]) =>
+      old && now ? breakingChanges(built(old), built(now)).length > 0 : undefined,
+    );
+    for (const [nth, { name }] of changes.entries()) {
+      expect(ours[nth], `whether it breaks when ${name}, where buf says:\n${said}`).toBe(bufs.includes(nth));
+    }
+  });
+});
