@@ -37,14 +37,17 @@ export function propagate(caller: Caller, options: PropagateOptions = {}): Propa
   const defaultMs = numberWithin('defaultMs', options.defaultMs ?? 10_000, 1, LONGEST_WAIT_MS);
   const { signal } = caller;
   signal.throwIfAborted();
-  const left = caller.timeoutMs();
-  const timeoutMs = left === undefined ? Math.floor(defaultMs) : Math.floor(left - marginMs);
-  if (timeoutMs < 1) {
-    const message = `${left?.toFixed(1)} ms are left of the caller's deadline: too few to ask anybody else.`;
-    throw new ConnectError(message, Code.DeadlineExceeded);
-  }
-  return { timeoutMs: Math.min(timeoutMs, LONGEST_WAIT_MS), signal };
+  const left = caller.timeoutMs() ?? defaultMs + marginMs;
+  const timeoutMs = Math.floor(Math.min(left - marginMs, LONGEST_WAIT_MS));
+  if (timeoutMs < 1) throw tooLate(left);
+  return { timeoutMs, signal };
 }
+
+const tooLate = (left: number) =>
+  new ConnectError(
+    `${left.toFixed(1)} ms are left of the caller's deadline: nobody else is asked.`,
+    Code.DeadlineExceeded,
+  );
 
 /**
  * A caller where no call has come in: the start of a chain (a job, an HTTP request), whose steps share one deadline.

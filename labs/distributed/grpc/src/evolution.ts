@@ -38,13 +38,31 @@ export function amend<Desc extends DescMessage>(
  * Source: https://protobuf.dev/programming-guides/proto3/#updating, https://buf.build/docs/breaking/rules/
  */
 export function breakingChanges(before: DescFile, after: DescFile): BreakingChange[] {
-  const now = new Map([...nestedTypes(after)].map((type) => [`${type.kind} ${type.typeName}`, type]));
+  const messages = messagesOf(before, after).flatMap(([old, now]) => ofMessage(old, now));
+  return [...messages, ...changedEnums(before, after), ...changedServices(before, after)];
+}
+
+/** Each message that both contracts have, in its two versions. */
+export function messagesOf(before: DescFile, after: DescFile): (readonly [DescMessage, DescMessage])[] {
+  const now = new Map([...nestedTypes(after)].map((type) => [type.typeName, type]));
   return [...nestedTypes(before)].flatMap((old) => {
-    const type = now.get(`${old.kind} ${old.typeName}`);
-    if (old.kind === 'service') return type?.kind === 'service' ? ofService(old, type) : [gone(old.typeName)];
-    if (old.kind === 'message' && type?.kind === 'message') return ofMessage(old, type);
-    if (old.kind === 'enum' && type?.kind === 'enum') return ofEnum(old, type);
-    return [];
+    const type = now.get(old.typeName);
+    return old.kind === 'message' && type?.kind === 'message' ? [[old, type] as const] : [];
+  });
+}
+
+export function changedEnums(before: DescFile, after: DescFile): BreakingChange[] {
+  const now = new Map([...nestedTypes(after)].map((type) => [type.typeName, type]));
+  return [...nestedTypes(before)].flatMap((old) => {
+    const type = now.get(old.typeName);
+    return old.kind === 'enum' && type?.kind === 'enum' ? ofEnum(old, type) : [];
+  });
+}
+
+export function changedServices(before: DescFile, after: DescFile): BreakingChange[] {
+  return before.services.flatMap((old) => {
+    const service = after.services.find(({ typeName }) => typeName === old.typeName);
+    return service ? ofService(old, service) : [gone(old.typeName)];
   });
 }
 
@@ -90,7 +108,7 @@ const alike = [
 ];
 
 /** A field as it's sent: its shape, its type, and the types that a reader of it can take for it. */
-function wireOf(field: DescField) {
+export function wireOf(field: DescField) {
   if (field.fieldKind === 'map') {
     const value = field.scalar === undefined ? (field.message ?? field.enum)?.typeName : ScalarType[field.scalar];
     const type = `map<${ScalarType[field.mapKey]}, ${value}>`.toLowerCase();

@@ -124,12 +124,12 @@ export class RpcServer implements AsyncDisposable {
     this.health.shutDown();
     await this.within(lameDuckMs, () => false);
     this.listener.close();
-    for (const session of this.sessions) session.goaway();
     // A call that was sent before its client has read the GOAWAY is refused unread, and known to be. Were the connection
     // closed by then, nobody could say what became of it. Clients hang up themselves; Node's don't where they are idle.
+    for (const session of this.sessions) session.goaway();
     const end = performance.now() + this.lingerMs;
-    const hungUp = () => this.sessions.size === 0 || performance.now() >= end;
-    await this.within(limitMs, () => this.calls === 0 && hungUp());
+    const quiet = () => this.sessions.size === 0 || performance.now() >= end;
+    await this.within(limitMs, () => this.calls === 0 && quiet());
     return this.cutOff();
   }
 

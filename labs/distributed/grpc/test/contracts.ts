@@ -117,6 +117,13 @@ export const changes: readonly Change[] = [
   },
 ];
 
+/** shop.proto with another type for the price. */
+export function contractWith(type: Type): FileDescriptorProto {
+  const proto = clone(FileDescriptorProtoSchema, file_shop_v1_shop.proto);
+  cents(proto).type = type;
+  return proto;
+}
+
 /** shop.proto, and shop.proto after the change. */
 export function changed({ apply }: Change): { readonly before: DescFile; readonly after: DescFile } {
   const proto = clone(FileDescriptorProtoSchema, file_shop_v1_shop.proto);

@@ -1,6 +1,7 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, matchesGlob } from 'node:path';
 import { type Grader, openGrader, random, serversStart } from '@shared/testkit';
+import { generatedCode } from '../anatomy.ts';
 import { filesUnder } from '../check/files.ts';
 import { pooled } from '../check/pooled.ts';
 import { CommandError } from '../errors.ts';
@@ -17,7 +18,7 @@ export interface Fate {
 /** Every mutant of the lab's src/, in the order of its files. */
 export async function allMutants(lab: Lab): Promise<readonly Mutant[]> {
   const src = join(lab.dir, 'src');
-  const files = (await filesUnder(src)).filter((file) => file.endsWith('.ts'));
+  const files = (await filesUnder(src)).filter((file) => file.endsWith('.ts') && !matchesGlob(file, generatedCode));
   const found = await Promise.all(files.map(async (file) => mutantsOf(file, await readFile(join(src, file), 'utf8'))));
   return found.flat();
 }

@@ -295,6 +295,10 @@ describe('budgets', () => {
     expect(await findingsWith(anatomy, beyond)).toEqual([finding]);
   });
 
+  test('what a tool makes of a contract counts for no budget', async () => {
+    expect(await findingsWith(anatomy, { [at('src/counter_pb.ts')]: lines(2_000) })).toEqual([]);
+  });
+
   test('few pitfalls are a warning', async () => {
     expect(await findingsWith(anatomy, { [at('pitfalls/stuck-at-5.ts')]: undefined })).toContainEqual({
       where: at('pitfalls'),
