@@ -43,7 +43,7 @@ await tell(options, async (story) => {
       `${CUSTOMERS} customers order. The counter asks the stockroom, and that asks the price desk, which looks in ` +
         `${PLACES} places, ${EACH} ms each. A customer waits for ${PATIENCE} ms, then he leaves.`,
     );
-    /** Lookups, by the 20 ms in which they happened; and how many of them came after the customer had left. */
+    /** When the desk looked, and how often it did so after its customer had left. */
     const orders = async (propagate: typeof lab.propagate) => {
       const at: number[] = [];
       let [inVain, toTheEnd] = [0, 0];
@@ -93,7 +93,8 @@ await tell(options, async (story) => {
       `${apart.lost} of ${CUSTOMERS} left; ${apart.toTheEnd} prices found for nobody, ${percent(apart.toTheEnd, apart.lost)}`,
       apart.lost === CUSTOMERS && apart.toTheEnd === CUSTOMERS,
     );
-    story.code('src/deadline.ts', { from: 'const left = caller.timeoutMs()', to: 'return { timeoutMs' });
+    story.say('Now each handler hands on what is left of its caller (`propagate` of src/deadline.ts):');
+    story.code('test/shop.ts', { from: 'async reserve(', to: 'return { cents }' });
     const together = await orders(lab.propagate);
     story.lines({
       title: 'Lookups of the price desk',
