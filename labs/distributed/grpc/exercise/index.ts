@@ -186,11 +186,11 @@ export class RpcServer extends Server {
   /**
    * Says NOT_SERVING (`this.health.shutDown()`), and serves on for `lameDuckMs`; then takes no new connection
    * (`this.listener.close()`), tells each of `this.sessions` to send nothing more (a session of node:http2 has `goaway()`),
-   * and ends when no call is under way (`this.calls`) and the sessions are gone, or have had `this.lingerMs` to go; at the
+   * and ends when no call is under way (`this.calls`) and the sessions are gone, or have had `lingerMs` to go; at the
    * latest after `limitMs`. `this.within(ms, done)` waits. `this.cutOff()` ends what is left, and counts it.
    * Its flaw: nobody is waited for.
    */
-  protected override async leave(_lameDuckMs: number, _limitMs: number): Promise<number> {
+  protected override async leave(_lameDuckMs: number, _limitMs: number, _lingerMs: number): Promise<number> {
     return this.cutOff();
   }
 }

@@ -6,5 +6,7 @@ import { RpcServer as Reference } from '../src/index.ts';
 export * from '../src/index.ts';
 
 export class RpcServer extends Reference {
-  protected override readonly lingerMs: number = 0;
+  protected override leave(lameDuckMs: number, limitMs: number): Promise<number> {
+    return super.leave(lameDuckMs, limitMs, 0);
+  }
 }

@@ -29,6 +29,8 @@ export interface DrainOptions {
   readonly lameDuckMs?: number;
   /** Milliseconds that calls under way have to end. Then their signals abort. Default 10 000. */
   readonly limitMs?: number;
+  /** Milliseconds that a GOAWAY may need to reach its client. Default 250. */
+  readonly lingerMs?: number;
 }
 
 /** A gRPC server on cleartext HTTP/2, with the health service, that can leave without losing a call. */
@@ -36,8 +38,6 @@ export class RpcServer implements AsyncDisposable {
   readonly health = new Health();
   protected readonly sessions = new Set<ServerHttp2Session>();
   protected readonly listener: Server;
-  /** Milliseconds that a GOAWAY may need to reach its client. */
-  protected readonly lingerMs: number = 250;
   readonly #shutdown = new AbortController();
   #calls = 0;
   #drained: Promise<number> | undefined;
@@ -95,7 +95,7 @@ export class RpcServer implements AsyncDisposable {
 
   /**
    * Leaves: says NOT_SERVING, and serves on for `lameDuckMs`; then takes no new connection, tells every client to use
-   * another one (GOAWAY), and ends when their calls have ended and they have hung up, or had a quarter of a second to. After `limitMs` the signals of calls
+   * another one (GOAWAY), and ends when their calls have ended and they have hung up, or had `lingerMs` to. After `limitMs` the signals of calls
    * that are still under way abort with UNAVAILABLE, and the connections are cut.
    * A second call has the outcome of the first.
    *
@@ -105,7 +105,8 @@ export class RpcServer implements AsyncDisposable {
   async drain(options: DrainOptions = {}): Promise<number> {
     const lameDuckMs = numberWithin('lameDuckMs', options.lameDuckMs ?? 0, 0, LONGEST_WAIT_MS);
     const limitMs = numberWithin('limitMs', options.limitMs ?? 10_000, 0, LONGEST_WAIT_MS);
-    this.#drained ??= this.leave(lameDuckMs, limitMs);
+    const lingerMs = numberWithin('lingerMs', options.lingerMs ?? 250, 0, LONGEST_WAIT_MS);
+    this.#drained ??= this.leave(lameDuckMs, limitMs, lingerMs);
     return this.#drained;
   }
 
@@ -120,14 +121,14 @@ export class RpcServer implements AsyncDisposable {
     return this.close();
   }
 
-  protected async leave(lameDuckMs: number, limitMs: number): Promise<number> {
+  protected async leave(lameDuckMs: number, limitMs: number, lingerMs: number): Promise<number> {
     this.health.shutDown();
     await this.within(lameDuckMs, () => false);
     this.listener.close();
     // A call that was sent before its client has read the GOAWAY is refused unread, and known to be. Were the connection
     // closed by then, nobody could say what became of it. Clients hang up themselves; Node's don't where they are idle.
     for (const session of this.sessions) session.goaway();
-    const end = performance.now() + this.lingerMs;
+    const end = performance.now() + lingerMs;
     const quiet = () => this.sessions.size === 0 || performance.now() >= end;
     await this.within(limitMs, () => this.calls === 0 && quiet());
     return this.cutOff();

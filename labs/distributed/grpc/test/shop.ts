@@ -60,9 +60,10 @@ export async function openShop(
   return { orders, left, servers: { counter, stockroom, priceDesk }, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-/** A balancer on TCP: each new connection goes to where `to` points at that moment. Answers may be late. */
-export async function startBalancer(to: () => number, answersAfterMs = 0) {
+/** A balancer on TCP: each new connection goes to where `to` points at that moment. Answers can be held up on their way. */
+export async function startBalancer(to: () => number) {
   const sockets = new Set<Socket>();
+  let held = Promise.resolve();
   const balancer = createServer((near) => {
     const far = dial(to(), '127.0.0.1');
     for (const [one, other] of [
@@ -71,12 +72,12 @@ export async function startBalancer(to: () => number, answersAfterMs = 0) {
     ] as const) {
       sockets.add(one);
       one.on('error', () => other.destroy()).on('close', () => sockets.delete(one));
-      if (one === near || answersAfterMs === 0) one.pipe(other);
     }
-    if (answersAfterMs > 0) {
-      const later = (body: () => void) => setTimeout(body, answersAfterMs);
-      far.on('data', (bytes) => later(() => near.write(bytes))).on('end', () => later(() => near.end()));
-    }
+    // As TCP does: bytes for who has closed are answered by a reset, and what was under way is lost.
+    near.on('data', (bytes) => (far.writable ? far.write(bytes) : near.resetAndDestroy()));
+    near.on('end', () => far.end());
+    far.on('data', (bytes) => void held.then(() => near.write(bytes)));
+    far.on('end', () => void held.then(() => near.end()));
   }).listen(0, '127.0.0.1');
   await once(balancer, 'listening');
   const address = balancer.address();
@@ -89,5 +90,11 @@ export async function startBalancer(to: () => number, answersAfterMs = 0) {
   const reset = () => {
     for (const socket of sockets) socket.resetAndDestroy();
   };
-  return { port, reset, [Symbol.dispose]: close };
+  /** From now on no answer comes through, until the function that it returns is called. */
+  const hold = () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    held = promise;
+    return resolve;
+  };
+  return { port, reset, hold, [Symbol.dispose]: close };
 }

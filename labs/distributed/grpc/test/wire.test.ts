@@ -231,14 +231,19 @@ describe('health and draining, hardened', () => {
     );
     if (!leaving || !staying) throw new Error('two servers');
     let target = leaving.port;
-    const orders = ordersOf(ends(await startBalancer(() => target, 60)));
+    const balancer = ends(await startBalancer(() => target));
+    const orders = ordersOf(balancer);
     await orders.placeOrder({ orderId: 'first' });
     target = staying.port;
-    const drained = outcome(leaving.drain());
-    // The GOAWAY is on its way for another 60 ms.
+    const release = balancer.hold();
+    const drained = outcome(leaving.drain({ lingerMs: 1_500 }), 4_000);
     await until(() => !leaving.listening, { intervalMs: 1 });
-    expect(await codeOf(orders.placeOrder({ orderId: 'second' }, { timeoutMs: 5_000 }))).toBe('ok');
-    expect(taken).toEqual([['first'], ['second']]);
+    const second = codeOf(orders.placeOrder({ orderId: 'second' }, { timeoutMs: 4_000 }));
+    // On its way, or failed by now. Then the GOAWAY comes through.
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    release();
+    expect(await second, 'an order that crossed the GOAWAY').toBe('ok');
+    expect(taken, 'the orders of the two servers').toEqual([['first'], ['second']]);
     expect((await drained).value).toBe(0);
   });
 });
