@@ -236,7 +236,7 @@ describe('health and draining, hardened', () => {
     await orders.placeOrder({ orderId: 'first' });
     target = staying.port;
     const release = balancer.hold();
-    const drained = outcome(leaving.drain({ lingerMs: 1_500 }), 4_000);
+    const drained = outcome(leaving.drain({ lingerMs: 700 }), 4_000);
     await until(() => !leaving.listening, { intervalMs: 1 });
     const second = codeOf(orders.placeOrder({ orderId: 'second' }, { timeoutMs: 4_000 }));
     // On its way, or failed by now. Then the GOAWAY comes through.
