@@ -1,0 +1,50 @@
+import type { Attributes } from '@opentelemetry/api';
+import type { ReadableSpan } from '@opentelemetry/sdk-trace';
+
+/** Keys whose values are what somebody typed, sent or is: never on a waybill, which every depot reads. */
+const SECRET =
+  /^(?:url\.query|exception\.(?:message|stacktrace)|(?:client|source|user|enduser)\..*|http\.client_ip|net\.(?:peer|sock\.peer)\..*|network\.peer\..*|user_agent\..*|http\.user_agent|https?\.(?:request|response)\.header\..*|rpc\.(?:request|response)\.metadata\..*|db\.query\.parameter.*|db\.postgresql\.values|messaging\.message\.(?:body|payload).*|db\.connection_string|db\.user|grpc\.error_message)$/;
+const ADDRESS = /^(?:url\.full|url\.path|http\.(?:url|target))$/;
+const STATEMENT = /^db\.(?:statement|query\.text)$/;
+
+/** The address without what follows "?" or "#", and without a login. */
+export function redactAddress(address: string): string {
+  return address.replace(/[?#].*$/s, '').replace(/^([a-z][\w+.-]*:\/\/)[^/]*@/i, '$1');
+}
+
+/** The SQL with "?" for each literal. What is in doubt goes: a comment, the rest of a text that never ends. */
+export function redactStatement(sql: string): string {
+  return sql.replace(
+    /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\$(\w*)\$[\s\S]*?(?:\$\1\$|$)|\bE'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|(?<![\w$"])\d[\w.]*/gi,
+    '?',
+  );
+}
+
+function redactAttributes(attributes: Attributes): Attributes {
+  const kept: Attributes = {};
+  for (const [key, value] of Object.entries(attributes)) {
+    if (SECRET.test(key)) continue;
+    if (ADDRESS.test(key)) kept[key] = redactAddress(String(value));
+    else if (STATEMENT.test(key)) kept[key] = redactStatement(String(value));
+    else kept[key] = value;
+  }
+  return kept;
+}
+
+/**
+ * The span as it may be sent: without query strings, literals, headers, parameters, people's addresses, and without the
+ * words of errors, which quote what was wrong (`Key (email)=(ada@example.org) already exists`). Types and codes stay.
+ */
+export function redact(span: ReadableSpan): ReadableSpan {
+  const { code } = span.status;
+  return Object.create(span, {
+    // A method of the span's own class, called on this object, would look for private parts that it hasn't.
+    spanContext: { value: () => span.spanContext() },
+    attributes: { value: redactAttributes(span.attributes), enumerable: true },
+    status: { value: { code }, enumerable: true },
+    events: {
+      value: span.events.map((event) => ({ ...event, attributes: redactAttributes(event.attributes ?? {}) })),
+      enumerable: true,
+    },
+  });
+}
