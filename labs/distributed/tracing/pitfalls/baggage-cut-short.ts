@@ -1,5 +1,5 @@
 // Flaw: baggage that is too long is cut at the limit, in the middle of an entry: half a value arrives, and passes for a whole one.
-// Seen in: TODO
+// Seen in: https://github.com/DataDog/dd-trace-rb/pull/5672
 // Caught by: baggage arrives as it was; an entry that is too much stays behind whole
 import { type Context, context, propagation } from '@opentelemetry/api';
 import { type Carrier, inject as reference } from '../src/index.ts';

@@ -1,5 +1,5 @@
 // Flaw: every process draws a random number for itself, so a trace is kept in one and not in the next: pieces of waybills, hardly one whole.
-// Seen in: TODO
+// Seen in: https://github.com/getsentry/sentry-dart/issues/3052
 // Caught by: a trace is kept by every process that meets it, or by none
 import { type Sampler, SamplingDecision } from '@opentelemetry/sdk-trace';
 

@@ -1,5 +1,5 @@
 // Flaw: the queue has no bound: while the collector is down every span stays in memory, until the process goes down too.
-// Seen in: TODO
+// Seen in: https://github.com/open-telemetry/opentelemetry-rust/issues/2787
 // Caught by: a collector that is down costs no memory and no time, and each lost span is counted
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { type QueueOptions, BoundedProcessor as Reference } from '../src/index.ts';

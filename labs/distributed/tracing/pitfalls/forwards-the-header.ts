@@ -1,5 +1,5 @@
 // Flaw: the job carries the header that the request came with, so the worker's span hangs on the caller's, not on the span that sent it.
-// Seen in: TODO
+// Seen in: https://github.com/open-telemetry/opentelemetry-js-contrib/issues/2134
 // Caught by: a job carries the waybill of the span that sent it
 import type { Context } from '@opentelemetry/api';
 import { type Carrier, inject as reference } from '../src/index.ts';

@@ -1,5 +1,5 @@
 // Flaw: the longest spans are blamed, whether or not anybody waited for them: the job in the queue, and the work that ran beside.
-// Seen in: TODO
+// Seen in: https://github.com/jaegertracing/jaeger-ui/issues/2371
 // Caught by: the critical path names the join of 800 ms and the payment that was tried twice
 import { type CriticalPath, criticalPath as reference, type SpanRecord } from '../src/index.ts';
 

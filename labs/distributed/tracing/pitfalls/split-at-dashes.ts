@@ -1,5 +1,5 @@
 // Flaw: the header is cut at its dashes and believed: zeros, capitals, a half id or the words of a stranger become the id of a trace.
-// Seen in: TODO
+// Seen in: https://github.com/yeongseon/azure-functions-logging-python/pull/109
 // Caught by: a malformed waybill begins a new trace, and is never an error
 import { type Context, ROOT_CONTEXT, type SpanContext, trace } from '@opentelemetry/api';
 import { extract as reference } from '../src/index.ts';

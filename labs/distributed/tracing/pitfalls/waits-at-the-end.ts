@@ -1,5 +1,5 @@
 // Flaw: shutdown waits for the collector for as long as that takes: a process that is to end hangs, until somebody kills it and all that waited.
-// Seen in: TODO
+// Seen in: https://github.com/open-telemetry/opentelemetry-python/issues/2284
 // Caught by: at the end what waits is sent, until a deadline
 import { BoundedProcessor as Reference } from '../src/index.ts';
 

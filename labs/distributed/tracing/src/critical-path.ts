@@ -35,7 +35,7 @@ export interface CriticalPath {
  * Which work the answer waited for. Read backwards from the root's end: the child that ended last is what held it up;
  * before that child began, the one that ended last until then; between them, the span itself. Work that ran beside it,
  * or outlived its parent (a job in a queue), held up nobody: making that faster makes nothing faster.
- * Source: B. Eaton et al., "CRISP: Critical Path Analysis of Large-Scale Microservice Architectures", USENIX ATC 2022.
+ * Source: Z. Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice Architectures", USENIX ATC 2022.
  *
  * @param spans of one trace. One that was sent twice counts once.
  * @param rootId the span whose time is explained. Default: the first that has no parent among `spans`.
@@ -53,13 +53,13 @@ export function criticalPath(spans: readonly SpanRecord[], rootId?: string): Cri
   return { totalMs, segments, culprits: culpritsOf(segments, totalMs), orphans };
 }
 
-interface Tree {
+export interface Tree {
   readonly byId: Map<string, SpanRecord>;
   readonly children: Map<string, SpanRecord[]>;
   readonly roots: SpanRecord[];
 }
 
-function treeOf(spans: readonly SpanRecord[]): Tree {
+export function treeOf(spans: readonly SpanRecord[]): Tree {
   const byId = new Map<string, SpanRecord>();
   for (const span of spans) byId.set(span.spanId, span);
   const traces = new Set(spans.map(({ traceId }) => traceId));
@@ -76,7 +76,7 @@ function treeOf(spans: readonly SpanRecord[]): Tree {
 }
 
 /** A start is a whole millisecond in OpenTelemetry for JavaScript, and an end is not: what came after seems to overlap. */
-const RESOLUTION_MS = 1;
+export const RESOLUTION_MS = 1;
 
 /** Adds the segments of `stretch`, the last first. `shiftMs` is what the clock of the span's machine is wrong by. */
 function walk(tree: Tree, stretch: Segment, shiftMs: number, segments: Segment[], above: Set<string>): void {
@@ -107,7 +107,7 @@ function walk(tree: Tree, stretch: Segment, shiftMs: number, segments: Segment[]
  * Milliseconds to add to the clock of `child`. A call was answered between the caller's start and end, whatever the other
  * machine's clock says: if it fits in and isn't there, it is put in the middle, as Jaeger does. A queue promises no such thing.
  */
-function skew(parent: SpanRecord, child: SpanRecord): number {
+export function skew(parent: SpanRecord, child: SpanRecord): number {
   const slack = parent.endMs - parent.startMs - (child.endMs - child.startMs);
   const there = child.startMs >= parent.startMs && child.endMs <= parent.endMs;
   if (child.kind !== 'server' || parent.kind !== 'client' || there || slack < 0) return 0;
@@ -119,7 +119,7 @@ function labelOf({ name, attributes }: SpanRecord): string {
   return attributes['db.query.text'] ?? attributes['db.statement'] ?? name;
 }
 
-function culpritsOf(segments: readonly Segment[], totalMs: number): Culprit[] {
+export function culpritsOf(segments: readonly Segment[], totalMs: number): Culprit[] {
   const groups = Map.groupBy(segments, ({ span }) => JSON.stringify([span.service, labelOf(span)]));
   const culprits = [...groups.values()].map((group): Culprit => {
     const spans = new Set(group.map(({ span }) => span));

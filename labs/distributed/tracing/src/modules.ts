@@ -90,12 +90,14 @@ export async function assertPatched(modules: Modules): Promise<void> {
   const missing: string[] = [];
   for (const [name, load] of Object.entries(modules)) {
     const loaded: unknown = await load();
-    if (!isPatched(loaded, known(name).wrapped)) missing.push(name);
+    if (!isPatched(name, loaded)) missing.push(name);
   }
   if (missing.length > 0) throw new NotPatchedError(missing);
 }
 
-function isPatched(loaded: unknown, path: readonly string[]): boolean {
+/** @param name of `Modules`. @throws InvalidArgumentError on another one. */
+export function isPatched(name: string, loaded: unknown): boolean {
+  const path = known(name).wrapped;
   const at = (owner: unknown): unknown =>
     path.reduce<unknown>(
       (found, key) => (found === undefined || found === null ? undefined : Reflect.get(Object(found), key)),

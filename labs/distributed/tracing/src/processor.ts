@@ -40,6 +40,7 @@ export class BoundedProcessor implements SpanProcessor {
   #dropped = 0;
   #failed = 0;
   #sending = 0;
+  #giveUp: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
   #drained: Promise<void> | undefined;
@@ -96,6 +97,9 @@ export class BoundedProcessor implements SpanProcessor {
     const alarm = setTimeout(resolve, deadlineMs);
     await Promise.race([this.#drain(), late]);
     this.#dropped += this.#queue.splice(0).length;
+    // Whose answer hasn't come by now is not waited for, by us or by the event loop.
+    this.#giveUp?.();
+    await this.#drained;
     await Promise.race([this.#exporter.shutdown().catch(() => {}), late]);
     clearTimeout(alarm);
   }
@@ -125,11 +129,13 @@ export class BoundedProcessor implements SpanProcessor {
 
   #send(batch: ReadableSpan[]): Promise<boolean> {
     return new Promise((resolve) => {
-      const alarm = setTimeout(resolve, this.#limits.exportTimeoutMs, false);
       const answer = (sent: boolean) => {
         clearTimeout(alarm);
+        this.#giveUp = undefined;
         resolve(sent);
       };
+      this.#giveUp = () => answer(false);
+      const alarm = setTimeout(this.#giveUp, this.#limits.exportTimeoutMs);
       // Else the request to the collector would be a span, whose request would be a span…
       context.with(suppressTracing(context.active()), () => {
         try {

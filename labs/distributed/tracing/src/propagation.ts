@@ -89,7 +89,7 @@ function formatBaggage(baggage: Baggage | undefined): string {
   return text;
 }
 
-function parseBaggage(header: unknown): Baggage | undefined {
+export function parseBaggage(header: unknown): Baggage | undefined {
   if (typeof header !== 'string' || Buffer.byteLength(header) > MOST_BYTES) return undefined;
   let baggage: Baggage | undefined;
   for (const member of header.split(',').slice(0, MOST_ENTRIES)) {

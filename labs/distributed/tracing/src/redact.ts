@@ -20,13 +20,20 @@ export function redactStatement(sql: string): string {
   );
 }
 
+/** What the value of an attribute is, by its key in the semantic conventions. */
+export function sortOf(key: string): 'secret' | 'address' | 'statement' | 'plain' {
+  if (SECRET.test(key)) return 'secret';
+  if (ADDRESS.test(key)) return 'address';
+  return STATEMENT.test(key) ? 'statement' : 'plain';
+}
+
 function redactAttributes(attributes: Attributes): Attributes {
   const kept: Attributes = {};
   for (const [key, value] of Object.entries(attributes)) {
-    if (SECRET.test(key)) continue;
-    if (ADDRESS.test(key)) kept[key] = redactAddress(String(value));
-    else if (STATEMENT.test(key)) kept[key] = redactStatement(String(value));
-    else kept[key] = value;
+    const sort = sortOf(key);
+    if (sort === 'address') kept[key] = redactAddress(String(value));
+    if (sort === 'statement') kept[key] = redactStatement(String(value));
+    if (sort === 'plain') kept[key] = value;
   }
   return kept;
 }

@@ -269,7 +269,12 @@ describe('tracing', () => {
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 2_000, 'hangs'))]),
       'a silent collector',
     ).toBe('closed');
-    expect(second.processor.counts.dropped, 'of 5 spans, 2 on their way').toBe(3);
+    expect(second.processor.counts, 'of 5 spans, 2 on their way').toEqual({
+      exported: 0,
+      dropped: 3,
+      failed: 2,
+      waiting: 0,
+    });
   });
 
   test('what people typed is not on the waybill', () => {

@@ -2,7 +2,7 @@
 
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { ZipkinExporter } from '@opentelemetry/exporter-zipkin';
-import { instrument, type Modules, provide, start } from '#lab';
+import { flushAtTheEnd, instrument, type Modules, provide, start } from '#lab';
 import { settings } from './settings.ts';
 
 const { service, collector, zipkin, ratio, hook, delayMs } = settings;
@@ -25,6 +25,6 @@ const options = { service, modules: uses[service], ratio, exporter, delayMs };
 if (hook) await start(options);
 else {
   // As most guides have it: an SDK and its instrumentations, with --import.
-  provide(options);
+  flushAtTheEnd(provide(options));
   instrument(options.modules);
 }
