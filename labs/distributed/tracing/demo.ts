@@ -57,7 +57,7 @@ await tell(options, async (story) => {
   await story.scene('A scanner in every depot, and most of them are off', async () => {
     story.say(
       'A shop (HTTP), a payment (gRPC) and a courier (a queue): three processes, all with an SDK, a list of instrumentations ' +
-        'and `node --import`. No error, no warning. But what `import` loads is not patched without the hook for ESM.',
+        'and `node --import`. No error, no warning. But without the hook for ESM only what some CommonJS package requires, as HTTP here, is patched.',
     );
     story.table({
       columns: [
@@ -68,7 +68,7 @@ await tell(options, async (story) => {
       rows: HOPS.map(([hop, which]) => [hop, count(naive, which), count(whole, which)]),
     });
     const silent = HOPS.filter(([, which]) => count(naive, which) === 0 && count(whole, which) > 0).map(([hop]) => hop);
-    story.verdict('Without the hook spans are missing, and nothing says so', silent.join(', '), silent.length >= 3);
+    story.verdict('Without the hook spans are missing, and nothing says so', silent.join(', '), silent.length >= 2);
     story.code('src/modules.ts', { from: 'for (const [name, load]', to: 'throw new NotPatchedError' });
   });
 
@@ -89,7 +89,9 @@ await tell(options, async (story) => {
       `${whole.traces.size} trace through ${withCourier(whole) === 1 ? 3 : 'fewer than 3'} processes, ${whole.spans.length} spans`,
       whole.traces.size === 1 && withCourier(whole) === 1,
     );
-    const typed = ['ada', '4242', 'did not take', 'email='].filter((word) => whole.text.includes(word));
+    const typed = ['@example.org', '4242424242424242', 'did not take', 'email='].filter((word) =>
+      whole.text.includes(word),
+    );
     story.verdict(
       'A mail address, a card and the bank’s words went in, and none came out',
       `${typed.length} of 4`,

@@ -35,8 +35,8 @@ await tell({ title: 'Tracing 链路追踪: the waybill in Zipkin', dir: import.m
     const kept = await until(
       async () => {
         const answer = await fetch(`${zipkin.url}/api/v2/trace/${traceId}`);
-        const spans: unknown[] = answer.ok ? await answer.json() : [];
-        return spans.length > 25 && spans;
+        const spans: unknown = answer.ok ? await answer.json() : [];
+        return Array.isArray(spans) && spans.length > 25 ? spans : undefined;
       },
       { timeoutMs: 10_000, what: 'Zipkin to have all spans' },
     );
@@ -44,8 +44,8 @@ await tell({ title: 'Tracing 链路追踪: the waybill in Zipkin', dir: import.m
     await page.goto(`${zipkin.url}/zipkin/traces/${traceId}`);
     const shown = await until(
       async () => {
-        const body = await page.locator('body').innerText();
-        return /courier/i.test(body) && body;
+        const body = (await page.locator('body').textContent()) ?? '';
+        return /courier/i.test(body) ? body : undefined;
       },
       { timeoutMs: 15_000, what: 'the page to show the courier' },
     );

@@ -131,7 +131,6 @@ export class BoundedProcessor implements SpanProcessor {
     return new Promise((resolve) => {
       const answer = (sent: boolean) => {
         clearTimeout(alarm);
-        this.#giveUp = undefined;
         resolve(sent);
       };
       this.#giveUp = () => answer(false);
