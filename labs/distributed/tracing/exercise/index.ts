@@ -6,12 +6,9 @@ import { InvalidArgumentError } from '../src/index.ts';
 
 // What is not the idea is given: the errors, the instrumentations, start() and what reads OTLP. The waybill is yours.
 // `h` in `pnpm lab learn tracing` gives a hint; begin with `inject` and `extract`. The other files of src/ hold solutions,
-// and these givens, to be imported from where they are:
-//   parseBaggage(header)                  of src/propagation.ts: a Baggage, or undefined. Never throws.
-//   sortOf(key)                           of src/redact.ts: 'secret', 'address', 'statement' or 'plain'.
-//   redactAddress(text), redactStatement(sql)   of src/redact.ts.
-//   isPatched(name, loaded)               of src/modules.ts: is what was loaded as `name` patched?
-//   skew(parent, child), RESOLUTION_MS    of src/critical-path.ts: for the laws about clocks.
+// and the givens below: sortOf(key) is 'secret', 'address', 'statement' or 'plain'; isPatched(name, loaded) looks at what
+// was loaded as `name`; parseBaggage(header) never throws; skew(parent, child) is to be added to a child's times.
+export { RESOLUTION_MS, skew } from '../src/critical-path.ts';
 export type {
   Carrier,
   Counts,
@@ -42,6 +39,9 @@ export {
   TracingError,
   waybill,
 } from '../src/index.ts';
+export { isPatched } from '../src/modules.ts';
+export { parseBaggage } from '../src/propagation.ts';
+export { sortOf } from '../src/redact.ts';
 
 /**
  * Given when `header` is a well-formed traceparent, `version-traceid-spanid-flags` in lower-case hex: its ids, its flags

@@ -235,7 +235,7 @@ describe('tracing', () => {
     end(1_000);
     expect(collector.batches, 'requests begun while spans ended').toEqual([]);
     expect(processor.counts, 'of 1000 spans').toEqual({ exported: 0, dropped: 900, failed: 0, waiting: 100 });
-    await until(() => collector.batches.length > 0, { what: 'a batch to be sent' });
+    await until(() => collector.batches.length > 0, { timeoutMs: 2_000, what: 'a batch to be sent' });
     end(50);
     expect(processor.counts, 'of 1050 spans').toEqual({ exported: 0, dropped: 950, failed: 0, waiting: 100 });
     collector.recover();
@@ -266,7 +266,7 @@ describe('tracing', () => {
     second.end(5);
     const closed = second.processor.shutdown(20).then(() => 'closed');
     expect(
-      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 2_000, 'hangs'))]),
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 1_000, 'hangs'))]),
       'a silent collector',
     ).toBe('closed');
     expect(second.processor.counts, 'of 5 spans, 2 on their way').toEqual({
@@ -446,11 +446,11 @@ describe('tracing', () => {
     const exporter = new Collector();
     const { processor, end } = line(exporter, { maxBatch: 3, delayMs: 20 });
     end(2);
-    await until(() => exporter.got.length === 2, { what: 'the delay to pass' });
+    await until(() => exporter.got.length === 2, { timeoutMs: 2_000, what: 'the delay to pass' });
     const patient = new Collector();
     const full = line(patient, { maxBatch: 3, delayMs: 60_000 });
     full.end(7);
-    await until(() => patient.got.length === 7, { what: 'full batches to be sent' });
+    await until(() => patient.got.length === 7, { timeoutMs: 2_000, what: 'full batches to be sent' });
     expect(patient.batches).toEqual([3, 3, 1]);
     const provider = new TracerProvider({ spanProcessors: [processor], sampler: sampleTraces(0) });
     provider.getTracer('test').startSpan('unseen').end();
