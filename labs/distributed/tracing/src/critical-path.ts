@@ -76,7 +76,7 @@ export function treeOf(spans: readonly SpanRecord[]): Tree {
 }
 
 /** A start is a whole millisecond in OpenTelemetry for JavaScript, and an end is not: what came after seems to overlap. */
-export const RESOLUTION_MS = 1;
+const RESOLUTION_MS = 1;
 
 /** Adds the segments of `stretch`, the last first. `shiftMs` is what the clock of the span's machine is wrong by. */
 function walk(tree: Tree, stretch: Segment, shiftMs: number, segments: Segment[], above: Set<string>): void {
@@ -107,7 +107,7 @@ function walk(tree: Tree, stretch: Segment, shiftMs: number, segments: Segment[]
  * Milliseconds to add to the clock of `child`. A call was answered between the caller's start and end, whatever the other
  * machine's clock says: if it fits in and isn't there, it is put in the middle, as Jaeger does. A queue promises no such thing.
  */
-export function skew(parent: SpanRecord, child: SpanRecord): number {
+function skew(parent: SpanRecord, child: SpanRecord): number {
   const slack = parent.endMs - parent.startMs - (child.endMs - child.startMs);
   const there = child.startMs >= parent.startMs && child.endMs <= parent.endMs;
   if (child.kind !== 'server' || parent.kind !== 'client' || there || slack < 0) return 0;

@@ -4,6 +4,6 @@ export { assertPatched, hookImports, instrument, type Modules } from './modules.
 export { type Kind, readOtlp, type SpanRecord } from './otlp.ts';
 export { BoundedProcessor, type Counts, type QueueOptions } from './processor.ts';
 export { type Carrier, extract, formatTraceparent, inject, parseTraceparent, waybill } from './propagation.ts';
-export { redact, redactAddress, redactStatement } from './redact.ts';
+export { redact, redactAddress, redactAttributes, redactStatement } from './redact.ts';
 export { isChosen, sampleTraces } from './sampling.ts';
 export { flushAtTheEnd, provide, type StartOptions, start, type Tracing } from './start.ts';

@@ -27,7 +27,8 @@ export function sortOf(key: string): 'secret' | 'address' | 'statement' | 'plain
   return STATEMENT.test(key) ? 'statement' : 'plain';
 }
 
-function redactAttributes(attributes: Attributes): Attributes {
+/** Attributes as they may be sent. */
+export function redactAttributes(attributes: Attributes): Attributes {
   const kept: Attributes = {};
   for (const [key, value] of Object.entries(attributes)) {
     const sort = sortOf(key);
