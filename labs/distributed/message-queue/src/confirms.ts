@@ -67,14 +67,11 @@ export class Confirms implements ConfirmLedger {
   }
 
   protected settle(tag: number, multiple: boolean, how: (waiting: Waiting) => void): void {
-    for (const [each, waiting] of multiple ? [...this.waiting].filter(([at]) => at <= tag) : this.only(tag)) {
+    const settled = this.waiting.get(tag);
+    for (const [each, waiting] of multiple ? this.waiting : settled ? [[tag, settled] as const] : []) {
+      if (each > tag) return;
       this.waiting.delete(each);
       how(waiting);
     }
-  }
-
-  protected only(tag: number): [number, Waiting][] {
-    const waiting = this.waiting.get(tag);
-    return waiting ? [[tag, waiting]] : [];
   }
 }

@@ -86,10 +86,15 @@ export class Session {
 
   /** The broker's answer. Where the connection ends without one, or none comes in time: @throws BrokerLostError */
   async answer<T>(request: Promise<T>): Promise<T> {
-    const silence = setTimeout(() => this.end(new Error(`no answer within ${this.#answerMs} ms`)), this.#answerMs);
     request.catch(() => {});
+    return this.inTime(orAborted(request, this.gone));
+  }
+
+  /** The same for what ends with the session by itself, as confirms do: without a listener for each. */
+  async inTime<T>(request: Promise<T>): Promise<T> {
+    const silence = setTimeout(() => this.end(new Error(`no answer within ${this.#answerMs} ms`)), this.#answerMs);
     try {
-      return await orAborted(request, this.gone);
+      return await request;
     } finally {
       clearTimeout(silence);
     }

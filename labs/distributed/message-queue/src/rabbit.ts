@@ -122,7 +122,7 @@ export class Rabbit {
     for (;;) {
       const session = await this.#link(this.#publishing).session(signal);
       try {
-        return await orAborted(session.answer(this.publish(session, { ...properties, content })), signal);
+        return await orAborted(session.inTime(this.publish(session, { ...properties, content })), signal);
       } catch (error) {
         if (!(error instanceof BrokerLostError)) throw error;
       }
