@@ -1,0 +1,64 @@
+import {
+  type Collection,
+  type Document,
+  MongoClientClosedError,
+  MongoError,
+  MongoNetworkError,
+  MongoNotConnectedError,
+  MongoOperationTimeoutError,
+  MongoServerError,
+  MongoServerSelectionError,
+  MongoTopologyClosedError,
+} from 'mongodb';
+import { AggregationError, LimitExceededError, PipelineRefusedError, ServerUnreachableError } from './errors.ts';
+
+export interface AskOptions {
+  /** Who aborts gets his own reason; the server is told to stop when it answers next. */
+  readonly signal?: AbortSignal;
+}
+
+const UNREACHABLE = [
+  MongoNetworkError,
+  MongoServerSelectionError,
+  MongoNotConnectedError,
+  MongoTopologyClosedError,
+  MongoClientClosedError,
+  MongoOperationTimeoutError,
+];
+
+/** ExceededMemoryLimit, QueryExceededMemoryLimitNoDiskUseAllowed, BSONObjectTooLarge, and a `$lookup` beyond 16 MB. */
+const LIMITS = new Set<unknown>([146, 292, 10_334, 4_568]);
+
+/**
+ * Runs a pipeline and reads all that it answers. Stages that need more than 100 MB use the disk, where they can.
+ * @throws PipelineRefusedError (LimitExceededError for memory and size), ServerUnreachableError, the signal's reason
+ */
+export function ask<R extends Document>(
+  collection: Collection<never>,
+  stages: readonly Document[],
+  { signal }: AskOptions = {},
+): Promise<R[]> {
+  return answer(
+    () => collection.aggregate<R>([...stages], { allowDiskUse: true, ...(signal && { signal }) }).toArray(),
+    signal,
+  );
+}
+
+/** The driver's answer, or its error as one of ours. */
+export async function answer<R>(command: () => Promise<R>, signal?: AbortSignal): Promise<R> {
+  signal?.throwIfAborted();
+  try {
+    return await command();
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    if (error instanceof Error && (UNREACHABLE.some((kind) => error instanceof kind) || 'syscall' in error)) {
+      throw new ServerUnreachableError(error); // with a syscall: the socket's own error, which the driver lets through
+    }
+    if (error instanceof MongoServerError) {
+      throw LIMITS.has(error.code) ? new LimitExceededError(error) : new PipelineRefusedError(error);
+    }
+    if (error instanceof MongoError)
+      throw new AggregationError(`The driver refused: ${error.message}`, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,90 @@
+import { InvalidArgumentError } from './errors.ts';
+
+/** A name of a field: of `T`, or a path into one. */
+export type Field<T> = (keyof T & string) | `${keyof T & string}.${string}`;
+
+/** What a caller trusts as a filter: written by hand, with values from outside only through `equals`. */
+export type Where = Readonly<Record<string, unknown>>;
+
+const MAX_DEPTH = 100;
+const INT64 = 2n ** 63n;
+
+/**
+ * The name of a field, or a path of them, as it came.
+ * @throws InvalidArgumentError when a part of it is empty, begins with `$`, or is a text that BSON can't keep
+ */
+export function fieldName(name: string): string {
+  if (typeof name !== 'string') throw new InvalidArgumentError(`${String(name)} is no field's name: it is no text.`);
+  for (const part of name.split('.')) {
+    if (part === '') throw new InvalidArgumentError(`"${name}" is no field's name: a part of it is empty.`);
+    if (part.startsWith('$')) throw new InvalidArgumentError(`"${name}" would be read as an operator, not as a field.`);
+    assertText(part);
+    if (part.includes('\0')) throw new InvalidArgumentError(`"${name}" has a U+0000, where BSON ends a name.`);
+  }
+  return name;
+}
+
+/** The value of that field, in an expression. @throws InvalidArgumentError as `fieldName` does */
+export function fieldPath(name: string): `$${string}` {
+  return `$${fieldName(name)}`;
+}
+
+/**
+ * A value in an expression, whatever it is: there `'$cents'` would be a field and `{ $add: … }` a sum.
+ * @throws InvalidArgumentError when BSON would keep it as another value, or not at all
+ */
+export function literal(value: unknown): { readonly $literal: unknown } {
+  return { $literal: storable(value) };
+}
+
+/**
+ * A filter: each field has exactly that value. `{ $ne: null }` from a request's body is a value like any other.
+ * @throws InvalidArgumentError for a name or a value that is none; for undefined, which the driver may send as null
+ */
+export function equals(conditions: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  if (!isPlain(conditions)) throw new InvalidArgumentError('Conditions are a plain object, a field a key.');
+  return Object.fromEntries(Object.entries(conditions).map(([name, is]) => [fieldName(name), { $eq: storable(is) }]));
+}
+
+/** A copy that the caller can't change any more, of what BSON keeps as it is. */
+export function storable(value: unknown, depth = 0): unknown {
+  if (depth > MAX_DEPTH) throw new InvalidArgumentError(`A value is more than ${MAX_DEPTH} levels deep, or a circle.`);
+  if (typeof value === 'string') return assertText(value);
+  if (typeof value === 'bigint' && (value >= INT64 || value < -INT64)) {
+    throw new InvalidArgumentError(`${value} has more than 64 bits.`);
+  }
+  if (value === undefined || typeof value === 'function' || typeof value === 'symbol') {
+    throw new InvalidArgumentError(`A value is ${typeof value}: say null where null is meant.`);
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Date && !Number.isFinite(value.getTime())) throw new InvalidArgumentError('A date is invalid.');
+  if ('_bsontype' in value && !isPlain(value)) return value;
+  if (value instanceof Date) return new Date(value);
+  if (value instanceof RegExp || value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) return Array.from(value, (each) => storable(each, depth + 1));
+  if (!isPlain(value)) throw new InvalidArgumentError(`A ${value.constructor?.name ?? 'foreign object'} is no value.`);
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => {
+      if (assertText(key).includes('\0'))
+        throw new InvalidArgumentError(`"${key}" has a U+0000, where BSON ends a name.`);
+      return [key, storable(each, depth + 1)];
+    }),
+  );
+}
+
+/** Whole numbers from `from` to `to`. @throws InvalidArgumentError */
+export function wholeNumber(what: string, value: number, from: number, to: number): number {
+  if (Number.isSafeInteger(value) && value >= from && value <= to) return value;
+  throw new InvalidArgumentError(`${what} is ${String(value)}: it is a whole number from ${from} to ${to}.`);
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const proto = Object.getPrototypeOf(value);
+  return proto === null || Object.getPrototypeOf(proto) === null;
+}
+
+function assertText(text: string): string {
+  if (text.isWellFormed()) return text;
+  throw new InvalidArgumentError(`${JSON.stringify(text)} has half a surrogate pair, which UTF-8 can't keep.`);
+}

@@ -1,0 +1,141 @@
+import type { Collection, Document } from 'mongodb';
+import { type AskOptions, answer, ask } from './ask.ts';
+import { InvalidArgumentError } from './errors.ts';
+import { anyOf } from './join.ts';
+import { amounts, readCents, type Total } from './money.ts';
+import { type Field, fieldName, fieldPath, wholeNumber } from './outside.ts';
+
+/** A day of the view. */
+export interface Day extends Total {
+  /** When it begins. */
+  readonly day: Date;
+  /** Documents that count. */
+  readonly count: number;
+}
+
+/** A day as the view keeps it. */
+export interface DayDocument {
+  _id: Date;
+  sum: unknown;
+  unread: number;
+  count: number;
+  /** The newest change that it knows of. */
+  asOf: Date;
+}
+
+/** How far the view has read. `_id` is the view's namespace. */
+export interface Watermark {
+  _id: string;
+  upTo: Date;
+}
+
+export interface ViewOptions<T> {
+  /** The view: its documents are `DayDocument`s, and only `refreshView` writes them. */
+  readonly into: Collection<DayDocument>;
+  readonly marks: Collection<Watermark>;
+  /** A date: which day a document belongs to. It never changes, and no document is deleted: it is cancelled. */
+  readonly at: Field<T>;
+  /** A date that every write sets to the time of the write. It wants an index, and so does `at`. */
+  readonly changed: Field<T>;
+  readonly sum: Field<T>;
+  /** An expression: which documents count (`{ $ne: ['$status', 'cancelled'] }`). Default: all. */
+  readonly counts?: unknown;
+  /** An Olson name or an offset. Default: UTC. */
+  readonly timezone?: string;
+  /** How much later than `changed` says a write may show: clocks differ, commits take time. Default: 60,000. */
+  readonly overlapMs?: number;
+}
+
+export interface Refreshed {
+  /** Days that were computed. */
+  readonly days: number;
+  /** The newest change that was seen; undefined when there is no document yet. */
+  readonly upTo: Date | undefined;
+}
+
+/**
+ * Brings a view of sums per day up to date: each day that has a change since the last time is computed anew, from all of
+ * its documents, and replaced. So a refresh that is repeated, or ends half-way, or meets another, does no harm.
+ * @throws InvalidArgumentError; errors of `ask`
+ */
+export async function refreshView<T extends Document>(
+  source: Collection<T>,
+  { into, marks, at, changed, sum, counts, timezone = 'UTC', overlapMs = 60_000 }: ViewOptions<T>,
+  options: AskOptions = {},
+): Promise<Refreshed> {
+  if (into.namespace === source.namespace)
+    throw new InvalidArgumentError('A view is another collection than its source.');
+  wholeNumber('overlapMs', overlapMs, 0, 86_400_000);
+  const [time, change] = [fieldName(at), fieldName(changed)];
+  const orders = anyOf(source);
+  const mark = await answer(() => marks.findOne({ _id: into.namespace }), options.signal);
+  // Read before the days are: what changes while they are computed is newer than this, and is found next time.
+  const seen = await ask<Document>(
+    orders,
+    [
+      { $match: { [change]: { $type: 'date' } } },
+      { $sort: { [change]: -1 } },
+      { $limit: 1 },
+      // One change that is dated in the future by mistake must not hide those to come.
+      { $project: { _id: 0, upTo: { $cond: [{ $lt: [fieldPath(change), '$$NOW'] }, fieldPath(change), '$$NOW'] } } },
+    ],
+    options,
+  );
+  const upTo: Date | undefined = seen[0]?.['upTo'];
+  if (!upTo) return { days: 0, upTo };
+  const since = mark && { $gte: new Date(mark.upTo.getTime() - overlapMs) };
+  const day = { $dateTrunc: { date: fieldPath(time), unit: 'day', timezone } };
+  const touched = await ask<Document>(
+    orders,
+    [
+      { $match: { ...(since && { [change]: since }), [time]: { $type: 'date' } } },
+      { $group: { _id: day } },
+      { $project: { end: { $dateAdd: { startDate: '$_id', unit: 'day', amount: 1, timezone } } } },
+    ],
+    options,
+  );
+  if (touched.length > 0) {
+    const amount = amounts(fieldPath(sum), counts);
+    await ask(
+      orders,
+      [
+        { $match: { $or: touched.map(({ _id, end }) => ({ [time]: { $gte: _id, $lt: end } })) } },
+        {
+          $group: {
+            _id: day,
+            sum: { $sum: amount.sum },
+            unread: { $sum: amount.unread },
+            count: { $sum: { $cond: [counts ?? true, 1, 0] } },
+            asOf: { $max: fieldPath(change) },
+          },
+        },
+        {
+          $merge: {
+            into: { db: into.dbName, coll: into.collectionName },
+            on: '_id',
+            whenMatched: NEWER,
+            whenNotMatched: 'insert',
+          },
+        },
+      ],
+      options,
+    );
+  }
+  // Last, and never back: a refresh that ends before this line is done again, from where it began.
+  await answer(() => marks.updateOne({ _id: into.namespace }, { $max: { upTo } }, { upsert: true }), options.signal);
+  return { days: touched.length, upTo };
+}
+
+/** A slow refresh that began earlier doesn't overwrite what a later one has seen. */
+const NEWER = [{ $replaceWith: { $cond: [{ $gte: ['$$new.asOf', '$asOf'] }, '$$new', '$$ROOT'] } }];
+
+/** The view, in the order of days. @throws errors of `ask` */
+export async function readView(view: Collection<DayDocument>, options?: AskOptions): Promise<Day[]> {
+  const rows = await ask<DayDocument>(anyOf(view), [{ $sort: { _id: 1 } }], options);
+  return rows.map(({ _id, sum, unread, count }) => ({
+    day: _id,
+    count: Number(count),
+    sum: readCents(sum),
+    unread: Number(unread),
+  }));
+}
