@@ -76,13 +76,14 @@ export async function refreshView<T extends Document>(
       { $match: { [change]: { $type: 'date' } } },
       { $sort: { [change]: -1 } },
       { $limit: 1 },
-      // One change that is dated in the future by mistake must not hide those to come.
-      { $project: { _id: 0, upTo: { $cond: [{ $lt: [fieldPath(change), '$$NOW'] }, fieldPath(change), '$$NOW'] } } },
+      { $project: { _id: 0, upTo: fieldPath(change) } },
     ],
     options,
   );
-  const upTo: Date | undefined = seen[0]?.['upTo'];
-  if (!upTo) return { days: 0, upTo };
+  const newest: Date | undefined = seen[0]?.['upTo'];
+  if (!newest) return { days: 0, upTo: newest };
+  // One change that is dated in the future by mistake must not hide those to come.
+  const upTo = new Date(Math.min(newest.getTime(), Date.now()));
   const since = mark && { $gte: new Date(mark.upTo.getTime() - overlapMs) };
   const day = { $dateTrunc: { date: fieldPath(time), unit: 'day', timezone } };
   const touched = await ask<Document>(

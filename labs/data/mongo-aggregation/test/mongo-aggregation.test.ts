@@ -260,7 +260,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
   });
 
   test('only days with a change are computed anew: late orders, corrections and cancellations among them', async () => {
-    const orders = await shelf([order(1), order(2, { at: at(1) }), order(3, { at: at(2), changed: at(2) })]);
+    const orders = await shelf([order(1, { changed: at(2) }), order(2, { at: at(1) }), order(3, { at: at(2) })]);
     const daily = await view();
     await refreshView(orders, daily);
     await orders.insertOne(order(4, { at: at(0), cents: 900, changed: at(3) })); // yesterday's, written down today
@@ -434,10 +434,8 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       order(3, { at: at(2), changed: at(2) }),
     ]);
     const daily = await view();
-    // The view refuses the day of the second order: $merge fails with some days written, or none.
-    await daily.into.createIndex({ count: 1 }, { unique: true });
-    await expect(refreshView(orders, daily)).rejects.toThrow(PipelineRefusedError);
-    await daily.into.dropIndexes();
+    // What tells the days works, what computes them doesn't.
+    await expect(refreshView(orders, { ...daily, counts: { $divide: [1, 0] } })).rejects.toThrow(PipelineRefusedError);
     await refreshView(orders, daily);
     expect(await readView(daily.into)).toEqual(
       [0, 1, 2].map((day) => ({ day: at(day), count: 1, sum: 100n, unread: 0 })),
