@@ -1,5 +1,6 @@
 import {
-  type Collection,
+  type AggregateOptions,
+  type AggregationCursor,
   type Document,
   MongoClientClosedError,
   MongoError,
@@ -15,6 +16,14 @@ import { AggregationError, LimitExceededError, PipelineRefusedError, ServerUnrea
 export interface AskOptions {
   /** Who aborts gets his own reason; the server is told to stop when it answers next. */
   readonly signal?: AbortSignal;
+}
+
+/** A collection, whatever its documents are. */
+export interface Askable {
+  aggregate<R extends Document>(
+    stages: Document[],
+    options: AggregateOptions & { signal?: AbortSignal | undefined },
+  ): AggregationCursor<R>;
 }
 
 const UNREACHABLE = [
@@ -34,7 +43,7 @@ const LIMITS = new Set<unknown>([146, 292, 10_334, 4_568]);
  * @throws PipelineRefusedError (LimitExceededError for memory and size), ServerUnreachableError, the signal's reason
  */
 export function ask<R extends Document>(
-  collection: Collection<never>,
+  collection: Askable,
   stages: readonly Document[],
   { signal }: AskOptions = {},
 ): Promise<R[]> {

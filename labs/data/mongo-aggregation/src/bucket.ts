@@ -1,7 +1,6 @@
 import { type Collection, Decimal128, type Document, Long } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
 import { InvalidArgumentError } from './errors.ts';
-import { anyOf } from './join.ts';
 import { amounts, readCents, type Total } from './money.ts';
 import { type Field, fieldPath, storable, type Where } from './outside.ts';
 
@@ -50,7 +49,7 @@ export async function bucketReport<T extends Document, E extends Edge>(
     default: OUTSIDE,
     output: { count: { $sum: 1 }, sum: { $sum: amount.sum }, unread: { $sum: amount.unread } },
   };
-  const rows = await ask(anyOf(collection), [{ $match: where }, { $bucket: stage }], options);
+  const rows = await ask(collection, [{ $match: where }, { $bucket: stage }], options);
   const found = new Map(rows.map((row) => [row['_id'] === OUTSIDE ? OUTSIDE : order(row['_id']), row]));
   const bucket = (key: string | number) => {
     const row = found.get(key);

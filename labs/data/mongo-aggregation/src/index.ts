@@ -1,4 +1,4 @@
-export { type AskOptions, ask } from './ask.ts';
+export { type Askable, type AskOptions, ask } from './ask.ts';
 export { type Bucket, type BucketOptions, type BucketReport, bucketReport, type Edge } from './bucket.ts';
 export {
   AggregationError,

@@ -29,7 +29,7 @@ export function joinRefs<T extends Document, As extends string>(
   refs: Refs<Field<T>, As> & { readonly where?: Where },
   options?: AskOptions,
 ): Promise<Joined<T, As>[]> {
-  return ask(anyOf(collection), [{ $match: refs.where ?? {} }, ...lookupRefs(refs)], options);
+  return ask(collection, [{ $match: refs.where ?? {} }, ...lookupRefs(refs)], options);
 }
 
 /** The stages of `joinRefs`, for a pipeline of your own. @throws InvalidArgumentError */
@@ -94,11 +94,6 @@ export function lookupAsOf({ from, local, foreign, at, since, as }: AsOf): Docum
     },
     { $set: { [found]: { $ifNull: [{ $first: `$${found}` }, null] } } },
   ];
-}
-
-/** Pipelines don't depend on a collection's type: what they answer is said where it is read. */
-export function anyOf<T extends Document>(collection: Collection<T>): Collection<never> {
-  return collection as unknown as Collection<never>;
 }
 
 function output(name: string): string {

@@ -1,6 +1,5 @@
 import type { Collection, Document, WithId } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
-import { anyOf } from './join.ts';
 import { type Field, fieldName, fieldPath, type Where, wholeNumber } from './outside.ts';
 
 export interface PageOptions<T, C extends string> {
@@ -48,7 +47,7 @@ export async function facetPage<T extends Document, C extends Field<T>>(
     total: [{ $count: 'n' }],
     ...Object.fromEntries(counts.map((name, i) => [`count${i}`, frequencies(fieldPath(name))])),
   };
-  const [row] = await ask<Document>(anyOf(collection), [{ $match: where }, { $facet: facets }], options);
+  const [row] = await ask<Document>(collection, [{ $match: where }, { $facet: facets }], options);
   const values = (i: number): Document[] => row?.[`count${i}`] ?? [];
   const counted = counts.map((name, i) => [
     name,

@@ -1,7 +1,6 @@
 import type { Collection, Document } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
 import { InvalidArgumentError } from './errors.ts';
-import { anyOf } from './join.ts';
 import { equals, type Field, fieldName, fieldPath, wholeNumber } from './outside.ts';
 
 export interface ReachOptions<T> {
@@ -29,7 +28,7 @@ export async function reachable<T extends Document>(
     throw new InvalidArgumentError('start is a text or a number.');
   const name = fieldName(key);
   const rows = await ask<Document>(
-    anyOf(collection),
+    collection,
     [
       { $match: equals({ [name]: start }) },
       { $limit: 1 },

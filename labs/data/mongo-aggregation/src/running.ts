@@ -1,6 +1,5 @@
 import type { Collection, Document, WithId } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
-import { anyOf } from './join.ts';
 import { amounts, readCents } from './money.ts';
 import { type Field, fieldName, fieldPath, type Where, wholeNumber } from './outside.ts';
 
@@ -42,7 +41,7 @@ export async function runningTotals<T extends Document>(
   const before = wholeNumber('days', days, 1, 3_660) * DAY_MS - 1;
   const soFar = { documents: ['unbounded', 'current'] };
   const rows = await ask<Document>(
-    anyOf(collection),
+    collection,
     [
       { $match: { $and: [where, { [time]: { $type: 'date' } }] } },
       { $project: { _id: 0, doc: '$$ROOT' } },

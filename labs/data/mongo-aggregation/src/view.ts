@@ -1,7 +1,6 @@
 import type { Collection, Document } from 'mongodb';
 import { type AskOptions, answer, ask } from './ask.ts';
 import { InvalidArgumentError } from './errors.ts';
-import { anyOf } from './join.ts';
 import { amounts, readCents, type Total } from './money.ts';
 import { type Field, fieldName, fieldPath, wholeNumber } from './outside.ts';
 
@@ -67,11 +66,10 @@ export async function refreshView<T extends Document>(
     throw new InvalidArgumentError('A view is another collection than its source.');
   wholeNumber('overlapMs', overlapMs, 0, 86_400_000);
   const [time, change] = [fieldName(at), fieldName(changed)];
-  const orders = anyOf(source);
   const mark = await answer(() => marks.findOne({ _id: into.namespace }), options.signal);
   // Read before the days are: what changes while they are computed is newer than this, and is found next time.
   const seen = await ask<Document>(
-    orders,
+    source,
     [
       { $match: { [change]: { $type: 'date' } } },
       { $sort: { [change]: -1 } },
@@ -87,7 +85,7 @@ export async function refreshView<T extends Document>(
   const since = mark && { $gte: new Date(mark.upTo.getTime() - overlapMs) };
   const day = { $dateTrunc: { date: fieldPath(time), unit: 'day', timezone } };
   const touched = await ask<Document>(
-    orders,
+    source,
     [
       { $match: { ...(since && { [change]: since }), [time]: { $type: 'date' } } },
       { $group: { _id: day } },
@@ -98,7 +96,7 @@ export async function refreshView<T extends Document>(
   if (touched.length > 0) {
     const amount = amounts(fieldPath(sum), counts);
     await ask(
-      orders,
+      source,
       [
         { $match: { $or: touched.map(({ _id, end }) => ({ [time]: { $gte: _id, $lt: end } })) } },
         {
@@ -132,7 +130,7 @@ const NEWER = [{ $replaceWith: { $cond: [{ $gte: ['$$new.asOf', '$asOf'] }, '$$n
 
 /** The view, in the order of days. @throws errors of `ask` */
 export async function readView(view: Collection<DayDocument>, options?: AskOptions): Promise<Day[]> {
-  const rows = await ask<DayDocument>(anyOf(view), [{ $sort: { _id: 1 } }], options);
+  const rows = await ask<DayDocument>(view, [{ $sort: { _id: 1 } }], options);
   return rows.map(({ _id, sum, unread, count }) => ({
     day: _id,
     count: Number(count),
