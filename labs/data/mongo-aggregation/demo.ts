@@ -110,7 +110,7 @@ await tell(options, async (story) => {
       ])
       .toArray();
     const strangers = raw.slice(0, 3).reduce((sum, { found }) => sum + found.length, 0);
-    story.code('src/join.ts', { from: 'const pipeline = ', to: 'const pipeline = ' });
+    story.code('src/join.ts', { from: 'A `local` that is missing', to: 'const found' });
     const joined = await joinRefs(gaps, toDish);
     const wrong = joined.slice(0, 3).filter(({ found }) => found !== null).length;
     story.verdict(

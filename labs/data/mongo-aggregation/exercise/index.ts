@@ -25,6 +25,7 @@ import { storable } from '../src/outside.ts';
 // src/view.ts hold solutions.
 export {
   AggregationError,
+  type Askable,
   type AskOptions,
   type AsOf,
   amounts,

@@ -87,7 +87,7 @@ export async function refreshView<T extends Document>(
   const touched = await ask<Document>(
     source,
     [
-      { $match: { ...(since && { [change]: since }), [time]: { $type: 'date' } } },
+      { $match: { $and: [since ? { [change]: since } : {}, { [time]: { $type: 'date' } }] } },
       { $group: { _id: day } },
       { $project: { end: { $dateAdd: { startDate: '$_id', unit: 'day', amount: 1, timezone } } } },
     ],
