@@ -18,7 +18,7 @@ export function fieldName(name: string): string {
   for (const part of name.split('.')) {
     if (part === '') throw new InvalidArgumentError(`"${name}" is no field's name: a part of it is empty.`);
     if (part.startsWith('$')) throw new InvalidArgumentError(`"${name}" would be read as an operator, not as a field.`);
-    assertText(part);
+    bsonText(part);
     if (part.includes('\0')) throw new InvalidArgumentError(`"${name}" has a U+0000, where BSON ends a name.`);
   }
   return name;
@@ -42,14 +42,14 @@ export function literal(value: unknown): { readonly $literal: unknown } {
  * @throws InvalidArgumentError for a name or a value that is none; for undefined, which the driver may send as null
  */
 export function equals(conditions: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  if (!isPlain(conditions)) throw new InvalidArgumentError('Conditions are a plain object, a field a key.');
+  if (!isPlainDocument(conditions)) throw new InvalidArgumentError('Conditions are a plain object, a field a key.');
   return Object.fromEntries(Object.entries(conditions).map(([name, is]) => [fieldName(name), { $eq: storable(is) }]));
 }
 
 /** A copy that the caller can't change any more, of what BSON keeps as it is. */
 export function storable(value: unknown, depth = 0): unknown {
   if (depth > MAX_DEPTH) throw new InvalidArgumentError(`A value is more than ${MAX_DEPTH} levels deep, or a circle.`);
-  if (typeof value === 'string') return assertText(value);
+  if (typeof value === 'string') return bsonText(value);
   if (typeof value === 'bigint' && (value >= INT64 || value < -INT64)) {
     throw new InvalidArgumentError(`${value} has more than 64 bits.`);
   }
@@ -58,14 +58,15 @@ export function storable(value: unknown, depth = 0): unknown {
   }
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Date && !Number.isFinite(value.getTime())) throw new InvalidArgumentError('A date is invalid.');
-  if ('_bsontype' in value && !isPlain(value)) return value;
+  if ('_bsontype' in value && !isPlainDocument(value)) return value;
   if (value instanceof Date) return new Date(value);
   if (value instanceof RegExp || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return Array.from(value, (each) => storable(each, depth + 1));
-  if (!isPlain(value)) throw new InvalidArgumentError(`A ${value.constructor?.name ?? 'foreign object'} is no value.`);
+  if (!isPlainDocument(value))
+    throw new InvalidArgumentError(`A ${value.constructor?.name ?? 'foreign object'} is no value.`);
   return Object.fromEntries(
     Object.entries(value).map(([key, each]) => {
-      if (assertText(key).includes('\0'))
+      if (bsonText(key).includes('\0'))
         throw new InvalidArgumentError(`"${key}" has a U+0000, where BSON ends a name.`);
       return [key, storable(each, depth + 1)];
     }),
@@ -73,18 +74,18 @@ export function storable(value: unknown, depth = 0): unknown {
 }
 
 /** Whole numbers from `from` to `to`. @throws InvalidArgumentError */
-export function wholeNumber(what: string, value: number, from: number, to: number): number {
+export function countWithin(what: string, value: number, from: number, to: number): number {
   if (Number.isSafeInteger(value) && value >= from && value <= to) return value;
   throw new InvalidArgumentError(`${what} is ${String(value)}: it is a whole number from ${from} to ${to}.`);
 }
 
-function isPlain(value: unknown): value is Record<string, unknown> {
+function isPlainDocument(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const proto = Object.getPrototypeOf(value);
   return proto === null || Object.getPrototypeOf(proto) === null;
 }
 
-function assertText(text: string): string {
+function bsonText(text: string): string {
   if (text.isWellFormed()) return text;
   throw new InvalidArgumentError(`${JSON.stringify(text)} has half a surrogate pair, which UTF-8 can't keep.`);
 }

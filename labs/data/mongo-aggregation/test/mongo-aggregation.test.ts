@@ -443,7 +443,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
 
   test('refreshes that run at once, while orders are written and cancelled, end with the right view', async () => {
     const dice = random(SEED);
-    const books = randomOrders(dice, 40);
+    const books = randomOrders(dice, 26);
     const orders = await shelf(books.slice(0, 10));
     const daily = await view({ overlapMs: 60_000 });
     let done = false;
