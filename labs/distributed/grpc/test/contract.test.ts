@@ -1,10 +1,15 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
-import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import { clone, create, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
+import {
+  EnumDescriptorProto_EnumReservedRangeSchema,
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+} from '@bufbuild/protobuf/wkt';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { breakingChanges } from '#lab';
+import { file_grpc_health_v1_health } from '../src/grpc/health/v1/health_pb.ts';
 import { buf, built, changed, changes } from './contracts.ts';
 
 const here = join(import.meta.dirname, '..');
@@ -27,6 +32,21 @@ describe('the contract', () => {
       );
       expect(kept, `${module}/${file}: run \`npm run generate\``).toBe(made);
     }
+  });
+
+  test('a value of an enum goes only with its number reserved', () => {
+    const without = (...reserved: { start: number; end: number }[]) => {
+      const proto = clone(FileDescriptorProtoSchema, file_grpc_health_v1_health.proto);
+      const status = proto.messageType.flatMap(({ enumType }) => enumType)[0];
+      if (!status) throw new Error('health.proto has no enum');
+      status.value = status.value.filter(({ number }) => number !== 3);
+      status.reservedRange = reserved.map((range) => create(EnumDescriptorProto_EnumReservedRangeSchema, range));
+      return breakingChanges(file_grpc_health_v1_health, built(proto)).map(({ element }) => element);
+    };
+    const named = ['grpc.health.v1.HealthCheckResponse.ServingStatus.SERVICE_UNKNOWN'];
+    expect(without()).toEqual(named);
+    expect(without({ start: 4, end: 9 })).toEqual(named);
+    expect(without({ start: 3, end: 3 })).toEqual([]);
   });
 
   test('the guard says what buf says', async () => {

@@ -36,6 +36,8 @@ describe('deadlines', () => {
     expect(prices, seen).toBeLessThanOrEqual(stockroom - 100);
     expect(prices, seen).toBeGreaterThan(0);
     expect(propagate(caller(812.6), { marginMs: 10 }).timeoutMs, 'of 812.6 ms less 10, in whole ms').toBe(802);
+    expect(propagate(caller(6), { marginMs: 5 }).timeoutMs, 'of 6 ms less 5').toBe(1);
+    expect(propagate(caller()).timeoutMs, 'where nobody said anything').toBe(10_000);
     expect(propagate(caller(), { defaultMs: 700 }).timeoutMs, 'of a caller without a deadline').toBe(700);
   });
 
@@ -279,6 +281,7 @@ describe('streams', () => {
     call.abort(mine);
     expect((await waiting).error).toBe(mine);
     expect((await outcome(aborted.push(3))).error).toBe(mine);
+    expect(aborted.size, 'values kept for nobody').toBe(0);
     expect((await outcome(Array.fromAsync(aborted))).error).toBe(mine);
     const late = new StreamBuffer<number>({ signal: call.signal });
     expect((await outcome(late.push(1))).error).toBe(mine);
