@@ -56,7 +56,7 @@ export function provide(options: StartOptions): Tracing {
     throw new InvalidArgumentError(`service must be the name of this process; it is ${inspect(service)}.`);
   }
   const sampler = sampleTraces(ratio);
-  const queue = new BoundedProcessor(exporter, limitsOf(options));
+  const queue = new BoundedProcessor(exporter, options);
   const resource = defaultResource().merge(resourceFromAttributes({ 'service.name': service }));
   const provider = new TracerProvider({ resource, sampler, spanProcessors: [queue] });
   if (!trace.setGlobalTracerProvider(provider)) throw new AlreadyStartedError(`${service}: tracing has been started.`);
@@ -71,15 +71,6 @@ export function provide(options: StartOptions): Tracing {
     flush: () => queue.forceFlush(),
     close,
     [Symbol.asyncDispose]: close,
-  };
-}
-
-function limitsOf({ maxQueue, maxBatch, delayMs, exportTimeoutMs }: QueueOptions): QueueOptions {
-  return {
-    ...(maxQueue !== undefined && { maxQueue }),
-    ...(maxBatch !== undefined && { maxBatch }),
-    ...(delayMs !== undefined && { delayMs }),
-    ...(exportTimeoutMs !== undefined && { exportTimeoutMs }),
   };
 }
 

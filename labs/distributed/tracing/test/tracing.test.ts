@@ -174,6 +174,7 @@ describe('tracing', () => {
     const tracer = provider.getTracer('test');
     const ids = bad.map((traceparent) => tracer.startSpan('job', {}, extract({ traceparent })).spanContext().traceId);
     expect(new Set(ids).size, 'traces begun').toBe(bad.length);
+    expect(parseTraceparent(`00-${TRACE}-${SPAN}-10`)?.traceFlags, 'flags are hexadecimal').toBe(0);
     const future = parseTraceparent(`cc-${TRACE}-${SPAN}-01-what-comes-after`);
     expect(future, 'a version of the future').toMatchObject({ traceId: TRACE, spanId: SPAN });
   });
@@ -406,6 +407,7 @@ describe('tracing', () => {
     const read = (baggage: unknown) => baggageOf(extract({ baggage }));
     expect(read('a=1,,=2,b,c d=3,e=%zz,f=4, g = 5 ')).toEqual({ a: '1', f: '4', g: '5' });
     expect(read('a=b=c')).toEqual({ a: 'b=c' });
+    expect(read(`a=${'x'.repeat(8_190)}`), '8192 bytes').toHaveProperty('a');
     expect(Object.keys(read('__proto__=1,toString=2'))).toContain('toString');
     for (const none of [undefined, 7, '', 'x'.repeat(9_000), `a=${'x'.repeat(8_191)}`]) expect(read(none)).toEqual({});
   });
@@ -452,6 +454,8 @@ describe('tracing', () => {
     full.end(7);
     await until(() => patient.got.length === 7, { timeoutMs: 2_000, what: 'full batches to be sent' });
     expect(patient.batches).toEqual([3, 3, 1]);
+    full.end(3);
+    await until(() => patient.got.length === 10, { timeoutMs: 2_000, what: 'a batch that is just full' });
     const provider = new TracerProvider({ spanProcessors: [processor], sampler: sampleTraces(0) });
     provider.getTracer('test').startSpan('unseen').end();
     await processor.forceFlush();
@@ -506,6 +510,8 @@ describe('tracing', () => {
     for (const by of [300_000, -300_000, 30, -30]) expect(blame(wrong(by)), `${by} ms`).toEqual(right);
     const rounded = [record('root', undefined, 0, 100), record('a', 'root', 0, 60.9), record('b', 'root', 60, 100)];
     expect(blame(rounded)).toEqual({ a: 60, b: 40 });
+    const beside = [record('root', undefined, 0, 100), record('a', 'root', 0, 61.5), record('b', 'root', 60, 100)];
+    expect(blame(beside), 'more than a millisecond is no rounding').toEqual({ root: 60, b: 40 });
     const longer = [...call, record('serve', 'call', 0, 200, { kind: 'server' })];
     expect(blame(longer), 'longer than its call: whatever it is, it is no answer').toEqual({ root: 20, call: 80 });
   });
@@ -562,7 +568,9 @@ describe('tracing', () => {
       { key: 'n', value: { arrayValue: { values: [] } } },
     ];
     const request = (spans: unknown) => ({ resourceSpans: [{ resource: { attributes }, scopeSpans: [{ spans }] }] });
-    const [read] = readOtlp(request([{ ...span, status: { code: 2 }, parentSpanId: '', attributes }]));
+    const [read] = readOtlp(
+      request([{ ...span, status: { code: 2 }, parentSpanId: '', attributes: [...attributes, { key: 'none' }] }]),
+    );
     expect(read).toMatchObject({ service: 'shop', kind: 'client', error: true, attributes: { n: '{"values":[]}' } });
     expect(read?.startMs).toBe(1_700_000_000_123.456);
     expect(read).not.toHaveProperty('parentSpanId');
