@@ -51,7 +51,6 @@ await tell({ title: 'Tracing 链路追踪: the waybill in Zipkin', dir: import.m
     );
     const services = ['shop', 'payment', 'courier'].filter((name) => shown.toLowerCase().includes(name));
     const number = (label: string) => Number(new RegExp(`${label}\\D*(\\d+)`, 'i').exec(shown)?.[1] ?? Number.NaN);
-    story.say(shown.split('\n').slice(0, 12).join(' · '));
     story.verdict('The page shows all three processes', services.join(', '), services.length === 3);
     story.verdict(
       'and every span',
