@@ -44,7 +44,6 @@ export async function bucketReport<T extends Document, E extends Edge>(
   const amount = amounts(fieldPath(sum));
   const stage = {
     groupBy: fieldPath(by),
-    // The number of the band, not its edge, is the answer's key: 5, Long(5) and Decimal128('5.0') are one edge.
     boundaries,
     default: OUTSIDE,
     output: { count: { $sum: 1 }, sum: { $sum: amount.sum }, unread: { $sum: amount.unread } },
@@ -61,7 +60,7 @@ export async function bucketReport<T extends Document, E extends Edge>(
   };
 }
 
-/** A number to tell edges apart by. */
+/** A number to tell edges apart by: 5, Long(5) and Decimal128('5.0') are one. */
 function order(edge: unknown): number {
   return edge instanceof Date ? edge.getTime() : Number(String(edge));
 }

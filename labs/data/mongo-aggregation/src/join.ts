@@ -39,6 +39,8 @@ export function lookupRefs({ from, local, foreign = '_id', as, show }: Refs): Do
   // A `local` that is missing equals a `foreign` that is missing: whoever has no key is nobody's.
   const pipeline = [{ $match: { [key]: { $ne: null } } }, ...(keep ? [{ $project: keep }] : [])];
   const found = output(as);
+  if (local.split('.')[0] === as)
+    throw new InvalidArgumentError(`"${as}" is what refers: what is found needs another field.`);
   const one = (ref: string) => ({
     $ifNull: [{ $first: { $filter: { input: `$${found}`, cond: { $eq: [`$$this.${key}`, ref] } } } }, null],
   });

@@ -20,9 +20,9 @@ export interface Total {
  * @param counts an expression: amounts where it is false are nothing. Default: all count.
  */
 export function amounts(path: string, counts: unknown = true): { readonly sum: Document; readonly unread: Document } {
-  const whole = {
-    $and: [{ $isNumber: path }, { $gt: [path, -BOUND] }, { $lt: [path, BOUND] }, { $eq: [path, { $trunc: path }] }],
-  };
+  // $cond and not one $and: of that the server may evaluate any part, and `$trunc` of a text is an error.
+  const inRange = { $and: [{ $gt: [path, -BOUND] }, { $lt: [path, BOUND] }, { $eq: [path, { $trunc: path }] }] };
+  const whole = { $cond: [{ $isNumber: path }, inRange, false] };
   // Missing sorts before null. $toLong first: $toDecimal alone rounds a double to 15 digits.
   return {
     sum: { $cond: [{ $and: [counts, whole] }, { $toDecimal: { $toLong: path } }, 0] },

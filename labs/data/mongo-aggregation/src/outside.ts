@@ -38,12 +38,19 @@ export function literal(value: unknown): { readonly $literal: unknown } {
 }
 
 /**
- * A filter: each field has exactly that value. `{ $ne: null }` from a request's body is a value like any other.
+ * A filter: each field has that value, and an array has it among its own. `{ $ne: null }` from a request's body is a
+ * value like any other; null is null, and not missing.
  * @throws InvalidArgumentError for a name or a value that is none; for undefined, which the driver may send as null
  */
 export function equals(conditions: Readonly<Record<string, unknown>>): Record<string, unknown> {
   if (!isPlainDocument(conditions)) throw new InvalidArgumentError('Conditions are a plain object, a field a key.');
-  return Object.fromEntries(Object.entries(conditions).map(([name, is]) => [fieldName(name), { $eq: storable(is) }]));
+  const same = (is: unknown) => (is === null ? { $type: 'null' } : { $eq: storable(is) });
+  return Object.fromEntries(Object.entries(conditions).map(([name, is]) => [fieldName(name), same(is)]));
+}
+
+/** A filter: the field is a date. To `$type` alone a list of dates is one, too, which no stage takes for a time. */
+export function isDate(name: string): Record<string, unknown> {
+  return { $and: [{ [name]: { $type: 'date' } }, { [name]: { $not: { $type: 'array' } } }] };
 }
 
 /** A copy that the caller can't change any more, of what BSON keeps as it is. */

@@ -1,10 +1,10 @@
 import type { Collection, Document, WithId } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
 import { amounts, readCents } from './money.ts';
-import { countWithin, type Field, fieldName, fieldPath, type Where } from './outside.ts';
+import { countWithin, type Field, fieldName, fieldPath, isDate, type Where } from './outside.ts';
 
 export interface RunningOptions<T> {
-  /** A total of its own for each value of this field. Null and missing are one. */
+  /** A total of its own for each value of this field. Null and missing are one; the server refuses a list. */
   readonly per: Field<T>;
   /** The time, a date. Documents without one are in no period, and left out. */
   readonly by: Field<T>;
@@ -43,7 +43,7 @@ export async function runningTotals<T extends Document>(
   const rows = await ask<Document>(
     collection,
     [
-      { $match: { $and: [where, { [time]: { $type: 'date' } }] } },
+      { $match: { $and: [where, isDate(time)] } },
       { $project: { _id: 0, doc: '$$ROOT' } },
       {
         $setWindowFields: {

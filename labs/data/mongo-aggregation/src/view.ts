@@ -2,7 +2,7 @@ import type { Collection, Document } from 'mongodb';
 import { type AskOptions, answer, ask } from './ask.ts';
 import { InvalidArgumentError } from './errors.ts';
 import { amounts, readCents, type Total } from './money.ts';
-import { countWithin, type Field, fieldName, fieldPath } from './outside.ts';
+import { countWithin, type Field, fieldName, fieldPath, isDate } from './outside.ts';
 
 /** A day of the view. */
 export interface Day extends Total {
@@ -32,7 +32,7 @@ export interface ViewOptions<T> {
   /** The view: its documents are `DayDocument`s, and only `refreshView` writes them. */
   readonly into: Collection<DayDocument>;
   readonly marks: Collection<Watermark>;
-  /** A date: which day a document belongs to. It never changes, and no document is deleted: it is cancelled. */
+  /** A date: which day a document belongs to; without one it belongs to none. It never changes, and no document is deleted: it is cancelled. */
   readonly at: Field<T>;
   /** A date that every write sets to the time of the write. It wants an index, and so does `at`. */
   readonly changed: Field<T>;
@@ -71,7 +71,7 @@ export async function refreshView<T extends Document>(
   const seen = await ask<Document>(
     source,
     [
-      { $match: { [change]: { $type: 'date' } } },
+      { $match: isDate(change) },
       { $sort: { [change]: -1 } },
       { $limit: 1 },
       { $project: { _id: 0, upTo: fieldPath(change) } },
@@ -87,7 +87,7 @@ export async function refreshView<T extends Document>(
   const touched = await ask<Document>(
     source,
     [
-      { $match: { $and: [since ? { [change]: since } : {}, { [time]: { $type: 'date' } }] } },
+      { $match: { $and: [since ? { [change]: since } : {}, isDate(time)] } },
       { $group: { _id: day } },
       { $project: { end: { $dateAdd: { startDate: '$_id', unit: 'day', amount: 1, timezone } } } },
     ],
@@ -98,7 +98,11 @@ export async function refreshView<T extends Document>(
     await ask(
       source,
       [
-        { $match: { $or: touched.map(({ _id, end }) => ({ [time]: { $gte: _id, $lt: end } })) } },
+        {
+          $match: {
+            $and: [isDate(time), { $or: touched.map(({ _id, end }) => ({ [time]: { $gte: _id, $lt: end } })) }],
+          },
+        },
         {
           $group: {
             _id: day,

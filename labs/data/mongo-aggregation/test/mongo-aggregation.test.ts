@@ -426,6 +426,27 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     expect(await joinRefs(books, { from: 'nowhere', local: 'toString', as: '__proto__' })).toHaveLength(2);
   });
 
+  test('null is null and not missing, and a time that is none is in no period and stops nothing', async () => {
+    const times: unknown[] = [at(0), undefined, null, 'monday', [at(0), at(1)], at(1)];
+    const orders = await shelf(
+      times.map((time, _id) => ({ _id, table: _id < 3 ? null : undefined, cents: 100, at: time, changed: time })),
+    );
+    await orders.updateMany({ _id: { $gt: 3 } }, { $unset: { table: 1 } });
+    const nulls = await facetPage(orders, { ...page, sort: { by: '_id' }, where: equals({ table: null, cents: 100 }) });
+    expect(
+      nulls.items.map(({ _id }) => _id),
+      'orders whose table is null',
+    ).toEqual([0, 1, 2, 3]);
+    const rows = await runningTotals(orders, { per: 'table', by: 'at', sum: 'cents', days: 9 });
+    expect(rows.map(({ doc, total }) => `${doc._id}: ${total}`)).toEqual(['0: 100', '5: 200']);
+    const daily = await view();
+    await refreshView(orders as never, daily);
+    expect((await readView(daily.into)).map(({ day, count }) => [day, count])).toEqual([
+      [at(0), 1],
+      [at(1), 1],
+    ]);
+  });
+
   test('a refresh that ends half-way is done again, and nothing is lost or counted twice', async () => {
     const orders = await shelf([
       order(1),
@@ -536,12 +557,18 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
         JSON.stringify(wrong),
         () => facetPage(orders, { ...page, ...wrong } as never),
       ]),
-      ...[{ local: '$dish' }, { as: 'a.b' }, { as: '$x' }, { from: '' }, { from: '$cmd' }, { foreign: '' }].map(
-        (wrong): [string, () => unknown] => [
-          JSON.stringify(wrong),
-          () => joinRefs(orders, { from: 'd', local: 'dish', as: 'x', ...wrong } as never),
-        ],
-      ),
+      ...[
+        { local: '$dish' },
+        { as: 'dish' },
+        { as: 'a.b' },
+        { as: '$x' },
+        { from: '' },
+        { from: '$cmd' },
+        { foreign: '' },
+      ].map((wrong): [string, () => unknown] => [
+        JSON.stringify(wrong),
+        () => joinRefs(orders, { from: 'd', local: 'dish', as: 'x', ...wrong } as never),
+      ]),
       ['days', () => runningTotals(orders, { per: 'table', by: 'at', sum: 'cents', days: 0 })],
       ['a view of itself', () => refreshView(orders, { ...daily, into: orders as never })],
       ['an overlap of NaN', () => refreshView(orders, { ...daily, overlapMs: Number.NaN })],
