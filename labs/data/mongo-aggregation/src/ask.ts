@@ -1,6 +1,7 @@
 import {
   type AggregateOptions,
   type AggregationCursor,
+  BSON,
   type Document,
   MongoClientClosedError,
   MongoError,
@@ -40,7 +41,8 @@ const LIMITS = new Set<unknown>([146, 292, 10_334, 4_568]);
 
 /**
  * Runs a pipeline and reads all that it answers. Stages that need more than 100 MB use the disk, where they can.
- * @throws PipelineRefusedError (LimitExceededError for memory and size), ServerUnreachableError, the signal's reason
+ * @throws PipelineRefusedError (LimitExceededError for memory and size), ServerUnreachableError, AggregationError for what
+ *   the driver can't send, the signal's reason
  */
 export function ask<R extends Document>(
   collection: Askable,
@@ -66,7 +68,7 @@ export async function answer<R>(command: () => Promise<R>, signal?: AbortSignal)
     if (error instanceof MongoServerError) {
       throw LIMITS.has(error.code) ? new LimitExceededError(error) : new PipelineRefusedError(error);
     }
-    if (error instanceof MongoError)
+    if (error instanceof MongoError || error instanceof BSON.BSONError)
       throw new AggregationError(`The driver refused: ${error.message}`, { cause: error });
     throw error;
   }

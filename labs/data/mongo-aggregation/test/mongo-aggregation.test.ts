@@ -582,6 +582,26 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     expect(sent).toEqual([]);
   });
 
+  test('a period begins just after the same time, days before, and ends with its own', async () => {
+    const times = [at(0), at(1, -1), at(1), at(1), at(1, 1), at(3)];
+    const orders = await shelf(times.map((time, id) => order(id, { at: time, cents: 10 ** id })));
+    const rows = await runningTotals(orders, { per: 'table', by: 'at', sum: 'cents', days: 1 });
+    expect(rows.map(({ recent }) => recent)).toEqual([1n, 11n, 1_110n, 1_110n, 11_110n, 100_000n]);
+    expect(rows.map(({ total }) => total)).toEqual([1n, 11n, 111n, 1_111n, 11_111n, 111_111n]);
+  });
+
+  test('a value may be a hundred levels deep, and no deeper', () => {
+    const nested = (levels: number, wrap: (inner: unknown) => unknown) => {
+      let value: unknown = 1;
+      for (let level = 0; level < levels; level++) value = wrap(value);
+      return value;
+    };
+    for (const wrap of [(inner: unknown) => [inner], (inner: unknown) => ({ inner })]) {
+      expect(literal(nested(100, wrap))).toEqual({ $literal: nested(100, wrap) });
+      expect(() => literal(nested(101, wrap))).toThrow(InvalidArgumentError);
+    }
+  });
+
   test('what the caller changes after the call changes nothing', async () => {
     const orders = await shelf([order(1, { tags: ['spicy'] })]);
     const tags = ['spicy'];
@@ -609,6 +629,9 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     const refused = await outcome(facetPage(orders, { ...page, where: { $nonsense: 1 } }));
     expect(refused.error).toBeInstanceOf(PipelineRefusedError);
     expect(refused.error).toHaveProperty('code', expect.any(Number));
+    const circle: Document = {};
+    circle['of'] = circle;
+    expect((await outcome(facetPage(orders, { ...page, where: circle }))).error).toBeInstanceOf(AggregationError);
     const elsewhere = new MongoClient('mongodb://127.0.0.1:1/', { serverSelectionTimeoutMS: 50 });
     const far = elsewhere.db('x').collection<Order>('orders');
     const lost = await outcome(facetPage(far, page));
