@@ -527,6 +527,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
         Symbol('s'),
         'a\ud83d',
         2n ** 63n,
+        -(2n ** 63n) - 1n,
         new Map(),
         Promise.resolve(1),
         new Date(Number.NaN),
@@ -535,6 +536,8 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
         { 'a\0': 1 },
       ].map((value, i): [string, () => unknown] => [`value ${i}`, () => equals({ status: value })]),
       ['conditions that are a promise', () => equals(Promise.resolve() as never)],
+      ['conditions that are a text', () => equals('status' as never)],
+      ['conditions that are null', () => equals(null as never)],
       ['conditions that are a list', () => equals([] as never)],
       ['half a surrogate pair', () => fieldName('a\ud83d')],
       ['a number as a name', () => fieldName(5 as never)],
@@ -580,6 +583,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       }
     });
     expect(sent).toEqual([]);
+    expect((await facetPage(orders, { ...page, size: 100, where: equals({ table: -(2n ** 63n) }) })).total).toBe(0);
   });
 
   test('a period begins just after the same time, days before, and ends with its own', async () => {
