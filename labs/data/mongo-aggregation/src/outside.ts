@@ -81,7 +81,7 @@ export function storable(value: unknown, depth = 0): unknown {
 }
 
 /** Whole numbers from `from` to `to`. @throws InvalidArgumentError */
-export function countWithin(what: string, value: number, from: number, to: number): number {
+export function safeIntegerWithin(what: string, value: number, from: number, to: number): number {
   if (Number.isSafeInteger(value) && value >= from && value <= to) return value;
   throw new InvalidArgumentError(`${what} is ${String(value)}: it is a whole number from ${from} to ${to}.`);
 }

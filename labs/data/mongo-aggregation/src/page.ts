@@ -1,6 +1,6 @@
 import type { Collection, Document, WithId } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
-import { countWithin, type Field, fieldName, fieldPath, type Where } from './outside.ts';
+import { type Field, fieldName, fieldPath, safeIntegerWithin, type Where } from './outside.ts';
 
 export interface PageOptions<T, C extends string> {
   /** Stands before the `$facet`, where an index can answer it. Default: all. */
@@ -37,8 +37,8 @@ export async function facetPage<T extends Document, C extends Field<T>>(
   { where = {}, sort, page, size, counts, show }: PageOptions<T, C>,
   options?: AskOptions,
 ): Promise<FacetPage<T, C>> {
-  countWithin('size', size, 1, MAX_SIZE);
-  const skip = (countWithin('page', page, 1, MAX_PAGE) - 1) * size;
+  safeIntegerWithin('size', size, 1, MAX_SIZE);
+  const skip = (safeIntegerWithin('page', page, 1, MAX_PAGE) - 1) * size;
   const direction = sort.order === 'desc' ? -1 : 1;
   const order = sort.by === '_id' ? { _id: direction } : { [fieldName(sort.by)]: direction, _id: 1 };
   const keep = show?.length ? [{ $project: Object.fromEntries(show.map((name) => [fieldName(name), 1])) }] : [];

@@ -1,7 +1,7 @@
 import type { Collection, Document } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
 import { InvalidArgumentError } from './errors.ts';
-import { countWithin, equals, type Field, fieldName, fieldPath } from './outside.ts';
+import { equals, type Field, fieldName, fieldPath, safeIntegerWithin } from './outside.ts';
 
 export interface ReachOptions<T> {
   /** The key of the document to begin with. */
@@ -40,7 +40,7 @@ export async function reachable<T extends Document>(
           connectToField: name,
           as: 'found',
           depthField: 'depth',
-          maxDepth: countWithin('maxDepth', maxDepth, 1, 100) - 1,
+          maxDepth: safeIntegerWithin('maxDepth', maxDepth, 1, 100) - 1,
           restrictSearchWithMatch: { [name]: { $ne: null } },
         },
       },

@@ -1,7 +1,7 @@
 import type { Collection, Document, WithId } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
 import { amounts, readCents } from './money.ts';
-import { countWithin, type Field, fieldName, fieldPath, isDate, type Where } from './outside.ts';
+import { type Field, fieldName, fieldPath, isDate, safeIntegerWithin, type Where } from './outside.ts';
 
 export interface RunningOptions<T> {
   /** A total of its own for each value of this field. Null and missing are one; the server refuses a list. */
@@ -38,7 +38,7 @@ export async function runningTotals<T extends Document>(
   const time = fieldName(by);
   const partitionBy = fieldPath(`doc.${fieldName(per)}`);
   const amount = amounts(fieldPath(`doc.${fieldName(sum)}`));
-  const before = countWithin('days', days, 1, 3_660) * DAY_MS - 1;
+  const before = safeIntegerWithin('days', days, 1, 3_660) * DAY_MS - 1;
   const soFar = { documents: ['unbounded', 'current'] };
   const rows = await ask<Document>(
     collection,

@@ -2,7 +2,7 @@ import type { Collection, Document } from 'mongodb';
 import { type AskOptions, answer, ask } from './ask.ts';
 import { InvalidArgumentError } from './errors.ts';
 import { amounts, readCents, type Total } from './money.ts';
-import { countWithin, type Field, fieldName, fieldPath, isDate } from './outside.ts';
+import { type Field, fieldName, fieldPath, isDate, safeIntegerWithin } from './outside.ts';
 
 /** A day of the view. */
 export interface Day extends Total {
@@ -64,7 +64,7 @@ export async function refreshView<T extends Document>(
 ): Promise<Refreshed> {
   if (into.namespace === source.namespace)
     throw new InvalidArgumentError('A view is another collection than its source.');
-  countWithin('overlapMs', overlapMs, 0, 86_400_000);
+  safeIntegerWithin('overlapMs', overlapMs, 0, 86_400_000);
   const [time, change] = [fieldName(at), fieldName(changed)];
   const mark = await answer(() => marks.findOne({ _id: into.namespace }), options.signal);
   // Read before the days are: what changes while they are computed is newer than this, and is found next time.
