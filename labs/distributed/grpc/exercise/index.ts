@@ -30,7 +30,7 @@ export { BadRpcOptionError, Health, openChannel, withDeadline } from '../src/ind
 
 /**
  * The options for calls that are made on behalf of `caller`: what is left of his time (`caller.timeoutMs()`, undefined
- * where he named no deadline) less `marginMs`, and his signal. Connect takes whole milliseconds only, and 0 for "no
+ * where he named no deadline) less `marginMs` (default 5), and his signal. Connect takes whole milliseconds only, and 0 for "no
  * deadline". Its flaw: each hop calls as if it were the first.
  *
  * @throws ConnectError DEADLINE_EXCEEDED when nothing is left; the signal's reason when he has left already.
