@@ -93,6 +93,7 @@ export class ClusterRouter {
   protected readonly timeoutMs: number;
   protected readonly silentMs: number;
   protected closed = false;
+  #login: readonly string[] = [];
 
   constructor(seeds: readonly string[], options: RouterOptions = {}) {
     if (!Array.isArray(seeds) || seeds.length === 0 || !seeds.every(isAddress)) {
@@ -103,6 +104,8 @@ export class ClusterRouter {
     this.silentMs = wholeFrom('silentMs', options.silentMs ?? 1_000, 1);
     const { translate = (address) => address, connection = {} } = options;
     this.nodes = new NodePool({ silentMs: this.silentMs, translate, connection });
+    const { username, password } = connection;
+    if (password) this.#login = username ? ['AUTH2', username, password] : ['AUTH', password];
   }
 
   /** Given: one command, by `route`. */
@@ -211,6 +214,11 @@ export class ClusterRouter {
   /** Given: the connection to one node, for CLUSTER commands. @throws UnreachableError */
   node(address: string): Promise<Redis> {
     return this.nodes.link(address);
+  }
+
+  /** Given: what MIGRATE needs before KEYS to log in at the target. (For a hardening law.) */
+  get login(): readonly string[] {
+    return this.#login;
   }
 
   /** Given: ends all connections. */

@@ -25,7 +25,7 @@ export class NodePool {
   /** The connection to a node that all calls share. @throws UnreachableError */
   async link(address: string): Promise<Redis> {
     for (;;) {
-      const pending = this.#shared.get(address) ?? this.#connect(address, this.#options.silentMs);
+      const pending = this.#shared.get(address) ?? this.#connect(address).then((node) => this.#watched(node));
       this.#shared.set(address, pending);
       const node = await pending.catch((error: unknown) => {
         if (this.#shared.get(address) === pending) this.#shared.delete(address);
@@ -54,7 +54,12 @@ export class NodePool {
     for (const node of this.#open) drop(node);
   }
 
-  async #connect(address: string, socketTimeout?: number): Promise<Redis> {
+  #watched(node: Redis): Redis {
+    dropWhenSilent(node, this.#options.silentMs);
+    return node;
+  }
+
+  async #connect(address: string): Promise<Redis> {
     if (this.#closed) throw new RouterClosedError();
     const { silentMs, translate, connection } = this.#options;
     const place = translate(address);
@@ -67,7 +72,6 @@ export class NodePool {
       autoResendUnfulfilledCommands: false,
       retryStrategy: () => null,
       connectTimeout: silentMs,
-      ...(socketTimeout === undefined ? {} : { socketTimeout }),
     });
     let cause: unknown;
     node.on('error', (error: Error) => {
@@ -90,6 +94,33 @@ export class NodePool {
       clearTimeout(timer);
     }
   }
+}
+
+/**
+ * Drops a connection on which nothing comes for `silentMs` while an answer is due. ioredis' `socketTimeout` would break one
+ * whose answers lie in the socket because our own event loop stood still, and leave everybody in doubt.
+ */
+function dropWhenSilent(node: Redis, silentMs: number): void {
+  const ask = () => {
+    let due = true;
+    const answered = () => {
+      due = false;
+    };
+    node.ping().then(answered, answered);
+    let read = node.stream.bytesRead;
+    const look = () => {
+      if (!due) return;
+      const now = node.stream.bytesRead;
+      if (now === read) return drop(node);
+      read = now;
+      later();
+    };
+    // Behind the timers of a turn comes what has arrived meanwhile.
+    const later = () => setTimeout(setImmediate, silentMs, look).unref();
+    later();
+  };
+  const beat = setInterval(ask, Math.ceil(silentMs / 2)).unref();
+  node.once('end', () => clearInterval(beat));
 }
 
 const isUsable = (node: Redis) => node.status === 'ready' && node.stream.writable;

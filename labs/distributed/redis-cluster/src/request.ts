@@ -28,7 +28,7 @@ export function requestOf(command: string, args: readonly Argument[]): Request {
     );
   }
   // ioredis knows where each command has its keys; what it doesn't know has none.
-  const keys = new Command(lower, [...texts]).getKeys().map(String);
+  const keys = keysOf(lower, texts);
   const slots = keys.map(keySlot);
   const [slot] = slots;
   if (slot === undefined) {
@@ -39,6 +39,23 @@ export function requestOf(command: string, args: readonly Argument[]): Request {
   if (new Set(slots).size > 1) throw new CrossSlotError(name, keys, slots);
   return { command: name, args: texts, slot };
 }
+
+/** @throws InvalidArgumentError where it says that it has more keys than arguments: ioredis would count up to there. */
+function keysOf(command: string, args: readonly string[]): string[] {
+  const place = NUMBER_OF_KEYS.get(command);
+  const count = place === undefined ? 0 : Number(args[place]);
+  if (!Number.isInteger(count) || count < 0 || count > args.length) {
+    throw new InvalidArgumentError(`${command} must say how many keys it has: it says ${inspect(args[place ?? 0])}.`);
+  }
+  return new Command(command, [...args]).getKeys().map(String);
+}
+
+/** At which argument. */
+const NUMBER_OF_KEYS = new Map([
+  ...['eval', 'eval_ro', 'evalsha', 'evalsha_ro', 'fcall', 'fcall_ro'].map((name) => [name, 1] as const),
+  ...['zunionstore', 'zinterstore', 'zdiffstore'].map((name) => [name, 1] as const),
+  ...['zunion', 'zinter', 'zdiff', 'zintercard', 'sintercard', 'lmpop', 'zmpop'].map((name) => [name, 0] as const),
+]);
 
 const CONNECTION_FLAGS = ['BLOCKING_COMMANDS', 'ENTER_SUBSCRIBER_MODE', 'EXIT_SUBSCRIBER_MODE'] as const;
 

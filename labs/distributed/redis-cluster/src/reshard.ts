@@ -48,7 +48,9 @@ export async function reshard(
   for (;;) {
     const some = await step('GETKEYSINSLOT', () => source.cluster('GETKEYSINSLOT', slot, batch));
     if (some.length === 0) break;
-    await step('MIGRATE', () => source.call('MIGRATE', host, port, '', 0, MIGRATE_MS, 'KEYS', ...some.map(String)));
+    await step('MIGRATE', () =>
+      source.call('MIGRATE', host, port, '', 0, MIGRATE_MS, ...router.login, 'KEYS', ...some.map(String)),
+    );
     keys += some.length;
   }
   // The target first again: a slot with two claimants has an owner, a slot that nobody claims is lost.

@@ -63,6 +63,7 @@ export class ClusterRouter {
   protected readonly silentMs: number;
   #refreshing: Promise<void> | undefined;
   #closed = false;
+  #login: readonly string[] = [];
 
   /**
    * @param seeds `host:port` of some nodes; the others are found through them. Nothing is sent before the first call.
@@ -77,6 +78,8 @@ export class ClusterRouter {
     this.silentMs = wholeFrom('silentMs', options.silentMs ?? 1_000, 1);
     const { translate = (address) => address, connection = {} } = options;
     this.nodes = new NodePool({ silentMs: this.silentMs, translate, connection: { ...connection } });
+    const { username, password } = connection;
+    if (password) this.#login = username ? ['AUTH2', username, password] : ['AUTH', password];
   }
 
   /**
@@ -95,6 +98,7 @@ export class ClusterRouter {
 
   /** The values of keys in any slots, in the order asked, null where there is none: one MGET a slot, all at once. */
   async mgetAcross(keys: readonly string[], options: CallOptions = {}): Promise<(string | null)[]> {
+    if (!Array.isArray(keys)) throw new InvalidArgumentError(`Keys must be a list: they are ${inspect(keys)}.`);
     const values: (string | null)[] = keys.map(() => null);
     await Promise.all(
       this.groups(keys).map(async (places) => {
@@ -112,8 +116,7 @@ export class ClusterRouter {
    * @throws PartialWriteError when a slot failed: what was written stays
    */
   async msetAcross(entries: Iterable<readonly [key: string, value: string]>, options: CallOptions = {}): Promise<void> {
-    const all = [...entries];
-    for (const text of all.flat()) assertText('A key or a value', text);
+    const all = pairsOf(entries);
     const groups = this.groups(all.map(([key]) => key)).map((places) =>
       places.flatMap((place) => [all[place] ?? ['', '']]),
     );
@@ -159,7 +162,7 @@ export class ClusterRouter {
         signal?.throwIfAborted();
         const page = node.scan(cursor, 'MATCH', match, 'COUNT', 1_000);
         const [next, keys] = await page.catch((error: unknown) => {
-          throw new UnreachableError(address, error);
+          throw isReply(error) ? new CommandError('SCAN', address, error) : new UnreachableError(address, error);
         });
         yield* keys;
         cursor = next;
@@ -184,6 +187,11 @@ export class ClusterRouter {
   /** The connection to one node, for CLUSTER commands. @throws UnreachableError */
   node(address: string): Promise<Redis> {
     return this.nodes.link(address);
+  }
+
+  /** What MIGRATE needs to log in at the target, which has the login of the whole cluster. */
+  get login(): readonly string[] {
+    return this.#login;
   }
 
   /** Ends all connections. Calls in flight end with RouterClosedError. */
@@ -310,6 +318,18 @@ export class ClusterRouter {
       }),
     );
   }
+}
+
+/** @throws InvalidArgumentError unless each is a key with its value, both well-formed texts. */
+function pairsOf(entries: unknown): (readonly [string, string])[] {
+  const list = typeof entries === 'object' && entries !== null && Symbol.iterator in entries ? entries : undefined;
+  if (list === undefined) throw new InvalidArgumentError(`Entries must be iterable: they are ${inspect(entries)}.`);
+  return Array.from(list as Iterable<unknown>, (entry) => {
+    const [key, value]: unknown[] = Array.isArray(entry) ? entry : [];
+    assertText('A key', key);
+    assertText('A value', value);
+    return [key, value] as const;
+  });
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

@@ -272,6 +272,7 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
         ['GET', 'a'],
         ['toString', ['a']],
         ['', ['a']],
+        ['EVAL', ['return 1', 1e9, 'a']],
       ];
       for (const [command, args] of bad) {
         // @ts-expect-error: untyped code can hand in anything
@@ -281,7 +282,12 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
       }
       await expect(router.call('MGET', ['a', 'b'])).rejects.toThrow(CrossSlotError);
       await expect(router.call('EVAL', ['return 1', 2, 'a', 'b'])).rejects.toThrow(/"a" in 15495, "b" in 3300/);
-      await expect(router.msetAcross([['a', 'b\udc00']])).rejects.toThrow(InvalidArgumentError);
+      for (const entries of [[['a', 'b\udc00']], [['a']], ['ab'], [['a', 1]], null, 7]) {
+        // @ts-expect-error: untyped code can hand in anything
+        await expect(router.msetAcross(entries), JSON.stringify(entries)).rejects.toThrow(InvalidArgumentError);
+      }
+      // @ts-expect-error: untyped code can hand in anything
+      await expect(router.mgetAcross(null)).rejects.toThrow(InvalidArgumentError);
       const wait = { replicas: 1, withinMs: 100 };
       await expect(router.waitReplicated('SET', ['a', 1], { ...wait, replicas: 0 })).rejects.toThrow(
         InvalidArgumentError,
@@ -376,6 +382,39 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     await target.pipeline().call('ASKING').set(tag, 'stranger').exec();
     await expect(reshard(router, keySlot(tag), addresses[0] ?? '')).rejects.toThrow(ReshardError);
     expect(await router.call('GET', [tag]), 'and the slot is still served').toBe('x');
+  });
+
+  test('a cluster with a password is resharded, too', async () => {
+    const set = (password: string) =>
+      Promise.all(
+        admins.flatMap((admin) => [
+          admin.config('SET', 'masterauth', password),
+          admin.config('SET', 'requirepass', password),
+        ]),
+      );
+    onTestFinished(async () => void (await set('')));
+    await set('sesame');
+    const router = routed({ connection: { password: 'sesame' } });
+    const tag = await tagAt(0);
+    await router.call('SET', [tag, 'x']);
+    const to = addresses[1] ?? '';
+    const moved = await reshard(router, keySlot(tag), to);
+    expect({ ...moved, at: router.owners()[keySlot(tag)] }).toEqual({ from: addresses[0], keys: 1, at: to });
+    expect(await router.call('GET', [tag])).toBe('x');
+  });
+
+  test('answers that came while the event loop stood still are answers', async () => {
+    const router = routed({ silentMs: 40 });
+    const tag = fresh();
+    await router.call('SET', [tag, 'x']);
+    const asked = [router.call('GET', [tag])];
+    for (let stall = 0; stall < 3; stall++) {
+      const end = performance.now() + 120;
+      while (performance.now() < end);
+      asked.push(router.call('GET', [tag]));
+      await delay(1);
+    }
+    expect(await Promise.all(asked)).toEqual(['x', 'x', 'x', 'x']);
   });
 
   test('a write that waits for its replicas keeps no other call waiting, and hears of a moved slot too', async () => {
