@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Attached } from './attached.ts';
-import { DebuggerPresentError, PortTakenError, TargetSilentError } from './errors.ts';
+import { DebuggerPresentError, PortTakenError, ProtocolError, TargetEndedError, TargetSilentError } from './errors.ts';
 import { Inspector } from './inspector.ts';
 import { duration } from './limits.ts';
 import { holderOf, type Listener, listeners, mustTakeSignal, readTarget, type Target, typed } from './target.ts';
@@ -24,17 +24,23 @@ export interface AttachOptions {
  */
 export async function attach(pid: number, { timeoutMs = 5000, signal }: AttachOptions = {}): Promise<Attached> {
   duration(timeoutMs, 'timeoutMs');
-  const target = await readTarget(pid);
-  mustTakeSignal(target);
-  const before = await listeners(pid);
-  signal?.throwIfAborted();
-  sendSignal(pid);
-  const inspector = await opened(target, before, performance.now() + timeoutMs);
-  if (!inspector) throw await whyNot(target, before, timeoutMs);
-  const attached = new Attached(pid, inspector, () => closeInspector(inspector));
-  if (!signal?.aborted) return attached;
-  await attached.detach();
-  throw signal.reason;
+  try {
+    const target = await readTarget(pid);
+    mustTakeSignal(target);
+    const before = await listeners(pid);
+    signal?.throwIfAborted();
+    sendSignal(pid);
+    const inspector = await opened(target, before, performance.now() + timeoutMs);
+    if (!inspector) throw await whyNot(target, before, timeoutMs);
+    const attached = new Attached(pid, inspector, () => closeInspector(inspector));
+    if (signal?.aborted) await attached.detach();
+    signal?.throwIfAborted();
+    return attached;
+  } catch (error) {
+    // Whoever has aborted gets his reason, whatever else is true by then.
+    signal?.throwIfAborted();
+    throw error;
+  }
 }
 
 /** Waits for a port that was not there before, and for the process behind it to say that it is the right one. */
@@ -43,27 +49,28 @@ async function opened(target: Target, before: readonly Listener[], deadline: num
   while (performance.now() < deadline) {
     const now = await listeners(target.pid);
     const fresh = now.filter(({ inode }) => !known.has(inode));
-    const inspector = await inspectorAmong(fresh, target, deadline);
+    const inspector = await inspectorAmong(fresh, target, Math.min(deadline, performance.now() + 1000));
     if (inspector) return inspector;
     await delay(10);
   }
   return undefined;
 }
 
-/** The one of these ports behind which the target's inspector is. */
+/** The one of these ports behind which the target's inspector is. All are asked at once: one that keeps silent delays no other. */
 export async function inspectorAmong(
   ports: readonly Listener[],
   { innerPid }: Target,
   deadline: number,
 ): Promise<Inspector | undefined> {
-  for (const port of ports) {
+  const asked = ports.map(async (port) => {
     const inspector = await Inspector.open(port, deadline);
-    if (!inspector) continue;
     const left = Math.max(1, deadline - performance.now());
-    if ((await inspector.evaluate('process.pid', left).catch(() => undefined)) === innerPid) return inspector;
-    inspector.close();
-  }
-  return undefined;
+    if (inspector && (await inspector.evaluate('process.pid', left).catch(() => undefined)) === innerPid)
+      return inspector;
+    inspector?.close();
+    throw new ProtocolError(`Port ${port.port} is another's.`);
+  });
+  return Promise.any(asked).catch(() => undefined);
 }
 
 /** Asks a process to open its inspector. @throws NoSuchProcessError, PermissionDeniedError */
@@ -88,24 +95,30 @@ export async function whyNot(target: Target, before: readonly Listener[], timeou
   const holder = inspectPort === 0 ? undefined : await holderOf(inspectPort);
   if (holder && holder.pid !== pid) return new PortTakenError(pid, inspectPort, holder.pid);
   return new TargetSilentError(
-    `Process ${pid} opened no inspector in ${timeoutMs} ms: it may be stopped, very busy, or have a SIGUSR1 listener of its own.`,
+    `Process ${pid} opened no inspector in ${timeoutMs} ms: it is very busy, or has a SIGUSR1 listener of its own. One that opens later stays open until the process ends.`,
   );
 }
 
-/** Closes the inspector from inside, which takes this session with it. @throws TargetSilentError */
+const CLOSE = "(process.getBuiltinModule ?? require)('node:inspector').close()";
+
+/**
+ * Closes the inspector from inside, which takes this session with it, and those of others: the target waits until they hang up.
+ *
+ * @throws TargetSilentError; ProtocolError when the target's code refused, and it is still open
+ */
 export async function closeInspector(inspector: Inspector, timeoutMs = 5000): Promise<void> {
-  const answer = inspector.evaluate("process.getBuiltinModule('node:inspector').close()", timeoutMs);
-  // No answer comes: the connection is closed first. Only silence is news.
-  const silent = await Promise.race([
+  const answer = inspector.evaluate(CLOSE, timeoutMs);
+  // No answer comes: the connection is closed first. Anything else is news.
+  const failed = await Promise.race([
     inspector.closed.then(() => undefined),
     answer.then(
       () => undefined,
       (error) => error,
     ),
   ]);
-  if (silent instanceof TargetSilentError) {
+  if (failed !== undefined && !(failed instanceof TargetEndedError)) {
     inspector.close();
-    throw silent;
+    throw failed;
   }
   await inspector.closed;
 }

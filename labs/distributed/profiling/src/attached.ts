@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type CallCount, countCalls } from './call-counts.ts';
 import { BusyError, ProtocolError } from './errors.ts';
 import type { Inspector } from './inspector.ts';
-import { duration, interval } from './limits.ts';
+import { duration, interval, LONGEST_MS, spacing } from './limits.ts';
 
 export interface MeasureOptions {
   /** How long to measure, in milliseconds. */
@@ -47,8 +47,8 @@ export class Attached implements AsyncDisposable {
     signal,
     intervalUs = 1000,
   }: MeasureOptions & { readonly intervalUs?: number }): Promise<Profiler.Profile> {
-    return this.#measure('Profiler', async (inspector) => {
-      await inspector.send('Profiler.setSamplingInterval', { interval: interval(intervalUs) });
+    return this.#measure('Profiler', { ms, signal, intervalUs }, async (inspector) => {
+      await inspector.send('Profiler.setSamplingInterval', { interval: intervalUs });
       await inspector.send('Profiler.start');
       // What V8 optimised before the profiler came (inlined, or replaced while it ran) would be charged to its caller. Counting
       // has it forget all that, and optimise anew under the profiler's eyes.
@@ -65,7 +65,7 @@ export class Attached implements AsyncDisposable {
     signal,
     accept,
   }: MeasureOptions & { readonly accept?: (url: string) => boolean }): Promise<CallCount[]> {
-    return this.#measure('Profiler', async (inspector) => {
+    return this.#measure('Profiler', { ms, signal }, async (inspector) => {
       await inspector.send('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
       await wait(inspector, ms, signal);
       const { result } = await inspector.send('Profiler.takePreciseCoverage');
@@ -85,7 +85,7 @@ export class Attached implements AsyncDisposable {
     signal,
     intervalBytes = 32_768,
   }: MeasureOptions & { readonly intervalBytes?: number }): Promise<HeapProfiler.SamplingHeapProfile> {
-    return this.#measure('HeapProfiler', async (inspector) => {
+    return this.#measure('HeapProfiler', { ms, signal, intervalBytes }, async (inspector) => {
       await inspector.send('HeapProfiler.startSampling', { samplingInterval: intervalBytes });
       await wait(inspector, ms, signal);
       await inspector.send('HeapProfiler.collectGarbage');
@@ -95,11 +95,19 @@ export class Attached implements AsyncDisposable {
 
   /** How busy the event loop is, and for how long it stalls: the target's own `perf_hooks`. @throws as `record` does */
   loop({ ms, signal }: MeasureOptions): Promise<LoopMeasure> {
-    return this.#measure('Profiler', async (inspector) => {
-      const { result } = await inspector.send('Runtime.evaluate', { expression: LOOP_BEGIN });
-      if (result.objectId === undefined) throw new ProtocolError(`The target has no perf_hooks: ${result.description}`);
-      const end = { objectId: result.objectId, functionDeclaration: LOOP_END, returnByValue: true };
-      const finish = () => inspector.send('Runtime.callFunctionOn', end);
+    return this.#measure('Profiler', { ms, signal }, async (inspector) => {
+      const begin = { expression: `(${LOOP_BEGIN})(${ms})`, includeCommandLineAPI: true };
+      const { result, exceptionDetails } = await inspector.send('Runtime.evaluate', begin);
+      const { objectId, description } = result;
+      if (exceptionDetails || objectId === undefined) {
+        throw new ProtocolError(`The target has no perf_hooks: ${description}`);
+      }
+      const finish = async () => {
+        const end = { objectId, functionDeclaration: LOOP_END, returnByValue: true };
+        const answer = await inspector.send('Runtime.callFunctionOn', end);
+        await inspector.send('Runtime.releaseObject', { objectId });
+        return answer;
+      };
       await wait(inspector, ms, signal).catch(async (error) => {
         await finish().catch(() => {});
         throw error;
@@ -111,7 +119,7 @@ export class Attached implements AsyncDisposable {
 
   /** The threads of the process. Their time is in no profile of the main thread, which seems idle meanwhile. */
   workers(): Promise<OwnWorker[]> {
-    return this.#measure('Profiler', async (inspector) => {
+    return this.#measure('Profiler', undefined, async (inspector) => {
       const found: OwnWorker[] = [];
       inspector.on('NodeWorker.attachedToWorker', ({ workerInfo }) => void found.push(workerInfo));
       await inspector.send('NodeWorker.enable', { waitForDebuggerOnStart: false });
@@ -130,7 +138,13 @@ export class Attached implements AsyncDisposable {
     return this.detach();
   }
 
-  async #measure<T>(domain: 'Profiler' | 'HeapProfiler', body: (inspector: Inspector) => Promise<T>): Promise<T> {
+  async #measure<T>(
+    domain: 'Profiler' | 'HeapProfiler',
+    asked: Asked | undefined,
+    body: (inspector: Inspector) => Promise<T>,
+  ): Promise<T> {
+    // Before the target notices anything.
+    if (asked) check(asked);
     if (this.#busy) throw new BusyError(`Process ${this.pid} is measured already: await that first.`);
     this.#busy = true;
     try {
@@ -144,6 +158,21 @@ export class Attached implements AsyncDisposable {
   }
 }
 
+interface Asked {
+  readonly ms: number;
+  readonly signal: AbortSignal | undefined;
+  readonly intervalUs?: number;
+  readonly intervalBytes?: number;
+}
+
+/** @throws InvalidArgumentError, the signal's reason */
+function check({ ms, signal, intervalUs, intervalBytes }: Asked): void {
+  duration(ms);
+  if (intervalUs !== undefined) interval(intervalUs);
+  if (intervalBytes !== undefined) spacing(intervalBytes);
+  signal?.throwIfAborted();
+}
+
 /** @throws the signal's reason; TargetEndedError as soon as the target is gone */
 async function wait(inspector: Inspector, ms: number, signal: AbortSignal | undefined): Promise<void> {
   signal?.throwIfAborted();
@@ -153,7 +182,7 @@ async function wait(inspector: Inspector, ms: number, signal: AbortSignal | unde
   const abort = () => over.abort();
   signal?.addEventListener('abort', abort, { once: true });
   try {
-    await Promise.race([delay(duration(ms), undefined, { signal: over.signal }), ended]);
+    await Promise.race([delay(ms, undefined, { signal: over.signal }), ended]);
   } catch (error) {
     signal?.throwIfAborted();
     throw error;
@@ -163,14 +192,17 @@ async function wait(inspector: Inspector, ms: number, signal: AbortSignal | unde
   }
 }
 
-const LOOP_BEGIN = `(() => {
-  const { monitorEventLoopDelay, performance } = process.getBuiltinModule('node:perf_hooks');
+/** It ends by itself, should nobody come back for it. */
+const LOOP_BEGIN = `(ms) => {
+  const { monitorEventLoopDelay, performance } = (process.getBuiltinModule ?? require)('node:perf_hooks');
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
-  return { delay, performance, from: performance.eventLoopUtilization() };
-})()`;
+  const end = setTimeout(() => delay.disable(), Math.min(ms + 10_000, ${LONGEST_MS})).unref();
+  return { delay, end, performance, from: performance.eventLoopUtilization() };
+}`;
 
 const LOOP_END = `function () {
+  clearTimeout(this.end);
   this.delay.disable();
   const { utilization } = this.performance.eventLoopUtilization(this.from);
   return { utilization, ticks: this.delay.count, longest: Math.max(0, this.delay.max / 1e6 - 10) };

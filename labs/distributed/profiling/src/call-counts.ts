@@ -6,7 +6,7 @@ export interface CallCount {
   readonly url: string;
   /** Where the function begins in its script, in UTF-16 units from 0: what tells two of one name apart. */
   readonly offset: number;
-  /** How often it was called: counted, not estimated. */
+  /** How often it was called: counted, not estimated. V8 counts each time that an `async` function or a generator goes on, too. */
   readonly calls: number;
 }
 

@@ -49,7 +49,8 @@ export function placeOf({
     url,
     line: lineNumber + 1,
     column: columnNumber + 1,
-    key: `${scriptId}:${lineNumber}:${columnNumber}:${functionName}`,
+    // Only V8 numbers its scripts: in the files of others all of them may be script 0.
+    key: JSON.stringify([scriptId, url, lineNumber, columnNumber, functionName]),
   };
 }
 
@@ -85,6 +86,12 @@ interface Growing extends Place {
   children: Growing[];
 }
 
+interface Met {
+  readonly call: Growing;
+  readonly caller: Growing | undefined;
+  readonly callees: Map<string, Met>;
+}
+
 /**
  * Adds up a CPU profile: who called whom, with what time of its own and in all. What V8 lists twice under one caller (a function
  * before and after it was optimised) is one. Waiting is counted apart.
@@ -103,12 +110,22 @@ export function callTree(profile: Profiler.Profile): CallTree {
   let idleUs = 0;
   let gcUs = 0;
   let samples = 0;
-  const add = (call: Growing, node: Profiler.ProfileNode): number => {
+  const made: Met[] = [];
+  const meet = (place: Place, caller?: Growing): Met => {
+    const call: Growing = { ...place, selfUs: 0, totalUs: 0, samples: 0, children: [] };
+    const met = { call, caller, callees: new Map<string, Met>() };
+    caller?.children.push(call);
+    made.push(met);
+    return met;
+  };
+  // No recursion, since a profile may be deeper than the stack of whoever reads it.
+  const all = meet(placeOf(top.callFrame));
+  const next = [{ met: all, node: top }];
+  for (const { met, node } of next) {
     const mine = own.get(node.id) ?? { us: 0, samples: 0 };
-    call.selfUs += mine.us;
-    call.samples += mine.samples;
+    met.call.selfUs += mine.us;
+    met.call.samples += mine.samples;
     samples += mine.samples;
-    let us = mine.us;
     for (const id of node.children ?? []) {
       const child = nodes.get(id);
       if (!child) continue;
@@ -117,19 +134,16 @@ export function callTree(profile: Profiler.Profile): CallTree {
         idleUs += own.get(id)?.us ?? 0;
         continue;
       }
-      let callee = call.children.find(({ key }) => key === place.key);
-      if (!callee) {
-        callee = { ...place, selfUs: 0, totalUs: 0, samples: 0, children: [] };
-        call.children.push(callee);
-      }
-      const theirs = add(callee, child);
-      us += theirs;
-      if (isOwn(place, '(garbage collector)')) gcUs += theirs;
+      const callee = met.callees.get(place.key) ?? meet(place, met.call);
+      met.callees.set(place.key, callee);
+      next.push({ met: callee, node: child });
     }
-    call.totalUs += us;
-    return us;
-  };
-  const root: Growing = { ...placeOf(top.callFrame), selfUs: 0, totalUs: 0, samples: 0, children: [] };
-  add(root, top);
-  return { root, idleUs, gcUs, samples };
+  }
+  // Whoever is called was met after its caller: backwards, each total is whole before it is handed on.
+  for (const { call, caller } of made.toReversed()) {
+    call.totalUs += call.selfUs;
+    if (caller) caller.totalUs += call.totalUs;
+    if (isOwn(call, '(garbage collector)')) gcUs += call.totalUs;
+  }
+  return { root: all.call, idleUs, gcUs, samples };
 }

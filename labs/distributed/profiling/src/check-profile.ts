@@ -17,13 +17,20 @@ export interface CheckedProfile {
  *
  * @throws InvalidProfileError when its nodes are no tree, a sample names none of them, or the times are no times
  */
-export function checkProfile({ nodes, samples, timeDeltas, startTime, endTime }: Profiler.Profile): CheckedProfile {
-  if (!samples || !timeDeltas || samples.length !== timeDeltas.length) {
+export function checkProfile(profile: Profiler.Profile): CheckedProfile {
+  const { nodes, samples, timeDeltas, startTime, endTime } = profile ?? {};
+  if (!Array.isArray(nodes) || !nodes.every(isNode)) {
+    throw new InvalidProfileError(
+      'The profile has no list of nodes, or one of them is none: each has a `callFrame` with texts and whole numbers.',
+    );
+  }
+  if (!Array.isArray(samples) || !Array.isArray(timeDeltas) || samples.length !== timeDeltas.length) {
     throw new InvalidProfileError(
       `The profile has ${samples?.length ?? 'no'} samples and ${timeDeltas?.length ?? 'no'} deltas: there must be one a sample.`,
     );
   }
-  if (![startTime, endTime, ...new Set(timeDeltas)].every(Number.isFinite)) {
+  const span = timeDeltas.reduce((all, delta) => all + Math.abs(delta), Math.abs(startTime) + Math.abs(endTime));
+  if (!Number.isFinite(span) || ![startTime, endTime].every(Number.isFinite) || !timeDeltas.every(Number.isFinite)) {
     throw new InvalidProfileError('The profile has a time that is no finite number.');
   }
   const byId = new Map(nodes.map((node) => [node.id, node]));
@@ -44,4 +51,13 @@ export function checkProfile({ nodes, samples, timeDeltas, startTime, endTime }:
     );
   }
   return { nodes: byId, top, samples, timeDeltas };
+}
+
+function isNode(node: Profiler.ProfileNode | null | undefined): boolean {
+  const { functionName, url, lineNumber, columnNumber } = node?.callFrame ?? {};
+  return (
+    [functionName, url].every((text) => typeof text === 'string') &&
+    [lineNumber, columnNumber].every(Number.isInteger) &&
+    Array.isArray(node?.children ?? [])
+  );
 }

@@ -1,4 +1,6 @@
+import { inspect } from 'node:util';
 import { type Call, type CallTree, isOwn, type Place } from './call-tree.ts';
+import { InvalidArgumentError } from './errors.ts';
 
 export interface FlamegraphOptions {
   /** Default 'CPU time'. */
@@ -33,29 +35,36 @@ export function label({ name, url, line }: Place): string {
  * there is no time: the widest comes first. V8's own entries (garbage collection, native code) are grey, waiting is no bar.
  *
  * @returns an SVG of its own, without scripts; each bar says its figures in a tooltip
+ * @throws InvalidArgumentError when `width` is no width
  */
 export function flamegraph(tree: CallTree, { title = 'CPU time', width = 1200 }: FlamegraphOptions = {}): string {
+  if (!Number.isFinite(width) || width < 1) {
+    throw new InvalidArgumentError(`\`width\` is ${inspect(width)}: give pixels, 1 or more.`);
+  }
   const { root, idleUs } = tree;
-  const height = HEAD + ROW * depth(root) + 8;
-  const bars: string[] = [];
-  const draw = (call: Call, x: number, level: number): void => {
-    const wide = root.totalUs === 0 ? 0 : (call.totalUs / root.totalUs) * width;
-    if (wide === 0) return;
+  const placed = [{ call: root, x: 0, level: 0, wide: root.totalUs === 0 ? 0 : width }];
+  for (const { call, x, level } of placed) {
+    let from = x;
+    for (const child of call.children.toSorted((a, b) => b.totalUs - a.totalUs)) {
+      const wide = root.totalUs === 0 ? 0 : (child.totalUs / root.totalUs) * width;
+      if (wide === 0) break;
+      placed.push({ call: child, x: from, level: level + 1, wide });
+      from += wide;
+    }
+  }
+  // Level by level: the last one is on the highest.
+  const height = HEAD + ROW * (1 + (placed.at(-1)?.level ?? 0)) + 8;
+  const bars = placed.map(({ call, x, level, wide }) => {
+    if (wide === 0) return '';
     const y = height - 8 - ROW * (level + 1);
     const text = level === 0 ? 'all' : label(call);
     const figures = `${percent(call.totalUs, root.totalUs)}, of its own ${percent(call.selfUs, root.totalUs)}`;
-    bars.push(
+    return (
       `<g data-level="${level}"><title>${escapeXml(`${text}: ${figures}`)}</title>` +
-        `<rect x="${round(x)}" y="${y}" width="${round(wide)}" height="${ROW - 1}" fill="${colour(call, level)}"/>` +
-        `<text x="${round(x + 3)}" y="${y + 13}">${escapeXml(fit(text, wide))}</text></g>`,
+      `<rect x="${round(x)}" y="${y}" width="${round(wide)}" height="${ROW - 1}" fill="${colour(call, level)}"/>` +
+      `<text x="${round(x + 3)}" y="${y + 13}">${escapeXml(fit(text, wide))}</text></g>`
     );
-    let from = x;
-    for (const child of call.children.toSorted((a, b) => b.totalUs - a.totalUs)) {
-      draw(child, from, level + 1);
-      from += (child.totalUs / root.totalUs) * width;
-    }
-  };
-  draw(root, 0, 0);
+  });
   const waited = percent(idleUs, idleUs + root.totalUs);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="monospace" font-size="11">`,
@@ -69,7 +78,6 @@ export function flamegraph(tree: CallTree, { title = 'CPU time', width = 1200 }:
 
 const percent = (part: number, all: number) => `${(all === 0 ? 0 : (100 * part) / all).toFixed(1)} %`;
 const round = (pixels: number) => Number(pixels.toFixed(4));
-const depth = (call: Call): number => 1 + call.children.reduce((most, child) => Math.max(most, depth(child)), 0);
 
 /** As much of the text as the bar has room for; nothing where that would be a letter or two. */
 function fit(text: string, wide: number): string {

@@ -29,15 +29,28 @@ export function shareInterval(hits: number, samples: number): [low: number, high
 /** The functions of a run, the one with most time of its own first: `py-spy top`. */
 export function hottest({ root, samples }: CallTree): Hot[] {
   const functions = new Map<string, { place: Place; selfUs: number; totalUs: number }>();
-  const visit = (call: Call, above: ReadonlySet<string>): void => {
-    const sum = functions.get(call.key) ?? { place: call, selfUs: 0, totalUs: 0 };
-    sum.selfUs += call.selfUs;
-    if (!above.has(call.key)) sum.totalUs += call.totalUs;
-    functions.set(call.key, sum);
-    const stack = new Set(above).add(call.key);
-    for (const child of call.children) visit(child, stack);
+  const above = new Set<string>();
+  const next: { readonly call: Call; readonly left: boolean }[] = [];
+  const enter = (calls: readonly Call[]) => {
+    for (const call of calls.toReversed()) next.push({ call, left: false });
   };
-  for (const call of root.children) visit(call, new Set());
+  enter(root.children);
+  for (let step = next.pop(); step; step = next.pop()) {
+    const { call, left } = step;
+    if (left) {
+      above.delete(call.key);
+      continue;
+    }
+    const sum = functions.get(call.key) ?? { place: call, selfUs: 0, totalUs: 0 };
+    functions.set(call.key, sum);
+    sum.selfUs += call.selfUs;
+    if (!above.has(call.key)) {
+      sum.totalUs += call.totalUs;
+      above.add(call.key);
+      next.push({ call, left: true });
+    }
+    enter(call.children);
+  }
   const share = (us: number) => (root.totalUs === 0 ? 0 : us / root.totalUs);
   return [...functions.values()]
     .map(({ place: { name, url, line, column, key }, selfUs, totalUs }) => ({

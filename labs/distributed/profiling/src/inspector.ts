@@ -14,6 +14,7 @@ export interface Commands {
   'Profiler.startPreciseCoverage': [Profiler.StartPreciseCoverageParameterType, unknown];
   'Profiler.takePreciseCoverage': [undefined, Profiler.TakePreciseCoverageReturnType];
   'Profiler.stopPreciseCoverage': [undefined, unknown];
+  'Runtime.releaseObject': [Runtime.ReleaseObjectParameterType, unknown];
   'HeapProfiler.enable': [undefined, unknown];
   'HeapProfiler.disable': [undefined, unknown];
   'HeapProfiler.collectGarbage': [undefined, unknown];
@@ -24,6 +25,14 @@ export interface Commands {
 }
 
 type Message = ReturnType<typeof JSON.parse>;
+
+function messageIn(text: string): Message {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {}; // What answers behind a port may be anything.
+  }
+}
 
 /** A session with a process' inspector, over its WebSocket. */
 export class Inspector {
@@ -39,7 +48,7 @@ export class Inspector {
     this.#socket = socket;
     this.#name = name;
     socket.addEventListener('message', ({ data }) => {
-      const message: Message = JSON.parse(String(data));
+      const message = messageIn(String(data));
       if (message.id === undefined) this.#heard.get(message.method)?.(message.params);
       else this.#asked.get(message.id)?.answer(message);
     });
@@ -110,10 +119,12 @@ export class Inspector {
     });
   }
 
-  /** @returns the value of an expression in the target, as JSON can carry it */
+  /** @returns the value of an expression in the target, which has `require` there, as JSON can carry it */
   async evaluate(expression: string, timeoutMs?: number): Promise<unknown> {
-    const answer = await this.send('Runtime.evaluate', { expression, returnByValue: true }, timeoutMs);
-    if (answer.exceptionDetails) throw new ProtocolError(`The target threw: ${answer.exceptionDetails.text}`);
+    const asked = { expression, returnByValue: true, includeCommandLineAPI: true };
+    const answer = await this.send('Runtime.evaluate', asked, timeoutMs);
+    if (answer.exceptionDetails)
+      throw new ProtocolError(`The target threw: ${answer.result.description ?? answer.exceptionDetails.text}`);
     return answer.result.value;
   }
 

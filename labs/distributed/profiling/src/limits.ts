@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { InvalidArgumentError } from './errors.ts';
 
-const LONGEST_MS = 2 ** 31 - 1;
+export const LONGEST_MS = 2 ** 31 - 1;
 
 /** @throws InvalidArgumentError unless it is a duration that a timer can keep */
 export function duration(ms: number, name = 'ms'): number {
@@ -15,4 +15,10 @@ export function duration(ms: number, name = 'ms'): number {
 export function interval(us: number): number {
   if (Number.isInteger(us) && us >= 50 && us <= 1_000_000) return us;
   throw new InvalidArgumentError(`\`intervalUs\` is ${inspect(us)}: give whole microseconds, 50 to 1000000.`);
+}
+
+/** @throws InvalidArgumentError unless V8 can sample the heap at it: half a byte ends the whole process. */
+export function spacing(bytes: number): number {
+  if (Number.isInteger(bytes) && bytes >= 1 && bytes <= 2 ** 30) return bytes;
+  throw new InvalidArgumentError(`\`intervalBytes\` is ${inspect(bytes)}: give whole bytes, 1 to ${2 ** 30}.`);
 }

@@ -7,6 +7,7 @@ import {
   NotNodeError,
   PermissionDeniedError,
   SignalDisabledError,
+  TargetSilentError,
   UnreachableError,
 } from './errors.ts';
 
@@ -34,11 +35,15 @@ const SIGUSR1 = 1n << 9n;
 /**
  * Looks at a process from outside. Nothing is sent to it.
  *
- * @throws NoSuchProcessError, PermissionDeniedError, UnreachableError, InvalidArgumentError
+ * @throws NoSuchProcessError, PermissionDeniedError, UnreachableError, InvalidArgumentError; TargetSilentError when it is
+ *   stopped: it would open its inspector when it goes on, and nobody would be there to close it
  */
 export async function readTarget(pid: number): Promise<Target> {
   if (!Number.isInteger(pid) || pid <= 0 || pid > 2 ** 31 - 1) {
     throw new InvalidArgumentError(`\`pid\` is ${inspect(pid)}: give the id of a process.`);
+  }
+  if (pid === process.pid) {
+    throw new InvalidArgumentError('`pid` is this very process, which would wait for itself: use `profile`.');
   }
   if (process.platform !== 'linux') {
     throw new UnreachableError(
@@ -48,6 +53,13 @@ export async function readTarget(pid: number): Promise<Target> {
   return reading(pid, async () => {
     const status = await readFile(`/proc/${pid}/status`, 'utf8');
     if (/^State:\s+[ZX]/m.test(status)) throw gone(pid);
+    const leader = Number(/^Tgid:\s+(\d+)$/m.exec(status)?.[1] ?? pid);
+    if (leader !== pid) throw new NoSuchProcessError(`There is no process ${pid}: it is a thread of ${leader}.`);
+    if (/^State:\s+[Tt]/m.test(status)) {
+      throw new TargetSilentError(
+        `Process ${pid} is stopped: it was sent nothing. Continue it first (kill -CONT ${pid}).`,
+      );
+    }
     const exe = basename(await readlink(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '');
     const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
     const environment = (await readFile(`/proc/${pid}/environ`, 'utf8')).split('\0');
@@ -59,7 +71,7 @@ export async function readTarget(pid: number): Promise<Target> {
       pid,
       innerPid: Number(/^NSpid:.*?(\d+)$/m.exec(status)?.[1] ?? pid),
       takesSignal: (BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`) & SIGUSR1) !== 0n,
-      isNode: /^node(js)?([-.\d]|$)/.test(exe) || exe === basename(process.execPath),
+      isNode: /^node(js)?(-?v?\d[-.\w]*)?$/.test(exe) || exe === basename(process.execPath),
       inspectPort: inspectPort([...options.slice('NODE_OPTIONS='.length).split(/\s+/), ...command]),
     };
   });

@@ -2,6 +2,9 @@
  * A shop as it runs in production: nothing in it knows of a profiler. Its first argument says what it is busy with. It ends
  * when whoever started it does.
  */
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
+import { createServer as openPort } from 'node:net';
 import { isMainThread, Worker } from 'node:worker_threads';
 
 const menu = Array.from({ length: 100 }, (_, id) => ({ id, name: `oolong ${id}`, sizes: ['S', 'L'], price: id * 1.5 }));
@@ -69,6 +72,24 @@ function loopForever(): void {
   process.exit();
 }
 
+/** Two ports that are no inspector's: one says nothing, one calls itself an inspector and talks nonsense. */
+function openPorts(): void {
+  openPort(() => {}).listen(0, '127.0.0.1');
+  const nonsense = createServer((request, response) => {
+    response.end(JSON.stringify([{ webSocketDebuggerUrl: `ws://${request.headers.host}/` }]));
+  });
+  nonsense.on('upgrade', ({ headers }, socket) => {
+    const accept = createHash('sha1').update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
+    const head = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
+    socket.write(
+      [...head, `Sec-WebSocket-Accept: ${accept.digest('base64')}`, '', '\x81\x04null'].join('\r\n'),
+      'latin1',
+    );
+    socket.on('error', () => {}).write('\x81\x03no!', 'latin1');
+  });
+  nonsense.listen(0, '127.0.0.1');
+}
+
 if (isMainThread && process.send) {
   process.on('disconnect', () => process.exit());
   process.on('message', () => process.send?.({ hot, all, guests, cpuUs: process.cpuUsage().user }));
@@ -87,6 +108,9 @@ if (isMainThread && process.send) {
     },
     stalling: () => setInterval(() => pause(150), 200),
     thread: () => void new Worker('setInterval(() => {}, 1000)', { eval: true, name: 'roaster' }),
+    opening: () => process.once('message', openPorts),
+    // As Node.js was before 20.16.
+    older: () => Reflect.deleteProperty(process, 'getBuiltinModule'),
     listening: () => process.on('SIGUSR1', () => {}),
     nothing: () => setInterval(() => {}, 1000),
   };

@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events';
+import { readdir } from 'node:fs/promises';
 import { outcome, until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
 import {
@@ -25,10 +26,14 @@ describe('attach', () => {
     for (const pid of [shop.pid, 2 ** 22 + 5]) {
       expect((await outcome(attach(pid))).error, `pid ${pid}`).toBeInstanceOf(NoSuchProcessError);
     }
-    for (const pid of [0, -1, 1.5, NaN, 2 ** 31]) {
+    await using other = await openShop('nothing');
+    const thread = Number((await readdir(`/proc/${other.pid}/task`)).at(-1));
+    expect((await outcome(attach(thread, { timeoutMs: 200 }))).error, 'a thread').toBeInstanceOf(NoSuchProcessError);
+    expect(other.said(), 'nothing was sent').toBe('');
+    for (const pid of [0, -1, 1.5, NaN, 2 ** 31, process.pid]) {
       expect((await outcome(attach(pid))).error, `pid ${pid}`).toBeInstanceOf(InvalidArgumentError);
     }
-    expect((await outcome(attach(process.pid, { timeoutMs: 0 }))).error).toBeInstanceOf(InvalidArgumentError);
+    expect((await outcome(attach(other.pid, { timeoutMs: 0 }))).error).toBeInstanceOf(InvalidArgumentError);
   });
 
   test("an inspector that was open already is somebody else's: attach leaves it open", async () => {
@@ -39,7 +44,7 @@ describe('attach', () => {
     expect((await fetch(`http://${port}/json/version`)).ok, 'it is open').toBe(true);
   });
 
-  test('a process that has a listener of its own for SIGUSR1, or is stopped, keeps silent', async () => {
+  test('a process that has a listener of its own for SIGUSR1 keeps silent; to one that is stopped nothing is sent', async () => {
     await using own = await openShop('listening');
     await using stopped = await openShop('nothing');
     stopped.child.kill('SIGSTOP');
@@ -48,6 +53,32 @@ describe('attach', () => {
       expect(error).toBeInstanceOf(TargetSilentError);
     }
     expect(lives(own)).toBe(true);
+    stopped.child.kill('SIGCONT');
+    await stopped.used();
+    expect(stopped.said(), 'once it goes on').toBe('');
+    // Whoever aborts gets his reason, also when nobody has answered by then.
+    const leaving = new AbortController();
+    const attaching = outcome(attach(own.pid, { timeoutMs: 200, signal: leaving.signal }), 5000);
+    leaving.abort('closing time');
+    expect((await attaching).error).toBe('closing time');
+  });
+
+  test('ports that open meanwhile, keep silent or talk nonsense, delay nobody', async () => {
+    await using shop = await openShop('opening');
+    const attaching = outcome(attach(shop.pid), 6000);
+    shop.child.send('open');
+    const { value, error } = await attaching;
+    expect(value?.pid, String(error)).toBe(shop.pid);
+    await value?.detach();
+  });
+
+  test('a target without getBuiltinModule, as Node.js was before 20.16, is measured and left like any other', async () => {
+    await using shop = await openShop('older');
+    const attached = await attach(shop.pid);
+    expect((await attached.loop({ ms: 30 })).utilization).toBeLessThan(1);
+    expect((await outcome(attached.detach(), 3000)).error).toBeUndefined();
+    const port = /127\.0\.0\.1:\d+/.exec(shop.said())?.[0];
+    expect((await outcome(fetch(`http://${port}/json/version`))).error, 'who asks at its port').toBeDefined();
   });
 
   test.skipIf(process.getuid?.() !== 0)('a process of another user is refused as his', async () => {
@@ -161,6 +192,11 @@ describe('a session', () => {
       expect((await outcome(attached.record({ ms }))).error, `ms ${ms}`).toBeInstanceOf(InvalidArgumentError);
     }
     expect((await outcome(attached.record({ ms: 1, intervalUs: 1 }))).error).toBeInstanceOf(InvalidArgumentError);
+    // V8 ends the whole target for these.
+    for (const intervalBytes of [0.5, 1e308, 0]) {
+      const { error } = await outcome(attached.heap({ ms: 1, intervalBytes }));
+      expect(error, `intervalBytes ${intervalBytes}`).toBeInstanceOf(InvalidArgumentError);
+    }
     expect((await attached.record({ ms: 20 })).samples?.length, 'it goes on').toBeGreaterThan(0);
   });
 
@@ -178,6 +214,26 @@ describe('a session', () => {
 });
 
 describe('in the process itself', () => {
+  test('what throws or calls itself is counted once a call; what awaits, once more each time that it goes on', async () => {
+    const fall = () => {
+      throw new Error('its own');
+    };
+    const climb = (steps: number): number => (steps === 0 ? 0 : climb(steps - 1));
+    const rest = async () => {
+      await undefined;
+      await undefined;
+    };
+    const { calls } = await callCounts(async () => {
+      for (let turn = 0; turn < 5; turn++) {
+        expect(fall).toThrow('its own');
+        climb(2);
+        await rest();
+      }
+    });
+    const of = (name: string) => calls.filter((row) => row.name === name).map((row) => row.calls);
+    expect({ fall: of('fall'), climb: of('climb'), rest: of('rest') }).toEqual({ fall: [5], climb: [15], rest: [15] });
+  });
+
   test('what the function throws comes as it is, and nothing goes on; two at once are refused', async () => {
     const reason = new Error('its own');
     for (const measure of [profile, callCounts]) {
