@@ -38,7 +38,8 @@ export class Attached implements AsyncDisposable {
 
   /**
    * Samples the main thread: which functions were on the stack, each `intervalUs` (default 1000) microseconds. Save the answer
-   * as JSON in a `.cpuprofile` for speedscope, DevTools or VS Code. The target's code is optimised anew at its beginning.
+   * as JSON in a `.cpuprofile` for speedscope, DevTools or VS Code. The target's code is optimised anew at its beginning, and
+   * what it has counted of its own coverage (NODE_V8_COVERAGE) is lost.
    *
    * @throws BusyError, TargetEndedError, TargetSilentError, InvalidArgumentError
    */
@@ -93,7 +94,7 @@ export class Attached implements AsyncDisposable {
     });
   }
 
-  /** How busy the event loop is, and for how long it stalls: the target's own `perf_hooks`. @throws as `record` does */
+  /** How busy the event loop is, by the target's own `perf_hooks`, and for how long it stalls. @throws as `record` does */
   loop({ ms, signal }: MeasureOptions): Promise<LoopMeasure> {
     return this.#measure('Profiler', { ms, signal }, async (inspector) => {
       const begin = { expression: `(${LOOP_BEGIN})(${ms})`, includeCommandLineAPI: true };
@@ -192,18 +193,24 @@ async function wait(inspector: Inspector, ms: number, signal: AbortSignal | unde
   }
 }
 
-/** It ends by itself, should nobody come back for it. */
+/** A timer of our own: a histogram of `perf_hooks` knows nothing of a stall that lasts. It ends by itself, should nobody come back. */
 const LOOP_BEGIN = `(ms) => {
-  const { monitorEventLoopDelay, performance } = (process.getBuiltinModule ?? require)('node:perf_hooks');
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
-  const end = setTimeout(() => delay.disable(), Math.min(ms + 10_000, ${LONGEST_MS})).unref();
-  return { delay, end, performance, from: performance.eventLoopUtilization() };
+  const { performance } = (process.getBuiltinModule ?? require)('node:perf_hooks');
+  const seen = { performance, from: performance.eventLoopUtilization(), ticks: 0, longest: 0, last: performance.now() };
+  seen.look = () => {
+    const now = performance.now();
+    seen.longest = Math.max(seen.longest, now - seen.last - 10);
+    seen.last = now;
+  };
+  seen.timer = setInterval(() => { seen.look(); seen.ticks++; }, 10).unref();
+  seen.end = setTimeout(() => clearInterval(seen.timer), Math.min(ms + 10_000, ${LONGEST_MS})).unref();
+  return seen;
 }`;
 
 const LOOP_END = `function () {
+  clearInterval(this.timer);
   clearTimeout(this.end);
-  this.delay.disable();
+  this.look();
   const { utilization } = this.performance.eventLoopUtilization(this.from);
-  return { utilization, ticks: this.delay.count, longest: Math.max(0, this.delay.max / 1e6 - 10) };
+  return { utilization, ticks: this.ticks, longest: this.longest };
 }`;

@@ -1,5 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { readdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { outcome, until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
 import {
@@ -157,6 +158,19 @@ describe('a session', () => {
     expect(stalling?.utilization, 'of a loop that is held up').toBeGreaterThan(0.4);
     expect(nothing?.utilization, 'of a free one').toBeLessThan(0.4);
     expect(looping, 'never came round').toEqual({ utilization: expect.closeTo(1, 1), longestStallMs: 100 });
+  });
+
+  test('a stall that lasts when the time is over is a stall', async () => {
+    await using shop = await openShop('nothing');
+    await using attached = await attach(shop.pid);
+    const { signal } = new AbortController();
+    const measuring = attached.loop({ ms: 300, signal });
+    await until(() => getEventListeners(signal, 'abort').length > 0, { what: 'the wait' });
+    await delay(40);
+    shop.child.kill('SIGSTOP');
+    await delay(300);
+    shop.child.kill('SIGCONT');
+    expect((await measuring).longestStallMs).toBeGreaterThan(150);
   });
 
   test('threads are listed: the profile of the main thread has nothing of them', async () => {
