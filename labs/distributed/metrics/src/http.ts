@@ -33,9 +33,8 @@ export function httpMetrics(registry: Registry, options: HttpMetricsOptions): Ht
   return {
     watch(request, response, route) {
       const start = performance.now();
-      inFlight.inc();
       // Not 'finish', which never comes when the client has left.
-      response.once('close', () => {
+      const over = () => {
         inFlight.dec();
         const pattern = matched(route);
         const labels = { method: knownMethod(request), route: pattern === undefined ? 'unmatched' : bounded(pattern) };
@@ -43,7 +42,11 @@ export function httpMetrics(registry: Registry, options: HttpMetricsOptions): Ht
         const status = response.writableFinished ? response.statusCode : 499;
         requests.inc({ ...labels, status });
         duration.observe(labels, (performance.now() - start) / 1000);
-      });
+      };
+      inFlight.inc();
+      // Who left before we were called is over already, and closes no second time.
+      if (response.closed) over();
+      else response.once('close', over);
     },
   };
 }
@@ -74,10 +77,11 @@ export function knownMethod(request: IncomingMessage): string {
   return METHODS.includes(request.method ?? '') ? (request.method ?? '') : 'other';
 }
 
-/** What `route` says; `undefined` if it throws. */
-export function matched(route: () => string | undefined): string | undefined {
+/** What `route` says; `undefined` if it throws, or says what is no text. Express has expressions among its routes: their source. */
+export function matched(route: () => unknown): string | undefined {
   try {
-    return route();
+    const said = route();
+    return typeof said === 'string' ? said : said instanceof RegExp ? said.source : undefined;
   } catch {
     return undefined;
   }

@@ -51,7 +51,7 @@ export function queries(options: QueryOptions): Queries {
     errorRatio: `(${failed} or 0 * ${requests}) / (${requests} > 0)`,
     slowRatio: `1 - sum by (job) (${rate(`${seconds}_bucket{le=~"${le}"}`)}) / ${observed}`,
     // Buckets can be added up, quantiles can't be averaged.
-    quantile: (q) => `histogram_quantile(${q}, sum by (job, le) (${rate(`${seconds}_bucket`)}))`,
+    quantile: (q) => `histogram_quantile(${shareChecked(q)}, sum by (job, le) (${rate(`${seconds}_bucket`)}))`,
     mean: `sum by (job) (${rate(`${seconds}_sum`)}) / ${observed}`,
     hitRatio: `${reads('cache_requests_total{result="hit"}')} / (${reads('cache_requests_total')} > 0)`,
     poolUse: 'max by (job, pool) (pool_used / pool_size)',
@@ -79,6 +79,11 @@ export function runsOut(gauge: string, window: string, withinSeconds: number): s
 export function queryParts({ window, sloSeconds }: QueryOptions): { readonly w: string; readonly le: string } {
   const le = String(sloSeconds).replace('.', '\\\\.');
   return { w: durationChecked(window), le: Number.isInteger(sloSeconds) ? `${le}|${le}\\\\.0` : le };
+}
+
+function shareChecked(q: number): number {
+  if (q >= 0 && q <= 1) return q;
+  throw new InvalidArgumentError(`A quantile is a share from 0 to 1, such as 0.99, not ${q}.`);
 }
 
 /** @throws InvalidArgumentError unless it is a PromQL duration or one of Grafana's */

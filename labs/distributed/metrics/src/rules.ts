@@ -1,4 +1,5 @@
-import { type QueryOptions, queries } from './queries.ts';
+import { InvalidArgumentError } from './errors.ts';
+import { durationChecked, type QueryOptions, queries } from './queries.ts';
 
 export interface AlertRule {
   readonly alert: string;
@@ -38,6 +39,13 @@ export type Severity = 'page' | 'ticket';
 
 /** The rules for Prometheus' `rule_files`: `JSON.stringify` it, since YAML reads JSON. @throws InvalidArgumentError */
 export function ruleFile(options: RuleOptions): RuleFile {
+  const { window, hold, interval } = options;
+  for (const duration of [window, hold, ...(interval === undefined ? [] : [interval])]) {
+    durationChecked(duration);
+    // Grafana puts a duration in its place; Prometheus would refuse the whole file.
+    if (duration.startsWith('$'))
+      throw new InvalidArgumentError(`${duration} is Grafana's: rules need a duration such as 5m.`);
+  }
   const { requestRate, errorRatio, slowRatio, hitRatio } = queries(options);
   const rules = [
     { record: 'job_route:http_requests:rate', expr: requestRate },
@@ -46,7 +54,7 @@ export function ruleFile(options: RuleOptions): RuleFile {
     { record: 'job_cache_version:cache_requests:hit_ratio', expr: hitRatio },
     ...alerts(options),
   ];
-  return { groups: [{ name: 'service', ...(options.interval && { interval: options.interval }), rules }] };
+  return { groups: [{ name: 'service', ...(interval !== undefined && { interval }), rules }] };
 }
 
 /** Two symptoms, one cause, and two kinds of silence; over what `ruleFile` records. */
@@ -68,7 +76,7 @@ export function alerts({ jobs, hold }: Pick<RuleOptions, 'jobs' | 'hold'>): Aler
     }),
     ...jobs.map((job) =>
       alert('JobMissing', `absent(up{job=${JSON.stringify(job)}})`, 'page', {
-        summary: `Nobody is asked about ${job}: it has no targets.`,
+        summary: 'Nobody is asked about {{ $labels.job }}: it has no targets.',
       }),
     ),
   ];

@@ -487,6 +487,31 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
     expect(await series(registry, 'http_requests_total')).toEqual({ 'other unmatched 200': 1 });
   });
 
+  test('a route that is no text, and a client who left before anybody watched, are counted as well', async () => {
+    const registry = new Registry();
+    const { watch } = httpMetrics(registry, { sloSeconds: 0.2 });
+    const routes: unknown[] = [/^\/tea/, ['/a', '/b'], 7, null];
+    const url = await serve(async (request, response) => {
+      // @ts-expect-error: what a router in JavaScript may say
+      watch(request, response, () => routes.shift());
+      response.end();
+    });
+    for (let n = 0; n < 4; n++) expect(await visit(url)).toBe(200);
+    const late = await serve((request, response) => {
+      // As after a slow login.
+      response.once('close', () => setImmediate(() => watch(request, response, () => '/late')));
+      response.destroy();
+    });
+    await visit(late).catch(() => {});
+    await reaches(registry, 'http_requests_total', 5);
+    expect(await series(registry, 'http_requests_total')).toEqual({
+      'GET ^\\/tea 200': 1,
+      'GET unmatched 200': 3,
+      'GET /late 499': 1,
+    });
+    expect(await series(registry, 'http_requests_in_flight')).toEqual({ '': 0 });
+  });
+
   test('a label is what Prometheus can keep: no half characters, no U+0000, no names without end', () => {
     const label = boundedLabel(10);
     expect(label('tea \ud83d')).toBe('tea \ufffd');
@@ -522,6 +547,10 @@ await describeWith('metrics', { prometheus: start }, ({ prometheus }) => {
       ['3601', () => httpMetrics(new Registry(), { sloSeconds: 3601 })],
       ['-1', () => httpMetrics(new Registry(), { sloSeconds: 1, maxRoutes: -1 })],
       ['five', () => queries({ window: 'five', sloSeconds: 1 })],
+      ['95', () => queries({ window: '5m', sloSeconds: 1 }).quantile(95)],
+      ['NaN', () => queries({ window: '5m', sloSeconds: 1 }).quantile(Number.NaN)],
+      ['5 min', () => ruleFile({ window: '5m', sloSeconds: 1, jobs: ['shop'], hold: '5 min' })],
+      ['__rate_interval', () => ruleFile({ window: '$__rate_interval', sloSeconds: 1, jobs: ['shop'], hold: '5m' })],
       ['5m]', () => runsOut('pearls_kg', '5m])', 60)],
       ['-5', () => runsOut('pearls_kg', '5m', -5)],
       ['Infinity', () => runsOut('pearls_kg', '5m', Number.POSITIVE_INFINITY)],
