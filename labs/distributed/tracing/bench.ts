@@ -1,8 +1,10 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { ExportResultCode } from '@opentelemetry/core';
 import { BatchSpanProcessor, type SpanExporter, type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import { tell } from '@shared/story';
 import { contest, ratio, standingsTable } from '@shared/testkit';
-import { BoundedProcessor } from './src/index.ts';
+import { BoundedProcessor } from './src/processor.ts';
 
 const SPANS = 200;
 const well: SpanExporter = {
@@ -10,6 +12,32 @@ const well: SpanExporter = {
   shutdown: () => Promise.resolve(),
 };
 const silent: SpanExporter = { export: () => {}, shutdown: () => Promise.resolve() };
+
+/** What each does in a process of its own before the application's first line: `bench.ts NAME`. */
+const starts: Readonly<Record<string, () => Promise<unknown>>> = {
+  nothing: async () => {},
+  lab: async () => {
+    const { start } = await import('./src/start.ts');
+    await start({ service: 'shop', modules: { http: () => import('node:http'), pg: () => import('pg') } });
+  },
+  NodeSDK: async () => {
+    const { NodeSDK } = await import('@opentelemetry/sdk-node');
+    const { HttpInstrumentation } = await import('@opentelemetry/instrumentation-http');
+    const { PgInstrumentation } = await import('@opentelemetry/instrumentation-pg');
+    new NodeSDK({
+      serviceName: 'shop',
+      instrumentations: [new HttpInstrumentation(), new PgInstrumentation()],
+    }).start();
+    await Promise.all([import('node:http'), import('pg')]);
+  },
+};
+const ROUNDS = 7;
+
+const [, , alone = ''] = process.argv;
+if (Object.hasOwn(starts, alone)) {
+  await starts[alone]?.();
+  process.exit();
+}
 
 await tell({ title: 'The bounded queue against BatchSpanProcessor', dir: import.meta.dirname }, async (story) => {
   const tracerOf = (processor: SpanProcessor) => new TracerProvider({ spanProcessors: [processor] }).getTracer('bench');
@@ -47,6 +75,36 @@ await tell({ title: 'The bounded queue against BatchSpanProcessor', dir: import.
       await peer.shutdown().catch(() => {});
     });
   }
+
+  await story.scene('Before the first line', async () => {
+    const times = new Map(Object.keys(starts).map((name) => [name, [] as number[]]));
+    for (let round = 0; round <= ROUNDS; round++) {
+      for (const name of Object.keys(starts)) {
+        const began = performance.now();
+        await promisify(execFile)(process.execPath, [import.meta.filename, name]);
+        // The first round fills the caches of the disk.
+        if (round > 0) times.get(name)?.push(performance.now() - began);
+      }
+    }
+    const median = (name: string) => times.get(name)?.toSorted((a, b) => a - b)[ROUNDS >> 1] ?? Number.NaN;
+    const bare = median('nothing');
+    const [mine, theirs] = [median('lab') - bare, median('NodeSDK') - bare];
+    story.table({
+      columns: ['', 'longer than without'],
+      rows: [
+        ['lab: start(), with its check of what is patched', `${mine.toFixed(0)} ms`],
+        ['NodeSDK.start(), both times with HTTP and pg', `${theirs.toFixed(0)} ms`],
+      ],
+    });
+    story.say(
+      'Tracers are loaded in each of the three. NodeSDK brings metrics, logs and every exporter along, and configures them from the environment.',
+    );
+    story.verdict(
+      'To look whether all is patched costs no second start',
+      `${(mine / theirs).toFixed(2)} ×`,
+      mine < 2 * theirs,
+    );
+  });
 
   await story.scene('The end, while the collector is silent', async () => {
     const endOf = async (processor: SpanProcessor, shutdown: () => Promise<void>) => {
