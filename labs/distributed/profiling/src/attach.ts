@@ -86,7 +86,7 @@ export function sendSignal(pid: number): void {
 /** Why no inspector came: it was open before, its port is another's, or the process keeps silent. */
 export async function whyNot(target: Target, before: readonly Listener[], timeoutMs: number): Promise<Error> {
   const { pid, inspectPort } = target;
-  const other = await inspectorAmong(before, target, performance.now() + 1000);
+  const other = await inspectorAmong(before, target, performance.now() + 2000);
   if (other) {
     other.close();
     return new DebuggerPresentError(

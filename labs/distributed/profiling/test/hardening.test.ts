@@ -103,9 +103,9 @@ describe('attach', () => {
     expect((await outcome(attach(shop.pid, { signal: before.signal }))).error).toBe(reason);
     expect(shop.said(), 'nothing was sent').toBe('');
     const during = new AbortController();
+    // It says that it listens before it answers at its port: whoever aborts then is in time.
+    shop.child.stderr?.once('data', () => during.abort(reason));
     const attaching = outcome(attach(shop.pid, { signal: during.signal }), 5000);
-    await until(() => shop.said().includes('listening'), { what: 'the inspector to open' });
-    during.abort(reason);
     expect((await attaching).error).toBe(reason);
     const port = /127\.0\.0\.1:\d+/.exec(shop.said())?.[0];
     expect((await outcome(fetch(`http://${port}/json/version`))).error, 'who asks at its port').toBeDefined();
@@ -131,13 +131,21 @@ describe('a session', () => {
     const calls = await attached.callCounts({ ms: 150, accept: (url) => url.endsWith('clinic.ts') });
     const of = (name: string) => calls.find((row) => row.name === name)?.calls ?? 0;
     expect(of('login'), 'logins').toBeGreaterThan(9);
-    expect(of('checkPassword') / of('login'), 'of which with a password').toBeCloseTo(0.8, 5);
+    // Counting may begin and end between two guests of one five.
+    expect(Math.abs(of('checkPassword') - 0.8 * of('login')), 'guests beside four in five').toBeLessThanOrEqual(2);
   });
 
-  test('the heap grows where it is kept, not where it is littered', async () => {
+  test('the heap grows where it is kept, not where it is littered', { timeout: 15_000 }, async () => {
     await using shop = await openShop('leaking');
     await using attached = await attach(shop.pid);
-    const [site, ...others] = allocations(await attached.heap({ ms: 250 }));
+    // On a busy machine it may have allocated next to nothing by then.
+    const [site, ...others] = await until(
+      async () => {
+        const sites = allocations(await attached.heap({ ms: 250, intervalBytes: 8192 }));
+        return sites.reduce((all, { bytes }) => all + bytes, 0) > 200_000 ? sites : undefined;
+      },
+      { timeoutMs: 10_000, what: 'enough to look at' },
+    );
     expect(site?.name, 'most that stayed').toBe('keepReceipt');
     expect(site?.url).toMatch(/clinic\.ts$/);
     expect(site?.share, 'its share').toBeGreaterThan(0.7);
@@ -146,12 +154,19 @@ describe('a session', () => {
     expect(litter?.share ?? 0, 'what was thrown away').toBeLessThan(0.2);
   });
 
-  test('a loop that stalls is told from one that is free, and from one that never comes round', async () => {
+  test('a loop that stalls is told from one that is free, and from one that never comes round', {
+    timeout: 15_000,
+  }, async () => {
     const measured: Record<string, { utilization: number; longestStallMs: number }> = {};
     for (const kind of ['stalling', 'nothing', 'looping']) {
       await using shop = await openShop(kind);
       await using attached = await attach(shop.pid);
-      measured[kind] = await attached.loop({ ms: kind === 'stalling' ? 450 : 100 });
+      // On a busy machine a free loop may have to wait for a processor: that is taken for work.
+      const fits = ({ utilization }: { utilization: number }) => kind !== 'nothing' || utilization < 0.4;
+      measured[kind] = await until(async () => {
+        const now = await attached.loop({ ms: kind === 'stalling' ? 450 : 100 });
+        return fits(now) ? now : undefined;
+      });
     }
     const { stalling, nothing, looping } = measured;
     expect(stalling?.longestStallMs, 'stalls of 150 ms').toBeGreaterThan(100);
