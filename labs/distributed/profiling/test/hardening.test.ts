@@ -1,5 +1,5 @@
-import { getEventListeners } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { getEventListeners, once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { outcome, until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ import {
   TargetEndedError,
   TargetSilentError,
 } from '#lab';
-import { end, lives, openShop, runAsNobody } from './processes.ts';
+import { end, lives, openImpostor, openShop, runAsNobody } from './processes.ts';
 
 describe('attach', () => {
   test('a process that is gone, was never there, or whose id is none, is refused', async () => {
@@ -54,9 +54,8 @@ describe('attach', () => {
       expect(error).toBeInstanceOf(TargetSilentError);
     }
     expect(lives(own)).toBe(true);
-    stopped.child.kill('SIGCONT');
-    await stopped.used();
-    expect(stopped.said(), 'once it goes on').toBe('');
+    const pending = /^ShdPnd:\s*(\w+)$/m.exec(await readFile(`/proc/${stopped.pid}/status`, 'utf8'))?.[1];
+    expect(pending, 'signals that wait for the stopped one').toBe('0000000000000000');
     // Whoever aborts gets his reason, also when nobody has answered by then.
     const leaving = new AbortController();
     const attaching = outcome(attach(own.pid, { timeoutMs: 200, signal: leaving.signal }), 5000);
@@ -86,6 +85,13 @@ describe('attach', () => {
     await using shop = await openShop('nothing');
     expect(await runAsNobody(shop.pid)).toBe('PermissionDeniedError');
     expect(shop.said(), 'nothing was sent').toBe('');
+  });
+
+  test('what only has a name like Node.js, and its own use for SIGUSR1, is not Node.js', async () => {
+    await using cellar = openImpostor();
+    await once(cellar.child.stdout ?? cellar.child, 'data');
+    expect((await outcome(attach(cellar.pid, { timeoutMs: 200 }))).error).toBeInstanceOf(NotNodeError);
+    expect(lives(cellar)).toBe(true);
   });
 
   test('the first process of the machine gets no signal from us', async () => {
@@ -147,6 +153,7 @@ describe('a session', () => {
       { timeoutMs: 10_000, what: 'enough to look at' },
     );
     expect(site?.name, 'most that stayed').toBe('keepReceipt');
+    expect(others.every(({ bytes }) => bytes > 0)).toBe(true);
     expect(site?.url).toMatch(/clinic\.ts$/);
     expect(site?.share, 'its share').toBeGreaterThan(0.7);
     expect(site?.stack.at(-1)).toBe('keepReceipt');

@@ -1,5 +1,8 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const CLINIC = fileURLToPath(new URL('./clinic.ts', import.meta.url));
@@ -67,6 +70,19 @@ export async function openShop(
 export function openCat(): { readonly pid: number; readonly child: ChildProcess } & AsyncDisposable {
   const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
   return { pid: child.pid ?? NaN, child, [Symbol.asyncDispose]: () => end(child) };
+}
+
+/** A process called `node-exporter` that ends at SIGUSR1 by its own will, or when its input does. */
+export function openImpostor(): { readonly pid: number; readonly child: ChildProcess } & AsyncDisposable {
+  const folder = mkdtempSync(join(tmpdir(), 'profiling-'));
+  const file = join(folder, 'node-exporter');
+  copyFileSync('/bin/bash', file);
+  const child = spawn(file, ['-c', 'trap "exit 7" USR1; echo ready; while read -t 60; do :; done']);
+  const dispose = async () => {
+    await end(child);
+    rmSync(folder, { recursive: true });
+  };
+  return { pid: child.pid ?? NaN, child, [Symbol.asyncDispose]: dispose };
 }
 
 export const lives = ({ child }: { readonly child: ChildProcess }) =>

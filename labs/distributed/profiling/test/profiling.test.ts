@@ -27,6 +27,7 @@ export function barsOf(svg: string) {
     const rect = group.getElementsByTagName('rect')[0];
     return {
       title: group.getElementsByTagName('title')[0]?.textContent ?? '',
+      text: group.getElementsByTagName('text')[0]?.textContent ?? '',
       x: Number(rect?.getAttribute('x')),
       y: Number(rect?.getAttribute('y')),
       width: Number(rect?.getAttribute('width')),
@@ -99,7 +100,7 @@ describe('the sampled report', () => {
 
   test('a share says between what the truth lies: few samples say little, and none found is not none there', () => {
     const [low, high] = shareInterval(75, 100);
-    expect([low, high], 'Wilson, 75 of 100').toEqual([expect.closeTo(0.657, 2), expect.closeTo(0.825, 2)]);
+    expect([low, high], 'Wilson, 75 of 100').toEqual([expect.closeTo(0.65695, 4), expect.closeTo(0.82455, 4)]);
     expect(shareInterval(0, 20)[1], 'what may be there, though 20 looks missed it').toBeGreaterThan(0.1);
     const reach = (samples: number) => shareInterval(samples / 2, samples)[1] - shareInterval(samples / 2, samples)[0];
     expect(reach(400) / reach(1600), 'four times the samples, half the doubt').toBeCloseTo(2, 1);
@@ -139,6 +140,11 @@ describe('the flame graph', () => {
     const levels = ['all', 'serve', 'hotJson'].map((name) => at(name)?.y ?? NaN);
     expect(levels, 'from the base upwards, each above its caller').toEqual(levels.toSorted((a, b) => b - a));
     expect(new Set(levels).size, 'three levels').toBe(3);
+    const height = Number(/height="(\d+)"/.exec(svg)?.[1]);
+    for (const { y, text, title } of bars) {
+      expect(y > 34 && y < height - 17, `${title} is under the heading, within ${height}: ${y}`).toBe(true);
+      expect(title.startsWith(text.replace('…', '')), `"${text}" is the beginning of "${title}"`).toBe(true);
+    }
     const [hot, price, serve] = [at('hotJson'), at('priceOf'), at('serve')];
     for (const bar of [hot, price]) {
       expect(bar?.x, `${bar?.title} begins within serve`).toBeGreaterThanOrEqual(serve?.x ?? NaN);
