@@ -23,7 +23,7 @@ export class CrossSlotError extends ClusterError {
   }
 }
 
-/** A node refused the command, as WRONGTYPE does. It was not carried out; `cause` is the reply. */
+/** A node refused the command, as WRONGTYPE does; `cause` is the reply. It was not carried out; a script may be half done. */
 export class CommandError extends ClusterError {
   constructor(command: string, address: string, cause: Error) {
     super(`${command} was refused by ${address}: ${cause.message}`, { cause });
@@ -69,10 +69,19 @@ export class UnderReplicatedError extends ClusterError {
   readonly reply: unknown;
   readonly replicas: number;
 
-  constructor(command: string, reply: unknown, wanted: number, replicas: number, withinMs: number) {
+  /** `cause` is the reply of a node that refused WAIT. */
+  constructor(
+    command: string,
+    reply: unknown,
+    wanted: number,
+    replicas: number,
+    withinMs: number,
+    options?: ErrorOptions,
+  ) {
     super(
       `${command} is done, and ${replicas} of ${wanted} replicas confirmed it within ${withinMs} ms. ` +
         'It was not undone, and a failover may lose it.',
+      options,
     );
     this.reply = reply;
     this.replicas = replicas;

@@ -51,7 +51,11 @@ export function taggedKey(tag: string, rest: string): string {
 
 /** The places of each slot's keys in `keys`: one command may have the keys of one slot. */
 export function bySlot(keys: readonly string[]): Map<number, number[]> {
-  return Map.groupBy(keys.keys(), (index) => keySlot(keys[index] ?? ''));
+  return Map.groupBy(keys.keys(), (index) => {
+    const key: unknown = keys[index];
+    assertText('A key', key);
+    return keySlot(key);
+  });
 }
 
 /** In UTF-8 all halves of surrogate pairs are one character: two keys would become one. */

@@ -1,5 +1,7 @@
+import { inspect } from 'node:util';
 import { Redis, type RedisOptions } from 'ioredis';
 import { RouterClosedError, UnreachableError } from './errors.ts';
+import { isAddress } from './request.ts';
 import { hostOf } from './slot-map.ts';
 
 export interface NodeOptions {
@@ -62,7 +64,7 @@ export class NodePool {
   async #connect(address: string): Promise<Redis> {
     if (this.#closed) throw new RouterClosedError();
     const { silentMs, translate, connection } = this.#options;
-    const place = translate(address);
+    const place = placeOf(address, translate);
     const node = new Redis({
       ...connection,
       host: hostOf(place),
@@ -89,11 +91,25 @@ export class NodePool {
       return node;
     } catch (error) {
       drop(node);
+      if (this.#closed) throw new RouterClosedError();
       throw new UnreachableError(address, cause ?? error);
     } finally {
       clearTimeout(timer);
     }
   }
+}
+
+/** @throws UnreachableError when the user's function throws, or gives what is no address */
+function placeOf(address: string, translate: (address: string) => string): string {
+  let cause: unknown;
+  try {
+    const place = translate(address);
+    if (isAddress(place)) return place;
+    cause = `translate gave ${inspect(place)}`;
+  } catch (error) {
+    cause = error;
+  }
+  throw new UnreachableError(address, cause);
 }
 
 /**

@@ -91,9 +91,11 @@ export class ClusterRouter {
    */
   async call(command: string, args: readonly Argument[], { signal }: CallOptions = {}): Promise<unknown> {
     const request = requestOf(command, args);
-    return this.route(request, signal, async (address, asking) =>
-      this.exchange(await this.nodes.link(address), request, asking),
-    );
+    return this.route(request, signal, async (address, asking) => {
+      const node = await this.nodes.link(address);
+      signal?.throwIfAborted();
+      return this.exchange(node, request, asking);
+    });
   }
 
   /** The values of keys in any slots, in the order asked, null where there is none: one MGET a slot, all at once. */
@@ -145,7 +147,7 @@ export class ClusterRouter {
     const replicas = wholeFrom('replicas', options.replicas, 1);
     const withinMs = wholeFrom('withinMs', options.withinMs, 1);
     const { reply, confirmed } = await this.route(request, options.signal, (address, asking) =>
-      this.confirmed(address, request, asking, { replicas, withinMs }),
+      this.confirmed(address, request, asking, { replicas, withinMs, signal: options.signal }),
     );
     if (confirmed < replicas) throw new UnderReplicatedError(request.command, reply, replicas, confirmed, withinMs);
     return { reply, replicas: confirmed };
@@ -156,12 +158,14 @@ export class ClusterRouter {
    * key twice; and it may miss one whose slot moves meanwhile.
    */
   async *keysAcross(match = '*', { signal }: CallOptions = {}): AsyncGenerator<string, void, undefined> {
+    assertText('A pattern', match);
     for (const address of await this.scanned()) {
       const node = await this.nodes.link(address);
       for (let cursor = '0'; ; ) {
         signal?.throwIfAborted();
         const page = node.scan(cursor, 'MATCH', match, 'COUNT', 1_000);
         const [next, keys] = await page.catch((error: unknown) => {
+          if (this.#closed) throw new RouterClosedError();
           throw isReply(error) ? new CommandError('SCAN', address, error) : new UnreachableError(address, error);
         });
         yield* keys;
@@ -176,7 +180,7 @@ export class ClusterRouter {
     return this.map.owners();
   }
 
-  /** Asks the cluster for the owners of all slots. @throws UnreachableError when nobody answers */
+  /** Asks the cluster for the owners of all slots. @throws UnreachableError when nobody answers, RouterClosedError */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#askAround().finally(() => {
       this.#refreshing = undefined;
@@ -221,16 +225,22 @@ export class ClusterRouter {
     address: string,
     request: Request,
     asking: boolean,
-    { replicas, withinMs }: ReplicationOptions,
+    { replicas, withinMs, signal }: ReplicationOptions,
   ): Promise<{ reply: unknown; confirmed: number }> {
     const node = await this.nodes.lend(address);
     const hung = setTimeout(() => drop(node), withinMs + this.silentMs);
     try {
+      signal?.throwIfAborted();
       const written = this.exchange(node, request, asking);
       const waited = node.wait(replicas, withinMs);
       // Both are over before the connection is lent again.
       await Promise.allSettled([written, waited]);
-      return { reply: await written, confirmed: await waited };
+      const reply = await written;
+      const confirmed = await waited.catch((error: unknown) => {
+        if (!isReply(error)) throw error;
+        throw new UnderReplicatedError(request.command, reply, replicas, 0, withinMs, { cause: error });
+      });
+      return { reply, confirmed };
     } finally {
       clearTimeout(hung);
       this.nodes.giveBack(address, node);
@@ -298,6 +308,7 @@ export class ClusterRouter {
   /** What is returned was surely not carried out, and passes. @throws the error for everything else */
   protected judge(error: unknown, { command }: Request, address: string): Error {
     if (error instanceof UnreachableError) return error;
+    if (error instanceof UnderReplicatedError) throw error;
     if (!isReply(error)) throw new OutcomeUnknownError(command, address, error);
     if (/^(CLUSTERDOWN|TRYAGAIN|LOADING) /.test(error.message)) return error;
     throw new CommandError(command, address, error);
@@ -313,6 +324,7 @@ export class ClusterRouter {
     });
     this.map.replace(
       await Promise.any(answers).catch((error: unknown) => {
+        if (this.#closed) throw new RouterClosedError();
         const causes: unknown[] = error instanceof AggregateError ? error.errors : [error];
         throw new UnreachableError(some.join(', '), causes.map(String).join('; '));
       }),

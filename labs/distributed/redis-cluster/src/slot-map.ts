@@ -35,7 +35,8 @@ export class SlotMap {
  */
 export function ownersIn(reply: unknown, asked: string): (string | undefined)[] {
   const owners: (string | undefined)[] = new Array(SLOTS);
-  if (!Array.isArray(reply)) throw new MalformedReplyError(reply);
+  // A node that has left its cluster knows of no slots: its word must not wipe out what is known.
+  if (!Array.isArray(reply) || reply.length === 0) throw new MalformedReplyError(reply);
   for (const range of reply) {
     const [from, to, primary] = Array.isArray(range) ? range : [];
     const [host, port] = Array.isArray(primary) ? primary : [];

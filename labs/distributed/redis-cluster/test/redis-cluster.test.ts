@@ -288,6 +288,9 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
       }
       // @ts-expect-error: untyped code can hand in anything
       await expect(router.mgetAcross(null)).rejects.toThrow(InvalidArgumentError);
+      // @ts-expect-error: untyped code can hand in anything
+      await expect(router.mgetAcross([undefined])).rejects.toThrow(InvalidArgumentError);
+      await expect(router.keysAcross('\ud83d*').next()).rejects.toThrow(InvalidArgumentError);
       const wait = { replicas: 1, withinMs: 100 };
       await expect(router.waitReplicated('SET', ['a', 1], { ...wait, replicas: 0 })).rejects.toThrow(
         InvalidArgumentError,
@@ -376,12 +379,50 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     const router = routed();
     const tag = await tagAt(1);
     await router.call('SET', [tag, 'x']);
-    await halfMoved(tag, 1, 0, []);
-    // A stranger's key of the same name at the target: MIGRATE answers BUSYKEY.
     const target = adminOf(addresses[0]);
-    await target.pipeline().call('ASKING').set(tag, 'stranger').exec();
-    await expect(reshard(router, keySlot(tag), addresses[0] ?? '')).rejects.toThrow(ReshardError);
+    await target.config('SET', 'maxmemory', '1');
+    const refused = await reshard(router, keySlot(tag), addresses[0] ?? '').catch((error: unknown) => error);
+    await target.config('SET', 'maxmemory', '0');
+    expect(refused).toBeInstanceOf(ReshardError);
+    expect(String(refused)).toContain('MIGRATE');
     expect(await router.call('GET', [tag]), 'and the slot is still served').toBe('x');
+    expect(await reshard(router, keySlot(tag), addresses[0] ?? '')).toMatchObject({ keys: 1 });
+  });
+
+  test('a key that a broken MIGRATE left on both nodes is moved as its source has it', async () => {
+    const router = routed();
+    const tag = await tagAt(1);
+    await router.call('SET', [tag, 'now']);
+    await halfMoved(tag, 1, 0, []);
+    // As after a MIGRATE that arrived and was not heard of: the source has the key, so it served it on.
+    await adminOf(addresses[0]).pipeline().call('ASKING').set(tag, 'then').exec();
+    expect(await reshard(router, keySlot(tag), addresses[0] ?? '')).toMatchObject({ keys: 1 });
+    expect(await router.call('GET', [tag])).toBe('now');
+  });
+
+  test('a write whose WAIT is refused is done, and not said to be refused', async () => {
+    const acl = (...rule: string[]) => Promise.all(admins.map((admin) => admin.call('ACL', ...rule)));
+    onTestFinished(async () => void (await acl('DELUSER', 'writer')));
+    await acl('SETUSER', 'writer', 'on', '>sesame', '~*', '+@all', '-wait');
+    const router = routed({ connection: { username: 'writer', password: 'sesame' } });
+    const write = router.waitReplicated('INCR', [fresh()], { replicas: 1, withinMs: 100 });
+    const error = await write.catch((it: unknown) => it);
+    expect(error).toBeInstanceOf(UnderReplicatedError);
+    expect(error).toMatchObject({ reply: 1, replicas: 0, cause: { message: expect.stringContaining('NOPERM') } });
+  });
+
+  test('a translation that fails leaves its node unreachable: nothing was sent', async () => {
+    const tag = await tagAt(0);
+    const wrong = (translated: () => unknown) => (address: string) =>
+      address === addresses[0] ? String(translated()) : address;
+    const fail = () => {
+      throw new Error('no such node');
+    };
+    for (const translated of [fail, () => undefined, () => '', () => 'localhost']) {
+      const router = routed({ translate: wrong(translated), timeoutMs: 50 }, addresses.slice(0, 2));
+      const error = await router.call('INCR', [tag]).catch((it: unknown) => it);
+      expect(error, String(translated)).toBeInstanceOf(SlotUnavailableError);
+    }
   });
 
   test('a cluster with a password is resharded, too', async () => {
@@ -485,6 +526,19 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     signal.abort(new Error('changed my mind'));
     await expect(call).rejects.toThrow('changed my mind');
     await expect(many).rejects.toThrow('changed my mind');
+    links[0]?.heal();
+    const another = routed({ translate }, addresses.slice(1, 2));
+    await another.refresh();
+    // On its way to a connection: nothing of it may be sent any more.
+    const late = new AbortController();
+    const unsent = [
+      another.call('SET', [tag, 'z'], { signal: late.signal }),
+      another.waitReplicated('SET', [tag, 'z'], { replicas: 1, withinMs: 100, signal: late.signal }),
+    ];
+    late.abort(new Error('too late'));
+    for (const each of unsent) await expect(each).rejects.toThrow('too late');
+    await another.call('GET', [tag]);
+    await another.waitReplicated('GET', [tag], { replicas: 1, withinMs: 100 }).catch(() => {});
     await expect(router.msetAcross([[tag, 'y']], { signal: signal.signal })).rejects.toThrow('changed my mind');
     expect(await primaries[0]?.get(tag)).toBe('x');
   });
@@ -496,9 +550,15 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     await router.call('SET', [tag, 'x']);
     links[0]?.partition('down');
     const call = router.call('GET', [tag]);
+    const listed = Array.fromAsync(router.keysAcross()).catch((error: unknown) => error);
+    // In the middle of its SCAN of nodes[0].
+    await delay(50);
     router.close();
     router.close();
     await expect(call).rejects.toThrow(RouterClosedError);
+    expect(await listed).toBeInstanceOf(RouterClosedError);
+    await expect(router.keysAcross().next()).rejects.toThrow(RouterClosedError);
+    await expect(router.refresh()).rejects.toThrow(RouterClosedError);
     await expect(router.call('GET', [tag])).rejects.toThrow(RouterClosedError);
     await expect(router.waitReplicated('SET', [tag, 'y'], { replicas: 1, withinMs: 100 })).rejects.toThrow(
       RouterClosedError,

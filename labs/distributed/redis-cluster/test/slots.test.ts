@@ -115,7 +115,7 @@ describe('slots', () => {
     );
     const ports = ['10.0.0.2:7000', '10.0.0.2:7000', undefined, '10.0.0.1:7001', undefined, '10.0.0.1:7002'];
     expect(owners.slice(0, 6), 'CLUSTER SLOTS').toEqual(ports);
-    for (const reply of [null, [['0', 1, ['h', 1]]], [[0, 1, 'h']]])
+    for (const reply of [null, [], [['0', 1, ['h', 1]]], [[0, 1, 'h']]])
       expect(() => ownersIn(reply, 'h:1')).toThrow(ClusterError);
   });
 });
