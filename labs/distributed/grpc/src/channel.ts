@@ -1,13 +1,13 @@
 import { type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { Code, ConnectError, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { countWithin, LONGEST_WAIT_MS } from './errors.ts';
+import { countWithin, LONGEST_TIMEOUT_MS, LONGEST_WAIT_MS, numberWithin, retold } from './errors.ts';
 import { DEFAULT_READ_MAX_BYTES } from './server.ts';
 
 export interface ChannelOptions {
   /** The first is the outermost. */
   readonly interceptors?: Interceptor[];
-  /** Milliseconds for a call that names no deadline. Default 10 000. */
+  /** Milliseconds for a call that names no deadline, 27 hours at most. Default 10 000. */
   readonly defaultTimeoutMs?: number;
   /** An answer beyond it ends its call with RESOURCE_EXHAUSTED. Default 4 MiB. */
   readonly readMaxBytes?: number;
@@ -33,25 +33,38 @@ export interface Channel extends Disposable {
  */
 export function openChannel(url: string, options: ChannelOptions = {}): Channel {
   const readMaxBytes = countWithin('readMaxBytes', options.readMaxBytes ?? DEFAULT_READ_MAX_BYTES, 1, 2 ** 32 - 1);
-  const timeoutMs = countWithin('defaultTimeoutMs', options.defaultTimeoutMs ?? 10_000, 1, LONGEST_WAIT_MS);
+  const timeoutMs = countWithin('defaultTimeoutMs', options.defaultTimeoutMs ?? 10_000, 1, LONGEST_TIMEOUT_MS);
   const pingIntervalMs = countWithin('pingIntervalMs', options.pingIntervalMs ?? 20_000, 1, LONGEST_WAIT_MS);
   const sessions = new Sessions(url, { pingIntervalMs, pingTimeoutMs: Math.min(pingIntervalMs, 5_000) });
   const closed = new ConnectError(`The channel to ${url} is closed.`, Code.Canceled);
   let open = true;
   const whileOpen: Interceptor = (next) => (request) => (open ? next(request) : Promise.reject(closed));
-  const transport = createGrpcTransport({
+  const inner = createGrpcTransport({
     baseUrl: url,
     interceptors: [...(options.interceptors ?? []), whileOpen, onceMore(sessions), lostIsUnavailable(() => open)],
     defaultTimeoutMs: timeoutMs,
     readMaxBytes,
     sessionManager: sessions,
   });
+  const transport: Transport = {
+    unary: async (method, signal, timeout, ...rest) => inner.unary(method, signal, wholeMs(timeout), ...rest),
+    stream: async (method, signal, timeout, ...rest) => inner.stream(method, signal, wholeMs(timeout), ...rest),
+  };
   const close = () => {
     open = false;
     sessions.abort(closed);
   };
   return { transport, close, [Symbol.dispose]: close };
 }
+
+/** A call's time as it can be sent and waited for; 0 and less: none, as in Connect. */
+const wholeMs = (ms: number | undefined) => {
+  if (ms === undefined || ms <= 0) return ms;
+  return Math.max(
+    1,
+    Math.floor(Math.min(numberWithin('timeoutMs', ms, 0, Number.POSITIVE_INFINITY), LONGEST_TIMEOUT_MS)),
+  );
+};
 
 /** Knows of each stream that the server refused unread: Connect's error has no trace of it but words. */
 class Sessions extends Http2SessionManager {
@@ -99,14 +112,6 @@ const lostIsUnavailable =
     if (!response.stream) return response;
     return { ...response, message: retold(response.message, told) };
   };
-
-async function* retold<T>(messages: AsyncIterable<T>, told: (error: unknown) => unknown) {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw told(error);
-  }
-}
 
 /** UNAVAILABLE, where nobody has decided that the call should end: no status has come from the server. */
 function judged(thrown: unknown): unknown {

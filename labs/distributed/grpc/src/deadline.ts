@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { LONGEST_WAIT_MS, numberWithin } from './errors.ts';
+import { LONGEST_TIMEOUT_MS, LONGEST_WAIT_MS, numberWithin } from './errors.ts';
 
 /** How long whoever called us still waits, and how he leaves. Every handler is given one: its `HandlerContext`. */
 export interface Caller {
@@ -26,7 +26,7 @@ export interface Propagated {
  * The options for calls that are made on behalf of `caller`: what is left of his time less a margin, and his signal.
  *
  * The deadline travels as a length of time (`grpc-timeout`), since the clocks of two machines differ: so it has to be
- * worked out anew for each call, and is a whole number of milliseconds. Connect takes 0 for "no deadline".
+ * worked out anew for each call, and is a whole number of milliseconds, 27 hours at most. Connect takes 0 for "no deadline".
  * Source: https://grpc.io/docs/guides/deadlines/
  *
  * @throws ConnectError DEADLINE_EXCEEDED when nothing is left; the signal's reason when he has left already.
@@ -38,8 +38,9 @@ export function propagate(caller: Caller, options: PropagateOptions = {}): Propa
   const { signal } = caller;
   signal.throwIfAborted();
   const left = caller.timeoutMs() ?? defaultMs + marginMs;
-  const timeoutMs = Math.floor(Math.min(left - marginMs, LONGEST_WAIT_MS));
-  if (timeoutMs < 1) throw tooLate(left);
+  const timeoutMs = Math.floor(Math.min(left - marginMs, LONGEST_TIMEOUT_MS));
+  // NaN is no time either.
+  if (!(timeoutMs >= 1)) throw tooLate(left);
   return { timeoutMs, signal };
 }
 

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import {
   type Health as HealthService,
@@ -14,6 +14,11 @@ export class Health {
   readonly #statuses = new Map<string, Status>([['', Status.SERVING]]);
   readonly #changes = new EventTarget();
   #down = false;
+
+  constructor() {
+    // One for each watcher: many are no leak.
+    setMaxListeners(0, this.#changes);
+  }
 
   /** What is answered from now on. After `shutDown` nothing changes any more. */
   set(service: string, serving: boolean): void {

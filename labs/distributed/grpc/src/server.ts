@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { createServer, type ServerHttp2Session } from 'node:http2';
+import { createServer, type IncomingHttpHeaders, type ServerHttp2Session } from 'node:http2';
 import { createServer as createListener, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Code, ConnectError, type ConnectRouter, type Interceptor } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { countWithin, LONGEST_WAIT_MS, numberWithin } from './errors.ts';
+import { countWithin, LONGEST_WAIT_MS, numberWithin, retold } from './errors.ts';
 import { Health as HealthService } from './grpc/health/v1/health_pb.ts';
 import { Health } from './health.ts';
 
@@ -41,6 +41,7 @@ export class RpcServer implements AsyncDisposable {
   readonly #shutdown = new AbortController();
   #calls = 0;
   #drained: Promise<number> | undefined;
+  #cut: number | undefined;
 
   /**
    * Listens, and is serving. For secrets on an open network put TLS in front, or `createSecureServer` in here.
@@ -61,10 +62,13 @@ export class RpcServer implements AsyncDisposable {
       connect: false,
       grpcWeb: false,
       readMaxBytes: countWithin('readMaxBytes', readMaxBytes, 1, 2 ** 32 - 1),
-      interceptors: options.interceptors ?? [],
+      interceptors: [sayable, ...(options.interceptors ?? [])],
       shutdownSignal: this.#shutdown.signal,
     });
-    const http2 = createServer(adapter);
+    const http2 = createServer((request, response) => {
+      capTimeout(request.headers);
+      adapter(request, response);
+    });
     http2.on('session', (session) => {
       this.sessions.add(session);
       session.once('close', () => this.sessions.delete(session));
@@ -142,7 +146,9 @@ export class RpcServer implements AsyncDisposable {
   }
 
   protected async cutOff(): Promise<number> {
-    const cut = this.#calls;
+    // A drain that is overtaken by close() counts the calls that close() cut.
+    this.#cut ??= this.#calls;
+    const cut = this.#cut;
     this.health.shutDown();
     this.listener.close();
     this.#shutdown.abort(new ConnectError('The server has been shut down.', Code.Unavailable));
@@ -152,4 +158,26 @@ export class RpcServer implements AsyncDisposable {
     for (const session of this.sessions) session.destroy();
     return cut;
   }
+}
+
+/** A timer can't hold a deadline beyond 24 days: it would fire at once. So long a wait is cut to what one can. */
+function capTimeout(headers: IncomingHttpHeaders): void {
+  const [, amount, unit] = /^(\d{1,8})([HMS])$/.exec(String(headers['grpc-timeout'])) ?? [];
+  const unitMs = unit === 'H' ? 3_600_000 : unit === 'M' ? 60_000 : 1_000;
+  if (Number(amount) * unitMs > LONGEST_WAIT_MS) headers['grpc-timeout'] = `${Math.floor(LONGEST_WAIT_MS / 1_000)}S`;
+}
+
+/** Connect sends nothing at all where a message has half a surrogate pair, and status OK where `undefined` was thrown. */
+const sayable: Interceptor = (next) => async (request) => {
+  const response = await next(request).catch((error: unknown) => {
+    throw asSayable(error);
+  });
+  return response.stream ? { ...response, message: retold(response.message, asSayable) } : response;
+};
+
+function asSayable(thrown: unknown): unknown {
+  if (thrown === undefined) return new ConnectError('internal error', Code.Internal);
+  if (!(thrown instanceof ConnectError) || thrown.rawMessage.isWellFormed()) return thrown;
+  const { rawMessage, code, metadata, details, cause } = thrown;
+  return Object.assign(new ConnectError(rawMessage.toWellFormed(), code, metadata, undefined, cause), { details });
 }

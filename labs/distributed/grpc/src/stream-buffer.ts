@@ -79,6 +79,7 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
     while (this.#queue.length === 0 && !this.#over) await new Promise<void>((wake) => this.#waking.push(wake));
     const entry = this.#queue.shift();
     this.#queue[this.limit - 1]?.accept();
+    this.#letGo();
     if (entry) return { done: false, value: entry.value };
     if (this.#over?.error !== undefined) throw this.#over.error;
     return { done: true, value: undefined };
@@ -88,14 +89,22 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
 
   /** Nobody reads on: what waits is dropped, and its sources are told. */
   #leave(reason: unknown): void {
-    for (const { refuse } of this.#queue.splice(0)) refuse(reason);
+    const dropped = this.#queue.splice(0);
+    for (const { refuse } of dropped) refuse(reason);
+    // Behind values that are lost there is no end that one could take for a whole stream's.
+    if (dropped.length > 0) this.#over = undefined;
     this.#close({ refusal: reason, error: reason });
   }
 
   #close(over: { readonly refusal: unknown; readonly error?: unknown }): void {
     this.#over ??= over;
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#letGo();
     this.#wake();
+  }
+
+  /** After `end` the reader can still leave, as long as values wait for him. */
+  #letGo(): void {
+    if (this.#over && this.#queue.length === 0) this.#signal?.removeEventListener('abort', this.#onAbort);
   }
 
   #wake(): void {

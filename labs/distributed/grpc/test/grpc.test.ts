@@ -283,6 +283,14 @@ describe('streams', () => {
     expect((await outcome(aborted.push(3))).error).toBe(mine);
     expect(aborted.size, 'values kept for nobody').toBe(0);
     expect((await outcome(Array.fromAsync(aborted))).error).toBe(mine);
+    const ended = new AbortController();
+    const whole = new StreamBuffer<number>({ limit: 1, signal: ended.signal });
+    void whole.push(1);
+    const last = outcome(whole.push(2), 1_000);
+    whole.end();
+    ended.abort(mine);
+    expect((await last).error, 'what a push hears that waited when the stream was ended').toBe(mine);
+    expect((await outcome(Array.fromAsync(whole))).error, 'the end of a stream that lost values').toBe(mine);
     const late = new StreamBuffer<number>({ signal: call.signal });
     expect((await outcome(late.push(1))).error).toBe(mine);
   });

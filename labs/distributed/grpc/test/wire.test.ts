@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Code, createClient } from '@connectrpc/connect';
+import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect';
 import { type CallOptions, Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { outcome, until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
@@ -99,6 +99,62 @@ describe('on the wire', () => {
     expect(await codeOf(pricesOf(server).getPrice({}, { timeoutMs: 20 }))).toBe('DeadlineExceeded');
   });
 
+  test('whatever a handler throws, its caller hears of it', async () => {
+    let thrown: unknown;
+    const server = await serve(
+      desk({
+        getPrice() {
+          throw thrown;
+        },
+        async *watchPrices() {
+          yield { number: 1 };
+          throw thrown;
+        },
+      }),
+    );
+    const prices = pricesOf(server, { defaultTimeoutMs: 2_000 });
+    const half = new ConnectError('tea \ud800', Code.NotFound, { 'x-shelf': '7' });
+    for (const [value, code] of [
+      [undefined, 'Internal'],
+      [null, 'Internal'],
+      ['no', 'Internal'],
+      [half, 'NotFound'],
+    ]) {
+      thrown = value;
+      const codes = [prices.getPrice({}), Array.fromAsync(prices.watchPrices({}))].map(codeOf);
+      expect(await Promise.all(codes), String(value)).toEqual([code, code]);
+    }
+    expect((await outcome(prices.getPrice({}))).error).toMatchObject({ rawMessage: 'tea \ufffd' });
+  });
+
+  test('a time that no timer holds is a long one, and a fraction of a millisecond is sent as a whole one', async () => {
+    const server = await serve(
+      desk({
+        async getPrice(_, { signal, timeoutMs }) {
+          await new Promise((resolve) => setTimeout(resolve, 10));
+          signal.throwIfAborted();
+          return { cents: BigInt(Math.ceil(timeoutMs() ?? -1)) };
+        },
+      }),
+    );
+    const prices = pricesOf(server);
+    for (const timeoutMs of [2 ** 31, Number.POSITIVE_INFINITY, 60_000.7])
+      expect(await codeOf(prices.getPrice({}, { timeoutMs })), `${timeoutMs} ms`).toBe('ok');
+    expect((await outcome(prices.getPrice({}, { timeoutMs: Number.NaN }))).error).toMatchObject({
+      cause: expect.any(BadRpcOptionError),
+    });
+    for (const text of ['99999999H', '2147484S', '99999999M', '24H']) {
+      const says: Interceptor = (next) => (request) => {
+        request.header.set('grpc-timeout', text);
+        return next(request);
+      };
+      const { cents } = await pricesOf(server, { interceptors: [says] }).getPrice({});
+      expect(cents > 80_000_000n && cents < 2n ** 31n, `${cents} ms of ${text}`).toBe(true);
+    }
+    const lost = { signal: new AbortController().signal, timeoutMs: () => Number.NaN };
+    refuses('a caller who waits for NaN', () => propagate(lost), ConnectError);
+  });
+
   test('a server that was killed is unavailable, and one that hangs costs no more than the deadline', async () => {
     const child = spawn(process.execPath, [new URL('./child.ts', import.meta.url).pathname], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -170,6 +226,11 @@ describe('health and draining, hardened', () => {
     expect(await codeOf(health.check({ service: 'shop.v1.PriceService' }))).toBe('NotFound');
     const told = health.watch({ service: 'shop.v1.PriceService' })[Symbol.asyncIterator]();
     const next = async () => (await told.next()).value?.status;
+    const warned: string[] = [];
+    const note = ({ name }: Error) => warned.push(name);
+    process.on('warning', note);
+    ends({ [Symbol.dispose]: () => void process.off('warning', note) });
+    const crowd = Array.from({ length: 12 }, () => Array.fromAsync(health.watch({ service: 'none' })));
     expect(await next()).toBe(Status.SERVICE_UNKNOWN);
     server.health.set('shop.v1.PriceService', true);
     expect(await next()).toBe(Status.SERVING);
@@ -183,6 +244,8 @@ describe('health and draining, hardened', () => {
     expect(await next(), 'what a watcher hears of a server that leaves').toBe(Status.NOT_SERVING);
     expect((await told.next()).done, 'the watcher is let go').toBe(true);
     server.health.set('', true);
+    expect((await Promise.all(crowd)).length, 'watchers let go').toBe(12);
+    expect(warned, 'warnings of a leak').toEqual([]);
     expect((await drained).value, 'calls cut off: a watcher holds nobody up').toBe(0);
   });
 
@@ -196,6 +259,12 @@ describe('health and draining, hardened', () => {
     expect(signal.reason).toMatchObject({ code: Code.Unavailable });
     expect(await call).toBe('Unavailable');
     await until(() => server.calls === 0);
+    const closed = await serve(desk(mute().service));
+    const cut = codeOf(pricesOf(closed).getPrice({}));
+    await until(() => closed.calls === 1);
+    const drained = closed.drain();
+    await closed.close();
+    expect([await drained, await cut], 'a drain that is overtaken by close').toEqual([1, 'Unavailable']);
   });
 
   test('a handler that is deaf to its signal does not hold up close', async () => {
