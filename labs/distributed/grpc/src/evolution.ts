@@ -70,13 +70,32 @@ const gone = (element: string): BreakingChange => ({ element, what: 'is gone: ca
 
 function ofMessage(before: DescMessage, after: DescMessage): BreakingChange[] {
   const fields = new Map(after.fields.map((field) => [field.number, field]));
-  return before.fields.flatMap((old) => {
+  const given = givenAway(before.typeName, before.proto.reservedRange, after.proto.reservedRange, 0);
+  const changes = before.fields.flatMap((old) => {
     const element = `${before.typeName}.${old.name}`;
     const field = fields.get(old.number);
     if (field) return ofField(element, old, field);
     // Of a reserved range the end is exclusive.
     const reserved = after.proto.reservedRange.some(({ start, end }) => start <= old.number && old.number < end);
     return reserved ? [] : [freed(element, old.number)];
+  });
+  return [...changes, ...given];
+}
+
+interface Reserved {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Numbers that were reserved, and aren't any more: what was written under them is read as something else. */
+function givenAway(type: string, before: Reserved[], after: Reserved[], past: 0 | 1): BreakingChange[] {
+  return before.flatMap(({ start, end }) => {
+    let at = start;
+    for (const range of after.toSorted((a, b) => a.start - b.start)) {
+      if (range.start <= at && at < range.end + past) at = range.end + past;
+    }
+    const what = 'was reserved, and is free for another meaning: reserve it';
+    return at < end + past ? [{ element: `${type}.${at}`, what }] : [];
   });
 }
 
@@ -130,9 +149,11 @@ function ofEnum(before: DescEnum, after: DescEnum): BreakingChange[] {
   // Of an enum's reserved range the end is inclusive.
   const reserved = (number: number) =>
     after.proto.reservedRange.some(({ start, end }) => start <= number && number <= end);
-  return before.values
+  const given = givenAway(before.typeName, before.proto.reservedRange, after.proto.reservedRange, 1);
+  const changes = before.values
     .filter(({ number }) => !numbers.has(number) && !reserved(number))
     .map(({ name, number }) => freed(`${before.typeName}.${name}`, number));
+  return [...changes, ...given];
 }
 
 function ofService(before: DescService, after: DescService): BreakingChange[] {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clone, create, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
 import {
+  DescriptorProto_ReservedRangeSchema,
   EnumDescriptorProto_EnumReservedRangeSchema,
   FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
@@ -47,6 +48,49 @@ describe('the contract', () => {
     expect(without()).toEqual(named);
     expect(without({ start: 4, end: 9 })).toEqual(named);
     expect(without({ start: 3, end: 3 })).toEqual([]);
+  });
+
+  test('a number that is reserved stays so', () => {
+    const reserving = (fields: [number, number][], values: [number, number][]) => {
+      const proto = clone(FileDescriptorProtoSchema, file_grpc_health_v1_health.proto);
+      for (const message of proto.messageType) {
+        message.reservedRange = fields.map(([start, end]) =>
+          create(DescriptorProto_ReservedRangeSchema, { start, end }),
+        );
+        for (const type of message.enumType)
+          type.reservedRange = values.map(([start, end]) =>
+            create(EnumDescriptorProto_EnumReservedRangeSchema, { start, end }),
+          );
+      }
+      return built(proto);
+    };
+    const before = reserving([[5, 9]], [[5, 9]]);
+    const named = (...after: Parameters<typeof reserving>) =>
+      breakingChanges(before, reserving(...after)).map(({ element }) => element.replace('grpc.health.v1.', ''));
+    expect(
+      named(
+        [
+          [7, 9],
+          [5, 7],
+        ],
+        [
+          [8, 20],
+          [4, 7],
+        ],
+      ),
+    ).toEqual([]);
+    const status = 'HealthCheckResponse.ServingStatus';
+    expect(named([[5, 9]], [[5, 8]])).toEqual([`${status}.9`]);
+    const messages = file_grpc_health_v1_health.messages.map(({ name }) => `${name}.7`).sort();
+    expect(
+      named(
+        [
+          [5, 7],
+          [8, 9],
+        ],
+        [[5, 9]],
+      ).sort(),
+    ).toEqual(messages);
   });
 
   test('the guard says what buf says', async () => {
