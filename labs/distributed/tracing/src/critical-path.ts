@@ -69,7 +69,11 @@ export function treeOf(spans: readonly SpanRecord[]): Tree {
   for (const span of byId.values()) {
     const { parentSpanId } = span;
     if (parentSpanId === undefined || !byId.has(parentSpanId)) roots.push(span);
-    else children.set(parentSpanId, [...(children.get(parentSpanId) ?? []), span]);
+    else {
+      const siblings = children.get(parentSpanId);
+      if (siblings) siblings.push(span);
+      else children.set(parentSpanId, [span]);
+    }
   }
   roots.sort((a, b) => a.startMs - b.startMs);
   return { byId, children, roots };

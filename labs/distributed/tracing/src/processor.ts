@@ -100,7 +100,7 @@ export class BoundedProcessor implements SpanProcessor {
     // Whose answer hasn't come by now is not waited for, by us or by the event loop.
     this.#giveUp?.();
     await this.#drained;
-    await Promise.race([this.#exporter.shutdown().catch(() => {}), late]);
+    await Promise.race([Promise.try(() => this.#exporter.shutdown()).catch(() => {}), late]);
     clearTimeout(alarm);
   }
 

@@ -24,6 +24,8 @@ export interface Carrier {
 const MOST_ENTRIES = 64;
 const MOST_BYTES = 8_192;
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
+/** What may stand in a header: a job's payload may hold more, and a request with it would be refused here, by `node:http`. */
+const VISIBLE = /^[\t\x20-\x7e]*$/;
 
 /**
  * `traceparent` of W3C Trace Context (https://www.w3.org/TR/trace-context/): version, trace id, span id, flags.
@@ -97,7 +99,7 @@ export function parseBaggage(header: unknown): Baggage | undefined {
     const at = pair.indexOf('=');
     const key = pair.slice(0, at).trim();
     const value = decoded(pair.slice(at + 1).trim());
-    if (at < 1 || !TOKEN.test(key) || value === undefined) continue;
+    if (at < 1 || !TOKEN.test(key) || value === undefined || !VISIBLE.test(member)) continue;
     const metadata = properties.length > 0 ? { metadata: baggageEntryMetadataFromString(properties.join(';')) } : {};
     baggage = (baggage ?? propagation.createBaggage()).setEntry(key, { value, ...metadata });
   }

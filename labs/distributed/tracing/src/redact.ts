@@ -15,8 +15,9 @@ export function redactAddress(address: string): string {
 /** The SQL with "?" for each literal. What is in doubt goes: a comment, the rest of a text that never ends. */
 export function redactStatement(sql: string): string {
   return sql.replace(
-    /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\$(\w*)\$[\s\S]*?(?:\$\1\$|$)|\bE'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|(?<![\w$"])\d[\w.]*/gi,
-    '?',
+    /"(?:[^"]|"")*(?:"|$)|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\$(\w*)\$[\s\S]*?(?:\$\1\$|$)|\bE'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|(?<![\w$"])\d[\w.]*/gi,
+    // A name in double quotes stays, and an apostrophe in it opens no literal.
+    (found) => (found.startsWith('"') && found.endsWith('"') && found.length > 1 ? found : '?'),
   );
 }
 
@@ -50,6 +51,10 @@ export function redact(span: ReadableSpan): ReadableSpan {
     spanContext: { value: () => span.spanContext() },
     attributes: { value: redactAttributes(span.attributes), enumerable: true },
     status: { value: { code }, enumerable: true },
+    links: {
+      value: span.links.map((link) => ({ ...link, attributes: redactAttributes(link.attributes ?? {}) })),
+      enumerable: true,
+    },
     events: {
       value: span.events.map((event) => ({ ...event, attributes: redactAttributes(event.attributes ?? {}) })),
       enumerable: true,

@@ -498,6 +498,41 @@ describe('tracing', () => {
     for (const [sql, kept] of cases) expect(redactStatement(sql), sql).toBe(kept);
   });
 
+  test('an apostrophe in a name opens no literal, and a link carries no address', () => {
+    expect(redactStatement(`SELECT "o'b", 'ada' FROM "it""s" WHERE x = 'bo'`)).toBe(
+      `SELECT "o'b", ? FROM "it""s" WHERE x = ?`,
+    );
+    const spans: ReadableSpan[] = [];
+    const spanProcessors = [
+      {
+        onStart() {},
+        onEnd: (span: ReadableSpan) => void spans.push(redact(span)),
+        async forceFlush() {},
+        async shutdown() {},
+      },
+    ];
+    const links = [
+      { context: { traceId: TRACE, spanId: SPAN, traceFlags: 1 }, attributes: { 'url.query': 'key=s3cret', n: 1 } },
+    ];
+    new TracerProvider({ spanProcessors }).getTracer('t').startSpan('s', { links }).end();
+    expect(spans[0]?.links.map(({ attributes }) => attributes)).toEqual([{ n: 1 }]);
+  });
+
+  test('a job with a line break in its baggage breaks no request that follows', () => {
+    const from = extract({ traceparent: GOOD, baggage: 'a=1;x\r\ny: z,b=2;p=é,c=3;ok' });
+    expect(inject(from)).toEqual({ traceparent: GOOD, baggage: 'c=3;ok' });
+  });
+
+  test('an exporter that throws at its end rejects no close', async () => {
+    const exporter = {
+      export: () => {},
+      shutdown: (): Promise<void> => {
+        throw new Error('gone');
+      },
+    };
+    await expect(new BoundedProcessor(exporter).shutdown(50)).resolves.toBeUndefined();
+  });
+
   test('a clock that is wrong by minutes, or by the millisecond of a start, changes no path', () => {
     const call = [record('root', undefined, 0, 100), record('call', 'root', 10, 90, { kind: 'client' })];
     const wrong = (by: number) => [
