@@ -46,7 +46,7 @@ export function criticalPath(spans: readonly SpanRecord[], rootId?: string): Cri
   const root = rootId === undefined ? tree.roots[0] : tree.byId.get(rootId);
   if (!root) throw new InvalidArgumentError(`There is no span ${rootId ?? 'without a parent'} among ${spans.length}.`);
   const segments: Segment[] = [];
-  walk(tree, { span: root, fromMs: root.startMs, toMs: Math.max(root.startMs, root.endMs) }, 0, segments, new Set());
+  walk(tree, { span: root, fromMs: root.startMs, toMs: Math.max(root.startMs, root.endMs) }, segments);
   segments.reverse();
   const totalMs = Math.max(0, root.endMs - root.startMs);
   const orphans = tree.roots.filter((span) => span.parentSpanId !== undefined && span !== root);
@@ -82,29 +82,37 @@ export function treeOf(spans: readonly SpanRecord[]): Tree {
 /** A start is a whole millisecond in OpenTelemetry for JavaScript, and an end is not: what came after seems to overlap. */
 const RESOLUTION_MS = 1;
 
-/** Adds the segments of `stretch`, the last first. `shiftMs` is what the clock of the span's machine is wrong by. */
-function walk(tree: Tree, stretch: Segment, shiftMs: number, segments: Segment[], above: Set<string>): void {
-  const { span, fromMs, toMs } = stretch;
-  const inside = new Set(above).add(span.spanId);
-  let now = toMs;
-  const own = (from: number) => {
-    if (from < now) segments.push({ span, fromMs: from, toMs: now });
-  };
-  const held = (tree.children.get(span.spanId) ?? [])
-    .filter((child) => !inside.has(child.spanId))
-    .map((child) => {
-      const shift = shiftMs + skew(span, child);
-      return { child, shift, from: Math.max(child.startMs + shift, fromMs), to: child.endMs + shift };
-    })
-    .sort((a, b) => b.to - a.to || a.from - b.from);
-  for (const { child, shift, from, to } of held) {
-    const until = Math.min(to, now);
-    if (to > now + RESOLUTION_MS || until <= from) continue;
-    own(until);
-    walk(tree, { span: child, fromMs: from, toMs: until }, shift, segments, inside);
-    now = from;
+/** Adds the segments of `stretch`, the last first. Without recursion: a chain may be deeper than the stack. */
+function walk(tree: Tree, stretch: Segment, segments: Segment[]): void {
+  // Each span has one parent, so only the root can be met again.
+  const root = stretch.span.spanId;
+  /** `shiftMs` is what the clock of the span's machine is wrong by. A stretch without it is the span's own work. */
+  const todo: (Segment & { readonly shiftMs?: number })[] = [{ ...stretch, shiftMs: 0 }];
+  for (let next = todo.pop(); next; next = todo.pop()) {
+    const { span, fromMs, toMs, shiftMs } = next;
+    if (shiftMs === undefined) {
+      segments.push({ span, fromMs, toMs });
+      continue;
+    }
+    const parts: typeof todo = [];
+    let now = toMs;
+    const held = (tree.children.get(span.spanId) ?? [])
+      .filter((child) => child.spanId !== root)
+      .map((child) => {
+        const shift = shiftMs + skew(span, child);
+        return { child, shift, from: Math.max(child.startMs + shift, fromMs), to: child.endMs + shift };
+      })
+      .sort((a, b) => b.to - a.to || a.from - b.from);
+    for (const { child, shift, from, to } of held) {
+      const until = Math.min(to, now);
+      if (to > now + RESOLUTION_MS || until <= from) continue;
+      if (until < now) parts.push({ span, fromMs: until, toMs: now });
+      parts.push({ span: child, fromMs: from, toMs: until, shiftMs: shift });
+      now = from;
+    }
+    if (fromMs < now) parts.push({ span, fromMs, toMs: now });
+    for (const part of parts.reverse()) todo.push(part);
   }
-  own(fromMs);
 }
 
 /**

@@ -570,6 +570,14 @@ describe('tracing', () => {
     }
   });
 
+  test('a chain deeper than the stack has a path', () => {
+    const chain = Array.from({ length: 20_000 }, (_, n) =>
+      record(`${n}`, n > 0 ? `${n - 1}` : undefined, 0, 20_000 - n),
+    );
+    const { segments, totalMs } = criticalPath(chain);
+    expect([segments.length, totalMs]).toEqual([20_000, 20_000]);
+  });
+
   test('a trace with a hole has orphans; no trace, two traces and a circle have their answers', () => {
     const holed = [
       record('a', undefined, 0, 10),
