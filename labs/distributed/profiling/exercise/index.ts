@@ -14,7 +14,15 @@ import type { Attached, AttachOptions, CallCount, CallTree, FlamegraphOptions, H
 // - inspector.ts: `Inspector.open(listener, deadline)`, undefined when no inspector is behind that port, with `evaluate`, `close`
 //   and the promise `closed`; attached.ts: `new Attached(pid, inspector, detach)`, whose `detach` you write.
 //
-// Import them from those files; the re-exports below bring no name into this one. Don't look up the six in src/ before you have
+// What `callTree` and `hottest` give:
+//
+// - a CallTree: `root`, a Call; `idleUs`; `gcUs`, a part of `root`; `samples`, those that found work;
+// - a Call: what `placeOf` gives, `selfUs`, `totalUs`, `samples` (those that found it on top) and `children`;
+// - a Hot: what `placeOf` gives, `selfUs` and `totalUs`, `self` and `total` (the same as shares, 0 to 1), and `between`, the
+//   interval of `self`.
+//
+// An error takes its message: `new NotNodeError('Process 1234 is not …')`. Import what you need from those files, errors and
+// types from src/index.ts; the re-exports below bring no name into this one. Don't look up the six in src/ before you have
 // tried. `h` in `pnpm lab learn profiling` gives a hint.
 export {
   type Allocation,
@@ -73,7 +81,7 @@ export function shareInterval(_hits: number, _samples: number): [low: number, hi
 /**
  * An SVG, `width` pixels wide (default 1200). For each call with any time one `<g>`, which holds a `<title>` that begins with its
  * `label` (`all` for the root), then a `<rect>` with `x`, `y`, `width` and `height`, and a `<text>`. `title` (default 'CPU time')
- * stands above them.
+ * stands above them: leave it the uppermost 35 pixels. The `y` of the lowest bar is 18 pixels or more above the lower edge.
  */
 export function flamegraph(_tree: CallTree, _options: FlamegraphOptions = {}): string {
   return todo('flamegraph');

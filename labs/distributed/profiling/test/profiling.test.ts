@@ -142,7 +142,10 @@ describe('the flame graph', () => {
     expect(new Set(levels).size, 'three levels').toBe(3);
     const height = Number(/height="(\d+)"/.exec(svg)?.[1]);
     for (const { y, text, title } of bars) {
-      expect(y > 34 && y < height - 17, `${title} is under the heading, within ${height}: ${y}`).toBe(true);
+      expect(
+        y > 34 && y < height - 17,
+        `${title}: y is ${y}, between 35 (the heading is above) and ${height - 18} (the bar ends within the height)`,
+      ).toBe(true);
       expect(title.startsWith(text.replace('…', '')), `"${text}" is the beginning of "${title}"`).toBe(true);
     }
     const [hot, price, serve] = [at('hotJson'), at('priceOf'), at('serve')];

@@ -22,9 +22,10 @@ import { type Argument, isAddress, type Request, requestOf, wholeFrom } from '..
 import { ownersIn, SlotMap } from '../src/slot-map.ts';
 
 // What is not the idea is given: connections, the table of slots, arguments and errors. Which key is where, who is asked, and
-// what an answer means is yours. Add to the imports what you need: errors and SLOTS of src/index.ts, `redirectionIn` of
-// src/slot-map.ts, `isReply` of src/request.ts (a node said so, and the connection is fine). `h` in `pnpm lab learn redis-cluster` gives a hint. src/ holds the solutions in key-slot.ts,
-// slot-map.ts (planMoves), router.ts and reshard.ts.
+// what an answer means is yours. Add to the imports what you need: errors, `redirectionIn` and SLOTS of src/index.ts, `isReply`
+// of src/request.ts (a node said so, and the connection is fine). A Redirection is `{ kind: 'MOVED' | 'ASK', slot, to }`, a
+// SlotMove `{ slot, from, to }`; `to` and `from` are addresses, `host:port`. `h` in `pnpm lab learn redis-cluster` gives a
+// hint. src/ holds the solutions in key-slot.ts, slot-map.ts (planMoves), router.ts and reshard.ts.
 export type {
   CallOptions,
   Redirection,

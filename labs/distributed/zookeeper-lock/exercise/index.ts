@@ -3,8 +3,18 @@ import { ConnectionLossError, ForeignDataError, LockTimeoutError } from '../src/
 import type { Contender, Fenced, Leader, Lock, LockOptions, ReleaseOutcome, Session } from '../src/index.ts';
 import { assertData, assertFence, assertId, assertLockOptions, assertPath, unlessAborted } from '../src/options.ts';
 
-// What is not the idea is given: the session with ZooKeeper (src/session.ts: read the comments of its methods, you need
-// six of them), arguments, time limits, errors. The lock is yours. `h` in `pnpm lab learn zookeeper-lock` gives a hint.
+// What is not the idea is given: the session with ZooKeeper, arguments, time limits, errors. The lock is yours. `h` in
+// `pnpm lab learn zookeeper-lock` gives a hint. Of the session (src/session.ts) you need:
+//
+// - `create(path, data, 'EPHEMERAL_SEQUENTIAL')`: the path of the new node, with its number, or 'no parent';
+// - `ensure(path)`: makes the path, as far as it's missing;
+// - `children(path, onChange?)`: the names under it, none if there's no such path;
+// - `get(path, onChange?)`: `{ data, created, version }`, `created` is the czxid; undefined if there's no such node;
+// - `remove(path)`: false if there was nothing to delete;
+// - `connected()`: resolves when it's connected; `onTrouble(tell)`: calls `tell(error)` when it's suspended or over.
+//
+// `onChange` is called once at most, and never after the session's end. Each request throws a ConnectionLossError when its
+// answer is lost.
 // Begin with `enter`, `queueOf`, `queueUp`, `grant` and `leave`: the first law needs them all, in their simplest form. An
 // error that you throw is exported by src/errors.ts: add it to the import above. src/locks.ts, src/queue.ts and
 // src/lock.ts hold solutions.
@@ -49,9 +59,9 @@ interface Wish {
 }
 
 /**
- * Who stands in the queue, the first one first, of the names under the lock's path. A name ends with `-read-` or `-write-`
- * and the number that ZooKeeper appended (ten digits). Names without a number are left out; one of a foreign library,
- * without `-read-`, is a writer's.
+ * Who stands in the queue, the first one first, of the names under the lock's path: a Contender is `{ name, sequence, mode }`.
+ * A name ends with `-read-` or `-write-` and the number that ZooKeeper appended (ten digits). Names without a number are left
+ * out; one of a foreign library, without `-read-`, is a writer's.
  */
 export function queueOf(_names: readonly string[]): readonly Contender[] {
   throw new Error('queueOf is not written yet: its comment in attempt/index.ts is the task.');
