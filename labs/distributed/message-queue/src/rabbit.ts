@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import type { Channel, ConfirmChannel, ConsumeMessage, Message, Options } from 'amqplib';
 import { type ConfirmLedger, Confirms } from './confirms.ts';
-import { BadArgumentError, BrokerLostError, PermanentError, QueueClosedError, reasonOf } from './errors.ts';
+import { BadArgumentError, BrokerLostError, PermanentError, QueueClosedError, QueueError, reasonOf } from './errors.ts';
 import { Link, type LinkOptions, type Session, TAG } from './link.ts';
 import type { Binding, ExchangeType } from './routing.ts';
 import { checkText, checkWholeNumber, orAborted, settledWithin } from './wait.ts';
@@ -117,6 +118,9 @@ export class Rabbit {
     }
     checkText(message.key, 'a key', 0);
     if (message.id !== undefined) checkText(message.id, 'an id');
+    if (typeof message.body !== 'string' && !(message.body instanceof Uint8Array)) {
+      throw new BadArgumentError(`a body must be text or bytes, and is ${inspect(message.body, { depth: 0 })}`);
+    }
     const content = Buffer.from(message.body);
     const properties = { ...message, messageId: message.id ?? randomUUID(), headers: { ...message.headers } };
     for (;;) {
@@ -124,7 +128,11 @@ export class Rabbit {
       try {
         return await orAborted(session.inTime(this.publish(session, { ...properties, content })), signal);
       } catch (error) {
-        if (!(error instanceof BrokerLostError)) throw error;
+        if (error instanceof BrokerLostError) continue;
+        if (error instanceof QueueError || signal?.aborted) throw error;
+        // The client can't encode it. It has been counted and not sent: the tags of all that follow would be wrong.
+        session.end(error);
+        throw new BadArgumentError(`the message can't be sent: ${reasonOf(error)}`, { cause: error });
       }
     }
   }

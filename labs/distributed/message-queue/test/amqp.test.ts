@@ -74,6 +74,25 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     expect(await count(), 'messages in the queue').toBe(1);
   });
 
+  test('rabbit: a message that cannot be sent is refused, and puts no confirm out of step', async () => {
+    const { open, exchange, order, count } = await shop();
+    const client = await open();
+    const bad = await outcome(client.send({ ...order('1'), headers: { menu: Symbol('fish') } }));
+    expect(bad.error, 'a header that is no text').toBeInstanceOf(BadArgumentError);
+    for (const body of [7, undefined, null, {}]) {
+      // @ts-expect-error: untyped code can hand in anything
+      expect((await outcome(client.send({ ...order('1'), body }))).error, `a body ${body}`).toBeInstanceOf(
+        BadArgumentError,
+      );
+    }
+    const [good, nobody] = await Promise.all([
+      outcome(client.send(order('2'))),
+      outcome(client.send({ exchange, key: 'invoice', body: 'to nobody' })),
+    ]);
+    expect([good.error, nobody.error]).toEqual([undefined, expect.any(UnroutableMessageError)]);
+    expect(await count(), 'messages in the queue').toBe(1);
+  });
+
   test('rabbit: what a consumer had in hand when it died comes to the next one', async () => {
     const { open, order, name } = await shop();
     const [first, second] = [await open({ graceMs: 0 }), await open()];

@@ -287,7 +287,8 @@ export class ClusterRouter {
         } catch (error) {
           throwIfOver();
           const redirection = isReply(error) ? redirectionIn(error, address) : undefined;
-          if (redirection) {
+          // One about another slot is a script's own word.
+          if (redirection?.slot === slot) {
             trail.push(`${redirection.kind} ${redirection.to}`);
             if (trail.length > MAX_REDIRECTIONS) throw new TooManyRedirectionsError(command, slot, trail);
             this.noteRedirection(redirection);
@@ -310,7 +311,8 @@ export class ClusterRouter {
     if (error instanceof UnreachableError) return error;
     if (error instanceof UnderReplicatedError) throw error;
     if (!isReply(error)) throw new OutcomeUnknownError(command, address, error);
-    if (/^(CLUSTERDOWN|TRYAGAIN|LOADING) /.test(error.message)) return error;
+    // A script may say anything, after it has done something: of it only the server's own words pass.
+    if ((/^(EVAL|FCALL)/.test(command) ? SERVERS_OWN : PASSING).test(error.message)) return error;
     throw new CommandError(command, address, error);
   }
 
@@ -343,6 +345,10 @@ function pairsOf(entries: unknown): (readonly [string, string])[] {
     return [key, value] as const;
   });
 }
+
+const PASSING = /^(CLUSTERDOWN|TRYAGAIN|LOADING) /;
+const SERVERS_OWN =
+  /^(CLUSTERDOWN (Hash slot not served|The cluster is down)|TRYAGAIN Multiple keys request during rehashing|LOADING Redis is loading)/;
 
 function shuffled<T>(items: readonly T[]): T[] {
   return items

@@ -318,6 +318,12 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     const error = await router.call('INCR', [tag]).catch((it: unknown) => it);
     expect(error).toBeInstanceOf(CommandError);
     expect(error).toMatchObject({ cause: { message: expect.stringContaining('not an integer') } });
+    for (const words of ['TRYAGAIN later', `MOVED ${(keySlot(tag) + 1) % 16_384} 127.0.0.1:1`]) {
+      const counter = `{${tag}}:${words.length}`;
+      const script = `redis.call('INCR', KEYS[1]); return redis.error_reply('${words}')`;
+      await expect(router.call('EVAL', [script, 1, counter]), words).rejects.toThrow(CommandError);
+      expect(await router.call('GET', [counter]), `a script that says "${words}" ran once`).toBe('1');
+    }
   });
 
   test('a command with keys on both sides of a move waits until they are together', async () => {

@@ -84,7 +84,11 @@ export function assertTimeMs(name: string, value: number, least: number): void {
 }
 
 /** @throws InvalidArgumentError on options that no lock can be made from. */
-export function assertLockOptions({ mode = 'write', timeoutMs, signal }: LockOptions): void {
+export function assertLockOptions(options: LockOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidArgumentError(`options must be an object; they are ${inspect(options)}.`);
+  }
+  const { mode = 'write', timeoutMs, signal } = options;
   if (mode !== 'read' && mode !== 'write') throw new InvalidArgumentError(`mode is ${inspect(mode)}: read or write.`);
   if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) assertTimeMs('timeoutMs', timeoutMs, 0);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {

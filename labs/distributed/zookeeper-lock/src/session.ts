@@ -8,7 +8,7 @@ import {
   SessionSuspendedError,
 } from './errors.ts';
 import { assertConnectString, assertTimeMs, type ConnectOptions, unlessAborted } from './options.ts';
-import { closeClient, dropConnection, forgetHalfReply } from './wire.ts';
+import { closeClient, dropConnection, forgetHalfReply, guardReplies } from './wire.ts';
 
 /** A node, as ZooKeeper had it when it was asked. */
 export interface ZNode {
@@ -50,7 +50,7 @@ export class Session implements AsyncDisposable {
   #timer: NodeJS.Timeout;
 
   /**
-   * @param connectString `host:port,host:port`, a path at its end if all is to lie under it.
+   * @param connectString `host:port,host:port`, a path at its end if all is to lie under it: that one must be there.
    * @throws InvalidArgumentError, ConnectTimeoutError, or the reason of `options.signal`.
    */
   static async connect(connectString: string, options: ConnectOptions = {}): Promise<Session> {
@@ -88,6 +88,11 @@ export class Session implements AsyncDisposable {
     this.#timeoutMs = sessionTimeoutMs;
     client.on('state', (state: State) => this.#onState(state));
     this.#timer = setInterval(() => this.#beat(), Math.max(20, sessionTimeoutMs / 6));
+    guardReplies(client, (error) => {
+      const code = Number(/-?\d+/.exec(error instanceof Error ? error.message : '')?.[0] ?? Number.NaN);
+      for (const fail of this.#pending) fail(new RefusedError('answer in codes that the client knows', code, error));
+      this.#pending.clear();
+    });
     client.connect();
   }
 

@@ -11,6 +11,26 @@ export function dropConnection(client: Client): void {
   if (socket instanceof Socket && !socket.connecting) socket.destroy();
 }
 
+/**
+ * On a code that it doesn't know (a newer server's) the client throws from inside of its socket's listener, which would end
+ * the process, and forgets whose answer that was. `tell` hears of it instead; the connection is dropped, what it said
+ * behind is lost. To be called before the client connects.
+ */
+export function guardReplies(client: Client, tell: (error: unknown) => void): void {
+  const manager = inside(client);
+  const { onSocketData } = manager;
+  if (typeof onSocketData !== 'function') return;
+  manager.onSocketData = (data: Buffer) => {
+    try {
+      onSocketData.call(manager, data);
+    } catch (error) {
+      forgetHalfReply(client);
+      dropConnection(client);
+      tell(error);
+    }
+  };
+}
+
 /** The client keeps the half of a reply that it has, even when the connection breaks, and would glue it to the next. */
 export function forgetHalfReply(client: Client): void {
   const manager = inside(client);
@@ -37,7 +57,12 @@ export async function closeClient(client: Client, graceMs: number): Promise<void
 
 const CLOSED = -2;
 
-function inside(client: Client): { socket?: unknown; pendingBuffer?: unknown; state?: unknown } {
+function inside(client: Client): {
+  socket?: unknown;
+  pendingBuffer?: unknown;
+  state?: unknown;
+  onSocketData?: unknown;
+} {
   const manager = 'connectionManager' in client ? client.connectionManager : undefined;
   return typeof manager === 'object' && manager !== null ? manager : {};
 }

@@ -68,6 +68,7 @@ export function stage(zk: ZooKeeper) {
 /** A network that can break in the middle of a reply. */
 export async function halvingNetwork(upstream: number) {
   let [armed, cuts] = [false, 0];
+  let code: number | undefined;
   const server = createServer((client) => {
     const zookeeper = connect(upstream, '127.0.0.1');
     client.pipe(zookeeper);
@@ -76,6 +77,11 @@ export async function halvingNetwork(upstream: number) {
         armed = false;
         cuts++;
         client.end(reply.subarray(0, reply.length >> 1));
+      } else if (code !== undefined) {
+        // Behind the length, the request's number and the transaction's.
+        reply.writeInt32BE(code, 16);
+        code = undefined;
+        client.write(reply);
       } else {
         client.write(reply);
       }
@@ -92,6 +98,10 @@ export async function halvingNetwork(upstream: number) {
       armed = true;
     },
     cut: () => cuts,
+    /** The next reply says so. */
+    answerWith(error: number) {
+      code = error;
+    },
     async [Symbol.asyncDispose]() {
       server.close();
     },

@@ -556,6 +556,20 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     expect(await lock?.release()).toBe('released');
   });
 
+  test('a code that the client does not know ends neither the process nor the session', async () => {
+    const path = fresh();
+    await using network = await halvingNetwork(zk.nodes[0].port);
+    const client = await session(LONG, `127.0.0.1:${network.port}`);
+    const it = new Locks(client);
+    // THROTTLEDOP, of servers that are newer than the client.
+    network.answerWith(-127);
+    const { error } = await outcome(client.ensure(path), 4_000);
+    if (error !== undefined) expect(error).toBeInstanceOf(RefusedError);
+    const { value: lock, error: why } = await outcome(it.lock(path), 4_000);
+    expect(lock, `the lock afterwards; ${why}`).toBeDefined();
+    expect(await lock?.release()).toBe('released');
+  });
+
   test('a process that stood still knows it at once, and its write is refused', async () => {
     const path = fresh();
     const gate = new Int32Array(new SharedArrayBuffer(4));
