@@ -1,15 +1,23 @@
-const MARK = 'needs a mongod';
+const MARKS = ['needs a mongod', 'needs a Python'];
 
 /**
  * Why a law is skipped where a stand-in answers for MongoDB: `skip(mongo.standIn !== undefined, needsMongod('…'))`. No
- * registry has a mongod, so LABS_REQUIRE=all allows this skip, and no other.
+ * registry has a mongod, so LABS_REQUIRE=all allows this skip, that of `needsPython`, and no other.
  * @param what it is that only a mongod does
  */
 export function needsMongod(what: string): string {
-  return `${MARK}: ${what}`;
+  return `needs a mongod: ${what}`;
 }
 
-/** Whether a law was skipped for want of a mongod where a stand-in answered. */
+/**
+ * Why a law that has a Python program as its other side is skipped: none of the house's own machines need have one.
+ * @param module what `python3` has to import
+ */
+export function needsPython(module: string): string {
+  return `needs a Python that has ${module}: pip install ${module}`;
+}
+
+/** Whether a law was skipped for want of something that no machine need have. */
 export function beyondStandIn(reason: string): boolean {
-  return reason.includes(MARK);
+  return MARKS.some((mark) => reason.includes(mark));
 }

@@ -7,7 +7,7 @@ export interface TestResult extends TracedResult {
 }
 
 export interface SuiteResult {
-  /** Every test passed or was skipped (with LABS_REQUIRE=all a skip with a reason is a failure, but for `needsMongod`), none is missing, and nothing failed outside the tests. */
+  /** Every test passed or was skipped (with LABS_REQUIRE=all a skip with a reason is a failure, but for `needsMongod` and `needsPython`), none is missing, and nothing failed outside the tests. */
   readonly ok: boolean;
   /** In the order in which they ended. */
   readonly tests: readonly TestResult[];

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect';
 import { type CallOptions, Client, credentials, Metadata, status } from '@grpc/grpc-js';
-import { outcome, until } from '@shared/testkit';
+import { needsPython, outcome, until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
 import {
   BadRpcOptionError,
@@ -344,7 +344,7 @@ describe('other clients', () => {
     ends({ [Symbol.dispose]: () => void child.kill('SIGKILL') });
     const said = Array.fromAsync(child.stdout, String);
     const [code] = await once(child, 'close').catch(() => [3]);
-    skip(code === 3, 'python3 has no grpc here: pip install grpcio');
+    skip(code === 3, needsPython('grpcio'));
     expect((await said).join('').trim()).toBe('0a037465611081808080808080' + '10\nDEADLINE_EXCEEDED');
   });
 });

@@ -67,9 +67,22 @@ export async function openShop(
 }
 
 /** A process that is not Node.js: it ends when its input does, so with us. */
-export function openCat(): { readonly pid: number; readonly child: ChildProcess } & AsyncDisposable {
-  const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
-  return { pid: child.pid ?? NaN, child, [Symbol.asyncDispose]: () => end(child) };
+export function openCat(): Cat {
+  const child = spawn('cat', { stdio: ['pipe', 'pipe', 'ignore'] });
+  child.stdin.on('error', () => {});
+  const purrs = () => {
+    const heard = once(child.stdout, 'data').then(() => true);
+    child.stdin.write('purr');
+    return Promise.race([heard, once(child, 'exit').then(() => false)]);
+  };
+  return { pid: child.pid ?? NaN, child, purrs, [Symbol.asyncDispose]: () => end(child) };
+}
+
+interface Cat extends AsyncDisposable {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** Whether it says what it is told: a process that was killed is known as dead a moment later only. */
+  purrs(): Promise<boolean>;
 }
 
 /** A process called `node-exporter` that ends at SIGUSR1 by its own will, or when its input does. */

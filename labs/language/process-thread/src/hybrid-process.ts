@@ -1,4 +1,5 @@
 // What runs in each process: threads that take turns at the tasks. Started by hybrid-base.ts, imported by nobody.
+import { finished } from 'node:stream/promises';
 import { Worker } from 'node:worker_threads';
 import { type RemoteError, readThrown } from './errors.ts';
 import { type FromProcess, isFromProcess, type ToProcess } from './protocol.ts';
@@ -17,6 +18,8 @@ const file = import.meta.url.endsWith('.ts')
   ? new URL('./hybrid-thread.ts', import.meta.url)
   : new URL('./hybrid-thread.js', import.meta.url);
 const seats = new Set<Seat>();
+/** What threads have printed, on its way: it may arrive after their end. */
+const printing = new Set<Promise<void>>();
 let ending = false;
 
 // The parent has ended, perhaps by SIGKILL. Its tasks have nobody to tell, and a thread may be in a loop that never yields:
@@ -27,11 +30,23 @@ if (!process.connected) orphaned();
 // Ctrl-C and service managers signal the whole group. How we end is for the parent to say, who may want to finish first.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
 
+/** Not before everything that was printed is out: exit() waits for nothing. */
+async function leave(): Promise<void> {
+  await Promise.all(printing);
+  process.stdout.write('', () => process.stderr.write('', () => process.exit()));
+}
+
 const tellParent = (message: FromProcess) => void process.send?.(message, undefined, undefined, () => {});
 
 function open(): void {
   const seat: Seat = { thread: new Worker(file, { workerData: entry }), ready: false, job: undefined, leaving: false };
   const { thread } = seat;
+  for (const stream of [thread.stdout, thread.stderr]) {
+    const printed = finished(stream)
+      .catch(() => {})
+      .finally(() => printing.delete(printed));
+    printing.add(printed);
+  }
   let error: RemoteError | undefined;
   seats.add(seat);
   thread.on('error', (thrown) => {
@@ -51,7 +66,7 @@ function open(): void {
   thread.on('exit', (code) => {
     seats.delete(seat);
     if (seat.job) tellParent({ type: 'done', id: seat.job.id, result: { exit: { code, signal: null, error } } });
-    if (ending && seats.size === 0) process.stdout.write('', () => process.stderr.write('', () => process.exit()));
+    if (ending && seats.size === 0) void leave();
     if (ending) return;
     if (seat.ready || seat.leaving) open();
     else tellParent({ type: 'failed', error: error ?? readThrown(`a thread ended with ${code} at its start`) });

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -6,8 +6,11 @@ const PREFIX = 'lab-test-';
 const STALE_MS = 3_600_000;
 
 /** A folder for what a unit and its tests write. The process that makes it is in its name. */
-export function scratchFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
+export async function scratchFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
+  // As root, a Postgres that runs as somebody else has its own folder in it.
+  await chmod(folder, 0o711);
+  return folder;
 }
 
 export async function removeScratch(folder: string): Promise<void> {
