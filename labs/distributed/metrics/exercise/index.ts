@@ -125,8 +125,8 @@ export function runsOut(_gauge: string, _window: string, _withinSeconds: number)
 /**
  * Alerts over what was recorded (`job_cache_version:cache_requests:hit_ratio`, `job:http_requests:slow_ratio`, `job:http_requests:error_ratio`,
  * each a share from 0 to 1). The core needs one: `CacheMisses`, severity `ticket`, below 0.9, whose summary names the percentage and the
- * version, with the labels job, cache and version. Hardening: `RequestsSlow` above 0.05 and `RequestsFail` above 0.01, both `page`; `InstanceDown`, `ticket`; and for each of `jobs`
- * `JobMissing`, `page`.
+ * version, with the labels job, cache and version. Hardening: `RequestsSlow` above 0.05 and `RequestsFail` above 0.01, both `page`; `InstanceDown`, `ticket`; and, if there
+ * are `jobs`, one `JobMissing` for all of them, `page`.
  *
  * Given: `alert(name, expr, severity, { summary })`. In a summary, `{{ $labels.job }}` is a label of the expression's series, and
  * `{{ $value | humanizePercentage }}` its value.

@@ -12,7 +12,7 @@ export interface HttpMetricsOptions {
 
 export interface HttpMetrics {
   /**
-   * Watches one request; call it as soon as the request is there.
+   * Watches one request; call it as soon as the request is there. A second call for it, by a hook that was put in twice, changes nothing.
    *
    * @param route The pattern that answered, `/orders/:id`, asked once, at the end, when the router knows; `undefined` if none did.
    * What it throws counts as `undefined`: a metric never breaks what it measures.
@@ -28,18 +28,23 @@ export interface HttpMetrics {
  * @throws InvalidArgumentError; the client's Error when the registry has these metrics already
  */
 export function httpMetrics(registry: Registry, options: HttpMetricsOptions): HttpMetrics {
-  const { requests, duration, inFlight } = httpInstruments(registry, sloBuckets(options.sloSeconds));
+  // Before anything is registered: a wrong number can be put right and tried again.
   const bounded = boundedLabel(options.maxRoutes ?? 100);
+  const { requests, duration, inFlight } = httpInstruments(registry, sloBuckets(options.sloSeconds));
+  const watched = new WeakSet<ServerResponse>();
   return {
     watch(request, response, route) {
+      if (watched.has(response)) return;
+      watched.add(response);
       const start = performance.now();
       // Not 'finish', which never comes when the client has left.
       const over = () => {
         inFlight.dec();
         const pattern = matched(route);
         const labels = { method: knownMethod(request), route: pattern === undefined ? 'unmatched' : bounded(pattern) };
-        // nginx's number for a client that closed the request before it had its answer.
-        const status = response.writableFinished ? response.statusCode : 499;
+        // nginx's number for a client that closed the request before it had its answer. A stream of ours that broke is our own fault.
+        const unfinished = response.errored ? 500 : 499;
+        const status = response.writableFinished ? response.statusCode : unfinished;
         requests.inc({ ...labels, status });
         duration.observe(labels, (performance.now() - start) / 1000);
       };
@@ -57,7 +62,7 @@ export function httpInstruments(registry: Registry, buckets: number[]) {
   return {
     requests: new Counter({
       name: 'http_requests_total',
-      help: 'Requests that are over, by the status that was sent; 499 if the client left first.',
+      help: 'Requests that are over, by the status that was sent; 499 if the client left first, 500 if the response broke.',
       labelNames: ['method', 'route', 'status'],
       registers,
     }),
@@ -81,6 +86,7 @@ export function knownMethod(request: IncomingMessage): string {
 export function matched(route: () => unknown): string | undefined {
   try {
     const said = route();
+    if (said instanceof Promise) said.catch(() => {});
     return typeof said === 'string' ? said : said instanceof RegExp ? said.source : undefined;
   } catch {
     return undefined;

@@ -27,6 +27,12 @@ export function boundedLabel(max: number): (value: string) => string {
   };
 }
 
+/** @throws InvalidArgumentError unless Prometheus keeps it as it is, and it is 1 to 128 characters long */
+export function nameChecked(name: string): string {
+  if (name !== '' && name.length <= MAX_LENGTH && storable(name) === name) return name;
+  throw new InvalidArgumentError(`A name is 1 to ${MAX_LENGTH} characters of text, not ${JSON.stringify(name)}.`);
+}
+
 /** As Prometheus will keep it: UTF-8 has no half surrogates, and U+0000 would end the page. */
 export function storable(value: string): string {
   return value.toWellFormed().replaceAll('\0', '\uFFFD');

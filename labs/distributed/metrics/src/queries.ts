@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from './errors.ts';
+import { sloBuckets } from './slo.ts';
 
 export interface QueryOptions {
   /**
@@ -63,7 +64,7 @@ export function queries(options: QueryOptions): Queries {
  * A gauge that, if it goes on as it did, is at nought within so many seconds: a stock, a disk, free connections. It draws a line through
  * the window (`predict_linear`); `rate` would take each refill for a restart, and each sale too.
  *
- * @param gauge Its name, with a selector if need be: `pearls_kg{shop="1"}`.
+ * @param gauge Its name, with a selector if need be: `pearls_kg{shop="1"}`. It is PromQL, put in as it is: never from outside.
  * @param window What it looks back on: long enough for the noise, shorter than the time between two refills.
  * @throws InvalidArgumentError
  */
@@ -77,6 +78,8 @@ export function runsOut(gauge: string, window: string, withinSeconds: number): s
 
 /** The options, checked: the window, and what `le` matches. Prometheus 3 says `le="1.0"` where 2 says `le="1"`. */
 export function queryParts({ window, sloSeconds }: QueryOptions): { readonly w: string; readonly le: string } {
+  // A promise that no histogram has is an alert that never fires.
+  sloBuckets(sloSeconds);
   const le = String(sloSeconds).replace('.', '\\\\.');
   return { w: durationChecked(window), le: Number.isInteger(sloSeconds) ? `${le}|${le}\\\\.0` : le };
 }
@@ -86,9 +89,11 @@ function shareChecked(q: number): number {
   throw new InvalidArgumentError(`A quantile is a share from 0 to 1, such as 0.99, not ${q}.`);
 }
 
-/** @throws InvalidArgumentError unless it is a PromQL duration or one of Grafana's */
+/** @throws InvalidArgumentError unless it is a PromQL duration (longer than nothing, the greatest unit first, each once) or one of Grafana's */
 export function durationChecked(window: string): string {
-  if (!/^([0-9]+(ms|[smhdwy]))+$|^\$__(rate_interval|interval|range)$/.test(window)) {
+  if (
+    !/^(?=.*[1-9])(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$|^\$__(rate_interval|interval|range)$/.test(window)
+  ) {
     throw new InvalidArgumentError(`A window is a PromQL duration, such as 5m, not ${JSON.stringify(window)}.`);
   }
   return window;

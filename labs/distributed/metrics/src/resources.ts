@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { Counter, Gauge, type Registry } from '@prometheus-io/client';
 import { InvalidArgumentError } from './errors.ts';
-import { storable } from './labels.ts';
+import { nameChecked } from './labels.ts';
 
 /** A pool as it is this moment. */
 export interface PoolState {
@@ -18,8 +18,11 @@ export interface PoolState {
  * `pool_size`, `pool_used` and `pool_waiting`, read when Prometheus asks.
  *
  * @param pools Each by its name: `{ database: () => ({ size: 10, used: pool.totalCount - pool.idleCount, waiting: pool.waitingCount }) }`.
+ * @throws InvalidArgumentError
  */
 export function poolMetrics(registry: Registry, pools: Readonly<Record<string, () => PoolState>>): void {
+  const named = Object.entries(pools);
+  for (const [pool] of named) nameChecked(pool);
   const gauge = (name: string, help: string, read: (state: PoolState) => number) =>
     new Gauge({
       name,
@@ -27,7 +30,7 @@ export function poolMetrics(registry: Registry, pools: Readonly<Record<string, (
       labelNames: ['pool'],
       registers: [registry],
       collect() {
-        for (const [pool, state] of Object.entries(pools)) this.set({ pool }, read(state()));
+        for (const [pool, state] of named) this.set({ pool }, read(state()));
       },
     });
   gauge('pool_size', 'How many there can be.', ({ size }) => size);
@@ -56,12 +59,13 @@ export function eventLoopMetrics(registry: Registry): void {
  * a rate doesn't see the 1.
  *
  * @returns counts one read
- * @throws InvalidArgumentError for a cache that was not named
+ * @throws InvalidArgumentError for a name that is no text, and for a cache that was not named
  */
 export function cacheMetrics<const Name extends string>(
   registry: Registry,
   names: readonly Name[],
 ): (cache: Name, hit: boolean) => void {
+  names.forEach(nameChecked);
   const reads = new Counter({
     name: 'cache_requests_total',
     help: 'Reads of a cache, by result.',
@@ -89,9 +93,7 @@ export function releaseMetrics(
   version: string,
   releasedAt: number = performance.timeOrigin / 1000,
 ): void {
-  if (version === '' || version.length > 128 || storable(version) !== version) {
-    throw new InvalidArgumentError(`A version is 1 to 128 characters of text, not ${JSON.stringify(version)}.`);
-  }
+  nameChecked(version);
   if (!Number.isFinite(releasedAt)) throw new InvalidArgumentError(`releasedAt is ${releasedAt}: give Unix seconds.`);
   const registers = [registry];
   const labelNames = ['version'];

@@ -39,12 +39,17 @@ export type Severity = 'page' | 'ticket';
 
 /** The rules for Prometheus' `rule_files`: `JSON.stringify` it, since YAML reads JSON. @throws InvalidArgumentError */
 export function ruleFile(options: RuleOptions): RuleFile {
-  const { window, hold, interval } = options;
-  for (const duration of [window, hold, ...(interval === undefined ? [] : [interval])]) {
+  const { window, hold, interval, jobs } = options;
+  for (const duration of [window, ...(hold === '0s' ? [] : [hold]), ...(interval === undefined ? [] : [interval])]) {
     durationChecked(duration);
     // Grafana puts a duration in its place; Prometheus would refuse the whole file.
     if (duration.startsWith('$'))
       throw new InvalidArgumentError(`${duration} is Grafana's: rules need a duration such as 5m.`);
+  }
+  for (const job of jobs) {
+    // YAML folds or refuses these, PromQL has no half surrogates, and `up{job=""}` is never there.
+    if (!/^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(job))
+      throw new InvalidArgumentError(`A job is a line of text, not ${JSON.stringify(job)}.`);
   }
   const { requestRate, errorRatio, slowRatio, hitRatio } = queries(options);
   const rules = [
@@ -74,11 +79,14 @@ export function alerts({ jobs, hold }: Pick<RuleOptions, 'jobs' | 'hold'>): Aler
     alert('InstanceDown', 'up == 0', 'ticket', {
       summary: '{{ $labels.instance }} of {{ $labels.job }} does not answer.',
     }),
-    ...jobs.map((job) =>
-      alert('JobMissing', `absent(up{job=${JSON.stringify(job)}})`, 'page', {
-        summary: 'Nobody is asked about {{ $labels.job }}: it has no targets.',
-      }),
-    ),
+    // One rule for all: promtool takes several of one name and the same labels for a mistake.
+    ...(jobs.length === 0
+      ? []
+      : [
+          alert('JobMissing', jobs.map((job) => `absent(up{job=${JSON.stringify(job)}})`).join(' or '), 'page', {
+            summary: 'Nobody is asked about {{ $labels.job }}: it has no targets.',
+          }),
+        ]),
   ];
 }
 
