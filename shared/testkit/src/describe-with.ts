@@ -1,5 +1,5 @@
 import { missingServer } from './missing.ts';
-import { beyondStandIn } from './stand-in.ts';
+import { maySkip } from './stand-in.ts';
 import { trace } from './trace.ts';
 
 /** The name of the test that stands for a suite whose servers could not be had. */
@@ -37,7 +37,7 @@ export async function describeWith<F extends Factories>(
   }
   const { error } = started;
   const reason = missingServer(error);
-  if (reason === undefined || (process.env['LABS_REQUIRE'] === 'all' && !beyondStandIn(reason))) {
+  if (reason === undefined || !maySkip(reason)) {
     describe(name, () => {
       test(serversStart, () => {
         throw error;

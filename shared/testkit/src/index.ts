@@ -17,7 +17,7 @@ export { ManualClock } from './manual-clock.ts';
 export { type Outcome, outcome } from './outcome.ts';
 export { overlaps, type Span } from './overlaps.ts';
 export { type Random, random } from './random.ts';
-export { beyondStandIn, needsMongod, needsPython } from './stand-in.ts';
+export { maySkip, needsMongod, needsPython } from './stand-in.ts';
 export {
   MissingImplementationError,
   type RunOptions,

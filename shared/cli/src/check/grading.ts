@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path';
-import { beyondStandIn, type SuiteResult } from '@shared/testkit';
+import { maySkip, type SuiteResult } from '@shared/testkit';
 import type { Pitfall } from '../anatomy.ts';
 import type { Lab } from '../labs.ts';
 import type { Finding, Gate, GateContext } from './gate.ts';
@@ -29,8 +29,7 @@ async function gradeLab(lab: Lab, { root, gradings }: GateContext): Promise<read
   const graded = await gradings.of(lab);
   const { reference, untouched, pitfalls } = graded;
   if (reference.missing.length > 0) {
-    const excused = process.env['LABS_REQUIRE'] !== 'all' || reference.missing.every(beyondStandIn);
-    const severity = excused ? 'warning' : 'error';
+    const severity = reference.missing.every(maySkip) ? 'warning' : 'error';
     const what = `not graded, a server is missing: ${reference.missing.join('; ')}`;
     return [{ where: at('.'), what, remedy: 'see `pnpm lab doctor`', severity }];
   }
@@ -73,14 +72,13 @@ function judgeReference(where: string, { tests, problems }: SuiteResult): Findin
 
 /** A law that is skipped with a reason (faults cannot be injected here) is judged elsewhere; one without is forgotten. */
 function judgeSkips(where: string, { tests }: SuiteResult): Finding[] {
-  const tolerant = process.env['LABS_REQUIRE'] !== 'all';
   return tests
     .filter(({ state }) => state === 'skipped')
     .map(({ name, note }) => ({
       where,
       what: `"${name}" is skipped: ${note ?? 'it is marked so in the suite'}`,
       remedy: note === undefined ? 'a law is true or it is not: run it, or remove it' : 'run the gate where it is not',
-      severity: note !== undefined && (tolerant || beyondStandIn(note)) ? ('warning' as const) : ('error' as const),
+      severity: note !== undefined && maySkip(note) ? ('warning' as const) : ('error' as const),
     }));
 }
 

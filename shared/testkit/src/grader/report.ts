@@ -1,5 +1,5 @@
 import { serversStart } from '../describe-with.ts';
-import { beyondStandIn } from '../stand-in.ts';
+import { maySkip } from '../stand-in.ts';
 import type { SuiteResult, TestResult } from '../suite.ts';
 import type { TracedResult, TraceEvent } from '../trace.ts';
 
@@ -64,8 +64,7 @@ export class Report {
 
 /** Where everything must be at hand (CI), a test that gives a reason not to run has failed, but for what no CI has. */
 function required(result: TracedResult): TracedResult {
-  if (process.env['LABS_REQUIRE'] !== 'all' || result.state !== 'skipped' || result.note === undefined) return result;
-  if (beyondStandIn(result.note)) return result;
+  if (result.state !== 'skipped' || result.note === undefined || maySkip(result.note)) return result;
   return { ...result, state: 'failed', error: `skipped, which LABS_REQUIRE=all forbids: ${result.note}` };
 }
 
