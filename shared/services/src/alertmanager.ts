@@ -4,26 +4,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultyNode } from './faults.ts';
 import { EmbeddedServer, type Program } from './process.ts';
 import { makeHome, movable, versionOf } from './prometheus-program.ts';
-import { onPath, type Service } from './service.ts';
+import { pageOf } from './servers.ts';
+import { onPath, oursAlone, type Service } from './service.ts';
 
 const NAME = 'alertmanager';
 const DEFAULT_PORT = 9093;
 /** 0.2 s alone. */
 const START_MS = 60_000;
-const ANSWER_MS = 1000;
 const localUrl = (port: number) => `http://127.0.0.1:${port}`;
 
 /** Comes with a Prometheus of ours: `startPrometheus({ alertmanager: true })`. */
 export const alertmanager: Service = {
   name: NAME,
-  variable: '',
-  several: false,
-  keepsTo: 'path',
-  schemes: ['http:'],
-  defaultPort: DEFAULT_PORT,
-  containers: [],
-  containerUrl: localUrl,
-  isOurContainer: async () => false,
+  ...oursAlone('http', DEFAULT_PORT),
   find: async () => {
     const path = await onPath('alertmanager', 'prometheus-alertmanager');
     return path === undefined ? undefined : { path };
@@ -78,8 +71,8 @@ export async function startAlertmanager(o: {
     timeoutMs: START_MS,
     ready: async ({ port }) => {
       // The command that it was started with: no stranger has our folder.
-      const ours = await said(port, '/debug/pprof/cmdline').then(
-        async (command) => command.includes(file) && (await said(port, '/-/ready')) !== '',
+      const ours = await pageOf(`${localUrl(port)}/debug/pprof/cmdline`).then(
+        async (command) => command.includes(file) && (await pageOf(`${localUrl(port)}/-/ready`)) !== '',
         () => false,
       );
       if (!ours) await sleep(10);
@@ -88,12 +81,6 @@ export async function startAlertmanager(o: {
   });
   const url = localUrl(server.port);
   return { node: new FaultyNode({ service: NAME, index: 0, url, defaultPort: DEFAULT_PORT, lever: server }), version };
-}
-
-async function said(port: number, path: string): Promise<string> {
-  const response = await fetch(`${localUrl(port)}${path}`, { signal: AbortSignal.timeout(ANSWER_MS) });
-  const text = await response.text();
-  return response.ok ? text : '';
 }
 
 /** JSON is YAML. */

@@ -7,10 +7,10 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createBrotliDecompress } from 'node:zlib';
 import type { Page } from 'playwright-core';
-import { choose } from './choose.ts';
+import { chooseOwn } from './choose.ts';
 import { EmbeddedServer, temporaryFolder } from './process.ts';
 import { handle } from './servers.ts';
-import { onPath, type Service } from './service.ts';
+import { onPath, oursAlone, type Service } from './service.ts';
 import type { Servers } from './types.ts';
 
 /** A browser without a window, driven by Playwright. */
@@ -44,14 +44,7 @@ const START_MS = 60_000;
 export const browser: Service = {
   name: NAME,
   // None: the user's own browser is nobody's business.
-  variable: '',
-  several: false,
-  keepsTo: 'profile',
-  schemes: ['ws:'],
-  defaultPort: 9222,
-  containers: [],
-  containerUrl: (port) => `ws://127.0.0.1:${port}`,
-  isOurContainer: async () => false,
+  ...oursAlone('ws', 9222),
   find: async () => {
     const path = await onPath('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable');
     return path === undefined ? undefined : { path };
@@ -100,9 +93,7 @@ export const browser: Service = {
 export async function startBrowser(o: BrowserOptions = {}): Promise<Browser> {
   const { signal } = o;
   signal?.throwIfAborted();
-  const choice = await choose(browser, 1, { signal, embedded: true });
-  if (choice.origin !== 'embedded') throw new RangeError('only a process of ours is chosen');
-  const { program } = choice;
+  const program = await chooseOwn(browser, 1, { signal, embedded: true });
   const [version, { chromium }] = await Promise.all([browser.version(program), import('playwright-core')]);
   const folder = await temporaryFolder(NAME);
   try {

@@ -39,6 +39,16 @@ export async function choose(
   return { origin: 'embedded', program };
 }
 
+/**
+ * The program of a server that is always a process of ours, by the same order.
+ * @throws what `choose` throws
+ */
+export async function chooseOwn(service: Service, count: number, o: Parameters<typeof choose>[2]): Promise<Program> {
+  const choice = await choose(service, count, o);
+  if (choice.origin !== 'embedded') throw new RangeError('only a process of ours is chosen');
+  return choice.program;
+}
+
 /** LABS_SERVICES, checked. */
 export function wishedOrigin(service: Service): 'compose' | 'embedded' | undefined {
   const wish = process.env['LABS_SERVICES'];

@@ -1,5 +1,4 @@
-import { choose } from './choose.ts';
-import { ServiceError } from './errors.ts';
+import { chooseOwn } from './choose.ts';
 import type { Wish } from './lease.ts';
 import type { Program } from './process.ts';
 import type { Service } from './service.ts';
@@ -32,7 +31,5 @@ export interface Lender {
 
 /** The program of a server that is to be lent: a process of our own, whatever else there is. */
 export async function ownProgram(service: Service): Promise<Program> {
-  const choice = await choose(service, 1, { signal: undefined, embedded: true });
-  if (choice.origin === 'embedded') return choice.program;
-  throw new ServiceError(service.name, 'LESSOR', 'only a server of our own can be lent.');
+  return chooseOwn(service, 1, { embedded: true });
 }

@@ -4,13 +4,13 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Alertmanager, alertmanager, startAlertmanager } from './alertmanager.ts';
 import { exists } from './cache.ts';
-import { choose } from './choose.ts';
+import { chooseOwn } from './choose.ts';
 import { ConfigRefusedError, FaultUnavailableError, redact } from './errors.ts';
 import { FaultyNode } from './faults.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { makeHome, movable, versionOf } from './prometheus-program.ts';
-import { handle } from './servers.ts';
-import { onPath, type Service } from './service.ts';
+import { handle, pageOf } from './servers.ts';
+import { onPath, oursAlone, type Service } from './service.ts';
 import type { Node, Servers } from './types.ts';
 
 /** A Prometheus of our own. */
@@ -70,21 +70,13 @@ const NAME = 'prometheus';
 const DEFAULT_PORT = 9090;
 /** 0.1 s alone. */
 const START_MS = 60_000;
-const ANSWER_MS = 1000;
 const RELOAD_MS = 20_000;
 const localUrl = (port: number) => `http://127.0.0.1:${port}`;
 
 export const prometheus: Service = {
   name: NAME,
   // None: rules and targets of our own have no place in a Prometheus of the user's.
-  variable: '',
-  several: false,
-  keepsTo: 'path',
-  schemes: ['http:'],
-  defaultPort: DEFAULT_PORT,
-  containers: [],
-  containerUrl: localUrl,
-  isOurContainer: async () => false,
+  ...oursAlone('http', DEFAULT_PORT),
   find: async () => {
     const path = await onPath('prometheus');
     return path === undefined ? undefined : { path };
@@ -131,14 +123,19 @@ export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusS
   const jobs = scrapeConfigs(o.targets);
   const webhook = typeof alerting === 'object' ? alerting.webhook : undefined;
   if (webhook !== undefined) httpUrl('webhook', webhook);
-  const program = await programOf(prometheus, signal);
+  const program = await chooseOwn(prometheus, 1, { signal });
   const folder = await temporaryFolder(NAME);
   let behind: Alertmanager | undefined;
   try {
     const version = await versionOf(program);
     if (alerting !== false) {
       const home = join(folder.path, 'alertmanager');
-      behind = await startAlertmanager({ program: await programOf(alertmanager, signal), home, signal, webhook });
+      behind = await startAlertmanager({
+        program: await chooseOwn(alertmanager, 1, { signal }),
+        home,
+        signal,
+        webhook,
+      });
     }
     const home = join(folder.path, NAME);
     const config: Config = { home, scrapeIntervalMs, alertmanager: behind?.node };
@@ -175,12 +172,6 @@ export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusS
     await folder.settle();
     throw error;
   }
-}
-
-async function programOf(service: Service, signal: AbortSignal | undefined): Promise<Program> {
-  const choice = await choose(service, 1, { signal });
-  if (choice.origin !== 'embedded') throw new RangeError('only a process of ours is chosen');
-  return choice.program;
 }
 
 interface Config {
@@ -232,9 +223,7 @@ async function startServer(
 
 async function flags(port: number): Promise<string> {
   const at = localUrl(port);
-  const ready = await fetch(`${at}/-/ready`, { signal: AbortSignal.timeout(ANSWER_MS) });
-  if (!ready.ok) return '';
-  return (await fetch(`${at}/api/v1/status/flags`, { signal: AbortSignal.timeout(ANSWER_MS) })).text();
+  return (await pageOf(`${at}/-/ready`)) === '' ? '' : pageOf(`${at}/api/v1/status/flags`);
 }
 
 /** One whose settings change in turn with its faults. */

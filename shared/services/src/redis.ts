@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { choose, urlsFromEnvironment, wishedOrigin } from './choose.ts';
+import { choose, chooseOwn, urlsFromEnvironment, wishedOrigin } from './choose.ts';
 import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
 import {
   LoginRefusedError,
@@ -176,9 +176,8 @@ async function startCluster(o: RedisClusterOptions): Promise<RedisCluster> {
     };
     return { ...loan.handle(NAME, close), nodes: six(nodes) };
   }
-  const choice = await choose(redis, 6, { signal, embedded: true });
-  if (choice.origin !== 'embedded') throw new RangeError('only a process of ours is chosen');
-  return startEmbeddedCluster(choice.program, { persist, nodeTimeoutMs, signal });
+  const program = await chooseOwn(redis, 6, { signal, embedded: true });
+  return startEmbeddedCluster(program, { persist, nodeTimeoutMs, signal });
 }
 
 const ATTEMPTS = 5;

@@ -44,3 +44,10 @@ export function atLeastOne<T>(all: readonly T[]): readonly [T, ...T[]] {
   if (first === undefined) throw new RangeError('there is one at least');
   return [first, ...rest];
 }
+
+/** What a server answers at `url`; '' where it is not ready to. @throws what `fetch` throws, also after a second's silence */
+export async function pageOf(url: string): Promise<string> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(1000) });
+  const text = await response.text();
+  return response.ok ? text : '';
+}

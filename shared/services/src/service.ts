@@ -43,6 +43,20 @@ export interface Service {
   readonly install: Readonly<Partial<Record<PackageManager, string>>>;
 }
 
+/** The part of a service that no server of the user's and no container can stand for: it is a process of ours, always. */
+export function oursAlone(scheme: string, defaultPort: number) {
+  return {
+    variable: '',
+    several: false,
+    keepsTo: 'path',
+    schemes: [`${scheme}:`],
+    defaultPort,
+    containers: [],
+    containerUrl: (port: number) => `${scheme}://127.0.0.1:${port}`,
+    isOurContainer: async () => false,
+  } satisfies Partial<Service>;
+}
+
 /** A program that comes in a way that no other service has. */
 export interface Provider {
   /** In the private cache, or on PATH under another name than the server's. Starts and downloads nothing. */

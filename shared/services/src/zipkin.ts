@@ -5,13 +5,13 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { exists } from './cache.ts';
-import { choose } from './choose.ts';
+import { chooseOwn } from './choose.ts';
 import { end } from './estate.ts';
 import { FaultyNode } from './faults.ts';
 import { archiveFlag, installJava, jvmFlags, madeOnce } from './java.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
-import { handle } from './servers.ts';
-import type { Service } from './service.ts';
+import { handle, pageOf } from './servers.ts';
+import { oursAlone, type Service } from './service.ts';
 import type { Node, Servers } from './types.ts';
 
 /** A Zipkin of our own. It keeps its spans in memory: a killed one has forgotten them. */
@@ -30,7 +30,6 @@ const NAME = 'zipkin';
 const VERSION = '3.5.1';
 const DEFAULT_PORT = 9411;
 const START_MS = 120_000;
-const ANSWER_MS = 1000;
 const ARCHIVE_MS = 30_000;
 const HEAP_MB = 256;
 const localUrl = (port: number) => `http://127.0.0.1:${port}`;
@@ -38,14 +37,7 @@ const localUrl = (port: number) => `http://127.0.0.1:${port}`;
 export const zipkin: Service = {
   name: NAME,
   // None: the spans of a lab have no place in a Zipkin of the user's, which can delete none.
-  variable: '',
-  several: false,
-  keepsTo: 'path',
-  schemes: ['http:'],
-  defaultPort: DEFAULT_PORT,
-  containers: [],
-  containerUrl: localUrl,
-  isOurContainer: async () => false,
+  ...oursAlone('http', DEFAULT_PORT),
   jars: {
     // It is published as one jar that holds all others, and not without them.
     artifacts: [`io.zipkin:zipkin-server:${VERSION}:exec`],
@@ -66,9 +58,7 @@ export const zipkin: Service = {
 export async function startZipkin(o: ZipkinOptions = {}): Promise<ZipkinServers> {
   const { signal } = o;
   signal?.throwIfAborted();
-  const choice = await choose(zipkin, 1, { signal });
-  if (choice.origin !== 'embedded') throw new RangeError('only a process of ours is chosen');
-  const { program } = choice;
+  const program = await chooseOwn(zipkin, 1, { signal });
   const [version, prepared] = await Promise.all([zipkin.version(program), prepare(program, signal)]);
   const folder = await temporaryFolder(NAME);
   try {
@@ -124,20 +114,14 @@ async function startServer(o: {
     timeoutMs: START_MS,
     ready: async ({ port }) => {
       // What its page shows in a corner: no stranger has it.
-      const ours = await said(port, '/zipkin/config.json').then(
-        async (config) => config.includes(id) && (await said(port, '/health')) !== '',
+      const ours = await pageOf(`${localUrl(port)}/zipkin/config.json`).then(
+        async (config) => config.includes(id) && (await pageOf(`${localUrl(port)}/health`)) !== '',
         () => false,
       );
       if (!ours) await sleep(25);
       return ours;
     },
   });
-}
-
-async function said(port: number, path: string): Promise<string> {
-  const response = await fetch(`${localUrl(port)}${path}`, { signal: AbortSignal.timeout(ANSWER_MS) });
-  const text = await response.text();
-  return response.ok ? text : '';
 }
 
 const SETTINGS = {

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { choose } from './choose.ts';
+import { chooseOwn } from './choose.ts';
 import { PortTakenError } from './errors.ts';
 import { FaultyNode, type Lever, voting } from './faults.ts';
 import { installJava, jvmFlags } from './java.ts';
@@ -12,7 +12,7 @@ import { type Lendable, type Lender, ownProgram } from './lending.ts';
 import { freePort } from './ports.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { atLeastOne, handle } from './servers.ts';
-import type { Service } from './service.ts';
+import { oursAlone, type Service } from './service.ts';
 import type { Node, Servers } from './types.ts';
 
 /** A ZooKeeper, alone or as an ensemble: processes of our own. */
@@ -43,14 +43,7 @@ const localUrl = (port: number) => `zookeeper://127.0.0.1:${port}`;
 export const zookeeper: Service = {
   name: NAME,
   // None: a server of the user's would have to be cleaned up by a client, which this package has not.
-  variable: '',
-  several: false,
-  keepsTo: 'path',
-  schemes: ['zookeeper:'],
-  defaultPort: DEFAULT_PORT,
-  containers: [],
-  containerUrl: localUrl,
-  isOurContainer: async () => false,
+  ...oursAlone('zookeeper', DEFAULT_PORT),
   jars: {
     artifacts: [
       `org.apache.zookeeper:zookeeper:${VERSION}`,
@@ -77,9 +70,8 @@ export async function startZooKeeper(o: ZooKeeperOptions = {}): Promise<ZooKeepe
   const count: number = o.nodes ?? 1;
   if (count !== 1 && count !== 3) throw new RangeError(`nodes is ${count}: it can be 1 or 3`);
   o.signal?.throwIfAborted();
-  const choice = await choose(zookeeper, count, { signal: o.signal });
-  if (choice.origin !== 'embedded') throw new RangeError('only a process of ours is chosen');
-  return (await borrowed(count)) ?? startRetrying(choice.program, count, o.signal);
+  const program = await chooseOwn(zookeeper, count, { signal: o.signal });
+  return (await borrowed(count)) ?? startRetrying(program, count, o.signal);
 }
 
 async function startRetrying(
