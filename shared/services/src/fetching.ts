@@ -58,8 +58,8 @@ export async function runTool(o: {
   signal: AbortSignal | undefined;
   env: Readonly<Record<string, string>>;
   onLine?: (line: string) => void;
-  /** What to quote of what it printed. */
-  explain: (errors: string, output: string) => string;
+  /** What to quote of what it printed. Default: its last lines. */
+  explain?: (errors: string, output: string) => string;
   remedy: string;
 }): Promise<string> {
   const child = spawn(o.command, o.args, {
@@ -79,9 +79,11 @@ export async function runTool(o: {
   if (o.onLine) createInterface({ input: child.stdout }).on('line', o.onLine);
   const [code] = await once(child, 'close');
   if (code === 0) return `${output}${errors}`;
-  const words = o.explain(errors, output).trim().replace(/^/gm, '  | ');
+  const words = (o.explain ?? lastLines)(errors, output).trim().replace(/^/gm, '  | ');
   throw new ProvisionError(o.service, `${o.command} failed (exit code ${code}):\n${words}\n${o.remedy}`);
 }
+
+const lastLines = (errors: string, output: string) => `${output}\n${errors}`.trim().split('\n').slice(-8).join('\n');
 
 /** Makes each absolute link in `tree` whose target the tree has point there, at the place where the tree will be. */
 export async function relink(tree: string, final: string): Promise<void> {

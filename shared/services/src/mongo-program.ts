@@ -31,8 +31,8 @@ export function isMongod({ path }: Program): boolean {
 /** A mongod that was downloaded, else the stand-in if it was asked for. */
 export const mongoProvider: Provider = {
   atHand: async () => {
-    const path = await downloaded();
-    if (path !== undefined) return { path };
+    const whole = await downloaded();
+    if (whole !== undefined) return whole;
     if (!wantsStandIn()) return undefined;
     const native = await onPath('secantusd-rs', 'secantusd-py');
     return native === undefined ? fromPip(standInRecipe) : { path: native };
@@ -45,7 +45,7 @@ export const mongoProvider: Provider = {
       tool: 'mongodb-memory-server',
       lock: join(mongoFolder(), 'lock'),
       signal,
-      atHand: () => pathOf(downloaded()),
+      atHand: downloaded,
       fetch: async () => {
         announce(`${NAME}: it downloads mongod ${VERSION} …`);
         const path = await download();
@@ -79,11 +79,6 @@ export async function findMongos(mongod: Program): Promise<string | undefined> {
   return (await exists(beside)) ? beside : onPath('mongos');
 }
 
-async function pathOf(path: Promise<string | undefined>): Promise<Program | undefined> {
-  const found = await path;
-  return found === undefined ? undefined : { path: found };
-}
-
 async function download(): Promise<string> {
   // Loaded where it is needed: it brings a driver of its own.
   const { MongoBinary } = await import('mongodb-memory-server-core');
@@ -96,13 +91,13 @@ async function download(): Promise<string> {
   }
 }
 
-async function downloaded(): Promise<string | undefined> {
+async function downloaded(): Promise<Program | undefined> {
   const names = await readdir(mongoFolder()).catch((): string[] => []);
   // It writes the sum when the program is whole.
   const whole = names.find(
     (name) => name.startsWith('mongod') && name.endsWith(VERSION) && names.includes(`${name}.md5`),
   );
-  return whole === undefined ? undefined : join(mongoFolder(), whole);
+  return whole === undefined ? undefined : { path: join(mongoFolder(), whole) };
 }
 
 function mongoFolder(): string {

