@@ -11,7 +11,6 @@ import {
   BadSettingError,
   FaultUnavailableError,
   MissingServerError,
-  PortTakenError,
   StartTimeoutError,
   UnreachableUrlError,
 } from './errors.ts';
@@ -19,7 +18,9 @@ import { end } from './estate.ts';
 import { FaultyNode, type Lever, voting } from './faults.ts';
 import { archiveFlag, installJava, jvmFlags, madeOnce } from './java.ts';
 import { deleteTopics, type Metadata, metadata } from './kafka-wire.ts';
-import { freePort } from './ports.ts';
+import { borrow } from './lease.ts';
+import { type Lendable, type Lender, ownProgram } from './lending.ts';
+import { freePort, onFreePorts } from './ports.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { openProxy } from './proxy.ts';
 import { entrust } from './reaper.ts';
@@ -59,7 +60,6 @@ const DEFAULT_PORT = 9092;
 const ANSWER_MS = 3000;
 /** 2 s alone on two cores. */
 const START_MS = 90_000;
-const ATTEMPTS = 5;
 const HEAP_MB = 256;
 const localUrl = (port: number) => `kafka://127.0.0.1:${port}`;
 
@@ -98,7 +98,9 @@ export async function startKafka(o: KafkaOptions = {}): Promise<KafkaServers> {
   if (count !== 1 && count !== 3) throw new RangeError(`brokers is ${count}: it can be 1 or 3`);
   o.signal?.throwIfAborted();
   const choice = await choose(kafka, count, { signal: o.signal });
-  if (choice.origin === 'embedded') return startEmbedded(choice.program, count, o.signal);
+  if (choice.origin === 'embedded') {
+    return (await borrowed(count)) ?? serversOf(await startRetrying(choice.program, count, o.signal), openNetworks);
+  }
   if (choice.origin === 'url') {
     const variable = variableOf(kafka);
     const why = `it is not ours: ${variable} names it. Unset ${variable} for the scenes that need faults.`;
@@ -111,82 +113,153 @@ export async function startKafka(o: KafkaOptions = {}): Promise<KafkaServers> {
   return adopt('compose', urls, count, (index) => levers[index] ?? 'it has no container.');
 }
 
-async function startEmbedded(program: Program, count: number, signal: AbortSignal | undefined): Promise<KafkaServers> {
-  const version = await kafka.version(program);
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await startCluster(program, version, count, signal);
-    } catch (error) {
-      // Every broker is told all ports beforehand; between our look at one and its bind somebody else may take it.
-      if (!(error instanceof PortTakenError) || attempt === ATTEMPTS) throw error;
-    }
-  }
+/** Where clients reach one broker: past its network, and behind it. */
+interface Addresses {
+  readonly client: number;
+  /** Where its network reaches it. */
+  readonly inner: number;
+  /** Its network's address, which it hands out there. */
+  readonly network: number;
 }
 
 /** One broker to be. */
-interface Plan {
+interface Plan extends Addresses {
   readonly index: number;
   readonly home: string;
-  /** Where clients, and other brokers, reach it. */
-  readonly client: number;
   readonly controller: number;
-  /** Where its network reaches it. */
-  readonly inner: number;
-  /** The address that it hands out there: its network's. */
-  readonly network: NetworkProxy;
 }
 
-async function startCluster(
-  program: Program,
-  version: string,
-  count: number,
-  signal: AbortSignal | undefined,
-): Promise<KafkaServers> {
+/** Brokers that run, without networks in front of them. */
+interface Cluster extends AsyncDisposable {
+  readonly version: string;
+  readonly plan: readonly Plan[];
+  readonly levers: readonly Lever[];
+}
+
+const startRetrying = (program: Program, count: number, signal: AbortSignal | undefined): Promise<Cluster> =>
+  onFreePorts(() => startCluster(program, count, signal));
+
+async function startCluster(program: Program, count: number, signal: AbortSignal | undefined): Promise<Cluster> {
   const { data, archive } = await prepare(program, signal);
+  const version = await kafka.version(program);
   const folder = await temporaryFolder(NAME);
-  const plan = await planFor(count, folder.path);
-  const close = async () => {
-    await Promise.all(plan.map(({ network }) => network[Symbol.asyncDispose]()));
-    await folder.settle();
-  };
   try {
+    const plan = await planFor(count, folder.path);
     const cluster = randomId();
     await Promise.all(plan.map((broker) => writeHome(broker, plan, cluster, data)));
     const levers = await startAll({ program, plan, cluster, signal, archive, flags: [] });
-    const brokers = plan.map(({ index, client, network }) => {
-      const lever = levers[index] ?? 'it is not there.';
-      return new BrokerNode({ index, id: index, url: localUrl(client), lever, network });
-    });
-    const bootstrap = brokers.map(({ port }) => `127.0.0.1:${port}`);
-    const common = handle({
-      service: NAME,
-      origin: 'embedded',
-      version,
-      count,
-      inspect: [`kcat -L -b ${bootstrap.join(',')}`],
-      faults: true,
-      namespace: newNamespace(),
-      close: async () => {
-        await Promise.all(brokers.map((broker) => broker.close({ heal: false })));
-        await close();
-      },
-    });
-    return { ...common, bootstrap, brokers: atLeastOne(brokers) };
+    return { version, plan, levers, [Symbol.asyncDispose]: () => folder.settle() };
   } catch (error) {
-    await close();
+    await folder.settle();
     throw error;
   }
 }
 
-/** Ports, and a network in front of each. */
 async function planFor(count: number, folder: string): Promise<Plan[]> {
   const plan: Plan[] = [];
   for (let index = 0; index < count; index += 1) {
-    const [client, controller, inner] = [await freePort(), await freePort(), await freePort()];
-    const network = await openProxy({ url: localUrl(inner), host: '127.0.0.1', port: inner });
+    const [client, controller, inner, network] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
     plan.push({ index, home: join(folder, String(index)), client, controller, inner, network });
   }
   return plan;
+}
+
+/** A network in front of each broker. */
+async function openNetworks(brokers: readonly Addresses[]): Promise<readonly NetworkProxy[]> {
+  const open = brokers.map(({ inner, network }) =>
+    openProxy({ url: localUrl(inner), host: '127.0.0.1', port: inner }, network),
+  );
+  const opened = await Promise.allSettled(open);
+  const failed = opened.find((one) => one.status === 'rejected');
+  if (failed === undefined) return Promise.all(open);
+  await Promise.all(opened.map((one) => one.status === 'fulfilled' && one.value[Symbol.asyncDispose]()));
+  throw failed.reason;
+}
+
+async function serversOf(cluster: Cluster, open: typeof openNetworks): Promise<KafkaServers> {
+  const { plan, levers, version } = cluster;
+  try {
+    const networks = await open(plan);
+    const brokers = brokersAt(plan, networks, (index) => levers[index] ?? 'it is not there.');
+    const common = handle({
+      service: NAME,
+      origin: 'embedded',
+      version,
+      count: plan.length,
+      inspect: [`kcat -L -b ${bootstrapOf(brokers).join(',')}`],
+      faults: true,
+      namespace: newNamespace(),
+      close: async () => {
+        await closeAll(brokers, networks);
+        await cluster[Symbol.asyncDispose]();
+      },
+    });
+    return { ...common, bootstrap: bootstrapOf(brokers), brokers: atLeastOne(brokers) };
+  } catch (error) {
+    await cluster[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function brokersAt(
+  all: readonly Addresses[],
+  networks: readonly NetworkProxy[],
+  leverOf: (index: number) => Lever | string,
+): readonly BrokerNode[] {
+  return all.map(({ client }, index) => {
+    const network = networks[index];
+    return new BrokerNode({
+      index,
+      id: index,
+      url: localUrl(client),
+      lever: leverOf(index),
+      ...(network && { network }),
+    });
+  });
+}
+
+const bootstrapOf = (brokers: readonly Broker[]) => brokers.map(({ port }) => `127.0.0.1:${port}`);
+
+async function closeAll(brokers: readonly BrokerNode[], networks: readonly NetworkProxy[]): Promise<void> {
+  await Promise.all(brokers.map((broker) => broker.close({ heal: false })));
+  await Promise.all(networks.map((network) => network[Symbol.asyncDispose]()));
+}
+
+export const kafkaLender: Lender = {
+  lend: async ({ nodes = 1 }) => {
+    const cluster = await startRetrying(await ownProgram(kafka), nodes, undefined);
+    // Whoever borrows opens them: they are faults in his own process.
+    return lendable(await serversOf(cluster, async () => []), cluster.plan);
+  },
+};
+
+/** Topics are deleted for the next borrower, whose names begin with another namespace: groups, and what is unsettled, stay. */
+function lendable(servers: KafkaServers, plan: readonly Plan[], namespace = servers.namespace): Lendable {
+  const { brokers, inspect } = servers;
+  const urls = brokers.map(({ url }) => url);
+  const addresses: readonly Addresses[] = plan.map(({ client, inner, network }) => ({ client, inner, network }));
+  return {
+    servers,
+    nodes: brokers,
+    urls,
+    inspect,
+    namespace,
+    calls: { addresses: async () => JSON.stringify(addresses) },
+    renew: async () => {
+      await removeTopics(urls.join(','), namespace);
+      return lendable(servers, plan, newNamespace());
+    },
+  };
+}
+
+async function borrowed(count: number): Promise<KafkaServers | undefined> {
+  const loan = await borrow(NAME, { nodes: count });
+  if (loan === undefined) return undefined;
+  const addresses: Addresses[] = JSON.parse(await loan.call('addresses'));
+  const networks = await openNetworks(addresses);
+  const brokers = brokersAt(addresses, networks, loan.lever);
+  const common = loan.handle(NAME, () => closeAll(brokers, networks));
+  return { ...common, bootstrap: bootstrapOf(brokers), brokers: atLeastOne(brokers) };
 }
 
 /** Starts the brokers at once: the first cannot answer before a majority is there. */
@@ -279,8 +352,7 @@ async function prepare(program: Program, signal: AbortSignal | undefined): Promi
 async function format(program: Program, data: string, signal: AbortSignal | undefined): Promise<void> {
   const work = await temporaryFolder(NAME);
   try {
-    const network = { port: 3 };
-    const plan = { index: 0, home: work.path, controller: 1, client: 2, inner: 3, network };
+    const plan = { index: 0, home: work.path, controller: 1, client: 2, inner: 3, network: 4 };
     const file = join(work.path, 'server.properties');
     await writeFile(file, properties(settingsOf(plan, [plan], data)));
     const flags = await jvmFlags({ heapMb: 64, folder: work.path });
@@ -295,14 +367,13 @@ async function format(program: Program, data: string, signal: AbortSignal | unde
 /** Runs a broker until it answers, and lets it end in order. */
 async function archive(program: Program, made: Prepared, signal: AbortSignal | undefined): Promise<void> {
   const folder = await temporaryFolder(NAME);
-  const plan = await planFor(1, folder.path);
   try {
+    const plan = await planFor(1, folder.path);
     const cluster = randomId();
     for (const broker of plan) await writeHome(broker, plan, cluster, made.data);
     await startAll({ program, plan, cluster, signal, flags: [archiveFlag(made.archive)] });
     await end(folder.path, 'SIGTERM', ARCHIVE_MS);
   } finally {
-    await Promise.all(plan.map(({ network }) => network[Symbol.asyncDispose]()));
     await folder.settle();
   }
 }
@@ -318,9 +389,7 @@ async function writeHome(broker: Plan, plan: readonly Plan[], cluster: string, b
   await writeFile(join(broker.home, 'server.properties'), properties(settingsOf(broker, plan, data)));
 }
 
-type Addresses = Pick<Plan, 'index' | 'client' | 'controller' | 'inner'> & { network: { port: number } };
-
-function settingsOf(broker: Addresses, plan: readonly Addresses[], data: string): Record<string, string | number> {
+function settingsOf(broker: Plan, plan: readonly Plan[], data: string): Record<string, string | number> {
   const { index, client, controller, inner, network } = broker;
   const copies = plan.length;
   const enough = copies > 1 ? 2 : 1;
@@ -330,7 +399,7 @@ function settingsOf(broker: Addresses, plan: readonly Addresses[], data: string)
     'controller.quorum.voters': plan.map((one) => `${one.index}@127.0.0.1:${one.controller}`).join(','),
     'controller.listener.names': 'CONTROLLER',
     listeners: `CLIENT://127.0.0.1:${client},NETWORK://127.0.0.1:${inner},CONTROLLER://127.0.0.1:${controller}`,
-    'advertised.listeners': `CLIENT://127.0.0.1:${client},NETWORK://127.0.0.1:${network.port}`,
+    'advertised.listeners': `CLIENT://127.0.0.1:${client},NETWORK://127.0.0.1:${network}`,
     'inter.broker.listener.name': 'CLIENT',
     'listener.security.protocol.map': 'CLIENT:PLAINTEXT,NETWORK:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'log.dirs': data,

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { PortTakenError } from './errors.ts';
 
 // Below every system's ephemeral range. A port inside it can be taken by an outgoing connection while a killed
 // node is down; a client that keeps retrying can even connect to itself there, and the node never comes back.
@@ -27,4 +28,20 @@ function isFree(port: number): Promise<boolean> {
   server.once('error', () => resolve(false));
   server.listen({ host: '127.0.0.1', port, exclusive: true }, () => server.close(() => resolve(true)));
   return promise;
+}
+
+const ATTEMPTS = 5;
+
+/**
+ * Starts what is told its ports beforehand: between our look at one and its bind somebody else may take it.
+ * @throws what `start` throws
+ */
+export async function onFreePorts<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start();
+    } catch (error) {
+      if (!(error instanceof PortTakenError) || attempt === ATTEMPTS) throw error;
+    }
+  }
 }

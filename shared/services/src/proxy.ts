@@ -11,8 +11,8 @@ interface Weather {
 // Above this much held data we stop reading, so that the sender feels the backpressure of a network that is stuck.
 const HELD_BYTES = 1 << 20;
 
-/** Opens a TCP proxy on a free port of 127.0.0.1 in front of `node`, which need not be up. */
-export async function openProxy(node: Pick<Node, 'url' | 'host' | 'port'>): Promise<NetworkProxy> {
+/** Opens a TCP proxy on 127.0.0.1 in front of `node`, which need not be up. @param at its port: default a free one */
+export async function openProxy(node: Pick<Node, 'url' | 'host' | 'port'>, at = 0): Promise<NetworkProxy> {
   const weather: Weather = { latencyMs: 0, up: true, down: true };
   const links = new Set<Link>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
@@ -21,7 +21,7 @@ export async function openProxy(node: Pick<Node, 'url' | 'host' | 'port'>): Prom
   });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
-  server.listen(0, '127.0.0.1', resolve);
+  server.listen(at, '127.0.0.1', resolve);
   await promise;
   server.unref();
   const address = server.address();

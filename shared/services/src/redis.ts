@@ -5,17 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { choose, chooseOwn, urlsFromEnvironment, wishedOrigin } from './choose.ts';
 import { COMPOSE_LOGIN, composeLever, containers } from './compose.ts';
-import {
-  LoginRefusedError,
-  MissingServerError,
-  PortTakenError,
-  redact,
-  StartTimeoutError,
-  UnreachableUrlError,
-} from './errors.ts';
+import { LoginRefusedError, MissingServerError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
 import { FaultyNode, type Lever } from './faults.ts';
 import { borrow } from './lease.ts';
 import { type Lendable, type Lender, ownProgram } from './lending.ts';
+import { onFreePorts } from './ports.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { entrust } from './reaper.ts';
 import {
@@ -180,13 +174,11 @@ async function startCluster(o: RedisClusterOptions): Promise<RedisCluster> {
   return startEmbeddedCluster(program, { persist, nodeTimeoutMs, signal });
 }
 
-const ATTEMPTS = 5;
-
 async function startEmbeddedCluster(
   program: Program,
   o: { persist: 'none' | 'always'; nodeTimeoutMs: number; signal: AbortSignal | undefined },
 ): Promise<RedisCluster> {
-  for (let attempt = 1; ; attempt += 1) {
+  return onFreePorts(async () => {
     const folder = await temporaryFolder(NAME);
     try {
       const ports = await clusterPorts();
@@ -211,10 +203,9 @@ async function startEmbeddedCluster(
       return { ...common, nodes: six(nodes) };
     } catch (error) {
       await folder.settle();
-      // Between our look at a port, or at its bus's, and the server's bind somebody else may take it.
-      if (!(error instanceof PortTakenError) || attempt === ATTEMPTS) throw error;
+      throw error;
     }
-  }
+  });
 }
 
 function clusterNode(index: number, url: string, ids: readonly string[], lever: Lever): ClusterFaultyNode {

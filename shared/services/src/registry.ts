@@ -1,6 +1,6 @@
 import { alertmanager } from './alertmanager.ts';
 import { browser } from './browser.ts';
-import { kafka } from './kafka.ts';
+import { kafka, kafkaLender } from './kafka.ts';
 import type { Lender } from './lending.ts';
 import { mongodb, mongoLender } from './mongo.ts';
 import { postgres, postgresLender } from './postgres.ts';
@@ -30,6 +30,7 @@ export const lenders: ReadonlyMap<string, Lender> = new Map([
   [redis.name, redisLender],
   [postgres.name, postgresLender],
   [rabbitmq.name, rabbitLender],
+  [kafka.name, kafkaLender],
   [zookeeper.name, zookeeperLender],
   [mongodb.name, mongoLender],
 ]);

@@ -4,12 +4,11 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chooseOwn } from './choose.ts';
-import { PortTakenError } from './errors.ts';
 import { FaultyNode, type Lever, voting } from './faults.ts';
 import { installJava, jvmFlags } from './java.ts';
 import { borrow } from './lease.ts';
 import { type Lendable, type Lender, ownProgram } from './lending.ts';
-import { freePort } from './ports.ts';
+import { freePort, onFreePorts } from './ports.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { atLeastOne, handle } from './servers.ts';
 import { oursAlone, type Service } from './service.ts';
@@ -36,7 +35,6 @@ const VERSION = '3.9.4';
 const DEFAULT_PORT = 2181;
 const START_MS = 90_000;
 const ANSWER_MS = 1000;
-const ATTEMPTS = 5;
 const HEAP_MB = 96;
 const localUrl = (port: number) => `zookeeper://127.0.0.1:${port}`;
 
@@ -74,20 +72,8 @@ export async function startZooKeeper(o: ZooKeeperOptions = {}): Promise<ZooKeepe
   return (await borrowed(count)) ?? startRetrying(program, count, o.signal);
 }
 
-async function startRetrying(
-  program: Program,
-  count: number,
-  signal: AbortSignal | undefined,
-): Promise<ZooKeeperServers> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await startEnsemble(program, count, signal);
-    } catch (error) {
-      // Every node is told all ports beforehand; between our look at one and its bind somebody else may take it.
-      if (!(error instanceof PortTakenError) || attempt === ATTEMPTS) throw error;
-    }
-  }
-}
+const startRetrying = (program: Program, count: number, signal: AbortSignal | undefined): Promise<ZooKeeperServers> =>
+  onFreePorts(() => startEnsemble(program, count, signal));
 
 export const zookeeperLender: Lender = {
   lend: async ({ nodes = 1 }) => lendable(await startRetrying(await ownProgram(zookeeper), nodes, undefined)),

@@ -13,6 +13,7 @@ import {
 } from '../src/index.ts';
 import { kafka } from '../src/kafka.ts';
 import { metadata } from '../src/kafka-wire.ts';
+import { openLessor } from '../src/lessor.ts';
 import { answers, create, receive, send, withAdmin } from './kafka-client.ts';
 import { failure, listens, Script, stranger, temporary, until } from './support.ts';
 
@@ -23,7 +24,7 @@ const SLOW = 120_000;
 const taken = vi.hoisted((): number[] => []);
 vi.mock('../src/ports.ts', async (original) => {
   const real = await original<typeof import('../src/ports.ts')>();
-  return { freePort: async () => taken.shift() ?? (await real.freePort()) };
+  return { ...real, freePort: async () => taken.shift() ?? (await real.freePort()) };
 });
 
 afterEach(() => {
@@ -127,6 +128,34 @@ await describeWith('Kafka', { one: () => startKafka() }, ({ one }) => {
   test('a Kafka on the port of the compose file is not taken for the compose file\u2019s', async () => {
     expect(await kafka.isOurContainer(url(one))).toBe(false);
   });
+});
+
+test('lent one after another, the next borrower finds nothing of the last', { timeout: SLOW }, async () => {
+  await using lessor = await openLessor({ ahead: false });
+  for (const [name, value] of Object.entries(lessor.env)) vi.stubEnv(name, value);
+  const borrow = async (act: (lent: KafkaServers) => Promise<void>) => {
+    await using lent = await startKafka();
+    await act(lent);
+    return { port: lent.brokers[0].port, namespace: lent.namespace };
+  };
+  const first = await borrow(async ({ bootstrap, namespace, brokers }) => {
+    await create(bootstrap, `${namespace}left`);
+    const network = await brokers[0].proxy();
+    await send([new URL(network.url).host], `${namespace}left`, 'through the network');
+    network.partition();
+    expect([await answers(brokers[0]), await answers({ host: '127.0.0.1', port: network.port })]).toEqual([
+      true,
+      false,
+    ]);
+  });
+  const second = await borrow(async ({ bootstrap, namespace, brokers }) => {
+    expect(namespace).not.toBe(first.namespace);
+    expect(await withAdmin(bootstrap, (admin) => admin.listTopics())).not.toContain(`${first.namespace}left`);
+    expect(await answers({ host: '127.0.0.1', port: (await brokers[0].proxy()).port }), 'healed').toBe(true);
+    await brokers[0].kill();
+  });
+  const third = await borrow(async ({ brokers }) => expect(await answers(brokers[0])).toBe(true));
+  expect([second.port === first.port, third.port === first.port]).toEqual([true, false]);
 });
 
 test('a URL that cannot be used is a typed error that names the variable', async () => {
