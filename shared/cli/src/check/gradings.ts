@@ -1,7 +1,8 @@
 import { type Grader, openGrader, type RunOptions, type SuiteResult, type TestResult } from '@shared/testkit';
 import { type Pitfall, readPitfalls } from '../anatomy.ts';
+import { readHints } from '../hints.ts';
 import type { Lab } from '../labs.ts';
-import { suiteLaws } from '../suite-laws.ts';
+import { coreRun, suiteLaws } from '../suite-laws.ts';
 import { Shares } from './shares.ts';
 
 /** Test files of a lab at once. Most of the time a law waits for a server or a clock, not for a processor. */
@@ -21,6 +22,7 @@ export interface PitfallRun {
 /** The runs of one lab's suite that its grading is judged by. */
 export interface LabGrading {
   readonly reference: SuiteResult;
+  /** The core laws on it, where the lab tells them from others. */
   readonly untouched: SuiteResult;
   /** None where the reference does not pass: nothing can be measured against it. */
   readonly pitfalls: readonly PitfallRun[];
@@ -64,13 +66,25 @@ export function gradings(
       const before = known.get(lab.dir);
       if (before) return before.untouched;
       await using grader = open(lab.dir);
-      return await grader.run({ impl: 'exercise/index.ts' });
+      return await grader.run(await exerciseRun(lab.dir));
     },
   };
 }
 
+/**
+ * The laws that a learner meets on the untouched exercise: the core laws. The others come when those hold, and on a stub
+ * most of them would wait for what never happens.
+ */
+async function exerciseRun(dir: string): Promise<RunOptions> {
+  const impl = 'exercise/index.ts';
+  const hints = await readHints(dir);
+  if (!hints.tellsCore) return { impl };
+  const { names, files } = await coreRun(dir, hints);
+  return { impl, testNames: names, files };
+}
+
 async function gradeLab(dir: string, grader: Grader): Promise<Omit<LabGrading, 'ms'>> {
-  const [pitfalls, laws] = await Promise.all([readPitfalls(dir), suiteLaws(dir)]);
+  const [pitfalls, laws, untouchedRun] = await Promise.all([readPitfalls(dir), suiteLaws(dir), exerciseRun(dir)]);
   const hopeless = new AbortController();
   /** Ends without a result once the reference has failed. */
   const attempt = (options: RunOptions): Promise<SuiteResult | undefined> =>
@@ -83,7 +97,7 @@ async function gradeLab(dir: string, grader: Grader): Promise<Omit<LabGrading, '
     if (!result.ok || result.missing.length > 0) hopeless.abort();
     return result;
   });
-  const exercise = grader.run({ impl: 'exercise/index.ts' });
+  const exercise = grader.run(untouchedRun);
   const runs = pitfalls.map(async (pitfall): Promise<PitfallRun> => {
     const { file, caughtBy } = pitfall;
     const lawOf = ({ tests }: SuiteResult) => tests.find(({ name }) => name === caughtBy);

@@ -43,6 +43,16 @@ describe('grading', () => {
     return findingsWith(grading, files, { gradings: gradedBy(run) }).then((findings) => ({ findings, asked }));
   };
 
+  test('the untouched exercise is run by the core laws, or by all laws where the lab tells none', async () => {
+    const onIt = async (files: Record<string, string>) =>
+      (await graded({}, files)).asked.find(({ impl }) => impl === 'exercise/index.ts')?.testNames;
+    expect(await onIt({})).toEqual(laws);
+    const [, second = ''] = laws;
+    const hints = edited(at('exercise/hints.md'), `## ${second}`, `# Hardening laws\n\n## ${second}`);
+    expect(await onIt(hints)).toEqual([law]);
+    expect(await onIt(edited(at('exercise/hints.md'), '# Core laws', '# Hints'))).toBeUndefined();
+  });
+
   test('a pitfall is run by the very law that its header names, and no other', async () => {
     const { asked } = await graded({});
     const pitfall = asked.find(({ impl }) => impl === 'pitfalls/off-by-one.ts');
