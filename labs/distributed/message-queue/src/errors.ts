@@ -18,7 +18,7 @@ export class RefusedError extends QueueError {}
 /** The connection ended before the answer came. What was sent may have arrived. */
 export class BrokerLostError extends QueueError {}
 
-/** The broker has closed the channel: something that was sent on it was against its rules. What was sent may have arrived. */
+/** The broker has refused what was asked of it, or has closed the channel for what was sent: that may have arrived. */
 export class ChannelClosedError extends QueueError {}
 
 /** It was closed by its owner: open another. */
@@ -33,14 +33,18 @@ export class LogRequestError extends QueueError {}
 /** Thrown by a handler: this message can't be handled, now or later. It becomes a dead letter at once. */
 export class PermanentError extends QueueError {}
 
-/** The words of an error; of many errors in one, theirs, each once. */
+/** The words of an error; of many errors in one, theirs, each once. Whatever was thrown has some. */
 export function reasonOf(error: unknown): string {
   const seen = new Set<unknown>();
   const words = (each: unknown): string[] => {
     if (seen.has(each)) return [];
     seen.add(each);
     if (each instanceof AggregateError && each.errors.length > 0) return each.errors.flatMap(words);
-    return [each instanceof Error ? each.message : String(each)];
+    return [String(each instanceof Error ? each.message : each)];
   };
-  return [...new Set(words(error))].join('; ');
+  try {
+    return [...new Set(words(error))].join('; ');
+  } catch {
+    return 'what was thrown has no text';
+  }
 }

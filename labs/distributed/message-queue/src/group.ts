@@ -15,7 +15,7 @@ export interface LogRecord {
 export interface ConsumeOptions {
   readonly group: string;
   readonly topic: string;
-  /** Records at work at once; those of one key never are. Default 16. */
+  /** Records in hand at once: at work, or waiting for one of their key. Default 16. */
   readonly concurrency?: number;
   /** Milliseconds before the second, third, … attempt; meanwhile the key waits. Then: TOPIC.dead. Default 100, 1 s, 10 s. */
   readonly retryDelaysMs?: readonly number[];
@@ -30,8 +30,8 @@ export interface MemberOptions extends Required<ConsumeOptions> {
   readonly handler: RecordHandler;
   readonly connection: BaseOptions;
   readonly onError: (error: unknown) => void;
-  /** Keeps a record that can't be handled. */
-  readonly bury: (record: LogRecord, reason: string) => Promise<void>;
+  /** Keeps a record that can't be handled, as it came. */
+  readonly bury: (record: Incoming, reason: string) => Promise<void>;
 }
 
 export type Incoming = Message;
@@ -225,7 +225,7 @@ export class Tenure {
       } catch (error) {
         if (this.over.aborted) return;
         const delayMs = error instanceof PermanentError ? undefined : retryDelaysMs[attempt];
-        if (delayMs === undefined) return bury(recordOf(message), reasonOf(error));
+        if (delayMs === undefined) return bury(message, reasonOf(error));
         await elapse(delayMs, this.over);
         if (this.over.aborted) return;
       }

@@ -2,6 +2,7 @@ export { Confirms } from './confirms.ts';
 export {
   BadArgumentError,
   BrokerLostError,
+  ChannelClosedError,
   LogRequestError,
   NotWrittenError,
   PermanentError,

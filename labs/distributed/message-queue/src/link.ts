@@ -1,6 +1,6 @@
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import type { ConfirmLedger } from './confirms.ts';
-import { BrokerLostError, ChannelClosedError, QueueClosedError, reasonOf } from './errors.ts';
+import { BrokerLostError, ChannelClosedError, QueueClosedError, QueueError, reasonOf } from './errors.ts';
 import { backoff, elapse, orAborted } from './wait.ts';
 
 /** A connection without a sign of life for twice as long is a broken one. RabbitMQ alone would wait for 60. */
@@ -38,7 +38,7 @@ export class Session {
     this.gone = this.#end.signal;
     this.#socket = socket;
     this.#answerMs = options.answerMs;
-    model.on('error', (error) => this.end(error));
+    model.on('error', (error) => this.end(error, isRefusal(error) ? ChannelClosedError : BrokerLostError));
     model.on('close', (error) => this.end(error));
     channel.on('error', (error) => this.end(error, ChannelClosedError));
     channel.on('close', () => this.end());
@@ -50,7 +50,7 @@ export class Session {
     });
   }
 
-  /** @throws the client's error, what `setUp` throws, or the reason of `stop` */
+  /** @throws BrokerLostError (`cause` has the client's), what `setUp` throws, or the reason of `stop` */
   static async open(options: LinkOptions, stop: AbortSignal): Promise<Session> {
     const socket = new AbortController();
     const giveUp = () => socket.abort();
@@ -64,11 +64,13 @@ export class Session {
       const model = await connect(address.href, socketOptions);
       model.on('error', () => {});
       const session = new Session(model, await model.createConfirmChannel(), socket, options);
-      await session.answer(options.setUp(session));
+      await options.setUp(session);
       return session;
     } catch (error) {
       socket.abort();
-      throw stop.aborted ? stop.reason : error;
+      if (stop.aborted) throw stop.reason;
+      if (error instanceof QueueError) throw error;
+      throw new BrokerLostError(`no connection to the broker: ${reasonOf(error)}`, { cause: error });
     } finally {
       stop.removeEventListener('abort', giveUp);
     }
@@ -84,10 +86,20 @@ export class Session {
     this.#socket.abort();
   }
 
-  /** The broker's answer. Where the connection ends without one, or none comes in time: @throws BrokerLostError */
+  /**
+   * The broker's answer.
+   *
+   * @throws BrokerLostError when the connection ends without one, or none comes in time; ChannelClosedError when it refuses
+   */
   async answer<T>(request: Promise<T>): Promise<T> {
     request.catch(() => {});
-    return this.inTime(orAborted(request, this.gone));
+    try {
+      return await this.inTime(orAborted(request, this.gone));
+    } catch (error) {
+      if (error instanceof QueueError) throw error;
+      if (this.gone.aborted) throw this.gone.reason;
+      throw new ChannelClosedError(`the broker has refused it: ${reasonOf(error)}`, { cause: error });
+    }
   }
 
   /** The same for what ends with the session by itself, as confirms do: without a listener for each. */
@@ -100,6 +112,13 @@ export class Session {
     }
   }
 }
+
+/**
+ * Whether the broker has closed the connection for what was sent on it (AMQP's codes from 500): that must not be sent
+ * again. Others (320: an operator has closed it) say nothing of it.
+ */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && typeof error.code === 'number' && error.code >= 500;
 
 /** The header by which a returned message is told from others: only the publisher reads it. */
 export const TAG = 'x-publish-tag';
@@ -117,7 +136,7 @@ export class Link {
     this.#next.promise.catch(() => {});
   }
 
-  /** Opens the first session. @throws the client's error: it is tried again only once it has worked */
+  /** Opens the first session. @throws as `Session.open`: it is tried again only once it has worked */
   static async open(options: LinkOptions): Promise<Link> {
     const link = new Link(options);
     const first = await Session.open(options, link.#stop.signal);
@@ -127,9 +146,10 @@ export class Link {
 
   /** The session of now, or the next one. @throws the signal's reason, or QueueClosedError */
   async session(signal?: AbortSignal): Promise<Session> {
-    signal?.throwIfAborted();
-    if (this.#current && !this.#current.gone.aborted) return this.#current;
-    return orAborted(this.#next.promise, signal);
+    for (let session = this.#current; ; session = await orAborted(this.#next.promise, signal)) {
+      signal?.throwIfAborted();
+      if (session && !session.gone.aborted) return session;
+    }
   }
 
   /** Says goodbye to the broker, whether it answers or not. */
@@ -141,6 +161,19 @@ export class Link {
     await this.#keeping;
   }
 
+  /** Whoever asks for a session from the very moment of the loss on gets the next one. */
+  #lost(gone: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const lost = () => {
+        this.#next = Promise.withResolvers<Session>();
+        this.#next.promise.catch(() => {});
+        resolve();
+      };
+      if (gone.aborted) lost();
+      else gone.addEventListener('abort', lost);
+    });
+  }
+
   async #keep(first: Session): Promise<void> {
     const stop = this.#stop.signal;
     let session: Session | undefined = first;
@@ -149,9 +182,7 @@ export class Link {
         failures = 0;
         this.#current = session;
         this.#next.resolve(session);
-        await new Promise((resolve) => session?.gone.addEventListener('abort', resolve));
-        this.#next = Promise.withResolvers<Session>();
-        this.#next.promise.catch(() => {});
+        await this.#lost(session.gone);
         if (!stop.aborted) this.#options.onError(session.gone.reason);
       }
       await elapse(backoff(++failures), stop);

@@ -9,8 +9,8 @@ import {
   Producer,
 } from '@platformatic/kafka';
 import { BadArgumentError, LogRequestError, NotWrittenError, QueueClosedError, reasonOf } from './errors.ts';
-import { type ConsumeOptions, GroupMember, type LogRecord, type MemberOptions, type RecordHandler } from './group.ts';
-import { checkText, checkWholeNumber } from './wait.ts';
+import { type ConsumeOptions, GroupMember, type Incoming, type MemberOptions, type RecordHandler } from './group.ts';
+import { checkContent, checkText, checkWholeNumber } from './wait.ts';
 
 export interface LogOptions {
   /** `host:port` of one or more brokers. */
@@ -46,13 +46,22 @@ export interface Position {
 }
 
 const RETRY_MS = 200;
+const REASON = 'x-reason';
+
+const later = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+
+interface Sender {
+  readonly producer: Producer;
+  sending: number;
+}
 
 /** Records through Kafka: in order for each key, kept after they are read, and committed after the work. */
 export class Log {
   readonly #options: Required<LogOptions>;
   readonly #admin: Admin;
   readonly #members = new Set<GroupMember>();
-  #producer: Producer | undefined;
+  readonly #senders = new Set<Sender>();
+  #sender: Sender | undefined;
   #closed = false;
 
   constructor(options: LogOptions) {
@@ -71,13 +80,15 @@ export class Log {
       checkText(name, 'a topic');
       checkWholeNumber(partitions, 'partitions', 1, 100_000);
       const policy = { name: 'cleanup.policy', value: compacted ? 'compact' : 'delete' };
+      // Whatever the topic takes has room there, with its reason.
+      const room = { name: 'max.message.bytes', value: '2147483647' };
       for (const [topic, configs] of [
         [name, [policy]],
-        [`${name}.dead`, []],
+        [`${name}.dead`, [room]],
       ] as const) {
         const request = {
           topics: [topic],
-          partitions: configs.length ? partitions : 1,
+          partitions: topic === name ? partitions : 1,
           replicas: -1,
           configs: [...configs],
         };
@@ -94,22 +105,36 @@ export class Log {
    */
   async produce(topic: string, records: readonly OutgoingRecord[]): Promise<void> {
     this.#throwIfClosed();
+    checkText(topic, 'a topic');
     const messages = records.map((record) => {
-      checkText(record.key, 'a key');
+      const { key, value, headers = {} } = record;
+      checkText(key, 'a key');
+      if (value !== null) checkContent(value, 'a value');
+      for (const [name, text] of Object.entries(headers)) checkContent(text, `header ${name}`);
       return this.message(topic, record);
     });
-    if (messages.length === 0) return;
-    this.#producer ??= new Producer(this.#connection(Math.ceil(this.#options.deliveryMs / RETRY_MS)));
-    const producer = this.#producer;
+    if (messages.length > 0) await this.#write(topic, messages);
+  }
+
+  async #write(topic: string, messages: MessageToProduce[]): Promise<void> {
+    this.#sender ??= this.#open();
+    const sender = this.#sender;
+    const { producer } = sender;
+    sender.sending++;
     try {
       // Said here: among a producer's options `idempotent` makes the client (2.12) hang where it should fail. And its own
       // partitioner keeps the sign bit of the hash, which the Java clients clear: one key would have two partitions.
       await producer.send({ messages, partitioner: compatibilityPartitioner, ...this.guarantees() });
     } catch (cause) {
       // What became of its numbers is unknown: the next one begins with numbers of its own.
-      if (this.#producer === producer) this.#producer = undefined;
-      producer.close(true).catch(() => {});
+      if (this.#sender === sender) this.#sender = undefined;
       throw new NotWrittenError(`${topic}: not confirmed, it may have arrived: ${reasonOf(cause)}`, { cause });
+    } finally {
+      // What others have on their way is not to blame.
+      if (--sender.sending === 0 && this.#sender !== sender) {
+        this.#senders.delete(sender);
+        producer.close(true).catch(() => {});
+      }
     }
   }
 
@@ -138,8 +163,9 @@ export class Log {
     };
   }
 
-  /** Records that the group has not committed, by partition. @throws LogRequestError */
+  /** Records that are there and that the group has not committed, by partition. @throws LogRequestError, BadArgumentError */
   async lag(group: string, topic: string): Promise<ReadonlyMap<number, bigint>> {
+    checkText(group, 'a group');
     const [ends, starts] = [
       await this.#bounds(topic, ListOffsetTimestamps.LATEST),
       await this.#bounds(topic, ListOffsetTimestamps.EARLIEST),
@@ -155,16 +181,28 @@ export class Log {
           partitions.map(({ partitionIndex, committedOffset }) => [partitionIndex, committedOffset]),
         ),
     );
-    return new Map([...ends].map(([at, end]) => [at, end - (committed.get(at) ?? starts.get(at) ?? 0n)]));
+    // A bookmark may lie before what is kept, or behind the end of a topic that was made anew.
+    return new Map(
+      [...ends].map(([at, end]) => [at, later(end - later(committed.get(at) ?? 0n, starts.get(at) ?? 0n), 0n)]),
+    );
   }
 
   /**
    * Sets where a group reads on: replay, or skip. Its members have to be stopped: for one that is not forgotten yet it
    * waits, `answerMs` at most.
    *
-   * @throws LogRequestError
+   * @throws LogRequestError, BadArgumentError
    */
   async seek(group: string, topic: string, to: 'earliest' | 'latest' | readonly Position[]): Promise<void> {
+    checkText(group, 'a group');
+    if (typeof to === 'string' && to !== 'earliest' && to !== 'latest') {
+      throw new BadArgumentError(`a group reads on at "earliest", "latest" or offsets, not at ${JSON.stringify(to)}`);
+    }
+    for (const { partition, offset } of typeof to === 'string' ? [] : to) {
+      checkWholeNumber(partition, 'a partition', 0, 2 ** 31 - 1);
+      if (typeof offset !== 'bigint' || offset < 0n)
+        throw new BadArgumentError(`${offset} is no offset: it is a bigint from 0n`);
+    }
     const placesOf = async (timestamp: bigint) =>
       [...(await this.#bounds(topic, timestamp))].map(([partition, offset]) => ({ partition, offset }));
     const { EARLIEST, LATEST } = ListOffsetTimestamps;
@@ -181,7 +219,7 @@ export class Log {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#members].map((each) => each.stop(this.#options.graceMs)));
-    await Promise.allSettled([this.#producer?.close(true), this.#admin.close()]);
+    await Promise.allSettled([...[...this.#senders].map(({ producer }) => producer.close(true)), this.#admin.close()]);
   }
 
   protected message(topic: string, { key, value, headers = {} }: OutgoingRecord): MessageToProduce {
@@ -203,9 +241,19 @@ export class Log {
     return new GroupMember(options);
   }
 
-  async #bury({ topic, key, value, headers }: LogRecord, reason: string): Promise<void> {
-    const told = { ...Object.fromEntries(headers), 'x-reason': reason.slice(0, 1000).toWellFormed() };
-    await this.produce(`${topic}.dead`, [{ key, value, headers: told }]);
+  /** Byte for byte, whatever key it has: one that can't be kept would hold up its partition for ever. */
+  async #bury({ topic, key, value, headers }: Incoming, reason: string): Promise<void> {
+    const told = [...headers].filter(([name]) => name?.toString() !== REASON);
+    told.push([Buffer.from(REASON), Buffer.from(reason.slice(0, 1000))]);
+    const dead = `${topic}.dead`;
+    await this.#write(dead, [{ topic: dead, key, value, headers: new Map(told) }]);
+  }
+
+  #open(): Sender {
+    const producer = new Producer(this.#connection(Math.ceil(this.#options.deliveryMs / RETRY_MS)));
+    const sender = { producer, sending: 0 };
+    this.#senders.add(sender);
+    return sender;
   }
 
   /** Its first or next offset, by partition. */

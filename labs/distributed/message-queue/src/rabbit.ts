@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { inspect } from 'node:util';
-import type { Channel, ConfirmChannel, ConsumeMessage, Message, Options } from 'amqplib';
+import type { Channel, ConsumeMessage, Message, Options } from 'amqplib';
 import { type ConfirmLedger, Confirms } from './confirms.ts';
 import { BadArgumentError, BrokerLostError, PermanentError, QueueClosedError, QueueError, reasonOf } from './errors.ts';
 import { Link, type LinkOptions, type Session, TAG } from './link.ts';
 import type { Binding, ExchangeType } from './routing.ts';
-import { checkText, checkWholeNumber, orAborted, settledWithin } from './wait.ts';
+import { checkContent, checkText, checkWholeNumber, orAborted, settledWithin } from './wait.ts';
 
 export interface Topology {
   /** All durable. */
@@ -79,16 +78,26 @@ export class Rabbit {
     checkWholeNumber(graceMs, 'graceMs', 0, 2 ** 31 - 1);
     this.#topology = structuredClone(checked(topology));
     this.#exchanges = new Set(this.#topology.exchanges?.map(({ name }) => name));
-    const defaults = { bindings: [], retryDelaysMs: DELAYS, deliveryLimit: 20 };
-    this.#queues = new Map(this.#topology.queues.map((queue) => [queue.name, { ...defaults, ...queue }]));
+    this.#queues = new Map(
+      this.#topology.queues.map(({ name, bindings = [], retryDelaysMs = DELAYS, deliveryLimit = 20 }) => [
+        name,
+        { name, bindings, retryDelaysMs, deliveryLimit },
+      ]),
+    );
     this.#options = { answerMs, graceMs, onError };
   }
 
-  /** Connects and declares the topology. @throws the client's error (a wrong address, other arguments of a queue) */
+  /**
+   * Connects and declares the topology.
+   *
+   * @throws BadArgumentError, BrokerLostError, or ChannelClosedError (a queue is there with other arguments)
+   */
   static async open(url: string, options: RabbitOptions): Promise<Rabbit> {
+    if (!/^amqps?:/.test(url) || !URL.canParse(url))
+      throw new BadArgumentError('the address is no amqp:// or amqps:// URL');
     const rabbit = new this(options);
     const common = { ...rabbit.#options, url, confirms: () => rabbit.confirms() };
-    const declare = (session: Session) => rabbit.declare(session.channel);
+    const declare = (session: Session) => rabbit.declare(session);
     const serve: LinkOptions['setUp'] = async (session) => {
       for (const consumer of rabbit.#consumers) await rabbit.serve(session, consumer);
     };
@@ -118,11 +127,10 @@ export class Rabbit {
     }
     checkText(message.key, 'a key', 0);
     if (message.id !== undefined) checkText(message.id, 'an id');
-    if (typeof message.body !== 'string' && !(message.body instanceof Uint8Array)) {
-      throw new BadArgumentError(`a body must be text or bytes, and is ${inspect(message.body, { depth: 0 })}`);
-    }
+    checkContent(message.body, 'a body');
     const content = Buffer.from(message.body);
     const properties = { ...message, messageId: message.id ?? randomUUID(), headers: { ...message.headers } };
+    for (const [name, value] of Object.entries(properties.headers)) checkHeader(value, name);
     for (;;) {
       const session = await this.#link(this.#publishing).session(signal);
       try {
@@ -137,7 +145,7 @@ export class Rabbit {
     }
   }
 
-  /** Handles what is in a queue of the topology. @throws BadArgumentError, BrokerLostError, QueueClosedError */
+  /** Handles what is in a queue of the topology. @throws BadArgumentError, BrokerLostError, ChannelClosedError, QueueClosedError */
   async consume(
     queue: string,
     handler: Handler,
@@ -156,13 +164,20 @@ export class Rabbit {
     return { stop: () => this.#stop(consumer) };
   }
 
-  /** Sends the dead letters of a queue back into it, as new. How many it were. @throws as `send` does */
+  /**
+   * Sends the dead letters of a queue back into it, as new: those that are there now. How many it were.
+   *
+   * @throws BrokerLostError, and as `send` does
+   */
   async replay(queue: string): Promise<number> {
     const { name } = this.#known(queue);
     const session = await this.#link(this.#consuming).session();
     const channel = await session.answer(session.model.createChannel());
     try {
+      const { messageCount } = await session.answer(channel.checkQueue(`${name}.dead`));
       for (let count = 0; ; count++) {
+        // Some may be dead again by now.
+        if (count === messageCount) return count;
         const letter = await session.answer(channel.get(`${name}.dead`));
         if (letter === false) return count;
         await this.send({ ...copyOf(letter, 1), key: name });
@@ -183,7 +198,8 @@ export class Rabbit {
     return new Confirms();
   }
 
-  protected async declare(channel: ConfirmChannel): Promise<void> {
+  protected async declare(session: Session): Promise<void> {
+    const { channel } = session;
     const quorum = { 'x-queue-type': 'quorum' };
     const back = {
       'x-dead-letter-exchange': '',
@@ -191,15 +207,20 @@ export class Rabbit {
       'x-dead-letter-strategy': 'at-least-once',
       'x-overflow': 'reject-publish',
     };
-    const assert = (name: string, args: object) => channel.assertQueue(name, { arguments: { ...quorum, ...args } });
-    for (const { name, type } of this.#topology.exchanges ?? []) await channel.assertExchange(name, type);
+    const assert = (name: string, args: object) =>
+      session.answer(channel.assertQueue(name, { arguments: { ...quorum, ...args } }));
+    for (const { name, type } of this.#topology.exchanges ?? []) {
+      await session.answer(channel.assertExchange(name, type));
+    }
     for (const { name, bindings, retryDelaysMs, deliveryLimit } of this.#queues.values()) {
       await assert(`${name}.dead`, {});
       await assert(name, { ...back, 'x-dead-letter-routing-key': `${name}.dead`, 'x-delivery-limit': deliveryLimit });
       for (const ms of retryDelaysMs) {
         await assert(`${name}.${ms}ms`, { ...back, 'x-dead-letter-routing-key': name, 'x-message-ttl': ms });
       }
-      for (const { exchange, key = '', headers } of bindings) await channel.bindQueue(name, exchange, key, headers);
+      for (const { exchange, key = '', headers } of bindings) {
+        await session.answer(channel.bindQueue(name, exchange, key, headers));
+      }
     }
   }
 
@@ -347,14 +368,14 @@ export class QueueConsumer {
 
 export function received(message: ConsumeMessage): Received {
   const { fields, properties, content } = message;
-  const headers: Readonly<Record<string, unknown>> = Object.freeze({ ...properties.headers });
-  const first = headers[FIRST_KEY];
+  // Without our own: whoever passes the headers on would pass the attempts on too.
+  const { [ATTEMPT]: _attempt, [FIRST_KEY]: first, [TAG]: _tag, ...headers } = properties.headers ?? {};
   return Object.freeze({
     id: String(properties.messageId ?? ''),
     key: fields.exchange === '' && typeof first === 'string' ? first : fields.routingKey,
     // A copy: what a handler does to it must not be in the next attempt.
     body: Buffer.from(content),
-    headers,
+    headers: Object.freeze(headers),
     attempt: attemptOf(message),
     redelivered: fields.redelivered,
   });
@@ -368,7 +389,8 @@ export const attemptOf = ({ properties }: Message): number => {
 /** The message as it is sent again, to a queue: without what the broker has noted of its way. */
 export function copyOf(message: Message, attempt: number, reason?: string) {
   const { properties, fields, content } = message;
-  const noted = /^x-(death|first-death-|last-death-|delivery-count|acquired-count|reason)/;
+  // CC names more queues: a copy is for one.
+  const noted = /^(x-(death|first-death-|last-death-|delivery-count|acquired-count|reason)|B?CC$)/;
   const own = Object.entries(properties.headers ?? {}).filter(([name]) => !noted.test(name) && name !== TAG);
   const headers: Record<string, unknown> = {
     [FIRST_KEY]: fields.routingKey,
@@ -378,6 +400,17 @@ export function copyOf(message: Message, attempt: number, reason?: string) {
   if (reason !== undefined) headers['x-reason'] = reason.slice(0, 1000).toWellFormed();
   const id: unknown = properties.messageId;
   return { exchange: '', body: content, headers, ...(typeof id === 'string' && id !== '' && { id }) };
+}
+
+/** What AMQP's tables keep. One number that is none ends the connection, for all who use it. */
+function checkHeader(value: unknown, name: string): void {
+  if (value === null || value === undefined || typeof value === 'boolean' || Buffer.isBuffer(value)) return;
+  if (typeof value === 'string' ? value.isWellFormed() : Number.isFinite(value)) return;
+  const plain = typeof value === 'object' && [Object.prototype, null].includes(Object.getPrototypeOf(value));
+  if (!plain && !Array.isArray(value)) {
+    throw new BadArgumentError(`header ${name} must be text, a number, a boolean, bytes, or made of such ones`);
+  }
+  for (const each of Object.values(value)) checkHeader(each, name);
 }
 
 function checked(topology: Topology): Topology {

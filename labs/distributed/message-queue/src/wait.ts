@@ -46,6 +46,12 @@ export function checkText(value: unknown, what: string, least = 1): void {
   );
 }
 
+/** What a message carries: bytes, or a text that bytes can say. */
+export function checkContent(value: unknown, what: string): void {
+  if (value instanceof Uint8Array || (typeof value === 'string' && value.isWellFormed())) return;
+  throw new BadArgumentError(`${what} must be bytes, or text without half characters, not ${typeof value}`);
+}
+
 /** Resolves when all of them have ended, whatever came of it, or after `ms`. */
 export async function settledWithin(promises: Iterable<Promise<unknown>>, ms: number): Promise<void> {
   const over = new AbortController();

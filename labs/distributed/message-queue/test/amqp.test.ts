@@ -7,8 +7,11 @@ import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   BadArgumentError,
   type Binding,
+  BrokerLostError,
+  ChannelClosedError,
   PermanentError,
   QueueClosedError,
+  QueueError,
   Rabbit,
   type Received,
   routes,
@@ -76,10 +79,13 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
 
   test('rabbit: a message that cannot be sent is refused, and puts no confirm out of step', async () => {
     const { open, exchange, order, count } = await shop();
-    const client = await open();
-    const bad = await outcome(client.send({ ...order('1'), headers: { menu: Symbol('fish') } }));
-    expect(bad.error, 'a header that is no text').toBeInstanceOf(BadArgumentError);
-    for (const body of [7, undefined, null, {}]) {
+    let losses = 0;
+    const client = await open({ onError: () => losses++ });
+    for (const menu of [Symbol('fish'), Number.NaN, 1 / 0, 5n, new Date(), '\ud83d', { of: [new Map()] }]) {
+      const bad = await outcome(client.send({ ...order('1'), headers: { menu } }), 2000);
+      expect(bad.error, `a header ${String(menu)}`).toBeInstanceOf(BadArgumentError);
+    }
+    for (const body of [7, undefined, null, {}, '\ud83d']) {
       // @ts-expect-error: untyped code can hand in anything
       expect((await outcome(client.send({ ...order('1'), body }))).error, `a body ${body}`).toBeInstanceOf(
         BadArgumentError,
@@ -90,7 +96,14 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
       outcome(client.send({ exchange, key: 'invoice', body: 'to nobody' })),
     ]);
     expect([good.error, nobody.error]).toEqual([undefined, expect.any(UnroutableMessageError)]);
-    expect(await count(), 'messages in the queue').toBe(1);
+    expect(losses, 'connections that it cost').toBe(0);
+    // What only the broker sees: it closes the connection.
+    const unreadable = client.send({ ...order('3'), headers: { price: { '!': 'float', value: 1e300 } } });
+    expect((await outcome(unreadable, 3000)).error).toBeInstanceOf(ChannelClosedError);
+    const unencodable = client.send({ ...order('4'), headers: { price: { '!': 'pence', value: 1 } } });
+    expect((await outcome(unencodable, 3000)).error).toBeInstanceOf(BadArgumentError);
+    await client.send(order('5'));
+    expect(await count(), 'messages in the queue').toBe(2);
   });
 
   test('rabbit: what a consumer had in hand when it died comes to the next one', async () => {
@@ -126,8 +139,9 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     const client = await open();
     const attempts: number[] = [];
     const cooked: string[] = [];
-    await client.consume(name, ({ body, attempt, key }) => {
+    await client.consume(name, ({ body, attempt, key, headers }) => {
       expect(key).toBe('order.placed');
+      for (const own of ['x-attempt', 'x-first-key', 'x-publish-tag']) expect(headers).not.toHaveProperty(own);
       if (`${body}` !== 'fugu') return cooked.push(`${body}`);
       attempts.push(attempt);
       throw new Error('no licence');
@@ -158,6 +172,23 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     expect(got[1]).toMatchObject({ id: 'order-7', key: 'order.placed', attempt: 1 });
     expect(got[1]?.body.length, 'its body, which the first handler has overwritten').toBe(7);
     expect(await client.replay(name)).toBe(0);
+  });
+
+  test('rabbit: a replay comes to an end beside a consumer that gives up again, whatever it throws', async () => {
+    const { open, order, name } = await shop({ retryDelaysMs: [] });
+    const client = await open();
+    let tries = 0;
+    await client.consume(name, () => {
+      tries++;
+      throw Object.create(null);
+    });
+    const dead = async () => (await (await channel()).checkQueue(`${name}.dead`)).messageCount;
+    for (const body of ['1', '2', '3']) await client.send(order(body));
+    await until(async () => (await dead()) === 3, { what: 'three dead letters' });
+    expect((await outcome(client.replay(name), 3000)).value, 'replayed').toBe(3);
+    await until(async () => tries === 6 && (await dead()) === 3, { what: 'three dead letters again' });
+    await (await channel()).deleteQueue(`${name}.dead`);
+    expect((await outcome(client.replay(name))).error, 'without its queue').toBeInstanceOf(QueueError);
   });
 
   test('rabbit: a message that kills its consumers is put aside at the delivery limit', async () => {
@@ -212,8 +243,13 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     });
     await client.send(order('1'));
     await until(() => release.length === 1);
+    let apology: Promise<void> | undefined;
+    signals[0]?.addEventListener('abort', () => {
+      apology = client.send({ exchange: '', key: `${name}.dead`, body: 'it takes longer' });
+    });
     link.reset();
     await until(() => release.length === 2, { what: 'the second delivery' });
+    expect((await outcome(apology ?? Promise.reject(), 2000)).error, 'what is sent at the loss').toBeUndefined();
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
     // The first handler ends only now. Its tag is the second delivery's too.
     release[0]?.();
@@ -314,7 +350,10 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     const { name, topology } = await shop();
     await (await channel()).assertQueue(name, { durable: true });
     const opened = await outcome(Rabbit.open(await vhost, { topology }));
+    expect(opened.error).toBeInstanceOf(ChannelClosedError);
     expect(String(opened.error)).toContain('PRECONDITION');
+    expect((await outcome(Rabbit.open('amqp://127.0.0.1:1', { topology }))).error).toBeInstanceOf(BrokerLostError);
+    expect((await outcome(Rabbit.open('localhost', { topology }))).error).toBeInstanceOf(BadArgumentError);
   });
 
   test('rabbit: all four exchanges route as the oracle says', async () => {

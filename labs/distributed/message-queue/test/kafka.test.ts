@@ -129,6 +129,48 @@ await describeWith('kafka', { kafka: () => startKafka() }, ({ kafka }) => {
     ]);
   });
 
+  test('kafka: whatever key and size it has, a record that fails is kept as it came, and holds up nobody', async () => {
+    const { name, log, place, listen, lag } = await shop(1);
+    const till = new Producer({ clientId: 'till', bootstrapBrokers: [...kafka.bootstrap], retryDelay: 50 });
+    onTestFinished(() => till.close(true));
+    const keys = [undefined, '', 'k'.repeat(300), 'a\0b', 'full'].map((key) =>
+      key === undefined ? key : Buffer.from(key),
+    );
+    keys.push(Buffer.from([0xff]));
+    // As much as the topic takes: with its reason it is more.
+    const full = Buffer.alloc(1_048_588 - 61 - 20);
+    const bad = keys.map((key) => ({
+      topic: name,
+      ...(key && { key }),
+      value: `${key}` === 'full' ? full : Buffer.from('bad'),
+    }));
+    for (const each of bad) await till.send({ messages: [each] });
+    await place('9:placed');
+    const got: string[] = [];
+    listen((record) => {
+      if (record.key === '9') return got.push(textOf(record));
+      throw record.key === '' ? Object.create(null) : new PermanentError('no');
+    });
+    await until(async () => (await lag()) === 0n, { what: 'all committed' });
+    expect(got).toEqual(['9:placed']);
+    const dead: string[] = [];
+    log.consume({ group: `${name}-undertaker`, topic: `${name}.dead`, concurrency: 1 }, (record) => {
+      dead.push(`${record.key} ${record.value?.length}`);
+    });
+    await until(() => dead.length === bad.length, { what: 'all dead letters' });
+    expect(dead.sort()).toEqual(bad.map(({ key, value }) => `${key ?? ''} ${value.length}`).sort());
+  });
+
+  test('kafka: a record that the broker refuses takes along no other that is on its way', async () => {
+    const { name, log, lag } = await shop(2);
+    const some = () => orders.map((order) => log.produce(name, [orderOf(`${order}:placed`)]));
+    const before = some();
+    const refused = outcome(log.produce(name, [{ key: '1', value: Buffer.alloc(3e6) }]));
+    await Promise.all([...before, ...some()]);
+    expect((await refused).error).toBeInstanceOf(NotWrittenError);
+    expect(await lag(), 'records of which each was sent once').toBe(16n);
+  });
+
   test('kafka: each partition has one member of a group, and a member too many is idle', async () => {
     const { place, listen } = await shop(2);
     const got = [new Set<number>(), new Set<number>(), new Set<number>()];
@@ -277,11 +319,20 @@ await describeWith('kafka', { kafka: () => startKafka() }, ({ kafka }) => {
   test('kafka: what no log can keep or find is refused, and who is closed says so', async () => {
     const { name, log } = await shop(1);
     expect(() => new Log({ bootstrap: [] })).toThrow(BadArgumentError);
+    const refused = ({ error }: { error?: unknown }, what = '') => expect(error, what).toBeInstanceOf(BadArgumentError);
     for (const key of ['', '\ud83d', '单'.repeat(86)]) {
-      const sent = await outcome(log.produce(name, [{ key, value: 'a' }]));
-      expect(sent.error, `key ${JSON.stringify(key)}`).toBeInstanceOf(BadArgumentError);
+      refused(await outcome(log.produce(name, [{ key, value: 'a' }])), `key ${JSON.stringify(key)}`);
     }
-    expect(() => log.consume({ group: 'g', topic: name, concurrency: 0 }, () => {})).toThrow(BadArgumentError);
+    // @ts-expect-error: untyped code can hand in anything
+    for (const value of [7, undefined, '\ud83d']) refused(await outcome(log.produce(name, [{ key: 'a', value }])));
+    // @ts-expect-error: the same of headers
+    refused(await outcome(log.produce(name, [{ key: 'a', value: '', headers: { n: 1 } }])));
+    // @ts-expect-error: a place that is none
+    refused(await outcome(log.seek(name, name, 'middle')));
+    refused(await outcome(log.seek(name, name, [{ partition: 0, offset: -1n }])));
+    await log.seek(name, name, [{ partition: 0, offset: 50n }]);
+    expect(await log.lag(name, name), 'behind a bookmark beyond the end').toEqual(new Map([[0, 0n]]));
+    expect(() => log.consume({ group: name, topic: name, concurrency: 0 }, () => {})).toThrow(BadArgumentError);
     expect((await outcome(log.lag('g', `${name}-none`), 5000)).error).toBeInstanceOf(LogRequestError);
     await log.create({ name, partitions: 1 });
     const alone = new Log({ bootstrap: ['127.0.0.1:1'], answerMs: 50, deliveryMs: 100 });
