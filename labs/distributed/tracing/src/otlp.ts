@@ -44,8 +44,8 @@ function recordOf(span: unknown, service: string): SpanRecord | undefined {
     spanId,
     ...(typeof parentSpanId === 'string' && parentSpanId !== '' && { parentSpanId }),
     service,
-    name: String(field(span, 'name') ?? ''),
-    kind: KINDS[Number(field(span, 'kind'))] ?? 'internal',
+    name: text(field(span, 'name')) ?? '',
+    kind: KINDS.find((_, kind) => kind === field(span, 'kind')) ?? 'internal',
     startMs,
     endMs,
     error: field(field(span, 'status'), 'code') === 2,
@@ -55,15 +55,20 @@ function recordOf(span: unknown, service: string): SpanRecord | undefined {
 
 /** Nanoseconds since 1970 don't fit into a number; microseconds do. */
 function millis(nanos: unknown): number | undefined {
-  const text = String(nanos);
-  return /^\d{1,20}$/.test(text) ? Number(BigInt(text) / 1_000n) / 1_000 : undefined;
+  const digits = text(nanos) ?? '';
+  return /^\d{1,20}$/.test(digits) ? Number(BigInt(digits) / 1_000n) / 1_000 : undefined;
+}
+
+/** JSON can hold an object that `String` throws on: `{"toString":1,"valueOf":1}`. */
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? `${value}` : undefined;
 }
 
 function attributesOf(owner: unknown): Map<string, string> {
   const pairs = list(owner, 'attributes').map((each): [string, string] => {
     const value = field(each, 'value');
     const [scalar] = typeof value === 'object' && value !== null ? Object.values(value) : [];
-    return [String(field(each, 'key')), typeof scalar === 'object' ? JSON.stringify(scalar) : String(scalar)];
+    return [text(field(each, 'key')) ?? '', text(scalar) ?? JSON.stringify(scalar) ?? ''];
   });
   return new Map(pairs);
 }

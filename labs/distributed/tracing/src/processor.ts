@@ -137,11 +137,10 @@ export class BoundedProcessor implements SpanProcessor {
       const alarm = setTimeout(this.#giveUp, this.#limits.exportTimeoutMs);
       // Else the request to the collector would be a span, whose request would be a span…
       context.with(suppressTracing(context.active()), () => {
-        try {
-          this.#exporter.export(batch, ({ code }) => answer(code === ExportResultCode.SUCCESS));
-        } catch {
-          answer(false);
-        }
+        // Many an exporter is an async function: its rejection would end the process.
+        Promise.try(() => this.#exporter.export(batch, ({ code }) => answer(code === ExportResultCode.SUCCESS))).catch(
+          this.#giveUp,
+        );
       });
     });
   }

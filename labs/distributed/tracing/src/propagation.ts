@@ -1,5 +1,6 @@
 import {
   type Baggage,
+  type BaggageEntry,
   baggageEntryMetadataFromString,
   type Context,
   context,
@@ -27,6 +28,15 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 /** What may stand in a header: a job's payload may hold more, and a request with it would be refused here, by `node:http`. */
 const VISIBLE = /^[\t\x20-\x7e]*$/;
 
+/** What a stranger's object says; nothing if it throws. */
+function quietly<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * `traceparent` of W3C Trace Context (https://www.w3.org/TR/trace-context/): version, trace id, span id, flags.
  * Undefined when it isn't well-formed; a version of the future is read as far as this one knows it (section 3.2.4).
@@ -47,12 +57,13 @@ export function formatTraceparent({ traceId, spanId, traceFlags }: SpanContext):
 
 /**
  * What the next process needs to go on with this trace. Empty where there is none. Never throws: baggage that can't be
- * written (a key that is no token, half a surrogate pair) or is beyond the limits stays behind, whole entries of it.
+ * written (a key that is no token, a value that is no text, half a surrogate pair) or is beyond the limits stays behind,
+ * whole entries of it.
  */
 export function inject(from: Context = context.active()): Carrier {
   const span = trace.getSpanContext(from);
   const known = span && isSpanContextValid(span) && !isTracingSuppressed(from) ? span : undefined;
-  const state = known?.traceState?.serialize();
+  const state = quietly(() => known?.traceState?.serialize());
   const baggage = formatBaggage(propagation.getBaggage(from));
   return {
     ...(known && { traceparent: formatTraceparent(known) }),
@@ -68,11 +79,12 @@ export function inject(from: Context = context.active()): Carrier {
  */
 export function extract(carrier: unknown): Context {
   if (typeof carrier !== 'object' || carrier === null) return ROOT_CONTEXT;
-  const { traceparent, tracestate, baggage }: { [K in keyof Carrier]?: unknown } = carrier;
-  const parent = parseTraceparent(traceparent);
-  const entries = parseBaggage(baggage);
+  const read = (key: keyof Carrier) => quietly((): unknown => Reflect.get(carrier, key));
+  const parent = parseTraceparent(read('traceparent'));
+  const entries = parseBaggage(read('baggage'));
   const base = entries ? propagation.setBaggage(ROOT_CONTEXT, entries) : ROOT_CONTEXT;
   if (!parent) return base;
+  const tracestate = read('tracestate');
   const state = typeof tracestate === 'string' ? { traceState: createTraceState(tracestate) } : {};
   return trace.setSpanContext(base, { ...parent, ...state });
 }
@@ -80,15 +92,24 @@ export function extract(carrier: unknown): Context {
 function formatBaggage(baggage: Baggage | undefined): string {
   let text = '';
   let count = 0;
-  for (const [key, { value, metadata }] of baggage?.getAllEntries() ?? []) {
-    if (!TOKEN.test(key) || !value.isWellFormed()) continue;
-    const properties = metadata ? `;${metadata.toString()}` : '';
-    const entry = `${text === '' ? '' : ','}${key}=${encodeURIComponent(value)}${properties}`;
-    if (count === MOST_ENTRIES || Buffer.byteLength(text) + Buffer.byteLength(entry) > MOST_BYTES) continue;
-    text += entry;
+  for (const [key, entry] of quietly(() => baggage?.getAllEntries()) ?? []) {
+    // Types hold nobody back who writes JavaScript: an id that is a number costs its entry, not the request.
+    const written = quietly(() => formatEntry(key, entry));
+    if (written === undefined) continue;
+    const more = `${text === '' ? '' : ','}${written}`;
+    if (count === MOST_ENTRIES || Buffer.byteLength(text) + Buffer.byteLength(more) > MOST_BYTES) continue;
+    text += more;
     count++;
   }
   return text;
+}
+
+function formatEntry(key: string, { value, metadata }: BaggageEntry): string | undefined {
+  const properties = metadata ? `;${metadata.toString()}` : '';
+  // A line break would be refused by `node:http`; a comma begins another entry.
+  if (!TOKEN.test(key) || !value.isWellFormed() || !VISIBLE.test(properties) || properties.includes(','))
+    return undefined;
+  return `${key}=${encodeURIComponent(value)}${properties}`;
 }
 
 export function parseBaggage(header: unknown): Baggage | undefined {
@@ -98,20 +119,12 @@ export function parseBaggage(header: unknown): Baggage | undefined {
     const [pair = '', ...properties] = member.split(';');
     const at = pair.indexOf('=');
     const key = pair.slice(0, at).trim();
-    const value = decoded(pair.slice(at + 1).trim());
+    const value = quietly(() => decodeURIComponent(pair.slice(at + 1).trim()));
     if (at < 1 || !TOKEN.test(key) || value === undefined || !VISIBLE.test(member)) continue;
     const metadata = properties.length > 0 ? { metadata: baggageEntryMetadataFromString(properties.join(';')) } : {};
     baggage = (baggage ?? propagation.createBaggage()).setEntry(key, { value, ...metadata });
   }
   return baggage;
-}
-
-function decoded(value: string): string | undefined {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The same two functions for headers: what the instrumentations of HTTP and gRPC call. */

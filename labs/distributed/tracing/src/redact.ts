@@ -5,17 +5,27 @@ import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 const SECRET =
   /^(?:url\.query|exception\.(?:message|stacktrace)|(?:client|source|user|enduser)\..*|http\.client_ip|net\.(?:peer|sock\.peer)\..*|network\.peer\..*|user_agent\..*|http\.user_agent|https?\.(?:request|response)\.header\..*|rpc\.(?:request|response)\.metadata\..*|db\.query\.parameter.*|db\.postgresql\.values|messaging\.message\.(?:body|payload).*|db\.connection_string|db\.user|grpc\.error_message)$/;
 const ADDRESS = /^(?:url\.full|url\.path|http\.(?:url|target))$/;
+/** An expression as below takes stack for each character of a literal; what it throws would be the request's. */
+const MOST_SQL = 16_384;
 const STATEMENT = /^db\.(?:statement|query\.text)$/;
 
-/** The address without what follows "?" or "#", and without a login. */
+/**
+ * The address without what follows "?" or "#", and without a login. What is in doubt goes: a port that is no number is a
+ * password, whatever stands in it.
+ */
 export function redactAddress(address: string): string {
-  return address.replace(/[?#].*$/s, '').replace(/^([a-z][\w+.-]*:\/\/)[^/]*@/i, '$1');
+  return address
+    .replace(/[?#].*$/s, '')
+    .replace(/^((?:[a-z][\w+.-]*:)?\/\/)(?:[^/]*@|[^/@[]*:(?!\d*(?:\/|$))(?:.*@|.*))/is, '$1');
 }
 
-/** The SQL with "?" for each literal. What is in doubt goes: a comment, the rest of a text that never ends. */
+/**
+ * The SQL, as PostgreSQL reads it, with "?" for each literal. What is in doubt goes: a comment; what follows when there is
+ * another comment in it; the rest of a text that never ends; what is beyond 16384 characters. Other databases' texts in double quotes would stay.
+ */
 export function redactStatement(sql: string): string {
-  return sql.replace(
-    /"(?:[^"]|"")*(?:"|$)|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\$(\w*)\$[\s\S]*?(?:\$\1\$|$)|\bE'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|(?<![\w$"])\d[\w.]*/gi,
+  return sql.slice(0, MOST_SQL).replace(
+    /"(?:[^"]|"")*(?:"|$)|--[^\n]*|\/\*(?:(?!\/\*|\*\/)[\s\S])*\*\/|\/\*[\s\S]*|\$((?:[A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?)\$[\s\S]*?(?:\$\1\$|$)|\b[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|(?<![\w$"])\d[\w.]*/g,
     // A name in double quotes stays, and an apostrophe in it opens no literal.
     (found) => (found.startsWith('"') && found.endsWith('"') && found.length > 1 ? found : '?'),
   );

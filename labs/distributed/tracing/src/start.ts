@@ -33,7 +33,7 @@ export interface Tracing extends AsyncDisposable {
 /**
  * Traces this process. Call it before anything else is loaded: in a file of its own, `node --import ./tracing.ts app.ts`.
  * SIGTERM and SIGINT send what waits, and then end the process as they would have, unless the application listens too:
- * then it has the last word, and calls `close()`.
+ * then it has the last word, and calls `close()`. So it is when a process has nothing more to do ('beforeExit').
  *
  * @throws NotPatchedError when a module of `modules` is not patched: a trace with holes would lie.
  * @throws AlreadyStartedError the second time.
@@ -83,9 +83,13 @@ export function flushAtTheEnd(tracing: Tracing): void {
       if (process.listenerCount(signal) > 0) void tracing.flush();
       else void tracing.close().finally(() => process.kill(process.pid, signal));
     };
-    process.on(signal, onSignal);
+    // First, since a listener that asked to be called `once` has left by the time it is called.
+    process.prependListener(signal, onSignal);
   }
-  process.on('beforeExit', () => {
-    if (tracing.counts.waiting > 0) void tracing.flush();
+  process.prependListener('beforeExit', () => {
+    if (tracing.counts.waiting === 0) return;
+    if (process.listenerCount('beforeExit') > 1) void tracing.flush();
+    // Requests that a silent collector took, and the exporter's next attempts, would keep the process for as long as they like.
+    else void tracing.close().finally(() => process.exit());
   });
 }

@@ -18,8 +18,8 @@ async function shortLife(collector: string, how: string) {
   child.stderr.on('data', (chunk) => {
     said += chunk;
   });
-  const [code] = await once(child, 'close');
-  return { code, said };
+  const [code, signal] = await once(child, 'close');
+  return { code, signal, said };
 }
 
 await describeWith('tracing', { redis: () => startRedis(), postgres: () => startPostgres() }, ({ redis, postgres }) => {
@@ -31,8 +31,16 @@ await describeWith('tracing', { redis: () => startRedis(), postgres: () => start
     return collector.spans.filter(({ traceId }) => traceId === id);
   };
 
+  let silent: ReturnType<typeof shortLife>;
+  let asked: ReturnType<typeof shortLife>;
+
   beforeAll(async () => {
     collector = await startCollector();
+    const mute = await startCollector();
+    mute.be('silent');
+    // They take their time beside the orders.
+    silent = shortLife(mute.url, 'silent').finally(() => mute[Symbol.asyncDispose]());
+    asked = shortLife(collector.url, 'once');
     await using company = await startCompany({
       redis: redis.nodes[0].url,
       postgres: postgres.url,
@@ -133,9 +141,16 @@ await describeWith('tracing', { redis: () => startRedis(), postgres: () => start
 
   test('a process ends when its work does, and sends what waits; one that traces too late does not start', async () => {
     const [brief, early] = await Promise.all([shortLife(collector.url, 'well'), shortLife(collector.url, 'early')]);
-    expect(brief).toEqual({ code: 0, said: '' });
+    expect(brief).toEqual({ code: 0, signal: null, said: '' });
     expect(collector.spans.filter(({ service }) => service === 'short').map(({ name }) => name)).toEqual(['brief']);
     expect(early.code, 'http was bound before start()').toBe(1);
     expect(early.said).toContain('NotPatchedError: No span would ever come from http');
+  });
+
+  test('a silent collector keeps no process; an application that asked to hear of SIGTERM once ends it itself', async () => {
+    const { code, said } = await silent;
+    expect(code).toBe(3);
+    expect(Number(said), 'milliseconds from the span to the end, 2000 of them the deadline’s').toBeLessThan(7_000);
+    expect(await asked).toEqual({ code: 4, signal: null, said: '' });
   });
 });
