@@ -81,7 +81,7 @@ await tell(options, async (story) => {
       [...traces.values()].filter((spans) => new Set(spans.map(({ service }) => service)).size === 3).length;
     story.verdict('Without it one parcel has two waybills', `${lost.traces.size} traces`, lost.traces.size === 2);
     story.code('src/propagation.ts', {
-      from: 'const { traceparent, tracestate, baggage }',
+      from: 'const read = (key: keyof Carrier)',
       to: 'return trace.setSpanContext',
     });
     story.verdict(
