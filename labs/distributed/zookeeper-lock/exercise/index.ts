@@ -54,6 +54,8 @@ interface Wish {
   readonly over: AbortSignal;
   /** To be set by you after each look at the queue: how many stand before us. */
   ahead: number | undefined;
+  /** To be set by you, once it is known: how our node is called. */
+  name: string | undefined;
   /** `timeoutMs` is 0: throw a `LockTimeoutError(path, 0, ahead)` instead of waiting for anybody. */
   readonly atOnce: boolean;
 }
@@ -104,18 +106,31 @@ export class Locks {
     const { mode = 'write', timeoutMs = Number.POSITIVE_INFINITY, signal } = options;
     signal?.throwIfAborted();
     const given = new AbortController();
-    const wish: Wish = { path, mode, data, over: given.signal, ahead: undefined, atOnce: timeoutMs === 0 };
+    const wish: Wish = {
+      path,
+      mode,
+      data,
+      over: given.signal,
+      ahead: undefined,
+      name: undefined,
+      atOnce: timeoutMs === 0,
+    };
     const limit = wish.atOnce ? this.session.timeoutMs : timeoutMs;
     const giveUp = () => given.abort(new LockTimeoutError(path, timeoutMs, wish.ahead));
     const patience = Number.isFinite(limit) ? setTimeout(giveUp, limit) : undefined;
     const leave = () => given.abort(signal?.reason);
     signal?.addEventListener('abort', leave);
     const guid = randomUUID();
+    const queued = this.queueUp(guid, wish);
     try {
-      return await unlessAborted(this.queueUp(guid, wish), given.signal);
+      return await unlessAborted(queued, given.signal);
     } catch (error) {
       given.abort(error);
-      this.leave(path, guid).catch(() => {});
+      const left = queued.then(
+        (lock) => lock.release(),
+        () => this.leave(path, guid, wish.name),
+      );
+      left.catch(() => {});
       throw error;
     } finally {
       clearTimeout(patience);
@@ -173,8 +188,8 @@ export class Locks {
     return todo('grant');
   }
 
-  /** Deletes our nodes, all those under `path` whose names begin with `guid`; false if there are none. */
-  protected leave(_path: string, _guid: string): Promise<boolean> {
+  /** Deletes our nodes, all those under `path` whose names begin with `guid` (or the one called `name`); false if there are none. */
+  protected leave(_path: string, _guid: string, _name?: string): Promise<boolean> {
     return todo('leave');
   }
 }

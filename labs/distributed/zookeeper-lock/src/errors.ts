@@ -35,7 +35,7 @@ export class RefusedError extends ZooKeeperLockError {
   readonly code: number;
 
   constructor(what: string, code: number, cause: unknown) {
-    super(`ZooKeeper refused to ${what}: ${cause instanceof Error ? cause.message : code}.`, { cause });
+    super(`ZooKeeper refused to ${what}: ${cause instanceof Error ? cause.message : (cause ?? code)}.`, { cause });
     this.code = code;
   }
 }

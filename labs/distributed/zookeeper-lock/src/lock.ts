@@ -3,7 +3,7 @@ import type { Session } from './session.ts';
 
 /**
  * `released`: our place was still there, so nobody else was in until now. `lost`: it had gone before. `unconfirmed`:
- * ZooKeeper can't be reached; the place goes when it can, or with the session.
+ * ZooKeeper can't be reached, or refuses; the place goes when it can, or with the session.
  */
 export type ReleaseOutcome = 'released' | 'lost' | 'unconfirmed';
 

@@ -21,6 +21,8 @@ export interface Wish {
   readonly over: AbortSignal;
   /** How many stood before us when we looked last. */
   ahead: number | undefined;
+  /** The name of our node, once it is known. */
+  name: string | undefined;
   readonly atOnce: boolean;
 }
 
@@ -41,7 +43,8 @@ export class Locks {
    * @throws InvalidArgumentError on a bad path or option.
    * @throws LockTimeoutError after `timeoutMs`; the reason of `options.signal` when it aborts.
    * @throws SessionExpiredError or SessionClosedError when the session ends meanwhile; LockLostError when somebody else
-   *   deleted our place in the queue; RefusedError when ZooKeeper would not have it.
+   *   deleted our place in the queue; RefusedError when ZooKeeper would not have it: at `path` we need the rights to
+   *   create, read and delete.
    */
   async lock(path: string, options: LockOptions = {}): Promise<Lock> {
     return this.#acquire(path, '', options);
@@ -56,7 +59,7 @@ export class Locks {
     return this.#acquire(path, id, { ...options, mode: 'write' });
   }
 
-  /** Who leads at `path`, as far as this session's server knows; undefined if nobody stands. @throws ConnectionLossError */
+  /** Who leads at `path`, as far as this session's server knows; undefined if nobody stands. @throws what `lock` throws, or ConnectionLossError */
   async leader(path: string): Promise<Leader | undefined> {
     assertPath(path);
     for (;;) {
@@ -73,7 +76,8 @@ export class Locks {
     const { mode = 'write', timeoutMs = Number.POSITIVE_INFINITY, signal } = options;
     signal?.throwIfAborted();
     const given = new AbortController();
-    const wish: Wish = { path, mode, data, over: given.signal, ahead: undefined, atOnce: timeoutMs === 0 };
+    const over = given.signal;
+    const wish: Wish = { path, mode, data, over, ahead: undefined, name: undefined, atOnce: timeoutMs === 0 };
     const giveUp = () => given.abort(new LockTimeoutError(path, timeoutMs, wish.ahead));
     // Even who won't wait for others has to wait for ZooKeeper.
     const limit = wish.atOnce ? this.session.timeoutMs : timeoutMs;
@@ -81,12 +85,17 @@ export class Locks {
     const leave = () => given.abort(signal?.reason);
     signal?.addEventListener('abort', leave);
     const guid = randomUUID();
+    const queued = this.#queueUp(guid, wish);
     try {
-      return await unlessAborted(this.#queueUp(guid, wish), given.signal);
+      return await unlessAborted(queued, over);
     } catch (error) {
-      // Who is still under way stops at its next step.
+      // Who is still under way stops at its next step, and only then knows what there is to leave.
       given.abort(error);
-      this.leave(path, guid).catch(() => {});
+      const left = queued.then(
+        (lock) => lock.release(),
+        () => this.leave(path, guid, wish.name),
+      );
+      left.catch(() => {});
       throw error;
     } finally {
       clearTimeout(patience);
@@ -129,7 +138,10 @@ export class Locks {
       try {
         over.throwIfAborted();
         const made = await this.session.create(`${path}/${guid}-${mode}-`, data, 'EPHEMERAL_SEQUENTIAL');
-        if (made !== 'no parent') return;
+        if (made !== 'no parent') {
+          wish.name = made.slice(path.length + 1);
+          return;
+        }
         await this.session.ensure(path);
       } catch (error) {
         if (!(error instanceof ConnectionLossError)) throw error;

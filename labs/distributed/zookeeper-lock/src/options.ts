@@ -34,7 +34,12 @@ export interface LockOptions {
 /** @throws InvalidArgumentError unless `text` is `host:port,host:port`, with a path at its end if all is to lie under it. */
 export function assertConnectString(text: string): void {
   const [hosts, root] = typeof text === 'string' ? (/^([^/]*)(\/.*)?$/.exec(text)?.slice(1) ?? []) : [];
-  if (hosts === undefined || !hosts.split(',').every((host) => /^[^\s:,/[\]]+(:\d{1,5})?$/.test(host))) {
+  const good = (host: string) => {
+    const [match, port = '2181'] = /^[^\s:,/[\]]+(?::(\d{1,5}))?$/.exec(host) ?? [];
+    // At a port beyond, the client would throw from inside of a timer, which would end the process.
+    return match !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
+  };
+  if (!hosts?.split(',').every(good)) {
     throw new InvalidArgumentError(
       `A connect string is host:port,host:port/path (IPv6 by a name only); it is ${inspect(text)}.`,
     );
@@ -83,14 +88,27 @@ export function assertTimeMs(name: string, value: number, least: number): void {
   );
 }
 
+/** @throws InvalidArgumentError on options that no session can be made from. */
+export function assertConnectOptions(options: ConnectOptions): void {
+  assertOptions(options);
+  const { sessionTimeoutMs = 1, timeoutMs = 1 } = options;
+  assertTimeMs('sessionTimeoutMs', sessionTimeoutMs, 1);
+  assertTimeMs('timeoutMs', timeoutMs, 1);
+}
+
 /** @throws InvalidArgumentError on options that no lock can be made from. */
 export function assertLockOptions(options: LockOptions): void {
+  assertOptions(options);
+  const { mode = 'write', timeoutMs } = options;
+  if (mode !== 'read' && mode !== 'write') throw new InvalidArgumentError(`mode is ${inspect(mode)}: read or write.`);
+  if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) assertTimeMs('timeoutMs', timeoutMs, 0);
+}
+
+function assertOptions(options: { readonly signal?: AbortSignal }): void {
   if (typeof options !== 'object' || options === null) {
     throw new InvalidArgumentError(`options must be an object; they are ${inspect(options)}.`);
   }
-  const { mode = 'write', timeoutMs, signal } = options;
-  if (mode !== 'read' && mode !== 'write') throw new InvalidArgumentError(`mode is ${inspect(mode)}: read or write.`);
-  if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) assertTimeMs('timeoutMs', timeoutMs, 0);
+  const { signal } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidArgumentError(`signal must be an AbortSignal; it is ${inspect(signal, { depth: 0 })}.`);
   }

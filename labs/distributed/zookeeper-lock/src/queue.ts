@@ -13,9 +13,10 @@ export interface Contender {
 export function queueOf(names: readonly string[]): readonly Contender[] {
   return names
     .flatMap((name) => {
-      const [, mode, own, foreign] = /-(read|write)-(-?\d{9,10})$|(\d{10})$/.exec(name) ?? [];
+      const [, mode, own, foreign] = /-(read|write)-(-?\d{9,10})$|(?<=\D)(\d{10})$/.exec(name) ?? [];
       const digits = own ?? foreign;
-      if (digits === undefined) return [];
+      // A child whose own name ends in digits, as an order's or a phone's, is no place: ZooKeeper's number is Java's int.
+      if (digits === undefined || Number(digits) >= 2 ** 31) return [];
       return [{ name, sequence: Number(digits), mode: mode === 'read' ? ('read' as const) : ('write' as const) }];
     })
     .sort((a, b) => inTurn(a.sequence, b.sequence));

@@ -1,13 +1,21 @@
+import { inspect } from 'node:util';
 import { type Client, CreateMode, createClient, type Event, Exception, type Stat, State } from 'node-zookeeper-client';
 import {
   ConnectionLossError,
   ConnectTimeoutError,
+  InvalidArgumentError,
   RefusedError,
   SessionClosedError,
   SessionExpiredError,
   SessionSuspendedError,
 } from './errors.ts';
-import { assertConnectString, assertTimeMs, type ConnectOptions, unlessAborted } from './options.ts';
+import {
+  assertConnectOptions,
+  assertConnectString,
+  assertData,
+  type ConnectOptions,
+  unlessAborted,
+} from './options.ts';
 import { closeClient, dropConnection, forgetHalfReply, guardReplies } from './wire.ts';
 
 /** A node, as ZooKeeper had it when it was asked. */
@@ -54,10 +62,9 @@ export class Session implements AsyncDisposable {
    * @throws InvalidArgumentError, ConnectTimeoutError, or the reason of `options.signal`.
    */
   static async connect(connectString: string, options: ConnectOptions = {}): Promise<Session> {
-    const { sessionTimeoutMs = 10_000, timeoutMs = 10_000, signal } = options;
     assertConnectString(connectString);
-    assertTimeMs('sessionTimeoutMs', sessionTimeoutMs, 1);
-    assertTimeMs('timeoutMs', timeoutMs, 1);
+    assertConnectOptions(options);
+    const { sessionTimeoutMs = 10_000, timeoutMs = 10_000, signal } = options;
     signal?.throwIfAborted();
     // retries: 0, since a create that is simply sent again may make two nodes. spinDelay: how long, at most, it pauses when
     // no server would have it.
@@ -122,8 +129,13 @@ export class Session implements AsyncDisposable {
   /**
    * Makes a node, and returns its path, with the number that ZooKeeper appended if it is `sequential`. Undefined: there is
    * one already (`exists`), or nothing to put it under (`no parent`).
+   *
+   * This and whatever else asks @throws InvalidArgumentError, ConnectionLossError, RefusedError, SessionExpiredError or
+   * SessionClosedError.
    */
   async create(path: string, data: string, mode: keyof typeof CreateMode): Promise<string | 'exists' | 'no parent'> {
+    assertData('The data', data);
+    if (!Object.hasOwn(CreateMode, mode)) throw new InvalidArgumentError(`There is no mode ${inspect(mode)}.`);
     return this.#ask<string>(
       `create ${path}`,
       (done) => this.#client.create(path, Buffer.from(data), CreateMode[mode], done),
@@ -136,7 +148,12 @@ export class Session implements AsyncDisposable {
 
   /** Makes `path` and what is above it, persistent, where it is missing. */
   async ensure(path: string): Promise<void> {
-    await this.#ask<unknown>(`create ${path}`, (done) => this.#client.mkdirp(path, done), new Map());
+    if (path === '')
+      throw new RefusedError('create anything', Exception.NO_NODE, 'the root of this session is missing');
+    if ((await this.create(path, '', 'PERSISTENT')) !== 'no parent') return;
+    // From below: of a node that is there a server says so only to who may create it.
+    await this.ensure(path.slice(0, path.lastIndexOf('/')));
+    await this.create(path, '', 'PERSISTENT');
   }
 
   /**
@@ -179,7 +196,7 @@ export class Session implements AsyncDisposable {
       `list ${path}`,
       (done) => {
         if (!onChange) return this.#client.getChildren(path, done);
-        this.#client.getChildren(path, () => onChange(), done);
+        this.#client.getChildren(path, () => tellEach([onChange]), done);
       },
       new Map([[Exception.NO_NODE, []]]),
     );
@@ -187,6 +204,7 @@ export class Session implements AsyncDisposable {
 
   /** Sets the data if it still has that `version`; else false. */
   async set(path: string, data: string, version: number): Promise<boolean> {
+    assertData('The data', data);
     return this.#ask<boolean>(
       `write ${path}`,
       (done) => this.#client.setData(path, Buffer.from(data), version, (error) => done(error, true)),
@@ -296,7 +314,7 @@ export class Session implements AsyncDisposable {
   #tell(error: Error): void {
     const troubled = [...this.#troubled];
     this.#troubled.clear();
-    for (const tell of troubled) tell(error);
+    tellEach(troubled.map((tell) => () => tell(error)));
   }
 
   /** One listener a path, however many ask: the client keeps a list of them until the node changes. */
@@ -309,7 +327,7 @@ export class Session implements AsyncDisposable {
     const told = new Set([onChange]);
     const tell = () => {
       this.#watches.delete(path);
-      for (const hear of told) hear();
+      tellEach(told);
     };
     this.#watches.set(path, { told, tell });
     return tell;
@@ -331,7 +349,7 @@ export class Session implements AsyncDisposable {
       };
       this.#pending.add(reject);
       const sentAt = performance.now();
-      send((error, answer) => {
+      const done = (error: Error | Exception | null, answer: T) => {
         const code = error && 'code' in error && typeof error.code === 'number' ? error.code : undefined;
         if (error && code === undefined) return settle(() => reject(error));
         const lost = code === Exception.CONNECTION_LOSS || code === Exception.SESSION_EXPIRED;
@@ -340,8 +358,27 @@ export class Session implements AsyncDisposable {
         else if (code === undefined) settle(() => resolve(answer));
         else if (answers.has(code)) settle(() => resolve(answers.get(code) as T));
         else settle(() => reject(new RefusedError(what, code, error)));
-      });
+      };
+      try {
+        send(done);
+      } catch (cause) {
+        const why = cause instanceof Error ? cause.message : inspect(cause);
+        settle(() => reject(new InvalidArgumentError(`Cannot ${what}: ${why}`, { cause })));
+      }
     });
+  }
+}
+
+/** Who throws keeps nobody else from hearing of it: his error is the process's, as with an event. */
+function tellEach(hearers: Iterable<() => void>): void {
+  for (const hear of hearers) {
+    try {
+      hear();
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 }
 

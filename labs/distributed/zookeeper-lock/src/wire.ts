@@ -45,7 +45,7 @@ export async function closeClient(client: Client, graceMs: number): Promise<void
   const start = performance.now();
   let asked = false;
   // It has no event for this state.
-  while (inside(client).state !== CLOSED) {
+  while (inside(client).state !== CLOSED && performance.now() - start < graceMs + LAST_MS) {
     const { socket } = inside(client);
     // It throws when it's closed before it has a socket.
     if (!asked && socket !== undefined) client.close();
@@ -56,6 +56,8 @@ export async function closeClient(client: Client, graceMs: number): Promise<void
 }
 
 const CLOSED = -2;
+/** Whatever has become of the client: it is not waited for any longer. */
+const LAST_MS = 1_500;
 
 function inside(client: Client): {
   socket?: unknown;

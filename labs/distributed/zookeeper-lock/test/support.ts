@@ -1,6 +1,7 @@
 import { connect, createServer } from 'node:net';
 import type { Node, startZooKeeper } from '@shared/services';
 import { until } from '@shared/testkit';
+import { ACL, createClient, Id } from 'node-zookeeper-client';
 import { onTestFinished } from 'vitest';
 import { Session } from '#lab';
 import { ask } from './four-letters.ts';
@@ -37,6 +38,16 @@ export function stage(zk: ZooKeeper) {
           network.heal();
         },
       };
+    },
+    /** What anybody may do at `path` from now on. */
+    async permit(path: string, permissions: number) {
+      const client = createClient(zk.connectString);
+      client.connect();
+      const anybody = [new ACL(permissions, new Id('world', 'anyone'))];
+      await new Promise<void>((resolve, reject) => {
+        client.setACL(path, anybody, -1, (error) => (error ? reject(error) : resolve()));
+      });
+      client.close();
     },
     /** Those who stand in the queue, as somebody else sees it. */
     async queue(path: string, length: number) {

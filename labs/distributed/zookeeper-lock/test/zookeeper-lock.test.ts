@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { startZooKeeper } from '@shared/services';
 import { describeWith, History, outcome, random, until } from '@shared/testkit';
+import { Exception, Permission } from 'node-zookeeper-client';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   ConnectionLossError,
@@ -28,7 +29,7 @@ const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 const PATIENT = { timeoutMs: 30_000 };
 
 await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) => {
-  const { session, fresh, behindNetwork, queue, watched, wakeUps } = stage(zk);
+  const { session, fresh, behindNetwork, permit, queue, watched, wakeUps } = stage(zk);
   const locks = async () => new Locks(await session());
   /** Nobody's fault if it fails, until somebody looks. */
   const hushed = <T>(promise: Promise<T>): Promise<T> => {
@@ -278,10 +279,18 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
       ['a negative fence', () => store.write(path, -1n, '')],
       // @ts-expect-error: untyped code can hand in anything
       ['a fence that is no bigint', () => store.write(path, 1, '')],
-      ...['', 'a b', 'a:b', 'a,,b', '[::1]:2181', 'a:2181/b/'].map((text): [string, () => Promise<unknown>] => [
-        `the connect string ${JSON.stringify(text)}`,
-        () => Session.connect(text),
-      ]),
+      ...['', 'a b', 'a:b', 'a,,b', '[::1]:2181', 'a:2181/b/', 'a:0', `a:70000,${zk.connectString}`].map(
+        (text): [string, () => Promise<unknown>] => [
+          `the connect string ${JSON.stringify(text)}`,
+          () => Session.connect(text),
+        ],
+      ),
+      // @ts-expect-error: untyped code can hand in anything
+      ['no options of a session', () => Session.connect(zk.connectString, null)],
+      // @ts-expect-error: untyped code can hand in anything
+      ["a session's signal that is none", () => Session.connect(zk.connectString, { signal: {} })],
+      ['what is no path, to a session', () => open.get('a')],
+      ['half an emoji, to a session', () => open.set(path, 'a\ud83d', 0)],
       ['a session of no time', () => Session.connect(zk.connectString, { sessionTimeoutMs: 0 })],
       ['a fraction', () => Session.connect(zk.connectString, { timeoutMs: 1.5 })],
     ];
@@ -298,6 +307,8 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
       'aaaa-read-0000000011',
       '_c_0000-lock-0000000009',
       'config',
+      'order-4000000000',
+      '0000000007',
       'bbbb-write-0000000100',
     ];
     expect(queueOf(names).map(({ sequence, mode }) => [sequence, mode])).toEqual([
@@ -497,6 +508,46 @@ await describeWith('zookeeper-lock', { zk: () => startZooKeeper() }, ({ zk }) =>
     const { error } = await outcome((await locks()).lock(leaf.node));
     expect(error, 'a place under an ephemeral node').toBeInstanceOf(RefusedError);
     expect(error).toHaveProperty('code', -108);
+  });
+
+  test('no right is needed above the path, and who may not look into it leaves what he made', async () => {
+    const path = fresh();
+    const [it, admin] = [await locks(), await session()];
+    await admin.ensure(`${path}/app`);
+    await permit(path, Permission.READ | Permission.ADMIN);
+    expect(await (await it.lock(`${path}/app/lockers/7`)).release()).toBe('released');
+    await permit(`${path}/app`, Permission.CREATE | Permission.DELETE | Permission.ADMIN);
+    const { error } = await outcome(it.lock(`${path}/app`));
+    expect(error, 'to list the queue').toBeInstanceOf(RefusedError);
+    expect(error).toHaveProperty('code', Exception.NO_AUTH);
+    for (const each of [path, `${path}/app`]) await permit(each, Permission.ALL);
+    expect(await queue(`${path}/app`, 1), 'who stands there').toEqual(['lockers']);
+    const rootless = new FencedStore(await session(LONG, `${zk.connectString}${path}/missing`));
+    expect((await outcome(rootless.write('/a', 1n, ''))).error).toBeInstanceOf(RefusedError);
+  });
+
+  test('a listener that throws keeps nobody else from hearing', async () => {
+    const path = fresh();
+    const thrown = vi.spyOn(globalThis, 'queueMicrotask').mockImplementation(() => {});
+    onTestFinished(() => thrown.mockRestore());
+    const grudge = () => {
+      throw new Error('a grudge');
+    };
+    const client = await behindNetwork();
+    const first = await (await locks()).lock(path);
+    client.session.onTrouble(grudge);
+    await client.session.get(first.node, grudge);
+    const asking = outcome(new Locks(client.session).lock(path), 4_000);
+    await queue(path, 2);
+    await watched(1);
+    await first.release();
+    const { value: lock, error } = await asking;
+    expect(lock, `the lock after the release; ${error}`).toBeDefined();
+    client.cut();
+    await until(() => lock?.signal.aborted, { what: 'the holder to be told' });
+    expect((await outcome(client.session.connected(), 4_000)).error).toBeUndefined();
+    for (const [rethrow] of thrown.mock.calls) expect(rethrow, 'what the process is told').toThrow('a grudge');
+    expect(thrown).toHaveBeenCalledTimes(2);
   });
 
   test('whose place somebody else deletes has lost it', async () => {
