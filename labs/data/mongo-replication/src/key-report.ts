@@ -1,0 +1,81 @@
+import type { Document } from 'mongodb';
+import { ShardKeyError } from './errors.ts';
+import { evenLayout, placement } from './layout.ts';
+import { compareKeys, keyOf, type ShardKey } from './shard-key.ts';
+
+/** What a shard key would do, by a sample of the documents. Shares are from 0 to 1. */
+export interface KeyReport {
+  /** Different values: more chunks than that there can't be. */
+  readonly distinct: number;
+  /** The share of the most frequent value: its documents stay in one chunk, however large (a jumbo chunk). */
+  readonly mostFrequent: number;
+  /** Rank correlation of age and key, from -1 to 1: near 1 the newest document has the highest key. */
+  readonly monotonicity: number;
+  /** The share of the newer half that the busiest shard gets, where chunks are even over the older half. */
+  readonly busiest: number;
+  /** How many of the shards get nothing of the newer half. */
+  readonly idle: number;
+}
+
+/**
+ * Tries a shard key on a sample before anything is sharded by it.
+ *
+ * The server has `analyzeShardKey` (7.0) for its own collections; this asks for documents alone.
+ * @param documents oldest first, two at least
+ * @throws ShardKeyError
+ */
+export function keyReport(key: ShardKey, documents: readonly Document[], shards: number): KeyReport {
+  if (documents.length < 2 || !Number.isSafeInteger(shards) || shards < 1) {
+    throw new ShardKeyError(
+      `${documents.length} documents on ${shards} shards tell nothing: two, and one, are the least.`,
+    );
+  }
+  const names = Array.from({ length: shards }, (_, i) => `shard ${i + 1}`);
+  const half = Math.floor(documents.length / 2);
+  const [older, newer] = [documents.slice(0, half), documents.slice(half)];
+  const counts = [...placement(evenLayout(key, older, names), newer, names).values()];
+  const keys = documents.map((it) => keyOf(key, it));
+  const order = keys.map((_, i) => i).sort((a, b) => compareKeys(keys[a] ?? [], keys[b] ?? []));
+  const groups = tied(order, (a, b) => compareKeys(keys[a] ?? [], keys[b] ?? []) === 0);
+  return {
+    distinct: groups.length,
+    mostFrequent: Math.max(...groups.map((it) => it.length)) / documents.length,
+    monotonicity: rankCorrelation(groups),
+    busiest: Math.max(...counts) / newer.length,
+    idle: counts.filter((count) => count === 0).length,
+  };
+}
+
+/** Neighbours that are equal, together. */
+function tied<T>(sorted: readonly T[], equal: (a: T, b: T) => boolean): T[][] {
+  const groups: T[][] = [];
+  for (const item of sorted) {
+    const group = groups.at(-1);
+    const [first] = group ?? [];
+    if (group !== undefined && first !== undefined && equal(first, item)) group.push(item);
+    else groups.push([item]);
+  }
+  return groups;
+}
+
+/** Spearman's, of ages (the numbers) and the ranks of their groups; equal keys share the mean of their ranks. */
+function rankCorrelation(groups: readonly (readonly number[])[]): number {
+  const pairs: [age: number, rank: number][] = [];
+  for (const group of groups) {
+    const rank = pairs.length + (group.length - 1) / 2;
+    pairs.push(...group.map((age): [number, number] => [age, rank]));
+  }
+  const middle = (pairs.length - 1) / 2;
+  const sum = (of: (age: number, rank: number) => number) => pairs.reduce((all, [age, rank]) => all + of(age, rank), 0);
+  const together = sum((age, rank) => (age - middle) * (rank - middle));
+  const spread = sum((age) => (age - middle) ** 2) * sum((_, rank) => (rank - middle) ** 2);
+  return spread === 0 ? 0 : together / Math.sqrt(spread);
+}
+
+/**
+ * Whether MongoDB takes an index as unique on a collection that is sharded so: only one that begins with the whole shard
+ * key, of which no field is hashed. A shard sees its own documents alone, and can't promise more.
+ */
+export function mayBeUnique(index: readonly string[], key: ShardKey): boolean {
+  return key.every(([field, kind], i) => kind !== 'hashed' && index[i] === field);
+}

@@ -1,0 +1,67 @@
+import { type ClientSession, type MongoClient, MongoError, MongoErrorLabel } from 'mongodb';
+import { WriteFailedError } from './errors.ts';
+import type { OnceOptions } from './once.ts';
+import { type WriteOutcome, writeOutcome } from './outcome.ts';
+import { endOf, NoAnswerError, pause, pauseAfter, positiveMs } from './waits.ts';
+
+/** For the end of a transaction that has failed: the server forgets it anyway, after a minute. */
+const ABORT_MS = 1_000;
+
+/**
+ * Carries out a transaction once. One that was aborted (a write conflict, an election) is begun again, whole; one whose
+ * commit got no answer is committed again, and nothing else of it is repeated.
+ *
+ * What the driver's `session.withTransaction` does, with a deadline of yours and a known outcome.
+ * @param body hands the session to each of its operations, awaits them all, and may be called several times
+ * @throws what `body` throws of its own, WriteFailedError, the signal's reason, RangeError
+ */
+export async function transactOnce<T>(
+  client: MongoClient,
+  body: (session: ClientSession) => Promise<T>,
+  { withinMs = 30_000, signal }: OnceOptions = {},
+): Promise<T> {
+  const end = performance.now() + positiveMs('withinMs', withinMs);
+  const session = client.startSession();
+  try {
+    for (let attempt = 1; ; attempt++) {
+      signal?.throwIfAborted();
+      session.startTransaction({ readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority' } });
+      // Of what a body did that has failed, nothing is ever committed.
+      let outcome: WriteOutcome = 'not applied';
+      let failure: unknown;
+      try {
+        const value = await endOf(body(session), Math.max(end - performance.now(), 1), signal);
+        failure = await commit(session, end, signal);
+        if (failure === undefined) return value;
+        outcome = writeOutcome(failure);
+      } catch (error) {
+        failure = error;
+      }
+      if (session.inTransaction()) await endOf(session.abortTransaction(), ABORT_MS).catch(() => {});
+      signal?.throwIfAborted();
+      if (!(failure instanceof MongoError || failure instanceof NoAnswerError)) throw failure;
+      const again = failure instanceof MongoError && failure.hasErrorLabel(MongoErrorLabel.TransientTransactionError);
+      const ms = pauseAfter(attempt);
+      if (!again || outcome === 'unknown' || performance.now() + ms >= end) {
+        throw new WriteFailedError(outcome, attempt, failure);
+      }
+      await pause(ms, signal);
+    }
+  } finally {
+    await endOf(session.endSession(), ABORT_MS).catch(() => {});
+  }
+}
+
+/** Commits until the answer is known. A commit that is repeated finds its transaction committed, and says so. */
+async function commit(session: ClientSession, end: number, signal: AbortSignal | undefined): Promise<unknown> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await endOf(session.commitTransaction(), Math.max(end - performance.now(), 1), signal);
+      return undefined;
+    } catch (error) {
+      const ms = pauseAfter(attempt);
+      if (signal?.aborted || writeOutcome(error) !== 'unknown' || performance.now() + ms >= end) return error;
+      await pause(ms, signal).catch(() => {});
+    }
+  }
+}

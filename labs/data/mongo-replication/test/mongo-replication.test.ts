@@ -1,0 +1,476 @@
+import { getEventListeners } from 'node:events';
+import { startMongo } from '@shared/services';
+import { describeWith, outcome, random, until } from '@shared/testkit';
+import {
+  BSON,
+  type ClientSession,
+  type Document,
+  Long,
+  MongoClient,
+  type MongoClientOptions,
+  MongoServerError,
+  MongoWriteConcernError,
+  Timestamp,
+} from 'mongodb';
+import { afterAll, expect, test } from 'vitest';
+import {
+  account,
+  CausalTokenError,
+  causalToken,
+  type Entry,
+  insertOnce,
+  type Keyed,
+  KeyTakenError,
+  longestGap,
+  measureFailover,
+  NoAnswerError,
+  ReplicationError,
+  repeatUntilKnown,
+  resumeCausal,
+  transactOnce,
+  WriteFailedError,
+  writeOutcome,
+} from '#lab';
+import { lossyLink } from './lossy-link.ts';
+import { relayFailover } from './relay-model.ts';
+
+const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
+
+await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => {
+  const direct = new MongoClient(mongo.url);
+  afterAll(() => direct.close());
+
+  let made = 0;
+  const fresh = () => `c${++made}`;
+  /** A client behind a network that loses answers, and the same collection past it. */
+  const behind = async (options: MongoClientOptions = {}) => {
+    const stack = new AsyncDisposableStack();
+    const link = stack.use(await lossyLink(mongo.nodes[0]));
+    const client = stack.adopt(
+      new MongoClient(link.url, { serverSelectionTimeoutMS: 300, monitorCommands: true, ...options }),
+      (it) => it.close(),
+    );
+    await client.db().command({ ping: 1 });
+    const name = fresh();
+    const notes = client.db().collection<Keyed>(name);
+    const there = direct.db().collection<Keyed>(name);
+    const ids = async () => (await there.find().sort({ _id: 1 }).toArray()).map(({ _id }) => _id);
+    return { link, client, notes, there, ids, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  };
+  const failure = async (promise: Promise<unknown>) => (await outcome(promise, 5_000)).error;
+
+  // ── core ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('after a lost answer the outcome is unknown, after a no it is not applied, without its copies it is applied', async () => {
+    await using it = await behind({ retryWrites: false });
+    const { link, notes, there } = it;
+    link.lose('insert', 1);
+    const lost = await failure(notes.insertOne({ _id: 'lost' }));
+    expect(
+      await there.countDocuments({ _id: 'lost' }),
+      'documents on the server, of a write that ended in an error',
+    ).toBe(1);
+    link.cut();
+    const cut = await failure(notes.insertOne({ _id: 'cut' }));
+    link.mend();
+    expect(await there.countDocuments({ _id: 'cut' }), 'documents on the server, of another').toBe(0);
+    expect([lost, cut].map(writeOutcome), 'outcomes: carried out and no answer; cut off before it was sent').toEqual([
+      'unknown',
+      'unknown',
+    ]);
+    const refused = await failure(notes.insertOne({ _id: 'lost' }));
+    expect(writeOutcome(refused), `outcome of "${refused}"`).toBe('not applied');
+    const unsent = await failure(notes.updateOne({}, { n: 1 }));
+    expect(writeOutcome(unsent), `outcome of "${unsent}"`).toBe('not applied');
+    // One node can't be three: the primary has it, and says that nobody copies it.
+    const alone = await failure(notes.insertOne({ _id: 'alone' }, { writeConcern: { w: 3, wtimeoutMS: 200 } }));
+    expect(await there.countDocuments({ _id: 'alone' })).toBe(1);
+    expect(writeOutcome(alone), `outcome of "${alone}"`).toBe('applied');
+  });
+
+  test('a document whose answers are lost is inserted once', async () => {
+    await using it = await behind();
+    const { link, notes } = it;
+    expect(await insertOnce(notes, { _id: 'first', customer: '张三' })).toBe('inserted');
+    link.lose('insert', 4);
+    const said = await outcome(insertOnce(notes, { _id: 'second', customer: '李四' }));
+    expect(link.lost, 'answers lost').toBe(4);
+    expect(said, 'what the caller was told').toMatchObject({
+      error: undefined,
+      value: expect.stringMatching(/inserted|was there/),
+    });
+    expect(await it.ids(), 'the notebook').toEqual(['first', 'second']);
+    expect(await insertOnce(notes, { _id: 'second', customer: '李四' }), 'the same request, later').toBe('was there');
+    expect(await it.ids(), 'the notebook').toEqual(['first', 'second']);
+  });
+
+  test('who gives up in time says what is known of all attempts together', async () => {
+    await using it = await behind({ serverSelectionTimeoutMS: 100 });
+    const { link, notes, there } = it;
+    // Carried out without an answer, and from then on nobody is there.
+    link.lose('insert', 1, () => link.cut());
+    const started = performance.now();
+    const gone = await failure(insertOnce(notes, { _id: 'a' }, { withinMs: 400 }));
+    expect(performance.now() - started, 'milliseconds of 400, and what a busy machine takes').toBeLessThan(2_500);
+    link.mend();
+    expect(await there.countDocuments()).toBe(1);
+    expect(gone).toBeInstanceOf(WriteFailedError);
+    expect(gone, 'of a write that is there').toMatchObject({ outcome: 'unknown' });
+    await using again = await behind();
+    let attempt = 0;
+    const refusedLater = repeatUntilKnown(async () => {
+      if (++attempt > 1) return again.notes.insertOne({ _id: 'b' });
+      again.link.lose('insert', 2);
+      return again.notes.insertOne({ _id: 'b' });
+    });
+    const doubt = await failure(refusedLater);
+    expect(await again.ids()).toEqual(['b']);
+    expect(doubt, 'first no answer, then a no').toMatchObject({
+      name: 'WriteFailedError',
+      outcome: 'unknown',
+      attempts: 2,
+    });
+    const refused = await failure(repeatUntilKnown(() => again.notes.insertOne({ _id: 'b' })));
+    expect(refused, 'a no at once').toMatchObject({ name: 'WriteFailedError', outcome: 'not applied', attempts: 1 });
+  });
+
+  test('a transaction that was aborted is begun again, one whose commit got no answer is committed again', async () => {
+    await using it = await behind();
+    const { link, client, notes, there } = it;
+    await there.insertMany([
+      { _id: 'from', n: 100 },
+      { _id: 'to', n: 0 },
+    ]);
+    let runs = 0;
+    const move = async (session: ClientSession) => {
+      runs++;
+      await notes.updateOne({ _id: 'from' }, { $inc: { n: -1 } }, { session });
+      await notes.updateOne({ _id: 'to' }, { $inc: { n: 1 } }, { session });
+    };
+    const books = async () => (await there.find().sort({ _id: 1 }).toArray()).map(({ n }) => n);
+    link.lose('commitTransaction', 4);
+    await transactOnce(client, move);
+    expect({ lost: link.lost, runs, books: await books() }, 'four answers to one commit lost').toEqual({
+      lost: 4,
+      runs: 1,
+      books: [99, 1],
+    });
+    link.lose('update', 1);
+    await transactOnce(client, move);
+    expect({ runs, books: await books() }, 'an answer lost within the transaction').toEqual({
+      runs: 3,
+      books: [98, 2],
+    });
+    // Two at once: one of them meets a write conflict, again and again.
+    await Promise.all(Array.from({ length: 4 }, () => transactOnce(client, move)));
+    expect(await books(), 'four more at once').toEqual([94, 6]);
+  });
+
+  test('who has the token of a write reads after it, in another process', async () => {
+    const writer = new MongoClient(mongo.url);
+    const reader = new MongoClient(mongo.url, { monitorCommands: true });
+    const sent: Document[] = [];
+    reader.on('commandStarted', ({ command }) => void sent.push(command));
+    const name = fresh();
+    const mine = writer.startSession();
+    await writer.db().collection(name).insertOne({ n: 1 }, { session: mine });
+    const token = causalToken(mine);
+    const time = mine.operationTime;
+    await mine.endSession();
+    await writer.close();
+    expect(token, 'a text for a header or a cookie').toMatch(/^[\w-]{20,400}$/);
+    const theirs = resumeCausal(reader, token);
+    await reader.db().collection(name).findOne({}, { session: theirs });
+    const find = sent.find(({ find }) => find === name);
+    const seen = {
+      time: timeOf(find?.['readConcern']?.afterClusterTime),
+      cluster: timeOf(find?.['$clusterTime']?.clusterTime),
+    };
+    expect(seen.time, 'the find waits for the time of the write (afterClusterTime)').toBe(timeOf(time));
+    expect(
+      seen.cluster,
+      "the find tells the server that time ($clusterTime), signed as the server's own",
+    ).toBeGreaterThanOrEqual(timeOf(time));
+    await theirs.endSession();
+    await reader.close();
+  });
+
+  test('what was acknowledged and is gone is lost; what had no promise is not', () => {
+    const entry = (id: string, outcome: 'acknowledged' | 'applied' | 'not applied' | 'unknown') => ({
+      id,
+      outcome,
+      at: 0,
+    });
+    const book = [
+      entry('kept', 'acknowledged'),
+      entry('rolled back', 'acknowledged'),
+      entry('refused', 'not applied'),
+      entry('a ghost', 'not applied'),
+      entry('no answer, there', 'unknown'),
+      entry('no answer, gone', 'unknown'),
+      entry('not copied, gone', 'applied'),
+    ];
+    expect(account(book, ['kept', 'a ghost', 'no answer, there', "somebody else's"])).toEqual({
+      acknowledged: 2,
+      lost: ['rolled back'],
+      ghosts: ['a ghost'],
+      open: { there: 1, gone: 2 },
+    });
+  });
+
+  // ── hardening ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('a server that is not found says nothing of the write that was sent before', async () => {
+    await using it = await behind({ serverSelectionTimeoutMS: 100 });
+    it.link.lose('insert', 1, () => it.link.cut());
+    const error = await failure(it.notes.insertOne({ _id: 'sent' }));
+    it.link.mend();
+    expect(await it.ids()).toEqual(['sent']);
+    expect(error).toMatchObject({ name: 'MongoServerSelectionError' });
+    expect(writeOutcome(error)).toBe('unknown');
+  });
+
+  test('labels and kinds of errors decide, and never their words', async () => {
+    const said = (code: number, ...errorLabels: string[]) =>
+      writeOutcome(new MongoServerError({ message: 'no', code, errorLabels }));
+    expect(said(91, 'RetryableWriteError'), 'a primary that shuts down').toBe('unknown');
+    expect(said(10_107, 'RetryableWriteError', 'NoWritesPerformed')).toBe('not applied');
+    expect(said(11_602), 'interrupted, without retryable writes').toBe('unknown');
+    expect(said(251, 'TransientTransactionError')).toBe('not applied');
+    expect(said(64, 'UnknownTransactionCommitResult')).toBe('unknown');
+    expect(said(121), 'a validator').toBe('not applied');
+    const uncopied = new MongoWriteConcernError({ writeConcernError: { code: 64, errmsg: 'timed out' }, ok: 1 });
+    expect(writeOutcome(uncopied)).toBe('applied');
+    uncopied.addErrorLabel('UnknownTransactionCommitResult');
+    expect(writeOutcome(uncopied), 'of a commit').toBe('unknown');
+    for (const strange of [undefined, null, 'no', new TypeError('no'), {}])
+      expect(writeOutcome(strange)).toBe('unknown');
+    const notes = direct.db().collection<Keyed>(fresh());
+    await notes.insertOne({ _id: 'a' });
+    const half = await failure(notes.insertMany([{ _id: 'b' }, { _id: 'a' }, { _id: 'c' }]));
+    expect(writeOutcome(half), 'a bulk of which one is there').toBe('unknown');
+    const round: Document = {};
+    round['self'] = round;
+    expect(writeOutcome(await failure(notes.insertOne({ _id: 'round', round })))).toBe('not applied');
+  });
+
+  test('eight clients whose answers get lost write each note once', async () => {
+    await using it = await behind();
+    const dice = random(SEED);
+    const keys = Array.from({ length: 60 }, (_, n) => `note ${n}`);
+    const clerk = async () => {
+      for (const _id of dice.shuffle(keys).slice(0, 30)) {
+        if (dice.int(0, 3) === 0) it.link.lose('insert', dice.int(1, 4));
+        await insertOnce(it.notes, { _id, text: `text of ${_id}` });
+        asked.add(_id);
+      }
+    };
+    const asked = new Set<string>();
+    await Promise.all(Array.from({ length: 8 }, clerk));
+    expect(it.link.lost, 'answers lost').toBeGreaterThan(10);
+    expect(await it.ids()).toEqual([...asked].sort());
+  });
+
+  test('a key that stands for another document is refused, and the document is as it was at the call', async () => {
+    const notes = direct.db().collection<Keyed>(fresh());
+    const rich = {
+      _id: 'a',
+      n: 5,
+      long: Long.fromNumber(5),
+      half: 0.5,
+      at: new Date(7),
+      list: [1, { b: null }],
+      none: undefined,
+    };
+    expect(await insertOnce(notes, rich)).toBe('inserted');
+    expect(await insertOnce(notes, { ...rich }), 'the same, with numbers of all kinds').toBe('was there');
+    const taken = await failure(insertOnce(notes, { ...rich, n: 6 }));
+    expect(taken).toBeInstanceOf(KeyTakenError);
+    expect(taken).toMatchObject({ key: 'a' });
+    expect((await notes.findOne({ _id: 'a' }))?.['n']).toBe(5);
+    const mine = { _id: 'b', list: [1] };
+    const write = insertOnce(notes, mine);
+    mine.list.push(2);
+    await write;
+    expect((await notes.findOne({ _id: 'b' }))?.['list']).toEqual([1]);
+    for (const _id of ['', 'half \ud83d'])
+      expect(await failure(insertOnce(notes, { _id }))).toBeInstanceOf(ReplicationError);
+    await notes.createIndex({ phone: 1 }, { unique: true, sparse: true });
+    await insertOnce(notes, { _id: 'c', phone: 7 });
+    expect(await failure(insertOnce(notes, { _id: 'd', phone: 7 })), 'refused by another index').toMatchObject({
+      name: 'WriteFailedError',
+      outcome: 'not applied',
+      attempts: 1,
+    });
+  });
+
+  test('a network that swallows everything ends a write and a transaction in time', async () => {
+    const net = await mongo.nodes[0].proxy();
+    const client = new MongoClient(net.url, { serverSelectionTimeoutMS: 500 });
+    const notes = client.db(mongo.database).collection<Keyed>(fresh());
+    await notes.insertOne({ _id: 'before' });
+    net.partition('both');
+    const one = outcome(insertOnce(notes, { _id: 'a' }, { withinMs: 500 }), 3_000);
+    const all = outcome(
+      transactOnce(client, (session) => notes.insertOne({ _id: 'b' }, { session }), { withinMs: 300 }),
+      3_000,
+    );
+    expect((await one).error).toMatchObject({ name: 'WriteFailedError', outcome: 'unknown' });
+    expect((await all).error).toMatchObject({ name: 'WriteFailedError', outcome: 'not applied' });
+    net.heal();
+    await client.close();
+    await net[Symbol.asyncDispose]();
+  });
+
+  test("a body's own error ends its transaction, and is thrown as it is; a no is not repeated", async () => {
+    const name = fresh();
+    const notes = direct.db().collection<Keyed>(name);
+    await notes.insertOne({ _id: 'a' });
+    const mine = new TypeError('mine');
+    const thrown = transactOnce(direct, async (session) => {
+      await notes.insertOne({ _id: 'b' }, { session });
+      throw mine;
+    });
+    expect(await failure(thrown)).toBe(mine);
+    let runs = 0;
+    const refused = transactOnce(direct, (session) => {
+      runs++;
+      return notes.insertOne({ _id: 'a' }, { session });
+    });
+    expect(await failure(refused)).toMatchObject({ name: 'WriteFailedError', outcome: 'not applied' });
+    expect({ runs, there: await notes.countDocuments({}) }).toEqual({ runs: 1, there: 1 });
+    expect(await transactOnce(direct, async () => 'nothing to do')).toBe('nothing to do');
+  });
+
+  test('who aborts gets his own reason, and nothing is left on a signal', async () => {
+    await using it = await behind({ serverSelectionTimeoutMS: 5_000 });
+    const stop = new AbortController();
+    const reason = new Error('the shop closes');
+    it.link.cut();
+    const calls = [
+      insertOnce(it.notes, { _id: 'a' }, { signal: stop.signal }),
+      transactOnce(it.client, (session) => it.notes.insertOne({ _id: 'b' }, { session }), { signal: stop.signal }),
+      measureFailover(
+        () => Promise.reject(new TypeError('no')),
+        async () => {},
+        { signal: stop.signal },
+      ),
+    ].map((call) => failure(call));
+    await until(() => getEventListeners(stop.signal, 'abort').length >= 3, { what: 'three to wait' });
+    stop.abort(reason);
+    for (const call of calls) expect(await call).toBe(reason);
+    expect(await failure(insertOnce(it.notes, { _id: 'c' }, { signal: stop.signal }))).toBe(reason);
+    const calm = new AbortController();
+    const notes = direct.db().collection<Keyed>(fresh());
+    await insertOnce(notes, { _id: 'a' }, { signal: calm.signal });
+    await transactOnce(direct, (session) => notes.insertOne({ _id: 'b' }, { session }), { signal: calm.signal });
+    expect(getEventListeners(calm.signal, 'abort')).toEqual([]);
+    for (const withinMs of [0, -1, Number.NaN, 2 ** 31]) {
+      expect(await failure(insertOnce(notes, { _id: 'd' }, { withinMs }))).toBeInstanceOf(RangeError);
+      expect(await failure(transactOnce(direct, async () => {}, { withinMs }))).toBeInstanceOf(RangeError);
+    }
+  });
+
+  test('of several tokens the latest counts, and what is none is refused', async () => {
+    const notes = direct.db().collection<Keyed>(fresh());
+    const idle = direct.startSession();
+    expect(() => causalToken(idle)).toThrow(CausalTokenError);
+    const mine = direct.startSession();
+    await notes.insertOne({ _id: 'a' }, { session: mine });
+    const early = causalToken(mine);
+    await notes.insertOne({ _id: 'b' }, { session: mine });
+    const late = causalToken(mine);
+    for (const tokens of [
+      [early, late],
+      [late, early],
+    ]) {
+      const session = resumeCausal(direct, ...tokens);
+      expect(timeOf(session.operationTime)).toBe(timeOf(mine.operationTime));
+      expect(timeOf(session.clusterTime?.clusterTime)).toBeGreaterThanOrEqual(timeOf(mine.operationTime));
+      await session.endSession();
+    }
+    const encoded = (document: Document) => Buffer.from(BSON.serialize(document)).toString('base64url');
+    const at = new Timestamp({ t: 5, i: 1 });
+    const bad = [
+      '',
+      'x',
+      late.slice(2),
+      `${late}*`,
+      'A'.repeat(5_000),
+      encoded({}),
+      encoded({ operationTime: at }),
+      encoded({ operationTime: 5, clusterTime: { clusterTime: at } }),
+    ];
+    for (const token of bad)
+      expect(() => resumeCausal(direct, late, token), token.slice(0, 30)).toThrow(CausalTokenError);
+    await Promise.all([idle, mine].map((it) => it.endSession()));
+  });
+
+  test('in the model of the relay, one copy loses pages, and a majority none', () => {
+    let lost = 0;
+    for (let seed = 0; seed < 200; seed++) {
+      const one = relayFailover(random(SEED + seed), 1);
+      lost += account(one.entries, one.survivors).lost.length;
+      const majority = relayFailover(random(SEED + seed), 'majority');
+      const told = account(majority.entries, majority.survivors);
+      expect(told, `seed ${SEED + seed}`).toMatchObject({ lost: [], ghosts: [] });
+      expect(told.acknowledged).toBeGreaterThan(0);
+    }
+    expect(lost, 'pages acknowledged by one copy, and lost').toBeGreaterThan(200);
+  });
+
+  test('the longest gap is between two acknowledged writes, whoever made them', () => {
+    const at = (time: number, outcome: Entry['outcome'] = 'acknowledged'): Entry => ({
+      id: String(time),
+      outcome,
+      at: time,
+    });
+    expect(longestGap([at(30), at(0), at(10), at(20, 'unknown'), at(35)])).toBe(20);
+    expect(longestGap([at(5)])).toBe(0);
+    expect(longestGap([])).toBe(0);
+  });
+
+  test('a measurement that goes wrong ends, and so do its writers', async () => {
+    const notes = direct.db().collection<Keyed>(fresh());
+    let writing = 0;
+    const write = async (_id: string) => {
+      writing++;
+      await notes.insertOne({ _id }).finally(() => writing--);
+    };
+    const broken = new Error('no such node');
+    expect(await failure(measureFailover(write, () => Promise.reject(broken)))).toBe(broken);
+    expect(writing, 'writes after the end').toBe(0);
+    const never = measureFailover(
+      () => Promise.reject(new TypeError('no')),
+      async () => {},
+      { withinMs: 50 },
+    );
+    expect(await failure(never)).toBeInstanceOf(NoAnswerError);
+  });
+
+  test('while its server is killed and comes back, what insertOnce has promised is kept', async ({ skip }) => {
+    skip(!mongo.faults, 'it is not ours to kill');
+    const client = new MongoClient(mongo.url);
+    const notes = client.db(mongo.database).collection<Keyed>(fresh());
+    const [node] = mongo.nodes;
+    const entries = await measureFailover(
+      (_id) => insertOnce(notes, { _id }),
+      async () => {
+        await node.kill();
+        await node.restart();
+      },
+      { writes: 20 },
+    );
+    const told = account(
+      entries,
+      (await notes.find().toArray()).map(({ _id }) => _id),
+    );
+    expect(told).toMatchObject({ lost: [], ghosts: [], open: { there: 0, gone: 0 } });
+    expect(longestGap(entries), 'milliseconds without a write').toBeGreaterThan(50);
+    await client.close();
+  });
+});
+
+function timeOf(stamp: unknown): bigint {
+  return stamp instanceof Timestamp ? stamp.toBigInt() : -1n;
+}
