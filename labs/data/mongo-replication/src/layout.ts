@@ -71,11 +71,12 @@ function checkedKey(key: ShardKey): void {
 export function evenLayout(key: ShardKey, documents: readonly Document[], shards: readonly string[]): Layout {
   checkedKey(key);
   const keys = documents.map((it) => keyOf(key, it)).sort(compareKeys);
-  const splits: KeyValue[][] = [];
+  const splits: (readonly KeyValue[])[] = [];
   for (let i = 1; i < shards.length; i++) {
-    const split = keys[Math.round((i * keys.length) / shards.length)];
-    const last = splits.at(-1) ?? keys[0];
-    if (split !== undefined && last !== undefined && compareKeys(last, split) < 0) splits.push(split);
+    const last = splits.at(-1) ?? keys[0] ?? [];
+    const from = Math.round((i * keys.length) / shards.length);
+    const split = keys.find((it, at) => at >= from && compareKeys(last, it) < 0);
+    if (split !== undefined) splits.push(split);
   }
   const edges: (readonly KeyValue[])[] = [key.map(() => MIN), ...splits, key.map(() => MAX)];
   const chunks = edges.slice(1).map((max, i) => ({ min: edges[i] ?? [], max, shard: shards[i] ?? '' }));

@@ -1,11 +1,9 @@
-import { MissingServerError, type MongoOptions, type MongoServers, type Node, startMongo } from '@shared/services';
-import { describeWith, needsMongod, outcome, random, until } from '@shared/testkit';
+import { describeWith, needsMongod, outcome, random } from '@shared/testkit';
 import { type Document, MongoClient, MongoServerError } from 'mongodb';
 import { afterAll, expect, test } from 'vitest';
 import {
   account,
   causalToken,
-  type Entry,
   hashedValue,
   insertOnce,
   type Keyed,
@@ -15,60 +13,28 @@ import {
   readLayout,
   resumeCausal,
   shardsFor,
-  writeOutcome,
 } from '#lab';
+import { idsIn, MINUTE, onEachShard, orStandIn, rolesOf, rollBack, sharded } from './clusters.ts';
 
 // These laws need several real mongods. Where there is none, one stand-in answers instead, and each is skipped with that
 // reason. They are written after MongoDB's manual and the driver's own tests, and are to be mistrusted until they have run.
 
-/** What was asked for, or the stand-in where that needs a mongod. */
-const orStandIn = async (wish: MongoOptions): Promise<MongoServers> => {
-  try {
-    return await startMongo(wish);
-  } catch (error) {
-    if (error instanceof MissingServerError && process.env['LABS_MONGO'] === 'stand-in') return startMongo();
-    throw error;
-  }
-};
-
-const MINUTE = 60_000;
-
 await describeWith('a replica set', { mongo: () => orStandIn({ replicaSet: 3 }) }, ({ mongo }) => {
   const client = new MongoClient(mongo.url);
   afterAll(() => client.close());
-  /** The members by their roles, once one leads and two follow. */
-  const members = (): Promise<{ primary: Node; secondaries: Node[] }> =>
-    until(
-      async () => {
-        const roles = await Promise.all(mongo.nodes.map(async (node) => ({ node, hello: await helloOf(node) })));
-        const primary = roles.find(({ hello }) => hello['isWritablePrimary'])?.node;
-        const secondaries = roles.filter(({ hello }) => hello['secondary']).map(({ node }) => node);
-        return primary && secondaries.length === 2 ? { primary, secondaries } : undefined;
-      },
-      { what: 'a primary and two secondaries', timeoutMs: MINUTE, intervalMs: 50 },
-    );
-  const idsOf = async (name: string) =>
-    (
-      await client
-        .db()
-        .collection<Keyed>(name)
-        .find({}, { readConcern: { level: 'majority' } })
-        .toArray()
-    ).map(({ _id }) => _id);
-
   test('a primary is killed: writes wait for the election, and none is lost or made twice', {
     timeout: 2 * MINUTE,
   }, async ({ skip }) => {
     skip(mongo.standIn !== undefined, needsMongod('a stand-in elects nobody'));
-    const { primary } = await members();
+    const { primary } = await rolesOf(mongo);
     const notes = client.db().collection<Keyed>('election');
     const entries = await measureFailover(
       (_id) => insertOnce(notes, { _id }),
       () => primary.kill(),
     );
     await primary.restart();
-    await members();
-    const told = account(entries, await idsOf('election'));
+    await rolesOf(mongo);
+    const told = account(entries, await idsIn(client, 'election'));
     expect(told, 'the book after the election').toMatchObject({ lost: [], ghosts: [], open: { there: 0, gone: 0 } });
     expect(longestGap(entries), 'milliseconds without a write').toBeGreaterThan(100);
     expect(longestGap(entries)).toBeLessThan(30_000);
@@ -78,35 +44,10 @@ await describeWith('a replica set', { mongo: () => orStandIn({ replicaSet: 3 }) 
     skip,
   }) => {
     skip(mongo.standIn !== undefined, needsMongod('a stand-in has nobody who could copy it, and rolls nothing back'));
-    const { primary, secondaries } = await members();
-    const alone = new MongoClient(primary.url, { retryWrites: false });
-    const notes = alone.db().collection<Keyed>('relay');
-    const book: Entry[] = [];
-    const write = async (
-      _id: string,
-      writeConcern: { w: number | 'majority'; journal?: boolean; wtimeoutMS?: number },
-    ) => {
-      const ended = await notes.insertOne({ _id }, { writeConcern }).then(() => 'acknowledged' as const, writeOutcome);
-      book.push({ id: _id, outcome: ended, at: performance.now() });
-    };
-    for (let n = 0; n < 20; n++) await write(`majority ${n}`, { w: 'majority' });
-    // Killed and not paused: what waits in a paused member's socket would reach it later.
-    await Promise.all(secondaries.map((it) => it.kill()));
-    for (let n = 0; n < 20; n++) await write(`one ${n}`, { w: 1, journal: true });
-    await write('no majority', { w: 'majority', wtimeoutMS: 100 });
+    const { book, told } = await rollBack(mongo, client, 'relay');
     expect(book.at(-1), 'a write without a majority, in time').toMatchObject({
       outcome: expect.not.stringMatching('acknowledged'),
     });
-    await primary.kill();
-    await alone.close();
-    await Promise.all(secondaries.map((it) => it.restart()));
-    await client
-      .db()
-      .collection<Keyed>('relay')
-      .insertOne({ _id: 'after' }, { writeConcern: { w: 'majority' } });
-    await primary.restart();
-    await members();
-    const told = account(book, await idsOf('relay'));
     expect(told.lost.length, 'acknowledged by one member, and gone').toBeGreaterThan(0);
     expect(
       told.lost.filter((id) => id.startsWith('majority')),
@@ -119,7 +60,7 @@ await describeWith('a replica set', { mongo: () => orStandIn({ replicaSet: 3 }) 
     skip,
   }) => {
     skip(mongo.standIn !== undefined, needsMongod('a stand-in has no secondary'));
-    const { secondaries } = await members();
+    const { secondaries } = await rolesOf(mongo);
     const [behind] = secondaries;
     if (behind === undefined) throw new Error('a set of three has two secondaries');
     const reader = new MongoClient(behind.url, { readPreference: 'secondary' });
@@ -159,27 +100,17 @@ await describeWith('a sharded cluster', { mongo: () => orStandIn({ shards: 2 }) 
   afterAll(() => client.close());
   const admin = client.db('admin');
   const shard = (name: string, key: Document) => admin.command({ shardCollection: `${mongo.database}.${name}`, key });
-  /** Documents of a collection on each shard, asked past the router, most first. */
-  const counts = async (name: string) => {
-    const each = mongo.shards.map(async ({ url }) => {
-      const inside = new MongoClient(url);
-      const count = await inside.db(mongo.database).collection(name).countDocuments({});
-      await inside.close();
-      return count;
-    });
-    return (await Promise.all(each)).sort((a, b) => b - a);
-  };
   const numbers = (count: number) => Array.from({ length: count }, (_, no) => ({ no, other: count - no }));
   const noShards = needsMongod('a stand-in has no shards');
 
   test('a key that grows fills one shard, its hash fills all', { timeout: MINUTE }, async ({ skip }) => {
     skip(mongo.standIn !== undefined, noShards);
-    await shard('growing', { no: 1 });
-    await client.db().collection('growing').insertMany(numbers(2_000));
-    expect(await counts('growing'), 'parcels on each shard, by their number').toEqual([2_000, 0]);
-    await shard('hashed', { no: 'hashed' });
-    await client.db().collection('hashed').insertMany(numbers(2_000));
-    expect((await counts('hashed'))[0], 'parcels on the fuller one, by the hash of it').toBeLessThan(1_200);
+    await sharded(client, 'growing', { no: 1 }, numbers(2_000));
+    expect(await onEachShard(client, 'growing'), 'parcels on each shard, by their number').toEqual([2_000, 0]);
+    await sharded(client, 'hashed', { no: 'hashed' }, numbers(2_000));
+    expect((await onEachShard(client, 'hashed'))[0], 'parcels on the fuller one, by the hash of it').toBeLessThan(
+      1_200,
+    );
   });
 
   test("the shards of explain are those that shardsFor names, and hashes are the server's", {
@@ -241,7 +172,7 @@ await describeWith('a sharded cluster', { mongo: () => orStandIn({ shards: 2 }) 
     expect({ lost, ghosts }).toEqual({ lost: [], ghosts: [] });
     expect(await moving.countDocuments({})).toBeGreaterThanOrEqual(acknowledged);
     expect(
-      (await counts('moving')).reduce((all, it) => all + it),
+      (await onEachShard(client, 'moving')).reduce((all, it) => all + it),
       'on all shards together',
     ).toBe(await moving.countDocuments({}));
   });
@@ -258,14 +189,3 @@ await describeWith('a sharded cluster', { mongo: () => orStandIn({ shards: 2 }) 
     }
   });
 });
-
-async function helloOf(node: Node): Promise<Document> {
-  const client = new MongoClient(node.url, { serverSelectionTimeoutMS: 500 });
-  try {
-    return await client.db('admin').command({ hello: 1 });
-  } catch {
-    return {};
-  } finally {
-    await client.close();
-  }
-}

@@ -171,6 +171,8 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     const reader = new MongoClient(mongo.url, { monitorCommands: true });
     const sent: Document[] = [];
     reader.on('commandStarted', ({ command }) => void sent.push(command));
+    // Connected before the write, it hasn't heard of it.
+    await reader.db().command({ ping: 1 });
     const name = fresh();
     const mine = writer.startSession();
     await writer.db().collection(name).insertOne({ n: 1 }, { session: mine });
