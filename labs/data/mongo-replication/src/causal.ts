@@ -38,9 +38,11 @@ export function resumeCausal(client: MongoClient, ...tokens: readonly string[]):
   return session;
 }
 
-type ClusterMoment = NonNullable<ClientSession['clusterTime']>;
+/** The cluster's time as its servers gossip it: `clusterTime`, and a signature. */
+export type ClusterMoment = NonNullable<ClientSession['clusterTime']>;
 
-function momentOf(token: string): { operationTime: Timestamp; clusterTime: ClusterMoment } {
+/** The two times of a token. @throws CausalTokenError */
+export function momentOf(token: string): { operationTime: Timestamp; clusterTime: ClusterMoment } {
   try {
     if (token.length > LONGEST || !/^[\w-]+$/.test(token)) throw new RangeError('not base64url of a fitting length');
     const { operationTime, clusterTime } = BSON.deserialize(Buffer.from(token, 'base64url'), { promoteLongs: false });

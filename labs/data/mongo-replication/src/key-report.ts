@@ -34,16 +34,17 @@ export function keyReport(key: ShardKey, documents: readonly Document[], shards:
   const half = Math.floor(documents.length / 2);
   const [older, newer] = [documents.slice(0, half), documents.slice(half)];
   const counts = [...placement(evenLayout(key, older, names), newer, names).values()];
+  const busiest = Math.max(...counts) / newer.length;
+  return { ...characteristics(key, documents), busiest, idle: counts.filter((count) => count === 0).length };
+}
+
+/** What the keys alone tell. */
+export function characteristics(key: ShardKey, documents: readonly Document[]): Omit<KeyReport, 'busiest' | 'idle'> {
   const keys = documents.map((it) => keyOf(key, it));
   const order = keys.map((_, i) => i).sort((a, b) => compareKeys(keys[a] ?? [], keys[b] ?? []));
   const groups = tied(order, (a, b) => compareKeys(keys[a] ?? [], keys[b] ?? []) === 0);
-  return {
-    distinct: groups.length,
-    mostFrequent: Math.max(...groups.map((it) => it.length)) / documents.length,
-    monotonicity: rankCorrelation(groups),
-    busiest: Math.max(...counts) / newer.length,
-    idle: counts.filter((count) => count === 0).length,
-  };
+  const largest = groups.reduce((most, { length }) => Math.max(most, length), 0);
+  return { distinct: groups.length, mostFrequent: largest / documents.length, monotonicity: rankCorrelation(groups) };
 }
 
 /** Neighbours that are equal, together. */

@@ -89,6 +89,6 @@ export async function insertOnce<T extends Keyed>(
 }
 
 /** Of `_id`: a document that another unique index refuses is refused. */
-function isDuplicateKey(error: unknown): boolean {
+export function isDuplicateKey(error: unknown): boolean {
   return error instanceof MongoServerError && error.code === 11_000 && '_id' in Object(error['keyPattern']);
 }

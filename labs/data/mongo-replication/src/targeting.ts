@@ -20,20 +20,20 @@ export interface Targeting {
 }
 
 /** What a filter allows a field of the key: some values, or all from one to another. */
-type Allowed = Points | Range;
-interface Points {
+export type Allowed = Points | Range;
+export interface Points {
   readonly points: readonly KeyValue[];
 }
-interface Range {
+export interface Range {
   readonly from: Edge;
   readonly to: Edge;
 }
-interface Edge {
+export interface Edge {
   readonly value: KeyValue;
   readonly inside: boolean;
 }
 
-const EVERYTHING: Range = { from: { value: MIN, inside: true }, to: { value: MAX, inside: true } };
+export const EVERYTHING: Range = { from: { value: MIN, inside: true }, to: { value: MAX, inside: true } };
 
 /**
  * The shards that a query with this filter is sent to: those with a chunk that can hold what it asks for.
@@ -55,7 +55,8 @@ export function shardsFor({ key, chunks }: Layout, filter: Document): Targeting 
   return { shards: [...shards].sort(), targeted: first !== undefined && allowed(first, filter) !== EVERYTHING };
 }
 
-interface KeyRange {
+/** Keys from one to another; `inside`: with the last. */
+export interface KeyRange {
   readonly from: readonly KeyValue[];
   readonly to: { readonly key: readonly KeyValue[]; readonly inside: boolean };
 }
@@ -77,7 +78,8 @@ function keyRanges(key: ShardKey, filter: Document): KeyRange[] {
   return prefixes.map((point) => ({ from: point, to: { key: point, inside: true } }));
 }
 
-function allowed([field, kind]: ShardKey[number], filter: Document): Allowed {
+/** What a filter allows a field of the key; `EVERYTHING` where it says nothing that helps. Of a hashed field: hashes. */
+export function allowed([field, kind]: ShardKey[number], filter: Document): Allowed {
   let found: Allowed = EVERYTHING;
   for (const [name, wanted] of conditions(filter)) {
     if (name === field) for (const it of readings(field, wanted)) found = both(found, it);
