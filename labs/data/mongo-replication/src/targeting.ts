@@ -21,14 +21,14 @@ export interface Targeting {
 
 /** What a filter allows a field of the key: some values, or all from one to another. */
 export type Allowed = Points | Range;
-export interface Points {
+interface Points {
   readonly points: readonly KeyValue[];
 }
 export interface Range {
   readonly from: Edge;
   readonly to: Edge;
 }
-export interface Edge {
+interface Edge {
   readonly value: KeyValue;
   readonly inside: boolean;
 }
@@ -91,7 +91,7 @@ export function allowed([field, kind]: ShardKey[number], filter: Document): Allo
 /** The filter's own conditions, and those in its `$and`. */
 function conditions(filter: Readonly<Record<string, unknown>>): [string, unknown][] {
   return Object.entries(filter).flatMap(([name, wanted]): [string, unknown][] =>
-    name === '$and' && Array.isArray(wanted) ? wanted.filter(isPlain).flatMap(conditions) : [[name, wanted]],
+    name === '$and' && Array.isArray(wanted) ? wanted.filter(isFilterDocument).flatMap(conditions) : [[name, wanted]],
   );
 }
 
@@ -111,12 +111,12 @@ function readings(field: string, wanted: unknown): Allowed[] {
 
 /** `[['$gt', 5]]` of `{ $gt: 5 }`; undefined of what is a value. */
 function operatorsOf(wanted: unknown): [string, unknown][] | undefined {
-  if (!isPlain(wanted)) return undefined;
+  if (!isFilterDocument(wanted)) return undefined;
   const pairs = Object.entries(wanted);
   return pairs.some(([name]) => name.startsWith('$')) ? pairs : undefined;
 }
 
-function isPlain(value: unknown): value is Record<string, unknown> {
+function isFilterDocument(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 

@@ -1,4 +1,4 @@
-import { MissingServerError, type MongoOptions, type MongoServers, type Node, startMongo } from '@shared/services';
+import { MissingServerError, type MongoOptions, type Node, startMongo } from '@shared/services';
 import { until } from '@shared/testkit';
 import { type Document, MongoClient } from 'mongodb';
 import { type Account, account, type Entry, type Keyed, writeOutcome } from '../src/index.ts';
@@ -7,20 +7,37 @@ import { type Account, account, type Entry, type Keyed, writeOutcome } from '../
 
 export const MINUTE = 60_000;
 
-/** What was asked for, or the stand-in where that needs a mongod and a stand-in is wished for. */
-export async function orStandIn(wish: MongoOptions): Promise<MongoServers> {
+/** A replica set, or a sharded cluster. */
+export interface Cluster extends AsyncDisposable {
+  readonly url: string;
+  readonly database: string;
+  readonly nodes: readonly Node[];
+  readonly standIn: string | undefined;
+}
+
+/** For laws that are all skipped no stand-in need be started. */
+const NONE: Cluster = {
+  url: 'mongodb://127.0.0.1/',
+  database: '',
+  nodes: [],
+  standIn: 'a stand-in, which is no cluster',
+  [Symbol.asyncDispose]: async () => {},
+};
+
+/** What was asked for; where that needs a mongod, and a stand-in is wished for, none. */
+export async function orStandIn(wish: MongoOptions): Promise<Cluster> {
   try {
     return await startMongo(wish);
   } catch (error) {
-    if (error instanceof MissingServerError && process.env['LABS_MONGO'] === 'stand-in') return startMongo();
+    if (error instanceof MissingServerError && process.env['LABS_MONGO'] === 'stand-in') return NONE;
     throw error;
   }
 }
 
 /** The members by their roles, once one leads and two follow. */
-export function rolesOf(mongo: MongoServers): Promise<{ primary: Node; secondaries: Node[] }> {
+export function rolesOf(cluster: Cluster): Promise<{ primary: Node; secondaries: Node[] }> {
   const roles = async () => {
-    const all = await Promise.all(mongo.nodes.map(async (node) => ({ node, hello: await helloOf(node) })));
+    const all = await Promise.all(cluster.nodes.map(async (node) => ({ node, hello: await helloOf(node) })));
     const primary = all.find(({ hello }) => hello['isWritablePrimary'])?.node;
     const secondaries = all.filter(({ hello }) => hello['secondary']).map(({ node }) => node);
     return primary && secondaries.length === 2 ? { primary, secondaries } : undefined;
@@ -53,11 +70,11 @@ export async function idsIn(client: MongoClient, name: string): Promise<string[]
  * @returns the book, and the accounts
  */
 export async function rollBack(
-  mongo: MongoServers,
+  cluster: Cluster,
   client: MongoClient,
   name: string,
 ): Promise<{ book: Entry[]; told: Account }> {
-  const { primary, secondaries } = await rolesOf(mongo);
+  const { primary, secondaries } = await rolesOf(cluster);
   const alone = new MongoClient(primary.url, { retryWrites: false });
   const notes = alone.db().collection<Keyed>(name);
   const book: Entry[] = [];
@@ -81,7 +98,7 @@ export async function rollBack(
     .collection<Keyed>(name)
     .insertOne({ _id: 'after' }, { writeConcern: { w: 'majority' } });
   await primary.restart();
-  await rolesOf(mongo);
+  await rolesOf(cluster);
   return { book, told: account(book, await idsIn(client, name)) };
 }
 

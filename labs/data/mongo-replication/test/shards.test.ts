@@ -70,7 +70,7 @@ describe('shards', () => {
     const values = [0, 1, 2, 3];
     // Documents lie between the values that are asked for, too, and below them all.
     const between = [-1, 0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5];
-    const all = between.flatMap((a) => between.flatMap((b) => [0, 1, 2, 3].map((c) => ({ a, b, c }))));
+    const all = between.flatMap((a) => between.flatMap((b) => [0, 3].map((c) => ({ a, b, c }))));
     const keys: ShardKey[] = [
       [['a', 1]],
       [
@@ -128,10 +128,10 @@ describe('shards', () => {
   });
 
   test('a key is judged by where the next documents go', () => {
-    const sample = parcels(4_000, random(SEED));
+    const sample = parcels(2_000, random(SEED));
     const growing = keyReport([['no', 1]], sample, 10);
     expect(growing.busiest, 'share of the newer parcels at the busiest counter, by parcel number').toBe(1);
-    expect(growing).toMatchObject({ idle: 9, distinct: 4_000 });
+    expect(growing).toMatchObject({ idle: 9, distinct: 2_000 });
     expect(growing.monotonicity).toBeCloseTo(1);
     const hashed = keyReport([['no', 'hashed']], sample, 10);
     expect(hashed.busiest, '… by its hash').toBeLessThan(0.15);
