@@ -105,7 +105,9 @@ interface Entry<T> {
 
 /** Between a source that pushes and a stream that one reader pulls. Yours: `push`, `hasRoom`, and a line of `#next`. */
 export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
-  readonly #queue: Entry<T>[] = [];
+  /** By number: the first has `#first`, the next one more. */
+  readonly #queue = new Map<number, Entry<T>>();
+  #first = 0;
   readonly #signal: AbortSignal | undefined;
   protected readonly limit: number;
   #waking: (() => void)[] = [];
@@ -120,7 +122,7 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
   }
 
   get size(): number {
-    return this.#queue.length;
+    return this.#queue.size;
   }
 
   /**
@@ -129,7 +131,7 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
    */
   async push(value: T): Promise<void> {
     if (this.#over) throw this.#over.refusal;
-    this.#queue.push({ value, accept: () => {}, refuse: () => {} });
+    this.#queue.set(this.#first + this.size, { value, accept: () => {}, refuse: () => {} });
     this.#wake();
   }
 
@@ -140,8 +142,9 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
 
   /** The next value for the reader. Who waits at place `limit` of the queue then has room. */
   async #next(): Promise<IteratorResult<T, undefined>> {
-    while (this.#queue.length === 0 && !this.#over) await new Promise<void>((wake) => this.#waking.push(wake));
-    const entry = this.#queue.shift();
+    while (this.size === 0 && !this.#over) await new Promise<void>((wake) => this.#waking.push(wake));
+    const entry = this.#queue.get(this.#first);
+    if (entry) this.#queue.delete(this.#first++);
     if (entry) return { done: false, value: entry.value };
     if (this.#over?.error !== undefined) throw this.#over.error;
     return { done: true, value: undefined };
@@ -166,7 +169,8 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
   readonly #onAbort = () => this.#leave(this.#signal?.reason);
 
   #leave(reason: unknown): void {
-    for (const { refuse } of this.#queue.splice(0)) refuse(reason);
+    for (const { refuse } of this.#queue.values()) refuse(reason);
+    this.#queue.clear();
     this.#close({ refusal: reason, error: reason });
   }
 

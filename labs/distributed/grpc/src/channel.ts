@@ -1,7 +1,8 @@
 import { type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { Code, ConnectError, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { countWithin, LONGEST_TIMEOUT_MS, LONGEST_WAIT_MS, numberWithin, retold } from './errors.ts';
+import { BadRpcOptionError, countWithin, LONGEST_TIMEOUT_MS, LONGEST_WAIT_MS, numberWithin, retold } from './errors.ts';
+import { timeoutOf, withTimeLeft } from './retry.ts';
 import { DEFAULT_READ_MAX_BYTES } from './server.ts';
 
 export interface ChannelOptions {
@@ -18,7 +19,7 @@ export interface ChannelOptions {
 /** One server, as clients see it: `createClient(PriceService, channel.transport)`. */
 export interface Channel extends Disposable {
   readonly transport: Transport;
-  /** Calls under way, and later ones, end with CANCELED. */
+  /** Calls under way, and later ones, end with CANCELED; one that an interceptor holds, when it is let go. */
   close(): void;
 }
 
@@ -29,9 +30,12 @@ export interface Channel extends Disposable {
  * which read as "somebody's decision" or "a bug". One that the server has refused unread (its GOAWAY crossed our call)
  * is sent once more, whatever its method: A6 calls it a transparent retry.
  *
+ * A call whose `timeoutMs` is 0 or less ends at once with DEADLINE_EXCEEDED (Connect takes it for "no deadline").
+ *
  * @throws BadRpcOptionError; TypeError on what is no URL.
  */
 export function openChannel(url: string, options: ChannelOptions = {}): Channel {
+  if (!/^https?:$/.test(new URL(url).protocol)) throw new BadRpcOptionError('url', url, 'http://host:port');
   const readMaxBytes = countWithin('readMaxBytes', options.readMaxBytes ?? DEFAULT_READ_MAX_BYTES, 1, 2 ** 32 - 1);
   const timeoutMs = countWithin('defaultTimeoutMs', options.defaultTimeoutMs ?? 10_000, 1, LONGEST_TIMEOUT_MS);
   const pingIntervalMs = countWithin('pingIntervalMs', options.pingIntervalMs ?? 20_000, 1, LONGEST_WAIT_MS);
@@ -57,9 +61,10 @@ export function openChannel(url: string, options: ChannelOptions = {}): Channel 
   return { transport, close, [Symbol.dispose]: close };
 }
 
-/** A call's time as it can be sent and waited for; 0 and less: none, as in Connect. */
+/** A call's time as it can be sent and waited for. */
 const wholeMs = (ms: number | undefined) => {
-  if (ms === undefined || ms <= 0) return ms;
+  if (ms === undefined) return ms;
+  if (ms <= 0) throw new ConnectError(`timeoutMs is ${ms}: nobody is asked.`, Code.DeadlineExceeded);
   return Math.max(
     1,
     Math.floor(Math.min(numberWithin('timeoutMs', ms, 0, Number.POSITIVE_INFINITY), LONGEST_TIMEOUT_MS)),
@@ -93,13 +98,14 @@ class Sessions extends Http2SessionManager {
 const onceMore =
   (sessions: Sessions): Interceptor =>
   (next) =>
-  (request) =>
-    request.stream
-      ? next(request)
-      : next(request).catch((error) => {
-          if (!sessions.refused(error) || request.signal.aborted) throw error;
-          return next(request);
-        });
+  async (request) => {
+    if (request.stream) return next(request);
+    const deadline = performance.now() + timeoutOf(request.header);
+    return next(request).catch((error) => {
+      if (!sessions.refused(error) || request.signal.aborted) throw error;
+      return next({ ...request, header: withTimeLeft(request.header, deadline - performance.now()) });
+    });
+  };
 
 const lostIsUnavailable =
   (open: () => boolean): Interceptor =>
@@ -118,7 +124,8 @@ function judged(thrown: unknown): unknown {
   const error = ConnectError.from(thrown);
   const byServer = error.metadata.has('grpc-status');
   const cause: unknown = error.cause;
-  const byNode = cause instanceof Error && 'code' in cause && typeof cause.code === 'string';
+  // Of a header or an address that nobody can send to, Node says TypeError: no other attempt will mend that.
+  const byNode = cause instanceof Error && 'code' in cause && !(cause instanceof TypeError);
   const lost = error.code === Code.Canceled || error.code === Code.Aborted || (error.code === Code.Internal && byNode);
   if (byServer || !lost) return thrown;
   return new ConnectError(

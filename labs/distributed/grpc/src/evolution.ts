@@ -10,6 +10,7 @@ import {
   ScalarType,
 } from '@bufbuild/protobuf';
 import { nestedTypes } from '@bufbuild/protobuf/reflect';
+import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt';
 
 /** A change that a program with the old contract doesn't survive. */
 export interface BreakingChange {
@@ -34,7 +35,9 @@ export function amend<Desc extends DescMessage>(
 /**
  * What in `after` would misread bytes that `before` wrote, or fail calls that it makes: field numbers that change their
  * meaning or may be given away, methods that are gone or differ. Names are free: they aren't sent.
- * A part of the category WIRE of `buf breaking`, and its RPC_NO_DELETE; products run buf itself, on every commit.
+ * A part of the category WIRE of `buf breaking`, and its RPC_NO_DELETE; products run buf itself, on every commit. In three
+ * cases buf is milder: a string may become bytes (an old reader refuses those that are no UTF-8), an enum may move to
+ * another scope, and a field may come that an edition calls required. What extensions and default values of proto2 become is not compared.
  * Source: https://protobuf.dev/programming-guides/proto3/#updating, https://buf.build/docs/breaking/rules/
  */
 export function breakingChanges(before: DescFile, after: DescFile): BreakingChange[] {
@@ -79,7 +82,11 @@ function ofMessage(before: DescMessage, after: DescMessage): BreakingChange[] {
     const reserved = after.proto.reservedRange.some(({ start, end }) => start <= old.number && old.number < end);
     return reserved ? [] : [freed(element, old.number)];
   });
-  return [...changes, ...given];
+  const numbers = new Set(before.fields.map(({ number }) => number));
+  const needed = after.fields
+    .filter((field) => isRequired(field) && !numbers.has(field.number))
+    .map(({ name }) => ({ element: `${after.typeName}.${name}`, what: 'is required: old programs do not write it' }));
+  return [...changes, ...given, ...needed];
 }
 
 interface Reserved {
@@ -126,23 +133,28 @@ const alike = [
   [FIXED64, SFIXED64],
 ];
 
+const nameOf = (scalar: ScalarType) => ScalarType[scalar].toLowerCase();
+
+const readersOf = (scalar: ScalarType) => {
+  const group: ScalarType[] = alike.find((each) => each.includes(scalar)) ?? [scalar];
+  return group.map(nameOf);
+};
+
 /** A field as it's sent: its shape, its type, and the types that a reader of it can take for it. */
 export function wireOf(field: DescField) {
+  const named = (field.message ?? field.enum)?.typeName ?? '';
+  const group = 'delimitedEncoding' in field && field.delimitedEncoding ? `group ${named}` : named;
+  const [type, readAs] =
+    field.scalar === undefined ? [group, [group]] : [nameOf(field.scalar), readersOf(field.scalar)];
   if (field.fieldKind === 'map') {
-    const value = field.scalar === undefined ? (field.message ?? field.enum)?.typeName : ScalarType[field.scalar];
-    const type = `map<${ScalarType[field.mapKey]}, ${value}>`.toLowerCase();
-    return { shape: 'a map', type, readAs: [type] };
+    const pairs = readersOf(field.mapKey).flatMap((key) => readAs.map((value) => `map<${key}, ${value}>`));
+    return { shape: 'a map', type: `map<${nameOf(field.mapKey)}, ${type}>`, readAs: pairs };
   }
-  const shape = field.fieldKind === 'list' ? 'a list' : 'a single value';
-  if (field.scalar === undefined) {
-    const type = (field.message ?? field.enum)?.typeName ?? '';
-    return { shape, type, readAs: [type] };
-  }
-  const { scalar } = field;
-  const group: ScalarType[] = alike.find((each) => each.includes(scalar)) ?? [scalar];
-  const nameOf = (type: ScalarType) => ScalarType[type].toLowerCase();
-  return { shape, type: nameOf(scalar), readAs: group.map(nameOf) };
+  if (isRequired(field)) return { shape: 'a required value', type, readAs };
+  return { shape: field.fieldKind === 'list' ? 'a list' : 'a single value', type, readAs };
 }
+
+const isRequired = ({ presence }: DescField) => presence === FeatureSet_FieldPresence.LEGACY_REQUIRED;
 
 function ofEnum(before: DescEnum, after: DescEnum): BreakingChange[] {
   const numbers = new Set(after.values.map(({ number }) => number));

@@ -105,8 +105,8 @@ export class RetryPolicy {
         const allowed = attempt < this.maxAttempts && pushback !== 'never' && this.budget.allows;
         if (!allowed || !inTime || signal.aborted || !this.canMend(method, error)) throw error;
         step = typeof pushback === 'number' ? 1 : step + 1;
-        await this.clock.sleep(pauseMs, signal).catch(() => {
-          throw signal.reason;
+        await this.clock.sleep(pauseMs, signal).catch((broken) => {
+          throw signal.aborted ? signal.reason : broken;
         });
       }
     }
@@ -134,8 +134,7 @@ export class RetryPolicy {
 
   /** An attempt's header: it says what is left of the deadline, not what was there at the first attempt. */
   protected headerOf(header: Headers, attempt: number, leftMs: number): Headers {
-    const own = new Headers(header);
-    if (Number.isFinite(leftMs)) own.set('grpc-timeout', `${Math.max(1, Math.floor(leftMs))}m`);
+    const own = withTimeLeft(header, leftMs);
     if (attempt > 1) own.set('grpc-previous-rpc-attempts', `${attempt - 1}`);
     return own;
   }
@@ -147,7 +146,14 @@ const systemTime: RetryClock = {
 };
 
 /** Milliseconds in the call's `grpc-timeout`, as Connect writes it; Infinity without one. */
-function timeoutOf(header: Headers): number {
+export function timeoutOf(header: Headers): number {
   const [, ms] = /^(\d+)m$/.exec(header.get('grpc-timeout') ?? '') ?? [];
   return ms === undefined ? Number.POSITIVE_INFINITY : Number(ms);
+}
+
+/** A copy that says how much time is left. */
+export function withTimeLeft(header: Headers, leftMs: number): Headers {
+  const own = new Headers(header);
+  if (Number.isFinite(leftMs)) own.set('grpc-timeout', `${Math.max(1, Math.floor(leftMs))}m`);
+  return own;
 }

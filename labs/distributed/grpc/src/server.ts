@@ -1,15 +1,18 @@
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type ServerHttp2Session } from 'node:http2';
+import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerOptions } from 'node:http2';
 import { createServer as createListener, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Code, ConnectError, type ConnectRouter, type Interceptor } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { countWithin, LONGEST_WAIT_MS, numberWithin, retold } from './errors.ts';
+import { countWithin, LONGEST_WAIT_MS, numberWithin } from './errors.ts';
 import { Health as HealthService } from './grpc/health/v1/health_pb.ts';
 import { Health } from './health.ts';
+import { SayableResponse, sayable } from './sayable.ts';
 
 /** What gRPC reads at most unless told otherwise. Connect's own default is 4 GiB: one request fills the memory. */
 export const DEFAULT_READ_MAX_BYTES = 4 * 1024 * 1024;
+
+const sayableToo: ServerOptions = { Http2ServerResponse: SayableResponse };
 
 /** Milliseconds in which a call that is cut off can still say so to its client. */
 const LAST_WORDS_MS = 100;
@@ -65,7 +68,7 @@ export class RpcServer implements AsyncDisposable {
       interceptors: [sayable, ...(options.interceptors ?? [])],
       shutdownSignal: this.#shutdown.signal,
     });
-    const http2 = createServer((request, response) => {
+    const http2 = createServer(sayableToo, (request, response) => {
       capTimeout(request.headers);
       adapter(request, response);
     });
@@ -165,19 +168,4 @@ function capTimeout(headers: IncomingHttpHeaders): void {
   const [, amount, unit] = /^(\d{1,8})([HMS])$/.exec(String(headers['grpc-timeout'])) ?? [];
   const unitMs = unit === 'H' ? 3_600_000 : unit === 'M' ? 60_000 : 1_000;
   if (Number(amount) * unitMs > LONGEST_WAIT_MS) headers['grpc-timeout'] = `${Math.floor(LONGEST_WAIT_MS / 1_000)}S`;
-}
-
-/** Connect sends nothing at all where a message has half a surrogate pair, and status OK where `undefined` was thrown. */
-const sayable: Interceptor = (next) => async (request) => {
-  const response = await next(request).catch((error: unknown) => {
-    throw asSayable(error);
-  });
-  return response.stream ? { ...response, message: retold(response.message, asSayable) } : response;
-};
-
-function asSayable(thrown: unknown): unknown {
-  if (thrown === undefined) return new ConnectError('internal error', Code.Internal);
-  if (!(thrown instanceof ConnectError) || thrown.rawMessage.isWellFormed()) return thrown;
-  const { rawMessage, code, metadata, details, cause } = thrown;
-  return Object.assign(new ConnectError(rawMessage.toWellFormed(), code, metadata, undefined, cause), { details });
 }

@@ -13,8 +13,9 @@ interface Entry<T> {
  * resolves when there is room. A handler's stream is the buffer itself: `return buffer`.
  */
 export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
-  /** The first `limit` of them have been accepted. */
-  readonly #queue: Entry<T>[] = [];
+  /** By number, so that the first one leaves without the others moving up. The first `limit` of them have been accepted. */
+  readonly #queue = new Map<number, Entry<T>>();
+  #first = 0;
   readonly #signal: AbortSignal | undefined;
   protected readonly limit: number;
   #waking: (() => void)[] = [];
@@ -36,7 +37,7 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
 
   /** Values that wait for the reader. */
   get size(): number {
-    return this.#queue.length;
+    return this.#queue.size;
   }
 
   /**
@@ -46,7 +47,7 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
   async push(value: T): Promise<void> {
     if (this.#over) throw this.#over.refusal;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#queue.push({ value, accept: resolve, refuse: reject });
+    this.#queue.set(this.#first + this.size, { value, accept: resolve, refuse: reject });
     this.#wake();
     if (this.hasRoom()) resolve();
     return promise;
@@ -61,8 +62,14 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
     if (this.#taken) throw new ConnectError('A stream buffer has one reader.', Code.FailedPrecondition);
     this.#taken = true;
+    let before: Promise<unknown> = Promise.resolve();
     return {
-      next: () => this.#next(),
+      // Who asks first has the first value.
+      next: () => {
+        const mine = before.then(() => this.#next());
+        before = mine.catch(() => {});
+        return mine;
+      },
       return: async () => {
         this.#leave(new ConnectError('The reader has left.', Code.Canceled));
         return { done: true, value: undefined };
@@ -72,13 +79,14 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
 
   /** Whether the newest value may wait without its source. */
   protected hasRoom(): boolean {
-    return this.#queue.length <= this.limit;
+    return this.size <= this.limit;
   }
 
   async #next(): Promise<IteratorResult<T, undefined>> {
-    while (this.#queue.length === 0 && !this.#over) await new Promise<void>((wake) => this.#waking.push(wake));
-    const entry = this.#queue.shift();
-    this.#queue[this.limit - 1]?.accept();
+    while (this.size === 0 && !this.#over) await new Promise<void>((wake) => this.#waking.push(wake));
+    const entry = this.#queue.get(this.#first);
+    if (entry) this.#queue.delete(this.#first++);
+    this.#queue.get(this.#first + this.limit - 1)?.accept();
     this.#letGo();
     if (entry) return { done: false, value: entry.value };
     if (this.#over?.error !== undefined) throw this.#over.error;
@@ -89,7 +97,8 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
 
   /** Nobody reads on: what waits is dropped, and its sources are told. */
   #leave(reason: unknown): void {
-    const dropped = this.#queue.splice(0);
+    const dropped = [...this.#queue.values()];
+    this.#queue.clear();
     for (const { refuse } of dropped) refuse(reason);
     // Behind values that are lost there is no end that one could take for a whole stream's.
     if (dropped.length > 0) this.#over = undefined;
@@ -104,7 +113,7 @@ export class StreamBuffer<T> implements AsyncIterable<T, undefined> {
 
   /** After `end` the reader can still leave, as long as values wait for him. */
   #letGo(): void {
-    if (this.#over && this.#queue.length === 0) this.#signal?.removeEventListener('abort', this.#onAbort);
+    if (this.#over && this.size === 0) this.#signal?.removeEventListener('abort', this.#onAbort);
   }
 
   #wake(): void {

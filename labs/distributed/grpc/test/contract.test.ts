@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { clone, create, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
+import { clone, create, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
 import {
   DescriptorProto_ReservedRangeSchema,
   EnumDescriptorProto_EnumReservedRangeSchema,
@@ -11,7 +11,7 @@ import {
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { breakingChanges } from '#lab';
 import { file_grpc_health_v1_health } from '../src/grpc/health/v1/health_pb.ts';
-import { buf, built, changed, changes } from './contracts.ts';
+import { buf, built, changed, changes, edits } from './contracts.ts';
 
 const here = join(import.meta.dirname, '..');
 const scratch = async () => {
@@ -103,7 +103,22 @@ describe('the contract', () => {
         fromJsonString(FileDescriptorProtoSchema, moved(toJsonString(FileDescriptorProtoSchema, proto))),
       );
     });
-    const paths = ['before', 'after'].map((name) => join(dir, `${name}.binpb`));
+    const sides = ['before', 'after'] as const;
+    const paths = sides.map((name) => join(dir, `${name}.binpb`));
+    const edited = await Promise.all(
+      sides.map(async (side) => {
+        const sources = join(dir, side);
+        for (const [nth, edit] of edits.entries()) {
+          const pack = `v${changes.length + nth}`;
+          await mkdir(join(sources, pack), { recursive: true });
+          await writeFile(join(sources, pack, 'a.proto'), `edition = "2023"; package ${pack}; ${edit[side]}`);
+        }
+        await buf('build', sources, '-o', `${sources}.built.binpb`);
+        const set = fromBinary(FileDescriptorSetSchema, await readFile(`${sources}.built.binpb`));
+        return new Map(set.file.map((file) => [file.package, file]));
+      }),
+    );
+    for (const nth of edits.keys()) images.push(edited.flatMap((files) => files.get(`v${changes.length + nth}`) ?? []));
     for (const [side, path] of paths.entries()) {
       const file = images.flatMap((image) => image[side] ?? []);
       await writeFile(path, toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file })));
@@ -120,8 +135,11 @@ describe('the contract', () => {
     const ours = images.map(([old, now]) =>
       old && now ? breakingChanges(built(old), built(now)).length > 0 : undefined,
     );
-    for (const [nth, { name }] of changes.entries()) {
-      expect(ours[nth], `whether it breaks when ${name}, where buf says:\n${said}`).toBe(bufs.includes(nth));
+    for (const [nth, change] of [...changes, ...edits].entries()) {
+      const breaks = bufs.includes(nth) || 'stricter' in change;
+      expect(ours[nth], `whether it breaks: ${change.name}, where buf says:\n${said}`).toBe(breaks);
     }
+    const stricter = edits.flatMap((edit, nth) => (edit.stricter ? bufs.includes(changes.length + nth) : []));
+    expect(stricter, 'whether buf objects where the guard is said to be stricter').toEqual([false, false, false]);
   });
 });

@@ -135,3 +135,54 @@ export function built(proto: FileDescriptorProto): DescFile {
   const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: [proto] }));
   return found('file', registry.getFile(proto.name));
 }
+
+/** More of what people do, in short: before and after, and whether our guard alone objects. */
+export const edits: readonly { name: string; before: string; after: string; stricter?: true }[] = [
+  { name: 'bytes become a string', before: 'message A{bytes x=1;}', after: 'message A{string x=1;}' },
+  { name: 'a string becomes bytes', before: 'message A{string x=1;}', after: 'message A{bytes x=1;}', stricter: true },
+  {
+    name: 'a map of wider values',
+    before: 'message A{map<int32,int32> x=1;}',
+    after: 'message A{map<int64,bool> x=1;}',
+  },
+  { name: 'a map of texts', before: 'message A{map<int32,int32> x=1;}', after: 'message A{map<int32,string> x=1;}' },
+  { name: 'another key', before: 'message A{map<string,A> x=1;}', after: 'message A{map<int32,A> x=1;}' },
+  {
+    name: 'a map of what differs in a capital',
+    before: 'message B{} message b{} message A{map<string,B> x=1;}',
+    after: 'message B{} message b{} message A{map<string,b> x=1;}',
+  },
+  { name: 'a range that ends before it', before: 'message A{int32 x=5;}', after: 'message A{reserved 2 to 4;}' },
+  { name: 'a range around it', before: 'message A{int32 x=5;}', after: 'message A{reserved 4 to max;}' },
+  { name: 'a reserved value stays', before: 'enum E{Z=0;reserved 5;}', after: 'enum E{Z=0;reserved 5;}' },
+  {
+    name: 'a reserved range narrows',
+    before: 'enum E{Z=0;reserved -9 to -5;}',
+    after: 'enum E{Z=0;reserved -8 to -5;}',
+  },
+  { name: 'a message becomes an enum', before: 'message A{int32 x=1;}', after: 'enum A{Z=0;}' },
+  { name: 'an enum becomes a message', before: 'enum A{Z=0;ONE=1;}', after: 'message A{}' },
+  { name: 'into a oneof', before: 'message A{int32 x=1;}', after: 'message A{oneof o{int32 x=1;}}' },
+  {
+    name: 'an enum moves',
+    before: 'enum E{Z=0;} message A{E x=1;}',
+    after: 'message B{enum E{Z=0;}} message A{B.E x=1;}',
+    stricter: true,
+  },
+  {
+    name: 'a value has to be there',
+    before: 'message A{int32 x=1;}',
+    after: 'message A{int32 x=1 [features.field_presence=LEGACY_REQUIRED];}',
+  },
+  {
+    name: 'one more has to be there',
+    before: 'message A{}',
+    after: 'message A{int32 x=1 [features.field_presence=LEGACY_REQUIRED];}',
+    stricter: true,
+  },
+  {
+    name: 'a message becomes a group',
+    before: 'message A{A x=1;}',
+    after: 'message A{A x=1 [features.message_encoding=DELIMITED];}',
+  },
+];

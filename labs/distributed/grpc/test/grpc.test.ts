@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { create } from '@bufbuild/protobuf';
-import { Code, ConnectError, createClient } from '@connectrpc/connect';
+import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect';
 import { outcome, until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
-import { amend, breakingChanges, propagate, RetryBudget, StreamBuffer, withDeadline } from '#lab';
+import { amend, breakingChanges, propagate, RetryBudget, RetryPolicy, StreamBuffer, withDeadline } from '#lab';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../src/grpc/health/v1/health_pb.ts';
 import { changed, changes } from './contracts.ts';
 import { channelTo, codeOf, ends, ordersOf, pricesOf, retrying, serve, unavailable } from './helpers.ts';
@@ -112,6 +112,7 @@ describe('retries', () => {
       const once = await retrying(() => new ConnectError('no', code));
       expect(await codeOf(once.prices.getPrice({}))).toBe(Code[code]);
       expect(once.seen.length, `attempts after ${Code[code]}`).toBe(1);
+      expect(once.policy.budget.tokens, `tokens after ${Code[code]}`).toBe(10);
     }
   });
 
@@ -156,7 +157,7 @@ describe('retries', () => {
   });
 
   test('what the deadline has no room for is not waited for', async () => {
-    const { prices, seen, slept } = await retrying(() => unavailable({ 'grpc-retry-pushback-ms': '5000' }));
+    const { prices, seen, slept } = await retrying(() => unavailable({ 'grpc-retry-pushback-ms': '4000' }));
     expect(await codeOf(prices.getPrice({}, { timeoutMs: 4_000 })), 'the error of the attempt, at once').toBe(
       'Unavailable',
     );
@@ -193,6 +194,23 @@ describe('retries', () => {
     const left = await outcome(prices.getPrice({}, { signal: leave.signal }));
     expect(left.error).toMatchObject({ code: Code.Canceled, rawMessage: 'mine' });
     expect(seen.length).toBe(1);
+    const broken = await retrying(() => unavailable(), {
+      clock: { ...clock, sleep: () => Promise.reject(new Error('clock')) },
+    });
+    expect((await outcome(broken.prices.getPrice({}))).error, 'a clock that fails').toMatchObject({
+      rawMessage: 'clock',
+    });
+    expect(broken.seen.length).toBe(1);
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const gone = new AbortController();
+    const watch: Interceptor = (next) => (request) => next(request).finally(resolve);
+    const answers: Interceptor = () => () => {
+      setImmediate(() => gone.abort());
+      throw unavailable({ 'grpc-retry-pushback-ms': '5000' });
+    };
+    const interceptors = [watch, new RetryPolicy().interceptor, answers];
+    await outcome(pricesOf({ port: 1 }, { interceptors }).getPrice({}, { signal: gone.signal }));
+    expect((await outcome(ended, 1_000)).error, 'a pause of 5 s that nobody waits for').toBe(undefined);
   });
 
   test('a stream is not repeated: its reader may have half of it', async () => {
@@ -265,6 +283,34 @@ describe('streams', () => {
     expect((await all).value).toEqual(['x']);
     await expect(waits.push('y')).rejects.toMatchObject({ code: Code.FailedPrecondition });
     expect(() => waits[Symbol.asyncIterator]()).toThrow(ConnectError);
+    const eager = new StreamBuffer<number>();
+    const reader = eager[Symbol.asyncIterator]();
+    const first = reader.next();
+    void eager.push(1);
+    const second = reader.next();
+    void eager.push(2);
+    eager.end();
+    const values = (await Promise.all([first, second, reader.next()])).map(({ value }) => value);
+    expect(values, 'what who asks ahead is given').toEqual([1, 2, undefined]);
+    expect(await reader.return?.()).toEqual({ done: true, value: undefined });
+    await expect(eager.push(3)).rejects.toMatchObject({ code: Code.FailedPrecondition });
+  });
+
+  test('what waits does not move up: reading many values takes as long for each as reading few', async () => {
+    const read = async (count: number) => {
+      const buffer = new StreamBuffer<number>({ limit: count });
+      for (let value = 0; value < count; value++) void buffer.push(value);
+      buffer.end();
+      const start = performance.now();
+      for await (const _ of buffer);
+      return (performance.now() - start) / count;
+    };
+    const least = { few: Number.POSITIVE_INFINITY, many: Number.POSITIVE_INFINITY };
+    for (let round = 0; round < 3; round++) {
+      for (let batch = 0; batch < 10; batch++) least.few = Math.min(least.few, await read(5_000));
+      least.many = Math.min(least.many, await read(60_000));
+    }
+    expect(least.many / least.few, 'times that a value of 60 000 takes, as against one of 5000').toBeLessThan(12);
   });
 
   test('whoever pushes hears that the reader has left', async () => {
@@ -291,6 +337,19 @@ describe('streams', () => {
     ended.abort(mine);
     expect((await last).error, 'what a push hears that waited when the stream was ended').toBe(mine);
     expect((await outcome(Array.fromAsync(whole))).error, 'the end of a stream that lost values').toBe(mine);
+    const lost = new AbortController();
+    const ended1 = new StreamBuffer<number>({ signal: lost.signal });
+    await ended1.push(1);
+    ended1.end();
+    lost.abort(mine);
+    expect((await outcome(Array.fromAsync(ended1))).error, 'the end of a stream that lost its last value').toBe(mine);
+    const long = new AbortController();
+    const done = new StreamBuffer<number>({ signal: long.signal });
+    await done.push(1);
+    done.end();
+    expect(getEventListeners(long.signal, 'abort').length, 'listeners, as long as a value waits').toBe(1);
+    await Array.fromAsync(done);
+    expect(getEventListeners(long.signal, 'abort').length, 'listeners left').toBe(0);
     const late = new StreamBuffer<number>({ signal: call.signal });
     expect((await outcome(late.push(1))).error).toBe(mine);
   });

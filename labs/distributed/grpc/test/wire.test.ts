@@ -4,19 +4,21 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect';
 import { type CallOptions, Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { needsPython, outcome, until } from '@shared/testkit';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   BadRpcOptionError,
+  type ChannelOptions,
   openChannel,
   propagate,
   RetryBudget,
   RetryPolicy,
   RpcServer,
+  type ServeOptions,
   StreamBuffer,
   withDeadline,
 } from '#lab';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../src/grpc/health/v1/health_pb.ts';
-import { channelTo, codeOf, ends, ordersOf, pricesOf, refuses, serve } from './helpers.ts';
+import { channelTo, codeOf, ends, ordersOf, pricesOf, refuses, retrying, serve, unavailable } from './helpers.ts';
 import { GetPriceRequestSchema, GetPriceResponseSchema, OrderService, PriceService } from './shop/v1/shop_pb.ts';
 import { type Desk, desk, startBalancer, urlOf } from './shop.ts';
 
@@ -125,6 +127,41 @@ describe('on the wire', () => {
       expect(await Promise.all(codes), String(value)).toEqual([code, code]);
     }
     expect((await outcome(prices.getPrice({}))).error).toMatchObject({ rawMessage: 'tea \ufffd' });
+    const crashes: unknown[] = [];
+    const note = (error: unknown) => void crashes.push(error);
+    process.on('uncaughtException', note);
+    ends({ [Symbol.dispose]: () => void process.off('uncaughtException', note) });
+    const long = 'é'.repeat(40_000);
+    for (const [message, metadata] of [
+      [long, {}],
+      ['no', { connection: 'close', 'Keep-Alive': 'timeout=5', te: 'gzip' }],
+      ['no', { 'x-long': long }],
+    ] as const) {
+      thrown = new ConnectError(message, Code.NotFound, metadata);
+      const codes = [prices.getPrice({}), Array.fromAsync(prices.watchPrices({}))].map(codeOf);
+      expect(await Promise.all(codes), `${message.length} ${Object.keys(metadata)}`).toEqual(['NotFound', 'NotFound']);
+    }
+    expect(crashes, 'what would have ended the server').toEqual([]);
+  });
+
+  test('what HTTP/2 cannot carry fails its own call', async () => {
+    const server = await serve(
+      desk({
+        getPrice({ sku }, { responseHeader, responseTrailer }) {
+          const name = sku.endsWith('long') ? 'x-long' : 'transfer-encoding';
+          const value = name === 'x-long' ? 'x'.repeat(50_000) : 'chunked';
+          (sku.startsWith('header') ? responseHeader : responseTrailer).set(name, value);
+          responseTrailer.set('x-short', 'x'.repeat(40_000));
+          return { cents: 7n };
+        },
+      }),
+    );
+    const prices = pricesOf(server, { defaultTimeoutMs: 2_000 });
+    const skus = ['header', 'trailer', 'header long', 'trailer long'];
+    const codes = await Promise.all(skus.map((sku) => codeOf(prices.getPrice({ sku }))));
+    expect(codes, `calls with an odd ${skus}`).toEqual(['ok', 'ok', 'Internal', 'Internal']);
+    const odd = prices.getPrice({ sku: 'header' }, { headers: { connection: 'close' } });
+    expect(await codeOf(odd), 'a request that nobody can send').toBe('Internal');
   });
 
   test('a time that no timer holds is a long one, and a fraction of a millisecond is sent as a whole one', async () => {
@@ -141,13 +178,34 @@ describe('on the wire', () => {
     for (const timeoutMs of [2 ** 31, Number.POSITIVE_INFINITY, 60_000.7])
       expect(await codeOf(prices.getPrice({}, { timeoutMs })), `${timeoutMs} ms`).toBe('ok');
     expect((await outcome(prices.getPrice({}, { timeoutMs: Number.NaN }))).error).toBeInstanceOf(BadRpcOptionError);
-    for (const text of ['99999999H', '2147484S', '99999999M', '24H']) {
+    const sent = async (timeoutMs: number) => {
+      let header: string | null = 'nothing';
+      const reads: Interceptor = () => async (request) => {
+        header = request.header.get('grpc-timeout');
+        throw new Error('read');
+      };
+      const { error } = await outcome(pricesOf(server, { interceptors: [reads] }).getPrice({}, { timeoutMs }));
+      return error instanceof ConnectError && error.code === Code.DeadlineExceeded ? 'late' : header;
+    };
+    const times = [0.4, 1, 60_000.7, 2 ** 31, Number.POSITIVE_INFINITY].map(sent);
+    expect(await Promise.all(times), 'what is sent').toEqual(['1m', '1m', '60000m', '99999999m', '99999999m']);
+    expect(await Promise.all([0, -1, Number.NEGATIVE_INFINITY].map(sent)), 'no time').toEqual(Array(3).fill('late'));
+    // The longest that a timer holds is 2147483 s.
+    for (const [text, seconds] of [
+      ['596H', 2_145_600],
+      ['597H', 2_147_483],
+      ['99999999H', 2_147_483],
+      ['35791M', 2_147_460],
+      ['35792M', 2_147_483],
+      ['2147480S', 2_147_480],
+      ['2147484S', 2_147_483],
+    ] as const) {
       const says: Interceptor = (next) => (request) => {
         request.header.set('grpc-timeout', text);
         return next(request);
       };
       const { cents } = await pricesOf(server, { interceptors: [says] }).getPrice({});
-      expect(cents > 80_000_000n && cents < 2n ** 31n, `${cents} ms of ${text}`).toBe(true);
+      expect(Math.abs(Number(cents) / 1_000 - seconds), `${cents} ms of ${text}`).toBeLessThan(2);
     }
     const lost = { signal: new AbortController().signal, timeoutMs: () => Number.NaN };
     refuses('a caller who waits for NaN', () => propagate(lost), ConnectError);
@@ -181,39 +239,70 @@ describe('on the wire', () => {
   });
 
   test('no call, stream or server is made from what makes none', async () => {
-    const caller = { signal: new AbortController().signal, timeoutMs: () => 1_000 };
-    const bad = [Number.NaN, -1, Number.POSITIVE_INFINITY, '5', null, 2 ** 31];
-    for (const value of bad) {
-      const number: number = JSON.parse('[0]').with(0, value)[0];
-      const what = String(value);
-      refuses(
-        `margin ${what}`,
-        () => propagate(caller, { marginMs: value === null ? Number.NaN : number }),
-        BadRpcOptionError,
-      );
-      refuses(`deadline ${what}`, () => withDeadline(number), BadRpcOptionError);
-      if (value === null) continue;
-      refuses(`limit ${what}`, () => new StreamBuffer({ limit: value === 2 ** 31 ? 0 : number }), BadRpcOptionError);
-      refuses(`attempts ${what}`, () => new RetryPolicy({ maxAttempts: number }), BadRpcOptionError);
-      refuses(`backoff ${what}`, () => new RetryPolicy({ initialBackoffMs: number }), BadRpcOptionError);
-      refuses(`tokens ${what}`, () => new RetryBudget({ maxTokens: number }), BadRpcOptionError);
-      refuses(
-        `timeout ${what}`,
-        () => openChannel('http://127.0.0.1:1', { defaultTimeoutMs: number }),
-        BadRpcOptionError,
-      );
-      await expect(
-        RpcServer.serve(() => {}, { port: number }),
-        `port ${what}`,
-      ).rejects.toThrow(BadRpcOptionError);
-    }
-    for (const value of [0, 1.5, 101])
-      refuses(`${value}`, () => new RetryPolicy({ maxAttempts: value }), BadRpcOptionError);
-    refuses('no ratio', () => new RetryBudget({ tokenRatio: 0 }), BadRpcOptionError);
-    refuses('no URL', () => openChannel('nowhere'), TypeError);
+    const caller = { signal: new AbortController().signal, timeoutMs: () => 2 ** 31 };
+    const channel = (options: ChannelOptions) => openChannel('http://127.0.0.1:1', options).close();
+    const serving = (options: ServeOptions) => RpcServer.serve(() => {}, options).then((server) => server.close());
     const server = await serve(() => {});
-    await expect(server.drain({ limitMs: -1 })).rejects.toThrow(BadRpcOptionError);
-    await expect(RpcServer.serve(() => {}, { port: server.port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    await server.drain();
+    const [timer, size] = [2 ** 31 - 1, 2 ** 32 - 1];
+    const limits: [string, number, number, (value: number) => unknown][] = [
+      ['marginMs', 0, timer, (marginMs) => propagate(caller, { marginMs })],
+      ['defaultMs', 1, timer, (defaultMs) => propagate(caller, { defaultMs })],
+      ['withDeadline', 1, timer, (timeoutMs) => withDeadline(timeoutMs)[Symbol.dispose]()],
+      ['limit', 1, Number.MAX_SAFE_INTEGER, (limit) => new StreamBuffer({ limit })],
+      ['maxAttempts', 1, 100, (maxAttempts) => new RetryPolicy({ maxAttempts })],
+      ['initialBackoffMs', 0, timer, (initialBackoffMs) => new RetryPolicy({ initialBackoffMs })],
+      ['maxBackoffMs', 0, timer, (maxBackoffMs) => new RetryPolicy({ maxBackoffMs })],
+      ['multiplier', 1, 100, (multiplier) => new RetryPolicy({ multiplier })],
+      ['maxTokens', 1, 1_000, (maxTokens) => new RetryBudget({ maxTokens })],
+      ['tokenRatio', 0.001, 1, (tokenRatio) => new RetryBudget({ tokenRatio })],
+      ['defaultTimeoutMs', 1, 99_999_999, (defaultTimeoutMs) => channel({ defaultTimeoutMs })],
+      ['pingIntervalMs', 1, timer, (pingIntervalMs) => channel({ pingIntervalMs })],
+      ['readMaxBytes of a channel', 1, size, (readMaxBytes) => channel({ readMaxBytes })],
+      ['readMaxBytes of a server', 1, size, (readMaxBytes) => serving({ readMaxBytes })],
+      ['port', 0, 65_535, (port) => serving({ port })],
+      ['lameDuckMs', 0, timer, (lameDuckMs) => server.drain({ lameDuckMs })],
+      ['limitMs', 0, timer, (limitMs) => server.drain({ limitMs })],
+      ['lingerMs', 0, timer, (lingerMs) => server.drain({ lingerMs })],
+    ];
+    const whole = /limit$|Attempts|Timeout|ping|readMax|port/;
+    for (const [name, least, most, make] of limits) {
+      const made = async (value: unknown) => {
+        const { error } = await outcome((async () => make(JSON.parse('[0]').with(0, value)[0]))());
+        return error instanceof BadRpcOptionError ? 'refused' : 'taken';
+      };
+      const bad = [least - 0.001, most + 1, Number.NaN, '5', whole.test(name) ? 1.5 : 'five'];
+      for (const value of bad) expect(await made(value), `${name} of ${value}`).toBe('refused');
+      for (const value of [least, most]) expect(await made(value), `${name} of ${value}`).toBe('taken');
+    }
+    refuses('no URL', () => openChannel('nowhere'), TypeError);
+    for (const url of ['localhost:50051', 'ftp://127.0.0.1']) refuses(url, () => openChannel(url), BadRpcOptionError);
+    const other = await serve(() => {});
+    await expect(RpcServer.serve(() => {}, { port: other.port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  });
+
+  test('what nobody says has its default', async () => {
+    const half = vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    ends({ [Symbol.dispose]: () => half.mockRestore() });
+    const budget = new RetryBudget({ maxTokens: 100 });
+    const { slept, prices, seen } = await retrying(() => unavailable(), { maxAttempts: 8, budget });
+    expect(await codeOf(prices.getPrice({}))).toBe('Unavailable');
+    expect(slept, 'pauses without jitter').toEqual([50, 100, 200, 400, 800, 1_000, 1_000]);
+    expect(seen[0]?.timeout, 'a call without a deadline').toBe('10000m');
+    const plain = await retrying(() => unavailable());
+    await codeOf(plain.prices.getPrice({}));
+    expect(plain.seen.length, 'attempts').toBe(4);
+    const { signal } = new AbortController();
+    expect(propagate({ signal, timeoutMs: () => 100 }).timeoutMs, 'of 100 ms').toBe(95);
+    const tokens = new RetryBudget();
+    tokens.onFailure();
+    tokens.onSuccess();
+    expect(tokens.tokens, 'of ten tokens, after a failure and a success').toBeCloseTo(9.1);
+    const buffer = new StreamBuffer<number>();
+    let accepted = 0;
+    for (let value = 0; value < 20; value++) void buffer.push(value).then(() => accepted++);
+    await new Promise(setImmediate);
+    expect(accepted, 'values that wait for a reader').toBe(16);
   });
 });
 
@@ -262,6 +351,7 @@ describe('health and draining, hardened', () => {
     await until(() => closed.calls === 1);
     const drained = closed.drain();
     await closed.close();
+    expect([closed.calls, closed.port], 'calls and port of a server that has been closed').toEqual([0, 0]);
     expect([await drained, await cut], 'a drain that is overtaken by close').toEqual([1, 'Unavailable']);
   });
 
@@ -284,12 +374,14 @@ describe('health and draining, hardened', () => {
 
   test('a call that crosses the GOAWAY of an idle connection goes once more, whatever its method', async () => {
     const taken: string[][] = [[], []];
+    let left = Number.NaN;
     const [leaving, staying] = await Promise.all(
       taken.map((ids) =>
         serve((router) => {
           router.service(OrderService, {
-            placeOrder({ orderId }) {
+            placeOrder({ orderId }, context) {
               ids.push(orderId);
+              left = context.timeoutMs() ?? Number.NaN;
               return {};
             },
           });
@@ -311,6 +403,7 @@ describe('health and draining, hardened', () => {
     release();
     expect(await second, 'an order that crossed the GOAWAY').toBe('ok');
     expect(taken, 'the orders of the two servers').toEqual([['first'], ['second']]);
+    expect(left, 'ms of 4000 that the second attempt said').toBeLessThanOrEqual(3_970);
     expect((await drained).value).toBe(0);
   });
 });
