@@ -10,28 +10,38 @@ export interface Allocation extends Place {
   readonly stack: readonly string[];
 }
 
+interface Met {
+  readonly node: HeapProfiler.SamplingHeapProfileNode;
+  readonly place: Place;
+  readonly caller: Met | undefined;
+}
+
 /** Who allocated what has stayed, the most first. */
 export function allocations({ head }: HeapProfiler.SamplingHeapProfile): Allocation[] {
-  const sites = new Map<string, { place: Place; bytes: number; most: number; stack: readonly string[] }>();
+  const sites = new Map<string, { bytes: number; most: Met }>();
   let all = 0;
-  const visit = (node: HeapProfiler.SamplingHeapProfileNode, above: readonly string[]): void => {
-    const place = placeOf(node.callFrame);
-    const stack = [...above, place.name];
-    if (node.selfSize > 0) {
-      const site = sites.get(place.key) ?? { place, bytes: 0, most: 0, stack };
-      const leads = node.selfSize > site.most;
-      sites.set(place.key, {
-        place,
-        bytes: site.bytes + node.selfSize,
-        most: leads ? node.selfSize : site.most,
-        stack: leads ? stack : site.stack,
-      });
-    }
+  const meet = (caller?: Met) => (node: HeapProfiler.SamplingHeapProfileNode) => ({
+    node,
+    place: placeOf(node.callFrame),
+    caller,
+  });
+  // No recursion, since a profile may be deeper than the stack of whoever reads it.
+  const next: Met[] = head.children.map(meet());
+  for (const met of next) {
+    const { node, place } = met;
+    for (const child of node.children) next.push(meet(met)(child));
+    if (node.selfSize <= 0) continue;
     all += node.selfSize;
-    for (const child of node.children) visit(child, stack);
-  };
-  for (const child of head.children) visit(child, []);
+    const { bytes, most } = sites.get(place.key) ?? { bytes: 0, most: met };
+    sites.set(place.key, { bytes: bytes + node.selfSize, most: node.selfSize > most.node.selfSize ? met : most });
+  }
   return [...sites.values()]
-    .map(({ place, bytes, stack }) => ({ ...place, bytes, share: bytes / all, stack }))
+    .map(({ bytes, most }) => ({ ...most.place, bytes, share: bytes / all, stack: stackOf(most) }))
     .sort((a, b) => b.bytes - a.bytes);
+}
+
+function stackOf(met: Met): string[] {
+  const names: string[] = [];
+  for (let at: Met | undefined = met; at; at = at.caller) names.push(at.place.name);
+  return names.reverse();
 }

@@ -47,7 +47,7 @@ export async function attach(pid: number, { timeoutMs = 5000, signal }: AttachOp
 async function opened(target: Target, before: readonly Listener[], deadline: number): Promise<Inspector | undefined> {
   const known = new Set(before.map(({ inode }) => inode));
   while (performance.now() < deadline) {
-    const soon = Math.min(deadline, performance.now() + 1000);
+    const soon = Math.min(deadline, performance.now() + 500);
     const now = await listeners(target.pid);
     const fresh = now.filter(({ inode }) => !known.has(inode));
     const inspector = await inspectorAmong(fresh, target, soon);

@@ -129,7 +129,12 @@ export class Attached implements AsyncDisposable {
     });
   }
 
-  /** Leaves the process as it was found: its inspector closed. Also when it has ended. @throws TargetSilentError */
+  /**
+   * Leaves the process as it was found: its inspector closed. Also when it has ended. Somebody else who has come to the same
+   * inspector meanwhile is cut off; the process stands still until he hangs up, which a client that is stopped doesn't do.
+   *
+   * @throws TargetSilentError
+   */
   detach(): Promise<void> {
     this.#detached ??= this.#detach();
     return this.#detached;

@@ -1,10 +1,8 @@
-import { getEventListeners, once } from 'node:events';
+import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-import { outcome, until } from '@shared/testkit';
+import { outcome } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
 import {
-  allocations,
   attach,
   BusyError,
   callCounts,
@@ -127,125 +125,6 @@ describe('attach', () => {
     if (sessions[1]) expect((await outcome(sessions[1].record({ ms: 50 }))).error).toBeInstanceOf(TargetEndedError);
     await sessions[1]?.detach();
     expect(lives(shop)).toBe(true);
-  });
-});
-
-describe('a session', () => {
-  test('calls of a live process are counted, without a restart', async () => {
-    await using shop = await openShop('logins');
-    await using attached = await attach(shop.pid);
-    const calls = await attached.callCounts({ ms: 150, accept: (url) => url.endsWith('clinic.ts') });
-    const of = (name: string) => calls.find((row) => row.name === name)?.calls ?? 0;
-    expect(of('login'), 'logins').toBeGreaterThan(9);
-    // Counting may begin and end between two guests of one five.
-    expect(Math.abs(of('checkPassword') - 0.8 * of('login')), 'guests beside four in five').toBeLessThanOrEqual(2);
-  });
-
-  test('the heap grows where it is kept, not where it is littered', { timeout: 15_000 }, async () => {
-    await using shop = await openShop('leaking');
-    await using attached = await attach(shop.pid);
-    // On a busy machine it may have allocated next to nothing by then.
-    const [site, ...others] = await until(
-      async () => {
-        const sites = allocations(await attached.heap({ ms: 250, intervalBytes: 8192 }));
-        return sites.reduce((all, { bytes }) => all + bytes, 0) > 200_000 ? sites : undefined;
-      },
-      { timeoutMs: 10_000, what: 'enough to look at' },
-    );
-    expect(site?.name, 'most that stayed').toBe('keepReceipt');
-    expect(others.every(({ bytes }) => bytes > 0)).toBe(true);
-    expect(site?.url).toMatch(/clinic\.ts$/);
-    expect(site?.share, 'its share').toBeGreaterThan(0.7);
-    expect(site?.stack.at(-1)).toBe('keepReceipt');
-    const litter = others.find(({ name }) => name === 'wipeTable');
-    expect(litter?.share ?? 0, 'what was thrown away').toBeLessThan(0.2);
-  });
-
-  test('a loop that stalls is told from one that is free, and from one that never comes round', {
-    timeout: 15_000,
-  }, async () => {
-    const measured: Record<string, { utilization: number; longestStallMs: number }> = {};
-    for (const kind of ['stalling', 'nothing', 'looping']) {
-      await using shop = await openShop(kind);
-      await using attached = await attach(shop.pid);
-      // On a busy machine a free loop may have to wait for a processor: that is taken for work.
-      const fits = ({ utilization }: { utilization: number }) => kind !== 'nothing' || utilization < 0.4;
-      measured[kind] = await until(async () => {
-        const now = await attached.loop({ ms: kind === 'stalling' ? 450 : 100 });
-        return fits(now) ? now : undefined;
-      });
-    }
-    const { stalling, nothing, looping } = measured;
-    expect(stalling?.longestStallMs, 'stalls of 150 ms').toBeGreaterThan(100);
-    expect(stalling?.utilization, 'of a loop that is held up').toBeGreaterThan(0.4);
-    expect(nothing?.utilization, 'of a free one').toBeLessThan(0.4);
-    expect(looping, 'never came round').toEqual({ utilization: expect.closeTo(1, 1), longestStallMs: 100 });
-  });
-
-  test('a stall that lasts when the time is over is a stall', async () => {
-    await using shop = await openShop('nothing');
-    await using attached = await attach(shop.pid);
-    const { signal } = new AbortController();
-    const measuring = attached.loop({ ms: 300, signal });
-    await until(() => getEventListeners(signal, 'abort').length > 0, { what: 'the wait' });
-    await delay(40);
-    shop.child.kill('SIGSTOP');
-    await delay(300);
-    shop.child.kill('SIGCONT');
-    expect((await measuring).longestStallMs).toBeGreaterThan(150);
-  });
-
-  test('threads are listed: the profile of the main thread has nothing of them', async () => {
-    await using shop = await openShop('thread');
-    await using attached = await attach(shop.pid);
-    const found = await until(async () => {
-      const workers = await attached.workers();
-      return workers.length > 0 ? workers : undefined;
-    });
-    expect(found.map(({ title }) => title)).toEqual([expect.stringContaining('roaster')]);
-  });
-
-  test('one measurement at a time: two would end each other', async () => {
-    await using shop = await openShop('serving');
-    await using attached = await attach(shop.pid);
-    const [one, two] = await Promise.all([outcome(attached.record({ ms: 100 })), outcome(attached.loop({ ms: 10 }))]);
-    expect(two.error).toBeInstanceOf(BusyError);
-    expect(one.value?.samples?.length, 'the first is whole').toBeGreaterThan(0);
-    expect((await attached.record({ ms: 20 })).samples?.length, 'then the next').toBeGreaterThan(0);
-  });
-
-  test('an abort ends the measurement with its reason, and leaves nothing on the signal', async () => {
-    await using shop = await openShop('serving');
-    await using attached = await attach(shop.pid);
-    const closing = new AbortController();
-    const reason = new Error('closing time');
-    const recording = outcome(attached.record({ ms: 60_000, signal: closing.signal }));
-    await until(() => getEventListeners(closing.signal, 'abort').length > 0, { what: 'the wait' });
-    closing.abort(reason);
-    expect((await recording).error).toBe(reason);
-    expect(getEventListeners(closing.signal, 'abort')).toEqual([]);
-    for (const ms of [0, NaN, 2 ** 31]) {
-      expect((await outcome(attached.record({ ms }))).error, `ms ${ms}`).toBeInstanceOf(InvalidArgumentError);
-    }
-    expect((await outcome(attached.record({ ms: 1, intervalUs: 1 }))).error).toBeInstanceOf(InvalidArgumentError);
-    // V8 ends the whole target for these.
-    for (const intervalBytes of [0.5, 1e308, 0]) {
-      const { error } = await outcome(attached.heap({ ms: 1, intervalBytes }));
-      expect(error, `intervalBytes ${intervalBytes}`).toBeInstanceOf(InvalidArgumentError);
-    }
-    expect((await attached.record({ ms: 20 })).samples?.length, 'it goes on').toBeGreaterThan(0);
-  });
-
-  test('a target that dies in the middle ends the measurement, and can be left', async () => {
-    await using shop = await openShop('serving');
-    const attached = await attach(shop.pid);
-    const closing = new AbortController();
-    const recording = outcome(attached.record({ ms: 60_000, signal: closing.signal }));
-    await until(() => getEventListeners(closing.signal, 'abort').length > 0, { what: 'the wait' });
-    await end(shop.child);
-    expect((await recording).error).toBeInstanceOf(TargetEndedError);
-    await attached.detach();
-    await attached.detach();
   });
 });
 

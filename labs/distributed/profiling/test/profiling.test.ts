@@ -2,6 +2,7 @@ import { outcome } from '@shared/testkit';
 import { DOMParser } from '@xmldom/xmldom';
 import { describe, expect, test } from 'vitest';
 import {
+  allocations,
   attach,
   type Call,
   callCounts,
@@ -274,6 +275,30 @@ describe('the flame graph', () => {
   });
 });
 
+describe('the heap', () => {
+  test('what stayed is added up by function, with the path of most bytes; a path may be longer than the stack', () => {
+    type Site = Parameters<typeof allocations>[0]['head'];
+    const site = (functionName: string, selfSize: number, ...children: Site[]): Site => {
+      const callFrame = { functionName, scriptId: '7', url: 'file:///shop.ts', lineNumber: 0, columnNumber: 0 };
+      return { callFrame, selfSize, children };
+    };
+    const kept = [
+      site('ring', 8, site('keep', 10)),
+      site('serve', 0, site('keep', 30)),
+      site('cook', 0, site('keep', 30)),
+    ];
+    const rows = allocations({ head: site('(root)', 0, ...kept) });
+    expect(rows.map(({ name, bytes, share, stack }) => [name, bytes, share, stack.join(' ')])).toEqual([
+      ['keep', 70, 70 / 78, 'serve keep'],
+      ['ring', 8, 8 / 78, 'ring'],
+    ]);
+    let climb = site('climb', 1);
+    for (let step = 1; step < 20_000; step++) climb = site('climb', 1, climb);
+    const [deep] = allocations({ head: site('(root)', 0, climb) });
+    expect([deep?.bytes, deep?.stack.length], 'bytes and path of the first of 20 000').toEqual([20_000, 1]);
+  });
+});
+
 describe('the check-up', () => {
   test('calls are counted, not estimated: 100 of login, 80 of checkPassword, and two of one name apart', async () => {
     const checkPassword = (guest: number) => guest * 2;
@@ -317,13 +342,13 @@ describe('the live ECG', () => {
   }, async () => {
     await using serving = await openShop('serving');
     await using looping = await openShop('looping');
-    for (const shop of [serving, looping]) {
+    const found = [serving, looping].map(async (shop) => {
       await using attached = await attach(shop.pid);
       // On a busy machine few looks find work in a given time, and a few may deceive: it is looked until they are enough.
       const own = new Map<string, number>();
       let samples = 0;
       for (const end = performance.now() + 8000; samples < 80 && performance.now() < end; ) {
-        const tree = callTree(await attached.record({ ms: 300 }));
+        const tree = callTree(await attached.record({ ms: 150 }));
         samples += tree.samples;
         for (const { name, url, selfUs } of hottest(tree)) {
           if (url !== '') own.set(name, (own.get(name) ?? 0) + selfUs);
@@ -331,14 +356,15 @@ describe('the live ECG', () => {
       }
       const rows = [...own].sort(([, one], [, other]) => other - one);
       expect(rows[0]?.[0], `the hottest in ${samples} samples: ${rows.join(' ')}`).toBe('hotJson');
-    }
+    });
+    await Promise.all(found);
   });
 
   test('attach reaches the process that was asked for, or none: another may have its port', async () => {
     await using other = await openShop('nothing', ['--inspect=0']);
     const port = Number(/127\.0\.0\.1:(\d+)/.exec(other.said())?.[1]);
     await using asked = await openShop('nothing', [`--inspect-port=${port}`]);
-    const { value, error } = await outcome(attach(asked.pid, { timeoutMs: 400 }), 5000);
+    const { value, error } = await outcome(attach(asked.pid, { timeoutMs: 200 }), 5000);
     await value?.detach();
     expect(error, `attached to ${value?.pid}, of whom the port is not`).toBeInstanceOf(PortTakenError);
     expect(error).toMatchObject({ port, holder: other.pid });
