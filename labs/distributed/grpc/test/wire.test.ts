@@ -131,16 +131,20 @@ describe('on the wire', () => {
     const note = (error: unknown) => void crashes.push(error);
     process.on('uncaughtException', note);
     ends({ [Symbol.dispose]: () => void process.off('uncaughtException', note) });
-    const long = 'é'.repeat(40_000);
+    const long = '茶'.repeat(20_000);
     for (const [message, metadata] of [
       [long, {}],
       ['no', { connection: 'close', 'Keep-Alive': 'timeout=5', te: 'gzip' }],
-      ['no', { 'x-long': long }],
+      ['no', { 'x-long': 'x'.repeat(100_000) }],
     ] as const) {
       thrown = new ConnectError(message, Code.NotFound, metadata);
       const codes = [prices.getPrice({}), Array.fromAsync(prices.watchPrices({}))].map(codeOf);
       expect(await Promise.all(codes), `${message.length} ${Object.keys(metadata)}`).toEqual(['NotFound', 'NotFound']);
     }
+    thrown = new ConnectError(long, Code.NotFound);
+    const { error } = await outcome(prices.getPrice({}));
+    const bytes = error instanceof ConnectError ? encodeURIComponent(error.rawMessage).length : Number.NaN;
+    expect(bytes, 'of a message of 180 000 bytes in a header, those that came').toBe(4_095);
     expect(crashes, 'what would have ended the server').toEqual([]);
   });
 
@@ -282,12 +286,12 @@ describe('on the wire', () => {
   });
 
   test('what nobody says has its default', async () => {
-    const half = vi.spyOn(Math, 'random').mockReturnValue(0.5);
-    ends({ [Symbol.dispose]: () => half.mockRestore() });
+    const lot = vi.spyOn(Math, 'random').mockReturnValue(0.25);
+    ends({ [Symbol.dispose]: () => lot.mockRestore() });
     const budget = new RetryBudget({ maxTokens: 100 });
     const { slept, prices, seen } = await retrying(() => unavailable(), { maxAttempts: 8, budget });
     expect(await codeOf(prices.getPrice({}))).toBe('Unavailable');
-    expect(slept, 'pauses without jitter').toEqual([50, 100, 200, 400, 800, 1_000, 1_000]);
+    expect(slept.map(Math.round), 'pauses, each by a tenth too short').toEqual([45, 90, 180, 360, 720, 900, 900]);
     expect(seen[0]?.timeout, 'a call without a deadline').toBe('10000m');
     const plain = await retrying(() => unavailable());
     await codeOf(plain.prices.getPrice({}));
@@ -403,7 +407,7 @@ describe('health and draining, hardened', () => {
     release();
     expect(await second, 'an order that crossed the GOAWAY').toBe('ok');
     expect(taken, 'the orders of the two servers').toEqual([['first'], ['second']]);
-    expect(left, 'ms of 4000 that the second attempt said').toBeLessThanOrEqual(3_970);
+    expect(left > 2_000 && left <= 3_970, `the second attempt says ${left} of 4000 ms`).toBe(true);
     expect((await drained).value).toBe(0);
   });
 });
