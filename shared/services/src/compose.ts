@@ -17,6 +17,9 @@ export interface Container {
 /** The compose file's Kafka has no login; it is known by the cluster id that it was formatted with. */
 export const COMPOSE_KAFKA_CLUSTER = 'Y29uY2VwdC1sYWJzLWthZg';
 
+/** Nor has its OpenSearch: it is known by its cluster's name. */
+export const COMPOSE_OPENSEARCH_CLUSTER = 'concept-labs';
+
 /** User, password and database of every compose server that has any. */
 export const COMPOSE_LOGIN = { user: 'labs', password: 'labs', database: 'labs' } as const;
 
@@ -25,8 +28,8 @@ const numbered = (name: string, from: number, count: number): Container[] =>
 
 /**
  * docker-compose.yml's services and ports: the one list. A server on such a port is taken for the compose file's only if
- * it lets the user `labs` in with the password `labs` (redis.conf: `user labs on >labs ~* &* +@all`), or, a Kafka, has our
- * cluster id, unless LABS_SERVICES=compose says so.
+ * it lets the user `labs` in with the password `labs` (redis.conf: `user labs on >labs ~* &* +@all`), or, a Kafka or an
+ * OpenSearch, has our cluster's id or name, unless LABS_SERVICES=compose says so.
  */
 export const containers = {
   redis: numbered('redis', 46379, 5),
@@ -37,6 +40,7 @@ export const containers = {
   rabbitmq: [{ name: 'rabbitmq', port: 45672 }],
   rabbitmqManagement: [{ name: 'rabbitmq', port: 45673 }],
   kafka: [{ name: 'kafka', port: 49092 }],
+  opensearch: [{ name: 'opensearch', port: 49200 }],
 } as const satisfies Record<string, readonly Container[]>;
 
 const COMPOSE_FILE = fileURLToPath(new URL('../../../docker-compose.yml', import.meta.url));

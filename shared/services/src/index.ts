@@ -3,6 +3,7 @@ import type { Browser, BrowserOptions, PageOptions } from './browser.ts';
 import type { ServiceReport } from './doctor.ts';
 import type { Broker, KafkaOptions, KafkaServers } from './kafka.ts';
 import type { MongoOptions, MongoServers } from './mongo.ts';
+import type { OpenSearchOptions, OpenSearchServers } from './opensearch.ts';
 import type { PostgresOptions, PostgresServers, ReplicatedPostgres } from './postgres.ts';
 import type { Standby } from './postgres-standby.ts';
 import type { AlertingPrometheus, PrometheusOptions, PrometheusServers, ScrapeJob } from './prometheus.ts';
@@ -38,6 +39,8 @@ export type {
   KafkaServers,
   MongoOptions,
   MongoServers,
+  OpenSearchOptions,
+  OpenSearchServers,
   PageOptions,
   PostgresOptions,
   PostgresServers,
@@ -117,6 +120,15 @@ export async function startZooKeeper(o: ZooKeeperOptions = {}): Promise<ZooKeepe
  */
 export async function startMongo(o: MongoOptions = {}): Promise<MongoServers> {
   return (await import('./mongo.ts')).startMongo(o);
+}
+
+/**
+ * Starts (or finds) an OpenSearch of one node; our own indices begin with its `namespace`.
+ * @throws MissingServerError, ServerDiedError, StartTimeoutError, UnreachableUrlError, LoginRefusedError,
+ *   BadSettingError, or the signal's reason
+ */
+export async function startOpenSearch(o: OpenSearchOptions = {}): Promise<OpenSearchServers> {
+  return (await import('./opensearch.ts')).startOpenSearch(o);
 }
 
 /**

@@ -17,6 +17,8 @@ export interface JarRecipe {
   readonly artifacts: readonly string[];
   /** The artifacts alone, without what they need: a jar that holds everything. */
   readonly alone?: true;
+  /** The newest Java that it runs on. Default: any. */
+  readonly mostJava?: number;
   /**
    * The list of the jars' names with their SHA-256, as `sha256sum` prints and checks it. Whoever raises a version has
    * `npx pnpm --filter @shared/services run lock SERVICE` write it anew, and looks at what changed.
@@ -28,7 +30,7 @@ export interface JarRecipe {
 export async function javaProgram(service: string, recipe: JarRecipe): Promise<Program | undefined> {
   const folder = folderOf(service, await lockOf(recipe));
   if (!(await exists(folder))) return undefined;
-  const { best } = await findJre();
+  const { best } = await findJre(recipe.mostJava);
   return best && programOf(best, folder);
 }
 
@@ -43,9 +45,9 @@ export async function fetchJavaProgram(
   signal: AbortSignal | undefined,
 ): Promise<Program | undefined> {
   if (!mayProvision()) return undefined;
-  const onPath = await findJre();
+  const onPath = await findJre(recipe.mostJava);
   if (onPath.best === undefined) announce(`${service}: ${onPath.passedOver.join('; ')}`);
-  const jre = onPath.best ?? (await fetchJre(signal));
+  const jre = onPath.best ?? (await fetchJre(signal, recipe.mostJava));
   if (jre === undefined) return undefined;
   const lock = await lockOf(recipe);
   const folder = folderOf(service, lock);
@@ -74,8 +76,8 @@ export async function fetchJavaProgram(
 }
 
 /** "JRE 17 from PATH": the JRE that a program of `javaProgram` runs on. */
-export async function jreOf(program: Program): Promise<string> {
-  const { best } = await findJre();
+export async function jreOf(program: Program, mostJava?: number): Promise<string> {
+  const { best } = await findJre(mostJava);
   return best?.path === program.path ? `JRE ${best.major} from ${best.from}` : 'a JRE';
 }
 
@@ -83,7 +85,7 @@ export async function jreOf(program: Program): Promise<string> {
 export async function javaOutlook(service: string, recipe: JarRecipe): Promise<string | undefined> {
   if (!mayProvision()) return undefined;
   const apt = await canProvision();
-  const jre = (await findJre()).best;
+  const jre = (await findJre(recipe.mostJava)).best;
   if (jre === undefined && !apt) return undefined;
   const lock = await lockOf(recipe);
   const maven = jre === undefined ? undefined : (await findMaven(jre)).best;
@@ -97,8 +99,8 @@ export async function javaOutlook(service: string, recipe: JarRecipe): Promise<s
 }
 
 /** Why there is no program: what was looked for and passed over. */
-export async function javaLacks(): Promise<string> {
-  const { best, passedOver } = await findJre();
+export async function javaLacks(recipe: JarRecipe): Promise<string> {
+  const { best, passedOver } = await findJre(recipe.mostJava);
   const maven = best === undefined ? [] : (await findMaven(best)).passedOver;
   return `It needs a JRE, and Maven to fetch its jars once: ${[...(best ? [] : passedOver), ...maven].join('; ')}.`;
 }

@@ -54,37 +54,49 @@ const recipe: AptRecipe = {
   },
 };
 
-/** The first `java` of PATH that is new enough, else the private cache's. Starts and downloads nothing. */
-export async function findJre(): Promise<Found<Jre>> {
+/**
+ * The first `java` of PATH that is new enough, else the private cache's. Starts and downloads nothing.
+ * @param most the newest that will do
+ */
+export async function findJre(most = Number.POSITIVE_INFINITY): Promise<Found<Jre>> {
   const passedOver: string[] = [];
   for (const path of await allOnPath('java')) {
     const said = await versionOf({ path });
-    if (said.major !== undefined && said.major >= LEAST_JAVA) {
+    if (said.major !== undefined && said.major >= LEAST_JAVA && said.major <= most) {
       return { best: { path, major: said.major, from: 'PATH' }, passedOver };
     }
     passedOver.push(
       said.major === undefined
         ? `${path} does not run (${said.words})`
-        : `${path} is Java ${said.major}, ${LEAST_JAVA} or newer is needed`,
+        : `${path} is Java ${said.major}, ${needed(most)}`,
     );
   }
   if (passedOver.length === 0) passedOver.push('there is no java on PATH');
   const program = await provisioned(NAME, recipe);
   const major = program && (await versionOf(program)).major;
-  return { best: program && major ? { ...program, major, from: 'the private cache' } : undefined, passedOver };
+  if (program === undefined || major === undefined) return { best: undefined, passedOver };
+  if (major <= most) return { best: { ...program, major, from: 'the private cache' }, passedOver };
+  return { best: undefined, passedOver: [...passedOver, `the private cache has Java ${major}, ${needed(most)}`] };
 }
+
+const needed = (most: number) =>
+  most === Number.POSITIVE_INFINITY ? `${LEAST_JAVA} or newer is needed` : `${LEAST_JAVA} to ${most} is needed`;
 
 /**
  * Has apt's client fetch a JRE into the private cache.
+ * @param most the newest that will do
  * @returns undefined where this cannot or may not be done
  * @throws ProvisionError, or the signal's reason
  */
-export async function fetchJre(signal: AbortSignal | undefined): Promise<Jre | undefined> {
+export async function fetchJre(
+  signal: AbortSignal | undefined,
+  most = Number.POSITIVE_INFINITY,
+): Promise<Jre | undefined> {
   const program = await provision(NAME, recipe, signal);
   if (program === undefined) return undefined;
   const { major, words } = await versionOf(program);
   if (major === undefined) throw new ProvisionError(NAME, `the JRE of apt's package does not run: ${words}`);
-  return { ...program, major, from: 'the private cache' };
+  return major <= most ? { ...program, major, from: 'the private cache' } : undefined;
 }
 
 interface Said {

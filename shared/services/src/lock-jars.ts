@@ -9,7 +9,7 @@ import { services } from './registry.ts';
 
 const [name] = process.argv.slice(2);
 const recipe = services.find((service) => service.name === name)?.jars;
-const jre = (await findJre()).best;
+const jre = (await findJre(recipe?.mostJava)).best;
 const maven = jre && (await findMaven(jre)).best;
 if (name === undefined || recipe === undefined || maven === undefined) {
   process.stderr.write('run lock SERVICE: the name of a Java server, with java and mvn on PATH\n');

@@ -43,5 +43,5 @@ export async function outlook(service: Service): Promise<string | undefined> {
 
 /** What was looked for in vain, where that is not plain from the server's name. */
 export async function lacks(service: Service): Promise<string | undefined> {
-  return service.jars === undefined ? undefined : (await import('./jars.ts')).javaLacks();
+  return service.jars === undefined ? undefined : (await import('./jars.ts')).javaLacks(service.jars);
 }

@@ -3,6 +3,7 @@ import { browser } from './browser.ts';
 import { kafka, kafkaLender } from './kafka.ts';
 import type { Lender } from './lending.ts';
 import { mongodb, mongoLender } from './mongo.ts';
+import { opensearch, opensearchLender } from './opensearch.ts';
 import { postgres, postgresLender } from './postgres.ts';
 import { prometheus } from './prometheus.ts';
 import { rabbitLender, rabbitmq } from './rabbit.ts';
@@ -19,6 +20,7 @@ export const services: readonly Service[] = [
   kafka,
   zookeeper,
   mongodb,
+  opensearch,
   prometheus,
   alertmanager,
   zipkin,
@@ -33,4 +35,5 @@ export const lenders: ReadonlyMap<string, Lender> = new Map([
   [kafka.name, kafkaLender],
   [zookeeper.name, zookeeperLender],
   [mongodb.name, mongoLender],
+  [opensearch.name, opensearchLender],
 ]);
