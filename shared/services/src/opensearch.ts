@@ -205,8 +205,6 @@ const SETTINGS = {
   'bootstrap.system_call_filter': 'false',
   // A disk that is nearly full is not the lab's business.
   'cluster.routing.allocation.disk.threshold_enabled': 'false',
-  // Of one node no copy can be kept.
-  'cluster.default_number_of_replicas': 0,
   'node.processors': 2,
 };
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type PostgresServers,
   type ReplicatedPostgres,
+  startOpenSearch,
   startPostgres,
   startRabbit,
   startRedis,
@@ -253,6 +254,21 @@ test('a ZooKeeper that is given back is lent again under another namespace; one 
   await second[Symbol.asyncDispose]();
   await using third = await startZooKeeper();
   expect(third.connectString).not.toBe(first.connectString);
+});
+
+test('an OpenSearch that is given back is lent again without what was in it; one that was killed is not', {
+  timeout: 120_000,
+}, async () => {
+  const first = await startOpenSearch();
+  await fetch(`${first.url}/left`, { method: 'PUT' });
+  await first[Symbol.asyncDispose]();
+  const second = await startOpenSearch();
+  expect([second.url, second.namespace !== first.namespace]).toEqual([first.url, true]);
+  expect(await (await fetch(`${second.url}/_cat/indices`)).text()).toBe('');
+  await second.node.kill();
+  await second[Symbol.asyncDispose]();
+  await using third = await startOpenSearch();
+  expect(third.url).not.toBe(first.url);
 });
 
 /** A borrower that is another process, for all that the lessor knows. */
