@@ -2,7 +2,7 @@ import { connect, createServer } from 'node:net';
 import type { Node, startZooKeeper } from '@shared/services';
 import { until } from '@shared/testkit';
 import { ACL, createClient, Id } from 'node-zookeeper-client';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 import { Session } from '#lab';
 import { ask } from './four-letters.ts';
 
@@ -15,6 +15,8 @@ type ZooKeeper = Awaited<ReturnType<typeof startZooKeeper>>;
 /** What the laws of one server need. */
 export function stage(zk: ZooKeeper) {
   let paths = 0;
+  let observer: Promise<Session> | undefined;
+  afterAll(async () => (await observer)?.close());
   const session = async (sessionTimeoutMs = LONG, to = zk.connectString) => {
     const opened = await Session.connect(to, { sessionTimeoutMs });
     onTestFinished(() => opened.close());
@@ -51,15 +53,15 @@ export function stage(zk: ZooKeeper) {
     },
     /** Those who stand in the queue, as somebody else sees it. */
     async queue(path: string, length: number) {
-      const observer = await session();
+      observer ??= Session.connect(zk.connectString, { sessionTimeoutMs: LONG });
+      const looking = await observer;
       const names = await until(
         async () => {
-          const found = await observer.children(path);
+          const found = await looking.children(path);
           return found.length === length ? found : undefined;
         },
         { timeoutMs: 2_000, what: `${length} in the queue of ${path}` },
       );
-      await observer.close();
       return names;
     },
     /** Resolves when so many wait for a change: to watch is the last step of who waits. */
