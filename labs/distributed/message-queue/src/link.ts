@@ -25,18 +25,26 @@ export class Session {
   readonly model: ChannelModel;
   readonly channel: ConfirmChannel;
   readonly confirms: ConfirmLedger;
-  /** Aborts with a BrokerLostError or a ChannelClosedError when it is gone. */
+  /** Aborts when it is gone: with a BrokerLostError, a ChannelClosedError, or the reason of who has closed it. */
   readonly gone: AbortSignal;
   readonly #end = new AbortController();
   readonly #socket: AbortController;
   readonly #answerMs: number;
+  readonly #stop: AbortSignal;
 
-  private constructor(model: ChannelModel, channel: ConfirmChannel, socket: AbortController, options: LinkOptions) {
+  private constructor(
+    model: ChannelModel,
+    channel: ConfirmChannel,
+    socket: AbortController,
+    stop: AbortSignal,
+    options: LinkOptions,
+  ) {
     this.model = model;
     this.channel = channel;
     this.confirms = options.confirms();
     this.gone = this.#end.signal;
     this.#socket = socket;
+    this.#stop = stop;
     this.#answerMs = options.answerMs;
     model.on('error', (error) => this.end(error, isRefusal(error) ? ChannelClosedError : BrokerLostError));
     model.on('close', (error) => this.end(error));
@@ -63,7 +71,7 @@ export class Session {
       const socketOptions = { timeout: options.answerMs, signal: socket.signal };
       const model = await connect(address.href, socketOptions);
       model.on('error', () => {});
-      const session = new Session(model, await model.createConfirmChannel(), socket, options);
+      const session = new Session(model, await model.createConfirmChannel(), socket, stop, options);
       await options.setUp(session);
       return session;
     } catch (error) {
@@ -81,8 +89,8 @@ export class Session {
     if (this.gone.aborted) return;
     const why = cause === undefined ? 'it was closed' : reasonOf(cause);
     const lost = new Reason(`the connection to the broker is gone: ${why}. It comes back by itself.`, { cause });
-    this.#end.abort(lost);
-    this.confirms.fail(lost);
+    this.#end.abort(this.#stop.aborted ? this.#stop.reason : lost);
+    this.confirms.fail(this.gone.reason);
     this.#socket.abort();
   }
 
@@ -97,7 +105,7 @@ export class Session {
       return await this.inTime(orAborted(request, this.gone));
     } catch (error) {
       if (error instanceof QueueError) throw error;
-      if (this.gone.aborted) throw this.gone.reason;
+      for (const over of [this.#stop, this.gone]) over.throwIfAborted();
       throw new ChannelClosedError(`the broker has refused it: ${reasonOf(error)}`, { cause: error });
     }
   }
@@ -148,6 +156,7 @@ export class Link {
   async session(signal?: AbortSignal): Promise<Session> {
     for (let session = this.#current; ; session = await orAborted(this.#next.promise, signal)) {
       signal?.throwIfAborted();
+      this.#stop.signal.throwIfAborted();
       if (session && !session.gone.aborted) return session;
     }
   }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Channel, ConsumeMessage, Message, Options } from 'amqplib';
+import { type Channel, type ConsumeMessage, IllegalOperationError, type Message, type Options } from 'amqplib';
 import { type ConfirmLedger, Confirms } from './confirms.ts';
 import { BadArgumentError, BrokerLostError, PermanentError, QueueClosedError, QueueError, reasonOf } from './errors.ts';
 import { Link, type LinkOptions, type Session, TAG } from './link.ts';
@@ -71,6 +71,7 @@ export class Rabbit {
   // A broker short of memory reads nothing more from who publishes, acknowledgements included: so there are two.
   #publishing: Link | undefined;
   #consuming: Link | undefined;
+  #closing = false;
 
   protected constructor(options: RabbitOptions) {
     const { topology, answerMs = 10_000, graceMs = 5000, onError = () => {} } = options;
@@ -137,6 +138,11 @@ export class Rabbit {
         return await orAborted(session.inTime(this.publish(session, { ...properties, content })), signal);
       } catch (error) {
         if (error instanceof BrokerLostError) continue;
+        if (error instanceof IllegalOperationError) {
+          // The client says that its channel is closed. Nothing was sent.
+          session.end(error);
+          continue;
+        }
         if (error instanceof QueueError || signal?.aborted) throw error;
         // The client can't encode it. It has been counted and not sent: the tags of all that follow would be wrong.
         session.end(error);
@@ -154,6 +160,7 @@ export class Rabbit {
     checkWholeNumber(prefetch, 'prefetch', 1, 65_535);
     const consumer = new QueueConsumer(this.#known(queue), handler, prefetch);
     const session = await this.#link(this.#consuming).session();
+    if (this.#closing) throw new QueueClosedError('it is being closed: open another');
     this.#consumers.add(consumer);
     try {
       await this.serve(session, consumer);
@@ -190,6 +197,7 @@ export class Rabbit {
 
   /** Waits for handlers, `graceMs` at most, then says goodbye. What is not sent by then throws QueueClosedError. */
   async close(): Promise<void> {
+    this.#closing = true;
     await Promise.all([...this.#consumers].map((each) => this.#stop(each)));
     await Promise.all([this.#publishing?.close(), this.#consuming?.close()]);
   }

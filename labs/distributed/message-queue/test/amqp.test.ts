@@ -328,6 +328,22 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     expect((await outcome(client.send(order('3')))).error).toBeInstanceOf(QueueClosedError);
   });
 
+  test('rabbit: who sends or consumes while it is being closed is told so', async () => {
+    const { open, order, name } = await shop();
+    const client = await open();
+    const told: Promise<{ error?: unknown }>[] = [];
+    let closed: Promise<void> | undefined;
+    for (let n = 0; n < 40; n++) {
+      told.push(outcome(client.send(order(`${n}`))), outcome(client.consume(name, () => {})));
+      if (n === 5) closed = client.close();
+      await new Promise<void>(n % 2 ? setImmediate : queueMicrotask);
+    }
+    await closed;
+    const errors = (await Promise.all(told)).map(({ error }) => error).filter((error) => error !== undefined);
+    expect(errors.length).toBeGreaterThan(0);
+    for (const error of errors) expect(error).toBeInstanceOf(QueueClosedError);
+  });
+
   test('rabbit: what the broker would cut, refuse or not know is refused before it is sent', async () => {
     const { open, exchange, name, order } = await shop();
     const client = await open();
