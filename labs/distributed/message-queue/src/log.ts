@@ -70,7 +70,9 @@ export class Log {
     checkWholeNumber(answerMs, 'answerMs', 1, 2 ** 31 - 1);
     checkWholeNumber(deliveryMs, 'deliveryMs', 0, 2 ** 31 - 1);
     checkWholeNumber(graceMs, 'graceMs', 0, 2 ** 31 - 1);
-    this.#options = { bootstrap: [...bootstrap], answerMs, deliveryMs, graceMs, onError };
+    // What it throws is uncaught, and stops nothing here.
+    const hear = (error: unknown) => queueMicrotask(() => onError(error));
+    this.#options = { bootstrap: [...bootstrap], answerMs, deliveryMs, graceMs, onError: hear };
     this.#admin = new Admin(this.#connection(3));
   }
 
@@ -99,7 +101,8 @@ export class Log {
 
   /**
    * Resolves once all copies that are in step have the records, with their places. The client sends again what was not
-   * answered, numbered, so that a broker takes it once.
+   * answered, numbered, so that a broker takes it once. Records of several calls at once are in the order of the calls
+   * as long as none fails: where that is not enough, await one before the next.
    *
    * @throws NotWrittenError, BadArgumentError, QueueClosedError
    */

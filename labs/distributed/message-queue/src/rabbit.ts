@@ -85,7 +85,8 @@ export class Rabbit {
         { name, bindings, retryDelaysMs, deliveryLimit },
       ]),
     );
-    this.#options = { answerMs, graceMs, onError };
+    // What it throws is uncaught, and stops nothing here.
+    this.#options = { answerMs, graceMs, onError: (error) => queueMicrotask(() => onError(error)) };
   }
 
   /**
@@ -376,17 +377,26 @@ export class QueueConsumer {
 
 export function received(message: ConsumeMessage): Received {
   const { fields, properties, content } = message;
-  // Without our own: whoever passes the headers on would pass the attempts on too.
-  const { [ATTEMPT]: _attempt, [FIRST_KEY]: first, [TAG]: _tag, ...headers } = properties.headers ?? {};
+  // Without our own: whoever passes the headers on would pass the attempts on too. And a copy, as the body is.
+  const { [ATTEMPT]: _attempt, [FIRST_KEY]: first, [TAG]: _tag, ...headers } = copiedTable(properties.headers ?? {});
   return Object.freeze({
     id: String(properties.messageId ?? ''),
     key: fields.exchange === '' && typeof first === 'string' ? first : fields.routingKey,
-    // A copy: what a handler does to it must not be in the next attempt.
+    // What a handler does to it must not be in the next attempt.
     body: Buffer.from(content),
     headers: Object.freeze(headers),
     attempt: attemptOf(message),
     redelivered: fields.redelivered,
   });
+}
+
+const copiedTable = (table: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(table).map(([name, value]) => [name, copied(value)]));
+
+function copied(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return Buffer.from(value);
+  if (Array.isArray(value)) return value.map(copied);
+  return typeof value === 'object' && value !== null ? copiedTable(value) : value;
 }
 
 export const attemptOf = ({ properties }: Message): number => {

@@ -91,8 +91,9 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
         BadArgumentError,
       );
     }
+    const headers = { a: null, b: undefined, c: true, d: [1, 'x', { e: Buffer.from('y') }] };
     const [good, nobody] = await Promise.all([
-      outcome(client.send(order('2'))),
+      outcome(client.send({ ...order('2'), headers })),
       outcome(client.send({ exchange, key: 'invoice', body: 'to nobody' })),
     ]);
     expect([good.error, nobody.error]).toEqual([undefined, expect.any(UnroutableMessageError)]);
@@ -158,18 +159,22 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     const { open, order, name } = await shop();
     const client = await open();
     const got: Received[] = [];
+    const menus: string[] = [];
     await client.consume(name, (message) => {
       got.push(message);
+      menus.push(JSON.stringify(message.headers['menu']));
       message.body.fill(0);
+      Object.assign(message.headers['menu'] ?? {}, { dish: 'stone soup' });
       if (got.length === 1) throw new PermanentError('no such dish');
     });
     // A header of somebody else's: no number of attempts.
-    await client.send({ ...order('unicorn'), id: 'order-7', headers: { 'x-attempt': 1.5 } });
+    await client.send({ ...order('unicorn'), id: 'order-7', headers: { 'x-attempt': 1.5, menu: { dish: '鱼' } } });
     await until(async () => (await (await channel()).checkQueue(`${name}.dead`)).messageCount === 1);
     expect(got.map(({ attempt }) => attempt)).toEqual([1]);
     expect(await client.replay(name)).toBe(1);
     await until(() => got.length === 2);
     expect(got[1]).toMatchObject({ id: 'order-7', key: 'order.placed', attempt: 1 });
+    expect(menus, 'a header that the first handler has changed').toEqual(['{"dish":"鱼"}', '{"dish":"鱼"}']);
     expect(got[1]?.body.length, 'its body, which the first handler has overwritten').toBe(7);
     expect(await client.replay(name)).toBe(0);
   });
@@ -264,7 +269,9 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     const client = await open();
     const got: Received[] = [];
     await client.consume(name, (message) => void got.push(message));
+    const other = await open();
     await (await channel()).deleteQueue(name);
+    expect((await outcome(other.consume(name, () => {}))).error, 'of who comes in between').toBeInstanceOf(QueueError);
     await until(async () => {
       await client.send(order('1'));
       return got.length > 0;
@@ -301,7 +308,8 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     const [leaving, staying] = [client.send(order('1'), { signal: left.signal }), client.send(order('2'))];
     const gone = outcome(leaving);
     left.abort(reason);
-    expect((await gone).error).toBe(reason);
+    const soon = new Promise<{ error?: unknown }>((resolve) => setImmediate(resolve, {}));
+    expect((await Promise.race([gone, soon])).error).toBe(reason);
     await until(() => losses > 0);
     link.heal();
     await staying;
@@ -330,15 +338,20 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
 
   test('rabbit: who sends or consumes while it is being closed is told so', async () => {
     const { open, order, name } = await shop();
-    const client = await open();
+    const client = await open({ graceMs: 100 });
+    let inHand = 0;
+    await client.consume(name, () => hang(inHand++));
+    await client.send(order('in hand'));
+    await until(() => inHand === 1);
+    const closed = client.close();
+    expect((await outcome(client.consume(name, () => {}))).error, 'in its grace').toBeInstanceOf(QueueClosedError);
     const told: Promise<{ error?: unknown }>[] = [];
-    let closed: Promise<void> | undefined;
-    for (let n = 0; n < 40; n++) {
-      told.push(outcome(client.send(order(`${n}`))), outcome(client.consume(name, () => {})));
-      if (n === 5) closed = client.close();
+    let ended = false;
+    closed.then(() => (ended = true));
+    for (let n = 0; !ended; n++) {
+      told.push(outcome(client.send(order(`${n}`))), outcome(client.replay(name)));
       await new Promise<void>(n % 2 ? setImmediate : queueMicrotask);
     }
-    await closed;
     const errors = (await Promise.all(told)).map(({ error }) => error).filter((error) => error !== undefined);
     expect(errors.length).toBeGreaterThan(0);
     for (const error of errors) expect(error).toBeInstanceOf(QueueClosedError);

@@ -63,12 +63,17 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     const { place, listen } = await shop(3);
     for (let n = 0; n < 5; n++) await place(...orders.map((order) => `${order}:${n}`));
     const got: LogRecord[] = [];
-    listen(async (record) => {
+    let [atWork, most] = [0, 0];
+    const handler = async (record: LogRecord) => {
+      most = Math.max(most, ++atWork);
       // The first of each story takes longest.
       await new Promise((resolve) => setTimeout(resolve, textOf(record).endsWith(':0') ? 20 : 1));
       got.push(record);
-    });
+      atWork--;
+    };
+    listen(handler, { concurrency: 4 });
     await until(() => got.length === 40, { what: '40 records' });
+    expect(most, 'at work at once').toBeLessThanOrEqual(4);
     for (const order of orders) {
       const own = got.filter(({ key }) => key === order);
       const partitions = [...new Set(own.map(({ partition }) => partition))];
@@ -241,6 +246,15 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     expect(await read(`${name}-reports`)).toHaveLength(8);
     await log.seek(name, name, 'earliest');
     expect(await lag()).toBe(8n);
+    let begun = 0;
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 50, begun++));
+    const busy = listen(pause);
+    await until(() => begun === 8);
+    const early = await outcome(open({ answerMs: 200 }).seek(name, name, 'latest'), 5000);
+    expect(early.error, 'while it has members').toBeInstanceOf(LogRequestError);
+    await busy.stop();
+    expect(await lag(), 'once it has stopped').toBe(0n);
+    await log.seek(name, name, 'earliest');
     expect(await read(name)).toHaveLength(8);
     await log.seek(name, name, [{ partition: partitionOf('1', 4), offset: 0n }]);
     expect(await lag()).toBeGreaterThan(0n);
