@@ -45,6 +45,8 @@ export class BoundedProcessor implements SpanProcessor {
   #soon: NodeJS.Immediate | undefined;
   #drained: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
+  /** Who waits until so many have been sent, or failed; the least first. */
+  readonly #flushes: { readonly settled: number; readonly done: () => void }[] = [];
 
   /** @throws InvalidArgumentError on a limit that isn't a whole number above 0. */
   constructor(exporter: SpanExporter, options: QueueOptions = {}) {
@@ -78,9 +80,12 @@ export class BoundedProcessor implements SpanProcessor {
     else this.#timer ??= setTimeout(() => void this.#drain(), this.#limits.delayMs).unref();
   }
 
-  /** Sends what waits. Resolves when all of it was sent, or failed. */
+  /** Sends what waits. Resolves when all of it was sent, or failed, whatever came since. */
   async forceFlush(): Promise<void> {
-    await (this.#closed ?? this.#drain());
+    if (this.#closed) return this.#closed;
+    const { promise, resolve: done } = Promise.withResolvers<void>();
+    this.#flushes.push({ settled: this.#exported + this.#failed + this.counts.waiting, done });
+    await Promise.race([promise, this.#drain()]);
   }
 
   /**
@@ -94,7 +99,7 @@ export class BoundedProcessor implements SpanProcessor {
 
   async #close(deadlineMs: number): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const alarm = setTimeout(resolve, deadlineMs);
+    const alarm = setTimeout(resolve, Math.min(deadlineMs, 2 ** 31 - 1));
     await Promise.race([this.#drain(), late]);
     this.#dropped += this.#queue.splice(0).length;
     // Whose answer hasn't come by now is not waited for, by us or by the event loop.
@@ -106,9 +111,13 @@ export class BoundedProcessor implements SpanProcessor {
 
   /** One at a time: whoever comes while another sends waits for his end. */
   #drain(): Promise<void> {
-    this.#drained ??= this.#sendAll().finally(() => {
-      this.#drained = undefined;
-    });
+    // Not at once: an exporter may end spans, or flush, while it is called.
+    this.#drained ??= Promise.resolve()
+      .then(() => this.#sendAll())
+      .finally(() => {
+        this.#drained = undefined;
+        this.#flushes.length = 0;
+      });
     return this.#drained;
   }
 
@@ -124,6 +133,8 @@ export class BoundedProcessor implements SpanProcessor {
       this.#sending = 0;
       if (sent) this.#exported += batch.length;
       else this.#failed += batch.length;
+      const settled = this.#exported + this.#failed;
+      while (this.#flushes[0] && this.#flushes[0].settled <= settled) this.#flushes.shift()?.done();
     }
   }
 
@@ -138,9 +149,9 @@ export class BoundedProcessor implements SpanProcessor {
       // Else the request to the collector would be a span, whose request would be a span…
       context.with(suppressTracing(context.active()), () => {
         // Many an exporter is an async function: its rejection would end the process.
-        Promise.try(() => this.#exporter.export(batch, ({ code }) => answer(code === ExportResultCode.SUCCESS))).catch(
-          this.#giveUp,
-        );
+        Promise.try(() =>
+          this.#exporter.export(batch, (result) => answer(result?.code === ExportResultCode.SUCCESS)),
+        ).catch(this.#giveUp);
       });
     });
   }

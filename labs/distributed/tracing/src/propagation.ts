@@ -133,7 +133,7 @@ export const waybill: TextMapPropagator = {
     for (const [key, value] of Object.entries(inject(from))) setter.set(carrier, key, value);
   },
   extract(into, carrier, getter) {
-    const read = (key: string) => [getter.get(carrier, key) ?? []].flat();
+    const read = (key: string) => [quietly(() => getter.get(carrier, key)) ?? []].flat();
     // A list of traceparents is none: nobody can say which of them is meant.
     const [traceparent, ...more] = read('traceparent');
     const came = extract({

