@@ -364,7 +364,7 @@ describe('the live ECG', () => {
     await using other = await openShop('nothing', ['--inspect=0']);
     const port = Number(/127\.0\.0\.1:(\d+)/.exec(other.said())?.[1]);
     await using asked = await openShop('nothing', [`--inspect-port=${port}`]);
-    const { value, error } = await outcome(attach(asked.pid, { timeoutMs: 200 }), 5000);
+    const { value, error } = await outcome(attach(asked.pid, { timeoutMs: 400 }), 5000);
     await value?.detach();
     expect(error, `attached to ${value?.pid}, of whom the port is not`).toBeInstanceOf(PortTakenError);
     expect(error).toMatchObject({ port, holder: other.pid });
