@@ -134,6 +134,7 @@ describe('the flame graph', () => {
       ),
       { width: 1000 },
     );
+    expect(svg, 'its heading').toContain('>100 ms of work in 100 samples; waited 75.0 % of the run<');
     const bars = barsOf(svg);
     const widths = Object.fromEntries(bars.map(({ title, width }) => [title.split(/[ :]/)[0], Math.round(width)]));
     expect(widths, 'widths of 1000').toEqual({ all: 1000, serve: 900, hotJson: 750, priceOf: 50, '(garbage': 100 });
@@ -149,6 +150,10 @@ describe('the flame graph', () => {
       ).toBe(true);
       expect(title.startsWith(text.replace('…', '')), `"${text}" is the beginning of "${title}"`).toBe(true);
     }
+    const thirds = [1, 2, 3].map((line) => ({ name: 'third', self: 500, line }));
+    const long = flamegraph(callTree(draw(...thirds)), { width: 1000 });
+    expect(long, 'its heading').toContain('>1500 ms of work in 1500 samples; waited 0.0 % of the run<');
+    expect(/\d\.\d{5}/.exec(long)?.[0], 'digits that nobody sees').toBe(undefined);
     const [hot, price, serve] = [at('hotJson'), at('priceOf'), at('serve')];
     for (const bar of [hot, price]) {
       expect(bar?.x, `${bar?.title} begins within serve`).toBeGreaterThanOrEqual(serve?.x ?? NaN);
