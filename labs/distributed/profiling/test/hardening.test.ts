@@ -162,6 +162,7 @@ describe('in the process itself', () => {
     expect([one.value?.value, two.error]).toEqual([7, expect.any(BusyError)]);
     const { profile: report } = await profile(() => 9, { intervalUs: 100 });
     expect(hottest(callTree(report))).toBeInstanceOf(Array);
+    expect((await profile(() => 9, { intervalUs: 1_000_000 })).value).toBe(9);
     expect((await outcome(profile(() => 9, { intervalUs: NaN }))).error).toBeInstanceOf(InvalidArgumentError);
   });
 });

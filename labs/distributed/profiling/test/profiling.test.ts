@@ -221,6 +221,11 @@ describe('the flame graph', () => {
 
   test('what contradicts itself is refused, and nothing at all is an empty graph', () => {
     const drawn = draw({ name: 'serve', self: 3 });
+    const frame = { functionName: 'serve', scriptId: '7', url: '', lineNumber: 0, columnNumber: 0 };
+    const [nameless, nowhere] = [{ functionName: 7 }, { lineNumber: 'seven' }].map((odd) => ({
+      ...{ samples: [], timeDeltas: [] },
+      nodes: [{ id: 1, callFrame: { ...frame, ...odd } }],
+    }));
     const broken = [
       { ...drawn, samples: [2, 2, 99] },
       { ...drawn, timeDeltas: [0] },
@@ -231,8 +236,8 @@ describe('the flame graph', () => {
       { ...drawn, nodes: drawn.nodes.map((node) => ({ ...node, children: [77] })) },
       { ...drawn, timeDeltas: [1e308, 1e308, 1e308] },
       // What JSON of any origin may hold.
-      ...[null, { nodes: [null] }, { nodes: {} }, { nodes: [{ id: 1, callFrame: {} }] }].map((other) =>
-        JSON.parse(JSON.stringify(other && { ...drawn, ...other })),
+      ...[null, { nodes: [null] }, { nodes: {} }, { nodes: [{ id: 1, callFrame: {} }] }, nameless, nowhere].map(
+        (other) => JSON.parse(JSON.stringify(other && { ...drawn, ...other })),
       ),
       JSON.parse('{"nodes":[],"samples":{"length":1},"timeDeltas":{"length":1},"startTime":0,"endTime":1}'),
     ];
@@ -308,18 +313,24 @@ describe('the check-up', () => {
   test('calls are counted, not estimated: 100 of login, 80 of checkPassword, and two of one name apart', async () => {
     const checkPassword = (guest: number) => guest * 2;
     const login = (guest: number) => (guest % 5 === 0 ? 0 : checkPassword(guest));
+    const closeUp = () => {};
     const rooms = [{ open: () => 1 }, { open: () => 2 }] as const;
     const { calls, value } = await callCounts(() => {
       for (let guest = 0; guest < 100; guest++) login(guest);
+      closeUp();
       for (let turn = 0; turn < 7; turn++) rooms[turn < 3 ? 0 : 1].open();
       return 'done';
     });
     const of = (name: string) => calls.filter((row) => row.name === name).map((row) => row.calls);
     expect(value).toBe('done');
-    expect({ login: of('login'), checkPassword: of('checkPassword'), open: of('open') }, 'calls').toEqual({
+    expect(
+      { login: of('login'), checkPassword: of('checkPassword'), open: of('open'), closeUp: of('closeUp') },
+      'calls',
+    ).toEqual({
       login: [100],
       checkPassword: [80],
       open: [4, 3],
+      closeUp: [1],
     });
     expect(
       calls.every(({ url }) => url.startsWith('file:')),
