@@ -147,7 +147,8 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
       attempts.push(attempt);
       throw new Error('no licence');
     });
-    for (const body of ['fugu', 'rice']) await client.send(order(body));
+    // CC names more queues, and a copy is for one.
+    for (const body of ['fugu', 'rice']) await client.send({ ...order(body), headers: { CC: [name] } });
     const letter = await firstDead();
     expect(attempts, 'attempts').toEqual([1, 2, 3]);
     expect(`${letter.content}`).toBe('fugu');
