@@ -18,7 +18,7 @@ import {
   UnreachableError,
 } from '../src/index.ts';
 import { NodePool } from '../src/nodes.ts';
-import { type Argument, isAddress, type Request, requestOf, wholeFrom } from '../src/request.ts';
+import { type Argument, assertCallOptions, isAddress, type Request, requestOf, wholeFrom } from '../src/request.ts';
 import { ownersIn, SlotMap } from '../src/slot-map.ts';
 
 // What is not the idea is given: connections, the table of slots, arguments and errors. Which key is where, who is asked, and
@@ -110,7 +110,9 @@ export class ClusterRouter {
   }
 
   /** Given: one command, by `route`. */
-  async call(command: string, args: readonly Argument[], { signal }: CallOptions = {}): Promise<unknown> {
+  async call(command: string, args: readonly Argument[], options: CallOptions = {}): Promise<unknown> {
+    assertCallOptions(options);
+    const { signal } = options;
     const request = requestOf(command, args);
     return this.route(request, signal, async (address, asking) =>
       this.exchange(await this.nodes.link(address), request, asking),
@@ -243,8 +245,10 @@ export async function reshard(
   router: ClusterRouter,
   slot: number,
   to: string,
-  { batch = 100, signal }: ReshardOptions = {},
+  options: ReshardOptions = {},
 ): Promise<{ from: string; keys: number }> {
+  assertCallOptions(options);
+  const { batch = 100, signal } = options;
   wholeFrom('batch', batch, 1);
   const step = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted();

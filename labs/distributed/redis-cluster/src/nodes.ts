@@ -4,6 +4,9 @@ import { RouterClosedError, UnreachableError } from './errors.ts';
 import { isAddress } from './request.ts';
 import { hostOf } from './slot-map.ts';
 
+/** Connections to one node that wait for the next `lend`: what a burst needed more is closed behind it. */
+const MOST_IDLE = 8;
+
 export interface NodeOptions {
   /** Milliseconds after which a node that owes an answer is given up. */
   readonly silentMs: number;
@@ -27,12 +30,8 @@ export class NodePool {
   /** The connection to a node that all calls share. @throws UnreachableError */
   async link(address: string): Promise<Redis> {
     for (;;) {
-      const pending = this.#shared.get(address) ?? this.#connect(address).then((node) => this.#watched(node));
-      this.#shared.set(address, pending);
-      const node = await pending.catch((error: unknown) => {
-        if (this.#shared.get(address) === pending) this.#shared.delete(address);
-        throw error;
-      });
+      const pending = this.#shared.get(address) ?? this.#share(address);
+      const node = await pending;
       if (isUsable(node)) return node;
       if (this.#shared.get(address) === pending) this.#shared.delete(address);
     }
@@ -46,9 +45,9 @@ export class NodePool {
 
   giveBack(address: string, node: Redis): void {
     if (this.#closed || !isUsable(node)) return;
-    const idle = this.#idle.get(address);
-    if (idle) idle.push(node);
-    else this.#idle.set(address, [node]);
+    const idle = this.#idle.get(address) ?? [];
+    if (idle.length < MOST_IDLE) this.#idle.set(address, [...idle, node]);
+    else drop(node);
   }
 
   close(): void {
@@ -56,9 +55,24 @@ export class NodePool {
     for (const node of this.#open) drop(node);
   }
 
-  #watched(node: Redis): Redis {
-    dropWhenSilent(node, this.#options.silentMs);
-    return node;
+  #share(address: string): Promise<Redis> {
+    const pending = this.#connect(address);
+    const forget = () => {
+      if (this.#shared.get(address) === pending) this.#shared.delete(address);
+    };
+    pending.then((node) => {
+      dropWhenSilent(node, this.#options.silentMs);
+      // Nodes come and go, each with an address of its own.
+      node.once('end', forget);
+    }, forget);
+    this.#shared.set(address, pending);
+    return pending;
+  }
+
+  #forgetIdle(address: string, node: Redis): void {
+    const others = this.#idle.get(address)?.filter((each) => each !== node) ?? [];
+    if (others.length > 0) this.#idle.set(address, others);
+    else this.#idle.delete(address);
   }
 
   async #connect(address: string): Promise<Redis> {
@@ -67,7 +81,8 @@ export class NodePool {
     const place = placeOf(address, translate);
     const node = new Redis({
       ...connection,
-      host: hostOf(place),
+      // IPv6 in brackets, as in a URL: Node wants it bare.
+      host: hostOf(place).replace(/^\[(.*)\]$/, '$1'),
       port: Number(place.slice(hostOf(place).length + 1)),
       lazyConnect: true,
       enableOfflineQueue: false,
@@ -80,7 +95,10 @@ export class NodePool {
       cause = error;
     });
     this.#open.add(node);
-    node.once('end', () => this.#open.delete(node));
+    node.once('end', () => {
+      this.#open.delete(node);
+      this.#forgetIdle(address, node);
+    });
     // A hung process still accepts connections: it's the first answer that counts.
     const timer = setTimeout(() => {
       cause = new Error(`no answer in ${silentMs} ms`);

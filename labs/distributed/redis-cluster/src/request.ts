@@ -64,6 +64,16 @@ export const isReply = (error: unknown): error is Error => error instanceof Repl
 
 export const isAddress = (text: unknown) => typeof text === 'string' && /^[^\s/]+:\d{1,5}$/.test(text);
 
+/** @throws InvalidArgumentError unless it is an object whose `signal`, if it has any, is one. */
+export function assertCallOptions(options: unknown): void {
+  const given = typeof options === 'object' && options !== null ? options : undefined;
+  const signal = given && 'signal' in given ? given.signal : undefined;
+  if (given && (signal === undefined || signal instanceof AbortSignal)) return;
+  throw new InvalidArgumentError(
+    `Options must be an object, and their signal an AbortSignal: they are ${inspect(options, { depth: 1 })}.`,
+  );
+}
+
 /** @throws InvalidArgumentError */
 export function wholeFrom(name: string, value: number, least: number): number {
   if (Number.isSafeInteger(value) && value >= least && value < 2 ** 31) return value;

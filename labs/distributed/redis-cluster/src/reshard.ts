@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { endsOf } from './ends.ts';
 import { InvalidArgumentError, ReshardError } from './errors.ts';
+import { assertCallOptions } from './request.ts';
 import type { ClusterRouter } from './router.ts';
 
 export interface ReshardOptions {
@@ -25,8 +26,10 @@ export async function reshard(
   router: ClusterRouter,
   slot: number,
   to: string,
-  { batch = 100, signal }: ReshardOptions = {},
+  options: ReshardOptions = {},
 ): Promise<{ from: string; keys: number }> {
+  assertCallOptions(options);
+  const { batch = 100, signal } = options;
   if (!Number.isInteger(batch) || batch < 1) {
     throw new InvalidArgumentError(`batch must be a whole number from 1: it is ${inspect(batch)}.`);
   }

@@ -14,7 +14,7 @@ import {
 } from './errors.ts';
 import { assertText, bySlot } from './key-slot.ts';
 import { drop, NodePool } from './nodes.ts';
-import { type Argument, isAddress, isReply, type Request, requestOf, wholeFrom } from './request.ts';
+import { type Argument, assertCallOptions, isAddress, isReply, type Request, requestOf, wholeFrom } from './request.ts';
 import { ownersIn, type Redirection, redirectionIn, SlotMap } from './slot-map.ts';
 import { unlessAborted } from './waiting.ts';
 
@@ -73,10 +73,15 @@ export class ClusterRouter {
     if (!Array.isArray(seeds) || seeds.length === 0 || !seeds.every(isAddress)) {
       throw new InvalidArgumentError(`seeds must be addresses as "127.0.0.1:7000": they are ${inspect(seeds)}.`);
     }
+    assertCallOptions(options);
     this.seeds = [...seeds];
     this.timeoutMs = wholeFrom('timeoutMs', options.timeoutMs ?? 5_000, 1);
     this.silentMs = wholeFrom('silentMs', options.silentMs ?? 1_000, 1);
     const { translate = (address) => address, connection = {} } = options;
+    assertCallOptions(connection);
+    if (typeof translate !== 'function') {
+      throw new InvalidArgumentError(`translate must be a function: it is ${inspect(translate)}.`);
+    }
     this.nodes = new NodePool({ silentMs: this.silentMs, translate, connection: { ...connection } });
     const { username, password } = connection;
     if (password) this.#login = username ? ['AUTH2', username, password] : ['AUTH', password];
@@ -89,7 +94,9 @@ export class ClusterRouter {
    * @throws CrossSlotError, CommandError, TooManyRedirectionsError, SlotUnavailableError: not carried out
    * @throws OutcomeUnknownError, RouterClosedError, or the signal's reason: nobody knows
    */
-  async call(command: string, args: readonly Argument[], { signal }: CallOptions = {}): Promise<unknown> {
+  async call(command: string, args: readonly Argument[], options: CallOptions = {}): Promise<unknown> {
+    assertCallOptions(options);
+    const { signal } = options;
     const request = requestOf(command, args);
     return this.route(request, signal, async (address, asking) => {
       const node = await this.nodes.link(address);
@@ -118,6 +125,7 @@ export class ClusterRouter {
    * @throws PartialWriteError when a slot failed: what was written stays
    */
   async msetAcross(entries: Iterable<readonly [key: string, value: string]>, options: CallOptions = {}): Promise<void> {
+    assertCallOptions(options);
     const all = pairsOf(entries);
     const groups = this.groups(all.map(([key]) => key)).map((places) =>
       places.flatMap((place) => [all[place] ?? ['', '']]),
@@ -143,6 +151,7 @@ export class ClusterRouter {
    * @throws UnderReplicatedError when fewer did: the write is done all the same. The rest as `call`.
    */
   async waitReplicated(command: string, args: readonly Argument[], options: ReplicationOptions) {
+    assertCallOptions(options);
     const request = requestOf(command, args);
     const replicas = wholeFrom('replicas', options.replicas, 1);
     const withinMs = wholeFrom('withinMs', options.withinMs, 1);
@@ -157,8 +166,10 @@ export class ClusterRouter {
    * The keys that match a pattern, from every primary: SCAN knows the keys of its node alone. As SCAN itself, it may name a
    * key twice; and it may miss one whose slot moves meanwhile.
    */
-  async *keysAcross(match = '*', { signal }: CallOptions = {}): AsyncGenerator<string, void, undefined> {
+  async *keysAcross(match = '*', options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
     assertText('A pattern', match);
+    assertCallOptions(options);
+    const { signal } = options;
     for (const address of await this.scanned()) {
       const node = await this.nodes.link(address);
       for (let cursor = '0'; ; ) {

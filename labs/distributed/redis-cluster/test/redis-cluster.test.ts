@@ -1,7 +1,8 @@
-import { getEventListeners } from 'node:events';
+import { getEventListeners, once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
-import { describeWith, until } from '@shared/testkit';
+import { describeWith, outcome, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -290,6 +291,16 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
       await expect(router.mgetAcross(null)).rejects.toThrow(InvalidArgumentError);
       // @ts-expect-error: untyped code can hand in anything
       await expect(router.mgetAcross([undefined])).rejects.toThrow(InvalidArgumentError);
+      for (const options of [null, { signal: {} }]) {
+        // @ts-expect-error: untyped code can hand in anything
+        await expect(router.call('GET', ['a'], options)).rejects.toThrow(InvalidArgumentError);
+        // @ts-expect-error: untyped code can hand in anything
+        await expect(router.keysAcross('*', options).next()).rejects.toThrow(InvalidArgumentError);
+        // @ts-expect-error: untyped code can hand in anything
+        await expect(reshard(router, 5, addresses[0] ?? '', options)).rejects.toThrow(InvalidArgumentError);
+        // @ts-expect-error: untyped code can hand in anything
+        expect(() => new ClusterRouter(addresses, options && { connection: null })).toThrow(InvalidArgumentError);
+      }
       await expect(router.keysAcross('\ud83d*').next()).rejects.toThrow(InvalidArgumentError);
       const wait = { replicas: 1, withinMs: 100 };
       await expect(router.waitReplicated('SET', ['a', 1], { ...wait, replicas: 0 })).rejects.toThrow(
@@ -431,6 +442,22 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     }
   });
 
+  test('a seed may be an IPv6 address, bare or in brackets', async ({ skip }) => {
+    const network = createServer((client) => {
+      const node = connect(redis.nodes[0].port, '127.0.0.1');
+      client.pipe(node).pipe(client);
+      for (const side of [client, node]) side.on('error', () => {});
+    });
+    onTestFinished(() => void network.close());
+    network.listen(0, '::1');
+    if ((await outcome(once(network, 'listening'))).error) skip('this machine has no IPv6');
+    const address = network.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    for (const seed of [`[::1]:${port}`, `::1:${port}`]) {
+      await routed({}, [seed]).refresh();
+    }
+  });
+
   test('a cluster with a password is resharded, too', async () => {
     const set = (password: string) =>
       Promise.all(
@@ -484,6 +511,13 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
     const before = await clients();
     for (let n = 0; n < 5; n++) await router.waitReplicated('INCR', [tag], { replicas: 1, withinMs: 2_000 });
     expect(await clients(), 'connections, after five more such writes').toBeLessThanOrEqual(before);
+    const burst = Array.from({ length: 40 }, (_, n) =>
+      router.waitReplicated('SET', [`{${tag}}${n}`, 'x'], { replicas: 1, withinMs: 2_000 }),
+    );
+    expect((await Promise.all(burst)).length).toBe(40);
+    await until(async () => (await clients()) <= before + 8, {
+      what: 'most of the connections of a burst to be closed',
+    });
     const other = await tagAt(0);
     await assign(keySlot(other), 0, 2);
     expect(await router.waitReplicated('SET', [other, 'x'], { replicas: 1, withinMs: 2_000 })).toMatchObject({
