@@ -30,12 +30,17 @@ export function causalToken({ operationTime, clusterTime }: ClientSession): stri
 export function resumeCausal(client: MongoClient, ...tokens: readonly string[]): ClientSession {
   const moments = tokens.map(momentOf);
   const session = client.startSession({ causalConsistency: true });
-  for (const { operationTime, clusterTime } of moments) {
-    // A server refuses to wait for a time that it has not heard of: the cluster's time tells it.
-    session.advanceClusterTime(clusterTime);
-    session.advanceOperationTime(operationTime);
+  try {
+    for (const { operationTime, clusterTime } of moments) {
+      // A server refuses to wait for a time that it has not heard of: the cluster's time tells it.
+      session.advanceClusterTime(clusterTime);
+      session.advanceOperationTime(operationTime);
+    }
+    return session;
+  } catch (cause) {
+    session.endSession().catch(() => {});
+    throw new CausalTokenError('The driver refuses the times of this token.', { cause });
   }
-  return session;
 }
 
 /** The cluster's time as its servers gossip it: `clusterTime`, and a signature. */

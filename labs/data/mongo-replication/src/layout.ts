@@ -53,7 +53,10 @@ export function layoutOf(key: ShardKey, chunks: Iterable<Chunk>): Layout {
     }
   }
   if (sorted.length === 0) throw new ShardKeyError('There are no chunks: a sharded collection has one at least.');
-  return { key, chunks: sorted };
+  return {
+    key: key.map(([field, kind]) => [field, kind] as const),
+    chunks: sorted.map(({ min, max, shard }) => ({ min: [...min], max: [...max], shard })),
+  };
 }
 
 function checkedKey(key: ShardKey): void {
@@ -70,6 +73,7 @@ function checkedKey(key: ShardKey): void {
  */
 export function evenLayout(key: ShardKey, documents: readonly Document[], shards: readonly string[]): Layout {
   checkedKey(key);
+  if (shards.length === 0) throw new ShardKeyError('There is no shard to put chunks on: name one at least.');
   const keys = documents.map((it) => keyOf(key, it)).sort(compareKeys);
   const splits: (readonly KeyValue[])[] = [];
   for (let i = 1; i < shards.length; i++) {
@@ -97,7 +101,10 @@ export function placement(
   return counts;
 }
 
-/** Reads a collection's layout from a router (mongos). undefined: the collection is not sharded. */
+/**
+ * Reads a collection's layout from a router (mongos). undefined: the collection is not sharded. While chunks move,
+ * what it reads may not fit together: a ShardKeyError, and to be read again.
+ */
 export async function readLayout(client: MongoClient, namespace: string): Promise<Layout | undefined> {
   const config = client.db('config');
   const found = await config.collection<Document & { _id: string }>('collections').findOne({ _id: namespace });

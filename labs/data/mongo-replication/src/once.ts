@@ -1,6 +1,6 @@
 import { BSON, type Collection, type Document, MongoServerError } from 'mongodb';
 import { KeyTakenError, ReplicationError, UnconfirmedError, WriteFailedError } from './errors.ts';
-import { mayChange, writeOutcome } from './outcome.ts';
+import { mayChange, type WriteOutcome, writeOutcome } from './outcome.ts';
 import { endOf, pause, pauseAfter, positiveMs } from './waits.ts';
 
 export interface OnceOptions {
@@ -30,7 +30,7 @@ export async function repeatUntilKnown<T>(
   { withinMs = 30_000, signal }: OnceOptions = {},
 ): Promise<T> {
   const end = performance.now() + positiveMs('withinMs', withinMs);
-  let doubt = false;
+  let known: WriteOutcome = 'not applied';
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted();
     const left = Math.max(end - performance.now(), LEAST_MS);
@@ -39,13 +39,11 @@ export async function repeatUntilKnown<T>(
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof KeyTakenError) throw error;
+      // What one attempt did, or may have done, isn't undone by a later one.
       const outcome = writeOutcome(error);
-      // What one attempt may have done isn't undone by a later one that was refused.
-      doubt ||= outcome === 'unknown';
+      if (outcome === 'applied' || known === 'not applied') known = outcome;
       const ms = pauseAfter(attempt);
-      if (!mayChange(error) || performance.now() + ms >= end) {
-        throw new WriteFailedError(doubt && outcome === 'not applied' ? 'unknown' : outcome, attempt, error);
-      }
+      if (!mayChange(error) || performance.now() + ms >= end) throw new WriteFailedError(known, attempt, error);
       await pause(ms, signal);
     }
   }
@@ -56,7 +54,7 @@ export type Keyed = Document & { readonly _id: string };
 
 /**
  * Inserts a document once, however often that takes: `_id` is the request's key, made by who wants it done, before the
- * first attempt. Both answers are a majority's.
+ * first attempt. Both answers are a majority's. An empty Timestamp in it is filled in by the server: give it a value.
  * @throws KeyTakenError where another document has the key, WriteFailedError, ReplicationError for a key that is none, the
  *   signal's reason
  */

@@ -256,6 +256,14 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     expect(writeOutcome(await failure(notes.insertOne({ _id: 'round', round })))).toBe('not applied');
   });
 
+  test('what a primary has once carried out stays so, whatever a later attempt is told', async () => {
+    const notes = direct.db().collection<Keyed>(fresh());
+    const wishes = [{ w: 3, wtimeoutMS: 50 }, { w: 1 }];
+    const twice = repeatUntilKnown(() => notes.insertOne({ _id: 'a' }, { writeConcern: wishes.shift() ?? {} }));
+    expect(await failure(twice)).toMatchObject({ name: 'WriteFailedError', outcome: 'applied', attempts: 2 });
+    expect(await notes.countDocuments({})).toBe(1);
+  });
+
   test('eight clients whose answers get lost write each note once', async () => {
     await using here = await behind();
     const dice = random(SEED);
@@ -401,6 +409,7 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
       'A'.repeat(5_000),
       encoded({}),
       encoded({ operationTime: at }),
+      encoded({ operationTime: at, clusterTime: { clusterTime: at } }),
       encoded({ operationTime: 5, clusterTime: { clusterTime: at } }),
     ];
     for (const token of bad)

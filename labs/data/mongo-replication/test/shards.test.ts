@@ -219,6 +219,7 @@ describe('shards', () => {
     );
     const one = Array.from({ length: 50 }, () => ({ no: 7 }));
     expect(evenLayout([['no', 1]], one, SHARDS).chunks, 'chunks of one value').toHaveLength(1);
+    expect(evenLayout([['no', 1]], [], SHARDS).chunks, 'chunks of nothing').toHaveLength(1);
     expect(keyReport([['no', 1]], one, 3)).toMatchObject({
       distinct: 1,
       mostFrequent: 1,
@@ -279,6 +280,7 @@ describe('shards', () => {
           [whole],
         ),
       () => chunkFor([1], []),
+      () => evenLayout([['a', 1]], [], []),
       () => keyReport([['a', 1]], [{ a: 1 }], 2),
       () => keyReport([['a', 1]], [{ a: 1 }, { a: 2 }], 0),
       ...[[1], { x: 1 }, 'half \ud83d', new Date(Number.NaN), Symbol('a')].map((a) => () => keyOf([['a', 1]], { a })),
