@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { getEventListeners } from 'node:events';
 import { startMongo } from '@shared/services';
 import { describeWith, outcome, random, until } from '@shared/testkit';
@@ -237,7 +238,9 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
       writeOutcome(new MongoServerError({ message: 'no', code, errorLabels }));
     expect(said(91, 'RetryableWriteError'), 'a primary that shuts down').toBe('unknown');
     expect(said(10_107, 'RetryableWriteError', 'NoWritesPerformed')).toBe('not applied');
-    expect(said(11_602), 'interrupted, without retryable writes').toBe('unknown');
+    for (const code of [24, 50, 91, 189, 262, 10_058, 10_107, 11_600, 11_601, 11_602, 13_435, 13_436]) {
+      expect(said(code), `interrupted or no primary (${code}), without retryable writes`).toBe('unknown');
+    }
     expect(said(251, 'TransientTransactionError')).toBe('not applied');
     expect(said(64, 'UnknownTransactionCommitResult')).toBe('unknown');
     expect(said(121), 'a validator').toBe('not applied');
@@ -262,6 +265,10 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     const twice = repeatUntilKnown(() => notes.insertOne({ _id: 'a' }, { writeConcern: wishes.shift() ?? {} }));
     expect(await failure(twice)).toMatchObject({ name: 'WriteFailedError', outcome: 'applied', attempts: 2 });
     expect(await notes.countDocuments({})).toBe(1);
+    const down = new MongoServerError({ message: 'no', code: 91, errorLabels: ['RetryableWriteError'] });
+    const patient = await failure(repeatUntilKnown(() => Promise.reject(down), { withinMs: 300 }));
+    expect(patient).toMatchObject({ outcome: 'unknown' });
+    if (patient instanceof WriteFailedError) expect(patient.attempts, 'attempts in 300 ms').toBeLessThan(100);
   });
 
   test('eight clients whose answers get lost write each note once', async () => {
@@ -350,6 +357,10 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     expect(await failure(refused)).toMatchObject({ name: 'WriteFailedError', outcome: 'not applied' });
     expect({ runs, there: await notes.countDocuments({}) }).toEqual({ runs: 1, there: 1 });
     expect(await transactOnce(direct, async () => 'nothing to do')).toBe('nothing to do');
+    const aborted = new MongoServerError({ message: 'no', code: 112, errorLabels: ['TransientTransactionError'] });
+    const again = await failure(transactOnce(direct, () => Promise.reject(aborted), { withinMs: 300 }));
+    expect(again).toMatchObject({ outcome: 'not applied', cause: aborted });
+    if (again instanceof WriteFailedError) expect(again.attempts).toBeGreaterThan(1);
   });
 
   test('who aborts gets his own reason, and nothing is left on a signal', async () => {
@@ -444,13 +455,19 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
   test('a measurement that goes wrong ends, and so do its writers', async () => {
     const notes = direct.db().collection<Keyed>(fresh());
     let writing = 0;
-    const write = async (_id: string) => {
+    const write = async () => {
       writing++;
-      await notes.insertOne({ _id }).finally(() => writing--);
+      await notes.insertOne({ _id: randomUUID() }).finally(() => writing--);
     };
     const broken = new Error('no such node');
     expect(await failure(measureFailover(write, () => Promise.reject(broken)))).toBe(broken);
     expect(writing, 'writes after the end').toBe(0);
+    await notes.deleteMany({});
+    let before = 0;
+    const entries = await measureFailover(write, async () => (before = await notes.countDocuments({})), { writes: 5 });
+    const acknowledged = entries.filter(({ outcome }) => outcome === 'acknowledged').length;
+    expect(before, 'writes before the fault').toBeGreaterThanOrEqual(5);
+    expect(acknowledged, 'writes in all').toBeGreaterThanOrEqual(10);
     const never = measureFailover(
       () => Promise.reject(new TypeError('no')),
       async () => {},

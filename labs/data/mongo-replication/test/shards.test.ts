@@ -156,6 +156,8 @@ describe('shards', () => {
       [-1.789, 1140205862565771219n],
       [Number.MAX_VALUE, 921523596458303250n],
       [-Number.MAX_VALUE, 4532067210535695462n],
+      [-1e20, 4532067210535695462n],
+      [1e20, 921523596458303250n],
       [MIN, 7961148599568647290n],
       [MAX, 5504842513779440750n],
       [null, 2338878944348059895n],
@@ -178,7 +180,9 @@ describe('shards', () => {
       -1,
       0.5,
       2n,
+      2 ** 53,
       Long.fromString('9007199254740993'),
+      2n ** 53n + 2n,
       2 ** 60,
       '',
       'Z',
@@ -219,6 +223,13 @@ describe('shards', () => {
     );
     const one = Array.from({ length: 50 }, () => ({ no: 7 }));
     expect(evenLayout([['no', 1]], one, SHARDS).chunks, 'chunks of one value').toHaveLength(1);
+    expect(evenLayout([['no', 1]], [{ no: 1 }, { no: 2 }], SHARDS).chunks, 'chunks of two values').toHaveLength(2);
+    const halves = [0, 10, 0, 10, 0, 0, 0, 10].map((no) => ({ no }));
+    expect(keyReport([['no', 1]], halves, 2).busiest, 'three of the newer four').toBe(0.75);
+    const tied = [1, 1, 2].map((no) => ({ no }));
+    expect(keyReport([['no', 1]], tied, 2).monotonicity, "Spearman's of 0, 1, 2 and 1, 1, 2").toBeCloseTo(
+      Math.sqrt(3) / 2,
+    );
     expect(evenLayout([['no', 1]], [], SHARDS).chunks, 'chunks of nothing').toHaveLength(1);
     expect(keyReport([['no', 1]], one, 3)).toMatchObject({
       distinct: 1,
@@ -310,6 +321,19 @@ describe('shards', () => {
     expect(shards({ a: null }), 'a missing field is null').toEqual(['s0']);
     expect(shards({ a: { $gt: 5, $lt: 3 } }), 'nothing is both').toEqual([]);
     expect(shards({ a: 1, b: /x/ })).toEqual(['s1']);
+    expect(shards({ $and: [{ a: 1 }, { a: 2 }] })).toEqual([]);
+    expect(shards({ $and: [{ a: 1 }, { a: { $in: [2, 1] } }] })).toEqual(['s1']);
+    expect(shards({ a: { $in: [1, 2], $lt: 2 } })).toEqual(['s1']);
+    expect(shards({ a: { $in: [1, 2], $lte: 1, $gte: 1 } })).toEqual(['s1']);
+    expect(shards({ a: { $in: [1, 2], $gt: 1 } })).toEqual(['s2']);
+    for (const [one, other] of [
+      ['$gt', '$gte'],
+      ['$gte', '$gt'],
+    ] as const) {
+      expect(shards({ a: { [one]: 2, [other]: 2, $lte: 2 } }), `${one} and ${other} 2`).toEqual([]);
+      const [below, upTo] = [one.replace('g', 'l'), other.replace('g', 'l')];
+      expect(shards({ a: { [below]: 2, [upTo]: 2, $gte: 2 } }), `${below} and ${upTo} 2`).toEqual([]);
+    }
   });
 
   test('an index may be unique if it begins with the whole key, unhashed', () => {
