@@ -1,0 +1,309 @@
+// The command side on another database: the same port, the same promises.
+import { startMongo, startPostgres } from '@shared/services';
+import { describeWith, History, until } from '@shared/testkit';
+import { MongoClient } from 'mongodb';
+import { Pool } from 'pg';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
+import {
+  CommandBus,
+  ConflictError,
+  type EventStore,
+  InvalidArgumentError,
+  type OrderEvent,
+  order,
+  PostgresEventStore,
+  Projector,
+  Queries,
+  type Recorded,
+  StoreError,
+  sales,
+} from '#lab';
+import { MongoEventStore, type MongoStoreOptions } from '../src/mongo-event-store.ts';
+
+const BURGER = [{ name: 'cheeseburger', quantity: 2 }];
+const collected = (n: number, items = BURGER): OrderEvent => ({
+  type: 'OrderCollected',
+  data: { orderId: String(n), items },
+});
+const entry = (n: number, stream = `order-${n}`, expectedVersion = 0) => ({
+  stream,
+  expectedVersion,
+  events: [collected(n)],
+  commandId: `c${n}`,
+});
+/** All of it, in batches that end in the middle of a command. */
+async function all(store: EventStore<OrderEvent>): Promise<Recorded<OrderEvent>[]> {
+  const seen: Recorded<OrderEvent>[] = [];
+  for (let more = true; more; ) {
+    const events = await store.readAll(seen.at(-1)?.position ?? 0n, 3);
+    seen.push(...events);
+    more = events.length > 0;
+  }
+  return seen;
+}
+
+await describeWith(
+  'cqrs, written in MongoDB',
+  { mongo: () => startMongo(), pg: () => startPostgres() },
+  ({ mongo, pg }) => {
+    const pool = new Pool({ connectionString: pg.url, max: 12 });
+    pool.on('error', () => {});
+    const client = new MongoClient(mongo.url, { serverSelectionTimeoutMS: 2_000 });
+    afterAll(async () => {
+      await Promise.all([pool.end(), client.close()]);
+    });
+
+    let shops = 0;
+    const inMongo = async (options: MongoStoreOptions = {}, name = `m${++shops}`) => {
+      const store = new MongoEventStore<OrderEvent>(client.db(), name, options);
+      await store.migrate();
+      return store;
+    };
+    const inPostgres = async () => {
+      const store = new PostgresEventStore<OrderEvent>(pool, `m${++shops}`);
+      await store.migrate();
+      return store;
+    };
+    const both = async (): Promise<readonly (readonly [string, EventStore<OrderEvent>])[]> => [
+      ['MongoDB', await inMongo()],
+      ['Postgres', await inPostgres()],
+    ];
+
+    test('in MongoDB as in Postgres of several decisions on one version one is written', async () => {
+      for (const [where, store] of await both()) {
+        const append = (commandId: string, expectedVersion: number) =>
+          store.append({ stream: 'order-7', expectedVersion, events: [collected(7), collected(7)], commandId });
+        const outcomes = await Promise.allSettled(['a', 'b', 'c', 'd'].map((id) => append(id, 0)));
+        const lost = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+        expect(lost, where).toHaveLength(3);
+        for (const error of lost) expect(error, where).toBeInstanceOf(ConflictError);
+        await expect(append('e', 1), `${where}: in the middle of a command`).rejects.toThrow(ConflictError);
+        await expect(append('f', 5), `${where}: a version that is not there`).rejects.toThrow(ConflictError);
+        expect((await store.read('order-7')).map(({ version }) => version)).toEqual([1, 2]);
+        await append('g', 2);
+        expect((await all(store)).map(({ version }) => version)).toEqual([1, 2, 3, 4]);
+      }
+    });
+
+    test('in MongoDB as in Postgres a command that is sent again has one effect and the same answer', async () => {
+      for (const [where, store] of await both()) {
+        const buses = [new CommandBus(store, order), new CommandBus(store, order)];
+        const place = { id: 'the same', orderId: '7', type: 'place', customer: 'Li', items: BURGER } as const;
+        const answers = await Promise.all([...buses, ...buses].map((bus) => bus.send(place)));
+        expect(new Set(answers.map(({ position }) => position)).size, where).toBe(1);
+        const again = store.append({ ...entry(8), commandId: 'the same' });
+        await expect(again, `${where}: for another order`).rejects.toThrow(ConflictError);
+        expect(await all(store), where).toMatchObject([{ type: 'OrderPlaced', position: answers[0]?.position }]);
+      }
+    });
+
+    test('in MongoDB as in Postgres what is kept comes back as it went, and the rest is refused', async () => {
+      const data = {
+        'a.b': 1,
+        $set: { _id: 'x' },
+        text: '汉堡 🍔',
+        list: [0.1, -1e21, 2 ** 53, null, true],
+        toString: 'own',
+      };
+      for (const [where, store] of await both()) {
+        const event = (kept: unknown) => ({ ...entry(1), events: [{ ...collected(1), data: Object(kept) }] });
+        const bad = [
+          store.append({ ...entry(1), events: [] }),
+          store.append({ ...entry(1), expectedVersion: Number.NaN }),
+          store.append(event({ half: 'user\ud83d' })),
+          store.append(event({ at: new Date() })),
+          store.read('order\0'),
+          store.readAll(0n, 0),
+          store.positionOf(''),
+        ];
+        for (const attempt of await Promise.allSettled(bad))
+          expect(attempt, where).toMatchObject({ reason: { constructor: InvalidArgumentError } });
+        const before = Date.now();
+        const position = await store.append(event(data));
+        const [kept] = await store.read('order-1');
+        expect(kept, where).toEqual({
+          ...event(data).events[0],
+          stream: 'order-1',
+          version: 1,
+          position,
+          at: kept?.at,
+        });
+        expect(Math.abs((kept?.at.getTime() ?? 0) - before), `${where}: by the server's clock`).toBeLessThan(60_000);
+        expect(await store.backlog(0n), where).toMatchObject({ events: 1 });
+        expect(await store.backlog(position), where).toEqual({ events: 0, ms: 0 });
+        await until(async () => (await store.backlog(0n)).ms > 20, { what: 'the event to age' });
+      }
+    });
+
+    test('in MongoDB as in Postgres a reader beside eight writers skips nothing and keeps the order of each stream', async () => {
+      for (const [where, store] of await both()) {
+        const writers = Array.from({ length: 8 }, async (_, writer) => {
+          for (let n = 0; n < 4; n++) {
+            const stream = `order-${writer % 3}`;
+            const events = [collected(n), collected(n)].slice(writer % 2);
+            for (let written = false; !written; ) {
+              const expectedVersion = (await store.read(stream)).length;
+              written = await store.append({ stream, expectedVersion, events, commandId: `${writer} ${n}` }).then(
+                () => true,
+                (error: unknown) => {
+                  if (error instanceof ConflictError) return false;
+                  throw error;
+                },
+              );
+            }
+          }
+        });
+        let writing = true;
+        const written = Promise.all(writers).finally(() => {
+          writing = false;
+        });
+        written.catch(() => {});
+        const seen: Recorded<OrderEvent>[] = [];
+        for (let last = false; !last; ) {
+          const over = !writing;
+          const events = await store.readAll(seen.at(-1)?.position ?? 0n, 3);
+          seen.push(...events);
+          last = over && events.length === 0;
+        }
+        await written;
+        expect(seen, where).toHaveLength(4 * (4 * 2 + 4));
+        for (const stream of new Set(seen.map((event) => event.stream))) {
+          const versions = seen.filter((event) => event.stream === stream).map(({ version }) => version);
+          expect(versions, `${where}, ${stream}`).toEqual(versions.map((_, index) => index + 1));
+        }
+      }
+    }, 60_000);
+
+    test('of two who take one place in the log in MongoDB the later takes the next, and no place is left out', async () => {
+      const stands = Promise.withResolvers<void>();
+      const go = Promise.withResolvers<void>();
+      class Slow extends MongoEventStore<OrderEvent> {
+        protected override async end(): Promise<number> {
+          const end = await super.end();
+          stands.resolve();
+          await go.promise;
+          return end;
+        }
+      }
+      const store = await inMongo();
+      const slow = new Slow(client.db(), `m${shops}`).append(entry(1));
+      await stands.promise;
+      await store.append({ ...entry(2), events: [collected(2), collected(3)] });
+      expect(
+        (await all(store)).map(({ stream }) => stream),
+        'it holds nobody up',
+      ).toEqual(['order-2', 'order-2']);
+      go.resolve();
+      expect(await slow).toBe(3n);
+      expect((await all(store)).map(({ position }) => position)).toEqual([1n, 2n, 3n]);
+      class Unlucky extends MongoEventStore<OrderEvent> {
+        protected override end = async () => 0;
+      }
+      const error = await new Unlucky(client.db(), `m${shops}`, { patienceMs: 30 })
+        .append(entry(4))
+        .catch((reason: unknown) => reason);
+      expect(error, 'who never gets a place').toMatchObject({ constructor: StoreError, written: 'no' });
+    });
+
+    test('the projector needs no change to fill the read model in Postgres from a log in MongoDB', async () => {
+      const store = await inMongo();
+      for (const n of [1, 2, 3]) await store.append(entry(n));
+      const till = new Projector(pool, store, sales, { prefix: `m${shops}`, batch: 2 });
+      await till.migrate();
+      expect(await till.lag()).toMatchObject({ events: 3 });
+      while ((await till.round()) > 0);
+      const sold = () =>
+        new Queries(pool, `m${shops}`).query(sales, async (db, table) => (await db.query(`TABLE ${table}`)).rows);
+      expect([await sold(), await till.lag()]).toEqual([
+        [{ item: 'cheeseburger', sold: 6 }],
+        { events: 0, ms: 0, paused: undefined },
+      ]);
+      await till.rebuild();
+      expect(await sold()).toEqual([{ item: 'cheeseburger', sold: 6 }]);
+    });
+
+    test('whoever loses the answer of MongoDB is told that the outcome is unknown, and may send again', async () => {
+      const store = await inMongo();
+      const net = await mongo.nodes[0].proxy();
+      onTestFinished(() => net[Symbol.asyncDispose]());
+      const far = new MongoClient(net.url, { serverSelectionTimeoutMS: 300 });
+      onTestFinished(() => far.close());
+      const remote = new MongoEventStore<OrderEvent>(far.db(client.db().databaseName), `m${shops}`);
+      expect(await remote.positionOf('c1')).toBe(undefined);
+      class Deaf extends MongoEventStore<OrderEvent> {
+        protected override async end(): Promise<number> {
+          const end = await super.end();
+          net.partition('down');
+          return end;
+        }
+      }
+      const lost = new Deaf(far.db(client.db().databaseName), `m${shops}`)
+        .append(entry(1))
+        .catch((error: unknown) => error);
+      await until(async () => (await store.positionOf('c1')) !== undefined, { what: 'the write to arrive' });
+      net.reset();
+      expect(await lost).toMatchObject({ constructor: StoreError, written: 'unknown' });
+      net.heal();
+      await expect(store.append(entry(1)), 'sent again').rejects.toThrow(ConflictError);
+      expect(await all(store)).toHaveLength(1);
+      const nobody = new MongoClient('mongodb://127.0.0.1:1', { serverSelectionTimeoutMS: 50 });
+      onTestFinished(() => nobody.close());
+      const none = new MongoEventStore(nobody.db('none')).append(entry(1));
+      await expect(none).rejects.toMatchObject({ constructor: StoreError, written: 'no' });
+    });
+
+    test('a MongoDB that is killed under its writers keeps what it said yes to, and has each command once', async () => {
+      const store = await inMongo();
+      const history = new History<string>();
+      const told = new Map<string, bigint>();
+      const bus = new CommandBus(store, order, { attempts: 50 });
+      let lives = true;
+      const writer = async (w: number) => {
+        for (let n = 0; lives; n++) {
+          const command = {
+            id: `${w} ${n}`,
+            orderId: `${w}-${n}`,
+            type: 'place',
+            customer: 'Li',
+            items: BURGER,
+          } as const;
+          for (let done = false; !done; ) {
+            done = await bus.send(command).then(
+              ({ position }) => {
+                told.set(command.id, position);
+                return true;
+              },
+              (error: unknown) => {
+                // Whatever the outcome was: the same command again is right.
+                if (!(error instanceof StoreError)) throw error;
+                history.record(`${command.id}: ${error.written}`);
+                return false;
+              },
+            );
+          }
+        }
+      };
+      const writers = Promise.all([1, 2, 3, 4].map(writer));
+      writers.catch(() => {});
+      for (let kill = 1; kill <= 2; kill++) {
+        const before = told.size;
+        await until(() => told.size > before + 5, { timeoutMs: 20_000, what: 'some orders' });
+        await mongo.nodes[0].kill();
+        await mongo.nodes[0].restart();
+        history.record(`killed and back, ${told.size} told`);
+      }
+      lives = false;
+      await writers;
+      const events = await all(store);
+      expect(
+        events.map(({ position }) => Number(position)),
+        history.toString(),
+      ).toEqual(events.map((_, n) => n + 1));
+      const written = new Map(
+        events.map(({ stream, position }) => [stream.replace('order-', '').replace('-', ' '), position]),
+      );
+      expect([written.size, events.length], history.toString()).toEqual([told.size, told.size]);
+      expect(written, history.toString()).toEqual(told);
+    }, 60_000);
+  },
+);
