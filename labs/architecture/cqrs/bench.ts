@@ -1,10 +1,12 @@
 import { getPostgreSQLEventStore, postgreSQLProjection } from '@event-driven-io/emmett-postgresql';
-import { startPostgres } from '@shared/services';
+import { Client } from '@opensearch-project/opensearch';
+import { startOpenSearch, startPostgres } from '@shared/services';
 import { tell } from '@shared/story';
 import { consensus, contest, ratio, ratios } from '@shared/testkit';
 import { Pool } from 'pg';
 import { PostgresEventStore as Conversation } from './pitfalls/lock-across-the-network.ts';
 import { board, type OrderEvent, PostgresEventStore, Projector, Queries, type Recorded, type Tx } from './src/index.ts';
+import { orderSearch, SearchProjector, SearchQueries } from './src/opensearch-projector.ts';
 import { fill, LATEST, OneBook } from './test/one-book.ts';
 
 const right = (label: string) => ({ label, align: 'right' as const });
@@ -238,6 +240,59 @@ await tell({ title: 'CQRS: what the second book costs and buys', dir: import.met
       claim('one writer: at least twice the appends of emmett', beside(1, 'this lab'), 2);
       claim('eight, one after the other: at least 1.4 times', beside(8, 'this lab'), 1.4);
       claim('thirty-two, in groups: at least three times', beside(32, 'this lab, group commit'), 3);
+    });
+
+    await story.scene('10,000 orders searched, and how late a search is', async () => {
+      const search = await story.use(startOpenSearch());
+      const client = new Client({ node: search.url });
+      try {
+        const store = new PostgresEventStore<OrderEvent>(pool, 'searched');
+        await store.migrate();
+        await fill(pool, 'searched', 10_000);
+        const copier = new SearchProjector(client, store, orderSearch, { prefix: search.namespace });
+        await copier.migrate();
+        const queries = new SearchQueries(client, search.namespace);
+        const start = performance.now();
+        let position = 0n;
+        while ((await copier.round()) > 0);
+        const copied = performance.now() - start;
+        const find = async (word: string, atLeast = 0n) => {
+          const began = performance.now();
+          const hits = await queries.search(orderSearch, { match: { items: word } }, { atLeast });
+          return { hits: hits.length, ms: performance.now() - began };
+        };
+        const [lags, pays]: [number[], number[]] = [[], []];
+        for (let n = 0; n < 10; n++) {
+          const word = `special${n}`;
+          const items = [{ name: word, quantity: 1 }];
+          const events = [{ type: 'OrderPlaced', data: { orderId: word, customer: 'Li', items } } as const];
+          position = await store.append({ stream: word, expectedVersion: 0, events, commandId: word });
+          await copier.round();
+          const written = performance.now();
+          // Every second one asks to see his own order.
+          if (n % 2 === 1) pays.push((await find(word, position)).ms);
+          while ((await find(word)).hits === 0);
+          if (n % 2 === 0) lags.push(performance.now() - written);
+        }
+        const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+        const waited = `${median(lags).toFixed(0)} ms in the middle, ${Math.max(...lags).toFixed(0)} at most`;
+        story.table({
+          columns: ['', right('')],
+          rows: [
+            ['10,000 events copied, 500 a round', `${copied.toFixed(0)} ms`],
+            ['from written to found, refresh_interval 1 s', waited],
+            ['for whoever asks for his own order', `${median(pays).toFixed(0)} ms`],
+            ['a word in 10,000 orders', `${(await find('cheeseburgers')).ms.toFixed(1)} ms`],
+          ],
+        });
+        story.verdict(
+          'Whoever asks for his own order need not wait for the refresh',
+          `${median(pays).toFixed(0)} ms against ${median(lags).toFixed(0)} ms`,
+          median(pays) < median(lags),
+        );
+      } finally {
+        await client.close();
+      }
     });
   } finally {
     await pool.end();

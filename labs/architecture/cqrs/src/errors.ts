@@ -17,7 +17,7 @@ export class CommandRejectedError extends CqrsError {}
 /** Somebody else was faster: read the stream again and decide anew. `CommandBus` does that by itself, a few times. */
 export class ConflictError extends CqrsError {}
 
-/** Postgres could not be asked, has refused, or its answer was lost. `cause` is the driver's error. */
+/** The database could not be asked, has refused, or its answer was lost. `cause` is the driver's error. */
 export class StoreError extends CqrsError {
   /** Whether what was asked may have been done all the same. `unknown`: send the command again, it is carried out once. */
   readonly written: 'no' | 'unknown';

@@ -1,0 +1,292 @@
+// A read model in OpenSearch, which has no transaction over documents and checkpoint. A file of its own: its server takes
+// seconds of a processor to start.
+import { Client } from '@opensearch-project/opensearch';
+import { startOpenSearch, startPostgres } from '@shared/services';
+import { describeWith, History, until } from '@shared/testkit';
+import { Pool } from 'pg';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
+import {
+  CommandBus,
+  InvalidArgumentError,
+  type Item,
+  type OrderCommand,
+  type OrderEvent,
+  order,
+  PoisonEventError,
+  PostgresEventStore,
+  type Recorded,
+  StaleReadError,
+  StoreError,
+} from '#lab';
+import {
+  type OrderDocument,
+  orderSearch,
+  type SearchProjection,
+  SearchProjector,
+  type SearchProjectorOptions,
+  SearchQueries,
+} from '../src/opensearch-projector.ts';
+
+const BURGER: readonly Item[] = [{ name: 'grilled cheeseburger', quantity: 2 }];
+const FRIES: readonly Item[] = [{ name: 'fries', quantity: 1 }];
+const DUCK: readonly Item[] = [{ name: '北京烤鸭汉堡', quantity: 1 }];
+const SLOW = { timeout: 60_000 };
+
+await describeWith(
+  'cqrs, searched in OpenSearch',
+  { search: () => startOpenSearch(), pg: () => startPostgres() },
+  ({ search, pg }) => {
+    const pool = new Pool({ connectionString: pg.url, max: 4 });
+    pool.on('error', () => {});
+    const client = new Client({ node: search.url, maxRetries: 0 });
+    afterAll(async () => {
+      await Promise.all([pool.end(), client.close()]);
+    });
+
+    let shops = 0;
+    /** A shop of the test's own, whose index shows nothing by itself. */
+    const open = async () => {
+      const store = new PostgresEventStore<OrderEvent>(pool, `o${++shops}`);
+      await store.migrate();
+      const bus = new CommandBus(store, order);
+      let commands = 0;
+      const send = (orderId: string, wish: Wish) => bus.send({ id: `c${++commands}`, orderId, ...wish });
+      const place = (orderId: string, items = BURGER) => send(orderId, { type: 'place', customer: 'Li', items });
+      const prefix = `${search.namespace}${shops}-`;
+      const projector = async (
+        options: SearchProjectorOptions = {},
+        projection: SearchProjection<OrderEvent, OrderDocument> = orderSearch,
+        log: Pick<typeof store, 'readAll'> = store,
+      ) => {
+        const made = new SearchProjector(client, log, projection, { prefix, refreshMs: 3_600_000, ...options });
+        await made.migrate();
+        return made;
+      };
+      const queries = new SearchQueries(client, prefix);
+      const found = async (query: object, atLeast?: bigint) => {
+        const documents = await queries.search(orderSearch, query, atLeast === undefined ? {} : { atLeast });
+        return documents.map(({ items, status }) => `${items} ${status}`).sort();
+      };
+      return { store, send, place, projector, queries, found, prefix };
+    };
+    const all = { match_all: {} };
+    const match = (query: string) => ({ multi_match: { query, fields: ['items', 'items.zh'] } });
+    const drain = async (projector: { round(): Promise<number> }) => {
+      while ((await projector.round()) > 0);
+    };
+    /** Two orders go their way: eight events. */
+    const day = async ({
+      send,
+      place,
+    }: {
+      send: Send;
+      place(orderId: string, items?: readonly Item[]): Promise<unknown>;
+    }) => {
+      await place('7');
+      await place('8', DUCK);
+      await send('7', { type: 'change', items: [...BURGER, ...FRIES] });
+      for (const type of ['cook', 'finish', 'collect'] as const) await send('7', { type });
+      await send('8', { type: 'cook' });
+      return (await send('8', { type: 'finish' })).position;
+    };
+    const EVENING = ['grilled cheeseburger ×2, fries ×1 collected', '北京烤鸭汉堡 ×1 ready'];
+
+    test('an order is found by a word in whatever form it was written, in two languages', SLOW, async () => {
+      const shop = await open();
+      const copier = await shop.projector({ batch: 3 });
+      const position = await day(shop);
+      await drain(copier);
+      expect(await shop.found(all, position)).toEqual(EVENING);
+      // `LIKE '%grilling%'` would not find the first, and no ordinary index serves `LIKE '%烤鸭%'`.
+      const words = [
+        ['grilling', EVENING[0]],
+        ['cheeseburgers', EVENING[0]],
+        ['烤鸭', EVENING[1]],
+      ] as const;
+      for (const [word, hit] of words) expect(await shop.found(match(word)), word).toEqual([hit]);
+      expect(await shop.found({ term: { status: 'ready' } }), 'a status is one word').toEqual([EVENING[1]]);
+      await expect(shop.found({ sounds_like: 'burger' })).rejects.toMatchObject({
+        constructor: StoreError,
+        written: 'no',
+      });
+    });
+
+    test(
+      'what is written is found after a refresh, and whoever waits for his own order sees it at once',
+      SLOW,
+      async () => {
+        const { place, projector, found, queries } = await open();
+        const copier = await projector();
+        const { position } = await place('7');
+        const late = queries.search(orderSearch, all, { atLeast: position, timeoutMs: 30 });
+        await expect(late).rejects.toMatchObject({ constructor: StaleReadError, position: 0n, atLeast: position });
+        await drain(copier);
+        expect(await found(all), 'the copier is done, and no search shows it').toEqual([]);
+        const PLACED = ['grilled cheeseburger ×2 placed'];
+        expect(await found(all, position)).toEqual(PLACED);
+        const loud: typeof orderSearch = {
+          ...orderSearch,
+          version: 2,
+          evolve: (before, event) => ({ ...orderSearch.evolve(before, event), status: 'LOUD' }),
+        };
+        const next = await projector({ refreshMs: 50 }, loud);
+        await drain(next);
+        expect(await found(all), 'a new version is built beside the one that is searched').toEqual(PLACED);
+        await next.publish();
+        await until(async () => (await found(all)).join() === 'grilled cheeseburger ×2 LOUD', { what: 'the refresh' });
+        expect(await next.round(), 'it has its own checkpoint').toBe(0);
+      },
+    );
+
+    test(
+      'a copier that dies between any two answers of OpenSearch loses nothing and does nothing twice',
+      SLOW,
+      async () => {
+        const history = new History<string>();
+        const shop = await open();
+        await day(shop);
+        /** Works until the n-th answer, and not one instruction more; another copier finishes. */
+        const die = async (n: number) => {
+          const projection = { ...orderSearch, name: `orders-${n}` };
+          const mortal = new Client({ node: search.url, maxRetries: 0 });
+          const dead = Promise.withResolvers<string>();
+          let answers = 0;
+          const request = mortal.transport.request.bind(mortal.transport);
+          Reflect.set(mortal.transport, 'request', async (...args: unknown[]) => {
+            const answer = await Reflect.apply(request, undefined, args);
+            if (++answers < n) return answer;
+            const { method, path } = Object(args[0]);
+            dead.resolve(`${method} ${String(path).split('/').at(-1)}`);
+            return new Promise(() => {});
+          });
+          const next = await shop.projector({}, projection);
+          const first = new SearchProjector(mortal, shop.store, projection, { prefix: shop.prefix });
+          const after = await Promise.race([dead.promise, drain(first).then(() => 'its end')]);
+          await drain(next);
+          const index = `${shop.prefix}${projection.name}`;
+          await client.indices.refresh({ index });
+          const { body } = await client.search({ index, body: { version: true, query: all } });
+          const found = body.hits.hits
+            .map(({ _version, _source }) => `${_source?.items} ${_source?.status}, version ${_version}`)
+            .sort();
+          history.record(`died after ${after}: ${found.join(' | ')}`);
+          await mortal.close();
+          return { after, found };
+        };
+        const deaths = await Promise.all([1, 2, 3].map(die));
+        const once = [`${EVENING[0]}, version 5`, `${EVENING[1]}, version 3`];
+        expect(
+          deaths.map(({ found }) => found),
+          history.toString(),
+        ).toEqual(deaths.map(() => once));
+        const places = ['POST _mget', 'PUT _bulk', 'PUT checkpoint'];
+        expect(
+          deaths.map(({ after }) => after),
+          'before the documents, between them and the checkpoint, and after it',
+        ).toEqual(places);
+      },
+    );
+
+    test(
+      'what is searched is not harmed by events that come twice or in disorder, nor by a copier that is late',
+      SLOW,
+      async () => {
+        const shop = await open();
+        const position = await day(shop);
+        let sent: Recorded<OrderEvent>[] = [];
+        const readAll = async (after: bigint, limit: number) => {
+          const fresh = await shop.store.readAll(after, limit);
+          const again = [...sent, ...fresh.toReversed(), ...fresh];
+          sent = fresh;
+          return fresh.length === 0 ? [] : again;
+        };
+        const late = Promise.withResolvers<void>();
+        const stands = Promise.withResolvers<void>();
+        class Late extends SearchProjector<OrderEvent, OrderDocument> {
+          protected override async write(...batch: Parameters<SearchProjector<OrderEvent, OrderDocument>['write']>) {
+            stands.resolve();
+            await late.promise;
+            await super.write(...batch);
+          }
+        }
+        const copier = await shop.projector({ batch: 3 }, orderSearch, { readAll });
+        const round = new Late(client, shop.store, orderSearch, { prefix: shop.prefix, batch: 3 }).round();
+        await stands.promise;
+        await drain(copier);
+        late.resolve();
+        await round;
+        expect(await shop.found(all, position), 'older documents and checkpoints are refused').toEqual(EVENING);
+        expect(await copier.round()).toBe(0);
+      },
+    );
+
+    test('an event whose document can’t be made or is refused stops its search model, and is named', SLOW, async () => {
+      const { place, projector, found } = await open();
+      const healthy = await projector();
+      const first = await place('7');
+      const { position } = await place('8', DUCK);
+      const { position: last } = await place('9');
+      const fussy: typeof orderSearch = {
+        ...orderSearch,
+        version: 2,
+        evolve: (document, event) => {
+          if (event.stream === 'order-8') throw new Error('no such burger');
+          return orderSearch.evolve(document, event);
+        },
+      };
+      const unfit = { ...orderSearch, version: 3, properties: { customer: { type: 'date' } } };
+      const cases = [
+        [await projector({ batch: 1 }, fussy), position],
+        [await projector({}, unfit), first.position],
+      ] as const;
+      for (const [copier, at] of cases) {
+        const error = await drain(copier).catch((reason: unknown) => reason);
+        expect(error).toMatchObject({ constructor: PoisonEventError, position: at });
+        await expect(copier.round(), 'nothing is passed over').rejects.toThrow(PoisonEventError);
+      }
+      await drain(healthy);
+      expect(await found(all, last)).toHaveLength(3);
+      const nowhere = new SearchQueries(client, `${search.namespace}none-`);
+      const wrong: [string, () => unknown][] = [
+        ['an upper-case name', () => projector({}, { ...orderSearch, name: 'Orders' })],
+        ['a wildcard', () => new SearchQueries(client, '*').search(orderSearch, all)],
+        ['a batch of nothing', () => projector({ batch: 0 })],
+        ['no index', () => nowhere.search(orderSearch, all, { atLeast: 1n })],
+      ];
+      for (const [what, attempt] of wrong)
+        await expect(async () => attempt(), what).rejects.toThrow(InvalidArgumentError);
+    });
+
+    test(
+      'an OpenSearch whose answer is lost is told from a poison event, and the next round goes on',
+      SLOW,
+      async () => {
+        const shop = await open();
+        const position = await day(shop);
+        const copier = await shop.projector();
+        const net = await search.node.proxy();
+        onTestFinished(() => net[Symbol.asyncDispose]());
+        const far = new Client({ node: net.url, maxRetries: 0 });
+        onTestFinished(() => far.close());
+        const written = async () => (await client.exists({ index: `${shop.prefix}orders`, id: 'of order-8' })).body;
+        class Cut extends SearchProjector<OrderEvent, OrderDocument> {
+          protected override async write(...batch: Parameters<SearchProjector<OrderEvent, OrderDocument>['write']>) {
+            net.partition('down');
+            const writing = super.write(...batch);
+            await until(written, { what: 'the documents to arrive' });
+            net.reset();
+            await writing;
+          }
+        }
+        const cut = new Cut(far, shop.store, orderSearch, { prefix: shop.prefix }).round();
+        await expect(cut).rejects.toMatchObject({ constructor: StoreError, written: 'unknown' });
+        await drain(copier);
+        expect(await shop.found(all, position)).toEqual(EVENING);
+      },
+    );
+  },
+);
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+type Wish = DistributiveOmit<OrderCommand, 'id' | 'orderId'>;
+type Send = (orderId: string, wish: Wish) => Promise<{ readonly position: bigint }>;
