@@ -135,10 +135,10 @@ await describeWith(
       }
     });
 
-    test('in MongoDB as in Postgres a reader beside eight writers skips nothing and keeps the order of each stream', async () => {
+    test('in MongoDB as in Postgres a reader beside six writers skips nothing and keeps the order of each stream', async () => {
       for (const [where, store] of await both()) {
-        const writers = Array.from({ length: 8 }, async (_, writer) => {
-          for (let n = 0; n < 4; n++) {
+        const writers = Array.from({ length: 6 }, async (_, writer) => {
+          for (let n = 0; n < 3; n++) {
             const stream = `order-${writer % 3}`;
             const events = [collected(n), collected(n)].slice(writer % 2);
             for (let written = false; !written; ) {
@@ -166,7 +166,7 @@ await describeWith(
           last = over && events.length === 0;
         }
         await written;
-        expect(seen, where).toHaveLength(4 * (4 * 2 + 4));
+        expect(seen, where).toHaveLength(3 * (3 * 2 + 3));
         for (const stream of new Set(seen.map((event) => event.stream))) {
           const versions = seen.filter((event) => event.stream === stream).map(({ version }) => version);
           expect(versions, `${where}, ${stream}`).toEqual(versions.map((_, index) => index + 1));
@@ -285,13 +285,10 @@ await describeWith(
       };
       const writers = Promise.all([1, 2, 3, 4].map(writer));
       writers.catch(() => {});
-      for (let kill = 1; kill <= 2; kill++) {
-        const before = told.size;
-        await until(() => told.size > before + 5, { timeoutMs: 20_000, what: 'some orders' });
-        await mongo.nodes[0].kill();
-        await mongo.nodes[0].restart();
-        history.record(`killed and back, ${told.size} told`);
-      }
+      await until(() => told.size > 5, { timeoutMs: 20_000, what: 'some orders' });
+      await mongo.nodes[0].kill();
+      await mongo.nodes[0].restart();
+      history.record(`killed and back, ${told.size} told`);
       lives = false;
       await writers;
       const events = await all(store);
