@@ -1,0 +1,471 @@
+import { getEventListeners } from 'node:events';
+import { startMongo } from '@shared/services';
+import { describeWith, needsMongod, outcome, until } from '@shared/testkit';
+import { type ChangeStream, type CommandStartedEvent, type Document, MongoClient } from 'mongodb';
+import { afterAll, expect, test } from 'vitest';
+import {
+  auditOf,
+  Board,
+  ChangeStreamError,
+  changesTouching,
+  type DocumentChange,
+  FencedError,
+  HistoryTooShortError,
+  ImageMissingError,
+  InvalidArgumentError,
+  isDocumentChange,
+  type Projection,
+  ProjectionError,
+  Projector,
+  type ProjectorOptions,
+  ServerUnreachableError,
+  StreamRefusedError,
+} from '#lab';
+import { aged, killedAfter, makeWorld, type Order, opened, order, start, type World } from './world.ts';
+
+await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) => {
+  const client = new MongoClient(mongo.url, { monitorCommands: true });
+  const db = client.db();
+  afterAll(() => client.close());
+  let made = 0;
+  const world = () => makeWorld(db, ++made, { Board, Projector }, client);
+  const again = (it: World, of: typeof db, its: MongoClient) => makeWorld(of, it.number, { Board, Projector }, its);
+  /** The board, as soon as it is what the orders say; else what it shows in the end. */
+  const settled = async (it: World) => {
+    const same = async () => JSON.stringify(await it.shown()) === JSON.stringify(await it.due());
+    await until(same, { timeoutMs: 1500, intervalMs: 10 }).catch(() => {});
+    return it.shown();
+  };
+  const expectBoard = async (it: World, what: string) =>
+    expect(await settled(it), `${what}; this is the board, as against what the orders say`).toEqual(await it.due());
+  /** How often a stream was asked for while `work` ran. */
+  const streams = async (collection: string, work: () => Promise<unknown>) => {
+    let asked = 0;
+    const count = ({ commandName, command }: CommandStartedEvent) => {
+      if (commandName === 'aggregate' && command['aggregate'] === collection && command['pipeline'][0]?.$changeStream)
+        asked += 1;
+    };
+    client.on('commandStarted', count);
+    await work().finally(() => client.off('commandStarted', count));
+    return asked;
+  };
+  /** A projection, and who hears of each change before it. */
+  const listening = (
+    to: Projection<Order>,
+    before: (change: DocumentChange<Order>) => unknown,
+    copied: (first: Order | undefined) => unknown = () => {},
+  ): Projection<Order> => ({
+    copy: async (documents, tx) => {
+      await to.copy(documents, tx);
+      await copied(documents[0]);
+    },
+    sweep: (generation) => to.sweep(generation),
+    apply: async (change, tx) => {
+      await before(change);
+      await to.apply(change, tx);
+    },
+  });
+  const nothing = { apply: async () => {}, copy: async () => {}, sweep: async () => {} };
+  /** While nobody looked: orders come, change and go, and the history of it is gone. */
+  const absent = async () => {
+    const it = world();
+    await it.orders.insertMany([order(1), order(2, 2), order(3, 4, 'ramen')]);
+    await opened(it);
+    await it.orders.insertOne(order(4, 8));
+    await it.orders.updateOne({ _id: 1 }, { $set: { portions: 16 } });
+    await it.orders.deleteOne({ _id: 2 });
+    const stream = it.orders.watch([], { maxAwaitTimeMS: 20 });
+    await stream.tryNext();
+    await it.marks.updateOne({ _id: 'board' }, { $set: { position: { after: aged(stream.resumeToken) } } });
+    await stream.close();
+    return it;
+  };
+
+  test('killed after any of its requests, each order counts once', async () => {
+    const deaths = await Promise.all(
+      Array.from({ length: 8 }, async (_none, i) => {
+        const it = world();
+        await opened(it, it.counter());
+        await it.orders.insertOne(order(1));
+        const counted = async (id: string) => (await it.points.findOne({ _id: id }))?.points ?? 0;
+        const make = (of: typeof db, its: MongoClient) => again(it, of, its).counter();
+        const at = await killedAfter(mongo.nodes[0], i + 1, make, async () => (await counted('1')) > 0);
+        await using _successor = start(it.counter());
+        await it.orders.insertOne(order(2));
+        await until(() => counted('2'), { timeoutMs: 3000, what: 'the order after it' }).catch(() => {});
+        return `killed after ${at}: order 1 ×${await counted('1')}, order 2 ×${await counted('2')}`;
+      }),
+    );
+    const wrong = deaths.filter((line) => !line.endsWith('order 1 ×1, order 2 ×1'));
+    expect(wrong, 'kills after which an order was lost, or counted twice').toEqual([]);
+    expect(deaths.filter((line) => !line.includes('undefined')).length, 'kills').toBeGreaterThan(5);
+  });
+
+  test('what is written while the copy runs is on the board', async () => {
+    const it = world();
+    await it.orders.insertMany([order(10), order(20, 2), order(30, 4)]);
+    const copied = async (first: Order | undefined) => {
+      if (first?._id !== 10) return;
+      await it.orders.insertOne(order(5, 8)); // the copy is past it
+      await it.orders.updateOne({ _id: 10 }, { $set: { portions: 16 } });
+      await it.orders.deleteOne({ _id: 30 });
+      await it.orders.insertOne(order(40, 32));
+    };
+    const meanwhile = listening(it.board, () => {}, copied);
+    await using _run = start(it.projector({ projection: meanwhile, batch: 1 }));
+    await until(async () => (await it.mark())?.position, { what: 'the first copy' });
+    await expectBoard(it, 'written during the copy: order 5 and 40, order 10 changed, order 30 gone');
+  });
+
+  test('the position of a quiet stream moves on', async () => {
+    const it = world();
+    await using _run = start(it.projector({ quietMs: 0 }));
+    const position = async () => JSON.stringify((await it.mark())?.position ?? null);
+    const first = await until(async () => ((await position()) === 'null' ? '' : position()), {
+      what: 'the first copy',
+    });
+    await db.collection('elsewhere').insertMany([{ a: 1 }, { a: 2 }]);
+    const moved = await until(async () => ((await position()) === first ? '' : position()), { timeoutMs: 1500 }).catch(
+      () => first,
+    );
+    expect(moved, 'the position after writes elsewhere, where it was before').not.toBe(first);
+    await it.orders.insertOne(order(1));
+    await expectBoard(it, 'and it is a position to go on from');
+  });
+
+  test('when the history is gone it copies anew, and asks no second time', async () => {
+    const it = await absent();
+    const run = start(it.projector());
+    const asked = await streams(it.orders.collectionName, async () => {
+      await expectBoard(it, 'the history was gone').finally(() => run.projector.close());
+    });
+    expect(asked, 'streams asked for: the old one, and the one after the copy').toBe(2);
+  });
+
+  test('a new copy has no ghosts, and the old one stays until the new one is whole', async () => {
+    const it = await absent();
+    const before = await it.shown();
+    const seen: unknown[] = [];
+    const look = async () => seen.push(await it.shown());
+    await using _run = start(it.projector({ projection: listening(it.board, () => {}, look), batch: 1 }));
+    await expectBoard(it, 'order 2 was deleted while nobody looked');
+    expect(seen, 'what was shown while the new copy was made').toEqual(seen.map(() => before));
+    await until(async () => (await db.collection(`w${it.number}_rows`).countDocuments()) === 3, { what: 'the sweep' });
+  });
+
+  test.each(['drop', 'rename'] as const)(
+    'after a %s the new collection is followed from its first order',
+    async (how) => {
+      const it = world();
+      await it.orders.insertMany([order(1), order(2, 2)]);
+      const run = start(it.projector());
+      await until(async () => (await it.mark())?.position, { what: 'the first copy' });
+      await (how === 'drop' ? it.orders.drop() : it.orders.rename(`w${it.number}_last_year`));
+      await it.orders.insertOne(order(3, 4));
+      await expectBoard(it, `after the ${how} there is one new order`);
+      await it.orders.insertOne(order(4, 8));
+      await expectBoard(it, 'and another');
+      await run.projector.close();
+      expect((await outcome(run.ended)).error, 'the run').toBe(undefined);
+    },
+  );
+
+  test('whoever was replaced is refused, and what he was writing is not written', async () => {
+    const it = world();
+    await opened(it, it.counter());
+    const [reached, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const slow = listening(it.counting, async () => {
+      reached.resolve();
+      await goOn.promise; // a long pause, with the change in his hand
+    });
+    await using first = start(it.projector({ projection: slow }));
+    await it.orders.insertOne(order(1));
+    await reached.promise;
+    await using _second = start(it.counter());
+    await until(() => it.points.findOne({ _id: '1' }), { what: 'the successor to count the order' });
+    goOn.resolve();
+    const { error } = await outcome(first.ended, 3000);
+    const points = (await it.points.find().toArray()).map(({ _id, points: n }) => `order ${_id} ×${n}`);
+    expect(points, 'what was counted').toEqual(['order 1 ×1']);
+    expect(error, 'what the first is told').toBeInstanceOf(FencedError);
+  });
+
+  test('an audit says of each change what it made of what', async () => {
+    const it = world();
+    await db.createCollection(it.orders.collectionName, { changeStreamPreAndPostImages: { enabled: true } });
+    const entries: string[] = [];
+    const journal = listening(nothing, (change) => {
+      const { op, key, fields } = auditOf(change);
+      const said = fields.map(({ field, from, to }) => `${field} ${JSON.stringify(from)} → ${JSON.stringify(to)}`);
+      entries.push(`${op} ${key}: ${said.join(', ')}`);
+    });
+    await opened(it);
+    await it.orders.insertOne(order(1));
+    await it.orders.updateOne({ _id: 1 }, { $set: { portions: 2 } });
+    await it.orders.updateOne({ _id: 1 }, { $set: { portions: 3, note: 'hot' } });
+    await it.orders.updateOne({ _id: 1 }, { $unset: { note: 1 } });
+    await it.orders.replaceOne({ _id: 1 }, { dish: 'ramen', portions: 3, status: 'open' });
+    await it.orders.deleteOne({ _id: 1 });
+    await using _run = start(it.projector({ projection: journal, before: 'required' }));
+    await until(() => entries.length >= 6, { timeoutMs: 1500 }).catch(() => {});
+    expect(entries, 'the journal, read after all of it was done').toEqual([
+      'insert 1: dish undefined → "udon", portions undefined → 1, status undefined → "open"',
+      'update 1: portions 1 → 2',
+      'update 1: portions 2 → 3, note undefined → "hot"',
+      'update 1: note "hot" → undefined',
+      'replace 1: dish "udon" → "ramen"',
+      'delete 1: dish "ramen" → undefined, portions 3 → undefined, status "open" → undefined',
+    ]);
+  });
+
+  test('what does not concern it stays on the server, and an order that is served leaves the board', async () => {
+    const it = world();
+    const applied: string[] = [];
+    const projection = listening(it.board, ({ operationType }) => applied.push(operationType));
+    await using _run = start(it.projector({ projection, touching: ['dish', 'portions', 'status'] }));
+    await until(async () => (await it.mark())?.position, { what: 'the first copy' });
+    await it.orders.insertMany([order(1), order(2, 2)]);
+    for (const note of ['hot', 'hotter', 'no onions']) await it.orders.updateMany({}, { $set: { note } });
+    await it.orders.updateOne({ _id: 1 }, { $set: { status: 'served' } });
+    await expectBoard(it, 'order 1 is served');
+    expect(applied, 'the changes that came').toEqual(['insert', 'insert', 'update']);
+  });
+
+  test('killed after any request of a copy, the board is whole in the end', async () => {
+    const deaths = await Promise.all(
+      Array.from({ length: 13 }, async (_none, i) => {
+        const it = world();
+        await it.orders.insertMany([order(1), order(2, 2), order(3, 4)]);
+        const done = async () => JSON.stringify(await it.shown()) === '{"udon":7}';
+        const make = (of: typeof db, its: MongoClient) => again(it, of, its).projector({ batch: 2 });
+        const at = await killedAfter(mongo.nodes[0], i + 1, make, done);
+        await it.orders.deleteOne({ _id: 2 });
+        await using _successor = start(it.projector({ batch: 2 }));
+        return `killed after ${at}: ${JSON.stringify(await settled(it))}`;
+      }),
+    );
+    expect(deaths.filter((line) => !line.endsWith('{"udon":5}'))).toEqual([]);
+  });
+
+  test('two that begin at once: one goes on, one is refused', async () => {
+    const it = world();
+    await it.orders.insertMany([order(1), order(2)]);
+    const runs = [start(it.projector()), start(it.projector())];
+    await it.orders.insertOne(order(3, 4));
+    await expectBoard(it, 'one of them goes on');
+    await it.orders.insertOne(order(4, 8));
+    await expectBoard(it, 'one of them goes on');
+    const ends = await Promise.all(
+      runs.map(async ({ projector, ended }) => {
+        await projector.close();
+        return (await outcome(ended)).error;
+      }),
+    );
+    expect(ends.filter((error) => error instanceof FencedError).length, 'refused').toBe(1);
+    expect(ends.filter((error) => error === undefined).length, 'gone on').toBe(1);
+  });
+
+  test('a connection that breaks at any moment loses nothing and counts nothing twice', async () => {
+    const it = world();
+    await using proxy = await mongo.nodes[0].proxy();
+    const shaky = new MongoClient(proxy.url, { serverSelectionTimeoutMS: 2000 });
+    const projector = again(it, shaky.db(), shaky).counter();
+    await using run = start(projector);
+    await until(async () => (await it.mark())?.position, { what: 'the first copy' });
+    for (let n = 1; n <= 12; n += 1) {
+      await it.orders.insertOne(order(n));
+      if (n % 3 === 0) proxy.reset();
+    }
+    await using _next = { [Symbol.asyncDispose]: () => shaky.close(true) };
+    const all = async () => (await it.points.countDocuments()) === 12;
+    await until(all, { timeoutMs: 2500 }).catch(() => {});
+    await projector.close();
+    const { error } = await outcome(run.ended);
+    expect(error === undefined || error instanceof ServerUnreachableError, String(error)).toBe(true);
+    await using _successor = start(it.counter());
+    await until(all, { what: 'all orders' });
+    expect(await it.points.countDocuments({ points: { $ne: 1 } })).toBe(0);
+  });
+
+  test('a projection that throws stops at that change, and the next run begins with it', async () => {
+    const it = world();
+    await opened(it);
+    let bad = true;
+    const picky = listening(it.board, ({ documentKey }) => {
+      if (bad && documentKey._id === 2) throw new RangeError('no such dish');
+    });
+    await it.orders.insertMany([order(1), order(2, 2), order(3, 4)]);
+    const { error } = await outcome(start(it.projector({ projection: picky })).ended);
+    expect(error).toBeInstanceOf(ProjectionError);
+    expect(error).toMatchObject({ key: 2, cause: new RangeError('no such dish') });
+    expect(await it.shown(), 'the bad one left nothing').toEqual({ udon: 1 });
+    bad = false;
+    await using _run = start(it.projector({ projection: picky }));
+    await expectBoard(it, 'mended');
+  });
+
+  test('a history that is shorter than a copy is an error, not a copy for ever', async () => {
+    const it = await absent();
+    const { position } = (await it.mark()) ?? {};
+    const after = position && 'after' in position ? position.after : null;
+    const forgetful: typeof it.orders = Object.assign(Object.create(it.orders), {
+      watch: () => it.orders.watch([], { startAfter: after, maxAwaitTimeMS: 20 }),
+      find: it.orders.find.bind(it.orders),
+    });
+    const { error } = await outcome(start(it.projector({ source: forgetful })).ended);
+    expect(error).toBeInstanceOf(HistoryTooShortError);
+  });
+
+  test('a looked-up document is that of now: a board is right with it, though it never was so', async () => {
+    const it = world();
+    await opened(it);
+    const looked: unknown[] = [];
+    await it.orders.insertMany([order(1), order(2)]);
+    for (const portions of [2, 3]) await it.orders.updateMany({}, { $set: { portions } });
+    await it.orders.deleteOne({ _id: 2 });
+    const projection = listening(it.board, (change) => {
+      if (change.operationType === 'update') looked.push(change.fullDocument?.portions ?? null);
+    });
+    await using _run = start(it.projector({ projection }));
+    await expectBoard(it, 'order 1 has three portions');
+    await until(() => looked.length === 4, { what: 'four updates' });
+    expect(looked.sort(), 'the first update made 2').toEqual([3, 3, null, null]);
+  });
+
+  test('an image that was not kept is an error that says how to keep it', async () => {
+    const it = world();
+    await opened(it);
+    await it.orders.insertOne(order(1));
+    await it.orders.updateOne({ _id: 1 }, { $set: { portions: 2 } });
+    const { error } = await outcome(start(it.projector({ before: 'required' })).ended);
+    expect(error).toBeInstanceOf(ImageMissingError);
+    expect(String(error)).toContain('changeStreamPreAndPostImages');
+  });
+
+  test('paths are read as they are: in lists, shortened lists, and no field is inherited', async () => {
+    const pots = db.collection<Document>('pots');
+    await db.createCollection('pots', { changeStreamPreAndPostImages: { enabled: true } });
+    const pipeline = changesTouching(['items', '__proto__']);
+    const stream: ChangeStream = pots.watch(pipeline, {
+      fullDocumentBeforeChange: 'whenAvailable',
+      maxAwaitTimeMS: 20,
+    });
+    await stream.tryNext();
+    await pots.insertOne({ n: 1, items: [{ q: 1 }, { q: 2 }, { q: 3 }], itemsToo: 1 });
+    await pots.updateOne({ n: 1 }, { $set: { itemsToo: 2 } });
+    await pots.updateOne({ n: 1 }, { $set: { 'items.1.q': 5, toString: 'x' } });
+    await pots.updateOne({ n: 1 }, { $unset: { items: 1 } });
+    const seen: unknown[] = [];
+    for (let n = 0; n < 3; n += 1) {
+      const change = await stream.tryNext();
+      if (change && isDocumentChange(change)) seen.push(auditOf(change).fields);
+    }
+    await stream.close();
+    expect(seen.slice(1)).toEqual([
+      expect.arrayContaining([
+        { field: 'items.1.q', from: 2, to: 5 },
+        { field: 'toString', from: undefined, to: 'x' },
+      ]),
+      [{ field: 'items', from: [{ q: 1 }, { q: 5 }, { q: 3 }], to: undefined }],
+    ]);
+    const shortened = {
+      operationType: 'update',
+      documentKey: { _id: 1 },
+      fullDocumentBeforeChange: { items: [1, 2, 3] },
+      updateDescription: { truncatedArrays: [{ field: 'items', newSize: 2 }] },
+    } as unknown as Parameters<typeof auditOf>[0];
+    expect(auditOf(shortened).fields).toEqual([{ field: 'items.length', from: 3, to: 2 }]);
+  });
+
+  test('what cannot be followed is refused before anything is sent', () => {
+    const it = world();
+    const bad: Partial<ProjectorOptions<Order>>[] = [
+      ...['', 'a\0b', '\ud800'].map((name) => ({ name })),
+      ...[0, 1.5, Number.NaN, -1].map((batch) => ({ batch })),
+      { awaitMs: 0 },
+      { quietMs: -1 },
+      ...[[], [''], ['a.b'], ['$where'], ['a\0'], ['\udc00']].map((touching) => ({ touching })),
+      { client: Object.create(null) },
+    ];
+    const taken = bad.filter((options) => {
+      try {
+        it.projector(options);
+        return true;
+      } catch (error) {
+        return !(error instanceof InvalidArgumentError);
+      }
+    });
+    expect(taken).toEqual([]);
+    expect(() => changesTouching([])).toThrow(InvalidArgumentError);
+  });
+
+  test('who aborts gets his own reason; who closes gets an end; and nothing is left behind', async () => {
+    const it = world();
+    const abort = new AbortController();
+    const reason = new Error('closing time');
+    const projector = it.projector({ awaitMs: 30_000 });
+    const run = outcome(projector.run(abort.signal), 3000);
+    await until(async () => (await it.mark())?.position, { what: 'the first copy' });
+    abort.abort(reason);
+    expect((await run).error).toBe(reason);
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+    expect((await outcome(it.projector().run(abort.signal))).error).toBe(reason);
+    const closed = start(it.projector({ awaitMs: 30_000 }));
+    await it.orders.insertOne(order(1));
+    await expectBoard(it, 'another goes on');
+    await closed.projector.close();
+    expect((await outcome(closed.ended)).error).toBe(undefined);
+    await closed.projector.close();
+    expect((await outcome(closed.projector.run())).error, 'a second run').toBeInstanceOf(InvalidArgumentError);
+    expect((await it.mark())?.epoch, 'take-overs').toBe(2);
+  });
+
+  test('a server that is not there, and one that says no, have errors of their own', async () => {
+    const nobody = new MongoClient('mongodb://127.0.0.1:1/db?directConnection=true', { serverSelectionTimeoutMS: 50 });
+    const it = again(world(), nobody.db(), nobody);
+    expect((await outcome(it.projector().run())).error).toBeInstanceOf(ServerUnreachableError);
+    await nobody.close();
+    const there = world();
+    await opened(there);
+    await there.marks.updateOne({ _id: 'board' }, { $set: { position: { after: { _data: 'zz' } } } });
+    const { error } = await outcome(there.projector().run());
+    expect(error).toBeInstanceOf(StreamRefusedError);
+    expect(error).toBeInstanceOf(ChangeStreamError);
+  });
+
+  test('the image after a change is the document as it was then', async ({ skip }) => {
+    skip(mongo.standIn !== undefined, needsMongod('the stand-in looks the document up where it should have kept it'));
+    const it = world();
+    await db.createCollection(it.orders.collectionName, { changeStreamPreAndPostImages: { enabled: true } });
+    await opened(it);
+    await it.orders.insertOne(order(1));
+    for (const portions of [2, 3, 4]) await it.orders.updateOne({ _id: 1 }, { $set: { portions } });
+    await it.orders.deleteOne({ _id: 1 });
+    const seen: unknown[] = [];
+    const projection = listening(nothing, (change) => {
+      if (change.operationType === 'update') seen.push(change.fullDocument?.portions);
+    });
+    await using _run = start(it.projector({ projection, document: 'required' }));
+    await until(() => seen.length === 3, { what: 'three updates' });
+    expect(seen).toEqual([2, 3, 4]);
+  });
+
+  test('an oplog that has rolled over is such a loss: the board is copied anew', async ({ skip }) => {
+    skip(mongo.standIn !== undefined, needsMongod('the stand-in forgets after an hour, or after 100,000 writes'));
+    const it = world();
+    await it.orders.insertMany([order(1), order(2, 2)]);
+    await opened(it);
+    await it.orders.deleteOne({ _id: 2 });
+    const note = 'x'.repeat(8_000_000);
+    const { position } = (await it.mark()) ?? {};
+    const first = position && 'at' in position ? position.at : undefined;
+    const oldest = () => client.db('local').collection('oplog.rs').find().sort({ $natural: 1 }).limit(1).next();
+    for (let n = 0; n < 100; n += 1) {
+      await db.collection('ballast').insertOne({ note });
+      const begins = await oldest();
+      if (first && begins?.['ts'].greaterThan(first)) break;
+    }
+    await using _run = start(it.projector());
+    await expectBoard(it, 'the oplog has rolled over');
+  }, 60_000);
+});
