@@ -66,14 +66,14 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     },
   });
   const nothing = { apply: async () => {}, copy: async () => {}, sweep: async () => {} };
-  /** While nobody looked: orders come, change and go, and the history of it is gone. */
-  const absent = async () => {
+  /** While nobody looked orders came and changed (and one was cancelled), and the history of it is gone. */
+  const absent = async (cancelled?: number) => {
     const it = world();
     await it.orders.insertMany([order(1), order(2, 2), order(3, 4, 'ramen')]);
     await opened(it);
     await it.orders.insertOne(order(4, 8));
     await it.orders.updateOne({ _id: 1 }, { $set: { portions: 16 } });
-    await it.orders.deleteOne({ _id: 2 });
+    if (cancelled !== undefined) await it.orders.deleteOne({ _id: cancelled });
     const stream = it.orders.watch([], { maxAwaitTimeMS: 20 });
     await stream.tryNext();
     await it.marks.updateOne({ _id: 'board' }, { $set: { position: { after: aged(stream.resumeToken) } } });
@@ -143,7 +143,7 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
   });
 
   test('a new copy has no ghosts, and the old one stays until the new one is whole', async () => {
-    const it = await absent();
+    const it = await absent(2);
     const before = await it.shown();
     const seen: unknown[] = [];
     const look = async () => seen.push(await it.shown());

@@ -72,7 +72,7 @@ export function makeWorld(
       const sums: Record<string, number> = {};
       for (const line of (await orders.find().sort({ _id: 1 }).toArray()).map((it) => lineOf(it)))
         if (line) sums[line.group] = (sums[line.group] ?? 0) + line.amount;
-      return sums;
+      return Object.fromEntries(Object.entries(sums).sort(([a], [b]) => (a < b ? -1 : 1)));
     },
   };
 }
