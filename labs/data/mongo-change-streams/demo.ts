@@ -83,7 +83,6 @@ await tell(options, async (story) => {
         { label: 'one transaction', value: both.lost + both.twice, tone: 'good' },
       ],
     });
-    story.code('src/projector.ts', { from: 'await this.transaction', to: 'if (matchedCount' });
     story.verdict(
       'The bookmark first loses, the point first counts twice, one transaction does neither',
       `${token.lost} lost, ${effect.twice} twice, then ${both.lost + both.twice}`,
@@ -197,6 +196,7 @@ await tell(options, async (story) => {
       const error = await Promise.race([told, until(async () => (await points()) > 1, quiet).catch(() => {})]);
       return { points: await points(), error };
     };
+    story.code('src/projector.ts', { from: 'await this.transaction', to: 'if (matchedCount' });
     const [looked, fenced] = [await contest(LooksFirst), await contest(Projector)];
     story.verdict(
       'Who looks first and then writes, writes late; a condition in the write itself refuses him',
