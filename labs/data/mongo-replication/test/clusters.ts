@@ -1,4 +1,4 @@
-import { MissingServerError, type MongoOptions, type Node, startMongo } from '@shared/services';
+import { MissingServerError, type MongoOptions, type MongoServers, type Node, startMongo } from '@shared/services';
 import { until } from '@shared/testkit';
 import { type Document, MongoClient } from 'mongodb';
 import { type Account, account, type Entry, type Keyed, writeOutcome } from '../src/index.ts';
@@ -30,6 +30,16 @@ export async function orStandIn(wish: MongoOptions): Promise<Cluster> {
     return await startMongo(wish);
   } catch (error) {
     if (error instanceof MissingServerError && process.env['LABS_MONGO'] === 'stand-in') return NONE;
+    throw error;
+  }
+}
+
+/** What was asked for, or why it can't be had here. */
+export async function orWhyNot(wish: MongoOptions): Promise<MongoServers | string> {
+  try {
+    return await startMongo(wish);
+  } catch (error) {
+    if (error instanceof MissingServerError) return error.message.split('\n')[0] ?? '';
     throw error;
   }
 }

@@ -38,7 +38,11 @@ function commandOf(message: Buffer): string {
   return message.readInt32LE(12) === OP_MSG ? message.toString('utf8', 26, message.indexOf(0, 26)) : '';
 }
 
-export async function lossyLink(target: { readonly url: string; readonly port: number }): Promise<LossyLink> {
+export async function lossyLink(target: {
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+}): Promise<LossyLink> {
   let losing: { command: string; times: number; also: () => void } = { command: '', times: 0, also: () => {} };
   let lost = 0;
   let isCut = false;
@@ -47,7 +51,7 @@ export async function lossyLink(target: { readonly url: string; readonly port: n
     client.on('error', () => {});
     if (isCut) return void client.destroy();
     clients.add(client);
-    const upstream = connect(target.port, '127.0.0.1');
+    const upstream = connect(target.port, target.host);
     upstream.on('error', () => {});
     upstream.on('close', () => client.destroy());
     client.on('close', () => {
@@ -80,7 +84,10 @@ export async function lossyLink(target: { readonly url: string; readonly port: n
   const address = await until(() => server.address(), { what: 'the link to listen' });
   if (typeof address === 'string') throw new TypeError('a TCP server has a port');
   const url = new URL(target.url);
+  url.hostname = '127.0.0.1';
   url.port = String(address.port);
+  // A client that asks who is in the set would go past us.
+  url.searchParams.set('directConnection', 'true');
   server.unref();
   const cut = () => {
     isCut = true;

@@ -321,6 +321,18 @@ describe('shards', () => {
     expect(shards({ a: null }), 'a missing field is null').toEqual(['s0']);
     expect(shards({ a: { $gt: 5, $lt: 3 } }), 'nothing is both').toEqual([]);
     expect(shards({ a: 1, b: /x/ })).toEqual(['s1']);
+    for (const [low, high] of [
+      [2, 0],
+      [0, 2],
+    ]) {
+      expect(shards({ $and: [{ a: { $gte: low } }, { a: { $gte: high } }] }), `from ${low}, and ${high}`).toEqual([
+        's2',
+        's3',
+      ]);
+      expect(shards({ $and: [{ a: { $lt: low } }, { a: { $lt: high } }] }), `below ${low}, and ${high}`).toEqual([
+        's0',
+      ]);
+    }
     expect(shards({ $and: [{ a: 1 }, { a: 2 }] })).toEqual([]);
     expect(shards({ $and: [{ a: 1 }, { a: { $in: [2, 1] } }] })).toEqual(['s1']);
     expect(shards({ a: { $in: [1, 2], $lt: 2 } })).toEqual(['s1']);
