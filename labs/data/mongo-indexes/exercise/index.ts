@@ -1,3 +1,4 @@
+import type { Document } from 'mongodb';
 import { type ReadPlan, summaryWith, type VerdictOf } from '../src/explain.ts';
 import type { Direction, Expectation, Explainable, ExplainSummary, IndexUse, Verdict } from '../src/index.ts';
 import { ExplainFailedError, InvalidArgumentError, NotIndexedError } from '../src/index.ts';
@@ -68,10 +69,7 @@ export function indexedPrefix(regex: RegExp): string | undefined {
  * -1, and where there is no field at all. A field stands once: where it comes first.
  * Its flaw: the fields are in the order of the filter.
  */
-export function indexFor(
-  filter: Readonly<Record<string, unknown>>,
-  sort: Readonly<Record<string, Direction>> = {},
-): Map<string, Direction> {
+export function indexFor(filter: Document, sort: Readonly<Record<string, Direction>> = {}): Map<string, Direction> {
   const index = new Map<string, Direction>();
   for (const [field, condition] of conditionsOf(filter)) {
     if (isEquality(field, condition, Object.keys(sort).length > 0)) index.set(field, 1);
