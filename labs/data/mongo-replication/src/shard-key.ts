@@ -87,9 +87,10 @@ export function keyOf(key: ShardKey, document: Document): KeyValue[] {
 }
 
 function valueAt(document: unknown, path: string): unknown {
-  const step = (at: unknown, name: string): unknown =>
-    typeof at === 'object' && at !== null && Object.hasOwn(at, name) ? Reflect.get(at, name) : undefined;
-  return path.split('.').reduce(step, document);
+  return path.split('.').reduce<unknown>((value, name) => {
+    const isHolder = typeof value === 'object' && value !== null && Object.hasOwn(value, name);
+    return isHolder ? Reflect.get(value, name) : undefined;
+  }, document);
 }
 
 /**

@@ -190,17 +190,15 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     const got = [new Set<number>(), new Set<number>(), new Set<number>()];
     const logs = got.map(() => open());
     for (const [n, on] of logs.entries()) listen(({ partition }) => void got[n]?.add(partition), { on });
-    await until(async () => {
+    const sharedOut = async () => {
       for (const each of got) each.clear();
       await place(...orders.map((order) => `${order}:placed`));
-      await until(() => got.flatMap((each) => [...each]).length === 2, { timeoutMs: 300 });
-      return (
-        got
-          .map(({ size }) => size)
-          .sort()
-          .join() === '0,1,1'
-      );
-    });
+      await until(() => got.reduce((sum, { size }) => sum + size, 0) === 2);
+      const sizes = got.map(({ size }) => size).sort();
+      return sizes.join() === '0,1,1';
+    };
+    // Whoever joins has the partitions shared out anew, which nobody is told of.
+    await until(sharedOut, { timeoutMs: 10_000, what: 'a partition each for two of three members' });
   });
 
   test('kafka: who loses his partition is told, and what he does then is not committed', async () => {

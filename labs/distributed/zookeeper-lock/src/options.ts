@@ -81,7 +81,7 @@ export function assertFence(fence: bigint): void {
 }
 
 /** @throws InvalidArgumentError unless `value` is a whole number of milliseconds from `least` on. */
-export function assertTimeMs(name: string, value: number, least: number): void {
+function assertTimeMs(name: string, value: number, least: number): void {
   if (Number.isInteger(value) && value >= least && value <= LONGEST_TIMER_MS) return;
   throw new InvalidArgumentError(
     `${name} must be a whole number of milliseconds from ${least} to ${LONGEST_TIMER_MS}; it is ${inspect(value)}.`,

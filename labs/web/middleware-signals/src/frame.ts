@@ -63,7 +63,7 @@ export class Frame {
     if (this.#line.lost) throw new RolledBackError({ cause: this.#line.lost });
     if (this.#savepoint !== undefined) {
       await this.#say(`RELEASE SAVEPOINT ${this.#savepoint}`).catch((error: unknown) => {
-        throw codeOf(error) === IN_FAILED_TRANSACTION ? new RolledBackError(this.#spoiltBy) : error;
+        throw sqlStateOf(error) === IN_FAILED_TRANSACTION ? new RolledBackError(this.#spoiltBy) : error;
       });
       return;
     }
@@ -146,7 +146,7 @@ function checkOut(pool: Pick<Pool, 'connect'>): Promise<PoolClient> {
 const ignore = (): void => {};
 
 const IN_FAILED_TRANSACTION = '25P02';
-const codeOf = (error: unknown): string | undefined => (error instanceof DatabaseError ? error.code : undefined);
+const sqlStateOf = (error: unknown): string | undefined => (error instanceof DatabaseError ? error.code : undefined);
 
 /** Postgres has answered, and lives: class 57P is its farewell. */
 const isServersAnswer = (error: unknown): boolean => error instanceof DatabaseError && !error.code?.startsWith('57P');
