@@ -1,6 +1,6 @@
 import type { Document } from 'mongodb';
 import type { AuditEntry, Bookmark, DocumentChange, Position, Tx } from '../src/index.ts';
-import { ImageMissingError, isDocumentChange, positionOfNow, Runner, valueAt } from '../src/index.ts';
+import { ImageMissingError, isDocumentChange, positionOfNow, Runner, readImage } from '../src/index.ts';
 
 // What is not the idea is given. Of `Runner`: `takeOver()` reads the bookmark into `this.mark`, under a new epoch;
 // `this.transaction(work)` does all of its work or nothing; `this.documents()` reads the source in lists; `this.copy` and
@@ -29,11 +29,11 @@ export {
   type ProjectorOptions,
   positionOfNow,
   Runner,
+  readImage,
   ServerUnreachableError,
   StreamRefusedError,
   startingAt,
   type Tx,
-  valueAt,
 } from '../src/index.ts';
 
 /** Follows a collection and keeps a projection of it: each change once, through kills, gaps, drops and take-overs. */
@@ -108,7 +108,7 @@ export function changesTouching(fields: readonly string[]): Document[] {
 }
 
 /**
- * What a change made of what. `valueAt(document, path)` reads a field. Without an image from before: ImageMissingError.
+ * What a change made of what. `readImage(document, path)` reads a field. Without an image from before: ImageMissingError.
  * Its flaw: of an update it tells what the document is now, and nothing of before.
  */
 export function auditOf(change: DocumentChange): AuditEntry {
@@ -121,7 +121,7 @@ export function auditOf(change: DocumentChange): AuditEntry {
   return {
     op,
     key,
-    fields: touched.map((field) => ({ field, from: undefined, to: valueAt(change.fullDocument, field) })),
+    fields: touched.map((field) => ({ field, from: undefined, to: readImage(change.fullDocument, field) })),
   };
 }
 
@@ -134,6 +134,6 @@ function differences(from: Document, to: Document) {
   const names = new Set([...Object.keys(from), ...Object.keys(to)]);
   names.delete('_id');
   return [...names]
-    .map((field) => ({ field, from: valueAt(from, field), to: valueAt(to, field) }))
+    .map((field) => ({ field, from: readImage(from, field), to: readImage(to, field) }))
     .filter(({ from: a, to: b }) => JSON.stringify(a) !== JSON.stringify(b));
 }

@@ -33,7 +33,7 @@ function fieldsOf(change: DocumentChange): FieldChange[] {
   if (change.operationType === 'delete') return differences(before, {});
   if (change.operationType === 'replace') return differences(before, change.fullDocument);
   const { updatedFields = {}, removedFields = [], truncatedArrays = [] } = change.updateDescription;
-  const field = (path: string, to: unknown) => ({ field: path, from: valueAt(before, path), to });
+  const field = (path: string, to: unknown) => ({ field: path, from: readImage(before, path), to });
   return [
     ...Object.entries(updatedFields).map(([path, to]) => field(path, to)),
     ...removedFields.map((path) => field(path, undefined)),
@@ -45,12 +45,12 @@ function differences(from: Document, to: Document): FieldChange[] {
   const names = new Set([...Object.keys(from), ...Object.keys(to)]);
   names.delete('_id');
   return [...names]
-    .map((field) => ({ field, from: valueAt(from, field), to: valueAt(to, field) }))
+    .map((field) => ({ field, from: readImage(from, field), to: readImage(to, field) }))
     .filter(({ from: a, to: b }) => JSON.stringify(a) !== JSON.stringify(b));
 }
 
 /** The value at a path of own fields: `items.1.count`, and `items.length`. */
-export function valueAt(document: unknown, path: string): unknown {
+export function readImage(document: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((value, name) => {
     const isHolder = typeof value === 'object' && value !== null && Object.hasOwn(value, name);
     return isHolder ? Reflect.get(value, name) : undefined;

@@ -1,4 +1,4 @@
-export { type AuditEntry, auditOf, type FieldChange, valueAt } from './audit.ts';
+export { type AuditEntry, auditOf, type FieldChange, readImage } from './audit.ts';
 export { Board, type BoardLine, type BoardRow } from './board.ts';
 export {
   ChangeStreamError,
