@@ -69,14 +69,17 @@ export function literal(value: unknown): { readonly $literal: unknown } {
 }
 
 /**
- * A filter: each field has exactly that value. `fieldName(name)` throws for a name that is none, `storable(value)` for
- * what BSON can't keep. Its flaw: a value from outside can be an operator, and a name too.
+ * A filter: each field has exactly that value. `fieldName(name)` (import it above) throws for a name that is none,
+ * `storable(value)` for what BSON can't keep. Its flaw: a value from outside can be an operator, and a name too.
  */
 export function equals(conditions: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(conditions).map(([name, is]) => [name, storable(is)]));
 }
 
-/** The stages that join: `$lookup`, and what makes its array into what `joinRefs` promises. `show` may wait. */
+/**
+ * The stages that join: `$lookup`, and what makes its array into what `joinRefs` promises. Of `Refs`, `local` is the field
+ * that asks, `foreign` (default `_id`) the one that is looked for in `from`, and `show` may wait.
+ */
 export function lookupRefs(_refs: Refs): Document[] {
   return todo('lookupRefs');
 }
@@ -128,8 +131,9 @@ export async function bucketReport<T extends Document, E extends Edge>(
 
 /**
  * Your stages for a page: they answer one document `{ items: […], total: [{ n }], count0: [{ _id: { v }, n }], … }`, with
- * a `count` for each of `counts`, most frequent first. `where`, `sort`, `page` (from 1), `size` and `counts` matter;
- * `show` may wait.
+ * a `count` for each of `counts`, most frequent first. `v` is the value: a document without one has an `_id` of `{}`.
+ * `where`, `sort` (equal ones by `_id`, upwards), `page` (from 1), `size` and `counts` matter; `show`, and arrays in
+ * `counts`, may wait for the hardening laws.
  */
 function pageStages<T, C extends string>(_options: PageOptions<T, C>): Document[] {
   return todo('pageStages');
@@ -153,7 +157,8 @@ export async function facetPage<T extends Document, C extends Field<T>>(
 
 /**
  * Your stages for running totals: they answer `{ doc, total, recent, unread }` in the order of `per`, `by` and `_id`, where
- * `doc` is the document. `total` is up to and with it; `recent` is of the `days` that end with its time.
+ * `doc` is the document as it was. `total` and `unread` are up to and with it; `recent` is of the `days` (of 24 hours) that
+ * end with its time: what is exactly so many days older is out. Cents are in `sum`: `amounts` gives what to `$sum`.
  */
 function runningStages<T>(_options: RunningOptions<T>): Document[] {
   return todo('runningStages');
@@ -178,6 +183,7 @@ export async function runningTotals<T extends Document>(
  * Brings the view of sums per day up to date. `marks` keeps how far it has read, `changed` says when a document was
  * written, `counts` which documents count. `days` of the result is how many were computed.
  * Its flaws: it adds what is new to what is there; and what is new it tells by the day of the order.
+ * `timezone`, `overlapMs` and what a slow refresh may not overwrite can wait for the hardening laws.
  */
 export async function refreshView<T extends Document>(
   source: Collection<T>,

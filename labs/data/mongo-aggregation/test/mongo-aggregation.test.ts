@@ -100,7 +100,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     const ids = async (where: Document) => (await ask<Order>(orders, [{ $match: where }])).map(({ _id }) => _id);
     for (const body of ['{"$ne":null}', '{"$gt":""}', '{"$in":["paid"]}', '{"$regex":".*"}', '{"$exists":true}']) {
       const found = await outcome(ids({ ...equals({ status: JSON.parse(body) }) }));
-      expect(found.value, `orders whose status is ${body}: no order has such a status`).toEqual([]);
+      expect(found.value, `equals({ status: ${body} }): no order has such a status`).toEqual([]);
     }
     expect(await ids(equals({ status: 'paid' })), 'orders whose status is "paid"').toEqual([1]);
     expect(await ids(equals({ table: '$cents' })), 'orders of the table "$cents"').toEqual([2]);
@@ -143,8 +143,13 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     const found = Object.fromEntries(
       joined.map(({ _id, dish, found: it }) => [`${_id}: ${dish}`, it && 'name' in it ? it['name'] : it]),
     );
-    // Two dishes have no code: one says null, one says nothing. They are nobody's.
-    expect(found).toEqual({ '1: ramen': 'Ramen', '2: null': null, '3: undefined': null, '4: gone': null });
+    // One of the two dishes says null, one says nothing.
+    expect(found, 'what each order found; two dishes have no code, and are nobody’s').toEqual({
+      '1: ramen': 'Ramen',
+      '2: null': null,
+      '3: undefined': null,
+      '4: gone': null,
+    });
   });
 
   test('an array of references comes back in its order, each as often as it is there', async () => {
@@ -153,7 +158,12 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     const orders = await shelf(lists.map((dish, id) => order(id, { dish })));
     const joined = await joinRefs(orders, toDish(menu));
     const names = joined.map(({ found }) => (Array.isArray(found) ? found.map((dish) => dish?.name ?? null) : found));
-    expect(names).toEqual([['Udon', 'Ramen', 'Udon'], ['Mochi', null, null, 'Ramen'], [], ['Ramen']]);
+    expect(names, 'dishes of the orders udon ramen udon, mochi null gone ramen, none, and ramen').toEqual([
+      ['Udon', 'Ramen', 'Udon'],
+      ['Mochi', null, null, 'Ramen'],
+      [],
+      ['Ramen'],
+    ]);
   });
 
   test('an amount at an edge is in the bucket above, and what fits in none is outside', async () => {
@@ -219,7 +229,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       ({ doc, total, recent }) =>
         `${doc.table} day ${(doc.at.getTime() - at(0).getTime()) / 86_400_000}: ${total}, in 7 days ${recent}`,
     );
-    expect(told).toEqual([
+    expect(told, 'totals; on day 8, day 1 is 7 days ago and out').toEqual([
       't1 day 0: 1, in 7 days 1',
       't1 day 1: 4, in 7 days 4',
       't1 day 8: 44, in 7 days 40',
@@ -255,7 +265,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     await refreshView(orders, daily);
     await refreshView(orders, { ...daily, marks: await shelf() }); // who has forgotten how far he was begins anew
     expect(await readView(daily.into), 'the view, refreshed three times').toEqual(once);
-    expect(first).toEqual({ days: 2, upTo: at(0, 5) });
+    expect(first, 'days of the first refresh, and the newest `changed`').toEqual({ days: 2, upTo: at(0, 5) });
   });
 
   test('only days with a change are computed anew: late orders, corrections and cancellations among them', async () => {
@@ -509,10 +519,10 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     const daily = await view({ timezone: 'Asia/Shanghai' });
     await refreshView(orders, daily);
     const days = await readView(daily.into);
-    expect(days.map(({ day, count }) => `${day.toISOString()} ${count}`)).toEqual([
-      '2026-03-01T16:00:00.000Z 2',
-      '2026-03-02T16:00:00.000Z 1',
-    ]);
+    expect(
+      days.map(({ day, count }) => `${day.toISOString()} ${count}`),
+      'days of Shanghai begin at 16:00 UTC',
+    ).toEqual(['2026-03-01T16:00:00.000Z 2', '2026-03-02T16:00:00.000Z 1']);
   });
 
   test('what no pipeline can be made from is refused before anything is sent', async () => {
