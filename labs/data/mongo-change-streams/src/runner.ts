@@ -81,7 +81,7 @@ export interface ProjectorOptions<T extends Document> {
   /** What is followed. */
   readonly source: Collection<T>;
   readonly projection: Projection<T>;
-  /** Holds the bookmarks. In the same cluster as the projection's rows: one transaction writes both. */
+  /** Holds the bookmarks. Source, marks and the projection's rows are collections of `client`. */
   readonly marks: Collection<Bookmark>;
   /** Of the projection: its bookmark's `_id`. */
   readonly name: string;
