@@ -31,11 +31,15 @@ export {
 } from '../src/index.ts';
 
 /**
- * Wraps `handler` into `layers`; the first is the outermost. A layer calls `next` once at most, with no request to pass its own
- * on, and waits for it. What a layer does wrong is an error with its name in it, as `Layer 1 (log)` for the first one, a
- * function named `log`: NextCalledTwiceError, NextNotAwaitedError (its `cause` is what was thrown), both thrown by the returned
- * function too, and never an unhandled rejection. What is no function is refused with an InvalidArgumentError, and who returns
- * undefined with a NoResponseError: hardening laws.
+ * Wraps `handler` into `layers`; the first is the outermost. A layer calls `next` once at most, without an argument when it
+ * passes its own request on, and waits for it. Otherwise the request rejects, whatever the layer made of it, with an error that
+ * is made with the layer's name, `Layer 1 (log)` for the first one when it is a function named `log`:
+ * - NextCalledTwiceError: the second `next()` rejects with it, and so does the request;
+ * - NextNotAwaitedError: the layer has ended before its `next()` has. Its `cause` is what the layer threw, or else what lies
+ *   inside of it. The request ends when that has ended.
+ *
+ * Neither leaves an unhandled rejection behind. Hardening laws: what is no function is refused with an InvalidArgumentError,
+ * and who returns undefined with a NoResponseError.
  */
 export function compose<Request, Response>(
   _layers: readonly Middleware<Request, Response>[],
@@ -65,9 +69,9 @@ export class Signal<Payload, Sender = unknown> {
   }
 
   /**
-   * From the next telling on `receiver` is told: of everything, or of what `options.sender` sends (compared by `Object.is`). A
-   * second connection of the same uid, or without one of the same function, for the same sender isn't made. The Disposable takes
-   * back what this call has made.
+   * From the next telling on `receiver` is told: of everything, or of what `options.sender` sends (compared by `Object.is`). For
+   * the same sender, a second connection of the same uid isn't made, nor, where no uid is given, one of the same function. The
+   * Disposable takes back what this call has made: a hardening law, as is `disconnect`.
    */
   connect(_receiver: Receiver<Payload, Sender>, _options: ConnectOptions<Sender> = {}): Disposable {
     return { [Symbol.dispose]: () => {} };
@@ -92,14 +96,15 @@ export class Signal<Payload, Sender = unknown> {
 /**
  * Given: `atomic`, which calls `outermost` or, inside of another, `inner`; `query`; and
  * - `this.frames`, an AsyncLocalStorage: `getStore()` is the frame that the running code is inside of, or undefined;
- * - `Frame.begin(this.pool)` of ../src/frame.ts begins a transaction, `outer.savepoint()` a savepoint in it;
+ * - `Frame.begin(this.pool)` of ../src/frame.ts begins a transaction, `outer.savepoint()` a savepoint in it. `atomic` calls
+ *   `inner` when its turn has come: an `inTurn` of yours in it would wait for itself;
  * - `this.settle(frame, body)` runs `body` inside of it, then commits it or releases the savepoint; when `body` throws, it undoes
  *   the frame and throws the same;
  * - `frame.callbacks`, an array: what the code inside of it has asked for. `frame.over`: it has ended;
  * - `this.report(error)` tells the `onError` of the options, and throws never.
  */
 export class Database extends GivenDatabase {
-  /** Remembers `callback` with the frame that the caller is inside of; outside of any it is called at once (by `tell`). */
+  /** Remembers `callback` with the frame that the caller is inside of; outside of any `tell` calls it at once. */
   override onCommit(_callback: Callback): void {
     throw new Error('onCommit is not written yet: its comment in attempt/index.ts is the task.');
   }

@@ -59,10 +59,10 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
         decline();
       });
       expect((await outcome(lost)).error).toBe(declined);
-      expect(told, 'before the commit').toEqual([]);
+      expect(told, 'called before the outermost has committed').toEqual([]);
       await part('cake');
     });
-    expect(told).toEqual(['bread', 'gift', 'cake']);
+    expect(told, 'called after the commit').toEqual(['bread', 'gift', 'cake']);
     expect(await stored()).toEqual(['bread', 'cake', 'gift']);
   });
 
@@ -70,7 +70,7 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
     const { db, add, stored, failed } = await open(url);
     const told: string[] = [];
     const [sync, late] = [new Error('no paper'), new Error('mail server down')];
-    const receipt = await db.atomic(async () => {
+    const ordering = db.atomic(async () => {
       await add('bread');
       db.onCommit(() => {
         throw sync;
@@ -80,7 +80,9 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
       db.onCommit(() => told.push('kitchen'));
       return 'receipt';
     });
-    expect([receipt, await stored(), told]).toEqual(['receipt', ['bread'], ['points', 'kitchen']]);
+    const { value, error } = await outcome(ordering);
+    expect(error, 'what atomic rejects with, though it has committed').toBeUndefined();
+    expect([value, await stored(), told]).toEqual(['receipt', ['bread'], ['points', 'kitchen']]);
     expect(failed, 'what onError was told').toEqual([sync, late]);
   });
 
