@@ -177,6 +177,11 @@ export const manifestFields: readonly ManifestField[] = [
     remedy: 'one line that says why this lab must be larger than the budgets, or absent',
   },
   {
+    path: ['lab', 'unproven'],
+    holds: (value) => value === undefined || (typeof value === 'number' && Number.isInteger(value) && value > 0),
+    remedy: 'the number of laws that need a mongod and have run on none yet, or absent',
+  },
+  {
     path: ['imports', '#lab'],
     holds: (value) => value === './src/index.ts',
     remedy: '"./src/index.ts": the suite imports the lab as #lab, so that it can grade any implementation',

@@ -17,6 +17,8 @@ export type Lab = {
   readonly services: readonly string[];
   /** Why it is larger than the budgets of a lab allow; absent where it keeps to them. */
   readonly larger?: string;
+  /** How many of its laws need a mongod, and have run on none yet; absent where there is none. */
+  readonly unproven?: number;
   /** The command of `scripts.demo`. */
   readonly demo: string;
   readonly scripts: Readonly<Record<string, string>>;
@@ -139,6 +141,7 @@ function toLab(dir: string, manifest: unknown, file: string): Lab {
         : wrong('lab.services', 'must be a list of server names, [] when it needs none'),
     // What else may stand there is the anatomy gate's matter.
     ...(typeof lab['larger'] === 'string' && lab['larger'].trim() !== '' ? { larger: lab['larger'] } : {}),
+    ...(typeof lab['unproven'] === 'number' ? { unproven: lab['unproven'] } : {}),
     demo: text(scripts['demo'], 'scripts.demo', 'must be the command of the demo: "node demo.ts"'),
     scripts: Object.fromEntries(
       Object.entries(scripts).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),

@@ -152,6 +152,10 @@ export function sameRun(content: string, fresh: string): boolean {
   return maskFigures(content) === maskFigures(fresh);
 }
 
+/** What a reader of the index has to know of a lab whose servers are not all to be had. */
+const reserve = ({ unproven }: Lab): string =>
+  unproven === undefined ? '' : `. (Laws that need a mongod, and have run on none yet: ${unproven})`;
+
 /** The index of labs in the root README: a table a stage. */
 export function indexContent(labs: readonly Lab[]): string {
   return stages
@@ -168,7 +172,7 @@ export function indexContent(labs: readonly Lab[]): string {
         '|---|---|---|',
         ...own.map(
           (lab) =>
-            `| [${lab.title}](labs/${lab.stage}/${lab.name}) | ${lab.description} | \`npx pnpm lab ${lab.name}\` |`,
+            `| [${lab.title}](labs/${lab.stage}/${lab.name}) | ${lab.description}${reserve(lab)} | \`npx pnpm lab ${lab.name}\` |`,
         ),
       ].join('\n'),
     )

@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path';
-import { maySkip, type SuiteResult } from '@shared/testkit';
+import { maySkip, needsMongod, type SuiteResult } from '@shared/testkit';
 import type { Pitfall } from '../anatomy.ts';
 import type { Lab } from '../labs.ts';
 import type { Finding, Gate, GateContext } from './gate.ts';
@@ -38,6 +38,7 @@ async function gradeLab(lab: Lab, { root, gradings }: GateContext): Promise<read
   if (broken.length > 0) return broken;
   return [
     ...judgeSkips(at('test'), reference),
+    ...judgeUnproven(at('package.json'), lab, reference),
     ...judgeExercise(at('exercise/index.ts'), untouched),
     ...pitfalls.flatMap((run) => judgePitfall(at(run.pitfall.file), run)),
     ...judgeCost(at('.'), graded),
@@ -80,6 +81,18 @@ function judgeSkips(where: string, { tests }: SuiteResult): Finding[] {
       remedy: note === undefined ? 'a law is true or it is not: run it, or remove it' : 'run the gate where it is not',
       severity: note !== undefined && maySkip(note) ? ('warning' as const) : ('error' as const),
     }));
+}
+
+/** What the index tells of a lab's laws that have never run must be true. */
+function judgeUnproven(where: string, { unproven = 0 }: Lab, { tests }: SuiteResult): Finding[] {
+  const skipped = tests.filter(({ state, note }) => state === 'skipped' && note?.startsWith(needsMongod('')));
+  if (skipped.length === unproven) return [];
+  if (skipped.length === 0) {
+    const what = `says that ${unproven} laws have run on no mongod yet, and here they all ran`;
+    return [{ where, what, remedy: 'take "unproven" out of it, and tell the README', severity: 'warning' }];
+  }
+  const what = `${skipped.length} laws need a mongod, and it says ${unproven}`;
+  return [{ where, what, remedy: `write "lab": { "unproven": ${skipped.length} }` }];
 }
 
 function judgeExercise(where: string, { ok, tests, problems }: SuiteResult): Finding[] {

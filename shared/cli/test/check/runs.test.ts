@@ -1,4 +1,4 @@
-import type { RunOptions, SuiteResult } from '@shared/testkit';
+import { needsMongod, type RunOptions, type SuiteResult } from '@shared/testkit';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { core } from '../../src/check/core.ts';
 import { type Demos, demoRuns } from '../../src/check/demo-runs.ts';
@@ -135,6 +135,18 @@ describe('grading', () => {
         severity: 'error',
       },
     ]);
+  });
+
+  test('laws that no mongod has seen yet are counted in package.json, until one has', async () => {
+    const reference = skipping(needsMongod('it elects a leader'));
+    const saying = (unproven: number) =>
+      edited(at('package.json'), '"services": []', `"services": [],\n    "unproven": ${unproven}`);
+    const found = async (result: SuiteResult, files: Record<string, string>) =>
+      (await graded({ 'src/index.ts': result }, files)).findings.filter(({ where }) => where === at('package.json'));
+    expect(await found(reference, saying(1))).toEqual([]);
+    expect(await found(reference, saying(2))).toMatchObject([{ what: '1 laws need a mongod, and it says 2' }]);
+    expect(await found(reference, {})).toMatchObject([{ remedy: 'write "lab": { "unproven": 1 }' }]);
+    expect(await found(passing, saying(2))).toMatchObject([{ severity: 'warning' }]);
   });
 
   test('a law that cannot run here is a warning, and a failure where all servers must be; its pitfall waits', async () => {
