@@ -337,6 +337,25 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     expect((await outcome(client.send(order('3')))).error).toBeInstanceOf(QueueClosedError);
   });
 
+  test('rabbit: close waits for what is in hand, and the broker hears that it is done', async () => {
+    const { open, order, name, exchange, count } = await shop();
+    const client = await open();
+    const release = Promise.withResolvers<void>();
+    let inHand = 0;
+    await client.consume(name, () => {
+      inHand++;
+      return release.promise;
+    });
+    await client.send(order('1'));
+    // A key may be empty; this one leads nowhere.
+    const nowhere = await outcome(client.send({ exchange, key: '', body: '2' }));
+    expect(nowhere.error).toBeInstanceOf(UnroutableMessageError);
+    await until(() => inHand === 1);
+    setTimeout(release.resolve, 50);
+    await client.close();
+    expect(await count(), 'messages that come again').toBe(0);
+  });
+
   test('rabbit: who sends or consumes while it is being closed is told so', async () => {
     const { open, order, name } = await shop();
     const client = await open({ graceMs: 100 });
