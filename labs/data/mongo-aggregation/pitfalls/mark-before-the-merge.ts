@@ -20,6 +20,6 @@ export async function refreshView<T extends Document>(
     .next();
   const upTo: Date = newest?.[changed] ?? new Date(0);
   await marks.updateOne({ _id }, { $max: { upTo } }, { upsert: true });
-  const asItWas: unknown = { findOne: async () => mark, updateOne: async () => {} };
+  const asItWas: unknown = { findOne: async () => mark, updateOne: async () => {}, deleteOne: async () => {} };
   return reference(source, { ...options, marks: asItWas as ViewOptions<T>['marks'] });
 }

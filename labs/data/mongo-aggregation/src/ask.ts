@@ -36,8 +36,8 @@ const UNREACHABLE = [
   MongoOperationTimeoutError,
 ];
 
-/** ExceededMemoryLimit, QueryExceededMemoryLimitNoDiskUseAllowed, BSONObjectTooLarge, and a `$lookup` beyond 16 MB. */
-const LIMITS = new Set<unknown>([146, 292, 10_334, 4_568]);
+/** ExceededMemoryLimit, QueryExceededMemoryLimitNoDiskUseAllowed, BSONObjectTooLarge; $lookup, $graphLookup, $facet. */
+const LIMITS = new Set<unknown>([146, 292, 10_334, 4_568, 40_099, 4_031_700]);
 
 /**
  * Runs a pipeline and reads all that it answers. Stages that need more than 100 MB use the disk, where they can.
@@ -55,11 +55,14 @@ export function ask<R extends Document>(
   );
 }
 
-/** The driver's answer, or its error as one of ours. */
+/** The driver's answer, or its error as one of ours; or the signal's reason, also where the driver takes no signal. */
 export async function answer<R>(command: () => Promise<R>, signal?: AbortSignal): Promise<R> {
   signal?.throwIfAborted();
+  const left = Promise.withResolvers<never>();
+  const leave = () => left.reject(signal?.reason);
+  signal?.addEventListener('abort', leave);
   try {
-    return await command();
+    return await Promise.race([command(), left.promise]);
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
     if (error instanceof Error && (UNREACHABLE.some((kind) => error instanceof kind) || 'syscall' in error)) {
@@ -71,5 +74,7 @@ export async function answer<R>(command: () => Promise<R>, signal?: AbortSignal)
     if (error instanceof MongoError || error instanceof BSON.BSONError)
       throw new AggregationError(`The driver refused: ${error.message}`, { cause: error });
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', leave);
   }
 }

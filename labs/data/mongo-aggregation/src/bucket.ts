@@ -1,6 +1,6 @@
 import { type Collection, Decimal128, type Document, Long } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
-import { InvalidArgumentError } from './errors.ts';
+import { InvalidArgumentError, told } from './errors.ts';
 import { amounts, readCents, type Total } from './money.ts';
 import { type Field, fieldPath, storable, type Where } from './outside.ts';
 
@@ -41,6 +41,7 @@ export async function bucketReport<T extends Document, E extends Edge>(
   options?: AskOptions,
 ): Promise<BucketReport<E>> {
   const boundaries = ascending(edges);
+  const bands = edges.slice(0, -1).map((from, i) => ({ from, to: edges[i + 1] ?? from })); // now: the array is the caller's
   const amount = amounts(fieldPath(sum));
   const stage = {
     groupBy: fieldPath(by),
@@ -55,7 +56,7 @@ export async function bucketReport<T extends Document, E extends Edge>(
     return row ? { count: Number(row['count']), sum: readCents(row['sum']), unread: Number(row['unread']) } : EMPTY;
   };
   return {
-    buckets: edges.slice(0, -1).map((from, i) => ({ from, to: edges[i + 1] ?? from, ...bucket(order(from)) })),
+    buckets: bands.map((band) => ({ ...band, ...bucket(order(band.from)) })),
     outside: bucket(OUTSIDE),
   };
 }
@@ -73,7 +74,9 @@ function ascending(edges: readonly Edge[]): unknown[] {
     const number = ['number', 'bigint'].includes(typeof edge) || edge instanceof Long || edge instanceof Decimal128;
     const before = i === 0 ? Number.NEGATIVE_INFINITY : order(edges[i - 1]);
     if ((number || edge instanceof Date) && order(edge) > before && order(edge) < Number.POSITIVE_INFINITY) return;
-    throw new InvalidArgumentError(`Edge ${i} is ${String(edge)}: edges are finite, and each is above the one before.`);
+    throw new InvalidArgumentError(
+      `Edge ${i} is ${told(edge)}: edges are finite, and each is above the one before, as doubles.`,
+    );
   });
   return edges.map((edge) => storable(edge));
 }

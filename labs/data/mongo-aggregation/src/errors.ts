@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { MongoServerError } from 'mongodb';
 
 /** Whatever these reports refuse or are refused. */
@@ -16,7 +17,7 @@ export class InexactAmountError extends AggregationError {
   readonly value: unknown;
 
   constructor(value: unknown) {
-    super(`${String(value)} is no whole number of cents that can be told exactly: store amounts as integers.`);
+    super(`${told(value)} is no whole number of cents that can be told exactly: store amounts as integers.`);
     this.value = value;
   }
 }
@@ -43,4 +44,9 @@ export class ServerUnreachableError extends AggregationError {
   constructor(cause: Error) {
     super(`No answer from MongoDB (${cause.message}): is it up, and is the client open?`, { cause });
   }
+}
+
+/** A value as a text, for a message: `String` throws at `{"toString":1}`, `JSON.stringify` at a bigint. */
+export function told(value: unknown): string {
+  return inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 100, maxArrayLength: 5 });
 }

@@ -1,7 +1,7 @@
 import type { Collection, Document, WithId } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
 import { InvalidArgumentError } from './errors.ts';
-import { type Field, fieldName, fieldPath, type Where } from './outside.ts';
+import { type Field, fieldName, fieldPath, plainText, type Where } from './outside.ts';
 
 /** A reference: the field `local` holds what the field `foreign` of the collection `from` is. */
 export interface Refs<Local extends string = string, As extends string = string> {
@@ -45,7 +45,7 @@ export function lookupRefs({ from, local, foreign = '_id', as, show }: Refs): Do
     $ifNull: [{ $first: { $filter: { input: `$${found}`, cond: { $eq: [`$$this.${key}`, ref] } } } }, null],
   });
   return [
-    { $lookup: { from: collectionName(from), localField: local, foreignField: key, pipeline, as: found } },
+    { $lookup: { from: plainText('from', from), localField: local, foreignField: key, pipeline, as: found } },
     // The server gives them in an order of its own, each once, without those it didn't find.
     {
       $set: {
@@ -63,9 +63,9 @@ export interface AsOf<Local extends string = string, As extends string = string>
   readonly local: Local;
   /** The field there that equals `local`. */
   readonly foreign: string;
-  /** The local time. */
+  /** The local time: a date. */
   readonly at: Local;
-  /** The field there that says since when. */
+  /** The field there that says since when: a date. */
   readonly since: string;
   readonly as: As;
 }
@@ -81,14 +81,14 @@ export function lookupAsOf({ from, local, foreign, at, since, as }: AsOf): Docum
     $and: [
       { $gt: ['$$ref', null] }, // in an expression, too, missing equals missing
       { $eq: [fieldPath(foreign), '$$ref'] },
-      { $gt: [fieldPath(start), null] },
+      { $eq: [{ $type: fieldPath(start) }, 'date'] }, // a text or a number sorts before any date
       { $lte: [fieldPath(start), '$$at'] },
     ],
   };
   return [
     {
       $lookup: {
-        from: collectionName(from),
+        from: plainText('from', from),
         let: { ref: fieldPath(local), at: fieldPath(at) },
         pipeline: [{ $match: { $expr: holds } }, { $sort: { [start]: -1, _id: -1 } }, { $limit: 1 }],
         as: found,
@@ -99,11 +99,6 @@ export function lookupAsOf({ from, local, foreign, at, since, as }: AsOf): Docum
 }
 
 function output(name: string): string {
-  if (!name.includes('.')) return fieldName(name);
-  throw new InvalidArgumentError(`"${name}" is a path: what is found gets a field of its own.`);
-}
-
-function collectionName(name: string): string {
-  if (typeof name === 'string' && /^[^$\0]+$/.test(name) && name.isWellFormed()) return name;
-  throw new InvalidArgumentError(`${JSON.stringify(name)} is no collection's name.`);
+  if (!fieldName(name).includes('.') && name !== '_id') return name;
+  throw new InvalidArgumentError(`"${name}" is taken, or a path: what is found gets a field of its own.`);
 }

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from './errors.ts';
+import { InvalidArgumentError, told } from './errors.ts';
 
 /** A name of a field: of `T`, or a path into one. */
 export type Field<T> = (keyof T & string) | `${keyof T & string}.${string}`;
@@ -14,7 +14,7 @@ const INT64 = 2n ** 63n;
  * @throws InvalidArgumentError when a part of it is empty, begins with `$`, or is a text that BSON can't keep
  */
 export function fieldName(name: string): string {
-  if (typeof name !== 'string') throw new InvalidArgumentError(`${String(name)} is no field's name: it is no text.`);
+  if (typeof name !== 'string') throw new InvalidArgumentError(`${told(name)} is no field's name: it is no text.`);
   for (const part of name.split('.')) {
     if (part === '') throw new InvalidArgumentError(`"${name}" is no field's name: a part of it is empty.`);
     if (part.startsWith('$')) throw new InvalidArgumentError(`"${name}" would be read as an operator, not as a field.`);
@@ -48,9 +48,9 @@ export function equals(conditions: Readonly<Record<string, unknown>>): Record<st
   return Object.fromEntries(Object.entries(conditions).map(([name, is]) => [fieldName(name), same(is)]));
 }
 
-/** A filter: the field is a date. To `$type` alone a list of dates is one, too, which no stage takes for a time. */
+/** A filter: the field is a date. To the first `$type` a list of dates is one, too, which no stage takes for a time. */
 export function isDate(name: string): Record<string, unknown> {
-  return { $and: [{ [name]: { $type: 'date' } }, { [name]: { $not: { $type: 'array' } } }] };
+  return { $and: [{ [name]: { $type: 'date' } }, { $expr: { $eq: [{ $type: fieldPath(name) }, 'date'] } }] };
 }
 
 /** A copy that the caller can't change any more, of what BSON keeps as it is. */
@@ -67,10 +67,13 @@ export function storable(value: unknown, depth = 0): unknown {
   if (value instanceof Date && !Number.isFinite(value.getTime())) throw new InvalidArgumentError('A date is invalid.');
   if ('_bsontype' in value && !isPlainDocument(value)) return value;
   if (value instanceof Date) return new Date(value);
-  if (value instanceof RegExp || value instanceof Uint8Array) return value;
+  if (value instanceof Uint8Array) return Uint8Array.from(value);
+  if (value instanceof RegExp) return value;
   if (Array.isArray(value)) return Array.from(value, (each) => storable(each, depth + 1));
   if (!isPlainDocument(value))
     throw new InvalidArgumentError(`A ${value.constructor?.name ?? 'foreign object'} is no value.`);
+  if ('_bsontype' in value)
+    throw new InvalidArgumentError(`${told(value)} has a "_bsontype": the driver would take it for a type of its own.`);
   return Object.fromEntries(
     Object.entries(value).map(([key, each]) => {
       if (bsonText(key).includes('\0'))
@@ -83,7 +86,15 @@ export function storable(value: unknown, depth = 0): unknown {
 /** Whole numbers from `from` to `to`. @throws InvalidArgumentError */
 export function safeIntegerWithin(what: string, value: number, from: number, to: number): number {
   if (Number.isSafeInteger(value) && value >= from && value <= to) return value;
-  throw new InvalidArgumentError(`${what} is ${String(value)}: it is a whole number from ${from} to ${to}.`);
+  throw new InvalidArgumentError(`${what} is ${told(value)}: it is a whole number from ${from} to ${to}.`);
+}
+
+/** A text that no stage reads as something else: a collection's name, a time zone. @throws InvalidArgumentError */
+export function plainText(what: string, text: unknown): string {
+  if (typeof text === 'string' && /^[^$\0]+$/.test(text) && text.isWellFormed()) return text;
+  throw new InvalidArgumentError(
+    `${what} is ${told(text)}: it is a text with something in it, and without $ and U+0000.`,
+  );
 }
 
 function isPlainDocument(value: unknown): value is Record<string, unknown> {

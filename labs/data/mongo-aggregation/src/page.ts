@@ -1,5 +1,6 @@
 import type { Collection, Document, WithId } from 'mongodb';
 import { type AskOptions, ask } from './ask.ts';
+import { InvalidArgumentError, told } from './errors.ts';
 import { type Field, fieldName, fieldPath, safeIntegerWithin, type Where } from './outside.ts';
 
 export interface PageOptions<T, C extends string> {
@@ -12,7 +13,7 @@ export interface PageOptions<T, C extends string> {
   readonly size: number;
   /** Fields whose values are counted over all pages; the 100 most frequent of each. */
   readonly counts: readonly C[];
-  /** Fields to keep of an item. All items and counts are one document, of at most 16 MB. Default: all. */
+  /** Fields to keep of an item, beside its `_id`. All items and counts are one document, of at most 16 MB. Default: all. */
   readonly show?: readonly Field<T>[];
 }
 
@@ -39,17 +40,20 @@ export async function facetPage<T extends Document, C extends Field<T>>(
 ): Promise<FacetPage<T, C>> {
   safeIntegerWithin('size', size, 1, MAX_SIZE);
   const skip = (safeIntegerWithin('page', page, 1, MAX_PAGE) - 1) * size;
+  if (sort.order !== undefined && sort.order !== 'asc' && sort.order !== 'desc')
+    throw new InvalidArgumentError(`order is ${told(sort.order)}: it is asc or desc.`);
   const direction = sort.order === 'desc' ? -1 : 1;
   const order = sort.by === '_id' ? { _id: direction } : { [fieldName(sort.by)]: direction, _id: 1 };
-  const keep = show?.length ? [{ $project: Object.fromEntries(show.map((name) => [fieldName(name), 1])) }] : [];
+  const keep = show ? [{ $project: Object.fromEntries(['_id', ...show.map(fieldName)].map((name) => [name, 1])) }] : [];
+  const names = [...counts];
   const facets = {
     items: [{ $sort: order }, { $skip: skip }, { $limit: size }, ...keep],
     total: [{ $count: 'n' }],
-    ...Object.fromEntries(counts.map((name, i) => [`count${i}`, frequencies(fieldPath(name))])),
+    ...Object.fromEntries(names.map((name, i) => [`count${i}`, frequencies(fieldPath(name))])),
   };
   const [row] = await ask<Document>(collection, [{ $match: where }, { $facet: facets }], options);
   const values = (i: number): Document[] => row?.[`count${i}`] ?? [];
-  const counted = counts.map((name, i) => [
+  const counted = names.map((name, i) => [
     name,
     values(i).map(({ _id, n }) => ({ value: Object.hasOwn(_id, 'v') ? _id.v : undefined, count: Number(n) })),
   ]);

@@ -2,7 +2,7 @@ import type { Collection, Document } from 'mongodb';
 import { type AskOptions, answer, ask } from './ask.ts';
 import { InvalidArgumentError } from './errors.ts';
 import { amounts, readCents, type Total } from './money.ts';
-import { type Field, fieldName, fieldPath, isDate, safeIntegerWithin } from './outside.ts';
+import { type Field, fieldName, fieldPath, isDate, plainText, safeIntegerWithin } from './outside.ts';
 
 /** A day of the view. */
 export interface Day extends Total {
@@ -18,7 +18,7 @@ export interface DayDocument {
   sum: unknown;
   unread: number;
   count: number;
-  /** The newest change that it knows of. */
+  /** It knows of all changes up to then. */
   asOf: Date;
 }
 
@@ -59,14 +59,19 @@ export interface Refreshed {
  */
 export async function refreshView<T extends Document>(
   source: Collection<T>,
-  { into, marks, at, changed, sum, counts, timezone = 'UTC', overlapMs = 60_000 }: ViewOptions<T>,
+  { into, marks, at, changed, sum, counts = true, timezone = 'UTC', overlapMs = 60_000 }: ViewOptions<T>,
   options: AskOptions = {},
 ): Promise<Refreshed> {
-  if (into.namespace === source.namespace)
-    throw new InvalidArgumentError('A view is another collection than its source.');
+  if (new Set([source, into, marks].map(({ namespace }) => namespace)).size < 3)
+    throw new InvalidArgumentError('A view, its source and its marks are three collections.');
+  plainText('timezone', timezone);
   safeIntegerWithin('overlapMs', overlapMs, 0, 86_400_000);
   const [time, change] = [fieldName(at), fieldName(changed)];
+  const begun = await answer(() => into.findOne({}, { projection: { _id: 1 } }), options.signal);
+  // The mark of a view that was dropped since says nothing of the new one, nor of a half of it.
+  if (!begun) await answer(() => marks.deleteOne({ _id: into.namespace }), options.signal);
   const mark = await answer(() => marks.findOne({ _id: into.namespace }), options.signal);
+  const before = mark?.upTo instanceof Date ? mark.upTo.getTime() : undefined;
   // Read before the days are: what changes while they are computed is newer than this, and is found next time.
   const seen = await ask<Document>(
     source,
@@ -82,14 +87,18 @@ export async function refreshView<T extends Document>(
   if (!newest) return { days: 0, upTo: newest };
   // One change that is dated in the future by mistake must not hide those to come.
   const upTo = new Date(Math.min(newest.getTime(), Date.now()));
-  const since = mark && { $gte: new Date(mark.upTo.getTime() - overlapMs) };
+  // Not the newest change of the day: that goes back when a clock behind, or a correction, takes its place.
+  const asOf = new Date(Math.max(upTo.getTime(), before ?? Number.NEGATIVE_INFINITY));
+  const since = before === undefined ? {} : { [change]: { $gte: new Date(before - overlapMs) } };
   const day = { $dateTrunc: { date: fieldPath(time), unit: 'day', timezone } };
+  const noon = { $dateAdd: { startDate: '$_id', unit: 'hour', amount: 36 } };
   const touched = await ask<Document>(
     source,
     [
-      { $match: { $and: [since ? { [change]: since } : {}, isDate(time)] } },
+      { $match: { $and: [since, isDate(time)] } },
       { $group: { _id: day } },
-      { $project: { end: { $dateAdd: { startDate: '$_id', unit: 'day', amount: 1, timezone } } } },
+      // A day without a midnight begins at 1:00, and 1:00 is a day later: so go to the next noon, and back to its begin.
+      { $project: { end: { $dateTrunc: { date: noon, unit: 'day', timezone } } } },
     ],
     options,
   );
@@ -108,10 +117,10 @@ export async function refreshView<T extends Document>(
             _id: day,
             sum: { $sum: amount.sum },
             unread: { $sum: amount.unread },
-            count: { $sum: { $cond: [counts ?? true, 1, 0] } },
-            asOf: { $max: fieldPath(change) },
+            count: { $sum: { $cond: [counts, 1, 0] } },
           },
         },
+        { $set: { asOf } },
         {
           $merge: {
             into: { db: into.dbName, coll: into.collectionName },

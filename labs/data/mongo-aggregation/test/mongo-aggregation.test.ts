@@ -10,6 +10,7 @@ import {
   Int32,
   Long,
   MongoClient,
+  MongoServerError,
 } from 'mongodb';
 import { afterAll, expect, test } from 'vitest';
 import {
@@ -373,6 +374,8 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       { since: at(0), cents: 1 },
       { dish: null, since: at(0), cents: 2 },
       { dish: 'udon', cents: 3 },
+      { dish: 'udon', since: 'monday', cents: 4 },
+      { dish: 'udon', since: 5, cents: 5 },
     ]);
     const cases: Partial<Order>[] = [
       { dish: 'ramen', at: at(4) },
@@ -430,6 +433,8 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
         name,
       ).toEqual(odd.map((it) => Object.hasOwn(it, name)));
     }
+    const bare = await facetPage(books, { ...page, sort: { by: '_id' }, show: [] });
+    expect(bare.items, 'items of which no field is shown').toEqual([{ _id: 1 }, { _id: 2 }]);
     expect(await ask(books, [{ $match: equals(JSON.parse('{"__proto__":"x"}')) }, { $project: { _id: 1 } }])).toEqual([
       { _id: 1 },
     ]);
@@ -455,21 +460,30 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       [at(0), 1],
       [at(1), 1],
     ]);
+    const listed = await shelf(
+      [{ pay: { at: at(0) } }, { pay: [{ at: at(0) }] }].map((it, id) => ({ ...order(id), ...it })),
+    );
+    expect(await runningTotals(listed, { per: 'table', by: 'pay.at', sum: 'cents', days: 1 })).toHaveLength(1);
+    const paid = { ...(await view()), at: 'pay.at' } as const;
+    await refreshView(listed, paid);
+    expect(await readView(paid.into), 'a time within a list').toMatchObject([{ day: at(0), count: 1 }]);
   });
 
   test('a refresh that ends half-way is done again, and nothing is lost or counted twice', async () => {
-    const orders = await shelf([
-      order(1),
-      order(2, { at: at(1), changed: at(1) }),
-      order(3, { at: at(2), changed: at(2) }),
-    ]);
+    const orders = await shelf([order(1)]);
     const daily = await view();
+    await refreshView(orders, daily);
+    await orders.insertMany([1, 2].map((day) => order(day + 1, { at: at(day), changed: at(day) })));
     // What tells the days works, what computes them doesn't.
     await expect(refreshView(orders, { ...daily, counts: { $divide: [1, 0] } })).rejects.toThrow(PipelineRefusedError);
+    const days = [0, 1, 2].map((day) => ({ day: at(day), count: 1, sum: 100n, unread: 0 }));
     await refreshView(orders, daily);
-    expect(await readView(daily.into)).toEqual(
-      [0, 1, 2].map((day) => ({ day: at(day), count: 1, sum: 100n, unread: 0 })),
-    );
+    expect(await readView(daily.into)).toEqual(days);
+    await daily.into.drop(); // its watermark stays, and the first try to make it again is cut
+    await expect(refreshView(orders, { ...daily, counts: { $divide: [1, 0] } })).rejects.toThrow(PipelineRefusedError);
+    await daily.into.insertOne({ _id: at(2), count: 1, sum: 100, unread: 0, asOf: at(2) });
+    await refreshView(orders, daily);
+    expect(await readView(daily.into), 'a view that was dropped').toEqual(days);
   });
 
   test('refreshes that run at once, while orders are written and cancelled, end with the right view', async () => {
@@ -496,8 +510,8 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
   });
 
   test('a slow refresh overwrites nothing newer, and a date in the future hides nothing', async () => {
-    const orders = await shelf([order(1), order(2, { at: at(1), changed: new Date('2999-01-01') })]);
-    const daily = await view();
+    const orders = await shelf([order(1)]);
+    const daily = await view({ overlapMs: 60_000 });
     const newer = { _id: at(0), count: 9, sum: 999, unread: 0, asOf: at(0, 1) };
     await daily.into.insertOne(newer);
     await refreshView(orders, daily);
@@ -505,9 +519,16 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       count: 9,
       sum: 999n,
     });
+    await orders.insertOne(order(2, { at: at(1), changed: new Date('2999-01-01') }));
     await orders.insertOne(order(3, { changed: new Date(Date.now() + 1_000) }));
-    await refreshView(orders, daily);
-    expect((await readView(daily.into))[0], 'day 0, once we have seen more').toMatchObject({ count: 2, sum: 200n });
+    const sums = async () => {
+      await refreshView(orders, daily);
+      return (await readView(daily.into)).map(({ sum }) => sum);
+    };
+    expect(await sums(), 'once we have seen more').toEqual([200n, 100n]);
+    const behind = new Date(Date.now() - 1_000);
+    await orders.updateMany({ _id: { $gt: 1 } }, { $set: { cents: 7, changed: behind } });
+    expect(await sums(), 'corrected by a till whose clock is behind').toEqual([107n, 7n]);
   });
 
   test('a day is the day of the time zone', async () => {
@@ -523,6 +544,14 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       days.map(({ day, count }) => `${day.toISOString()} ${count}`),
       'days of Shanghai begin at 16:00 UTC',
     ).toEqual(['2026-03-01T16:00:00.000Z 2', '2026-03-02T16:00:00.000Z 1']);
+    // On the 4th there was no midnight: that day began at 1:00, which is 3:00 UTC.
+    const hours = ['2018-11-04T12', '2018-11-05T02', '2018-11-05T12'];
+    const spring = await shelf(hours.map((hour, id) => order(id, { at: new Date(`${hour}:30:00Z`), changed: at(id) })));
+    const brazil = await view({ timezone: 'America/Sao_Paulo' });
+    await refreshView(spring, brazil);
+    await spring.updateOne({ _id: 0 }, { $set: { cents: 1, changed: at(9) } });
+    await refreshView(spring, brazil);
+    expect((await readView(brazil.into)).map(({ sum }) => sum)).toEqual([1n, 200n]);
   });
 
   test('what no pipeline can be made from is refused before anything is sent', async () => {
@@ -530,6 +559,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     const daily = await view();
     const circle: unknown[] = [];
     circle.push(circle);
+    const blank = JSON.parse('{"toString":1,"valueOf":1}') as never;
     const bad: [string, () => unknown][] = [
       ...[
         undefined,
@@ -543,6 +573,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
         new Date(Number.NaN),
         circle,
         { a: [undefined] },
+        { _bsontype: 'ObjectId' },
         { 'a\0': 1 },
       ].map((value, i): [string, () => unknown] => [`value ${i}`, () => equals({ status: value })]),
       ['conditions that are a promise', () => equals(Promise.resolve() as never)],
@@ -551,19 +582,31 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       ['conditions that are a list', () => equals([] as never)],
       ['half a surrogate pair', () => fieldName('a\ud83d')],
       ['a number as a name', () => fieldName(5 as never)],
-      ...[[1], [2, 1], [1, 1], [Number.NaN, 1], [0, Number.POSITIVE_INFINITY], [0, at(1)], ['a', 'b'], undefined].map(
-        (edges, i): [string, () => unknown] => [
-          `edges ${i}`,
-          () => bucketReport(orders, { by: 'cents', edges: edges as never, sum: 'cents' }),
-        ],
-      ),
+      ['an object as a name', () => fieldName(blank)],
+      ...[
+        [1],
+        [2, 1],
+        [1, 1],
+        [Number.NaN, 1],
+        [0, Number.POSITIVE_INFINITY],
+        [0, at(1)],
+        ['a', 'b'],
+        [0, blank],
+        undefined,
+      ].map((edges, i): [string, () => unknown] => [
+        `edges ${i}`,
+        () => bucketReport(orders, { by: 'cents', edges: edges as never, sum: 'cents' }),
+      ]),
       ...[
         { size: 0 },
         { size: 101 },
         { size: 1.5 },
         { page: 0 },
         { page: '2' },
+        { page: blank },
         { sort: { by: '$at' } },
+        { sort: { by: blank } },
+        { sort: { by: 'at', order: 'DESC' } },
         { counts: ['$where'] },
         { show: ['a..b'] },
       ].map((wrong): [string, () => unknown] => [
@@ -575,7 +618,10 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
         { as: 'dish' },
         { as: 'a.b' },
         { as: '$x' },
+        { as: '_id' },
+        { as: 5 },
         { from: '' },
+        { from: blank },
         { from: '$cmd' },
         { foreign: '' },
       ].map((wrong): [string, () => unknown] => [
@@ -584,6 +630,12 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       ]),
       ['days', () => runningTotals(orders, { per: 'table', by: 'at', sum: 'cents', days: 0 })],
       ['a view of itself', () => refreshView(orders, { ...daily, into: orders as never })],
+      ['a mark in the view', () => refreshView(orders, { ...daily, marks: daily.into as never })],
+      ['a mark in the source', () => refreshView(orders, { ...daily, marks: orders as never })],
+      ...[null, '', '$at', 'a\ud83d', blank].map((timezone, i): [string, () => unknown] => [
+        `time zone ${i}`,
+        () => refreshView(orders, { ...daily, timezone: timezone as never }),
+      ]),
       ['an overlap of NaN', () => refreshView(orders, { ...daily, overlapMs: Number.NaN })],
       ['a start that is an object', () => reachable(orders, { start: { $ne: 1 } as never, via: 'dish', maxDepth: 1 })],
     ];
@@ -622,6 +674,21 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     const where = equals({ tags });
     tags.push('large');
     expect((await facetPage(orders, { ...page, where })).total).toBe(1);
+    const photo = Buffer.from('photo');
+    const kept = literal(photo);
+    photo.fill(0);
+    expect(Buffer.from(kept.$literal as Uint8Array).toString()).toBe('photo');
+    const edges: [number, number, ...number[]] = [0, 50, 200];
+    const report = bucketReport(orders, { by: 'cents', edges, sum: 'cents' });
+    edges.pop();
+    expect((await report).buckets.map(({ to, count }) => [to, count])).toEqual([
+      [50, 0],
+      [200, 1],
+    ]);
+    const counts: ('status' | 'table')[] = ['status'];
+    const paged = facetPage(orders, { ...page, counts });
+    counts[0] = 'table';
+    expect((await paged).counts).toEqual({ status: [{ value: 'paid', count: 1 }] });
   });
 
   test('who aborts gets his own reason, and nothing is left on a signal', async () => {
@@ -646,6 +713,11 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     const circle: Document = {};
     circle['of'] = circle;
     expect((await outcome(facetPage(orders, { ...page, where: circle }))).error).toBeInstanceOf(AggregationError);
+    for (const code of [146, 4_568, 10_334, 40_099, 4_031_700]) {
+      const tooMuch = new MongoServerError({ message: 'too much', code });
+      const full = { aggregate: () => ({ toArray: () => Promise.reject(tooMuch) }) };
+      await expect(ask(full as never, []), `code ${code}`).rejects.toThrow(LimitExceededError);
+    }
     const elsewhere = new MongoClient('mongodb://127.0.0.1:1/', { serverSelectionTimeoutMS: 50 });
     const far = elsewhere.db('x').collection<Order>('orders');
     const lost = await outcome(facetPage(far, page));
@@ -657,6 +729,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
       serverSelectionTimeoutMS: 300,
       retryReads: false,
       directConnection: true,
+      monitorCommands: true,
     });
     const through = shaky.db(mongo.database).collection<Order>(orders.collectionName);
     expect((await facetPage(through, page)).total).toBe(1);
@@ -666,6 +739,21 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     expect((await answer).error).toBeInstanceOf(ServerUnreachableError);
     net.heal();
     expect((await facetPage(through, page)).total, 'after the cut').toBe(1);
+    const daily = await view();
+    const marks = shaky.db(mongo.database).collection<Watermark>(daily.marks.collectionName);
+    for (const step of ['delete', 'update', 'find']) {
+      const leaving = new AbortController();
+      const leave = ({ commandName }: CommandStartedEvent) => {
+        if (commandName !== step) return;
+        net.partition('down');
+        leaving.abort(step);
+      };
+      shaky.on('commandStarted', leave);
+      const { error } = await outcome(refreshView(orders, { ...daily, marks }, { signal: leaving.signal }));
+      expect(error, `left at the ${step} of the mark, to which no answer comes`).toBe(step);
+      shaky.off('commandStarted', leave);
+      net.heal();
+    }
     await shaky.close();
     await net[Symbol.asyncDispose]();
   });
