@@ -1,14 +1,15 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, stat, symlink } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { announce } from './announce.ts';
 import { type AptRecipe, provision, provisioned } from './apt.ts';
 import { cached, exists } from './cache.ts';
 import { ProvisionError } from './errors.ts';
+import { end } from './estate.ts';
 import { lockFile } from './fetching.ts';
-import type { Program } from './process.ts';
+import { type Program, temporaryFolder } from './process.ts';
 import { allOnPath, type Service } from './service.ts';
 
 /** What every Java server here needs at least. */
@@ -131,7 +132,7 @@ async function askVersion({ path, env }: Program): Promise<Said> {
 /**
  * The flags of a JVM that shall start quickly and stay small beside others: no optimising compiler, one garbage
  * collector thread, no file of its own in the system's temporary folder; out of memory it ends instead of lingering.
- * @param o.archive of `archiveFlag`'s making: the classes need not be read and checked again, half of a start's work
+ * @param o.archive of `archiveClasses`' making: the classes need not be read and checked again, half of a start's work
  */
 export async function jvmFlags(o: { heapMb: number; folder: string; archive?: string }): Promise<string[]> {
   const { archive } = o;
@@ -150,10 +151,35 @@ export async function jvmFlags(o: { heapMb: number; folder: string; archive?: st
   ];
 }
 
-/** Has a JVM that ends in order leave an archive of the classes that it loaded. */
-export function archiveFlag(archive: string): string {
-  return `-XX:ArchiveClassesAtExit=${archive}`;
+/**
+ * Makes the archive of the classes that a server loads, for `jvmFlags`: runs one until it answers, and lets it end in order.
+ * Where this JVM makes none, an empty file says so.
+ * @param o.start starts it in that folder, with this flag beside its others, and waits until it answers
+ */
+export async function archiveClasses(o: {
+  service: string;
+  archive: string;
+  signal: AbortSignal | undefined;
+  start: (folder: string, flag: string) => Promise<unknown>;
+}): Promise<void> {
+  const { service, archive, signal, start } = o;
+  try {
+    const folder = await temporaryFolder(service);
+    try {
+      await start(folder.path, `-XX:ArchiveClassesAtExit=${archive}`);
+      await end(folder.path, 'SIGTERM', ARCHIVE_MS);
+    } finally {
+      await folder.settle();
+    }
+  } catch {
+    signal?.throwIfAborted();
+    await rm(archive, { force: true });
+  }
+  if (!(await exists(archive))) await writeFile(archive, '');
 }
+
+/** OpenSearch takes half of it. */
+const ARCHIVE_MS = 60_000;
 
 /**
  * A folder beside the server's jars, for this JRE, filled by `make` at the first start on this machine: what all later

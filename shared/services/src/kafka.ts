@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { exists } from './cache.ts';
 import { choose, variableOf } from './choose.ts';
 import { COMPOSE_KAFKA_CLUSTER, composeLever, containers, listens } from './compose.ts';
 import {
@@ -14,9 +13,8 @@ import {
   StartTimeoutError,
   UnreachableUrlError,
 } from './errors.ts';
-import { end } from './estate.ts';
 import { FaultyNode, type Lever, voting } from './faults.ts';
-import { archiveFlag, installJava, jvmFlags, madeOnce } from './java.ts';
+import { archiveClasses, installJava, jvmFlags, madeOnce } from './java.ts';
 import { deleteTopics, type Metadata, metadata } from './kafka-wire.ts';
 import { borrow } from './lease.ts';
 import { type Lendable, type Lender, ownProgram } from './lending.ts';
@@ -338,12 +336,17 @@ async function prepare(program: Program, signal: AbortSignal | undefined): Promi
     await mkdir(aside);
     const made = preparedIn(aside);
     await format(program, made.data, signal);
-    await archive(program, made, signal).catch(async () => {
-      signal?.throwIfAborted();
-      await rm(made.archive, { force: true });
+    await archiveClasses({
+      service: NAME,
+      archive: made.archive,
+      signal,
+      start: async (home, flag) => {
+        const plan = await planFor(1, home);
+        const cluster = randomId();
+        for (const broker of plan) await writeHome(broker, plan, cluster, made.data);
+        await startAll({ program, plan, cluster, signal, flags: [flag] });
+      },
     });
-    // An empty one says that this JVM makes none.
-    if (!(await exists(made.archive))) await writeFile(made.archive, '');
   });
   return preparedIn(folder);
 }
@@ -363,22 +366,6 @@ async function format(program: Program, data: string, signal: AbortSignal | unde
     await work.settle();
   }
 }
-
-/** Runs a broker until it answers, and lets it end in order. */
-async function archive(program: Program, made: Prepared, signal: AbortSignal | undefined): Promise<void> {
-  const folder = await temporaryFolder(NAME);
-  try {
-    const plan = await planFor(1, folder.path);
-    const cluster = randomId();
-    for (const broker of plan) await writeHome(broker, plan, cluster, made.data);
-    await startAll({ program, plan, cluster, signal, flags: [archiveFlag(made.archive)] });
-    await end(folder.path, 'SIGTERM', ARCHIVE_MS);
-  } finally {
-    await folder.settle();
-  }
-}
-
-const ARCHIVE_MS = 30_000;
 
 async function writeHome(broker: Plan, plan: readonly Plan[], cluster: string, blank: string): Promise<void> {
   const data = join(broker.home, 'data');

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { copyFile, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { exists } from './cache.ts';
 import { choose } from './choose.ts';
 import { COMPOSE_OPENSEARCH_CLUSTER, composeLever, containers } from './compose.ts';
 import { LoginRefusedError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
-import { end } from './estate.ts';
 import { FaultyNode, type Lever } from './faults.ts';
-import { archiveFlag, installJava, jvmFlags, madeOnce } from './java.ts';
+import { archiveClasses, installJava, jvmFlags, madeOnce } from './java.ts';
 import { borrow } from './lease.ts';
 import { type Lendable, type Lender, ownProgram } from './lending.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
@@ -38,7 +36,6 @@ const DEFAULT_PORT = 9200;
 const ANSWER_MS = 3000;
 /** 2 s alone on two cores. */
 const START_MS = 120_000;
-const ARCHIVE_MS = 60_000;
 const HEAP_MB = 256;
 const COMMON = { service: NAME, index: 0, defaultPort: DEFAULT_PORT };
 const localUrl = (port: number) => `http://127.0.0.1:${port}`;
@@ -259,13 +256,15 @@ const archiveIn = (folder: string) => join(folder, 'classes.jsa');
 async function prepare(program: Program, signal: AbortSignal | undefined): Promise<string> {
   return madeOnce(NAME, program, signal, async (aside) => {
     for (const module of MODULES) await layOut(program, module, join(modulesIn(aside), module.name));
-    const archive = archiveIn(aside);
-    await makeArchive(program, aside, signal).catch(async () => {
-      signal?.throwIfAborted();
-      await rm(archive, { force: true });
+    await archiveClasses({
+      service: NAME,
+      archive: archiveIn(aside),
+      signal,
+      start: async (home, flag) => {
+        const flags = [...(await jvmFlags({ heapMb: HEAP_MB, folder: home })), flag];
+        await startServer({ program, home, modules: modulesIn(aside), flags, signal });
+      },
     });
-    // An empty one says that this JVM makes none.
-    if (!(await exists(archive))) await writeFile(archive, '');
   });
 }
 
@@ -287,18 +286,6 @@ async function layOut(program: Program, module: (typeof MODULES)[number], folder
   const lines = Object.entries(descriptor).map(([key, value]) => `${key}=${value}\n`);
   await writeFile(join(folder, 'plugin-descriptor.properties'), lines.join(''));
   if (policy !== undefined) await writeFile(join(folder, 'plugin-security.policy'), policy);
-}
-
-/** Runs one until it answers, and lets it end in order. */
-async function makeArchive(program: Program, aside: string, signal: AbortSignal | undefined): Promise<void> {
-  const folder = await temporaryFolder(NAME);
-  try {
-    const flags = [...(await jvmFlags({ heapMb: HEAP_MB, folder: folder.path })), archiveFlag(archiveIn(aside))];
-    await startServer({ program, home: folder.path, modules: modulesIn(aside), flags, signal });
-    await end(folder.path, 'SIGTERM', ARCHIVE_MS);
-  } finally {
-    await folder.settle();
-  }
 }
 
 /** A server that runs already and is not ours to end: only indices under our own prefix are deleted, at the end. */

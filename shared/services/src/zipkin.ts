@@ -4,11 +4,9 @@ import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { exists } from './cache.ts';
 import { chooseOwn } from './choose.ts';
-import { end } from './estate.ts';
 import { FaultyNode } from './faults.ts';
-import { archiveFlag, installJava, jvmFlags, madeOnce } from './java.ts';
+import { archiveClasses, installJava, jvmFlags, madeOnce } from './java.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { handle, pageOf } from './servers.ts';
 import { oursAlone, type Service } from './service.ts';
@@ -30,7 +28,6 @@ const NAME = 'zipkin';
 const VERSION = '3.5.1';
 const DEFAULT_PORT = 9411;
 const START_MS = 120_000;
-const ARCHIVE_MS = 30_000;
 const HEAP_MB = 256;
 const localUrl = (port: number) => `http://127.0.0.1:${port}`;
 
@@ -158,13 +155,15 @@ async function prepare(program: Program, signal: AbortSignal | undefined): Promi
   return madeOnce(NAME, program, signal, async (aside) => {
     await mkdir(aside);
     await unpack(program, aside, signal);
-    const archive = archiveIn(aside);
-    await makeArchive(program, aside, signal).catch(async () => {
-      signal?.throwIfAborted();
-      await rm(archive, { force: true });
+    await archiveClasses({
+      service: NAME,
+      archive: archiveIn(aside),
+      signal,
+      start: async (home, flag) => {
+        const flags = [...(await jvmFlags({ heapMb: HEAP_MB, folder: home })), flag];
+        await startServer({ program, home, app: appIn(aside), flags, signal });
+      },
     });
-    // An empty one says that this JVM makes none.
-    if (!(await exists(archive))) await writeFile(archive, '');
   });
 }
 
@@ -179,19 +178,6 @@ async function unpack(program: Program, aside: string, signal: AbortSignal | und
   const options = { cwd: aside, env: { ...process.env, ...program.env }, ...(signal && { signal }) };
   await promisify(execFile)(program.path, args, options);
   await rm(whole);
-}
-
-/** Runs one until it answers, and lets it end in order. */
-async function makeArchive(program: Program, aside: string, signal: AbortSignal | undefined): Promise<void> {
-  const folder = await temporaryFolder(NAME);
-  try {
-    const flags = await jvmFlags({ heapMb: HEAP_MB, folder: folder.path });
-    const all = [...flags, archiveFlag(archiveIn(aside))];
-    await startServer({ program, home: folder.path, app: appIn(aside), flags: all, signal });
-    await end(folder.path, 'SIGTERM', ARCHIVE_MS);
-  } finally {
-    await folder.settle();
-  }
 }
 
 /**
