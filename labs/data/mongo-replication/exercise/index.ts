@@ -39,7 +39,7 @@ import {
   type WriteOutcome,
 } from '../src/index.ts';
 import { characteristics } from '../src/key-report.ts';
-import { isDuplicateKey } from '../src/once.ts';
+import { isDuplicateKey, storedAs } from '../src/once.ts';
 import { allowed, EVERYTHING, type KeyRange } from '../src/targeting.ts';
 import { endOf, pause, pauseAfter, positiveMs } from '../src/waits.ts';
 
@@ -83,7 +83,7 @@ export {
 } from '../src/index.ts';
 
 /**
- * What an error says of the one write, or the transaction, that it ended: `applied` (a primary has it; how many copies
+ * What an error says of the write of one document, or the transaction, that it ended: `applied` (a primary has it; how many copies
  * there are is not known), `not applied`, or `unknown`. Its flaws: an answer that is lost is no "no", and a primary that
  * misses its copies has written.
  */
@@ -122,7 +122,7 @@ export async function repeatUntilKnown<T>(
 }
 
 /**
- * Inserts a document once. Given: the key is checked, `bytes` is the document as it was at the call, and `rest` its fields.
+ * Inserts a document once. Given: the key is checked; `stored` is the document as it was at the call, its `bytes` and its fields (`rest`).
  * `isDuplicateKey(error)` says that something has this `_id` already: this document, by an earlier attempt, or another
  * (KeyTakenError), or no majority has it yet (UnconfirmedError, which is repeated). Its flaw: it takes its own echo for a no.
  */
@@ -135,12 +135,11 @@ export async function insertOnce<T extends Keyed>(
   if (typeof _id !== 'string' || _id === '' || !_id.isWellFormed()) {
     throw new ReplicationError(`${JSON.stringify(_id)} as _id is no key of a request: use a UUID, for instance.`);
   }
-  const bytes = BSON.serialize({ _id, ...fields }, { ignoreUndefined: bsonOptions.ignoreUndefined ?? false });
-  const rest: Document = BSON.deserialize(bytes, { promoteValues: false });
+  const stored = storedAs(_id, fields, bsonOptions.ignoreUndefined ?? false);
   const collection = db.collection<Keyed>(collectionName, { ...bsonOptions, readPreference: 'primary' });
   return repeatUntilKnown(async ({ timeoutMS }): Promise<'inserted' | 'was there'> => {
     try {
-      await collection.insertOne({ ...rest, _id }, { timeoutMS, writeConcern: { w: 'majority' } });
+      await collection.insertOne({ ...stored.rest, _id }, { timeoutMS, writeConcern: { w: 'majority' } });
       return 'inserted';
     } catch (error) {
       if (isDuplicateKey(error)) throw new KeyTakenError(_id);
@@ -242,7 +241,9 @@ export function shardsFor({ key, chunks }: Layout, filter: Document): Targeting 
   const ranges = keyRanges(key, filter);
   const isBelow = (min: readonly KeyValue[], { key: end, inside }: KeyRange['to']) =>
     compareKeys(min, end) < Number(inside);
-  const hit = ({ min, max }: Chunk) => ranges.some(({ from, to }) => compareKeys(from, max) < 0 && isBelow(min, to));
+  const last = chunks.at(-1);
+  const hit = (chunk: Chunk) =>
+    ranges.some(({ from, to }) => (chunk === last || compareKeys(from, chunk.max) < 0) && isBelow(chunk.min, to));
   const shards = new Set(chunks.filter(hit).map(({ shard }) => shard));
   const [first] = key;
   return { shards: [...shards].sort(), targeted: first !== undefined && allowed(first, filter) !== EVERYTHING };

@@ -49,12 +49,13 @@ export type ClusterMoment = NonNullable<ClientSession['clusterTime']>;
 /** The two times of a token. @throws CausalTokenError */
 export function momentOf(token: string): { operationTime: Timestamp; clusterTime: ClusterMoment } {
   try {
-    if (token.length > LONGEST || !/^[\w-]+$/.test(token)) throw new RangeError('not base64url of a fitting length');
+    if (typeof token !== 'string' || token.length > LONGEST || !/^[\w-]+$/.test(token))
+      throw new RangeError('not base64url of a fitting length');
     const { operationTime, clusterTime } = BSON.deserialize(Buffer.from(token, 'base64url'), { promoteLongs: false });
     if (!(operationTime instanceof Timestamp) || !isClusterMoment(clusterTime)) throw new RangeError('no such times');
     return { operationTime, clusterTime };
   } catch (cause) {
-    throw new CausalTokenError(`${JSON.stringify(token.slice(0, 40))} is no causal token.`, { cause });
+    throw new CausalTokenError(`${JSON.stringify(String(token).slice(0, 40))} is no causal token.`, { cause });
   }
 }
 

@@ -20,7 +20,7 @@ export class WriteFailedError extends ReplicationError {
   readonly attempts: number;
 
   constructor(outcome: WriteOutcome, attempts: number, cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = cause instanceof Error ? cause.message : typeof cause;
     super(`Given up at attempt ${attempts} (${why}); ${MEANING[outcome]}.`, { cause });
     this.outcome = outcome;
     this.attempts = attempts;

@@ -70,13 +70,16 @@ export async function measureFailover(
 ): Promise<Entry[]> {
   positiveMs('withinMs', withinMs);
   const entries: Entry[] = [];
+  const unanswered = new Set<string>();
   let acknowledged = 0;
   let goal: { readonly count: number; readonly reached: () => void } | undefined;
   let over = false;
   const writer = async (name: number) => {
     for (let n = 0; !over; n++) {
       const id = `${name}.${n}`;
-      const outcome = await write(id).then(() => 'acknowledged' as const, writeOutcome);
+      unanswered.add(id);
+      const outcome = await Promise.try(write, id).then(() => 'acknowledged' as const, writeOutcome);
+      unanswered.delete(id);
       entries.push({ id, outcome, at: performance.now() });
       if (outcome === 'acknowledged' && ++acknowledged >= (goal?.count ?? Number.POSITIVE_INFINITY)) goal?.reached();
       // A write that is refused at once leaves the others their turn.
@@ -100,5 +103,6 @@ export async function measureFailover(
     over = true;
     await endOf(working, withinMs, signal).catch(() => {});
   }
-  return entries;
+  const at = performance.now();
+  return [...entries, ...[...unanswered].map((id): Entry => ({ id, outcome: 'unknown', at }))];
 }

@@ -34,7 +34,7 @@ export function keyReport(key: ShardKey, documents: readonly Document[], shards:
   const half = Math.floor(documents.length / 2);
   const [older, newer] = [documents.slice(0, half), documents.slice(half)];
   const counts = [...placement(evenLayout(key, older, names), newer, names).values()];
-  const busiest = Math.max(...counts) / newer.length;
+  const busiest = counts.reduce((most, count) => Math.max(most, count), 0) / newer.length;
   return { ...characteristics(key, documents), busiest, idle: counts.filter((count) => count === 0).length };
 }
 
@@ -64,7 +64,7 @@ function rankCorrelation(groups: readonly (readonly number[])[]): number {
   const pairs: [age: number, rank: number][] = [];
   for (const group of groups) {
     const rank = pairs.length + (group.length - 1) / 2;
-    pairs.push(...group.map((age): [number, number] => [age, rank]));
+    for (const age of group) pairs.push([age, rank]);
   }
   const middle = (pairs.length - 1) / 2;
   const sum = (of: (age: number, rank: number) => number) => pairs.reduce((all, [age, rank]) => all + of(age, rank), 0);

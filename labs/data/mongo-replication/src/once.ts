@@ -54,9 +54,10 @@ export type Keyed = Document & { readonly _id: string };
 
 /**
  * Inserts a document once, however often that takes: `_id` is the request's key, made by who wants it done, before the
- * first attempt. Both answers are a majority's. An empty Timestamp in it is filled in by the server: give it a value.
- * @throws KeyTakenError where another document has the key, WriteFailedError, ReplicationError for a key that is none, the
- *   signal's reason
+ * first attempt. Both answers are a majority's. A document that was changed since counts as another one. An empty
+ * Timestamp in it is filled in by the server: give it a value.
+ * @throws KeyTakenError where another document has the key, WriteFailedError, ReplicationError for a key that is none or
+ *   a document that BSON can't hold, the signal's reason
  */
 export async function insertOnce<T extends Keyed>(
   { db, collectionName, bsonOptions }: Collection<T>,
@@ -67,23 +68,37 @@ export async function insertOnce<T extends Keyed>(
   if (typeof _id !== 'string' || _id === '' || !_id.isWellFormed()) {
     throw new ReplicationError(`${JSON.stringify(_id)} as _id is no key of a request: use a UUID, for instance.`);
   }
-  const bytes = BSON.serialize({ _id, ...fields }, { ignoreUndefined: bsonOptions.ignoreUndefined ?? false });
-  // As it is now, whatever the caller does with it later; numbers keep their kinds.
-  const rest: Document = BSON.deserialize(bytes, { promoteValues: false });
+  // As it is now, whatever the caller does with it later; numbers and patterns keep their kinds.
+  const stored = storedAs(_id, fields, bsonOptions.ignoreUndefined ?? false);
   const collection = db.collection<Keyed>(collectionName, { ...bsonOptions, readPreference: 'primary' });
   return repeatUntilKnown(async ({ timeoutMS }) => {
     try {
-      await collection.insertOne({ ...rest, _id }, { timeoutMS, writeConcern: { w: 'majority' } });
+      await collection.insertOne({ ...stored.rest, _id }, { timeoutMS, writeConcern: { w: 'majority' } });
       return 'inserted';
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
       const majority = { timeoutMS, readConcern: { level: 'majority' }, raw: true } as const;
       const found: unknown = await collection.findOne({ _id }, majority);
       if (!(found instanceof Uint8Array)) throw new UnconfirmedError('No majority has it yet.', { cause: error });
-      if (Buffer.compare(found, bytes) !== 0) throw new KeyTakenError(_id);
+      if (Buffer.compare(found, stored.bytes) !== 0) throw new KeyTakenError(_id);
       return 'was there';
     }
   }, options);
+}
+
+/** A document's fields as BSON gives them back, and the bytes of it all. @throws ReplicationError */
+export function storedAs(
+  _id: string,
+  fields: Document,
+  ignoreUndefined: boolean,
+): { rest: Document; bytes: Uint8Array } {
+  try {
+    const given = BSON.serialize(fields, { ignoreUndefined });
+    const rest = BSON.deserialize(given, { promoteValues: false, bsonRegExp: true });
+    return { rest, bytes: BSON.serialize({ _id, ...rest }) };
+  } catch (cause) {
+    throw new ReplicationError("The document can't be written as BSON.", { cause });
+  }
 }
 
 /** Of `_id`: a document that another unique index refuses is refused. */

@@ -48,7 +48,7 @@ export function compareValues(a: KeyValue, b: KeyValue): number {
 }
 
 function magnitude(value: KeyValue): number | bigint {
-  if (value instanceof Long) return value.toBigInt();
+  if (value instanceof Long) return value.toSigned().toBigInt();
   return typeof value === 'bigint' ? value : Number(value);
 }
 
@@ -65,7 +65,8 @@ export function compareKeys(a: readonly KeyValue[], b: readonly KeyValue[]): num
 /** A value as this package can order it. @throws ShardKeyError */
 export function keyValue(field: string, value: unknown): KeyValue {
   if (value === undefined || value === null) return null;
-  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return value;
+  if (typeof value === 'number' || typeof value === 'boolean') return value;
+  if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) return value;
   if (typeof value === 'string' && value.isWellFormed()) return value;
   if (value instanceof ObjectId || value instanceof Long || value instanceof MinKey || value instanceof MaxKey)
     return value;
@@ -86,8 +87,10 @@ export function keyOf(key: ShardKey, document: Document): KeyValue[] {
   });
 }
 
+/** A list on the way is no value either: whoever asks for one is told so. */
 function valueAt(document: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((value, name) => {
+    if (Array.isArray(value)) return value;
     const isHolder = typeof value === 'object' && value !== null && Object.hasOwn(value, name);
     return isHolder ? Reflect.get(value, name) : undefined;
   }, document);
@@ -116,7 +119,7 @@ function contents(value: KeyValue): Buffer {
 }
 
 function wholePart(value: number | bigint | Long): bigint {
-  if (typeof value !== 'number') return BigInt(value.toString());
+  if (typeof value !== 'number') return BigInt.asIntN(64, BigInt(value.toString()));
   if (Number.isNaN(value)) return 0n;
   if (value >= 2 ** 63) return INT64.max;
   return value < -(2 ** 63) ? INT64.min : BigInt(Math.trunc(value));

@@ -45,11 +45,13 @@ export const EVERYTHING: Range = { from: { value: MIN, inside: true }, to: { val
  */
 export function shardsFor({ key, chunks }: Layout, filter: Document): Targeting {
   const ranges = keyRanges(key, filter);
-  const hit = ({ min, max }: Chunk) =>
-    ranges.some(
-      ({ from, to }) =>
-        compareKeys(from, max) < 0 && (to.inside ? compareKeys(min, to.key) <= 0 : compareKeys(min, to.key) < 0),
-    );
+  const last = chunks.at(-1);
+  // The last chunk alone has its upper bound: MaxKey.
+  const hit = (chunk: Chunk) =>
+    ranges.some(({ from, to }) => {
+      const by = compareKeys(chunk.min, to.key);
+      return (chunk === last || compareKeys(from, chunk.max) < 0) && (by < 0 || (by === 0 && to.inside));
+    });
   const shards = new Set(chunks.filter(hit).map(({ shard }) => shard));
   const [first] = key;
   return { shards: [...shards].sort(), targeted: first !== undefined && allowed(first, filter) !== EVERYTHING };
@@ -120,7 +122,9 @@ function isFilterDocument(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
+/** Of undefined the driver makes null, or nothing at all: that is an option of the client's. */
 function isValue(value: unknown): boolean {
+  if (value === undefined) return false;
   try {
     keyValue('', value);
     return true;

@@ -1,7 +1,7 @@
 import { type ClientSession, type MongoClient, MongoError, MongoErrorLabel } from 'mongodb';
 import { WriteFailedError } from './errors.ts';
 import type { OnceOptions } from './once.ts';
-import { type WriteOutcome, writeOutcome } from './outcome.ts';
+import { mayChange, type WriteOutcome, writeOutcome } from './outcome.ts';
 import { endOf, NoAnswerError, pause, pauseAfter, positiveMs } from './waits.ts';
 
 /** For the end of a transaction that has failed: the server forgets it anyway, after a minute. */
@@ -11,7 +11,8 @@ const ABORT_MS = 1_000;
  * Carries out a transaction once. One that was aborted (a write conflict, an election) is begun again, whole; one whose
  * commit got no answer is committed again, and nothing else of it is repeated.
  *
- * What the driver's `session.withTransaction` does, with a deadline of yours and a known outcome.
+ * What the driver's `session.withTransaction` does, with a deadline of yours and a known outcome. As there, a body that
+ * ends its transaction itself has ended it.
  * @param body hands the session to each of its operations, awaits them all, and may be called several times
  * @throws what `body` throws of its own, WriteFailedError, the signal's reason, RangeError
  */
@@ -31,18 +32,18 @@ export async function transactOnce<T>(
       let failure: unknown;
       try {
         const value = await endOf(body(session), Math.max(end - performance.now(), 1), signal);
-        failure = await commit(session, end, signal);
-        if (failure === undefined) return value;
-        outcome = writeOutcome(failure);
+        if (!session.inTransaction()) return value;
+        const failed = await commit(session, end, signal);
+        if (failed === undefined) return value;
+        ({ outcome, failure } = failed);
       } catch (error) {
         failure = error;
       }
       if (session.inTransaction()) await endOf(session.abortTransaction(), ABORT_MS).catch(() => {});
       signal?.throwIfAborted();
       if (!(failure instanceof MongoError || failure instanceof NoAnswerError)) throw failure;
-      const again = failure instanceof MongoError && failure.hasErrorLabel(MongoErrorLabel.TransientTransactionError);
       const ms = pauseAfter(attempt);
-      if (!again || outcome === 'unknown' || performance.now() + ms >= end) {
+      if (!isAborted(failure) || outcome === 'unknown' || performance.now() + ms >= end) {
         throw new WriteFailedError(outcome, attempt, failure);
       }
       await pause(ms, signal);
@@ -53,15 +54,29 @@ export async function transactOnce<T>(
 }
 
 /** Commits until the answer is known. A commit that is repeated finds its transaction committed, and says so. */
-async function commit(session: ClientSession, end: number, signal: AbortSignal | undefined): Promise<unknown> {
+async function commit(
+  session: ClientSession,
+  end: number,
+  signal: AbortSignal | undefined,
+): Promise<{ outcome: WriteOutcome; failure: unknown } | undefined> {
+  let inDoubt = false;
   for (let attempt = 1; ; attempt++) {
     try {
       await endOf(session.commitTransaction(), Math.max(end - performance.now(), 1), signal);
       return undefined;
-    } catch (error) {
+    } catch (failure) {
+      const outcome = writeOutcome(failure);
+      // A no says nothing of a commit whose answer was lost, unless it tells that the transaction was aborted.
+      if (inDoubt && outcome === 'not applied' && !isAborted(failure)) return { outcome: 'unknown', failure };
+      inDoubt = true;
       const ms = pauseAfter(attempt);
-      if (signal?.aborted || writeOutcome(error) !== 'unknown' || performance.now() + ms >= end) return error;
+      const again = outcome === 'unknown' && mayChange(failure) && performance.now() + ms < end;
+      if (signal?.aborted || !again) return { outcome, failure };
       await pause(ms, signal).catch(() => {});
     }
   }
+}
+
+function isAborted(error: unknown): boolean {
+  return error instanceof MongoError && error.hasErrorLabel(MongoErrorLabel.TransientTransactionError);
 }

@@ -15,7 +15,9 @@ export function positiveMs(name: string, ms: number): number {
 }
 
 /** The promise's end, or the signal's reason, or NoAnswerError once `ms` are over. What is late is not listened to. */
-export async function endOf<T>(promise: Promise<T>, ms: number, signal?: AbortSignal): Promise<T> {
+export async function endOf<T>(work: Promise<T>, ms: number, signal?: AbortSignal): Promise<T> {
+  // A lazy thenable (a query of Mongoose) runs each time that it is awaited.
+  const promise = Promise.resolve(work);
   promise.catch(() => {});
   const { promise: over, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal?.reason);

@@ -4,11 +4,14 @@ import { startMongo } from '@shared/services';
 import { describeWith, outcome, random, until } from '@shared/testkit';
 import {
   BSON,
+  BSONRegExp,
   type ClientSession,
   type Document,
   Long,
+  MongoBulkWriteError,
   MongoClient,
   type MongoClientOptions,
+  MongoNetworkError,
   MongoServerError,
   MongoWriteConcernError,
   Timestamp,
@@ -238,8 +241,9 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
       writeOutcome(new MongoServerError({ message: 'no', code, errorLabels }));
     expect(said(91, 'RetryableWriteError'), 'a primary that shuts down').toBe('unknown');
     expect(said(10_107, 'RetryableWriteError', 'NoWritesPerformed')).toBe('not applied');
-    for (const code of [24, 50, 91, 189, 262, 10_058, 10_107, 11_600, 11_601, 11_602, 13_435, 13_436]) {
-      expect(said(code), `interrupted or no primary (${code}), without retryable writes`).toBe('unknown');
+    const codes = [6, 7, 24, 50, 89, 91, 189, 202, 262, 9001, 10058, 10107, 11600, 11601, 11602, 13435, 13436];
+    for (const code of codes) {
+      expect(said(code), `interrupted, no primary, or no answer (${code}), without retryable writes`).toBe('unknown');
     }
     expect(said(251, 'TransientTransactionError')).toBe('not applied');
     expect(said(64, 'UnknownTransactionCommitResult')).toBe('unknown');
@@ -254,9 +258,13 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     await notes.insertOne({ _id: 'a' });
     const half = await failure(notes.insertMany([{ _id: 'b' }, { _id: 'a' }, { _id: 'c' }]));
     expect(writeOutcome(half), 'a bulk of which one is there').toBe('unknown');
-    const round: Document = {};
-    round['self'] = round;
-    expect(writeOutcome(await failure(notes.insertOne({ _id: 'round', round })))).toBe('not applied');
+    if (half instanceof MongoBulkWriteError) half.addErrorLabel('NoWritesPerformed');
+    expect(writeOutcome(half), 'the same, of whose last batch nothing is there').toBe('unknown');
+    await notes.insertOne({ _id: 'long', n: Long.fromNumber(1) });
+    const unread = direct.db().collection<Keyed>(notes.collectionName, { useBigInt64: true, promoteLongs: false });
+    const illegible = await failure(unread.findOneAndUpdate({ _id: 'long' }, { $set: { done: true } }));
+    expect(await notes.findOne({ _id: 'long' })).toMatchObject({ done: true });
+    expect(writeOutcome(illegible), `outcome of "${illegible}"`).toBe('unknown');
   });
 
   test('what a primary has once carried out stays so, whatever a later attempt is told', async () => {
@@ -300,9 +308,15 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
       at: new Date(7),
       list: [1, { b: null }],
       none: undefined,
+      map: new Map([
+        ['b', 1],
+        ['1', 2],
+      ]),
+      pattern: new BSONRegExp('a', 'x'),
+      reference: { x: 1, $ref: 'a', $id: 1 },
     };
     expect(await insertOnce(notes, rich)).toBe('inserted');
-    expect(await insertOnce(notes, { ...rich }), 'the same, with numbers of all kinds').toBe('was there');
+    expect(await insertOnce(notes, { ...rich }), 'the same, with values of all kinds').toBe('was there');
     const taken = await failure(insertOnce(notes, { ...rich, n: 6 }));
     expect(taken).toBeInstanceOf(KeyTakenError);
     expect(taken).toMatchObject({ key: 'a' });
@@ -312,8 +326,10 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     mine.list.push(2);
     await write;
     expect((await notes.findOne({ _id: 'b' }))?.['list']).toEqual([1]);
-    for (const _id of ['', 'half \ud83d'])
-      expect(await failure(insertOnce(notes, { _id }))).toBeInstanceOf(ReplicationError);
+    const round: Document = {};
+    round['self'] = round;
+    for (const no of [{ _id: '' }, { _id: 'half \ud83d' }, { _id: 'round', round }])
+      expect(await failure(insertOnce(notes, no))).toBeInstanceOf(ReplicationError);
     await notes.createIndex({ phone: 1 }, { unique: true, sparse: true });
     await insertOnce(notes, { _id: 'c', phone: 7 });
     expect(await failure(insertOnce(notes, { _id: 'd', phone: 7 })), 'refused by another index').toMatchObject({
@@ -363,6 +379,46 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     const again = await failure(transactOnce(direct, () => Promise.reject(aborted), { withinMs: 300 }));
     expect(again).toMatchObject({ outcome: 'not applied', cause: aborted });
     if (again instanceof WriteFailedError) expect(again.attempts).toBeGreaterThan(1);
+  });
+
+  test('a commit that was in doubt stays so after a no; what its body has ended is ended', async () => {
+    const notes = direct.db().collection<Keyed>(fresh());
+    let commits = 0;
+    const doubtful = transactOnce(direct, async (session) => {
+      await notes.insertOne({ _id: 'a' }, { session });
+      const commit = session.commitTransaction.bind(session);
+      session.commitTransaction = async () => {
+        if (++commits > 1) throw new MongoServerError({ message: 'not authorized', code: 13 });
+        await commit();
+        throw new MongoNetworkError('the answer is lost');
+      };
+    });
+    expect(await failure(doubtful)).toMatchObject({ name: 'WriteFailedError', outcome: 'unknown' });
+    expect({ commits, there: await notes.countDocuments({}) }).toEqual({ commits: 2, there: 1 });
+    const changedHisMind = transactOnce(direct, async (session) => {
+      await notes.insertOne({ _id: 'b' }, { session });
+      await session.abortTransaction();
+      return 'not today';
+    });
+    expect((await outcome(changedHisMind, 1_000)).value).toBe('not today');
+    expect(await notes.countDocuments({})).toBe(1);
+  });
+
+  test('a lazy thenable runs once, a closed client is not asked again, and any reason is reported', async () => {
+    let runs = 0;
+    const lazy = {
+      // biome-ignore lint/suspicious/noThenProperty: what a query of Mongoose is.
+      then: (done: (value: number) => void) => done(++runs),
+    };
+    // @ts-expect-error no promise
+    expect(await repeatUntilKnown(() => lazy)).toBe(1);
+    const strange = await failure(repeatUntilKnown(() => Promise.reject(Object.create(null))));
+    expect(strange).toMatchObject({ name: 'WriteFailedError', outcome: 'unknown' });
+    const closed = new MongoClient(mongo.url);
+    await closed.connect();
+    await closed.close();
+    const gone = await failure(insertOnce(closed.db().collection<Keyed>('c'), { _id: 'a' }));
+    expect(gone).toMatchObject({ name: 'WriteFailedError', attempts: 1 });
   });
 
   test('who aborts gets his own reason, and nothing is left on a signal', async () => {
@@ -427,6 +483,8 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     ];
     for (const token of bad)
       expect(() => resumeCausal(direct, late, token), token.slice(0, 12)).toThrow(CausalTokenError);
+    // @ts-expect-error a header that is missing
+    expect(() => resumeCausal(direct, undefined)).toThrow(CausalTokenError);
     await Promise.all([idle, mine].map((it) => it.endSession()));
   });
 
@@ -478,6 +536,22 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
       { withinMs: 50 },
     );
     expect(await failure(never)).toBeInstanceOf(NoAnswerError);
+    const thrown = () => {
+      throw new TypeError('no promise');
+    };
+    expect(await failure(measureFailover(thrown, async () => {}, { withinMs: 50 }))).toBeInstanceOf(NoAnswerError);
+    let silent: string | undefined;
+    const oneHangs = async (id: string) => {
+      if (silent === undefined) {
+        silent = id;
+        await new Promise(() => {});
+      } else await write();
+    };
+    const book = await measureFailover(oneHangs, async () => {}, { writes: 3, withinMs: 300 });
+    expect(
+      book.find(({ id }) => id === silent),
+      'a write that never ended',
+    ).toMatchObject({ outcome: 'unknown' });
   });
 
   test('while its server is killed and comes back, what insertOnce has promised is kept', async ({ skip }) => {

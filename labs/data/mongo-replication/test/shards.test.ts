@@ -151,6 +151,7 @@ describe('shards', () => {
       [42.123, -944302157085130861n],
       [42n, -944302157085130861n],
       [Long.fromNumber(42), -944302157085130861n],
+      [Long.fromString('18446744073709551615', true), hashedValue(-1)],
       [0, 4854801880128277513n],
       [Number.NaN, 4854801880128277513n],
       [-1.789, 1140205862565771219n],
@@ -238,6 +239,8 @@ describe('shards', () => {
       idle: 2,
       monotonicity: 0,
     });
+    const many = Array.from({ length: 200_000 }, () => ({ no: 7 }));
+    expect(keyReport([['no', 1]], many, 2), 'many of one value').toMatchObject({ distinct: 1, mostFrequent: 1 });
     expect(keyReport([['no', 1]], sample.toReversed(), 10)).toMatchObject({ busiest: 1 });
     expect(keyReport([['no', 1]], sample.toReversed(), 10).monotonicity).toBeCloseTo(-1);
   });
@@ -294,7 +297,10 @@ describe('shards', () => {
       () => evenLayout([['a', 1]], [], []),
       () => keyReport([['a', 1]], [{ a: 1 }], 2),
       () => keyReport([['a', 1]], [{ a: 1 }, { a: 2 }], 0),
-      ...[[1], { x: 1 }, 'half \ud83d', new Date(Number.NaN), Symbol('a')].map((a) => () => keyOf([['a', 1]], { a })),
+      ...[[1], { x: 1 }, 'half \ud83d', new Date(Number.NaN), Symbol('a'), 2n ** 63n].map(
+        (a) => () => keyOf([['a', 1]], { a }),
+      ),
+      () => keyOf([['a.b', 1]], { a: [{ b: 1 }] }),
     ];
     for (const it of wrong) expect(it, String(it)).toThrow(ShardKeyError);
   });
@@ -319,6 +325,8 @@ describe('shards', () => {
     expect(shards({ $or: [{ a: 1 }], $nor: [], $where: 'x' })).toEqual(all);
     expect(shards({ $and: [null, 5, { a: 1 }] })).toEqual(['s1']);
     expect(shards({ a: null }), 'a missing field is null').toEqual(['s0']);
+    expect(shards({ a: undefined }), 'null, or left out: an option of the driver').toEqual(all);
+    for (const a of [MAX, { $gte: MAX }, { $in: [MAX] }]) expect(shards({ a }), 'after all values').toEqual(['s3']);
     expect(shards({ a: { $gt: 5, $lt: 3 } }), 'nothing is both').toEqual([]);
     expect(shards({ a: 1, b: /x/ })).toEqual(['s1']);
     for (const [low, high] of [
