@@ -1,4 +1,4 @@
-import type { Document } from 'mongodb';
+import { type Document, Double } from 'mongodb';
 import { InexactAmountError } from './errors.ts';
 
 // Amounts are whole cents, and the books are old: some were written as int, some as long, double or decimal.
@@ -37,6 +37,7 @@ export function amounts(path: string, counts: unknown = true): { readonly sum: D
 export function readCents(value: unknown): bigint {
   if (typeof value === 'bigint') return value;
   if (typeof value === 'number' && Number.isSafeInteger(value)) return BigInt(value);
+  if (value instanceof Double) return readCents(value.value);
   const text = typeof value === 'object' && value !== null && '_bsontype' in value ? String(value) : '';
   if (!/^-?\d{1,34}$/.test(text)) throw new InexactAmountError(value);
   return BigInt(text);

@@ -99,6 +99,7 @@ export async function refreshView<T extends Document>(
       { $group: { _id: day } },
       // A day without a midnight begins at 1:00, and 1:00 is a day later: so go to the next noon, and back to its begin.
       { $project: { end: { $dateTrunc: { date: noon, unit: 'day', timezone } } } },
+      { $sort: { _id: 1 } },
     ],
     options,
   );
@@ -109,7 +110,7 @@ export async function refreshView<T extends Document>(
       [
         {
           $match: {
-            $and: [isDate(time), { $or: touched.map(({ _id, end }) => ({ [time]: { $gte: _id, $lt: end } })) }],
+            $and: [isDate(time), { $or: ranges(touched).map((range) => ({ [time]: range })) }],
           },
         },
         {
@@ -136,6 +137,17 @@ export async function refreshView<T extends Document>(
   // Last, and never back: a refresh that ends before this line is done again, from where it began.
   await answer(() => marks.updateOne({ _id: into.namespace }, { $max: { upTo } }, { upsert: true }), options.signal);
   return { days: touched.length, upTo };
+}
+
+/** Days side by side are one range: of a year's days each document would be tried against each. */
+function ranges(days: readonly Document[]): { readonly $gte: Date; $lt: Date }[] {
+  const found: { readonly $gte: Date; $lt: Date }[] = [];
+  for (const { _id, end } of days) {
+    const last = found.at(-1);
+    if (last && last.$lt.getTime() === _id.getTime()) last.$lt = end;
+    else found.push({ $gte: _id, $lt: end });
+  }
+  return found;
 }
 
 /** A slow refresh that began earlier doesn't overwrite what a later one has seen. */

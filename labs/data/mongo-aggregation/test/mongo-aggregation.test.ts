@@ -84,7 +84,11 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     const note = (event: CommandStartedEvent) => void sent.push(event);
     client.on('commandStarted', note);
     const result = await body().finally(() => client.off('commandStarted', note));
-    return { result, sent: sent.map(({ commandName }) => commandName) };
+    return {
+      result,
+      sent: sent.map(({ commandName }) => commandName),
+      texts: sent.map(({ command }) => JSON.stringify(command)),
+    };
   };
   const dishes = (documents: readonly Dish[] = DISHES) => shelf(documents);
   const toDish = (from: Collection<Dish>) =>
@@ -311,6 +315,7 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     expect(await readView(daily.into)).toEqual([{ day: at(0), count: 13, sum: exact, unread: 8 }]);
     for (const rounded of [
       2 ** 53,
+      new Double(2 ** 53),
       0.5,
       Number.NaN,
       '12',
@@ -552,6 +557,15 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     await spring.updateOne({ _id: 0 }, { $set: { cents: 1, changed: at(9) } });
     await refreshView(spring, brazil);
     expect((await readView(brazil.into)).map(({ sum }) => sum)).toEqual([1n, 200n]);
+  });
+
+  test('days side by side are asked for as one range', async () => {
+    const days = [0, 1, 2, 3, 6, 7, 9];
+    const orders = await shelf(days.map((day) => order(day, { at: at(day, 5) })));
+    const daily = await view();
+    const { texts } = await commands(() => refreshView(orders, daily));
+    expect(texts.find((text) => text.includes('$merge'))?.split('"$lt":"'), 'three ranges').toHaveLength(4);
+    expect((await readView(daily.into)).map(({ day }) => day)).toEqual(days.map((day) => at(day)));
   });
 
   test('what no pipeline can be made from is refused before anything is sent', async () => {
