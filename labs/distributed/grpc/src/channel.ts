@@ -81,7 +81,9 @@ class Sessions extends Http2SessionManager {
     headers: OutgoingHttpHeaders,
     options: Parameters<Http2SessionManager['request']>[3],
   ): Promise<ClientHttp2Stream> {
-    const stream = await super.request(method, path, headers, options);
+    // A caller's own length is another than the message's, and the server would end the connection, with all calls on it.
+    const { 'content-length': _, ...sent } = headers;
+    const stream = await super.request(method, path, sent, options);
     stream.once('error', (error: Error) => {
       if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) this.#unread.add(error);
     });

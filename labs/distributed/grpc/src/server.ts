@@ -4,7 +4,7 @@ import { createServer as createListener, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Code, ConnectError, type ConnectRouter, type Interceptor } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { countWithin, LONGEST_WAIT_MS, numberWithin } from './errors.ts';
+import { BadRpcOptionError, countWithin, LONGEST_WAIT_MS, numberWithin } from './errors.ts';
 import { Health as HealthService } from './grpc/health/v1/health_pb.ts';
 import { Health } from './health.ts';
 import { SayableResponse, sayable } from './sayable.ts';
@@ -61,7 +61,11 @@ export class RpcServer implements AsyncDisposable {
   protected constructor(routes: (router: ConnectRouter) => void, options: ServeOptions) {
     const readMaxBytes = options.readMaxBytes ?? DEFAULT_READ_MAX_BYTES;
     const adapter = connectNodeAdapter({
-      routes: (router) => routes(router.service(HealthService, this.health.service)),
+      routes: (router) => {
+        const made: unknown = routes(router.service(HealthService, this.health.service));
+        // What it would add after its first await is never served.
+        if (made instanceof Promise) throw new BadRpcOptionError('routes', made, 'a function that is not async');
+      },
       connect: false,
       grpcWeb: false,
       readMaxBytes: countWithin('readMaxBytes', readMaxBytes, 1, 2 ** 32 - 1),

@@ -166,6 +166,9 @@ describe('on the wire', () => {
     expect(codes, `calls with an odd ${skus}`).toEqual(['ok', 'ok', 'Internal', 'Internal']);
     const odd = prices.getPrice({ sku: 'header' }, { headers: { connection: 'close' } });
     expect(await codeOf(odd), 'a request that nobody can send').toBe('Internal');
+    const lied = prices.getPrice({ sku: 'header' }, { headers: { 'content-length': '3' } });
+    const both = await Promise.all([lied, prices.getPrice({ sku: 'header' })].map(codeOf));
+    expect(both, 'a request with a length of its own, and the one beside it').toEqual(['ok', 'ok']);
   });
 
   test('a time that no timer holds is a long one, and a fraction of a millisecond is sent as a whole one', async () => {
@@ -280,6 +283,8 @@ describe('on the wire', () => {
       for (const value of [least, most]) expect(await made(value), `${name} of ${value}`).toBe('taken');
     }
     refuses('no URL', () => openChannel('nowhere'), TypeError);
+    const { error } = await outcome(RpcServer.serve(async (router) => desk({})(router)));
+    expect(error, 'routes that are added later').toBeInstanceOf(BadRpcOptionError);
     for (const url of ['localhost:50051', 'ftp://127.0.0.1']) refuses(url, () => openChannel(url), BadRpcOptionError);
     const other = await serve(() => {});
     await expect(RpcServer.serve(() => {}, { port: other.port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
