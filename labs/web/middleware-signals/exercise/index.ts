@@ -39,7 +39,7 @@ export {
  *   inside of it. The request ends when that has ended.
  *
  * Neither leaves an unhandled rejection behind. Hardening laws: what is no function is refused with an InvalidArgumentError,
- * and who returns undefined with a NoResponseError.
+ * and who returns undefined with a NoResponseError; the handler is given the request and no `next`.
  */
 export function compose<Request, Response>(
   _layers: readonly Middleware<Request, Response>[],
@@ -71,7 +71,8 @@ export class Signal<Payload, Sender = unknown> {
   /**
    * From the next telling on `receiver` is told: of everything, or of what `options.sender` sends (compared by `Object.is`). For
    * the same sender, a second connection of the same uid isn't made, nor, where no uid is given, one of the same function. The
-   * Disposable takes back what this call has made: a hardening law, as is `disconnect`.
+   * Disposable takes back what this call has made: a hardening law, as are `disconnect` and that a sender which is there, but
+   * undefined, is refused.
    */
   connect(_receiver: Receiver<Payload, Sender>, _options: ConnectOptions<Sender> = {}): Disposable {
     return { [Symbol.dispose]: () => {} };

@@ -46,8 +46,8 @@ export class Database {
    * another it is a savepoint: when it throws, what it has done is undone, and the outer one may go on. Several of them at once
    * inside of one go one after the other, and what is asked for beside one waits until it is over.
    *
-   * @throws what `body` throws; RolledBackError when it has caught the error of a statement; CommitUnknownError;
-   *   NotDurableError; TransactionOverError when what it is inside of has ended
+   * @throws what `body` throws; RolledBackError when it has caught the error of a statement, or the connection was lost
+   *   before COMMIT; CommitUnknownError; NotDurableError; TransactionOverError when what it is inside of has ended
    */
   async atomic<T>(body: () => Promise<T> | T, { durable = false }: AtomicOptions = {}): Promise<T> {
     const outer = this.frames.getStore();
@@ -87,13 +87,14 @@ export class Database {
     const frame = await outer.savepoint();
     const value = await this.settle(frame, body);
     // They are the outer one's now: its end is theirs.
-    outer.callbacks.push(...frame.callbacks);
+    for (const callback of frame.callbacks) outer.callbacks.push(callback);
     return value;
   }
 
   protected async settle<T>(frame: Frame, body: () => Promise<T> | T): Promise<T> {
     try {
-      const value = await this.frames.run(frame, body);
+      // Awaited in there: a query builder begins its work when it is waited for, wherever that is.
+      const value = await this.frames.run(frame, async () => await body());
       await frame.commit();
       return value;
     } catch (error) {
@@ -113,11 +114,8 @@ export class Database {
   }
 
   protected report(error: unknown): void {
-    try {
-      this.#onError(error);
-    } catch (worse) {
-      // Whoever waits for `atomic` would take it for a transaction that failed.
-      process.emitWarning(`onError of Database has thrown ${inspect(worse)}`);
-    }
+    const told = async () => this.#onError(error);
+    // Whoever waits for `atomic` would take it for a transaction that failed.
+    told().catch((worse: unknown) => process.emitWarning(`onError of Database has thrown ${inspect(worse)}`));
   }
 }

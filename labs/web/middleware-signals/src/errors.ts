@@ -58,12 +58,15 @@ export class NotDurableError extends StackError {
   }
 }
 
-/** Postgres answered COMMIT with ROLLBACK. `cause` is the error of the statement that spoilt the transaction. */
+/** Nothing of it is permanent. `cause` is the error of the statement that spoilt it, or of the connection that was lost. */
 export class RolledBackError extends StackError {
   readonly code = 'ROLLED_BACK';
 
   constructor(options?: ErrorOptions) {
-    super('The transaction was rolled back instead: a statement in it had failed, and its error was caught.', options);
+    super(
+      'It was rolled back instead: a statement in it had failed and was caught, or its connection was lost.',
+      options,
+    );
   }
 }
 

@@ -13,6 +13,8 @@ export class Frame {
   readonly #savepoint: string | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #spoiltBy: ErrorOptions = {};
+  /** A statement of it had no answer: it may have been done, and may not. */
+  #unanswered: ErrorOptions | undefined;
   #over = false;
 
   private constructor(line: Line, savepoint?: string) {
@@ -60,7 +62,8 @@ export class Frame {
   /** Makes it permanent, as far as this frame goes. @throws RolledBackError, CommitUnknownError, and what Postgres answers */
   async commit(): Promise<void> {
     await this.#end();
-    if (this.#line.lost) throw new RolledBackError({ cause: this.#line.lost });
+    const lost = this.#unanswered ?? this.#line.lost;
+    if (lost && !this.#line.ended) throw new RolledBackError(lost);
     if (this.#savepoint !== undefined) {
       await this.#say(`RELEASE SAVEPOINT ${this.#savepoint}`).catch((error: unknown) => {
         throw sqlStateOf(error) === IN_FAILED_TRANSACTION ? new RolledBackError(this.#spoiltBy) : error;
@@ -68,7 +71,7 @@ export class Frame {
       return;
     }
     const { command } = await this.#say('COMMIT').catch((error: unknown) => {
-      throw this.#line.lost ? new CommitUnknownError({ cause: error }) : error;
+      throw this.#unanswered ? new CommitUnknownError({ cause: error }) : error;
     });
     if (command !== 'COMMIT') throw new RolledBackError(this.#spoiltBy);
     this.#line.giveBack(false);
@@ -82,7 +85,7 @@ export class Frame {
     const undone = await this.#line.client.query(undo).then(
       () => true,
       (error: unknown) => {
-        this.#line.lost ??= error;
+        this.#line.lost ??= this.#unanswered ?? { cause: error };
         return false;
       },
     );
@@ -97,13 +100,15 @@ export class Frame {
 
   async #say<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {
     const { client } = this.#line;
-    // Ended by a statement of its own: Postgres would commit each further one by itself, and call nothing undone.
-    if (client.getTransactionStatus() === 'I') throw new TransactionOverError();
+    if (this.#line.ended) throw new TransactionOverError();
     try {
-      return await client.query<R>(text, [...values]);
+      const result = await client.query<R>(text, [...values]);
+      // Of several statements in one text pg gives several results.
+      if ([result].flat().some(({ command }) => command === 'COMMIT')) this.#line.committed = true;
+      return result;
     } catch (error) {
       if (this.#spoiltBy.cause === undefined) this.#spoiltBy = { cause: error };
-      if (!isServersAnswer(error)) this.#line.lost ??= error;
+      if (!isServersAnswer(error)) this.#unanswered ??= { cause: error };
       throw error;
     }
   }
@@ -113,15 +118,27 @@ export class Frame {
 class Line {
   readonly client: PoolClient;
   savepoints = 0;
+  committed = false;
   /** Nothing can be made permanent on it any more. */
-  lost: unknown;
+  lost: ErrorOptions | undefined;
+  /** Between two statements there is none that would fail with it. */
+  readonly #lose = (error: unknown): void => {
+    this.lost ??= { cause: error };
+  };
 
   constructor(client: PoolClient) {
     this.client = client;
+    client.on('error', this.#lose);
+  }
+
+  /** By a statement of the user's own: Postgres would commit each further one by itself, and call nothing undone. */
+  get ended(): boolean {
+    return this.committed || this.client.getTransactionStatus() === 'I';
   }
 
   giveBack(broken: boolean): void {
     this.client.release(broken || this.lost !== undefined);
+    this.client.off('error', this.#lose);
     this.client.off('error', ignore);
   }
 }
@@ -148,5 +165,6 @@ const ignore = (): void => {};
 const IN_FAILED_TRANSACTION = '25P02';
 const sqlStateOf = (error: unknown): string | undefined => (error instanceof DatabaseError ? error.code : undefined);
 
-/** Postgres has answered, and lives: class 57P is its farewell. */
-const isServersAnswer = (error: unknown): boolean => error instanceof DatabaseError && !error.code?.startsWith('57P');
+/** Postgres has answered, and lives: class 57P is its farewell, as is the end of an idle or a long transaction. */
+const isServersAnswer = (error: unknown): boolean =>
+  error instanceof DatabaseError && !/^(57P|25P03|25P04)/.test(error.code ?? '');

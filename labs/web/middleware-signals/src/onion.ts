@@ -33,8 +33,8 @@ export function compose<Request, Response>(
   }
   const onion = [...layers];
   const enter = (place: number, request: Request): Promise<Response> => {
-    // The handler is the layer that goes no further.
-    const layer = onion[place] ?? handler;
+    // The handler is the layer that goes no further: it gets no `next`, which it would take for an option of its own.
+    const layer = onion[place] ?? ((last: Request) => handler(last));
     return pass(
       layer,
       () => nameOf(all, place),
@@ -97,7 +97,7 @@ function refused(error: Error): Promise<never> {
 const nameOf = (all: readonly { readonly name: string }[], place: number): string => {
   const given = all[place]?.name;
   const kind = place === all.length - 1 ? 'The handler' : `Layer ${place + 1}`;
-  return given ? `${kind} (${given})` : kind;
+  return given ? `${kind} (${String(given)})` : kind;
 };
 
 /**

@@ -5,7 +5,7 @@ import { InvalidArgumentError } from './errors.ts';
 export type Receiver<Payload, Sender = unknown> = (payload: Payload, sender: Sender) => unknown;
 
 export interface ConnectOptions<Sender = unknown> {
-  /** Hears of what this sender sends, and of nothing else; compared by `Object.is`. Default: of everything. */
+  /** Hears of what this sender sends, and of nothing else; compared by `Object.is`. Left out: of everything. */
   readonly sender?: Sender;
   /**
    * Names the connection: a second one of this name, for the same sender, is not made. For code that may be run twice, as by
@@ -55,7 +55,7 @@ export class Signal<Payload, Sender = unknown> {
         `A receiver of ${this.name} is ${inspect(receiver, { depth: 0 })}: give a function.`,
       );
     }
-    const to = 'sender' in options && options.sender !== undefined ? { sender: options.sender } : undefined;
+    const to = this.#senderOf(options);
     const made: Connection<Payload, Sender> = { receiver, key: options.dispatchUid ?? receiver, to };
     if (!this.#connections.some((each) => isSame(each, made))) this.#connections = [...this.#connections, made];
     return {
@@ -65,9 +65,13 @@ export class Signal<Payload, Sender = unknown> {
     };
   }
 
-  /** Takes back what `connect` with the same receiver, or the same uid, and sender has made. @returns whether there was one */
+  /**
+   * Takes back what `connect` with the same receiver, or the same uid, and sender has made.
+   * @returns whether there was one
+   * @throws InvalidArgumentError for a sender that is undefined
+   */
   disconnect(receiver: Receiver<Payload, Sender> | string | symbol, o: { readonly sender?: Sender } = {}): boolean {
-    const to = o.sender === undefined ? undefined : { sender: o.sender };
+    const to = this.#senderOf(o);
     const left = this.#connections.filter(({ key, to: other }) => !isSame({ key, to: other }, { key: receiver, to }));
     const found = left.length < this.#connections.length;
     this.#connections = left;
@@ -97,6 +101,14 @@ export class Signal<Payload, Sender = unknown> {
       }
     }
     return heard;
+  }
+
+  /** One that was meant to be there and isn't would be everybody. */
+  #senderOf(options: { readonly sender?: Sender }): { readonly sender: Sender } | undefined {
+    if (!('sender' in options)) return undefined;
+    const { sender } = options;
+    if (sender !== undefined) return { sender };
+    throw new InvalidArgumentError(`The sender for ${this.name} is undefined: leave it out to hear of everybody.`);
   }
 
   protected connectionsFor(sender: Sender): readonly Connection<Payload, Sender>[] {

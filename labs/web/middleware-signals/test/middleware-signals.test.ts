@@ -209,7 +209,14 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
       expect((await outcome(db.atomic(half))).error).toMatchObject({ code: 'ROLLED_BACK', cause: { code: '23505' } });
       await add('cake');
     });
-    expect([told, await stored()]).toEqual([[], ['cake']]);
+    const circular: unknown[] = [];
+    circular.push({ circular });
+    await db.atomic(async () => {
+      const wrong = db.atomic(() => add('gift').then(() => db.query(`INSERT INTO ${table} VALUES ($1)`, circular)));
+      expect((await outcome(wrong)).error, 'a value that pg cannot send').toBeInstanceOf(TypeError);
+      await add('tea');
+    });
+    expect([told, await stored()]).toEqual([[], ['cake', 'tea']]);
   });
 
   test('what Postgres finds at the commit is thrown, and nobody is told', async () => {
@@ -228,7 +235,7 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
   test('a COMMIT or ROLLBACK of one’s own ends it: what follows is refused, and nobody is told', async () => {
     const { db, add, stored, lent } = await open(url);
     const told: string[] = [];
-    for (const end of ['ROLLBACK', 'COMMIT']) {
+    for (const end of ['ROLLBACK', 'COMMIT', 'COMMIT AND CHAIN', 'COMMIT; BEGIN']) {
       const { error } = await outcome(
         db.atomic(async () => {
           await add(end);
@@ -238,8 +245,12 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
         }),
       );
       expect(error, end).toBeInstanceOf(TransactionOverError);
+      const inner = () => add(`${end} inside`).then(() => db.query(end));
+      const caught = await outcome(db.atomic(() => outcome(db.atomic(inner))));
+      expect(caught.error, `${end} in a savepoint`).toBeInstanceOf(TransactionOverError);
     }
-    expect([told, await stored(), lent()]).toEqual([[], ['COMMIT'], 0]);
+    const kept = ['COMMIT', 'COMMIT AND CHAIN', 'COMMIT; BEGIN'].flatMap((end) => [end, `${end} inside`]);
+    expect([told, await stored(), lent()]).toEqual([[], kept.sort(), 0]);
   });
 
   test('who must be permanent refuses to be a savepoint', async () => {
@@ -264,6 +275,12 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
     const before = await outcome(work(() => outcome(db.query(kill))));
     expect(before.error).toBeInstanceOf(RolledBackError);
     expect(before.error).toMatchObject({ cause: { code: '57P01' } });
+    const died = new Promise((resolve) => pool.once('acquire', (client) => client.once('error', resolve)));
+    const idle = await outcome(
+      work(() => db.query("SET LOCAL idle_in_transaction_session_timeout = '5ms'").then(() => died)),
+    );
+    expect(idle.error, 'lost between two statements').toBeInstanceOf(RolledBackError);
+    expect(idle.error).toMatchObject({ cause: { code: '25P03' } });
     await pool.query(`CREATE FUNCTION die_${table}() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
       CREATE CONSTRAINT TRIGGER die AFTER INSERT ON ${table} DEFERRABLE INITIALLY DEFERRED
@@ -281,20 +298,44 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
     expect([error, runs]).toMatchObject([{ code: 'ECONNREFUSED' }, 0]);
   });
 
-  test('an onError that throws changes nothing in the outcome', async () => {
-    const warned = new Promise((resolve) => {
-      vi.spyOn(process, 'emitWarning').mockImplementation(resolve);
-    });
-    const { db, add, stored } = await open(url, { onError: decline });
-    expect(
-      await db.atomic(async () => {
+  test('an onError that throws, or rejects, changes nothing in the outcome', async () => {
+    for (const onError of [decline, async () => decline()]) {
+      const warned = new Promise((resolve) => {
+        vi.spyOn(process, 'emitWarning').mockImplementation(resolve);
+      });
+      const { db, add, stored } = await open(url, { onError });
+      const order = async () => {
         await add('bread');
         db.onCommit(decline);
         return 'receipt';
-      }),
-    ).toBe('receipt');
-    expect(String(await warned)).toContain('declined');
+      };
+      expect(await db.atomic(order)).toBe('receipt');
+      expect(String(await warned)).toContain('declined');
+      expect(await stored()).toEqual(['bread']);
+    }
+  });
+
+  test('a query builder, which begins its work when it is waited for, is in the transaction that it was returned to', async () => {
+    const { db, add, stored } = await open(url);
+    // biome-ignore lint/suspicious/noThenProperty: a query builder is a thenable.
+    const builder = (what: string): PromiseLike<unknown> => ({ then: (ok, fail) => add(what).then(ok, fail) });
+    const lost = db.atomic(async () => {
+      await db.atomic(() => builder('gift'));
+      decline();
+    });
+    expect((await outcome(lost)).error).toBe(declined);
+    await db.atomic(() => builder('bread'));
     expect(await stored()).toEqual(['bread']);
+  });
+
+  test('a savepoint hands on as many callbacks as there are', async () => {
+    const { db } = await open(url);
+    let told = 0;
+    const ask = () => {
+      for (let n = 0; n < 200_000; n++) db.onCommit(() => told++);
+    };
+    await db.atomic(() => db.atomic(ask));
+    expect(told).toBe(200_000);
   });
 
   test('two databases in one program know nothing of each other’s transactions', async () => {

@@ -176,6 +176,12 @@ describe('the onion', () => {
     expect(wrong.slice(0, 3), `${wrong.length} of 50 answers are wrong, such as`).toEqual([]);
   });
 
+  test('the handler is given the request alone: no option of its own is taken by next', async () => {
+    const handler = (_: string, ...options: unknown[]) => options.length;
+    const pass: Middleware<string, number> = (_, next) => next();
+    expect(await compose([pass], handler)('order')).toBe(0);
+  });
+
   test('a layer that is no function is refused before any request', () => {
     for (const wrong of [undefined, null, {}, 'log']) {
       const layers = [layer([], 'A'), JSON.parse(JSON.stringify({ wrong })).wrong];

@@ -115,13 +115,18 @@ describe('signals', () => {
     expect([signal.size, await signal.send('bread', 'web')]).toEqual([0, []]);
   });
 
-  test('a receiver that is no function is refused', () => {
+  test('a receiver that is no function is refused, and a sender that is not there: it would be everybody', () => {
     const { signal } = bell();
     for (const wrong of [undefined, {}, 'mail']) {
       const receiver = JSON.parse(JSON.stringify({ wrong })).wrong;
       expect(() => signal.connect(receiver)).toThrow(InvalidArgumentError);
       expect(() => signal.connect(receiver)).toThrow('order placed');
     }
-    expect(signal.size).toBe(0);
+    const nobody = JSON.parse('[]')[0];
+    const { signal: bare, receiver } = bell();
+    bare.connect(receiver('mail'), { dispatchUid: 'mail' });
+    expect(() => bare.connect(receiver('web'), { sender: nobody })).toThrow(InvalidArgumentError);
+    expect(() => bare.disconnect('mail', { sender: nobody })).toThrow(InvalidArgumentError);
+    expect([signal.size, bare.size]).toEqual([0, 1]);
   });
 });
