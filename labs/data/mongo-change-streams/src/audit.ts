@@ -1,4 +1,4 @@
-import type { Document } from 'mongodb';
+import { BSON, type Document } from 'mongodb';
 import { ImageMissingError } from './errors.ts';
 import type { DocumentChange } from './runner.ts';
 
@@ -45,8 +45,13 @@ function differences(from: Document, to: Document): FieldChange[] {
   const names = new Set([...Object.keys(from), ...Object.keys(to)]);
   names.delete('_id');
   return [...names]
-    .map((field) => ({ field, from: readImage(from, field), to: readImage(to, field) }))
-    .filter(({ from: a, to: b }) => JSON.stringify(a) !== JSON.stringify(b));
+    .map((field) => ({ field, from: own(from, field), to: own(to, field) }))
+    .filter(({ from: a, to: b }) => Buffer.compare(BSON.serialize({ a }), BSON.serialize({ a: b })) !== 0);
+}
+
+/** A name may have dots in it. */
+function own(document: Document, field: string): unknown {
+  return Object.hasOwn(document, field) ? document[field] : undefined;
 }
 
 /** The value at a path of own fields: `items.1.count`, and `items.length`. */

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { MongoServerError } from 'mongodb';
 
 /** Whatever a follower of a change stream refuses or is refused. */
@@ -32,22 +33,20 @@ export class HistoryTooShortError extends ChangeStreamError {
 export class ImageMissingError extends ChangeStreamError {
   constructor(key: unknown, options?: ErrorOptions) {
     super(
-      `There is no image from before the change of ${JSON.stringify(key)}: collMod the collection with changeStreamPreAndPostImages: { enabled: true }, and mind expireAfterSeconds.`,
+      `There is no image from before the change of ${inspect(key)}: collMod the collection with changeStreamPreAndPostImages: { enabled: true }, and mind expireAfterSeconds.`,
       options,
     );
   }
 }
 
-/** The projection threw for a change. Nothing of it is written, and the next run begins with that change. */
+/** The projection threw for a change, or MongoDB refused what it wrote. Nothing of it is written; the next run begins with that change. */
 export class ProjectionError extends ChangeStreamError {
   readonly key: unknown;
 
   constructor(key: unknown, cause: unknown) {
     super(
-      `The projection threw for ${JSON.stringify(key)}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        cause,
-      },
+      `The projection threw for ${inspect(key)}: ${cause instanceof Error ? cause.message : inspect(cause, { depth: 0 })}`,
+      { cause },
     );
     this.key = key;
   }

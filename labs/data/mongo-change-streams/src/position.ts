@@ -14,6 +14,13 @@ export async function positionOfNow(db: Db, session?: ClientSession): Promise<Po
   throw new ChangeStreamError('The server has no operation time: change streams need a replica set, of one at least.');
 }
 
+/** What a bookmark holds, if it can be followed from. Nothing at all would be followed from now, without a word. */
+export function isPosition(value: unknown): value is Position {
+  if (typeof value !== 'object' || value === null) return false;
+  if ('at' in value) return value.at instanceof Timestamp;
+  return 'after' in value && typeof value.after === 'object' && value.after !== null;
+}
+
 /**
  * The options of `watch`. Always `startAfter`, never `resumeAfter`: of a token they make the same, but for that of an
  * `invalidate`, which `resumeAfter` refuses.

@@ -50,7 +50,7 @@ export class Projector<T extends Document> extends Runner<T> {
     }
     if (this.stopped) return;
     await this.commit({ position, generation });
-    await this.options.projection.sweep(generation);
+    await this.sweep(generation);
   }
 
   /** From the bookmark on. @returns where to begin anew after an `invalidate`; undefined when it was closed */
@@ -60,7 +60,7 @@ export class Projector<T extends Document> extends Runner<T> {
       const change = await stream.tryNext();
       if (this.stopped) break;
       if (change === null) {
-        if (this.quiet) await this.commit({ position: { after: stream.resumeToken } });
+        if (this.quiet && stream.resumeToken) await this.commit({ position: { after: stream.resumeToken } });
       } else if (change.operationType === 'invalidate') {
         return { after: change._id };
       } else if (isDocumentChange(change)) {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { isNativeError } from 'node:util/types';
 import {
   BSON,
@@ -8,7 +9,7 @@ import {
   type ChangeStreamReplaceDocument,
   type ChangeStreamUpdateDocument,
   type ClientSession,
-  type Collection,
+  Collection,
   type Document,
   MongoClient,
   MongoClientClosedError,
@@ -30,7 +31,7 @@ import {
   ServerUnreachableError,
   StreamRefusedError,
 } from './errors.ts';
-import { type Position, positionOfNow, startingAt } from './position.ts';
+import { isPosition, type Position, positionOfNow, startingAt } from './position.ts';
 import { fieldNames } from './touching.ts';
 
 /** A change of one document. */
@@ -111,8 +112,9 @@ const UNREACHABLE = [
   MongoOperationTimeoutError,
 ];
 const NO_MATCHING_DOCUMENT = 47;
-const UNAUTHORIZED = 13;
 const DUPLICATE_KEY = 11_000;
+const INTERRUPTED = 11_601;
+const LEAVE_MS = 1000;
 
 /** What every projector needs and is not the idea: one run, its session, its end, its errors. */
 export abstract class Runner<T extends Document> implements AsyncDisposable {
@@ -131,7 +133,7 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
   constructor(options: ProjectorOptions<T>) {
     const { name, touching } = options;
     if (typeof name !== 'string' || name === '' || !name.isWellFormed() || name.includes('\0'))
-      throw new InvalidArgumentError(`name is ${JSON.stringify(name)}: it must be a text that is not empty.`);
+      throw new InvalidArgumentError(`name is ${inspect(name)}: it must be a text that is not empty.`);
     const whole = {
       awaitMs: [options.awaitMs ?? 1000, 1],
       quietMs: [options.quietMs ?? 10_000, 0],
@@ -139,14 +141,26 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
     } as const;
     for (const [key, [value, least]] of Object.entries(whole)) {
       if (!Number.isSafeInteger(value) || value < least)
-        throw new InvalidArgumentError(`${key} is ${value}: it must be a whole number from ${least}.`);
+        throw new InvalidArgumentError(`${key} is ${inspect(value)}: it must be a whole number from ${least}.`);
     }
     if (!(options.client instanceof MongoClient)) throw new InvalidArgumentError('client is no MongoClient.');
+    for (const [key, value] of Object.entries({ source: options.source, marks: options.marks })) {
+      if (!(value instanceof Collection)) throw new InvalidArgumentError(`${key} is no collection.`);
+    }
+    for (const key of ['apply', 'copy', 'sweep'] as const) {
+      if (typeof options.projection?.[key] !== 'function')
+        throw new InvalidArgumentError(`projection has no function ${key}.`);
+    }
+    const { before = 'off', document = 'updateLookup' } = options;
+    if (!['off', 'required'].includes(before))
+      throw new InvalidArgumentError(`before is ${inspect(before)}: it must be 'off' or 'required'.`);
+    if (!['updateLookup', 'required'].includes(document))
+      throw new InvalidArgumentError(`document is ${inspect(document)}: it must be 'updateLookup' or 'required'.`);
     this.options = {
-      before: 'off',
-      document: 'updateLookup',
       ...options,
-      touching: touching && [...fieldNames(touching)],
+      before,
+      document,
+      touching: touching === undefined ? undefined : [...fieldNames(touching)],
       awaitMs: whole.awaitMs[0],
       quietMs: whole.quietMs[0],
       batch: whole.batch[0],
@@ -176,16 +190,18 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
    *   HistoryTooShortError, ImageMissingError, and the signal's reason
    */
   async run(signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
     if (this.#running || this.#stopped) throw new InvalidArgumentError('A projector runs once: make another.');
     this.#running = true;
     const stop = () => this.#stop();
     signal?.addEventListener('abort', stop, { once: true });
     try {
+      signal?.throwIfAborted();
       await this.live();
+      await this.#leave();
       signal?.throwIfAborted();
     } catch (error) {
       signal?.throwIfAborted();
+      if (!isUnreachable(error)) await this.#leave();
       if (!this.#stopped || !isDriverError(error)) throw inOurWords(error);
     } finally {
       signal?.removeEventListener('abort', stop);
@@ -230,7 +246,7 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
     return stream;
   }
 
-  /** What the projection does with a change. @throws ProjectionError; errors of the driver pass, for the transaction */
+  /** What the projection does with a change. @throws ProjectionError; what a second try may mend passes, for the transaction */
   protected async apply(change: DocumentChange<T>, tx: Tx): Promise<void> {
     await this.#projected(change.documentKey._id, () => this.options.projection.apply(change, tx));
   }
@@ -240,11 +256,15 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
     await this.#projected(documents[0]?._id, () => this.options.projection.copy(documents, tx));
   }
 
+  protected async sweep(generation: number): Promise<void> {
+    await this.#projected(undefined, () => this.options.projection.sweep(generation));
+  }
+
   async #projected(key: unknown, work: () => Promise<unknown>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      throw isDriverError(error) ? error : new ProjectionError(key, error);
+      throw passes(error) ? error : new ProjectionError(key, error);
     }
   }
 
@@ -259,6 +279,7 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
     await this.session.withTransaction(attempt, {
       readConcern: { level: 'snapshot' },
       writeConcern: { w: 'majority' },
+      readPreference: 'primary',
     });
     this.#savedAt = performance.now();
   }
@@ -286,6 +307,10 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
     // Two that begin at once may both insert.
     const mark = await claim().catch((error) => (codeOf(error) === DUPLICATE_KEY ? claim() : Promise.reject(error)));
     if (mark === null) throw new ChangeStreamError(`The bookmark ${JSON.stringify(name)} was removed in between.`);
+    if (mark.position !== null && !isPosition(mark.position))
+      throw new ChangeStreamError(
+        `The bookmark ${JSON.stringify(name)} has no position to follow from (${inspect(mark.position)}): remove it, and all is copied anew.`,
+      );
     this.mark = mark;
   }
 
@@ -293,7 +318,16 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
   async #end(id: unknown): Promise<void> {
     if (id === undefined || id === null) return;
     const killed = this.options.client.db('admin').command({ killSessions: [{ id }] });
-    await killed.catch((error) => (codeOf(error) === UNAUTHORIZED ? undefined : Promise.reject(error)));
+    // Who may not do it, or has a server without it, waits for the minute.
+    await killed.catch((error) => (error instanceof MongoServerError ? undefined : Promise.reject(error)));
+  }
+
+  /** The session goes back to the client's pool, and to work that is nobody's to end. */
+  async #leave(): Promise<void> {
+    if (this.#mark === undefined) return;
+    const { marks, name } = this.options;
+    const own = { _id: name, epoch: this.#mark.epoch };
+    await marks.updateOne(own, { $set: { session: null } }, { timeoutMS: LEAVE_MS }).catch(() => {});
   }
 
   /** A number that no copy had yet. @throws FencedError */
@@ -337,9 +371,17 @@ function isDriverError(error: unknown): error is Error {
   return error instanceof MongoError || error instanceof BSON.BSONError || isUnreachable(error);
 }
 
-/** With a syscall: the socket's own error, which the driver lets through. */
+/** With a syscall: the socket's own error, which the driver lets through. Opening a file is no such. */
 function isUnreachable(error: unknown): error is Error {
-  return isNativeError(error) && (UNREACHABLE.some((kind) => error instanceof kind) || 'syscall' in error);
+  if (!isNativeError(error)) return false;
+  const isSocket = 'syscall' in error && (error.syscall === 'read' || error.syscall === 'write');
+  return isSocket || UNREACHABLE.some((kind) => error instanceof kind);
+}
+
+/** Not the projection's doing: the connection, or a transaction that was ended from outside, and is tried again. */
+function passes(error: unknown): boolean {
+  if (isUnreachable(error) || codeOf(error) === INTERRUPTED) return true;
+  return error instanceof MongoError && error.hasErrorLabel('TransientTransactionError');
 }
 
 /** The driver's errors as ours; whatever else as it is. */

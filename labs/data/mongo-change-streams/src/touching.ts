@@ -3,9 +3,16 @@ import { InvalidArgumentError } from './errors.ts';
 
 /** Names of top-level fields, checked. @throws InvalidArgumentError for what is none */
 export function fieldNames(fields: readonly string[]): readonly string[] {
+  if (!Array.isArray(fields)) throw new InvalidArgumentError('touching is no list of fields.');
   if (fields.length === 0) throw new InvalidArgumentError('touching is empty: leave it out to follow all changes.');
   for (const field of fields) {
-    if (field === '' || field.startsWith('$') || /[.\0]/.test(field) || !field.isWellFormed())
+    if (
+      typeof field !== 'string' ||
+      field === '' ||
+      field.startsWith('$') ||
+      /[.\0]/.test(field) ||
+      !field.isWellFormed()
+    )
       throw new InvalidArgumentError(`touching names ${JSON.stringify(field)}, which is no top-level field.`);
   }
   return fields;

@@ -20,6 +20,7 @@ import {
   type ProjectorOptions,
   ServerUnreachableError,
   StreamRefusedError,
+  type Tx,
 } from '#lab';
 import { aged, killedAfter, makeWorld, type Order, opened, order, start, type World } from './world.ts';
 
@@ -305,6 +306,32 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     await expectBoard(it, 'mended');
   });
 
+  test('a bookmark of a foreign shape is refused: it is not followed from now', async () => {
+    const it = world();
+    await opened(it);
+    for (const position of [{}, { after: null }, { at: null }, { at: 1 }, 'text', []]) {
+      await it.marks.updateOne({ _id: 'board' }, [{ $set: { position: { $literal: position }, session: 'text' } }]);
+      const { error } = await outcome(it.projector().run(), 1000).catch(() => ({ error: 'nothing, it goes on' }));
+      expect(error, JSON.stringify(position)).toBeInstanceOf(ChangeStreamError);
+    }
+  });
+
+  test('whatever the projection throws is told as its own, with the key', async () => {
+    const it = world();
+    await opened(it);
+    await it.orders.insertOne(order(2));
+    const twice = async (_change: unknown, { session }: Tx) => {
+      for (const _of of [1, 2]) await it.points.insertOne({ _id: 'same', points: 1 }, { session });
+    };
+    const throwing = [Object.create(null), undefined, Object.assign(new Error('no file'), { syscall: 'open' })];
+    for (const apply of [twice, ...throwing.map((thrown) => () => Promise.reject(thrown))]) {
+      const { error } = await outcome(start(it.projector({ projection: { ...nothing, apply } })).ended);
+      expect(error).toBeInstanceOf(ProjectionError);
+      expect(error).toMatchObject({ key: 2 });
+    }
+    expect(String(new ProjectionError(2n ** 60n, 'x'))).toContain('1152921504606846976');
+  });
+
   test('a history that is shorter than a copy is an error, not a copy for ever', async () => {
     const it = await absent();
     const { position } = (await it.mark()) ?? {};
@@ -327,7 +354,8 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     const projection = listening(it.board, (change) => {
       if (change.operationType === 'update') looked.push(change.fullDocument?.portions ?? null);
     });
-    await using _run = start(it.projector({ projection }));
+    const left = Object.fromEntries([['document', undefined]]); // as from a config without it
+    await using _run = start(it.projector({ projection, ...left }));
     await expectBoard(it, 'order 1 has three portions');
     await until(() => looked.length === 4, { what: 'four updates' });
     expect(looked.sort(), 'the first update made 2').toEqual([3, 3, null, null]);
@@ -376,6 +404,16 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
       updateDescription: { truncatedArrays: [{ field: 'items', newSize: 2 }] },
     } as unknown as Parameters<typeof auditOf>[0];
     expect(auditOf(shortened).fields).toEqual([{ field: 'items.length', from: 3, to: 2 }]);
+    const replaced = (from: unknown, to: unknown) =>
+      auditOf(
+        Object.assign({}, shortened, {
+          operationType: 'replace' as const,
+          fullDocumentBeforeChange: { 'a.b': from },
+          fullDocument: { 'a.b': to },
+        }),
+      ).fields.length;
+    const pairs = [[/a/, /b/], [Number.NaN, null], [1n, 2n], [1, 2]]; // biome-ignore format: a pair a value
+    expect(pairs.map(([a, b]) => [replaced(a, b), replaced(a, a)])).toEqual(pairs.map(() => [1, 0]));
   });
 
   test('what cannot be followed is refused before anything is sent', () => {
@@ -387,6 +425,14 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
       { quietMs: -1 },
       ...[[], [''], ['a.b'], ['$where'], ['a\0'], ['\udc00']].map((touching) => ({ touching })),
       { client: Object.create(null) },
+      ...['source', 'marks', 'projection', 'touching'].map((option) => ({ [option]: null })),
+      ...[
+        { touching: 'dish' },
+        { touching: [1] },
+        { before: '' },
+        { document: '' },
+        { awaitMs: Object.create(null) },
+      ].map((options) => Object.fromEntries(Object.entries(options))),
     ];
     const taken = bad.filter((options) => {
       try {
@@ -410,7 +456,10 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     abort.abort(reason);
     expect((await run).error).toBe(reason);
     expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
-    expect((await outcome(it.projector().run(abort.signal))).error).toBe(reason);
+    const late = it.projector();
+    expect((await outcome(late.run(abort.signal))).error).toBe(reason);
+    expect(Reflect.get(late, 'session')).toMatchObject({ hasEnded: true });
+    expect((await it.mark())?.session, 'it is in the pool of the client: who takes over must not end it').toBe(null);
     const closed = start(it.projector({ awaitMs: 30_000 }));
     await it.orders.insertOne(order(1));
     await expectBoard(it, 'another goes on');
