@@ -84,8 +84,8 @@ export {
 
 /**
  * What an error says of the write of one document, or the transaction, that it ended: `applied` (a primary has it; how many copies
- * there are is not known), `not applied`, or `unknown`. Its flaws: an answer that is lost is no "no", and a primary that
- * misses its copies has written.
+ * there are is not known), `not applied`, or `unknown`. Its flaws: an answer that is lost is no "no"; a primary that
+ * misses its copies has written; what the driver itself refused was never sent.
  */
 export function writeOutcome(error: unknown): WriteOutcome {
   if (error instanceof UnconfirmedError) return 'applied';
@@ -150,8 +150,8 @@ export async function insertOnce<T extends Keyed>(
 
 /**
  * Carries out a transaction once, in `withinMs` (30,000). Errors with the label TransientTransactionError say that it was
- * aborted. An error of `body` that is no MongoError is thrown as it is, all others as a WriteFailedError.
- * Its flaw: whatever goes wrong, it begins again.
+ * aborted. An error of `body` that is no MongoError is thrown as it is, all others as a WriteFailedError with the outcome.
+ * Its flaws: whatever goes wrong, it begins again; and whatever went wrong, it says "not applied", of a commit too.
  */
 export async function transactOnce<T>(
   client: MongoClient,
@@ -199,7 +199,7 @@ export function causalToken({ operationTime, clusterTime }: ClientSession): stri
 
 /**
  * A session that reads nothing older than what the tokens' sessions have seen. `momentOf(token)` gives the two times, or
- * throws. Its flaw: it lets them pass.
+ * throws CausalTokenError; so do you when the driver refuses them. Its flaw: it lets them pass.
  */
 export function resumeCausal(client: MongoClient, ...tokens: readonly string[]): ClientSession {
   for (const token of tokens) momentOf(token);
@@ -208,7 +208,8 @@ export function resumeCausal(client: MongoClient, ...tokens: readonly string[]):
 
 /**
  * The client's book beside what is found. `lost`: acknowledged, and gone. `ghosts`: said to be not applied, and there.
- * `open`: without a promise, there or gone. Its flaw: whatever was written down counts as promised.
+ * `open`: without a promise, there or gone. An entry's `outcome` is 'acknowledged', or a WriteOutcome.
+ * Its flaw: whatever was written down counts as promised.
  */
 export function account(entries: Iterable<Entry>, survivors: Iterable<string>): Account {
   const there = new Set(survivors);
@@ -230,7 +231,9 @@ export function chunkFor(key: readonly KeyValue[], chunks: readonly Chunk[]): Ch
 /**
  * The ranges of keys that a filter can mean, for a key of one field or several. `allowed(key[i], filter)` says what it
  * allows the field: `{ points }` (hashes, for a hashed field), or `{ from, to }`, each `{ value, inside }`; EVERYTHING where
- * it says nothing that helps. MIN is before all values and MAX after them. Its flaw: all keys, always.
+ * it says nothing that helps. MIN is before all values and MAX after them. By the key (customer, number), the filter
+ * `{ customer: 'a', number: { $lt: 5 } }` is one range: from `['a', MIN]` to `{ key: ['a', 5], inside: false }`. A `from`
+ * is always inside. Its flaw: all keys, always.
  */
 function keyRanges(key: ShardKey, _filter: Document): KeyRange[] {
   return [{ from: key.map(() => MIN), to: { key: key.map(() => MAX), inside: true } }];

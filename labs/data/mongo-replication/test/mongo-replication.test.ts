@@ -470,19 +470,19 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     }
     const encoded = (document: Document) => Buffer.from(BSON.serialize(document)).toString('base64url');
     const at = new Timestamp({ t: 5, i: 1 });
-    const bad = [
-      '',
-      'x',
-      late.slice(2),
-      `${late}*`,
-      'A'.repeat(5_000),
-      encoded({}),
-      encoded({ operationTime: at }),
-      encoded({ operationTime: at, clusterTime: { clusterTime: at } }),
-      encoded({ operationTime: 5, clusterTime: { clusterTime: at } }),
-    ];
-    for (const token of bad)
-      expect(() => resumeCausal(direct, late, token), token.slice(0, 12)).toThrow(CausalTokenError);
+    const bad = {
+      'an empty text': '',
+      'one letter': 'x',
+      'a token without its beginning': late.slice(2),
+      'a token with a star': `${late}*`,
+      'a long text': 'A'.repeat(5_000),
+      'no times': encoded({}),
+      'no cluster time': encoded({ operationTime: at }),
+      'a cluster time without a signature': encoded({ operationTime: at, clusterTime: { clusterTime: at } }),
+      'a number as operation time': encoded({ operationTime: 5, clusterTime: { clusterTime: at } }),
+    };
+    for (const [what, token] of Object.entries(bad))
+      expect(() => resumeCausal(direct, late, token), what).toThrow(CausalTokenError);
     // @ts-expect-error a header that is missing
     expect(() => resumeCausal(direct, undefined)).toThrow(CausalTokenError);
     await Promise.all([idle, mine].map((it) => it.endSession()));

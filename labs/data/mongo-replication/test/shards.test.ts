@@ -36,22 +36,10 @@ describe('shards', () => {
   test('a key is in the chunk whose lower bound it has reached, and not in the one that ends there', () => {
     const chunks = chunksAt(1, [[10], [20], ['a'], ['m']]);
     const shard = (key: KeyValue) => chunkFor([key], chunks).shard;
-    expect([null, -5, 9, 10, 19.5, 20, 1e300, '', 'a', 'l', 'm', '中', true, MIN].map(shard)).toEqual([
-      's0',
-      's0',
-      's0',
-      's1',
-      's1',
-      's2',
-      's2',
-      's2',
-      's3',
-      's3',
-      's4',
-      's4',
-      's4',
-      's0',
-    ]);
+    expect(
+      [null, -5, 9, 10, 19.5, 20, 1e300, '', 'a', 'l', 'm', '中', true, MIN].map(shard),
+      'shards of keys; chunks begin at MIN, 10, 20, "a", "m"',
+    ).toEqual(['s0', 's0', 's0', 's1', 's1', 's2', 's2', 's2', 's3', 's3', 's4', 's4', 's4', 's0']);
     const two = chunksAt(2, [
       [1, 'k'],
       [2, MIN],
@@ -95,7 +83,7 @@ describe('shards', () => {
       const wanted = all.filter((it) => matches(filter, it));
       const exact = new Set(wanted.map((it) => chunkFor(keyOf(key, it), layout.chunks).shard));
       const said = shardsFor(layout, filter);
-      const where = `${JSON.stringify(filter)} by ${JSON.stringify(key)} from ${distinct.map((it) => it.join()).join(' | ')}`;
+      const where = `${JSON.stringify(filter)} by ${JSON.stringify(key)}, chunks after the first begin at ${distinct.map((it) => it.join()).join(' | ')}`;
       expect(
         [...exact].filter((shard) => !said.shards.includes(shard)),
         `shards that were missed: ${where}`,
