@@ -6,9 +6,9 @@ import { type Field, fieldName, fieldPath, plainText, type Where } from './outsi
 /** A reference: the field `local` holds what the field `foreign` of the collection `from` is. */
 export interface Refs<Local extends string = string, As extends string = string> {
   readonly from: string;
-  /** A value, or an array of them. */
+  /** A value, or an array of them. No path through a list: it leaves out who has no such field. */
   readonly local: Local;
-  /** A unique key there. Default: `_id`. */
+  /** A unique key there, and no list. Default: `_id`. */
   readonly foreign?: string;
   /** The field that gets what was found. */
   readonly as: As;

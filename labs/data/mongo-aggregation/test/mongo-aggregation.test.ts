@@ -551,7 +551,9 @@ await describeWith('aggregation', { mongo: () => startMongo() }, ({ mongo }) => 
     ).toEqual(['2026-03-01T16:00:00.000Z 2', '2026-03-02T16:00:00.000Z 1']);
     // On the 4th there was no midnight: that day began at 1:00, which is 3:00 UTC.
     const hours = ['2018-11-04T12', '2018-11-05T02', '2018-11-05T12'];
-    const spring = await shelf(hours.map((hour, id) => order(id, { at: new Date(`${hour}:30:00Z`), changed: at(id) })));
+    const spring = await shelf(
+      hours.map((hour, id) => order(id, { at: new Date(`${hour}:30:00Z`), changed: at(-id) })),
+    );
     const brazil = await view({ timezone: 'America/Sao_Paulo' });
     await refreshView(spring, brazil);
     await spring.updateOne({ _id: 0 }, { $set: { cents: 1, changed: at(9) } });
