@@ -30,12 +30,16 @@ export function explainSummary(explain: unknown): ExplainSummary {
 
 /**
  * Reads one `winningPlan` into `into`: pushes its stage to `stages`, root first; an index to `indexes` (`indexUse(plan,
- * bounds)`), a COLLSCAN to `scans`, an EOF (which reads nothing) to `nothing`, whatever isn't understood, in words, to
- * `unknown`. Each stage that opens documents goes to `opens`, too. `inputsOf(plan)` is what stands below; an input with a
- * `winningPlan` of its own is a shard: push `{ name, plan }` to `shards`, and read it like the others.
- * Stages that work on others: FETCH, LIMIT, SKIP, SORT, PROJECTION_COVERED, PROJECTION_SIMPLE, PROJECTION_DEFAULT, OR,
- * GROUP, SHARDING_FILTER, SINGLE_SHARD, SHARD_MERGE, SHARD_MERGE_SORT, and more that you'll meet.
- * Its flaws: it looks at the root alone, and what it doesn't know it takes for an index.
+ * bounds)`), the name of a COLLSCAN to `scans`, of an EOF (which reads nothing) to `nothing`, whatever isn't understood,
+ * in words, to `unknown`. `inputsOf(plan)` is what stands below; an input with a `winningPlan` of its own is a shard: push
+ * `{ name: shardName, plan: winningPlan }` to `shards`, and read that plan into the same `into`.
+ * A slot-based plan has this tree under `queryPlan`, and no `stage` beside it.
+ * Stages that read an index by bounds: IXSCAN, COUNT_SCAN, DISTINCT_SCAN, CLUSTERED_IXSCAN. That go straight to one
+ * document: IDHACK, EXPRESS_IXSCAN, EXPRESS_CLUSTERED_IXSCAN. These, CLUSTERED_IXSCAN, COLLSCAN and FETCH open documents:
+ * their names go to `opens`, too. Stages that work on others: FETCH, LIMIT, SKIP, SORT, PROJECTION_COVERED,
+ * PROJECTION_SIMPLE, PROJECTION_DEFAULT, OR, GROUP, SHARDING_FILTER, SINGLE_SHARD, SHARD_MERGE, SHARD_MERGE_SORT, and more
+ * that you'll meet.
+ * Its flaws: it looks at the root alone, what it doesn't know it takes for an index, and of no plan it says nothing.
  */
 const readPlan: ReadPlan = (plan, into) => {
   if (!isTree(plan)) return;
@@ -45,17 +49,22 @@ const readPlan: ReadPlan = (plan, into) => {
   if (inputsOf(plan).length > 0) todo('readPlan');
 };
 
-/** How an index is read: `bounded`, `whole`, or `untold` where the plan has no `indexBounds`. */
+/**
+ * How an index is read: `bounded`, `whole`, or `untold` where the plan has no `indexBounds`. They are a list of intervals,
+ * as texts, for each field: `{ age: ['[25, 25]'], name: ['[MinKey, MaxKey]'] }`. Those of a COUNT_SCAN are two keys:
+ * `{ startKey: { age: 25 }, endKey: { age: 25 } }`. A CLUSTERED_IXSCAN has `minRecord` and `maxRecord` in their stead.
+ */
 function boundsOf(_plan: Readonly<Record<string, unknown>>): IndexUse['bounds'] {
   return 'bounded';
 }
 
-/** Judges what was read, of all shards and parts together. */
+/** Judges what was read, of all shards and parts together: the worst that is in it, `ok` only where an index is. */
 const verdictOf: VerdictOf = (_reading: Reading): Verdict => 'ok';
 
 /**
  * The text that every match begins with, undefined where there is none. Given: `literalsOf(characters)`, the literal
- * characters at the beginning, without one that may not be there (`a*`). Its flaw: it asks for no anchor and no flags.
+ * characters at the beginning, without one that may not be there (`a*`); a `^` isn't literal, and ends them.
+ * Its flaw: it asks for no anchor, no flags and no alternatives.
  * @throws InvalidArgumentError for what is no RegExp
  */
 export function indexedPrefix(regex: RegExp): string | undefined {
@@ -79,12 +88,13 @@ export function indexFor(filter: Document, sort: Readonly<Record<string, Directi
 }
 
 /**
- * Refuses a query by NotIndexedError, with all reasons that there are, unless it searches an index: the verdict (`unknown`
- * with what wasn't known), another index than expected, more than `maxPerReturned` (10) examined for each that is
- * returned, of keys or documents, whichever are more (not where GROUP or COUNT counts them: what returns nothing counts
- * as one), a sort in memory where `sorted` was asked for, opened documents where `covered` was. `wholeIndex` lets an index
- * be read from end to end. An error of the driver is an ExplainFailedError; a `maxPerReturned` that is no number from 1 on,
- * an InvalidArgumentError.
+ * Refuses a query by NotIndexedError, with all reasons that there are, unless it searches an index: the verdict (a scan
+ * with the word COLLSCAN, `unknown` with what wasn't known), another index than expected (with the names of those that
+ * were used), more than `maxPerReturned` (10) examined for each that is returned, of keys or documents, whichever are more
+ * ("200 were examined to return 1: more than 10 for each."; what returns nothing counts as one; not where GROUP or COUNT
+ * counts them), a sort in memory where `sorted` was asked for, opened documents where `covered` was. `wholeIndex` lets an
+ * index be read from end to end. An error of the driver is an ExplainFailedError; a `maxPerReturned` that is no number from
+ * 1 on, an InvalidArgumentError.
  * Its flaw: everything passes.
  */
 export async function assertIndexed(cursor: Explainable, expected: Expectation = {}): Promise<ExplainSummary> {

@@ -52,9 +52,10 @@ await describeWith('indexes', { mongo: () => startMongo() }, ({ mongo }) => {
   };
   const refused = async (cursor: Explainable, expected?: Expectation) => {
     const { error, value } = await outcome(assertIndexed(cursor, expected));
-    expect(error, `refused, with ${JSON.stringify(expected ?? {})}; it was ${JSON.stringify(value)}`).toBeInstanceOf(
-      NotIndexedError,
-    );
+    expect(
+      error,
+      `to be refused, expecting ${JSON.stringify(expected ?? {})}; passed: ${JSON.stringify(value)}`,
+    ).toBeInstanceOf(NotIndexedError);
     if (!(error instanceof NotIndexedError)) throw error;
     return error;
   };
