@@ -5,8 +5,10 @@ import { ImageMissingError, isDocumentChange, positionOfNow, Runner, readImage }
 // What is not the idea is given. Of `Runner`: `takeOver()` reads the bookmark into `this.mark`, under a new epoch;
 // `this.transaction(work)` does all of its work or nothing; `this.documents()` reads the source in lists; `this.copy` and
 // `this.apply` hand them to the projection; `this.watch()` is the stream from `this.mark.position` on; `this.quiet` says
-// that nothing was saved for a while; `beginGeneration()` gives a number that no copy had. `h` in
-// `pnpm lab learn mongo-change-streams` gives a hint. src/projector.ts, src/audit.ts and src/touching.ts hold a solution.
+// that nothing was saved for a while; `this.beginGeneration()` gives a number that no copy had. A `Position` is
+// `{ at: a time }` or `{ after: a token }`; the errors are `new FencedError(name, epoch)` and
+// `new HistoryTooShortError(error)`. `h` in `pnpm lab learn mongo-change-streams` gives a hint. src/projector.ts,
+// src/audit.ts and src/touching.ts hold a solution.
 export {
   type AuditEntry,
   Board,
@@ -40,7 +42,7 @@ export {
 export class Projector<T extends Document> extends Runner<T> {
   /**
    * From the take-over to the end: copies where there is no position, and follows. `historyIsGone(error)` tells the error
-   * that no second try mends; gone again right after a copy: HistoryTooShortError. Its flaw: it follows once.
+   * of `follow` that no second try mends; gone again right after a copy: HistoryTooShortError. Its flaw: it follows once.
    */
   protected async live(): Promise<void> {
     await this.takeOver();
@@ -49,8 +51,8 @@ export class Projector<T extends Document> extends Runner<T> {
   }
 
   /**
-   * Writes how far it is (`set`, into the bookmark) and the effect. Whoever was replaced is told so: FencedError. Its flaws:
-   * it does the one and then the other, and whoever comes may write.
+   * Writes how far it is (`set`, into the bookmark) and the effect, on rows of `generation`. Whoever was replaced is told
+   * so: FencedError. Its flaws: it does the one and then the other, and whoever comes may write.
    */
   protected async commit(
     set: Partial<Pick<Bookmark, 'position' | 'generation'>>,
@@ -66,8 +68,8 @@ export class Projector<T extends Document> extends Runner<T> {
   }
 
   /**
-   * Copies all documents, and saves from where to follow. `projection.sweep(generation)` removes the rows of all copies
-   * before that one. Its flaws: when it asks where it is, and over which rows it writes.
+   * Copies all documents, and saves from where to follow. `this.options.projection.sweep(generation)` removes the rows of
+   * all copies before that one. Its flaws: when it asks where it is, and over which rows it writes.
    */
   protected async rebuild(_position: Position): Promise<void> {
     for await (const documents of this.documents()) {
@@ -100,8 +102,8 @@ export class Projector<T extends Document> extends Runner<T> {
 }
 
 /**
- * The pipeline that lets through all but the updates that touch none of these fields. Their names come checked by
- * `fieldNames(fields)`, which throws. Its flaw: all changes come.
+ * The pipeline that lets through all but the updates that touch none of these top-level fields. `fieldNames(fields)` gives
+ * their names checked, or throws. Its flaw: all changes come.
  */
 export function changesTouching(fields: readonly string[]): Document[] {
   return fields.length > 0 ? [] : [{ $match: {} }];

@@ -37,8 +37,10 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     await until(same, { timeoutMs: 1500, intervalMs: 10 }).catch(() => {});
     return it.shown();
   };
-  const expectBoard = async (it: World, what: string) =>
-    expect(await settled(it), `${what}; this is the board, as against what the orders say`).toEqual(await it.due());
+  const expectBoard = async (it: World, what: string) => {
+    const board = await settled(it);
+    expect(board, `${what}; this is the board, as against what the orders say${it.ends()}`).toEqual(await it.due());
+  };
   /** How often a stream was asked for while `work` ran. */
   const streams = async (collection: string, work: () => Promise<unknown>) => {
     let asked = 0;
@@ -129,7 +131,7 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     const moved = await until(async () => ((await position()) === first ? '' : position()), { timeoutMs: 1500 }).catch(
       () => first,
     );
-    expect(moved, 'the position after writes elsewhere, where it was before').not.toBe(first);
+    expect(moved, `the position after writes elsewhere, where it was before${it.ends()}`).not.toBe(first);
     await it.orders.insertOne(order(1));
     await expectBoard(it, 'and it is a position to go on from');
   });
@@ -181,7 +183,7 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     });
     await using first = start(it.projector({ projection: slow }));
     await it.orders.insertOne(order(1));
-    await reached.promise;
+    await Promise.race([reached.promise, first.ended]); // a run that fails says why
     await using _second = start(it.counter());
     const successor = until(() => it.points.findOne({ _id: '1' }), { timeoutMs: 1500 });
     await successor.catch(() => {});
@@ -210,7 +212,7 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     await it.orders.deleteOne({ _id: 1 });
     await using _run = start(it.projector({ projection: journal, before: 'required' }));
     await until(() => entries.length >= 6, { timeoutMs: 1500 }).catch(() => {});
-    expect(entries, 'the journal, read after all of it was done').toEqual([
+    expect(entries, `the journal, read after all of it was done${it.ends()}`).toEqual([
       'insert 1: dish undefined → "udon", portions undefined → 1, status undefined → "open"',
       'update 1: portions 1 → 2',
       'update 1: portions 2 → 3, note undefined → "hot"',
@@ -230,7 +232,11 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     for (const note of ['hot', 'hotter', 'no onions']) await it.orders.updateMany({}, { $set: { note } });
     await it.orders.updateOne({ _id: 1 }, { $set: { status: 'served' } });
     await expectBoard(it, 'order 1 is served');
-    expect(applied, 'the changes that came').toEqual(['insert', 'insert', 'update']);
+    expect(applied, 'the changes that came, of two orders, six notes and one that was served').toEqual([
+      'insert',
+      'insert',
+      'update',
+    ]);
   });
 
   test('killed after any request of a copy, the board is whole in the end', async () => {

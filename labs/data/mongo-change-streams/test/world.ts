@@ -56,6 +56,12 @@ export function makeWorld(
   const points = db.collection<GuestPoints>(`${name}_points`);
   const board = new Lab.Board<Order>(db.collection<BoardRow>(`${name}_rows`), lineOf);
   const quick = { client, source: orders, marks, name: 'board', awaitMs: 20, quietMs: 60_000 };
+  const made: Projector<Order>[] = [];
+  const projector = (more: Partial<ProjectorOptions<Order>> = {}) => {
+    const it = new Lab.Projector({ ...quick, projection: board, ...more });
+    made.push(it);
+    return it;
+  };
   return {
     number,
     orders,
@@ -63,10 +69,14 @@ export function makeWorld(
     points,
     board,
     mark: () => marks.findOne({ _id: 'board' }),
-    projector: (more: Partial<ProjectorOptions<Order>> = {}) =>
-      new Lab.Projector({ ...quick, projection: board, ...more }),
+    projector,
+    /** For the end of a message: the errors that runs ended with. */
+    ends: () => {
+      const ends = made.filter((it) => errors.has(it)).map((it) => ` (a run ended with ${errors.get(it)})`);
+      return [...new Set(ends)].join('');
+    },
     counting: new Points(points),
-    counter: () => new Lab.Projector({ ...quick, projection: new Points(points) }),
+    counter: () => projector({ projection: new Points(points) }),
     shown: async () => Object.fromEntries((await board.read(marks, 'board')) ?? [['no board', 0]]),
     due: async () => {
       const sums: Record<string, number> = {};
@@ -77,12 +87,15 @@ export function makeWorld(
   };
 }
 
+/** The errors that runs ended with: what a law shows next is their consequence. */
+const errors = new WeakMap<object, unknown>();
+
 export type World = ReturnType<typeof makeWorld>;
 
 /** What runs, with its end. Its rejection is looked at by whoever awaits `ended`. */
 export function start(projector: Projector<Order>) {
   const ended = projector.run();
-  ended.catch(() => {});
+  ended.catch((error: unknown) => errors.set(projector, error));
   return { ended, projector, [Symbol.asyncDispose]: () => projector.close() };
 }
 
