@@ -292,20 +292,22 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
   /** This projector has the word from now on: `mark.epoch` is its own. The predecessor's open transaction is ended. */
   protected async takeOver(): Promise<void> {
     const { marks, name } = this.options;
-    const before = await marks.findOne({ _id: name });
-    if (before) await this.#end(before.session);
-    const claim = () =>
-      marks.findOneAndUpdate(
-        { _id: name },
-        {
-          $inc: { epoch: 1 },
-          $set: { session: this.session.id?.id },
-          $setOnInsert: { generation: 0, begun: 0, saves: 0, position: null },
-        },
-        { upsert: true, returnDocument: 'after' },
-      );
-    // Two that begin at once may both insert.
-    const mark = await claim().catch((error) => (codeOf(error) === DUPLICATE_KEY ? claim() : Promise.reject(error)));
+    const before = (await marks.findOne({ _id: name }))?.session ?? null;
+    await this.#end(before);
+    // Only from the one whose transaction was ended: who came in between may have left one open, too.
+    const claim = marks.findOneAndUpdate(
+      { _id: name, session: before },
+      {
+        $inc: { epoch: 1 },
+        $set: { session: this.session.id?.id },
+        $setOnInsert: { generation: 0, begun: 0, saves: 0, position: null },
+      },
+      { upsert: true, returnDocument: 'after' },
+    );
+    const mark = await claim.catch((error) => (codeOf(error) === DUPLICATE_KEY ? undefined : Promise.reject(error)));
+    if (mark === undefined) return this.takeOver();
+    // Until now he could begin another.
+    await this.#end(before);
     if (mark === null) throw new ChangeStreamError(`The bookmark ${JSON.stringify(name)} was removed in between.`);
     if (mark.position !== null && !isPosition(mark.position))
       throw new ChangeStreamError(

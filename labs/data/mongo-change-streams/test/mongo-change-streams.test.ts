@@ -273,6 +273,27 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     expect(ends.filter((error) => error === undefined).length, 'gone on').toBe(1);
   });
 
+  test('who takes over ends the transaction of whoever came in between', async () => {
+    const it = world();
+    await opened(it, it.counter());
+    await using other = client.startSession();
+    other.startTransaction();
+    await it.points.updateOne({ _id: '1' }, { $inc: { points: 1 } }, { upsert: true, session: other });
+    let raced = false;
+    const marks: typeof it.marks = Object.assign(Object.create(it.marks), {
+      findOne: async (filter: Document) => {
+        const seen = await it.marks.findOne(filter);
+        if (!raced) await it.marks.updateOne(filter, { $set: { session: other.id?.id }, $inc: { epoch: 1 } });
+        raced = true;
+        return seen;
+      },
+    });
+    await using _run = start(it.projector({ marks, projection: it.counting }));
+    await it.orders.insertOne(order(1));
+    const counted = await until(() => it.points.findOne({ _id: '1' }), { timeoutMs: 1500 }).catch(() => null);
+    expect(counted, 'a transaction that nobody ends locks the row for a minute').toEqual({ _id: '1', points: 1 });
+  });
+
   test('a connection that breaks at any moment loses nothing and counts nothing twice', async () => {
     const it = world();
     await using proxy = await mongo.nodes[0].proxy();
