@@ -12,6 +12,7 @@ export class Projector<T extends Document> extends Runner<T> {
     let anew = this.mark.position === null ? await positionOfNow(db) : undefined;
     while (!this.stopped) {
       if (anew !== undefined) await this.rebuild(anew);
+      if (this.stopped) break; // within the copy: there may be nothing to follow from
       const { position } = this.mark;
       try {
         anew = await this.follow();

@@ -483,6 +483,18 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     abort.abort(reason);
     expect((await run).error).toBe(reason);
     expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+    const unopened = world();
+    await unopened.orders.insertOne(order(1));
+    const early = start(
+      unopened.projector({
+        projection: listening(
+          it.board,
+          () => {},
+          () => void early.projector.close(),
+        ),
+      }),
+    );
+    expect((await outcome(early.ended)).error, 'closed while it copied').toBe(undefined);
     const late = it.projector();
     expect((await outcome(late.run(abort.signal))).error).toBe(reason);
     expect(Reflect.get(late, 'session')).toMatchObject({ hasEnded: true });
