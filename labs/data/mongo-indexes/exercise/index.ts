@@ -91,8 +91,8 @@ export function indexFor(filter: Document, sort: Readonly<Record<string, Directi
  * Refuses a query by NotIndexedError, with all reasons that there are, unless it searches an index: the verdict (a scan
  * with the word COLLSCAN, `unknown` with what wasn't known), another index than expected (with the names of those that
  * were used), more than `maxPerReturned` (10) examined for each that is returned, of keys or documents, whichever are more
- * ("200 were examined to return 1: more than 10 for each."; what returns nothing counts as one; not where GROUP or COUNT
- * counts them), a sort in memory where `sorted` was asked for, opened documents where `covered` was. `wholeIndex` lets an
+ * ("200 were examined to return 1: more than 10 for each."; each part of `figures` for itself; what returns nothing
+ * counts as one; not where GROUP or COUNT counts them), figures that aren't told, a sort in memory where `sorted` was asked for, opened documents where `covered` was. `wholeIndex` lets an
  * index be read from end to end. An error of the driver is an ExplainFailedError; a `maxPerReturned` that is no number from
  * 1 on, an InvalidArgumentError.
  * Its flaw: everything passes.

@@ -1,4 +1,5 @@
 import type { ExplainSummary } from './explain.ts';
+import { shown } from './plan.ts';
 
 /** Whatever is refused here. */
 export class IndexError extends Error {
@@ -24,9 +25,12 @@ export class NotIndexedError extends IndexError {
   }
 }
 
-/** There is no plan to judge: the server refused to explain, or didn't answer. `cause` is the driver's error. */
+/** There is no plan to judge: the server refused to explain, or didn't answer. `cause` is what the driver threw. */
 export class ExplainFailedError extends IndexError {
-  constructor(cause: Error) {
-    super(`MongoDB didn't explain the query (${cause.message}): is it up, and is the query valid?`, { cause });
+  constructor(cause: unknown) {
+    super(
+      `MongoDB didn't explain the query (${cause instanceof Error ? cause.message : shown(cause)}): is it up, and is the query valid?`,
+      { cause },
+    );
   }
 }

@@ -1,4 +1,5 @@
-import { type IndexUse, isTree, newReading, type Reading, readPlan, type Tree } from './plan.ts';
+import { Double, Int32, Long } from 'mongodb';
+import { type IndexUse, isTree, keysOf, newReading, type Reading, readPlan, shown, type Tree } from './plan.ts';
 
 /**
  * - `ok`: an index, searched between bounds, on every shard and in every part of the pipeline
@@ -18,6 +19,8 @@ export interface ExplainSummary {
   readonly keys: number | undefined;
   readonly docs: number | undefined;
   readonly returned: number | undefined;
+  /** The same of each part that was run for itself: the query of each shard, each `$lookup` (which returns what it opens). */
+  readonly figures: readonly Figures[];
   /** Sorted after reading, not by an index. */
   readonly memorySort: boolean;
   /** Answered by an index alone. */
@@ -26,10 +29,10 @@ export interface ExplainSummary {
   readonly unknown: readonly string[];
 }
 
-interface Figures {
-  keys: number;
-  docs: number;
-  returned: number;
+export interface Figures {
+  readonly keys: number;
+  readonly docs: number;
+  readonly returned: number;
 }
 
 interface Parts extends Reading {
@@ -64,7 +67,11 @@ export type VerdictOf = (reading: Reading) => Verdict;
 /** `explainSummary` by another reader and another judge of plans. */
 export function summaryWith(explain: unknown, read: ReadPlan, judge: VerdictOf): ExplainSummary {
   const into: Parts = { ...newReading(), figures: [], planned: 0, parts: [], read, judge };
-  readAnswer(explain, into);
+  if (isBottomless(explain)) into.unknown.push('an answer that is deeper than any document');
+  else readAnswer(explain, into);
+  if (!(['scans', 'indexes', 'nothing', 'unknown'] as const).some((key) => into[key].length > 0)) {
+    into.unknown.push('an answer without a plan');
+  }
   const told = into.planned === 0 && into.figures.length > 0;
   const total = (of: keyof Figures) => (told ? into.figures.reduce((sum, each) => sum + each[of], 0) : undefined);
   return {
@@ -74,6 +81,7 @@ export function summaryWith(explain: unknown, read: ReadPlan, judge: VerdictOf):
     keys: total('keys'),
     docs: total('docs'),
     returned: total('returned'),
+    figures: into.figures,
     memorySort: into.stages.some((stage) => stage === 'SORT' || stage === '$sort'),
     covered: judge(into) !== 'unknown' && into.indexes.length > 0 && into.opens.length === 0,
     shards: into.parts,
@@ -81,8 +89,14 @@ export function summaryWith(explain: unknown, read: ReadPlan, judge: VerdictOf):
   };
 }
 
+/** No document of MongoDB has more levels than 200: what has more was made by hand, or holds itself. */
+function isBottomless(value: unknown, depth = 0): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth > 200 || Object.values(value).some((each) => isBottomless(each, depth + 1));
+}
+
 function readAnswer(answer: unknown, into: Parts): void {
-  if (!isTree(answer)) into.unknown.push(`an answer that is ${answer}`);
+  if (!isTree(answer)) into.unknown.push(`an answer that is ${shown(answer)}`);
   else if (Array.isArray(answer['stages'])) readPipeline(answer['stages'], into);
   else if (isTree(answer['queryPlanner'])) readQuery(answer, into);
   else if (isTree(answer['shards'])) {
@@ -100,15 +114,15 @@ function readAnswer(answer: unknown, into: Parts): void {
         splitPipeline['mergerPart'].filter((stage) => !(isTree(stage) && '$mergeCursors' in stage)),
         into,
       );
-    }
-  } else into.unknown.push(`an answer of ${Object.keys(answer).join(', ') || 'nothing'}`);
+    } else if (splitPipeline !== undefined && splitPipeline !== null) into.unknown.push('what merges the shards');
+  } else into.unknown.push(`an answer of ${keysOf(answer)}`);
 }
 
 function readPipeline(stages: readonly unknown[], into: Parts): void {
   for (const stage of stages) {
     const [name] = isTree(stage) ? Object.keys(stage) : [];
     const body = isTree(stage) && name !== undefined ? stage[name] : undefined;
-    if (!isTree(stage) || name === undefined) into.unknown.push(`a stage that is ${stage}`);
+    if (!isTree(stage) || name === undefined) into.unknown.push(`a stage that is ${shown(stage)}`);
     else if (name === '$cursor' || name === '$geoNearCursor') readAnswer(body, into);
     else if (name === '$lookup') readLookup(stage, into);
     else if (OWN_INPUT.has(name)) into.stages.push(name);
@@ -144,7 +158,13 @@ function readQuery(answer: Tree, into: Parts): void {
 
 function figuresOf(stats: unknown, { unknown }: Reading): Figures | undefined {
   if (!isTree(stats)) return undefined;
-  if (stats['executionSuccess'] === false) unknown.push(`a run that failed: ${stats['errorMessage']}`);
+  const { executionStages } = stats;
+  const shards = isTree(executionStages) && Array.isArray(executionStages['shards']) ? executionStages['shards'] : [];
+  for (const run of [stats, ...shards]) {
+    if (isTree(run) && run['executionSuccess'] === false) {
+      unknown.push(`a run that failed: ${shown(run['errorMessage'])}`);
+    }
+  }
   const [keys, docs, returned] = ['totalKeysExamined', 'totalDocsExamined', 'nReturned'].map((name) =>
     whole(stats[name]),
   );
@@ -158,14 +178,20 @@ function readLookup(stage: Tree, into: Parts): void {
   into.stages.push('$lookup');
   into.opens.push('$lookup');
   const { $lookup, indexesUsed } = stage;
-  const from = isTree($lookup) ? String($lookup['from']) : '?';
+  const from = isTree($lookup) ? shown($lookup['from']) : '?';
   const [scans, keys, docs] = ['collectionScans', 'totalKeysExamined', 'totalDocsExamined'].map((name) =>
     whole(stage[name]),
   );
   if (scans === undefined) into.unknown.push(`what $lookup does in ${from}`);
   else if (scans > 0) into.scans.push(`$lookup in ${from}`);
-  const names = Array.isArray(indexesUsed) ? indexesUsed : [];
-  for (const name of names) into.indexes.push({ name: String(name), multikey: undefined, bounds: 'bounded' });
+  else if (keys === 0 && docs === 0) into.unknown.push(`what $lookup does in ${from}: it had nothing to look up`);
+  // A pipeline of its own may read an index from end to end, and nobody tells. An equality is bounded.
+  const bounds = isTree($lookup) && typeof $lookup['localField'] === 'string' ? 'bounded' : 'untold';
+  for (const index of Array.isArray(indexesUsed) ? indexesUsed : []) {
+    const name = shown(index);
+    into.indexes.push({ name, multikey: undefined, bounds });
+    if (bounds === 'untold') into.unknown.push(`${name}: between which bounds $lookup reads it`);
+  }
   if (keys !== undefined && docs !== undefined) into.figures.push({ keys, docs, returned: docs });
   else into.planned += 1;
 }
@@ -186,13 +212,13 @@ function join(part: Reading & Partial<Parts>, into: Parts): void {
   into.planned += part.planned ?? 0;
 }
 
-/** A count, as number, bigint or Long. */
+/** A count, as number, bigint, or a number of BSON that wasn't promoted. */
 function whole(value: unknown): number | undefined {
   const number =
-    typeof value === 'number' ? value : typeof value === 'bigint' || isLong(value) ? Number(value) : Number.NaN;
+    typeof value === 'number' ? value : typeof value === 'bigint' || isBsonNumber(value) ? Number(value) : Number.NaN;
   return Number.isSafeInteger(number) && number >= 0 ? number : undefined;
 }
 
-function isLong(value: unknown): boolean {
-  return isTree(value) && value['_bsontype'] === 'Long';
+function isBsonNumber(value: unknown): boolean {
+  return value instanceof Long || value instanceof Int32 || value instanceof Double;
 }

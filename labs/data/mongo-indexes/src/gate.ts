@@ -1,5 +1,6 @@
 import { ExplainFailedError, InvalidArgumentError, NotIndexedError } from './errors.ts';
 import { type ExplainSummary, explainSummary, type Verdict } from './explain.ts';
+import { shown } from './plan.ts';
 
 /** A cursor of `find` or `aggregate`. It isn't used up: `explain` is a command of its own. */
 export interface Explainable {
@@ -32,9 +33,12 @@ const REASONS: Readonly<Record<Exclude<Verdict, 'ok'>, string>> = {
  * @throws NotIndexedError with all reasons, ExplainFailedError, InvalidArgumentError
  */
 export async function assertIndexed(cursor: Explainable, expected: Expectation = {}): Promise<ExplainSummary> {
+  if (typeof cursor?.explain !== 'function') {
+    throw new InvalidArgumentError(`${shown(cursor)} is no cursor: hand over what find() or aggregate() returns.`);
+  }
   const { maxPerReturned = 10 } = expected;
   if (typeof maxPerReturned !== 'number' || !(maxPerReturned >= 1)) {
-    throw new InvalidArgumentError(`maxPerReturned is ${String(maxPerReturned)}: it is at least 1.`);
+    throw new InvalidArgumentError(`maxPerReturned is ${shown(maxPerReturned)}: it is at least 1.`);
   }
   const summary = explainSummary(await explained(cursor));
   const reasons = reasonsAgainst(summary, { ...expected, maxPerReturned });
@@ -46,7 +50,7 @@ async function explained(cursor: Explainable): Promise<unknown> {
   try {
     return await cursor.explain('executionStats');
   } catch (error) {
-    throw error instanceof Error ? new ExplainFailedError(error) : error;
+    throw new ExplainFailedError(error);
   }
 }
 
@@ -60,7 +64,7 @@ function reasonsAgainst(
     wholeIndex = false,
   }: Expectation & { maxPerReturned: number },
 ): string[] {
-  const { verdict, keys = 0, docs = 0, returned = 0, indexes, stages } = summary;
+  const { verdict, keys, indexes, stages, figures } = summary;
   const reasons: string[] = [];
   if (verdict !== 'ok' && !(verdict === 'wholeIndex' && wholeIndex)) {
     reasons.push(REASONS[verdict], ...(verdict === 'unknown' ? [`${summary.unknown.join('; ')}.`] : []));
@@ -70,13 +74,15 @@ function reasonsAgainst(
     reasons.push(`The index ${index} is not used (used: ${used}).`);
   }
   // What is grouped or counted returns less than it reads, and rightly.
-  const examined = Math.max(keys, docs);
-  if (
-    !stages.some((stage) => stage === 'GROUP' || stage === 'COUNT') &&
-    examined > maxPerReturned * Math.max(returned, 1)
-  ) {
-    reasons.push(`${examined} were examined to return ${returned}: more than ${maxPerReturned} for each.`);
+  const counts = stages.some((stage) => stage === 'GROUP' || stage === 'COUNT');
+  // Each part for itself: what one of them reads in vain is no better for what another one finds.
+  for (const part of counts ? [] : figures) {
+    const examined = Math.max(part.keys, part.docs);
+    if (examined > maxPerReturned * Math.max(part.returned, 1)) {
+      reasons.push(`${examined} were examined to return ${part.returned}: more than ${maxPerReturned} for each.`);
+    }
   }
+  if (verdict !== 'unknown' && keys === undefined) reasons.push('What the run cost is not told (executionStats).');
   if (sorted && summary.memorySort) reasons.push('It is sorted in memory.');
   if (covered && !summary.covered) reasons.push('Documents are opened.');
   return reasons;

@@ -1,5 +1,6 @@
-import type { Document } from 'mongodb';
+import { BSONRegExp, type Document } from 'mongodb';
 import { InvalidArgumentError } from './errors.ts';
+import { isTree, shown } from './plan.ts';
 
 export type Direction = 1 | -1;
 
@@ -18,14 +19,16 @@ const MERGED_IN = 201;
 export function indexFor(filter: Document, sort: Readonly<Record<string, Direction>> = {}): Map<string, Direction> {
   const equal: string[] = [];
   const ranges: string[] = [];
+  if (!isPlain(sort)) throw new InvalidArgumentError(`The sort is ${shown(sort)}: it is a plain object.`);
   const sorted = Object.entries(sort);
   for (const [field, condition] of conditionsOf(filter)) {
     (isEquality(field, condition, sorted.length > 0) ? equal : ranges).push(field);
   }
   for (const [field, direction] of sorted) {
     if (direction !== 1 && direction !== -1) {
-      throw new InvalidArgumentError(`The direction of ${field} is ${String(direction)}: it is 1 or -1.`);
+      throw new InvalidArgumentError(`The direction of ${field} is ${shown(direction)}: it is 1 or -1.`);
     }
+    if (field.startsWith('$')) throw new InvalidArgumentError(`${field} is no field: no index sorts by it.`);
   }
   const index = new Map<string, Direction>();
   const add = (field: string, direction: Direction) => void (index.has(field) || index.set(field, direction));
@@ -37,11 +40,10 @@ export function indexFor(filter: Document, sort: Readonly<Record<string, Directi
 }
 
 export function conditionsOf(filter: unknown): [string, unknown][] {
-  if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
-    throw new InvalidArgumentError(`The filter is ${String(filter)}: it is an object.`);
-  }
+  if (!isPlain(filter)) throw new InvalidArgumentError(`The filter is ${shown(filter)}: it is a plain object.`);
   return Object.entries(filter).flatMap(([name, value]) => {
     if (name === '$and' && Array.isArray(value)) return value.flatMap(conditionsOf);
+    if (name === '$comment') return [];
     if (!name.startsWith('$')) return [[name, value]];
     if (name === '$where' || name === '$expr') {
       throw new InvalidArgumentError(`${name} is run for each document: compare fields by operators.`);
@@ -51,12 +53,14 @@ export function conditionsOf(filter: unknown): [string, unknown][] {
 }
 
 export function isEquality(field: string, condition: unknown, sorted: boolean): boolean {
-  if (condition instanceof RegExp) return false;
+  if (isRegex(condition)) return false;
   if (!isOperators(condition)) return true;
   const names = Object.keys(condition).filter((name) => name !== '$options');
   if (names.length === 1 && names[0] === '$eq') return true;
   const list = condition['$in'];
-  if (names.length === 1 && Array.isArray(list)) return !sorted || list.length < MERGED_IN;
+  if (names.length === 1 && Array.isArray(list)) {
+    return !list.some(isRegex) && (!sorted || list.length < MERGED_IN);
+  }
   const other = names.find((name) => !RANGES.has(name) && name !== '$eq' && name !== '$in');
   if (other !== undefined) throw new InvalidArgumentError(`${field}: ${other} is not known here.`);
   return names.includes('$eq');
@@ -64,7 +68,16 @@ export function isEquality(field: string, condition: unknown, sorted: boolean): 
 
 /** `{ $gt: 5 }`, not a value that happens to be an object. */
 function isOperators(value: unknown): value is Document {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const [first] = Object.keys(value);
-  return Object.getPrototypeOf(value) === Object.prototype && first !== undefined && first.startsWith('$');
+  return isPlain(value) && Object.keys(value)[0]?.startsWith('$') === true;
+}
+
+/** An object of no class, of this realm or another: `{}`, or what a parser makes without a prototype. */
+function isPlain(value: unknown): value is Document {
+  if (!isTree(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function isRegex(value: unknown): boolean {
+  return value instanceof RegExp || value instanceof BSONRegExp;
 }

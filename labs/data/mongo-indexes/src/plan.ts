@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** A plain object, as the driver makes one of a document. */
 export type Tree = { readonly [key: string]: unknown };
 
@@ -35,6 +37,15 @@ export const newReading = (): Reading => ({
   shards: [],
 });
 
+/** A value from outside in a few words. Never throws, unlike a template. */
+export const shown = (value: unknown): string =>
+  typeof value === 'string'
+    ? value.slice(0, 80)
+    : inspect(value, { depth: 0, maxArrayLength: 3, breakLength: Infinity });
+
+/** What an object has in it, in a few words. */
+export const keysOf = (tree: Tree): string => Object.keys(tree).slice(0, 8).join(', ') || 'nothing';
+
 export function isTree(value: unknown): value is Tree {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -67,9 +78,7 @@ const JOINS = new Set(['EQ_LOOKUP', 'EQ_LOOKUP_UNWIND']);
 export function readPlan(given: unknown, into: Reading): void {
   const plan = isTree(given) && isTree(given['queryPlan']) ? given['queryPlan'] : given;
   if (!isTree(plan) || typeof plan['stage'] !== 'string') {
-    into.unknown.push(
-      isTree(plan) ? `a plan of ${Object.keys(plan).join(', ') || 'nothing'}` : `a plan that is ${plan}`,
-    );
+    into.unknown.push(isTree(plan) ? `a plan of ${keysOf(plan)}` : `a plan that is ${shown(plan)}`);
     return;
   }
   const { stage } = plan;
@@ -89,11 +98,12 @@ export function readPlan(given: unknown, into: Reading): void {
     into.opens.push(stage);
   } else if (JOINS.has(stage)) readJoin(plan, into);
   else if (!WORKS_ON.has(stage)) into.unknown.push(`the stage ${stage}`);
-  else if (inputs.length === 0) into.unknown.push(`${stage} without what it works on`);
+  if (inputs.length === 0 && (JOINS.has(stage) || WORKS_ON.has(stage)))
+    into.unknown.push(`${stage} without what it works on`);
   if (stage === 'FETCH' || stage === 'TEXT_MATCH') into.opens.push(stage);
   for (const input of inputs) {
     if (isTree(input) && 'winningPlan' in input) {
-      into.shards.push({ name: String(input['shardName']), plan: input['winningPlan'] });
+      into.shards.push({ name: shown(input['shardName']), plan: input['winningPlan'] });
       readPlan(input['winningPlan'], into);
     } else readPlan(input, into);
   }
@@ -117,7 +127,9 @@ export function indexUse({ indexName, isMultiKey }: Tree, bounds: IndexUse['boun
 }
 
 /** All keys, or all that are text: what is left of a regular expression without a prefix. Both directions. */
-const WHOLE = new Set(['[MinKey, MaxKey]', '[MaxKey, MinKey]', '["", {})', '({}, ""]']);
+const WHOLE = /^(?:[[(](?:MinKey, MaxKey|MaxKey, MinKey)[\])]|\["", \{\}\)|\(\{\}, ""\])$/;
+/** Objects put such names first: the order of the index is lost. */
+const NUMBER_LIKE = /^(?:0|[1-9]\d*)$/;
 
 /** The first field decides: who doesn't bound it reads the index from end to end, whatever comes after. */
 function leadingBounds({ indexBounds }: Tree): IndexUse['bounds'] {
@@ -126,11 +138,25 @@ function leadingBounds({ indexBounds }: Tree): IndexUse['bounds'] {
   if (isTree(startKey)) {
     // COUNT_SCAN tells two keys.
     const [first] = Object.values(startKey);
-    return isTree(first) && (first['_bsontype'] === 'MinKey' || '$minKey' in first) ? 'whole' : 'bounded';
+    return isEnd(first) ? 'whole' : 'bounded';
   }
-  const [intervals] = Object.values(indexBounds);
+  const fields = Object.entries(indexBounds);
+  if (fields.length > 1 && fields.some(([name]) => NUMBER_LIKE.test(name))) {
+    return fields.every(([, intervals]) => boundsBy(intervals) === 'bounded') ? 'bounded' : 'untold';
+  }
+  return boundsBy(fields[0]?.[1]);
+}
+
+function boundsBy(intervals: unknown): IndexUse['bounds'] {
   if (!Array.isArray(intervals) || intervals.length === 0) return 'untold';
-  return intervals.some((interval) => WHOLE.has(String(interval))) ? 'whole' : 'bounded';
+  if (!intervals.every((interval) => typeof interval === 'string')) return 'untold';
+  return intervals.some((interval) => WHOLE.test(interval)) ? 'whole' : 'bounded';
+}
+
+/** Where the keys begin or, in a descending index, where they end. */
+function isEnd(key: unknown): boolean {
+  if (!isTree(key)) return false;
+  return key['_bsontype'] === 'MinKey' || key['_bsontype'] === 'MaxKey' || '$minKey' in key || '$maxKey' in key;
 }
 
 /** `$lookup` in the slot-based engine says how it joins. */
@@ -138,9 +164,10 @@ function readJoin(plan: Tree, into: Reading): void {
   const { strategy, indexName, foreignCollection } = plan;
   into.opens.push('EQ_LOOKUP');
   if (strategy === 'IndexedLoopJoin') {
-    into.indexes.push({ name: String(indexName), multikey: undefined, bounds: 'bounded' });
+    into.indexes.push({ name: shown(indexName), multikey: undefined, bounds: 'bounded' });
   } else if (strategy === 'NestedLoopJoin' || strategy === 'HashJoin') {
-    into.scans.push(`${strategy} with ${foreignCollection}`);
-  } else if (strategy === 'NonExistentForeignCollection') into.nothing.push(`no ${foreignCollection}`);
-  else into.unknown.push(`a join by ${strategy}`);
+    into.scans.push(`${strategy} with ${shown(foreignCollection)}`);
+  } else if (strategy === 'NonExistentForeignCollection') {
+    into.unknown.push(`a join with ${shown(foreignCollection)}, which is not there`);
+  } else into.unknown.push(`a join by ${shown(strategy)}`);
 }

@@ -147,6 +147,19 @@ await describeWith('indexes', { mongo: () => startMongo() }, ({ mongo }) => {
     const [cursor, project] = COUNT_SBE.stages;
     const executionStats = { ...cursor?.$cursor?.executionStats, totalKeysExamined: 5_000 };
     await assertIndexed(recorded({ stages: [{ $cursor: { ...cursor?.$cursor, executionStats } }, project] }));
+    const looked = { $lookup: { from: 'x', localField: 'a' }, collectionScans: 0, indexesUsed: ['_id_'] };
+    const part = (returned: number, keys: number) => ({
+      ...EXPRESS,
+      executionStats: { nReturned: returned, totalKeysExamined: keys, totalDocsExamined: 0 },
+    });
+    const joined = [{ $cursor: part(1, 500) }, { ...looked, totalKeysExamined: 500, totalDocsExamined: 500 }];
+    expect((await refused(recorded({ stages: joined }))).reasons, 'one part in vain, another with success').toEqual([
+      '500 were examined to return 1: more than 10 for each.',
+    ]);
+    await assertIndexed(recorded(part(0, 10)));
+    await refused(recorded(part(0, 11)));
+    const { queryPlanner } = EXPRESS;
+    expect((await refused(recorded({ queryPlanner }))).message, 'planned, not run').toContain('not told');
     for (const maxPerReturned of [0, -1, Number.NaN, 0.5]) {
       const { error } = await outcome(assertIndexed(recorded(EXPRESS), { maxPerReturned }));
       expect(error, `maxPerReturned ${maxPerReturned}`).toBeInstanceOf(InvalidArgumentError);
@@ -162,6 +175,20 @@ await describeWith('indexes', { mongo: () => startMongo() }, ({ mongo }) => {
     expect(error).toBeInstanceOf(ExplainFailedError);
     expect(error).toBeInstanceOf(IndexError);
     expect(error instanceof Error && error.cause).toBeInstanceOf(Error);
+    const odd = await outcome(assertIndexed({ explain: () => Promise.reject('no') }));
+    expect(odd.error, 'what is thrown is no Error').toBeInstanceOf(ExplainFailedError);
+    const lists: unknown[] = [undefined, {}, Promise.resolve([])];
+    for (const list of lists) {
+      // @ts-expect-error: not a cursor, but what it finds
+      expect((await outcome(assertIndexed(list))).error, 'no cursor').toBeInstanceOf(InvalidArgumentError);
+    }
+    const users = await readers();
+    await users.createIndex({ name: 1 });
+    const spent = users.find({ name: '张8' });
+    expect(await spent.toArray()).toHaveLength(1);
+    await assertIndexed(spent);
+    await spent.close();
+    await assertIndexed(spent);
     const { error: bad } = await outcome(assertIndexed(db.collection('any').aggregate([{ $nonsense: 1 }])));
     expect(bad, 'a stage that no server knows').toBeInstanceOf(IndexError);
   });

@@ -1,5 +1,5 @@
 import { random } from '@shared/testkit';
-import { Long, MinKey } from 'mongodb';
+import { BSONRegExp, Double, Int32, Long, MaxKey, MinKey } from 'mongodb';
 import { expect, test } from 'vitest';
 import { explainSummary, InvalidArgumentError, indexedPrefix, indexFor } from '#lab';
 import * as records from './records.ts';
@@ -153,6 +153,8 @@ test('an aggregate on shards is read on each of them, and what merges them reads
   const { shard1 } = records.SHARDED_AGGREGATE.shards;
   const lost = { ...records.SHARDED_AGGREGATE, shards: { shard1, shard2: { host: 'localhost:8002' } } };
   expect(verdict(lost), 'a shard that says nothing').toBe('unknown');
+  for (const splitPipeline of [{}, { mergerPart: {} }, 'merged'])
+    expect(verdict({ ...records.SHARDED_AGGREGATE, splitPipeline }), JSON.stringify(splitPipeline)).toBe('unknown');
   const merged = { splitPipeline: { mergerPart: [{ $unionWith: { coll: 'x' } }] } };
   expect(verdict({ ...records.SHARDED_AGGREGATE, ...merged }), 'a merger that reads another one').toBe('unknown');
 });
@@ -165,6 +167,15 @@ test('a $lookup is judged by what it did, and unknown without it', () => {
   expect(explainSummary(after(lookup)).indexes.map(({ name }) => name)).toEqual(['user_runs', '_id_']);
   expect(verdict(after({ ...lookup, collectionScans: 1 })), 'one scan').toBe('scan');
   expect(verdict(after(AGGREGATE_COLLSCAN.stages[2])), 'as 5.0.3 tells it, without figures').toBe('unknown');
+  const idle = { ...lookup, totalKeysExamined: 0, totalDocsExamined: 0, indexesUsed: [] };
+  expect(verdict(after(idle)), 'nothing was there to look up').toBe('unknown');
+  const $lookup = { from: 'districts', as: 'district', let: {}, pipeline: [] };
+  expect(verdict(after({ ...lookup, $lookup })), 'an index within a pipeline of its own').toBe('unknown');
+  const eq = (strategy: string, below: object = { inputStage: indexed }) =>
+    verdict(planned({ stage: 'EQ_LOOKUP', strategy, indexName: 'a_1', foreignCollection: 'x', ...below }));
+  const joins = ['IndexedLoopJoin', 'NestedLoopJoin', 'HashJoin', 'NonExistentForeignCollection', 'JoinOfTomorrow'];
+  expect(joins.map((it) => eq(it))).toEqual(['ok', 'scan', 'scan', 'unknown', 'unknown']);
+  expect(eq('IndexedLoopJoin', {}), 'a join of nothing').toBe('unknown');
   for (const stage of ['$graphLookup', '$unionWith', '$facet', '$tomorrow'])
     expect(verdict(after({ [stage]: {} })), stage).toBe('unknown');
 });
@@ -184,12 +195,25 @@ test('an index whose bounds are not told has to show that every key was an answe
 test('bounds of both directions and of a count are understood', () => {
   const scan = (...intervals: string[]) =>
     planned({ stage: 'IXSCAN', indexName: 'a_1', indexBounds: { a: intervals } });
-  for (const all of ['[MinKey, MaxKey]', '[MaxKey, MinKey]', '["", {})', '({}, ""]'])
+  for (const all of [
+    '[MinKey, MaxKey]',
+    '[MaxKey, MinKey]',
+    '["", {})',
+    '({}, ""]',
+    '(MinKey, MaxKey]',
+    '[MaxKey, MinKey)',
+  ])
     expect(verdict(scan('["x", "x"]', all)), all).toBe('wholeIndex');
   expect(verdict(scan('["张", "弡")', '[/^张/, /^张/]')), 'a prefix').toBe('ok');
   const count = (first: unknown) => planned({ stage: 'COUNT_SCAN', indexBounds: { startKey: { a: first, b: 1 } } });
   const starts = [new MinKey(), { $minKey: 1 }, 5, null].map((first) => verdict(count(first)));
   expect(starts).toEqual(['wholeIndex', 'wholeIndex', 'ok', 'ok']);
+  const descending = [new MaxKey(), { $maxKey: 1 }].map((first) => verdict(count(first)));
+  expect(descending, 'a count by a descending index').toEqual(['wholeIndex', 'wholeIndex']);
+  const mixed = (name: string, year: string) =>
+    verdict(planned({ stage: 'IXSCAN', indexName: 'n', indexBounds: { name: [name], 2026: [year] } }));
+  expect(mixed('[MinKey, MaxKey]', '[1, 1]'), 'a name like a number comes first in any object').toBe('unknown');
+  expect(mixed('["x", "x"]', '[1, 1]')).toBe('ok');
   expect(verdict(planned({ stage: 'CLUSTERED_IXSCAN' })), 'clustered, no bounds').toBe('wholeIndex');
 });
 
@@ -197,11 +221,17 @@ test('figures are counts of any width, all of them, of a run that was not broken
   const { executionStats } = EXPRESS;
   const run = (stats: object) => explainSummary({ ...EXPRESS, executionStats: { ...executionStats, ...stats } });
   expect(run({ totalKeysExamined: Long.fromNumber(7), totalDocsExamined: 8n })).toMatchObject({ keys: 7, docs: 8 });
+  expect(run({ totalKeysExamined: new Int32(7), totalDocsExamined: new Double(8) })).toMatchObject({
+    keys: 7,
+    docs: 8,
+  });
   for (const wrong of ['1', -1, 0.5, null, undefined, 2 ** 60, {}])
     expect(run({ nReturned: wrong }), String(wrong)).toMatchObject({ verdict: 'unknown', keys: undefined });
   const failed = run({ executionSuccess: false, errorMessage: 'operation exceeded time limit' });
   expect(failed.verdict).toBe('unknown');
   expect(failed.unknown.join()).toContain('exceeded time limit');
+  const shards = [{ executionSuccess: true }, { executionSuccess: false, errorMessage: 'interrupted' }];
+  expect(run({ executionStages: { shards } }).verdict, 'one shard of two').toBe('unknown');
   const { verdict: said, keys } = explainSummary({ queryPlanner: EXPRESS.queryPlanner });
   expect({ said, keys }, 'planned, not run').toEqual({ said: 'ok', keys: undefined });
 });
@@ -216,6 +246,22 @@ test('a name of all objects is no stage', () => {
     expect(verdict(planned({ stage })), stage).toBe('unknown');
     expect(verdict(JSON.parse(`{"stages":[{"${stage}":{}}]}`)), `pipeline: ${stage}`).toBe('unknown');
   }
+});
+
+test('what no server answers is unknown, and no error', () => {
+  const bare = Object.create(null);
+  const loop: Record<string, unknown> = { stage: 'FETCH' };
+  loop['inputStages'] = [loop, loop];
+  let deep: unknown = EXPRESS.queryPlanner.winningPlan;
+  for (let level = 0; level < 20_000; level++) deep = { stage: 'FETCH', inputStage: deep };
+  const { winningPlan } = COVERED.queryPlanner;
+  const join = { stage: 'EQ_LOOKUP', strategy: bare, foreignCollection: bare, inputStage: winningPlan };
+  const odd = [bare, [bare], Symbol('plan'), { stages: [] }, { stages: [bare] }, { stages: [{ $limit: 1 }] }];
+  for (const answer of [...odd, planned(loop), planned(deep), planned(bare), planned([bare]), planned(join)]) {
+    const { verdict: said, unknown } = explainSummary(answer);
+    expect({ said, told: unknown.join() !== '' }, unknown.join()).toEqual({ said: 'unknown', told: true });
+  }
+  expect(explainSummary(Buffer.alloc(1_000)).unknown.join().length, 'an answer that is raw').toBeLessThan(100);
 });
 
 test('no text that matches lies outside the prefix, for random expressions', () => {
@@ -254,12 +300,24 @@ test('an index is refused for what no index can be made of', () => {
     'a',
     'name',
   ]);
+  const bare = Object.assign(Object.create(null), { $gte: 18 });
+  const sorted = (condition: unknown) => [...indexFor({ a: condition, $comment: 'page' }, { at: 1 }).keys()];
+  for (const range of [new BSONRegExp('^a'), { $in: ['b', /^a/] }, bare])
+    expect(sorted(range), "a range that doesn't look like one").toEqual(['at', 'a']);
   // @ts-expect-error: null is no filter
   expect(() => indexFor(null)).toThrow(InvalidArgumentError);
+  for (const foreign of [new Map([['a', 1]]), new Date(), Promise.resolve({ a: 1 })])
+    expect(() => indexFor(foreign, { at: 1 }), String(foreign)).toThrow(InvalidArgumentError);
+  for (const sort of [null, new Map([['a', 1]]), { $natural: 1 }, { a: Object.create(null) }]) {
+    // @ts-expect-error: a sort is an object of directions
+    expect(() => indexFor({ a: 1 }, sort)).toThrow(InvalidArgumentError);
+  }
   for (const filter of [[], { $text: {} }, { a: { $near: [1, 2] } }, { a: { $elemMatch: { b: 1 } } }])
     expect(() => indexFor(filter), JSON.stringify(filter)).toThrow(InvalidArgumentError);
   // @ts-expect-error: a direction is 1 or -1
   expect(() => indexFor({ a: 1 }, { b: 'text' })).toThrow(InvalidArgumentError);
   // @ts-expect-error: a text is no RegExp
   expect(() => indexedPrefix('^张')).toThrow(InvalidArgumentError);
+  expect(() => indexedPrefix(Object.create(null))).toThrow(InvalidArgumentError);
+  expect(indexedPrefix(new RegExp(`^a${'𠮷'.charAt(0)}`)), 'half a character').toBeUndefined();
 });
