@@ -33,7 +33,8 @@ export class Database {
   }
 
   /**
-   * In the transaction that the caller is inside of, or on its own. Several at once are sent one after the other.
+   * In the transaction that the caller is inside of, or on its own. Several at once are sent one after the other. A COMMIT or
+   * ROLLBACK of one's own is noticed, and ends it; a ROLLBACK that begins another at once (AND CHAIN) is not: don't send it.
    * @throws TransactionOverError, and what Postgres answers
    */
   query<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {
@@ -47,9 +48,10 @@ export class Database {
    * inside of one go one after the other, and what is asked for beside one waits until it is over.
    *
    * @throws what `body` throws; RolledBackError when it has caught the error of a statement, or the connection was lost
-   *   before COMMIT; CommitUnknownError; NotDurableError; TransactionOverError when what it is inside of has ended
+   *   before COMMIT; CommitUnknownError; NotDurableError; InvalidArgumentError; TransactionOverError when what it is inside of has ended
    */
   async atomic<T>(body: () => Promise<T> | T, { durable = false }: AtomicOptions = {}): Promise<T> {
+    refuseUnlessFunction('The body of atomic', body);
     const outer = this.frames.getStore();
     if (outer && durable) throw new NotDurableError();
     return outer ? outer.inTurn(() => this.inner(outer, body)) : this.outermost(body);
@@ -67,9 +69,7 @@ export class Database {
    * @throws InvalidArgumentError; TransactionOverError
    */
   onCommit(callback: Callback): void {
-    if (typeof callback !== 'function') {
-      throw new InvalidArgumentError(`The callback is ${inspect(callback, { depth: 0 })}: give a function.`);
-    }
+    refuseUnlessFunction('The callback', callback);
     const frame = this.frames.getStore();
     if (frame?.over) throw new TransactionOverError();
     if (frame) frame.callbacks.push(callback);
@@ -118,4 +118,9 @@ export class Database {
     // Whoever waits for `atomic` would take it for a transaction that failed.
     told().catch((worse: unknown) => process.emitWarning(`onError of Database has thrown ${inspect(worse)}`));
   }
+}
+
+function refuseUnlessFunction(what: string, given: unknown): void {
+  if (typeof given === 'function') return;
+  throw new InvalidArgumentError(`${what} is ${inspect(given, { depth: 0 })}: give a function.`);
 }

@@ -45,7 +45,8 @@ export class Signal<Payload, Sender = unknown> {
   }
 
   /**
-   * From the next `send` on `receiver` is told. The signal keeps it alive.
+   * From the next `send` on `receiver` is told. The signal keeps it alive. Each call looks at all that are connected: made for
+   * the receivers of a program, and not for one for each of ten thousand clients.
    * @returns takes this connection back; does nothing where there was one like it already
    * @throws InvalidArgumentError
    */

@@ -178,11 +178,14 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
   });
 
   test('what nobody waited for is done before the end; what comes later is refused', async () => {
-    const { db, add, stored, lent } = await open(url);
+    const { db, add, stored, lent, pool } = await open(url);
+    let lost = 0;
+    pool.on('remove', () => lost++);
     const late = Promise.withResolvers<void>();
     const after: Promise<unknown>[] = [];
     await db.atomic(() => {
       void add('not waited for');
+      void db.atomic(() => add('nor for this'));
       const later = (work: () => unknown) => after.push(late.promise.then(work));
       later(() => add('late'));
       later(() => db.onCommit(() => {}));
@@ -190,7 +193,14 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
     });
     late.resolve();
     for (const { error } of await Promise.all(after.map(outcome))) expect(error).toBeInstanceOf(TransactionOverError);
-    expect([await stored(), lent()]).toEqual([['not waited for'], 0]);
+    const undone: ReturnType<typeof outcome>[] = [];
+    const failing = db.atomic(() => {
+      undone.push(outcome(add('a')), outcome(db.atomic(() => add('b'))));
+      decline();
+    });
+    expect((await outcome(failing)).error).toBe(declined);
+    for (const each of undone) expect((await each).error, 'asked for before the rollback').toBeUndefined();
+    expect([await stored(), lent(), lost]).toEqual([['nor for this', 'not waited for'], 0, 0]);
   });
 
   test('an error that was caught does not save the transaction: it is told, with its cause, and nobody else is', async () => {
@@ -290,12 +300,17 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
     await until(() => lent() === 0, { what: 'every connection given back' });
   });
 
-  test('a server that cannot be reached is told as the pool tells it, and the body is not run', async () => {
+  test('a server that cannot be reached, or is gone at BEGIN, is told as the pool tells it, and the body is not run', async () => {
     const pool = new Pool({ connectionString: 'postgres://127.0.0.1:1/none' });
     const db = new Database({ pool, onError: () => {} });
     let runs = 0;
     const { error } = await outcome(db.atomic(() => runs++));
     expect([error, runs]).toMatchObject([{ code: 'ECONNREFUSED' }, 0]);
+    const shop = await open(url, { max: 1 });
+    shop.pool.once('acquire', (client) => void client.end());
+    const gone = await outcome(shop.db.atomic(() => runs++));
+    expect([gone.error, runs, shop.lent()]).toMatchObject([expect.any(Error), 0, 0]);
+    expect(await shop.db.atomic(() => 'a new connection')).toBe('a new connection');
   });
 
   test('an onError that throws, or rejects, changes nothing in the outcome', async () => {
@@ -356,6 +371,7 @@ await describeWith('transactions', { postgres: () => startPostgres() }, ({ postg
     const wrong = JSON.parse('{}').callback;
     const { error } = await outcome(db.atomic(() => add('bread').then(() => db.onCommit(wrong))));
     expect(error).toBeInstanceOf(InvalidArgumentError);
+    expect((await outcome(db.atomic(wrong))).error).toBeInstanceOf(InvalidArgumentError);
     expect(await stored()).toEqual([]);
   });
 });
