@@ -136,7 +136,7 @@ export async function insertOnce<T extends Keyed>(
     throw new ReplicationError(`${JSON.stringify(_id)} as _id is no key of a request: use a UUID, for instance.`);
   }
   const stored = storedAs(_id, fields, bsonOptions.ignoreUndefined ?? false);
-  const collection = db.collection<Keyed>(collectionName, { ...bsonOptions, readPreference: 'primary' });
+  const collection = db.collection<Keyed>(collectionName, { readPreference: 'primary' });
   return repeatUntilKnown(async ({ timeoutMS }): Promise<'inserted' | 'was there'> => {
     try {
       await collection.insertOne({ ...stored.rest, _id }, { timeoutMS, writeConcern: { w: 'majority' } });

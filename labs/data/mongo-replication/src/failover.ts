@@ -84,6 +84,7 @@ export async function measureFailover(
       if (outcome === 'acknowledged' && ++acknowledged >= (goal?.count ?? Number.POSITIVE_INFINITY)) goal?.reached();
       // A write that is refused at once leaves the others their turn.
       if (outcome !== 'acknowledged') await new Promise((resolve) => setTimeout(resolve, 1));
+      else await new Promise((resolve) => setImmediate(resolve));
     }
   };
   const more = (count: number) =>

@@ -9,8 +9,6 @@ export interface KeyReport {
   readonly distinct: number;
   /** The share of the most frequent value: its documents stay in one chunk, however large (a jumbo chunk). */
   readonly mostFrequent: number;
-  /** Rank correlation of age and key, from -1 to 1: near 1 the newest document has the highest key. */
-  readonly monotonicity: number;
   /** The share of the newer half that the busiest shard gets, where chunks are even over the older half. */
   readonly busiest: number;
   /** How many of the shards get nothing of the newer half. */
@@ -39,38 +37,19 @@ export function keyReport(key: ShardKey, documents: readonly Document[], shards:
 }
 
 /** What the keys alone tell. */
-export function characteristics(key: ShardKey, documents: readonly Document[]): Omit<KeyReport, 'busiest' | 'idle'> {
-  const keys = documents.map((it) => keyOf(key, it));
-  const order = keys.map((_, i) => i).sort((a, b) => compareKeys(keys[a] ?? [], keys[b] ?? []));
-  const groups = tied(order, (a, b) => compareKeys(keys[a] ?? [], keys[b] ?? []) === 0);
-  const largest = groups.reduce((most, { length }) => Math.max(most, length), 0);
-  return { distinct: groups.length, mostFrequent: largest / documents.length, monotonicity: rankCorrelation(groups) };
-}
-
-/** Neighbours that are equal, together. */
-function tied<T>(sorted: readonly T[], equal: (a: T, b: T) => boolean): T[][] {
-  const groups: T[][] = [];
-  for (const item of sorted) {
-    const group = groups.at(-1);
-    const [first] = group ?? [];
-    if (group !== undefined && first !== undefined && equal(first, item)) group.push(item);
-    else groups.push([item]);
+export function characteristics(
+  key: ShardKey,
+  documents: readonly Document[],
+): Pick<KeyReport, 'distinct' | 'mostFrequent'> {
+  const keys = documents.map((it) => keyOf(key, it)).sort(compareKeys);
+  let [distinct, most, run] = [0, 0, 0];
+  for (const [i, it] of keys.entries()) {
+    const before = keys[i - 1];
+    run = before !== undefined && compareKeys(before, it) === 0 ? run + 1 : 1;
+    if (run === 1) distinct++;
+    most = Math.max(most, run);
   }
-  return groups;
-}
-
-/** Spearman's, of ages (the numbers) and the ranks of their groups; equal keys share the mean of their ranks. */
-function rankCorrelation(groups: readonly (readonly number[])[]): number {
-  const pairs: [age: number, rank: number][] = [];
-  for (const group of groups) {
-    const rank = pairs.length + (group.length - 1) / 2;
-    for (const age of group) pairs.push([age, rank]);
-  }
-  const middle = (pairs.length - 1) / 2;
-  const sum = (of: (age: number, rank: number) => number) => pairs.reduce((all, [age, rank]) => all + of(age, rank), 0);
-  const together = sum((age, rank) => (age - middle) * (rank - middle));
-  const spread = sum((age) => (age - middle) ** 2) * sum((_, rank) => (rank - middle) ** 2);
-  return spread === 0 ? 0 : together / Math.sqrt(spread);
+  return { distinct, mostFrequent: most / documents.length };
 }
 
 /**

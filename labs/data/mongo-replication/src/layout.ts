@@ -1,4 +1,4 @@
-import type { Document, MongoClient } from 'mongodb';
+import { type Document, MaxKey, type MongoClient } from 'mongodb';
 import { ShardKeyError } from './errors.ts';
 import {
   type Chunk,
@@ -33,26 +33,17 @@ export function chunkFor(key: readonly KeyValue[], chunks: readonly Chunk[]): Ch
 export function layoutOf(key: ShardKey, chunks: Iterable<Chunk>): Layout {
   checkedKey(key);
   const sorted = [...chunks].sort((a, b) => compareKeys(a.min, b.min));
-  for (const [i, { min, max, shard }] of sorted.entries()) {
+  let end: readonly KeyValue[] = key.map(() => MIN);
+  for (const { min, max, shard } of sorted) {
     if (min.length !== key.length || max.length !== key.length)
       throw new ShardKeyError(`A chunk of "${shard}" has not a value for each field.`);
-    const before = sorted[i - 1]?.max ?? key.map(() => MIN);
-    const isLast = i === sorted.length - 1;
-    if (
-      compareKeys(before, min) !== 0 ||
-      compareKeys(min, max) >= 0 ||
-      (isLast &&
-        compareKeys(
-          max,
-          key.map(() => MAX),
-        ) !== 0)
-    ) {
-      throw new ShardKeyError(
-        `Chunks meet and cover all keys: that of "${shard}" from ${min.join()} to ${max.join()} doesn't fit.`,
-      );
+    if (compareKeys(end, min) !== 0 || compareKeys(min, max) >= 0) {
+      throw new ShardKeyError(`Chunks meet: that of "${shard}" from ${min.join()} to ${max.join()} doesn't fit.`);
     }
+    end = max;
   }
-  if (sorted.length === 0) throw new ShardKeyError('There are no chunks: a sharded collection has one at least.');
+  const isWhole = end.every((value) => value instanceof MaxKey);
+  if (!isWhole) throw new ShardKeyError(`Chunks cover all keys, up to MaxKey: these end at ${end.join()}.`);
   return {
     key: key.map(([field, kind]) => [field, kind] as const),
     chunks: sorted.map(({ min, max, shard }) => ({ min: [...min], max: [...max], shard })),
@@ -75,14 +66,15 @@ export function evenLayout(key: ShardKey, documents: readonly Document[], shards
   checkedKey(key);
   if (shards.length === 0) throw new ShardKeyError('There is no shard to put chunks on: name one at least.');
   const keys = documents.map((it) => keyOf(key, it)).sort(compareKeys);
+  const end = key.map(() => MAX);
   const splits: (readonly KeyValue[])[] = [];
   for (let i = 1; i < shards.length; i++) {
     const last = splits.at(-1) ?? keys[0] ?? [];
     const from = Math.round((i * keys.length) / shards.length);
     const split = keys.find((it, at) => at >= from && compareKeys(last, it) < 0);
-    if (split !== undefined) splits.push(split);
+    if (split !== undefined && compareKeys(split, end) < 0) splits.push(split);
   }
-  const edges: (readonly KeyValue[])[] = [key.map(() => MIN), ...splits, key.map(() => MAX)];
+  const edges: (readonly KeyValue[])[] = [key.map(() => MIN), ...splits, end];
   const chunks = edges.slice(1).map((max, i) => ({ min: edges[i] ?? [], max, shard: shards[i] ?? '' }));
   return layoutOf(key, chunks);
 }

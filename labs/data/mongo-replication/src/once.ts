@@ -70,7 +70,7 @@ export async function insertOnce<T extends Keyed>(
   }
   // As it is now, whatever the caller does with it later; numbers and patterns keep their kinds.
   const stored = storedAs(_id, fields, bsonOptions.ignoreUndefined ?? false);
-  const collection = db.collection<Keyed>(collectionName, { ...bsonOptions, readPreference: 'primary' });
+  const collection = db.collection<Keyed>(collectionName, { readPreference: 'primary' });
   return repeatUntilKnown(async ({ timeoutMS }) => {
     try {
       await collection.insertOne({ ...stored.rest, _id }, { timeoutMS, writeConcern: { w: 'majority' } });

@@ -12,7 +12,7 @@ const ABORT_MS = 1_000;
  * commit got no answer is committed again, and nothing else of it is repeated.
  *
  * What the driver's `session.withTransaction` does, with a deadline of yours and a known outcome. As there, a body that
- * ends its transaction itself has ended it.
+ * ends its transaction itself has ended it. One that is late is left to end by itself: nothing of it is committed.
  * @param body hands the session to each of its operations, awaits them all, and may be called several times
  * @throws what `body` throws of its own, WriteFailedError, the signal's reason, RangeError
  */
@@ -22,34 +22,43 @@ export async function transactOnce<T>(
   { withinMs = 30_000, signal }: OnceOptions = {},
 ): Promise<T> {
   const end = performance.now() + positiveMs('withinMs', withinMs);
-  const session = client.startSession();
-  try {
-    for (let attempt = 1; ; attempt++) {
-      signal?.throwIfAborted();
+  let ms = 0;
+  for (let attempt = 1; ; attempt++) {
+    if (ms > 0) await pause(ms, signal);
+    signal?.throwIfAborted();
+    // One for each attempt: what an earlier one has left running finds its session ended.
+    const session = client.startSession();
+    let running: Promise<T> | undefined;
+    let isRunning = true;
+    try {
       session.startTransaction({ readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority' } });
       // Of what a body did that has failed, nothing is ever committed.
       let outcome: WriteOutcome = 'not applied';
       let failure: unknown;
       try {
-        const value = await endOf(body(session), Math.max(end - performance.now(), 1), signal);
+        running = Promise.try(body, session).finally(() => {
+          isRunning = false;
+        });
+        const value = await endOf(running, Math.max(end - performance.now(), 1), signal);
         if (!session.inTransaction()) return value;
         const failed = await commit(session, end, signal);
         if (failed === undefined) return value;
         ({ outcome, failure } = failed);
       } catch (error) {
         failure = error;
+        if (!session.inTransaction()) outcome = 'unknown';
       }
-      if (session.inTransaction()) await endOf(session.abortTransaction(), ABORT_MS).catch(() => {});
       signal?.throwIfAborted();
       if (!(failure instanceof MongoError || failure instanceof NoAnswerError)) throw failure;
-      const ms = pauseAfter(attempt);
+      ms = pauseAfter(attempt);
       if (!isAborted(failure) || outcome === 'unknown' || performance.now() + ms >= end) {
         throw new WriteFailedError(outcome, attempt, failure);
       }
-      await pause(ms, signal);
+    } finally {
+      // Ended before its body is, a session would carry out the rest of it outside the transaction.
+      const ended = Promise.allSettled([running]).then(() => session.endSession());
+      await endOf(ended, isRunning ? 0 : ABORT_MS).catch(() => {});
     }
-  } finally {
-    await endOf(session.endSession(), ABORT_MS).catch(() => {});
   }
 }
 

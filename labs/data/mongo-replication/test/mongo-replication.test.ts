@@ -402,6 +402,40 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     });
     expect((await outcome(changedHisMind, 1_000)).value).toBe('not today');
     expect(await notes.countDocuments({})).toBe(1);
+    const doneAndThrown = transactOnce(direct, async (session) => {
+      await notes.insertOne({ _id: 'c' }, { session });
+      await session.commitTransaction();
+      throw new MongoServerError({ message: 'after it', code: 2 });
+    });
+    expect(await failure(doneAndThrown), 'committed by its body').toMatchObject({ outcome: 'unknown' });
+  });
+
+  test('what a body does too late is done in its own transaction, which is never committed', async () => {
+    const notes = direct.db().collection<Keyed>(fresh());
+    const stop = new AbortController();
+    const late = Promise.withResolvers<void>();
+    const deaf = transactOnce(
+      direct,
+      async (session) => {
+        await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
+        await notes.insertOne({ _id: 'half' }, { session }).finally(() => late.resolve());
+      },
+      { signal: stop.signal },
+    );
+    stop.abort('the shop closes');
+    expect(await deaf.catch((reason: unknown) => reason)).toBe('the shop closes');
+    await late.promise;
+    let [runs, stragglers] = [0, 0];
+    await transactOnce(direct, async (session) => {
+      await notes.findOne({}, { session });
+      if (++runs > 1) return until(() => stragglers, { what: 'what the first has left running' });
+      const left = until(() => runs > 1, { what: 'a second run' }).then(() =>
+        notes.insertOne({ _id: 'x' }, { session }),
+      );
+      void left.catch(() => {}).finally(() => stragglers++);
+      throw new MongoServerError({ message: 'no', code: 112, errorLabels: ['TransientTransactionError'] });
+    });
+    expect(await notes.find().toArray(), 'of a body that went on').toEqual([]);
   });
 
   test('a lazy thenable runs once, a closed client is not asked again, and any reason is reported', async () => {
@@ -547,6 +581,11 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
         await new Promise(() => {});
       } else await write();
     };
+    const inMemory = measureFailover(
+      async () => {},
+      () => new Promise((resolve) => setTimeout(resolve, 1)),
+    );
+    expect((await inMemory).length, 'writes that wait for nothing').toBeGreaterThan(100);
     const book = await measureFailover(oneHangs, async () => {}, { writes: 3, withinMs: 300 });
     expect(
       book.find(({ id }) => id === silent),
