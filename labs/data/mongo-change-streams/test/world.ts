@@ -121,8 +121,11 @@ export async function killedAfter(
   const client = new MongoClient(way.url, { serverSelectionTimeoutMS: 3000, retryWrites: false, retryReads: false });
   const projector = make(client.db(), client);
   const { ended } = start(projector);
-  const finished = until(done, { intervalMs: 20, timeoutMs: 10_000 }).then(() => undefined);
-  const last = await Promise.race([way.died, finished, ended.then(() => 'its own end', String)]);
+  let over = false;
+  const finished = until(async () => over || (await done()), { intervalMs: 20, timeoutMs: 10_000 });
+  const last = await Promise.race([way.died, finished.then(() => undefined), ended.then(() => 'its own end', String)]);
+  // Nobody asks any more.
+  over = true;
   const closing = projector.close();
   closing.catch(() => {});
   await way[Symbol.asyncDispose]();

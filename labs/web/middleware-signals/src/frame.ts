@@ -34,7 +34,7 @@ export class Frame {
     return new Frame(line);
   }
 
-  /** Call it by `inTurn` of the frame that it lies in. */
+  /** `atomic` asks for it in its turn: see `inTurn`. */
   async savepoint(): Promise<Frame> {
     const name = `frame_${++this.#line.savepoints}`;
     await this.#say(`SAVEPOINT ${name}`);
@@ -108,7 +108,7 @@ export class Frame {
       return result;
     } catch (error) {
       if (this.#spoiltBy.cause === undefined) this.#spoiltBy = { cause: error };
-      if (!isServersAnswer(error)) this.#unanswered ??= { cause: error };
+      if (!isAnswer(error)) this.#unanswered ??= { cause: error };
       throw error;
     }
   }
@@ -166,5 +166,5 @@ const IN_FAILED_TRANSACTION = '25P02';
 const sqlStateOf = (error: unknown): string | undefined => (error instanceof DatabaseError ? error.code : undefined);
 
 /** Postgres has answered, and lives: class 57P is its farewell, as is the end of an idle or a long transaction. */
-const isServersAnswer = (error: unknown): boolean =>
+const isAnswer = (error: unknown): boolean =>
   error instanceof DatabaseError && !/^(57P|25P03|25P04)/.test(error.code ?? '');
