@@ -29,7 +29,7 @@ export interface ExplainSummary {
   readonly unknown: readonly string[];
 }
 
-export interface Figures {
+interface Figures {
   readonly keys: number;
   readonly docs: number;
   readonly returned: number;

@@ -19,7 +19,7 @@ const MERGED_IN = 201;
 export function indexFor(filter: Document, sort: Readonly<Record<string, Direction>> = {}): Map<string, Direction> {
   const equal: string[] = [];
   const ranges: string[] = [];
-  if (!isPlain(sort)) throw new InvalidArgumentError(`The sort is ${shown(sort)}: it is a plain object.`);
+  if (!isOrdinary(sort)) throw new InvalidArgumentError(`The sort is ${shown(sort)}: it is a plain object.`);
   const sorted = Object.entries(sort);
   for (const [field, condition] of conditionsOf(filter)) {
     (isEquality(field, condition, sorted.length > 0) ? equal : ranges).push(field);
@@ -40,7 +40,7 @@ export function indexFor(filter: Document, sort: Readonly<Record<string, Directi
 }
 
 export function conditionsOf(filter: unknown): [string, unknown][] {
-  if (!isPlain(filter)) throw new InvalidArgumentError(`The filter is ${shown(filter)}: it is a plain object.`);
+  if (!isOrdinary(filter)) throw new InvalidArgumentError(`The filter is ${shown(filter)}: it is a plain object.`);
   return Object.entries(filter).flatMap(([name, value]) => {
     if (name === '$and' && Array.isArray(value)) return value.flatMap(conditionsOf);
     if (name === '$comment') return [];
@@ -68,11 +68,11 @@ export function isEquality(field: string, condition: unknown, sorted: boolean): 
 
 /** `{ $gt: 5 }`, not a value that happens to be an object. */
 function isOperators(value: unknown): value is Document {
-  return isPlain(value) && Object.keys(value)[0]?.startsWith('$') === true;
+  return isOrdinary(value) && Object.keys(value)[0]?.startsWith('$') === true;
 }
 
 /** An object of no class, of this realm or another: `{}`, or what a parser makes without a prototype. */
-function isPlain(value: unknown): value is Document {
+function isOrdinary(value: unknown): value is Document {
   if (!isTree(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;

@@ -108,7 +108,7 @@ export class Frame {
       return result;
     } catch (error) {
       if (this.#spoiltBy.cause === undefined) this.#spoiltBy = { cause: error };
-      if (!isAnswer(error)) this.#unanswered ??= { cause: error };
+      if (!isOfTheServer(error)) this.#unanswered ??= { cause: error };
       throw error;
     }
   }
@@ -166,5 +166,5 @@ const IN_FAILED_TRANSACTION = '25P02';
 const sqlStateOf = (error: unknown): string | undefined => (error instanceof DatabaseError ? error.code : undefined);
 
 /** Postgres has answered, and lives: class 57P is its farewell, as is the end of an idle or a long transaction. */
-const isAnswer = (error: unknown): boolean =>
+const isOfTheServer = (error: unknown): boolean =>
   error instanceof DatabaseError && !/^(57P|25P03|25P04)/.test(error.code ?? '');
