@@ -59,6 +59,7 @@ test('the report of what is at hand names its origin, version and path, and star
     'kafka',
     'zookeeper',
     'mongo',
+    'opensearch',
     'prometheus',
     'alertmanager',
     'zipkin',
