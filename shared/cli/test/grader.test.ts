@@ -120,7 +120,8 @@ const run = (name?: string): Promise<SuiteResult> =>
   grader.run({
     ...(name === undefined ? {} : { impl: `pitfalls/${name}.ts` }),
     env: { LEAKED: leaked() },
-    blockedMs: 1500,
+    // An abort may dump a core first, which on a busy machine takes a second.
+    blockedMs: 3000,
   });
 const brief = ({ tests, problems }: SuiteResult) => ({
   failed: tests.filter(({ state }) => state === 'failed').map(({ name }) => name),
