@@ -143,7 +143,9 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     const { primary, replica, open: another, where } = await open();
     const busy = another({ max: 1, acquireTimeoutMs: 50 }, standby.url);
     const split = new SplitPool({ primary, replicas: [busy, replica] });
-    const held = await busy.acquire();
+    // A first connection may take longer than anybody waits here.
+    const held = await busy.acquire({ timeoutMs: 5000 });
+    await replica.withClient(pidOf, { timeoutMs: 5000 });
     for (let n = 0; n < 4; n++) expect(await split.read(where, { timeoutMs: 500 })).toBe('replica');
     held.release();
   });

@@ -145,6 +145,8 @@ await describeWith('transfers', { postgres: () => startPostgres() }, ({ postgres
 
   test('who has begun a transfer and gets no connection to go on is told that it is pending', async () => {
     const { pool, transfers, sum } = await open(undefined, 1, { max: 1, acquireTimeoutMs: 30 });
+    // A first connection may take longer than that.
+    (await pool.acquire({ timeoutMs: 5000 })).release();
     const sent = outcome(transfers.send(order));
     const other = await pool.acquire({ timeoutMs: 1_000 });
     expect((await sent).error).toBeInstanceOf(TransferPendingError);
