@@ -8,7 +8,7 @@ import { CommandError, UsageError } from './errors.ts';
 import { type Hints, readHints } from './hints.ts';
 import type { Lab } from './labs.ts';
 import { suggestion } from './nearest.ts';
-import { coreRun } from './suite-laws.ts';
+import { coreRun, suiteLaws } from './suite-laws.ts';
 
 /** One law of a suite, as one run found it. */
 export type Law = Pick<TestResult, 'name' | 'state' | 'ms' | 'error' | 'note'> & {
@@ -61,7 +61,7 @@ export async function grade(lab: Lab, options: GradeOptions): Promise<Grading> {
   const { impl, signal, onLaw, types } = options;
   const [{ runSuite }, hints] = await Promise.all([import('@shared/testkit'), readHints(lab.dir)]);
   const scope = hints.core.length > 0 ? (options.scope ?? 'all') : 'all';
-  const part = scope === 'core' ? await coreRun(lab.dir, hints) : undefined;
+  const part = scope === 'core' ? coreRun(await suiteLaws(lab.dir), hints) : undefined;
   const asked = (name: string) => part === undefined || part.names.includes(name);
   const [suite, typeProblems] = await Promise.all([
     runSuite({

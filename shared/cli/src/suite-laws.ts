@@ -26,8 +26,7 @@ export async function suiteLaws(dir: string): Promise<readonly SuiteLaw[]> {
 }
 
 /** What a run of the core laws alone needs: their names, and the files that they stand in. */
-export async function coreRun(dir: string, hints: Hints): Promise<{ names: readonly string[]; files: string[] }> {
-  const laws = await suiteLaws(dir);
+export function coreRun(laws: readonly SuiteLaw[], hints: Hints): { names: readonly string[]; files: string[] } {
   const files = hints.core.flatMap((name) => laws.filter(({ pattern }) => pattern.test(name)).map(({ file }) => file));
   return { names: hints.core, files: [...new Set(files)] };
 }

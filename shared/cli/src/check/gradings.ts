@@ -1,8 +1,8 @@
 import { type Grader, openGrader, type RunOptions, type SuiteResult, type TestResult } from '@shared/testkit';
 import { type Pitfall, readPitfalls } from '../anatomy.ts';
-import { readHints } from '../hints.ts';
+import { type Hints, readHints } from '../hints.ts';
 import type { Lab } from '../labs.ts';
-import { coreRun, suiteLaws } from '../suite-laws.ts';
+import { coreRun, type SuiteLaw, suiteLaws } from '../suite-laws.ts';
 import { Shares } from './shares.ts';
 
 /** Test files of a lab at once. Most of the time a law waits for a server or a clock, not for a processor. */
@@ -66,7 +66,8 @@ export function gradings(
       const before = known.get(lab.dir);
       if (before) return before.untouched;
       await using grader = open(lab.dir);
-      return await grader.run(await exerciseRun(lab.dir));
+      const [laws, hints] = await Promise.all([suiteLaws(lab.dir), readHints(lab.dir)]);
+      return await grader.run(exerciseRun(laws, hints));
     },
   };
 }
@@ -75,16 +76,15 @@ export function gradings(
  * The laws that a learner meets on the untouched exercise: the core laws. The others come when those hold, and on a stub
  * most of them would wait for what never happens.
  */
-async function exerciseRun(dir: string): Promise<RunOptions> {
+function exerciseRun(laws: readonly SuiteLaw[], hints: Hints): RunOptions {
   const impl = 'exercise/index.ts';
-  const hints = await readHints(dir);
   if (!hints.tellsCore) return { impl };
-  const { names, files } = await coreRun(dir, hints);
+  const { names, files } = coreRun(laws, hints);
   return { impl, testNames: names, files };
 }
 
 async function gradeLab(dir: string, grader: Grader): Promise<Omit<LabGrading, 'ms'>> {
-  const [pitfalls, laws, untouchedRun] = await Promise.all([readPitfalls(dir), suiteLaws(dir), exerciseRun(dir)]);
+  const [pitfalls, laws, hints] = await Promise.all([readPitfalls(dir), suiteLaws(dir), readHints(dir)]);
   const hopeless = new AbortController();
   /** Ends without a result once the reference has failed. */
   const attempt = (options: RunOptions): Promise<SuiteResult | undefined> =>
@@ -97,7 +97,7 @@ async function gradeLab(dir: string, grader: Grader): Promise<Omit<LabGrading, '
     if (!result.ok || result.missing.length > 0) hopeless.abort();
     return result;
   });
-  const exercise = grader.run(untouchedRun);
+  const exercise = grader.run(exerciseRun(laws, hints));
   const runs = pitfalls.map(async (pitfall): Promise<PitfallRun> => {
     const { file, caughtBy } = pitfall;
     const lawOf = ({ tests }: SuiteResult) => tests.find(({ name }) => name === caughtBy);
