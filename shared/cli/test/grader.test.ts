@@ -168,7 +168,9 @@ test.each(verdicts)(
 test('a crash says which process ended, and a hang which law', { timeout: 60_000 }, async () => {
   const [exits, blocks] = await Promise.all([run('exits'), run('blocks')]);
   expect(exits.problems).toEqual([expect.stringMatching(/exited unexpectedly with exit code 7/)]);
-  expect(blocks.tests).toMatchObject([{ name: asked, error: `hangs: it has blocked the event loop for ${BLOCKED_MS} ms` }]);
+  expect(blocks.tests).toMatchObject([
+    { name: asked, error: `hangs: it has blocked the event loop for ${BLOCKED_MS} ms` },
+  ]);
 });
 
 test('what an implementation has started ends with its run', { timeout: 60_000 }, async () => {

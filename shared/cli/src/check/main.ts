@@ -15,6 +15,7 @@ import type { Finding, Gate, GateContext } from './gate.ts';
 import { gates } from './gates.ts';
 import { gradings } from './gradings.ts';
 import { namedLabs } from './named.ts';
+import { provenSuites } from './turbo.ts';
 
 const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
 // Servers of our own, whatever else answers on this machine: they alone may be killed, and two runs are alike.
@@ -40,7 +41,12 @@ async function main(): Promise<number> {
   const all = await findLabs(root, () => undefined);
   const chosen = changed ? touched(root, all, await changedFiles(root)) : { labs: namedLabs(all, names), reasons: [] };
   for (const reason of chosen.reasons) console.log(styleText('dim', reason));
-  const runs = { demos: demoRuns(), gradings: gradings(chosen.labs.length > 1) };
+  // One lab is run afresh: that is quick, and it tells what the lab costs.
+  const several = chosen.labs.length > 1;
+  const runs = {
+    demos: demoRuns(),
+    gradings: gradings(several, several ? () => provenSuites(root, chosen.labs) : undefined),
+  };
   const whole: GateContext = { root, labs: all, narrowed: false, ...runs };
   const narrowed = chosen.labs.length < all.length;
   const some: GateContext = { ...whole, labs: chosen.labs, narrowed };

@@ -6,7 +6,6 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { inspectServices } from '@shared/services';
 import type { SuiteResult } from '@shared/testkit';
 import { describeError, exit, exitCodeOf, UsageError } from '../errors.ts';
 import { isRecord } from '../labs.ts';
@@ -16,6 +15,7 @@ import { bins } from './exec.ts';
 import { textOf } from './files.ts';
 import { packageDirs } from './packages.ts';
 import { Scratch } from './scratch.ts';
+import { suiteEnv, suiteResult } from './turbo.ts';
 import { closing, total, type Verdict, verdictLines } from './verdicts.ts';
 
 const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
@@ -28,14 +28,6 @@ interface Suite {
   readonly dir: string;
   readonly lab: boolean;
 }
-
-/** Nobody who runs the tests asked for telemetry, an update, or a second look at the lockfile per package. */
-const quiet = {
-  TURBO_TELEMETRY_DISABLED: '1',
-  TURBO_NO_UPDATE_NOTIFIER: '1',
-  pnpm_config_verify_deps_before_run: 'false',
-  pnpm_config_loglevel: 'error',
-} as const;
 
 let interrupted = false;
 
@@ -55,7 +47,7 @@ async function main(): Promise<number> {
   // A result that an earlier run left behind must not pass for this run's.
   await Promise.all(suites.map(({ dir }) => rm(join(dir, '.results'), { recursive: true, force: true })));
 
-  const env = { ...process.env, ...quiet, LAB_REPORT: report, LAB_SERVERS: await servers() };
+  const env = { ...(await suiteEnv()), LAB_REPORT: report };
   const told = new Set<string>();
   const tell = async (): Promise<void> => {
     for (const line of (await readFile(report, 'utf8')).split('\n').slice(told.size, -1)) {
@@ -128,12 +120,6 @@ function chosen(suites: readonly Suite[], names: readonly string[]): readonly Su
   });
 }
 
-/** What the labs would find on this machine: a suite that was skipped for want of a server runs again once it is there. */
-async function servers(): Promise<string> {
-  const reports = await inspectServices();
-  return reports.map(({ service, origin, version }) => `${service}=${origin ?? 'none'}:${version ?? ''}`).join(',');
-}
-
 interface TurboRun {
   readonly suites: readonly Suite[];
   readonly concurrency: number;
@@ -182,6 +168,6 @@ function toVerdict(line: string): Verdict {
 }
 
 async function verdictOf({ name, dir }: Suite, told: ReadonlySet<string>): Promise<Verdict> {
-  const text = await textOf(join(dir, '.results/test.json'));
+  const text = await textOf(join(dir, suiteResult));
   return { name, result: text === undefined ? undefined : JSON.parse(text), cached: !told.has(name) };
 }

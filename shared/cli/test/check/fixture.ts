@@ -259,7 +259,7 @@ export class Repo implements AsyncDisposable {
 
 /** Gradings whose suites are run by `run`. */
 export const gradedBy = (run: (options: RunOptions) => Promise<SuiteResult>): Gradings =>
-  gradings(false, () => ({ run: (options = {}) => run(options), [Symbol.asyncDispose]: async () => {} }));
+  gradings(false, undefined, () => ({ run: (options = {}) => run(options), [Symbol.asyncDispose]: async () => {} }));
 
 /** What a gate finds in the sound monorepo with these changes. */
 export async function findingsWith(

@@ -53,6 +53,31 @@ describe('grading', () => {
     expect(await onIt(edited(at('exercise/hints.md'), '# Core laws', '# Hints'))).toBeUndefined();
   });
 
+  test('a reference that has been seen to pass on these very files is not run again, and what it skipped is told', async () => {
+    const impls: (string | undefined)[] = [];
+    const skipped: SuiteResult = {
+      ...passing,
+      tests: passing.tests.map((each) => ({ ...each, state: 'skipped', note: needsMongod('why') })),
+    };
+    await using repo = await Repo.with({});
+    const [{ dir } = { dir: '' }] = await findLabs(repo.root, () => undefined);
+    const seen = gradings(
+      false,
+      async () => new Map([[dir, skipped]]),
+      () => ({
+        run: async ({ impl } = {}) => {
+          impls.push(impl);
+          return failing('expected 2 to be 1');
+        },
+        [Symbol.asyncDispose]: async () => {},
+      }),
+    );
+    const found = await repo.findings(grading, { gradings: seen });
+    expect(found).toContainEqual(expect.objectContaining({ what: expect.stringContaining('why') }));
+    expect(impls).toContain('exercise/index.ts');
+    expect(impls).not.toContain(undefined);
+  });
+
   test('a pitfall is run by the very law that its header names, and no other', async () => {
     const { asked } = await graded({});
     const pitfall = asked.find(({ impl }) => impl === 'pitfalls/off-by-one.ts');
