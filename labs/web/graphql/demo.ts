@@ -31,7 +31,7 @@ const aliases = (count: number) =>
 const nest = (levels: number): string => (levels === 0 ? '{ name }' : `{ articles { author ${nest(levels - 1)} } }`);
 const circle = (levels: number) => `{ articles { author ${nest(levels)} } }`;
 const objectsIn = (text: string): number => text.split('{').length - 2;
-const number = (n: number): string => n.toLocaleString('en');
+const number = (n: number) => n.toLocaleString('en');
 
 await tell(options, async (story) => {
   const pg = await story.use(startPostgres());
@@ -161,7 +161,7 @@ await tell(options, async (story) => {
     story.say(
       'A limit on the depth is not enough. Four more queries, each to a server without limits, on which each resolver asks by itself, and to one with limits. Behind them come sixty friendly ones.',
     );
-    story.code('src/limits.ts', { from: "return limit('ALIAS_LIMIT'", to: '));' });
+    story.code('src/limits.ts', { from: "return limit('ALIAS_LIMIT'", to: ');' });
     const variable = 'query ($n: Int) { articles(first: $n) { author { name } } }';
     const attacks = [
       { name: 'a thousand aliases', query: aliases(1000) },

@@ -6,15 +6,7 @@ export {
   PublicError,
   type PublicErrorOptions,
 } from './errors.ts';
-export {
-  aliasLimit,
-  type CostLimitOptions,
-  costLimit,
-  depthLimit,
-  type FieldInQuery,
-  type Measure,
-  measure,
-} from './limits.ts';
+export { aliasLimit, costLimit, depthLimit, type Measure, measure } from './limits.ts';
 export {
   type Batch,
   batchByKey,
@@ -28,4 +20,5 @@ export {
 } from './loader.ts';
 export { type Incident, type MaskOptions, maskErrors } from './masking.ts';
 export { hashOf, persisted, type QueryRequest } from './persisted.ts';
+export type { CostLimitOptions, FieldInQuery } from './query.ts';
 export { type LimitsOptions, useDeadline, useLimits, usePersisted } from './yoga.ts';

@@ -152,7 +152,7 @@ function outcomeOf<Value>(read: () => Value): Value | Error {
 }
 
 type Makers<Context> = Readonly<Record<string, (context: Context) => unknown>>;
-type Made<M extends Makers<never>> = { readonly [Name in keyof M]: ReturnType<M[Name]> };
+export type Made<M extends Makers<never>> = { readonly [Name in keyof M]: ReturnType<M[Name]> };
 
 export interface Loaders<Context extends object, M extends Makers<Context>> {
   /** Those of this request, made when it first asks. */
@@ -169,16 +169,16 @@ export function createLoaders<Context extends object, M extends Makers<Context>>
   makers: M & Makers<Context>,
 ): Loaders<Context, M> {
   const all = new WeakMap<Context, Made<M>>();
-  const make = (context: Context): Made<M> => {
-    const made = Object.fromEntries(Object.entries(makers).map(([name, maker]) => [name, maker(context)]));
-    return made as Made<M>;
-  };
   return {
     of(context) {
-      const known = all.get(context) ?? make(context);
-      all.set(context, known);
-      return known;
+      const made = all.get(context) ?? makeAll<Context, M>(makers, context);
+      all.set(context, made);
+      return made;
     },
     clear: (context) => void all.delete(context),
   };
+}
+
+export function makeAll<Context, M extends Makers<Context>>(makers: M, context: Context): Made<M> {
+  return Object.fromEntries(Object.entries(makers).map(([name, make]) => [name, make(context)])) as Made<M>;
 }
