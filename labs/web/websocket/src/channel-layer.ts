@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { BackgroundError, ClosedError, InvalidArgumentError } from './errors.ts';
+import { BackgroundError, ClosedError, InvalidArgumentError, refuseBadNumbers } from './errors.ts';
 import { GroupStreams } from './group-streams.ts';
 import { BEGINNING, isBefore, isId, type JsonValue, type Message } from './message.ts';
 
@@ -66,11 +66,7 @@ export class ChannelLayer {
 
   constructor(options: ChannelLayerOptions) {
     const { url, prefix = 'channels:', keep = 1000, keepMs = 86_400_000, onError } = options;
-    for (const [name, value] of Object.entries({ keep, keepMs })) {
-      if (!Number.isSafeInteger(value) || value < 1) {
-        throw new InvalidArgumentError(`${name} is ${inspect(value)}: give a whole number from 1.`);
-      }
-    }
+    refuseBadNumbers({ keep, keepMs }, Number.MAX_SAFE_INTEGER);
     this.#onError = onError;
     this.streams = new GroupStreams({ url, prefix, keep, keepMs });
     this.#reading = this.#read();
@@ -82,7 +78,7 @@ export class ChannelLayer {
    */
   async send(group: string, body: JsonValue): Promise<string> {
     refuseBadName(group);
-    return this.streams.append(group, toJson(body));
+    return this.publish(group, toJson(body));
   }
 
   /**
@@ -132,6 +128,11 @@ export class ChannelLayer {
     await this.close();
   }
 
+  /** Members of this process hear of it as all others do: by what is read from Redis. @returns the message's id */
+  protected publish(group: string, json: string): Promise<string> {
+    return this.streams.append(group, json);
+  }
+
   /**
    * Delivers what `seat` has missed, page by page, until it is where the process is. It is live in that very moment: what is
    * read later is delivered by `pump`, and nothing is in between.
@@ -154,7 +155,9 @@ export class ChannelLayer {
   /** From which id each group is to be read on. */
   protected cursors(): Map<string, string> {
     const cursors = new Map<string, string>();
-    for (const { name, cursor } of this.groups.values()) if (cursor !== undefined) cursors.set(name, cursor);
+    for (const { name, cursor } of this.groups.values()) {
+      if (cursor !== undefined) cursors.set(name, cursor);
+    }
     return cursors;
   }
 

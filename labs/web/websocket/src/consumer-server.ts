@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { BEARER, Connection, type Consumer } from './consumer.ts';
-import { BackgroundError, InvalidArgumentError } from './errors.ts';
+import { BackgroundError, InvalidArgumentError, refuseBadNumbers } from './errors.ts';
 import type { JsonValue } from './message.ts';
 
 export interface ConsumerServerOptions<User> {
@@ -51,11 +51,7 @@ export class ConsumerServer<User> {
 
   constructor(options: ConsumerServerOptions<User>) {
     const { maxPayloadBytes = 65_536, maxBufferedBytes = 4_194_304, heartbeatMs = 30_000, patienceMs = 2000 } = options;
-    for (const [name, value] of Object.entries({ maxPayloadBytes, maxBufferedBytes, heartbeatMs, patienceMs })) {
-      if (!Number.isSafeInteger(value) || value < 1) {
-        throw new InvalidArgumentError(`${name} is ${inspect(value)}: give a whole number from 1.`);
-      }
-    }
+    refuseBadNumbers({ maxPayloadBytes, maxBufferedBytes, heartbeatMs, patienceMs });
     for (const origin of options.origins) {
       if (URL.parse(origin)?.origin === origin && origin !== 'null') continue;
       throw new InvalidArgumentError(
@@ -100,8 +96,12 @@ export class ConsumerServer<User> {
   protected async admit(request: IncomingMessage): Promise<Admission<User>> {
     const { origin } = request.headers;
     if (origin !== undefined && !this.origins.has(origin)) return { status: 403 };
-    const user = await this.#options.authenticate(request);
+    const user = await this.authenticate(request);
     return user === undefined ? { status: 401 } : { user };
+  }
+
+  protected async authenticate(request: IncomingMessage): Promise<User | undefined> {
+    return this.#options.authenticate(request);
   }
 
   /** @returns what was sent, in an object of its own; or undefined, once the connection that sent something else is closed */

@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** All errors of this package; tell them apart by class or by `code`. */
 export abstract class ChannelError extends Error {
   abstract readonly code: string;
@@ -37,4 +39,15 @@ export class UnavailableError extends ChannelError {
 /** What goes wrong behind the scenes, and has nobody to be thrown at. */
 export class BackgroundError extends ChannelError {
   readonly code = 'BACKGROUND';
+}
+
+/** A Node timer of more milliseconds would fire at once. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** @throws InvalidArgumentError unless all of them are whole numbers from 1 to `most` */
+export function refuseBadNumbers(numbers: Readonly<Record<string, number>>, most = LONGEST_TIMER): void {
+  for (const [name, value] of Object.entries(numbers)) {
+    if (Number.isSafeInteger(value) && value >= 1 && value <= most) continue;
+    throw new InvalidArgumentError(`${name} is ${inspect(value)}: give a whole number from 1 to ${most}.`);
+  }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import { refuseBadName } from './channel-layer.ts';
-import { BackgroundError, ClosedError, InvalidArgumentError, UnavailableError } from './errors.ts';
+import { BackgroundError, ClosedError, InvalidArgumentError, refuseBadNumbers, UnavailableError } from './errors.ts';
 import { connectTo } from './group-streams.ts';
 
 export interface PresenceOptions {
@@ -28,8 +28,10 @@ const RENEW = `${NOW}
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])`;
-const LIST = `${NOW}
-return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')`;
+const READ = `${NOW}
+local found = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+for i = 2, #found, 2 do found[i] = tostring(found[i] - now) end
+return found`;
 
 /**
  * Who is there, in all processes. Whoever is there says so again and again; whoever doesn't is gone, whether the process
@@ -45,9 +47,7 @@ export class Presence {
   #closed = false;
 
   constructor({ url, prefix = 'channels:', ttlMs = 30_000, onError }: PresenceOptions) {
-    if (!Number.isSafeInteger(ttlMs) || ttlMs < 3) {
-      throw new InvalidArgumentError(`ttlMs is ${inspect(ttlMs)}: give a whole number from 3.`);
-    }
+    refuseBadNumbers({ ttlMs });
     this.#prefix = prefix;
     this.ttlMs = ttlMs;
     this.#onError = onError;
@@ -61,27 +61,21 @@ export class Presence {
     refuseBadName(group);
     if (!who.isWellFormed()) throw new InvalidArgumentError(`who is ${inspect(who)}: half a surrogate pair.`);
     const entry = { group, who, id: randomUUID() };
+    await this.renew(group, [entry]);
     this.entries.add(entry);
-    try {
-      await this.renew(group, [entry]);
-    } catch (error) {
-      this.entries.delete(entry);
-      throw error;
-    }
     return entry;
   }
 
   /** Without an answer from Redis the entry ends by itself. @throws UnavailableError */
   async leave(entry: PresenceEntry): Promise<void> {
-    if (this.entries.delete(entry)) await this.#ask(() => this.#redis.zrem(this.#keyOf(entry.group), textOf(entry)));
+    if (this.entries.delete(entry)) await this.remove(entry);
   }
 
   /** Each once, in alphabetical order. @throws UnavailableError, ClosedError */
   async list(group: string): Promise<string[]> {
     refuseBadName(group);
-    const found = await this.#ask(() => this.#redis.eval(LIST, 1, this.#keyOf(group)));
-    const names = Array.isArray(found) ? found.map((text) => String(text).slice(ID_LENGTH)) : [];
-    return [...new Set(names)].sort();
+    const there = (await this.read(group)).filter(({ leftMs }) => leftMs > 0);
+    return [...new Set(there.map(({ who }) => who))].sort();
   }
 
   /** All that entered here have left. */
@@ -105,6 +99,17 @@ export class Presence {
   /** These are there for `ttlMs` from now on; those of the group whose time is up are forgotten. @throws UnavailableError */
   protected async renew(group: string, entries: readonly PresenceEntry[]): Promise<void> {
     await this.#ask(() => this.#redis.eval(RENEW, 1, this.#keyOf(group), this.ttlMs, ...entries.map(textOf)));
+  }
+
+  protected async remove(entry: PresenceEntry): Promise<void> {
+    await this.#ask(() => this.#redis.zrem(this.#keyOf(entry.group), textOf(entry)));
+  }
+
+  /** The entries of all processes, and how long each of them holds if nobody renews it; 0 or less: it is over. */
+  protected async read(group: string): Promise<{ who: string; leftMs: number }[]> {
+    const found = await this.#ask(() => this.#redis.eval(READ, 1, this.#keyOf(group)));
+    const texts = Array.isArray(found) ? found.map(String) : [];
+    return texts.flatMap((text, n) => (n % 2 ? [] : [{ who: text.slice(ID_LENGTH), leftMs: Number(texts[n + 1]) }]));
   }
 
   async #beatAndTell(): Promise<void> {

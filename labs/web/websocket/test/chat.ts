@@ -27,7 +27,7 @@ export interface HallOptions {
 }
 
 /** A town hall: a page, and a notice board that it shares with the other halls. */
-export async function openHall(options: HallOptions) {
+export async function openHall(options: HallOptions, Layer = ChannelLayer, People = Presence) {
   const { redis: url, prefix, secret, port = 0, origins = (own) => [own], ttlMs = 600 } = options;
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);
@@ -49,8 +49,8 @@ export async function openHall(options: HallOptions) {
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   const address = server.address() as AddressInfo;
   const own = `http://127.0.0.1:${address.port}`;
-  const layer = new ChannelLayer({ url, prefix, onError });
-  const presence = new Presence({ url, prefix, ttlMs, onError });
+  const layer = new Layer({ url, prefix, onError });
+  const presence = new People({ url, prefix, ttlMs, onError });
   const authenticate = ({ headers }: IncomingMessage) => {
     const [, name = '', signature] = /(?:^|; )who=([^.;]+)\.([\w-]+)/.exec(headers.cookie ?? '') ?? [];
     const who = decodeURIComponent(name);

@@ -365,7 +365,7 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
     await heard(from.notes, 2);
     expect(from.notes, 'an id that nobody has given yet').toEqual(['resync', 1]);
     for (const wrong of [{ keep: 0 }, { keepMs: 1.5 }]) expect(() => hall(wrong)).toThrow(InvalidArgumentError);
-    expect(() => register({ ttlMs: Number.NaN })).toThrow(InvalidArgumentError);
+    for (const ttlMs of [Number.NaN, 2 ** 31]) expect(() => register({ ttlMs })).toThrow(InvalidArgumentError);
     expect([isBefore('9-0', '10-0'), isBefore('9-2', '9-10'), isBefore('9-2', '9-2')]).toEqual([true, true, false]);
   });
 
