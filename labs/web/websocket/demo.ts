@@ -313,7 +313,13 @@ await tell(options, async (story) => {
       const ada = await reader(east.url, 'Ada');
       await Promise.all(numbers(10).map((n) => reader(west.url, `west${n}`)));
       const listsUntil = (enough: () => boolean) =>
-        until(() => ada.socket.send('{"type":"who"}') ?? enough(), { intervalMs: 50, what: 'who is there' });
+        until(
+          () => {
+            ada.socket.send('{"type":"who"}');
+            return enough();
+          },
+          { intervalMs: 50, what: 'who is there' },
+        );
       await listsUntil(() => ada.here.length === 11);
       west.child.kill('SIGKILL');
       const later = performance.now() + 3 * TTL_MS;

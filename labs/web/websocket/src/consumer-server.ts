@@ -163,7 +163,7 @@ export class ConsumerServer<User> {
     void this.#decide(request).then((admission) => {
       socket.off('error', ignore);
       if ('status' in admission) refuse(socket, admission.status);
-      else this.#sockets.handleUpgrade(request, socket, head, (ws) => this.#open(ws, admission.user));
+      else this.#sockets.handleUpgrade(request, socket, head, (ws) => this.#open(ws, socket, admission.user));
     });
   };
 
@@ -182,7 +182,7 @@ export class ConsumerServer<User> {
     }
   }
 
-  #open(socket: WebSocket, user: User): void {
+  #open(socket: WebSocket, line: Duplex, user: User): void {
     const connection: Connection<User> = new Connection(
       user,
       socket,
@@ -190,6 +190,10 @@ export class ConsumerServer<User> {
       (code, reason) => this.hangUp(connection, code, reason),
     );
     this.#connections.add(connection);
+    // A pong, or a part of a long message: who sends is there.
+    line.on('data', () => {
+      connection.answered = true;
+    });
     // What the client does wrong is its own affair; without a listener it would end the process.
     socket.on('error', ignore);
     let consumer: Consumer | undefined;
@@ -203,11 +207,7 @@ export class ConsumerServer<User> {
       return turn;
     };
     const closed = new Promise<number>((resolve) => socket.once('close', resolve));
-    socket.on('pong', () => {
-      connection.answered = true;
-    });
     socket.on('message', (data: Buffer, isBinary) => {
-      connection.answered = true;
       const parsed = connection.open ? this.parse(connection, isBinary ? '' : String(data), isBinary) : undefined;
       if (!parsed) return;
       if (++waiting === MAX_WAITING) socket.pause();
@@ -216,8 +216,6 @@ export class ConsumerServer<User> {
           if (connection.open) await consumer?.receive(parsed.content);
         } finally {
           waiting--;
-          // What it answered meanwhile is read from now on.
-          if (socket.isPaused) connection.answered = true;
           socket.resume();
         }
       });

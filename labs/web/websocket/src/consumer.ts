@@ -21,7 +21,7 @@ export class Connection<User> {
   readonly id: string = randomUUID();
   readonly user: User;
   readonly socket: WebSocket;
-  /** It has answered since the last heartbeat. */
+  /** Something has come from it since the last heartbeat. */
   answered = true;
   readonly #write: (frame: Buffer) => void;
   readonly #hangUp: (code: number, reason: string) => void;

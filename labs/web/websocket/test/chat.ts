@@ -1,8 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import {
   ChannelLayer,
   type Connection,
@@ -12,8 +10,8 @@ import {
   type Member,
   Presence,
 } from '#lab';
+import { page } from './page.ts';
 
-const page = readFileSync(join(import.meta.dirname, 'page.html'), 'utf8');
 const BOARD = 'board';
 
 export interface HallOptions {

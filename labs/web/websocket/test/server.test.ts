@@ -258,7 +258,7 @@ describe('sockets', () => {
     const { both, sockets } = await hall({ consumer, heartbeatMs: 40, maxPayloadBytes: 100_000 });
     const { socket, connection } = await both();
     const big = JSON.stringify('x'.repeat(60_000));
-    for (let n = 0; n < 200; n++) socket.send(big);
+    for (let n = 0; n < 150; n++) socket.send(big);
     await until(() => connection.socket.isPaused, { what: 'a pause' });
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(socket.bufferedAmount, 'bytes that the client could not get rid of').toBeGreaterThan(1_000_000);
@@ -267,7 +267,7 @@ describe('sockets', () => {
       for (const each of waiting.splice(0)) each();
     }, 1);
     onTestFinished(() => clearInterval(drain));
-    await until(() => taken === 200, { what: 'all 200' });
+    await until(() => taken === 150, { what: 'all 150' });
     waiting = [];
   });
 
@@ -300,6 +300,7 @@ describe('sockets', () => {
     });
     const { client, sockets, server, port } = await hall({
       consumer,
+      patienceMs: 150,
       authenticate: ({ headers }) => (headers.cookie ? slow : 'Ada'),
     });
     const three = [client(), client(), client()];

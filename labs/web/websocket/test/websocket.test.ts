@@ -294,10 +294,9 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
     await outcome(joining);
     await layer.send('board', 41);
     expect([notes, layer.leave('board', member)]).toEqual([[], false]);
-    const waiting = [layer.join('yard', member), layer.send('board', 42)];
+    const waiting = [outcome(layer.join('yard', member)), outcome(layer.send('board', 42))];
     await layer.close();
-    for (const each of waiting) {
-      const { error } = await outcome<string>(each);
+    for (const { error } of await Promise.all(waiting)) {
       if (error) expect(error).toBeInstanceOf(ClosedError);
     }
     expect((await outcome(layer.join('board', member))).error).toBeInstanceOf(ClosedError);

@@ -1,4 +1,5 @@
-<!doctype html>
+/** The page of a hall. NONCE becomes what its Content-Security-Policy lets run. */
+export const page = `<!doctype html>
 <html lang="en">
   <meta charset="utf-8" />
   <meta name="viewport" content="width=device-width, initial-scale=1" />
@@ -65,7 +66,7 @@
         last = at;
         you = name;
         attempts = 0;
-        state.textContent = `connected as ${you}`;
+        state.textContent = 'connected as ' + you;
         button.disabled = false;
         take.here({ here });
       },
@@ -74,12 +75,12 @@
         say(body.text, body.who === you, body.who);
       },
       resync: () => say('Older notes are no longer kept.'),
-      here: ({ here: names }) => (here.textContent = `Here: ${names.join(', ')}`),
+      here: ({ here: names }) => (here.textContent = 'Here: ' + names.join(', ')),
       said: () => form.reset(),
       refused: () => (state.textContent = 'Not pinned up: try again'),
     };
     const connect = () => {
-      socket = new WebSocket(`${location.origin.replace('http', 'ws')}/board`);
+      socket = new WebSocket(location.origin.replace('http', 'ws') + '/board');
       socket.onopen = () => socket.send(JSON.stringify({ type: 'join', after: last }));
       socket.onmessage = ({ data }) => {
         const message = JSON.parse(data);
@@ -100,3 +101,4 @@
     connect();
   </script>
 </html>
+`;
