@@ -42,7 +42,7 @@ export class BackgroundError extends ChannelError {
 }
 
 /** A Node timer of more milliseconds would fire at once. */
-export const LONGEST_TIMER = 2 ** 31 - 1;
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** @throws InvalidArgumentError unless all of them are whole numbers from 1 to `most` */
 export function refuseBadNumbers(numbers: Readonly<Record<string, number>>, most = LONGEST_TIMER): void {

@@ -61,12 +61,28 @@ describe('sockets', () => {
       const heard: unknown[] = [];
       socket.on('message', (data) => heard.push(JSON.parse(String(data))));
       socket.on('error', () => {});
-      const opened = new Promise<void>((resolve) => socket.once('open', () => resolve()));
       const closed = new Promise<number>((resolve) => {
         socket.once('unexpected-response', (_, { statusCode = 0 }) => resolve(statusCode));
         socket.once('close', resolve);
       });
-      return { socket, heard, opened, closed, ended: Promise.race([opened.then(() => 'open'), closed]) };
+      const opened = new Promise<void>((resolve, reject) => {
+        socket.once('open', () => resolve());
+        void closed.then((code) => reject(new Error(`refused with ${code}`)));
+      });
+      opened.catch(() => {});
+      return {
+        socket,
+        heard,
+        opened,
+        closed,
+        ended: Promise.race([
+          opened.then(
+            () => 'open',
+            () => closed,
+          ),
+          closed,
+        ]),
+      };
     };
     const both = async (options?: Parameters<typeof client>[0]) => {
       const made = client(options);
@@ -127,7 +143,7 @@ describe('sockets', () => {
       await opened;
       socket.send(data);
       socket.send('"after it"');
-      expect((await outcome(closed)).value, `${name} closes with`).toBe(code);
+      expect((await outcome(closed, 1000)).value, `${name} closes with`).toBe(code);
       expect(heard, `answers to ${name}, and to what came after it`).toEqual([]);
     }
     good.socket.send(JSON.stringify({ nice: true }));

@@ -94,6 +94,7 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
       proxy.reset();
       await sendAll(near, 'board', numbers(20 * cut + 11, 20 * cut + 20));
       await heard(notes, 20 * (cut + 1));
+      if (notes.length < 20 * (cut + 1)) break;
     }
     expect(notes, '60 notes, three cuts').toEqual(numbers(1, 60));
   });
