@@ -1,0 +1,65 @@
+import type { Pool } from 'pg';
+import { readCookie, setCookie } from './cookies.ts';
+import { checkUser, hash, newSecret, query, transaction } from './store.ts';
+
+export interface SessionsOptions {
+  readonly pool: Pool;
+  /** Milliseconds without a request after which a session ends. Default 30 minutes. */
+  readonly idleMs?: number;
+  /** Milliseconds after the login at which it ends. Default 12 hours. */
+  readonly absoluteMs?: number;
+}
+
+const COOKIE = '__Host-session';
+
+/** Sessions in Postgres: a look at the store for each request, and one that is ended is ended with the next request. */
+export class Sessions {
+  protected readonly options: Required<SessionsOptions>;
+
+  constructor({ pool, idleMs = 30 * 60_000, absoluteMs = 12 * 3_600_000 }: SessionsOptions) {
+    this.options = { pool, idleMs, absoluteMs };
+  }
+
+  /**
+   * A new session, under a new id: the one that the browser came with ends, whoever gave it to it (session fixation).
+   * @returns the Set-Cookie header
+   */
+  async start(sub: string, cookie: string | undefined): Promise<string> {
+    checkUser(sub);
+    const id = newSecret();
+    await transaction(this.options.pool, async (tx) => {
+      const old = readCookie(cookie, COOKIE);
+      if (old !== undefined) await query(tx, 'DELETE FROM auth_sessions WHERE hash = $1', [hash(old)]);
+      const sql = `INSERT INTO auth_sessions VALUES ($1, $2, now() + $3 * interval '1 ms', now())`;
+      await query(tx, sql, [hash(id), sub, this.options.absoluteMs]);
+    });
+    return setCookie(COOKIE, id, this.options.absoluteMs);
+  }
+
+  /** Whose session it is, undefined when there is none. A request moves the idle end, at most ten times in its length. */
+  async find(cookie: string | undefined): Promise<string | undefined> {
+    const id = readCookie(cookie, COOKIE);
+    if (id === undefined) return undefined;
+    const { pool, idleMs } = this.options;
+    const [row] = await query<{ sub: string; worn: boolean }>(
+      pool,
+      `SELECT sub, seen_at < now() - $2 * interval '0.1 ms' AS worn FROM auth_sessions
+       WHERE hash = $1 AND expires_at > now() AND seen_at > now() - $2 * interval '1 ms'`,
+      [hash(id), idleMs],
+    );
+    if (row?.worn) await query(pool, 'UPDATE auth_sessions SET seen_at = now() WHERE hash = $1', [hash(id)]);
+    return row?.sub;
+  }
+
+  /** Ends the session at once. @returns the Set-Cookie header that takes the cookie away */
+  async end(cookie: string | undefined): Promise<string> {
+    const id = readCookie(cookie, COOKIE);
+    if (id !== undefined) await query(this.options.pool, 'DELETE FROM auth_sessions WHERE hash = $1', [hash(id)]);
+    return setCookie(COOKIE, '', 0);
+  }
+
+  /** Ends every session of a user. */
+  async endAll(sub: string): Promise<void> {
+    await query(this.options.pool, 'DELETE FROM auth_sessions WHERE sub = $1', [sub]);
+  }
+}

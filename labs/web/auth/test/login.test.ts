@@ -1,0 +1,190 @@
+import { inspect } from 'node:util';
+import { startPostgres } from '@shared/services';
+import { describeWith, outcome, until } from '@shared/testkit';
+import * as oidc from 'openid-client';
+import { expect, onTestFinished, test } from 'vitest';
+import { LoginRefusedError, localPath, PkceLogin } from '#lab';
+import { Guest } from './guest.ts';
+import { discover } from './hotel.ts';
+import { newKey } from './issuer.ts';
+import { AUDIENCE, startProvider } from './provider.ts';
+import { openStore } from './store.ts';
+
+const REDIRECT = 'https://hotel.example/callback';
+const { secret } = await newKey('one');
+const desk = () => startProvider({ redirectUri: REDIRECT, keys: [secret] });
+const jar = (line: string) => line.split(';', 1)[0] ?? '';
+
+/** Why a login is refused, or who is logged in. */
+async function fate(login: Promise<{ readonly sub: string }>): Promise<unknown> {
+  const { value, error } = await outcome(login, 5000);
+  return error instanceof LoginRefusedError ? error.reason : (value?.sub ?? error);
+}
+
+const servers = { postgres: () => startPostgres(), desk };
+await describeWith('login', servers, ({ postgres, desk: provider }) => {
+  const open = async () => {
+    const store = await openStore(postgres.url);
+    const configuration = await discover(provider);
+    const options = { pool: store.pool, provider: configuration, redirectUri: REDIRECT, scope: 'openid door:open' };
+    const login = new PkceLogin({ ...options, resource: AUDIENCE });
+    /** A guest who has been to the desk, and stands at the callback. */
+    const visit = async (name: string, returnTo = '/', guest = new Guest()) => {
+      const begun = await login.begin(undefined, returnTo);
+      const { search } = await guest.login(begun.url, REDIRECT, name);
+      return { cookie: jar(begun.setCookie), search };
+    };
+    return { ...store, login, configuration, visit };
+  };
+
+  // ── core ──
+
+  test('a callback logs in the browser that began it, and once', async () => {
+    const { login, visit } = await open();
+    const attacker = await visit('the attacker');
+    const victim = await visit('mo');
+    expect(
+      await fate(login.finish(victim.cookie, attacker.search)),
+      'a victim who is sent the attacker’s callback',
+    ).toBe('unknown');
+    expect(await fate(login.finish(undefined, attacker.search)), 'a browser that has begun nothing').toBe('unknown');
+    expect(await fate(login.finish(victim.cookie, victim.search)), 'who began it').toBe('mo');
+    expect(await fate(login.finish(victim.cookie, victim.search)), 'the same callback again').toBe('unknown');
+    expect(await fate(login.finish(attacker.cookie, attacker.search)), 'another guest').toBe('the attacker');
+  });
+
+  // ── hardening ──
+
+  test('after a login the browser goes to a path of ours, never to another host', async () => {
+    const { login, visit } = await open();
+    const { cookie, search } = await visit('mo', '/room?floor=2#bed');
+    expect((await login.finish(cookie, search)).returnTo).toBe('/room?floor=2#bed');
+    const hostile = [
+      '//evil.example',
+      '/\\evil.example',
+      '\\\\evil.example',
+      '/\t/evil.example',
+      'https://evil.example',
+    ];
+    const more = [
+      'https:evil.example',
+      '/.//evil.example',
+      '/a/..//evil.example',
+      'javascript:alert(1)',
+      'http://',
+      '\0//e',
+    ];
+    for (const path of [...hostile, ...more]) {
+      const went = localPath(path);
+      expect(new URL(went, 'https://hotel.example').host, `${JSON.stringify(path)} leads to ${went}`).toBe(
+        'hotel.example',
+      );
+    }
+    const evil = await visit('mo', '//evil.example');
+    expect((await login.finish(evil.cookie, evil.search)).returnTo).toBe('/');
+  });
+
+  test('a stolen code is worth nothing without its verifier, and used twice it takes its tokens along', async () => {
+    const { login, visit, configuration } = await open();
+    const mine = await visit('mo');
+    const thief = await visit('the thief');
+    const code = new URLSearchParams(mine.search).get('code') ?? '';
+    const injected = new URLSearchParams(thief.search);
+    injected.set('code', code);
+    expect(await fate(login.finish(thief.cookie, `${injected}`)), 'mo’s code in the thief’s callback').toBe(
+      'invalid_grant',
+    );
+    const own = await visit('mo');
+    const url = new URL(REDIRECT);
+    url.search = own.search;
+    const without = oidc.authorizationCodeGrant(configuration, url, {
+      expectedState: url.searchParams.get('state') ?? '',
+    });
+    expect((await outcome(without)).error, 'without a verifier').toMatchObject({ error: 'invalid_grant' });
+
+    const verifier = oidc.randomPKCECodeVerifier();
+    const begun = oidc.buildAuthorizationUrl(configuration, {
+      redirect_uri: REDIRECT,
+      scope: 'openid offline_access door:open',
+      prompt: 'consent',
+      state: 's',
+      code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+      resource: AUDIENCE,
+    });
+    const back = await new Guest().login(begun, REDIRECT);
+    const redeem = () =>
+      oidc.authorizationCodeGrant(configuration, back, { pkceCodeVerifier: verifier, expectedState: 's' });
+    const tokens = await redeem();
+    expect(tokens.refresh_token).toBeDefined();
+    expect((await outcome(redeem())).error, 'the code again').toMatchObject({ error: 'invalid_grant' });
+    const refreshed = await outcome(oidc.refreshTokenGrant(configuration, tokens.refresh_token ?? ''));
+    expect(refreshed.error, 'the refresh token of a code that came twice').toMatchObject({ error: 'invalid_grant' });
+  });
+
+  test('a callback of another state, issuer or nonce, an error, or one that comes too late logs nobody in', async () => {
+    const { login, visit, pool, later } = await open();
+    const changed = async (change: (query: URLSearchParams) => void) => {
+      const { cookie, search } = await visit('mo');
+      const query = new URLSearchParams(search);
+      change(query);
+      return fate(login.finish(cookie, `${query}`));
+    };
+    expect(await changed((it) => it.set('state', 'mine'))).toBe('unknown');
+    expect(await changed((it) => it.delete('state'))).toBe('unknown');
+    expect(await changed((it) => it.set('iss', 'https://desk.example')), 'iss').toBe('OAUTH_INVALID_RESPONSE');
+    expect(await changed((it) => it.delete('iss')), 'no iss').toBe('OAUTH_INVALID_RESPONSE');
+    expect(await changed((it) => it.set('code', 'x')), 'code').toBe('invalid_grant');
+    expect(await changed((it) => it.set('error', 'access_denied'))).toBe('access_denied');
+    expect(await changed(() => {})).toBe('mo');
+    const { cookie, search } = await visit('mo');
+    await pool.query("UPDATE auth_logins SET nonce = 'another'");
+    expect(await fate(login.finish(cookie, search)), 'nonce').toBe('OAUTH_JWT_CLAIM_COMPARISON_FAILED');
+    const late = await visit('mo');
+    await later(600_001);
+    expect(await fate(login.finish(late.cookie, late.search)), 'after ten minutes').toBe('unknown');
+  });
+
+  test('the desk sends nobody to an address that is not registered, letter by letter', async () => {
+    const { login } = await open();
+    const { url } = await login.begin(undefined);
+    for (const other of [
+      'https://evil.example/callback',
+      `${REDIRECT}/..`,
+      `${REDIRECT}?a=1`,
+      `${REDIRECT}x`,
+      'https://hotel.example',
+    ]) {
+      url.searchParams.set('redirect_uri', other);
+      const response = await new Guest().fetch(url);
+      expect([response.status, response.headers.get('location')], other).toEqual([400, null]);
+      expect(await response.text()).toContain('invalid_redirect_uri');
+    }
+  });
+
+  test('two tabs of a browser may log in at once', async () => {
+    const { login } = await open();
+    const one = await login.begin(undefined, '/one');
+    const two = await login.begin(jar(one.setCookie), '/two');
+    expect(jar(two.setCookie)).toBe(jar(one.setCookie));
+    const guest = new Guest();
+    const [last, first] = [await guest.login(two.url, REDIRECT), await guest.login(one.url, REDIRECT)];
+    const cookie = jar(one.setCookie);
+    expect((await login.finish(cookie, last.search)).returnTo).toBe('/two');
+    expect((await login.finish(cookie, first.search)).returnTo).toBe('/one');
+  });
+
+  test('a desk that is gone (with whoever started it) refuses the login, and nothing that it sent is in the error', async () => {
+    const { pool } = await open();
+    const own = await desk();
+    onTestFinished(() => own[Symbol.asyncDispose]());
+    const login = new PkceLogin({ pool, provider: await discover(own), redirectUri: REDIRECT });
+    const { url, setCookie: line } = await login.begin(undefined);
+    const { search } = await new Guest().login(url, REDIRECT);
+    own.child.disconnect(); // As it is when whoever started it is killed.
+    await until(() => own.child.exitCode !== null, { what: 'the end of the desk' });
+    const { error } = await outcome(login.finish(jar(line), search));
+    expect(error).toBeInstanceOf(LoginRefusedError);
+    expect(inspect(error, { depth: null })).not.toContain(new URLSearchParams(search).get('code'));
+  });
+});
