@@ -21,11 +21,11 @@ export interface KeySetOptions {
 export class KeySet {
   protected readonly url: URL;
   protected readonly options: Required<Omit<KeySetOptions, 'jwksUri'>>;
-  private known: ReturnType<typeof createLocalJWKSet> | undefined;
-  private loadedAt = Number.NEGATIVE_INFINITY;
-  private askedAt = Number.NEGATIVE_INFINITY;
-  private failure: string | undefined;
-  private flight: Promise<void> | undefined;
+  protected known: ReturnType<typeof createLocalJWKSet> | undefined;
+  protected loadedAt = Number.NEGATIVE_INFINITY;
+  protected askedAt = Number.NEGATIVE_INFINITY;
+  protected failure: string | undefined;
+  protected flight: Promise<void> | undefined;
 
   constructor({
     jwksUri,

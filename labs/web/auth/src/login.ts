@@ -38,7 +38,7 @@ export interface Pending {
   readonly returnTo: string;
 }
 
-const COOKIE = '__Host-login';
+export const LOGIN_COOKIE = '__Host-login';
 
 /** Login by code and PKCE (RFC 7636, RFC 9700, OpenID Connect), with the secrets at the server. */
 export class PkceLogin {
@@ -54,7 +54,7 @@ export class PkceLogin {
    * @throws {StoreUnavailableError}
    */
   async begin(cookie: string | undefined, returnTo = '/'): Promise<Begun> {
-    const browser = readCookie(cookie, COOKIE) ?? newSecret();
+    const browser = readCookie(cookie, LOGIN_COOKIE) ?? newSecret();
     const { provider, redirectUri, scope, resource, ttlMs } = this.options;
     const [state, nonce, verifier] = [oidc.randomState(), oidc.randomNonce(), oidc.randomPKCECodeVerifier()];
     await this.remember(state, browser, { verifier, nonce, returnTo: localPath(returnTo) });
@@ -67,7 +67,7 @@ export class PkceLogin {
       code_challenge_method: 'S256',
       ...(resource !== undefined && { resource }),
     });
-    return { url, setCookie: setCookie(COOKIE, browser, ttlMs) };
+    return { url, setCookie: setCookie(LOGIN_COOKIE, browser, ttlMs) };
   }
 
   /**
@@ -79,7 +79,7 @@ export class PkceLogin {
     const url = new URL(this.options.redirectUri);
     url.search = search;
     const state = url.searchParams.get('state') ?? '';
-    const pending = await this.take(state, readCookie(cookie, COOKIE) ?? '');
+    const pending = await this.take(state, readCookie(cookie, LOGIN_COOKIE) ?? '');
     if (pending === undefined) throw new LoginRefusedError('unknown');
     const tokens = await this.redeem(url, state, pending);
     const sub = tokens.claims()?.sub;

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { readCookie, setCookie } from './cookies.ts';
-import { checkUser, hash, newSecret, query, transaction } from './store.ts';
+import { checkUser, hash, newSecret, query } from './store.ts';
 
 export interface SessionsOptions {
   readonly pool: Pool;
@@ -10,7 +10,7 @@ export interface SessionsOptions {
   readonly absoluteMs?: number;
 }
 
-const COOKIE = '__Host-session';
+export const SESSION_COOKIE = '__Host-session';
 
 /** Sessions in Postgres: a look at the store for each request, and one that is ended is ended with the next request. */
 export class Sessions {
@@ -26,19 +26,15 @@ export class Sessions {
    */
   async start(sub: string, cookie: string | undefined): Promise<string> {
     checkUser(sub);
+    await this.end(cookie);
     const id = newSecret();
-    await transaction(this.options.pool, async (tx) => {
-      const old = readCookie(cookie, COOKIE);
-      if (old !== undefined) await query(tx, 'DELETE FROM auth_sessions WHERE hash = $1', [hash(old)]);
-      const sql = `INSERT INTO auth_sessions VALUES ($1, $2, now() + $3 * interval '1 ms', now())`;
-      await query(tx, sql, [hash(id), sub, this.options.absoluteMs]);
-    });
-    return setCookie(COOKIE, id, this.options.absoluteMs);
+    await this.add(id, sub);
+    return setCookie(SESSION_COOKIE, id, this.options.absoluteMs);
   }
 
   /** Whose session it is, undefined when there is none. A request moves the idle end, at most ten times in its length. */
   async find(cookie: string | undefined): Promise<string | undefined> {
-    const id = readCookie(cookie, COOKIE);
+    const id = readCookie(cookie, SESSION_COOKIE);
     if (id === undefined) return undefined;
     const { pool, idleMs } = this.options;
     const [row] = await query<{ sub: string; worn: boolean }>(
@@ -53,13 +49,22 @@ export class Sessions {
 
   /** Ends the session at once. @returns the Set-Cookie header that takes the cookie away */
   async end(cookie: string | undefined): Promise<string> {
-    const id = readCookie(cookie, COOKIE);
-    if (id !== undefined) await query(this.options.pool, 'DELETE FROM auth_sessions WHERE hash = $1', [hash(id)]);
-    return setCookie(COOKIE, '', 0);
+    const id = readCookie(cookie, SESSION_COOKIE);
+    if (id !== undefined) await this.remove(id);
+    return setCookie(SESSION_COOKIE, '', 0);
   }
 
   /** Ends every session of a user. */
   async endAll(sub: string): Promise<void> {
     await query(this.options.pool, 'DELETE FROM auth_sessions WHERE sub = $1', [sub]);
+  }
+
+  protected async add(id: string, sub: string): Promise<void> {
+    const sql = `INSERT INTO auth_sessions VALUES ($1, $2, now() + $3 * interval '1 ms', now())`;
+    await query(this.options.pool, sql, [hash(id), sub, this.options.absoluteMs]);
+  }
+
+  protected async remove(id: string): Promise<void> {
+    await query(this.options.pool, 'DELETE FROM auth_sessions WHERE hash = $1', [hash(id)]);
   }
 }

@@ -39,7 +39,7 @@ await describeWith('the hotel', { hotel: startHotel, browser: () => startBrowser
         if (['code', 'state', 'nonce', 'code_challenge'].includes(name)) secrets.add(value);
       }
     });
-    await page.goto(`${url}/login?to=/room`);
+    expect((await page.goto(`${url}/login?to=/room`))?.status(), 'the desk’s page').toBe(200);
     await page.getByPlaceholder('Enter any login').fill('mo');
     await page.getByPlaceholder('and password').fill('a secret of mo');
     await page.getByRole('button', { name: 'Sign-in' }).click();

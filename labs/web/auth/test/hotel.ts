@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type FastifyRequest, fastify } from 'fastify';
 import * as oidc from 'openid-client';
 import type { Pool } from 'pg';
@@ -21,6 +22,8 @@ export interface HotelOptions {
   readonly graceMs?: number;
   /** One refresh at a time, in the page. Default true. */
   readonly oneAtATime?: boolean;
+  /** Milliseconds that the answer to a refresh is under way. Default 0. */
+  readonly answerMs?: number;
   /** Each line that the hotel logs. */
   readonly log?: (line: string) => void;
 }
@@ -35,7 +38,8 @@ export function discover({ issuer }: Provider): Promise<oidc.Configuration> {
 }
 
 /** The hotel's app: it sends its guests to the desk, and gives them a session and a refresh token when they come back. */
-export async function openHotel({ pool, desk, graceMs = 0, oneAtATime = true, log = () => {} }: HotelOptions) {
+export async function openHotel(options: HotelOptions) {
+  const { pool, desk, graceMs = 0, oneAtATime = true, answerMs = 0, log = () => {} } = options;
   const app = fastify({
     forceCloseConnections: true,
     logger: {
@@ -47,6 +51,13 @@ export async function openHotel({ pool, desk, graceMs = 0, oneAtATime = true, lo
   });
   const sessions = new Sessions({ pool });
   const refresh = new RefreshTokens({ pool, graceMs });
+  const rotate = async (token: string) => {
+    try {
+      return await refresh.rotate(token);
+    } finally {
+      await delay(answerMs);
+    }
+  };
   const cookieOf = ({ headers }: FastifyRequest) => headers.cookie;
   let ready: { readonly guard: ReturnType<typeof accessTokenGuard>; readonly login: PkceLogin } | undefined;
   const parts = () => {
@@ -68,7 +79,7 @@ export async function openHotel({ pool, desk, graceMs = 0, oneAtATime = true, lo
     return reply.header('set-cookie', lines).redirect(returnTo);
   });
   app.post('/refresh', async (request, reply) => {
-    const next = await refresh.rotate(readCookie(cookieOf(request), REFRESH) ?? '');
+    const next = await rotate(readCookie(cookieOf(request), REFRESH) ?? '');
     return reply.header('set-cookie', setCookie(REFRESH, next.token, 86_400_000)).send({ sub: next.sub });
   });
   app.post('/logout', async (request, reply) => {
