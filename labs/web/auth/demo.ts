@@ -66,7 +66,6 @@ await tell(options, async (story) => {
       rows.push([name, byNaive ? 'opens' : 'refused', why === 'opens' ? why : `refused: ${why}`]);
     }
     story.table({ columns: ['the card', 'signature alone', 'accessTokenGuard'], rows });
-    story.code('src/guard.ts', { from: 'const expected = {', to: '};' });
     story.verdict('Who believes the header is told what to check', `${taken.naive - 1} of 10 open`, taken.naive > 6);
     story.verdict('Who knows what he expects takes the real one alone', `${taken.guard - 1} of 10`, taken.guard === 1);
   });
@@ -197,6 +196,7 @@ await tell(options, async (story) => {
       await page.context().close();
       return out;
     };
+    story.code('src/refresh.ts', { from: 'export function successor', to: '}' });
     const naive = await rounds({ oneAtATime: false });
     const locked = await rounds({});
     const grace = await rounds({ oneAtATime: false, graceMs: 10_000 });

@@ -130,12 +130,12 @@ await describeWith('login', servers, ({ postgres, desk: provider }) => {
       change(query);
       return fate(login.finish(cookie, `${query}`));
     };
-    expect(await changed((it) => it.set('state', 'mine'))).toBe('unknown');
-    expect(await changed((it) => it.delete('state'))).toBe('unknown');
-    expect(await changed((it) => it.set('iss', 'https://desk.example')), 'iss').toBe('OAUTH_INVALID_RESPONSE');
-    expect(await changed((it) => it.delete('iss')), 'no iss').toBe('OAUTH_INVALID_RESPONSE');
-    expect(await changed((it) => it.set('code', 'x')), 'code').toBe('invalid_grant');
-    expect(await changed((it) => it.set('error', 'access_denied'))).toBe('access_denied');
+    expect(await changed((query) => query.set('state', 'mine'))).toBe('unknown');
+    expect(await changed((query) => query.delete('state'))).toBe('unknown');
+    expect(await changed((query) => query.set('iss', 'https://desk.example')), 'iss').toBe('OAUTH_INVALID_RESPONSE');
+    expect(await changed((query) => query.delete('iss')), 'no iss').toBe('OAUTH_INVALID_RESPONSE');
+    expect(await changed((query) => query.set('code', 'x')), 'code').toBe('invalid_grant');
+    expect(await changed((query) => query.set('error', 'access_denied'))).toBe('access_denied');
     expect(await changed(() => {})).toBe('mo');
     const { cookie, search } = await visit('mo');
     await pool.query("UPDATE auth_logins SET nonce = 'another'");

@@ -66,8 +66,9 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
 
   test('of two processes that use one token at once one gets a successor, and the other is a second use', async () => {
     const { tokens, pool, schema } = await open();
-    await using one = await startClerk(postgres.url, schema, 0);
-    await using two = await startClerk(postgres.url, schema, 0);
+    const starting = [startClerk(postgres.url, schema, 0), startClerk(postgres.url, schema, 0)] as const;
+    await using one = await starting[0];
+    await using two = await starting[1];
     const token = await tokens.issue('mo');
     // Both have begun before either can end: what they need is held until both wait for it, or one has answered all the same.
     const holder = await pool.connect();
@@ -86,9 +87,9 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
     } finally {
       holder.release();
     }
-    const refused = answers.filter((it) => it.startsWith('refused'));
+    const refused = answers.filter((answer) => answer.startsWith('refused'));
     expect(refused, 'how many were refused').toEqual(['refused: reused']);
-    const [successor = ''] = answers.filter((it) => !it.startsWith('refused'));
+    const [successor = ''] = answers.filter((answer) => !answer.startsWith('refused'));
     expect(await fate(tokens.rotate(successor)), 'the successor, after a second use').toBe('revoked');
   });
 
