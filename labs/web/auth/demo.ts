@@ -196,7 +196,7 @@ await tell(options, async (story) => {
       await page.context().close();
       return out;
     };
-    story.code('src/refresh.ts', { from: 'export function successor', to: '}' });
+    story.code('src/refresh.ts', { from: 'protected successor', to: '}' });
     const naive = await rounds({ oneAtATime: false });
     const locked = await rounds({});
     const grace = await rounds({ oneAtATime: false, graceMs: 10_000 });

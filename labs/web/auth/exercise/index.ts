@@ -1,5 +1,6 @@
 import type { CryptoKey, JWSHeaderParameters } from 'jose';
 import type { PoolClient } from 'pg';
+import { checkGuard } from '../src/guard.ts';
 import {
   type Begun,
   KeySet as GivenKeySet,
@@ -56,9 +57,10 @@ export {
  * token needs `exp`, `iat` and `sub`.
  *
  * Given in ../src/guard.ts: `bearer(authorization)` is the token, or throws; `access(payload)` is what the guard returns;
- * `refusal(error)` is the error to throw for one of jose's, any other it gives back; `checkGuard(options)` refuses unsafe ones.
+ * `refusal(error)` is the error to throw for one of jose's, any other it gives back.
  */
-export function accessTokenGuard(_options: GuardOptions): Guard {
+export function accessTokenGuard(options: GuardOptions): Guard {
+  checkGuard(options);
   return () => todo('accessTokenGuard');
 }
 
@@ -92,8 +94,8 @@ export class KeySet extends GivenKeySet {
  * - `this.row(tx, token)` reads a token: `family`, `sub`, `ended`, `expired`, `salt` (null while it is unused), `usedMs` (ago).
  *   With 'FOR UPDATE' as a third argument nobody else reads it so before the transaction `tx` has ended;
  * - `this.markUsed(tx, token, salt)`, `this.add(tx, token, family)` stores another, `this.end(tx, family)` ends a family;
- * - `transaction(this.options.pool, (tx) => …)` of ../src/store.ts commits what the function did, or undoes it when it throws;
- * - `successor(token, salt)` of ../src/refresh.ts: the next token, for a salt of 32 random bytes (`randomBytes` of node:crypto).
+ * - `allOrNothing(this.options.pool, (tx) => …)` of ../src/store.ts commits what the function did, or undoes it when it throws;
+ * - `this.successor(token, salt)`: the next token, for a salt of 32 random bytes (`randomBytes` of node:crypto).
  */
 export class RefreshTokens extends GivenRefreshTokens {
   /** `use` in a transaction. @throws {RefreshRefusedError} what `use` returns of that kind */
@@ -124,7 +126,7 @@ export function singleFlight<T>(_refresh: () => Promise<T>, _locks: Locks, _name
  * states, nonces, verifiers, challenges and the address (`buildAuthorizationUrl`);
  * - `this.remember(state, browser, { verifier, nonce, returnTo })`; `this.take(state, browser)` has it back once, or undefined;
  * - `this.redeem(url, state, pending)`: the code in the callback's address for tokens, or a LoginRefusedError;
- * - `newSecret()` of ../src/store.ts; `readCookie(header, LOGIN_COOKIE)`, `setCookie(LOGIN_COOKIE, value, ttlMs)`; `localPath`.
+ * - `newSecret()` of ../src/store.ts; `readCookie(header, this.cookie)`, `setCookie(this.cookie, value, ttlMs)`; `localPath`.
  */
 export class PkceLogin extends GivenLogin {
   /** Where to send the browser, and its cookie. One that has such a cookie keeps its value: two tabs may log in at once. */
@@ -142,8 +144,8 @@ export class PkceLogin extends GivenLogin {
 }
 
 /**
- * Sessions. Given: `find`, `endAll`, `this.add(id, sub)`, `this.remove(id)`; `newSecret()`; `readCookie(header, SESSION_COOKIE)`;
- * `setCookie(SESSION_COOKIE, id, this.options.absoluteMs)`, which is a Set-Cookie header; `checkUser(sub)` of ../src/store.ts.
+ * Sessions. Given: `find`, `endAll`, `this.add(id, sub)`, `this.remove(id)`; `newSecret()`; `readCookie(header, this.cookie)`;
+ * `setCookie(this.cookie, id, this.options.absoluteMs)`, which is a Set-Cookie header; `checkUser(sub)` of ../src/store.ts.
  */
 export class Sessions extends GivenSessions {
   /** A session for who has just logged in; `cookie` is what the browser came with. @returns the Set-Cookie header */

@@ -38,10 +38,9 @@ export interface Pending {
   readonly returnTo: string;
 }
 
-export const LOGIN_COOKIE = '__Host-login';
-
 /** Login by code and PKCE (RFC 7636, RFC 9700, OpenID Connect), with the secrets at the server. */
 export class PkceLogin {
+  protected readonly cookie = '__Host-login';
   protected readonly options: Required<Omit<LoginOptions, 'resource'>> & Pick<LoginOptions, 'resource'>;
 
   constructor(options: LoginOptions) {
@@ -54,7 +53,7 @@ export class PkceLogin {
    * @throws {StoreUnavailableError}
    */
   async begin(cookie: string | undefined, returnTo = '/'): Promise<Begun> {
-    const browser = readCookie(cookie, LOGIN_COOKIE) ?? newSecret();
+    const browser = readCookie(cookie, this.cookie) ?? newSecret();
     const { provider, redirectUri, scope, resource, ttlMs } = this.options;
     const [state, nonce, verifier] = [oidc.randomState(), oidc.randomNonce(), oidc.randomPKCECodeVerifier()];
     await this.remember(state, browser, { verifier, nonce, returnTo: localPath(returnTo) });
@@ -67,7 +66,7 @@ export class PkceLogin {
       code_challenge_method: 'S256',
       ...(resource !== undefined && { resource }),
     });
-    return { url, setCookie: setCookie(LOGIN_COOKIE, browser, ttlMs) };
+    return { url, setCookie: setCookie(this.cookie, browser, ttlMs) };
   }
 
   /**
@@ -79,7 +78,7 @@ export class PkceLogin {
     const url = new URL(this.options.redirectUri);
     url.search = search;
     const state = url.searchParams.get('state') ?? '';
-    const pending = await this.take(state, readCookie(cookie, LOGIN_COOKIE) ?? '');
+    const pending = await this.take(state, readCookie(cookie, this.cookie) ?? '');
     if (pending === undefined) throw new LoginRefusedError('unknown');
     const tokens = await this.redeem(url, state, pending);
     const sub = tokens.claims()?.sub;

@@ -1,7 +1,7 @@
 import { hkdfSync, randomBytes, randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
 import { InvalidArgumentError, RefreshRefusedError } from './errors.ts';
-import { checkUser, hash, newSecret, query, transaction } from './store.ts';
+import { allOrNothing, checkUser, hash, newSecret, query } from './store.ts';
 
 export interface RefreshOptions {
   readonly pool: Pool;
@@ -55,7 +55,7 @@ export class RefreshTokens {
   /** The first token of a new family: for a user who has just logged in. */
   async issue(sub: string): Promise<string> {
     checkUser(sub);
-    return transaction(this.options.pool, async (tx) => {
+    return allOrNothing(this.options.pool, async (tx) => {
       const family = randomUUID();
       const ends = [family, sub, this.options.absoluteMs];
       await query(tx, `INSERT INTO auth_families VALUES ($1, $2, now() + $3 * interval '1 ms')`, ends);
@@ -71,7 +71,7 @@ export class RefreshTokens {
    * @throws {StoreUnavailableError} it may have been used
    */
   async rotate(token: string): Promise<Refreshed> {
-    const answer = await transaction(this.options.pool, (tx) => this.use(tx, token));
+    const answer = await allOrNothing(this.options.pool, (tx) => this.use(tx, token));
     // Thrown inside, it would undo the family's end.
     if (answer instanceof RefreshRefusedError) throw answer;
     return answer;
@@ -85,12 +85,12 @@ export class RefreshTokens {
     if (salt === null) {
       if (row.expired) return new RefreshRefusedError('expired');
       const fresh = randomBytes(32);
-      const next = successor(token, fresh);
+      const next = this.successor(token, fresh);
       await this.markUsed(tx, token, fresh);
       await this.add(tx, next, family);
       return { token: next, sub };
     }
-    const next = successor(token, salt);
+    const next = this.successor(token, salt);
     const unused = (await this.row(tx, next))?.salt === null;
     if (row.usedMs < this.options.graceMs && unused) return { token: next, sub };
     await this.end(tx, family);
@@ -99,7 +99,7 @@ export class RefreshTokens {
 
   /** Ends the family of a token, at a logout. An unknown one is no error: it lets nobody in. */
   async revoke(token: string): Promise<void> {
-    await transaction(this.options.pool, async (tx) => {
+    await allOrNothing(this.options.pool, async (tx) => {
       const row = await this.row(tx, token, 'FOR UPDATE');
       if (row) await this.end(tx, row.family);
     });
@@ -139,12 +139,12 @@ export class RefreshTokens {
   protected async end(tx: PoolClient, family: string): Promise<void> {
     await query(tx, 'UPDATE auth_families SET ended_at = now() WHERE id = $1', [family]);
   }
-}
 
-/**
- * The one successor of a token: whoever has the token and the store's salt can derive it again (RFC 5869), and neither alone will
- * do. So the store need not keep it.
- */
-export function successor(token: string, salt: Buffer): string {
-  return Buffer.from(hkdfSync('sha256', token, salt, 'refresh token', 32)).toString('base64url');
+  /**
+   * The one successor of a token: whoever has the token and the store's salt can derive it again (RFC 5869), and neither alone
+   * will do. So the store need not keep it.
+   */
+  protected successor(token: string, salt: Buffer): string {
+    return Buffer.from(hkdfSync('sha256', token, salt, 'refresh token', 32)).toString('base64url');
+  }
 }

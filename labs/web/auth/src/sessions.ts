@@ -10,10 +10,9 @@ export interface SessionsOptions {
   readonly absoluteMs?: number;
 }
 
-export const SESSION_COOKIE = '__Host-session';
-
 /** Sessions in Postgres: a look at the store for each request, and one that is ended is ended with the next request. */
 export class Sessions {
+  protected readonly cookie = '__Host-session';
   protected readonly options: Required<SessionsOptions>;
 
   constructor({ pool, idleMs = 30 * 60_000, absoluteMs = 12 * 3_600_000 }: SessionsOptions) {
@@ -29,12 +28,12 @@ export class Sessions {
     await this.end(cookie);
     const id = newSecret();
     await this.add(id, sub);
-    return setCookie(SESSION_COOKIE, id, this.options.absoluteMs);
+    return setCookie(this.cookie, id, this.options.absoluteMs);
   }
 
   /** Whose session it is, undefined when there is none. A request moves the idle end, at most ten times in its length. */
   async find(cookie: string | undefined): Promise<string | undefined> {
-    const id = readCookie(cookie, SESSION_COOKIE);
+    const id = readCookie(cookie, this.cookie);
     if (id === undefined) return undefined;
     const { pool, idleMs } = this.options;
     const [row] = await query<{ sub: string; worn: boolean }>(
@@ -49,9 +48,9 @@ export class Sessions {
 
   /** Ends the session at once. @returns the Set-Cookie header that takes the cookie away */
   async end(cookie: string | undefined): Promise<string> {
-    const id = readCookie(cookie, SESSION_COOKIE);
+    const id = readCookie(cookie, this.cookie);
     if (id !== undefined) await this.remove(id);
-    return setCookie(SESSION_COOKIE, '', 0);
+    return setCookie(this.cookie, '', 0);
   }
 
   /** Ends every session of a user. */

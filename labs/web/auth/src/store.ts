@@ -62,7 +62,7 @@ export async function query<Row extends QueryResultRow>(
  * All of `body` or nothing of it: what it throws undoes it.
  * @throws {StoreUnavailableError} or what `body` throws
  */
-export async function transaction<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
+export async function allOrNothing<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
   const tx = await pool.connect().catch((cause: unknown) => {
     throw new StoreUnavailableError({ cause });
   });
