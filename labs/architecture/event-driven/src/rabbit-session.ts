@@ -64,7 +64,8 @@ export class Session {
       const address = new URL(url);
       if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
       // `signal` is an option of the socket: the one way to be rid of a peer that no longer answers.
-      const options = { timeout: answerMs, signal: cut.signal };
+      // And no delay: by Nagle's algorithm a small frame waits 40 ms for the other side's delayed acknowledgement.
+      const options = { timeout: answerMs, signal: cut.signal, noDelay: true };
       // Only here: who has Redis alone needs no client of RabbitMQ.
       const { connect } = await import('amqplib');
       const connection = await connect(address.href, options);

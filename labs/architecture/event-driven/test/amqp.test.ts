@@ -117,7 +117,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     const { open, dead, prefix, url } = await world();
     const bus = await open();
     const { got } = await listen(bus, 'kitchen');
-    const admin = await connect(url);
+    const admin = await connect(url, { noDelay: true });
     onTestFinished(() => admin.close());
     const channel = await admin.createConfirmChannel();
     const good = placed('1');
@@ -202,7 +202,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await bus.subscribe('kitchen', kitchen, { ...NOW, concurrency: 4 });
     const orders = Array.from({ length: 12 }, (_, n) => `order ${n}`);
     await bus.publish(orders.map((key) => placed(key)));
-    const admin = await connect(url);
+    const admin = await connect(url, { noDelay: true });
     onTestFinished(() => admin.close());
     const channel = await admin.createChannel();
     await alarm(true);
@@ -263,7 +263,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     const idle = delivery.reader({});
     const served = () => bus.subscribe('sms', idle).then(() => true);
     await until(() => served().catch(() => false));
-    const admin = await connect(url);
+    const admin = await connect(url, { noDelay: true });
     onTestFinished(() => admin.close());
     const queue = await (await admin.createChannel()).checkQueue(`${prefix}kitchen`);
     expect(queue.consumerCount, 'consumers of the kitchen').toBeGreaterThan(0);
@@ -309,7 +309,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     const { open, prefix, url } = await world();
     const bus = await open(url, { backoffMs: () => 1 });
     const { got } = await listen(bus, 'kitchen');
-    const admin = await connect(url);
+    const admin = await connect(url, { noDelay: true });
     onTestFinished(() => admin.close());
     await (await admin.createChannel()).deleteQueue(`${prefix}kitchen`);
     const published = () => bus.publish([placed('1')]).then(() => true);

@@ -68,7 +68,8 @@ export class Session {
       const address = new URL(options.url);
       if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
       // `signal` is an option of the socket: the one way to be rid of a peer that no longer answers.
-      const socketOptions = { timeout: options.answerMs, signal: socket.signal };
+      // And no delay: by Nagle's algorithm a small frame waits 40 ms for the other side's delayed acknowledgement.
+      const socketOptions = { timeout: options.answerMs, signal: socket.signal, noDelay: true };
       const model = await connect(address.href, socketOptions);
       model.on('error', () => {});
       const session = new Session(model, await model.createConfirmChannel(), socket, stop, options);
