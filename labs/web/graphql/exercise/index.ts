@@ -12,6 +12,7 @@ import {
   type QueryRequest,
   type RowsByKey,
 } from '../src/index.ts';
+import { makeAll } from '../src/loader.ts';
 import { limit } from '../src/query.ts';
 
 // Yours are the loader, what brings rows to their keys, the measure of a query, and the mask. Given, in src/: the errors (an
@@ -86,13 +87,13 @@ export function batchByKey<K extends Key, Row, Value>(_rows: RowsByKey<K, Row, V
 
 /**
  * Loaders that live as long as the request whose context object they hang on: `of(context)` are those of this request, made when
- * it first asks; `clear(context)` forgets them. Given: `makeAll(makers, context)` of ../src/loader.ts makes all of them.
+ * it first asks; `clear(context)` forgets them. Given is one that remembers nothing: `makeAll` makes all of them.
  */
 export function createLoaders<
   Context extends object,
   M extends Readonly<Record<string, (context: Context) => unknown>>,
->(_makers: M & Readonly<Record<string, (context: Context) => unknown>>): Loaders<Context, M> {
-  return { of: () => todoNow('of'), clear: () => todoNow('clear') };
+>(makers: M & Readonly<Record<string, (context: Context) => unknown>>): Loaders<Context, M> {
+  return { of: (context) => makeAll<Context, M>(makers, context), clear: () => {} };
 }
 
 /**

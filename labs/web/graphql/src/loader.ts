@@ -152,7 +152,7 @@ function outcomeOf<Value>(read: () => Value): Value | Error {
 }
 
 type Makers<Context> = Readonly<Record<string, (context: Context) => unknown>>;
-export type Made<M extends Makers<never>> = { readonly [Name in keyof M]: ReturnType<M[Name]> };
+type Made<M extends Makers<never>> = { readonly [Name in keyof M]: ReturnType<M[Name]> };
 
 export interface Loaders<Context extends object, M extends Makers<Context>> {
   /** Those of this request, made when it first asks. */
@@ -179,6 +179,7 @@ export function createLoaders<Context extends object, M extends Makers<Context>>
   };
 }
 
+/** Asked for by one context, each anew. */
 export function makeAll<Context, M extends Makers<Context>>(makers: M, context: Context): Made<M> {
   return Object.fromEntries(Object.entries(makers).map(([name, make]) => [name, make(context)])) as Made<M>;
 }

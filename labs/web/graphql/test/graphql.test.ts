@@ -49,7 +49,7 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
   // ── core ──
 
   test('a request reads what its own user may read, and after a mutation what was written', async () => {
-    const { ask } = await open();
+    const { ask, sql } = await open();
     const read = async (query: string, reader = 'ann') => {
       const { data, errors } = await ask(query, { reader });
       return errors.length > 0 ? errors.map(({ message }) => message) : data;
@@ -59,7 +59,9 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
     const [ann, ben] = await Promise.all(['ann', 'ben'].map((reader) => read(notes, reader)));
     expect(ann, 'what ann reads').toEqual(of('ann'));
     expect(ben, 'what ben reads').toEqual(of('ben'));
+    sql.length = 0;
     expect(await read(notes, 'ben'), 'what ben reads later').toEqual(of('ben'));
+    expect(sql.length, 'statements of one request: the articles, the notes on them').toBe(2);
     const rename = (name: string) => `rename(author: "30", name: "${name}") { name }`;
     const renamed = await read(`mutation { ${rename('Zoe')} }`);
     expect(renamed, 'what is read behind the mutation').toEqual({ rename: { name: 'Zoe' } });
