@@ -1,0 +1,238 @@
+import { inspect } from 'node:util';
+import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import fastifyPlugin from 'fastify-plugin';
+import {
+  InvalidAppError,
+  InvalidDefinitionError,
+  PluginTeardownError,
+  type Problem,
+  SetupError,
+  SetupTimeoutError,
+  TeardownError,
+} from './errors.ts';
+import { guardClose } from './guard.ts';
+import type { Checked, Mount } from './plugin.ts';
+import { Blanks, messageOf } from './secret.ts';
+import { wiringProblems } from './wiring.ts';
+
+export interface AppConfig {
+  /** In the order in which they are set up: each after those that it depends on. */
+  readonly plugins: readonly Mount[];
+  /** Milliseconds for each setup. Default 10 000. */
+  readonly setupTimeoutMs?: number;
+  /** Milliseconds for each teardown. Default 10 000. */
+  readonly teardownTimeoutMs?: number;
+  /** Milliseconds that `close()` gives requests that are under way; then their connections are cut. Default 10 000. */
+  readonly closeGraceMs?: number;
+  /** Aborted while the app is built: what is set up is torn down, and `buildApp` rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Gets fastify's log, a line of JSON at a time, secrets blanked out. Default: no log. */
+  readonly log?: { readonly level?: string; readonly write: (line: string) => void };
+  /** What else fastify takes: `trustProxy`, `bodyLimit`, … */
+  readonly server?: Omit<FastifyServerOptions, 'logger' | 'loggerInstance' | 'pluginTimeout'>;
+}
+
+/**
+ * An application factory (https://flask.palletsprojects.com/en/stable/patterns/appfactories/): each call makes an app that
+ * shares nothing with any other. First everything is checked, then the plugins are set up in their order by avvio, fastify's
+ * loader. The app is ready and does not listen yet: `await app.listen({ port })`. `app.close()` ends it: no new requests, those
+ * under way are waited for, then each plugin is torn down, the last one first.
+ *
+ * @throws InvalidAppError with all that is wrong, nothing having been set up; SetupError (SetupTimeoutError), what had been set
+ *   up being torn down; InvalidDefinitionError for an option; the signal's reason. `close()` rejects with a TeardownError.
+ */
+export async function buildApp(config: AppConfig): Promise<FastifyInstance> {
+  return await new Assembly(config).build();
+}
+
+/** One making of one app. */
+export class Assembly {
+  protected readonly mounts: readonly Mount[];
+  /** What each plugin of the hall provides, by its name. */
+  protected readonly provided = new Map<string, unknown>();
+  protected readonly teardownFailures: PluginTeardownError[] = [];
+  readonly #options: AppConfig;
+  readonly #limits: {
+    readonly setupTimeoutMs: number;
+    readonly teardownTimeoutMs: number;
+    readonly closeGraceMs: number;
+  };
+  readonly #stop = new AbortController();
+  readonly #blanks = new Blanks();
+  #blamed = 'the app';
+
+  constructor(options: AppConfig) {
+    this.#options = options;
+    this.mounts = [...options.plugins];
+    const { setupTimeoutMs = 10_000, teardownTimeoutMs = 10_000, closeGraceMs = 10_000 } = options;
+    this.#limits = { setupTimeoutMs, teardownTimeoutMs, closeGraceMs };
+    for (const [name, ms] of Object.entries(this.#limits)) {
+      if (Number.isInteger(ms) && ms >= 1 && ms < 2 ** 31) continue;
+      throw new InvalidDefinitionError(`${name} is ${inspect(ms)}: give whole milliseconds from 1 to 2 147 483 647.`);
+    }
+  }
+
+  async build(): Promise<FastifyInstance> {
+    const { signal } = this.#options;
+    signal?.throwIfAborted();
+    const abort = () => this.#stop.abort(signal?.reason);
+    signal?.addEventListener('abort', abort);
+    try {
+      const checked = await this.check();
+      signal?.throwIfAborted();
+      for (const [, { config }] of checked) this.#blanks.note(config);
+      const app = this.create();
+      for (const [mount, ready] of checked) this.register(app, mount, ready);
+      await this.boot(app);
+      return app;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Aborted when the app will not begin: for setups that are still at work. */
+  protected get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** @throws InvalidAppError with all that is wrong in all of them */
+  protected async check(): Promise<[Mount, Checked][]> {
+    const problems = this.wiring();
+    const checked: [Mount, Checked][] = [];
+    const checks = this.mounts.map(async (mount) => ({ mount, result: await mount.check() }));
+    for (const { mount, result } of await Promise.all(checks)) {
+      if (result.problems) problems.push(...result.problems);
+      else checked.push([mount, result]);
+    }
+    if (problems.length > 0) throw new InvalidAppError(problems);
+    return checked;
+  }
+
+  protected wiring(): Problem[] {
+    return wiringProblems(this.mounts);
+  }
+
+  protected create(): FastifyInstance {
+    const { log, server } = this.#options;
+    const stream = log && { write: (line: string) => log.write(this.#blanks.text(line)) };
+    const app = fastify({
+      ...server,
+      ...(stream && { logger: { level: log?.level ?? 'info', stream } }),
+      pluginTimeout: this.#limits.setupTimeoutMs,
+    });
+    guardClose(app, this.#limits.closeGraceMs);
+    // fastify's answer to an error has the error's message.
+    app.addHook('onSend', async (_, reply, payload) =>
+      reply.statusCode >= 500 && typeof payload === 'string' ? this.#blanks.text(payload) : payload,
+    );
+    app.addHook('onReady', async () => {
+      this.#blamed = 'an onReady hook';
+    });
+    // avvio calls these hooks in reverse: this one is the last, and tells what became of the others.
+    app.addHook('onClose', async () => {
+      if (this.teardownFailures.length > 0) throw new TeardownError(this.teardownFailures);
+    });
+    return app;
+  }
+
+  /** Hands the plugin to avvio: on the hall itself, or encapsulated under its prefix. */
+  protected register(app: FastifyInstance, mount: Mount, checked: Checked): void {
+    const { name, dependencies, prefix } = mount;
+    const load = async (instance: FastifyInstance) => {
+      this.blame(mount);
+      await this.setUp(instance, mount, checked);
+    };
+    const encapsulate = prefix !== undefined;
+    app.register(fastifyPlugin(load, { name, dependencies: [...dependencies], encapsulate }), { prefix: prefix ?? '' });
+  }
+
+  /** What avvio reports from now on is this one's. */
+  protected blame(mount: Mount): void {
+    this.#blamed = mount.title;
+  }
+
+  /** One plugin's turn: its setup now, its teardown when the app is closed. */
+  protected async setUp(app: FastifyInstance, mount: Mount, checked: Checked): Promise<void> {
+    let tearDown: (() => Promise<void>) | undefined;
+    let closed = false;
+    app.addHook('onClose', async () => {
+      closed = true;
+      await tearDown?.();
+    });
+    const { signal } = this;
+    signal.throwIfAborted();
+    const setup = async () => {
+      const { provided, teardown } = await checked.setup(app, this.provided, signal);
+      const end = () => this.tearDown(mount, teardown);
+      // avvio has given it up, and the app is gone.
+      if (closed) return end();
+      tearDown = end;
+      if (mount.prefix === undefined) this.provided.set(mount.name, provided);
+    };
+    await unlessAborted(setup(), signal);
+  }
+
+  /** Rejects never: the others have their turn. */
+  protected async tearDown(mount: Mount, teardown: () => Promise<void>): Promise<void> {
+    const fail = (why: string, options?: ErrorOptions) => {
+      this.teardownFailures.push(new PluginTeardownError(mount.title, why, options));
+    };
+    const ms = this.#limits.teardownTimeoutMs;
+    const late = Symbol('late');
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const limit = new Promise((resolve) => {
+        timer = setTimeout(resolve, ms, late);
+      });
+      if ((await Promise.race([teardown(), limit])) === late) fail(`it has not ended in ${ms} ms`);
+    } catch (error) {
+      const cause = this.#blanks.error(error);
+      fail(messageOf(cause), { cause });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Has avvio load what is registered. When that fails, what has been set up is torn down. */
+  protected async boot(app: FastifyInstance): Promise<void> {
+    try {
+      await app.ready();
+      this.signal.throwIfAborted();
+    } catch (error) {
+      await this.undo(app, error);
+      throw this.setupError(error);
+    }
+  }
+
+  /** Tells setups that are at work to end, and closes the app; what fails in that is among `teardownFailures`. */
+  protected async undo(app: FastifyInstance, why: unknown): Promise<void> {
+    this.#stop.abort(why);
+    await app.close().catch((error: unknown) => app.log.error(error));
+  }
+
+  /** What avvio has reported, in the name of whom it is to blame on; or the reason of whoever has aborted the start. */
+  protected setupError(error: unknown): unknown {
+    const { signal } = this.#options;
+    if (signal?.aborted) return signal.reason;
+    const alsoFailed = [...this.teardownFailures];
+    if (codeOf(error) === 'FST_ERR_PLUGIN_TIMEOUT') {
+      const why = `it has not ended in ${this.#limits.setupTimeoutMs} ms`;
+      return new SetupTimeoutError(this.#blamed, why, { alsoFailed });
+    }
+    const cause = this.#blanks.error(error);
+    return new SetupError(this.#blamed, messageOf(cause), { cause, alsoFailed });
+  }
+}
+
+/** What `work` resolves to, or else the signal's reason; `work` goes on, and what it throws then is nobody's. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+const codeOf = (error: unknown): unknown =>
+  typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;

@@ -1,0 +1,442 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { inspect } from 'node:util';
+import { outcome, until } from '@shared/testkit';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import {
+  AppClosedError,
+  buildApp,
+  definePlugin,
+  InvalidAppError,
+  InvalidDefinitionError,
+  PluginTeardownError,
+  Secret,
+  SetupError,
+  SetupTimeoutError,
+  secret,
+  TeardownError,
+} from '#lab';
+import { get, noting, open, stall, till } from './hall.ts';
+
+const never = (_?: unknown) => new Promise<never>(() => {});
+const problemsOf = (error: unknown): unknown[][] =>
+  error instanceof InvalidAppError
+    ? error.problems.map(({ kind, plugin, message }) => [kind, plugin, message])
+    : [[error]];
+const LOCAL = { host: '127.0.0.1', port: 0 };
+
+describe('wiring', () => {
+  test('a plugin twice in one place is refused, and a prefix that is none', async () => {
+    const fish = { sells: 'eel', cents: 1 };
+    const plugins = [till.with(), till.with(), stall.at('/fish', fish), stall.at('/fish', fish)];
+    const bad = ['bread', '/bread/', '/', '', '/a b', '//a'].map((prefix) => stall.at(prefix, fish));
+    const told = problemsOf((await outcome(buildApp({ plugins: [...plugins, ...bad] }))).error);
+    expect(told.map((each) => each.slice(0, 2).join(': '))).toEqual([
+      'twice: till',
+      'twice: stall at /fish',
+      'prefix: stall at bread',
+      'prefix: stall at /bread/',
+      'prefix: stall at /',
+      'prefix: stall at ',
+      'prefix: stall at /a b',
+      'prefix: stall at //a',
+    ]);
+  });
+
+  test('a dependency that comes too late is told apart from a cycle, and each cycle is named once', async () => {
+    const log: string[] = [];
+    const [a0, b0] = [noting(log, 'a'), noting(log, 'b')];
+    const c = noting(log, 'c', { dependencies: [b0] });
+    const b = noting(log, 'b', { dependencies: [a0] });
+    // Of the same name as a0, in its place: a → c → b → a.
+    const a = noting(log, 'a', { dependencies: [c, b0] });
+    const self = noting(log, 'self', { dependencies: [noting(log, 'self')] });
+    const late = noting(log, 'late', { dependencies: [noting(log, 'last')] });
+    const last = noting(log, 'last');
+    const plugins = [late, self, a, b, c, last].map((each) => each.with());
+    expect(problemsOf((await outcome(buildApp({ plugins }))).error)).toEqual([
+      ['order', 'late', expect.stringContaining('move it before late')],
+      ['cycle', 'self', expect.stringContaining('self → self')],
+      ['cycle', 'a', expect.stringContaining('a → c → b → a')],
+      ['cycle', 'a', expect.stringContaining('a → b → a')],
+    ]);
+    expect(log).toEqual([]);
+  });
+
+  test('another plugin of the same name stands in for it', async () => {
+    const sums: number[] = [];
+    const fake: typeof till = definePlugin({
+      name: 'till',
+      config: z.object({ currency: z.string().default('') }),
+      setup: () => ({ take: (cents) => `noted ${sums.push(cents)}` }),
+    });
+    const app = await open([fake.with(), stall.at('/fish', { sells: 'eel', cents: 900 })]);
+    expect(await get(app, '/fish/sell')).toBe('eel no. 1, till noted 1');
+    expect(sums).toEqual([900]);
+  });
+
+  test('what a stall does to its configuration or its list of plugins is seen by no other', async () => {
+    const greedy = definePlugin({
+      name: 'greedy',
+      config: z.object({ goods: z.array(z.string()) }),
+      setup: ({ app, config }) => {
+        config.goods.push('more');
+        app.get('/', () => config.goods.join());
+      },
+    });
+    const config = { goods: ['eel'] };
+    const plugins = [greedy.at('/a', config), greedy.at('/b', config)];
+    const opening = open(plugins);
+    plugins.length = 0;
+    const app = await opening;
+    expect([await get(app, '/a'), await get(app, '/b'), config.goods.join()]).toEqual(['eel,more', 'eel,more', 'eel']);
+  });
+
+  test('a definition that nothing can be done with is refused', async () => {
+    for (const name of ['', 'Till', 'a b', '__proto__', '-a', '1', 'a\ud800', 'caller', 'name']) {
+      expect(() => definePlugin({ name, setup: () => {} }), inspect(name)).toThrow(InvalidDefinitionError);
+    }
+    for (const ms of [0, -1, 1.5, Number.NaN, 2 ** 31]) {
+      for (const limit of ['setupTimeoutMs', 'teardownTimeoutMs', 'closeGraceMs']) {
+        const { error } = await outcome(buildApp({ plugins: [], [limit]: ms }));
+        expect(error, `${limit}: ${ms}`).toBeInstanceOf(InvalidDefinitionError);
+        expect(String(error)).toContain(limit);
+      }
+    }
+    for (const name of ['then', 'default', 'prototype', 'price-list']) {
+      const odd = definePlugin({ name, setup: () => name });
+      const asks = definePlugin({
+        name: 'asks',
+        dependencies: [odd],
+        setup: ({ needs }) => expect(needs).toEqual({ [name]: name }),
+      });
+      await open([odd.with(), asks.with()]);
+    }
+  });
+
+  test('a schema that throws or waits is a schema all the same', async () => {
+    const broken = definePlugin({
+      name: 'broken',
+      config: z.string().transform((value) => {
+        throw new RangeError(`no ${value}`);
+      }),
+      setup: () => {},
+    });
+    const waits = definePlugin({
+      name: 'waits',
+      config: z.object({ n: z.number().refine(async (n) => n > 1, 'too small') }),
+      setup: () => {},
+    });
+    const { error } = await outcome(buildApp({ plugins: [broken.with('hunter2'), waits.with({ n: 1 })] }));
+    expect(problemsOf(error)).toEqual([
+      ['config', 'broken', expect.stringContaining('RangeError')],
+      ['config', 'waits', 'too small'],
+    ]);
+    expect(String(error)).not.toContain('hunter2');
+  });
+});
+
+describe('the start', () => {
+  test('a setup that never ends is named in time; what it provides too late is torn down', async () => {
+    const log: string[] = [];
+    const gate = Promise.withResolvers<string>();
+    const slow = definePlugin({
+      name: 'slow',
+      setup: ({ signal }) => {
+        signal.addEventListener('abort', () => log.push('told to stop'));
+        return gate.promise;
+      },
+      teardown: (provided) => void log.push(`slow down: ${provided}`),
+    });
+    const { error } = await outcome(
+      buildApp({
+        plugins: [noting(log, 'power').with(), slow.at('/slow'), noting(log, 'last').with()],
+        setupTimeoutMs: 60,
+      }),
+    );
+    expect(error).toBeInstanceOf(SetupTimeoutError);
+    expect(error).toMatchObject({ plugin: 'slow at /slow', code: 'SETUP_TIMEOUT' });
+    expect(String(error)).toContain('60 ms');
+    expect(log).toEqual(['power up', 'told to stop', 'power down']);
+    gate.resolve('a connection');
+    await until(() => log.length === 4, { what: 'the late one to be torn down' });
+    expect(log[3]).toBe('slow down: a connection');
+  });
+
+  test('a plugin that another one registers by itself, or a hook, fails in the name of the first', async () => {
+    const inner = new Error('inner');
+    const fails = async () => {
+      throw inner;
+    };
+    const parent = definePlugin({ name: 'parent', setup: ({ app }) => void app.register(fails) });
+    const ready = definePlugin({ name: 'ready', setup: ({ app }) => void app.addHook('onReady', fails) });
+    const last = noting([], 'last').with();
+    const [one, two] = [
+      await outcome(buildApp({ plugins: [parent.with(), last] })),
+      await outcome(buildApp({ plugins: [ready.with(), last] })),
+    ];
+    expect(one.error).toMatchObject({ name: 'SetupError', plugin: 'parent', cause: inner });
+    expect(two.error).toMatchObject({ name: 'SetupError', plugin: 'an onReady hook', cause: inner });
+  });
+
+  test('what fails while a failed start is undone is told beside its cause', async () => {
+    const fails = () => {
+      throw new Error('a fuse');
+    };
+    const plugins = [noting([], 'power', { teardown: fails }).with(), noting([], 'fish', { setup: fails }).with()];
+    const { error } = await outcome(buildApp({ plugins }));
+    expect(error).toBeInstanceOf(SetupError);
+    expect(error).toMatchObject({ plugin: 'fish', alsoFailed: [{ plugin: 'power', name: 'PluginTeardownError' }] });
+  });
+
+  test('who aborts while it starts gets his own reason, and all is undone', async () => {
+    const log: string[] = [];
+    const reason = new Error('the market is called off');
+    const abandon = new AbortController();
+    const { signal } = abandon;
+    const fish = noting(log, 'fish', { setup: never });
+    const building = outcome(buildApp({ plugins: [noting(log, 'power').with(), fish.with()], signal }));
+    await until(() => log.includes('fish up'), { what: 'the second setup' });
+    abandon.abort(reason);
+    expect((await building).error).toBe(reason);
+    expect(log).toEqual(['power up', 'fish up', 'power down']);
+    expect((await outcome(buildApp({ plugins: [fish.with()], signal }))).error).toBe(reason);
+    expect(log.length, 'set up although it was aborted before').toBe(3);
+  });
+
+  test('the signal of a start that is over is of no effect, and keeps nothing', async () => {
+    const abandon = new AbortController();
+    let listeners = 0;
+    const { signal } = abandon;
+    const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      listeners++;
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      listeners--;
+      remove(...args);
+    };
+    const app = await open([till.with(), stall.at('/fish', { sells: 'eel', cents: 900 })], { signal });
+    expect(listeners).toBe(0);
+    abandon.abort();
+    expect(await get(app, '/fish/sell')).toContain('eel');
+  });
+});
+
+describe('the end', () => {
+  test('a request that is under way at the end still has all it needs; no new one gets in', async () => {
+    const log: string[] = [];
+    const [arrived, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const power = definePlugin({ name: 'power', setup: () => ['on'], teardown: (light) => void light.pop() });
+    const fish = definePlugin({
+      name: 'fish',
+      dependencies: [power],
+      setup: ({ app, needs }) => {
+        app.get('/', async () => {
+          arrived.resolve();
+          await gate.promise;
+          log.push(`light ${needs.power}`);
+          return 'eel';
+        });
+      },
+    });
+    const app = await open([power.with(), fish.at('/fish')]);
+    const url = await app.listen(LOCAL);
+    const asked = fetch(`${url}/fish`).then((response) => response.text());
+    await arrived.promise;
+    const closed = app.close().then(() => log.push('closed'));
+    const late = await fetch(`${url}/fish`).then(
+      ({ status }) => status,
+      () => 'refused',
+    );
+    expect([503, 'refused']).toContain(late);
+    gate.resolve();
+    expect(await asked).toBe('eel');
+    await closed;
+    expect(log).toEqual(['light on', 'closed']);
+  });
+
+  test('a handler whose client has gone is waited for, too', async () => {
+    const log: string[] = [];
+    const [arrived, gate, gone] = [
+      Promise.withResolvers<void>(),
+      Promise.withResolvers<void>(),
+      Promise.withResolvers<void>(),
+    ];
+    const fish = definePlugin({
+      name: 'fish',
+      setup: ({ app }) => {
+        app.get('/', async (request) => {
+          request.raw.socket.once('close', () => gone.resolve());
+          arrived.resolve();
+          await gate.promise;
+          log.push('cut, packed');
+          return 'eel';
+        });
+      },
+      teardown: () => void log.push('fish down'),
+    });
+    const app = await open([fish.with()]);
+    await app.listen(LOCAL);
+    const socket = connect(portOf(app), '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nHost: hall\r\n\r\n');
+    await arrived.promise;
+    socket.destroy();
+    await gone.promise;
+    const closed = app.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    gate.resolve();
+    await closed;
+    expect(log).toEqual(['cut, packed', 'fish down']);
+  });
+
+  test('a request that never ends is cut off after the grace, and the rest is torn down', async () => {
+    const log: string[] = [];
+    const arrived = Promise.withResolvers<void>();
+    const hangs = definePlugin({
+      name: 'hangs',
+      setup: ({ app }) => void app.get('/', () => never(arrived.resolve())),
+    });
+    const app = await open([noting(log, 'power').with(), hangs.with()], { closeGraceMs: 40 });
+    const url = await app.listen(LOCAL);
+    const asked = outcome(fetch(url));
+    await arrived.promise;
+    expect((await outcome(app.close())).error).toBeUndefined();
+    expect((await asked).error).toBeInstanceOf(TypeError);
+    expect(log).toEqual(['power up', 'power down']);
+  });
+
+  test('a teardown that never ends is named in time, and the others have their turn', async () => {
+    const log: string[] = [];
+    const stuck = definePlugin({ name: 'stuck', setup: () => {}, teardown: never });
+    const app = await open([noting(log, 'power').with(), stuck.with()], { teardownTimeoutMs: 30 });
+    const { error } = await outcome(app.close());
+    expect(error).toBeInstanceOf(TeardownError);
+    expect(error).toMatchObject({ errors: [{ plugin: 'stuck', code: 'PLUGIN_TEARDOWN_FAILED' }] });
+    expect(String(error)).toContain('30 ms');
+    expect(log).toEqual(['power up', 'power down']);
+  });
+
+  test('two that close it at once share one end, and what became of it', async () => {
+    const log: string[] = [];
+    const fails = () => {
+      throw new Error('a fuse');
+    };
+    const app = await open([noting(log, 'power', { teardown: fails }).with()]);
+    const ends = await Promise.all([outcome(app.close()), outcome(app.close())]);
+    for (const { error } of ends) expect(error).toBeInstanceOf(TeardownError);
+    expect(log).toEqual(['power up', 'power down']);
+  });
+
+  test('what is closed while it begins to listen does not listen, and never will', async () => {
+    for (const host of ['127.0.0.1', 'localhost']) {
+      const app = await open([till.with()]);
+      const listening = outcome(app.listen({ host, port: 0 }));
+      await app.close();
+      await listening;
+      expect(app.server.listening, `listening on ${host}, closed`).toBe(false);
+      expect((await outcome(app.listen(LOCAL))).error).toBeInstanceOf(AppClosedError);
+      const told = await new Promise((resolve) => app.listen(LOCAL, resolve));
+      expect(told).toBeInstanceOf(AppClosedError);
+      expect(app.server.listening).toBe(false);
+    }
+  });
+
+  test('nothing keeps the process alive when the app is closed', async () => {
+    const child = spawn(process.execPath, [new URL('alone.ts', import.meta.url).pathname], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const said = text(child.stdout);
+    const [code] = await once(child, 'close');
+    expect([code, await said]).toEqual([0, 'closed\n']);
+  });
+});
+
+describe('secrets', () => {
+  const password = 'hunter2 "€/ü" hunter2';
+  const bank = definePlugin({
+    name: 'bank',
+    config: z.object({ password: secret(), limit: z.int().default(1) }),
+    setup: ({ app, config }) => {
+      app.get('/config', (request) => {
+        request.log.info(
+          { config, given: config.password.reveal() },
+          `with ${config.password} and ${config.password.reveal()}`,
+        );
+        return config;
+      });
+      app.get('/error', () => Promise.reject(new Error(`denied: ${config.password.reveal()}`)));
+    },
+  });
+  const forms = [password, JSON.stringify(password).slice(1, -1), encodeURIComponent(password), 'hunter2'];
+  const leaks = (text: string) => forms.filter((form) => text.includes(form));
+
+  test('stand in no error of a configuration that is refused', async () => {
+    const checks = z.object({
+      password: secret(50),
+      pin: secret().refine(() => false, { error: ({ input }) => `${input} is wrong` }),
+    });
+    const strict = definePlugin({ name: 'strict', config: checks, setup: () => {} });
+    const config = { password, pin: password };
+    const { error } = await outcome(buildApp({ plugins: [strict.with(config), bank.with({ password, limit: 1.5 })] }));
+    expect(problemsOf(error).length).toBe(3);
+    expect(leaks(inspect(error, { depth: 20, showHidden: true }))).toEqual([]);
+  });
+
+  test('stand in no error of a setup or a teardown, wherever these put them', async () => {
+    const fail = (value: string) => {
+      throw Object.assign(new TypeError(`Invalid URL of ${value}`), {
+        input: `postgres://u:${encodeURIComponent(value)}@db`,
+      });
+    };
+    const config = z.object({ url: z.object({ keys: z.map(z.string(), secret()) }) });
+    const given = { url: { keys: new Map([['a', password]]) } };
+    const reveal = ({ url }: z.output<typeof config>) => url.keys.get('a')?.reveal() ?? '';
+    const dials = definePlugin({ name: 'dials', config, setup: ({ config }) => fail(reveal(config)) });
+    const hangsUp = definePlugin({
+      name: 'hangs-up',
+      config,
+      setup: ({ config }) => config,
+      teardown: (it) => fail(reveal(it)),
+    });
+    const failed = await outcome(buildApp({ plugins: [dials.with(given)] }));
+    expect(failed.error).toMatchObject({ name: 'SetupError', cause: { name: 'TypeError' } });
+    const app = await open([hangsUp.with(given)]);
+    const closed = await outcome(app.close());
+    for (const { error } of [failed, closed]) {
+      const whole = inspect(error, { depth: 20, showHidden: true });
+      expect(whole).toContain('Invalid URL of [secret]');
+      expect(leaks(whole)).toEqual([]);
+    }
+  });
+
+  test('stand in no line of the log, and in no answer to an error', async () => {
+    const lines: string[] = [];
+    const app = await open([bank.with({ password })], { log: { write: (line) => lines.push(line) } });
+    expect((await app.inject('/config')).json()).toEqual({ password: '[secret]', limit: 1 });
+    const failed = await app.inject('/error');
+    expect(failed.json()).toMatchObject({ statusCode: 500, message: 'denied: [secret]' });
+    const log = lines.join('');
+    expect(log).toContain('with [secret] and [secret]');
+    expect(leaks(log + failed.body)).toEqual([]);
+    expect(lines.every((line) => JSON.parse(line).level > 0)).toBe(true);
+  });
+
+  test('a secret shows itself to none who does not ask', () => {
+    const it = new Secret(password);
+    expect(
+      [`${it}`, JSON.stringify({ it }), inspect([it]), `${String(it)}`, Object.keys(it).join()].join(''),
+    ).not.toContain('hunter2');
+    expect(it.reveal()).toBe(password);
+    expect(secret().safeParse('short').success).toBe(false);
+    expect(new PluginTeardownError('x', 'y').code).toBe('PLUGIN_TEARDOWN_FAILED');
+  });
+});
+
+function portOf(app: { readonly server: { address(): unknown } }): number {
+  return z.object({ port: z.number() }).parse(app.server.address()).port;
+}
