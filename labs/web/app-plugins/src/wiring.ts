@@ -47,7 +47,7 @@ function dependencyProblems(mounts: readonly Mount[]): Problem[] {
         const stall = mounts.find((each) => each.name === dependency);
         const message = stall
           ? `depends on ${dependency}, which is mounted at ${stall.prefix} alone: mount it without a prefix`
-          : `depends on ${dependency}, which is not mounted: add it before ${name}`;
+          : `depends on ${dependency}, which is not mounted: add it, before ${name}`;
         problems.push({ kind: 'missing', plugin: title, message });
         continue;
       }
