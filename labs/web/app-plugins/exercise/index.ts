@@ -28,8 +28,7 @@ export {
 
 /**
  * One app, ready to listen, that shares nothing with any other. `new Assembly(config).build()` calls, in this order: `check`;
- * `create`, which is given and makes the fastify instance; `register` for each mount; `boot`. Whatever it makes of the others, it
- * calls each of them once for one app.
+ * `create`, which is given and makes the fastify instance; `register` for each mount; `boot`.
  */
 export async function buildApp(_config: AppConfig): Promise<FastifyInstance> {
   return todo('buildApp');
