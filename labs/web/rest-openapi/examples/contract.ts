@@ -1,0 +1,7 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bookshopContract } from '../test/bookshop.ts';
+
+const file = join(import.meta.dirname, '../openapi.json');
+await writeFile(file, `${JSON.stringify(await bookshopContract(), null, 2)}\n`);
+console.log(`${file} is as the routes are now.`);

@@ -1,0 +1,50 @@
+export { type ContractRoutesOptions, contractRoutes, fromRoutes } from './contract.ts';
+export { answersOf, type BreakingChange, diffContracts, notWithin, requestOf, type Within } from './diff.ts';
+export {
+  type Exchange,
+  type Finding,
+  type FuzzAnswer,
+  type FuzzOptions,
+  type FuzzReport,
+  type FuzzRequest,
+  fuzz,
+  judge,
+} from './fuzz.ts';
+export {
+  type Answer,
+  type Claim,
+  type IdempotencyOptions,
+  IdempotencyStore,
+  idempotencyKey,
+  idempotent,
+  inFlight,
+  type Reply,
+  requireIdempotencyKey,
+  usedBefore,
+} from './idempotency.ts';
+export { badCursor, Keyset, type KeysetOptions, type Page, type PageRequest } from './keyset.ts';
+export { type Contract, ContractError, type Operation, operationsOf, promised, type Schema } from './operations.ts';
+export { contractPage } from './page.ts';
+export {
+  entityTags,
+  etag,
+  ifMatch,
+  ifMatchHeader,
+  ifNoneMatch,
+  preconditionRequired,
+  requireIfMatch,
+  stale,
+} from './precondition.ts';
+export {
+  type FieldError,
+  PROBLEM_JSON,
+  Problem,
+  type ProblemDetails,
+  type ProblemOptions,
+  problemSchema,
+  problemServer,
+  problems,
+  refusals,
+  toProblem,
+} from './problem.ts';
+export { wholeNumber, writing } from './text.ts';
