@@ -1,13 +1,6 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { nameOf } from './diff.ts';
-import {
-  type Contract,
-  isRecord,
-  type Operation,
-  operationsOf,
-  promised,
-  type Schema,
-} from './operations.ts';
+import { type Contract, isRecord, type Operation, operationsOf, promised, type Schema } from './operations.ts';
 import { HOSTILE, isWritten, Maker } from './samples.ts';
 
 export interface FuzzRequest {

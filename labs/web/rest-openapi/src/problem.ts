@@ -95,7 +95,11 @@ export function toProblem(error: unknown): Problem {
   if (validation) {
     const place = PARTS.get(validationContext) ?? 'body';
     const errors = validation.map(
-      ({ instancePath, message = 'is wrong' }): FieldError => ({ in: place, pointer: instancePath, detail: message }),
+      ({ instancePath, message = 'is wrong' }): FieldError => ({
+        in: place,
+        pointer: instancePath === '/' ? '' : instancePath,
+        detail: message,
+      }),
     );
     const detail = `The ${place} is not what the contract asks for: see errors.`;
     return new Problem(place === 'body' ? 422 : 400, detail, { errors, cause: error });

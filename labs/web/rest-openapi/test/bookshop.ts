@@ -129,6 +129,8 @@ export async function bookshop({
   const app = Fastify({ ...problemServer, logger, bodyLimit: 20_000 }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
+  // Fastify reads text as well, and a schema would see a string: this shop speaks JSON.
+  app.removeContentTypeParser('text/plain');
   await app.register(problems, { toProblem });
   await app.register(swagger, {
     openapi: {
@@ -196,7 +198,10 @@ export async function bookshop({
         tags: ['books'],
         security: [],
         params: z.object({ isbn }),
-        response: { 200: json('The book', book), ...refusals({ 400: 'This is no ISBN.', 404: 'No such book.', 414: tooLong }) },
+        response: {
+          200: json('The book', book),
+          ...refusals({ 400: 'This is no ISBN.', 404: 'No such book.', 414: tooLong }),
+        },
       },
     },
     async ({ params }) => {

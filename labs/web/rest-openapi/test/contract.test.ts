@@ -1,0 +1,274 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { startBrowser } from '@shared/services';
+import { describeWith, outcome } from '@shared/testkit';
+import Fastify from 'fastify';
+import { describe, expect, test } from 'vitest';
+import {
+  type BreakingChange,
+  ContractError,
+  contractPage,
+  contractRoutes,
+  diffContracts,
+  type FuzzAnswer,
+  fuzz,
+  judge,
+  notWithin,
+  operationsOf,
+  type Schema,
+} from '#lab';
+import { bookshopContract } from './bookshop.ts';
+import { changed, type Edit } from './edit.ts';
+
+const contract = await bookshopContract();
+const edited = (change: (edit: Edit) => void): object => changed(contract, change);
+const [BOOKS, BOOK, ORDERS, ORDER] = ['/books', '/books/{isbn}', '/orders', '/orders/{id}'];
+
+describe('the contract', () => {
+  // ── core ──
+
+  test('what breaks a client is named, with its place: who sends must still be understood, who listens still understand', () => {
+    const breaks = (where: string, what: string, change: (edit: Edit) => void) => {
+      expect(diffContracts(contract, edited(change)), `${where} ${what}`).toEqual([{ where, what }]);
+    };
+    breaks('GET /books/{isbn}', 'is gone', ({ drop }) => drop('paths', BOOK));
+    breaks('PUT /orders/{id}', 'is gone', ({ drop }) => drop('paths', ORDER, 'put'));
+    breaks('GET /books/{isbn} 404', 'is gone', ({ drop }) => drop('paths', BOOK, 'get', 'responses', '404'));
+    breaks('POST /orders 201 /header/location', 'is gone', ({ drop }) =>
+      drop('paths', ORDERS, 'post', 'responses', '201', 'headers', 'Location'),
+    );
+    const order = ['components', 'schemas', 'Order'];
+    const draft = ['components', 'schemas', 'DraftInput'];
+    const sorted = (list: readonly BreakingChange[]) => list.map(({ where, what }) => `${where} ${what}`).sort();
+    const inEach = (pointer: string, what: string, change: (edit: Edit) => void) => {
+      const answers = ['GET /orders/{id} 200 /body', 'PUT /orders/{id} 200 /body', 'POST /orders 201 /body'];
+      const expected = answers.map((where) => ({ where: `${where}${pointer}`, what }));
+      expect(sorted(diffContracts(contract, edited(change))), `${pointer} ${what}`).toEqual(sorted(expected));
+    };
+    inEach('/totalCents', 'is gone', ({ drop, pull }) => {
+      drop(...order, 'properties', 'totalCents');
+      pull('totalCents', ...order, 'required');
+    });
+    inEach('/note', 'may be missing now', ({ pull }) => pull('note', ...order, 'required'));
+    inEach('/totalCents', 'may now be string', ({ set }) =>
+      set({ type: 'string' }, ...order, 'properties', 'totalCents'),
+    );
+    inEach('/status', 'may now be "lost"', ({ push }) => push('lost', ...order, 'properties', 'status', 'enum'));
+    breaks('POST /orders request /body/gift', 'is now required', ({ set, push }) => {
+      set({ type: 'boolean' }, ...draft, 'properties', 'gift');
+      push('gift', ...draft, 'required');
+    });
+    breaks('POST /orders request /body/deliverTo', 'now has a maxLength of 100', ({ set }) =>
+      set(100, ...draft, 'properties', 'deliverTo', 'maxLength'),
+    );
+    const q = ['paths', BOOKS, 'get', 'parameters', '0'];
+    breaks('GET /books request /query/q', 'is now required', ({ set }) => set(true, ...q, 'required'));
+    breaks('GET /books request /query/q', 'no longer takes string', ({ set }) =>
+      set({ type: 'integer' }, ...q, 'schema'),
+    );
+    breaks('GET /books request /token', 'is now required', ({ set }) =>
+      set([{ bearer: [] }], 'paths', BOOKS, 'get', 'security'),
+    );
+    const wide = edited(({ set }) => set({ type: 'string', enum: ['a', 'b'] }, ...q, 'schema'));
+    const narrow = changed(wide, ({ pull }) => pull('b', ...q, 'schema', 'enum'));
+    expect(diffContracts(wide, narrow), 'a value less that may be asked for').toEqual([
+      { where: 'GET /books request /query/q', what: 'no longer takes "b"' },
+    ]);
+    expect(diffContracts(contract, contract), 'the same').toEqual([]);
+    const additions = edited(({ get, set, push, pull }) => {
+      set(get('paths', BOOKS), 'paths', '/shops');
+      set(get('paths', ORDERS, 'post'), 'paths', BOOKS, 'post');
+      set(get('paths', BOOKS, 'get', 'responses', '400'), 'paths', BOOKS, 'get', 'responses', '503');
+      push({ in: 'query', name: 'author', schema: { type: 'string' } }, 'paths', BOOKS, 'get', 'parameters');
+      set({ type: 'boolean' }, ...order, 'properties', 'gift');
+      push('gift', ...order, 'required');
+      pull('sent', ...order, 'properties', 'status', 'enum');
+      set({ type: 'boolean' }, ...draft, 'properties', 'gift');
+      set(300, ...draft, 'properties', 'deliverTo', 'maxLength');
+      pull('deliverTo', ...draft, 'required');
+    });
+    expect(diffContracts(contract, additions), 'additions').toEqual([]);
+  });
+
+  test('an answer is judged by the contract: its status, its type, its body, and what it took', async () => {
+    const book = { isbn: '9780000000002', title: 'T', author: 'A', priceCents: 1, added: '2026-01-01T00:00:00Z' };
+    const json = { 'content-type': 'application/json; charset=utf-8' };
+    const page = { books: [book], cursor: null };
+    const refused = { type: 'about:blank', title: 'Bad Request', status: 400, detail: 'no' };
+    const refusal = {
+      status: 400,
+      headers: { 'content-type': 'application/problem+json' },
+      body: JSON.stringify(refused),
+    };
+    const answers: readonly [string | RegExp | undefined, Partial<FuzzAnswer>][] = [
+      [undefined, {}],
+      [undefined, refusal],
+      [/^500/, { status: 500, headers: refusal.headers, body: refusal.body }],
+      [/^404.*undocumented/, { ...refusal, status: 404 }],
+      [/^400.*application\/json/, { ...refusal, headers: json }],
+      [/^200.*text\/html/, { headers: { 'content-type': 'text/html' }, body: '<p>' }],
+      [/^200.*of no type/, { headers: {} }],
+      [/^200.*cursor/, { body: JSON.stringify({ books: [] }) }],
+      [
+        /^200.*priceCents must be integer/,
+        { body: JSON.stringify({ ...page, books: [{ ...book, priceCents: '1' }] }) },
+      ],
+      [/^200/, { body: '{"books":' }],
+      [/^200/, { body: '' }],
+    ];
+    const withLimit = edited(({ get, set }) => set({ [BOOKS]: get('paths', BOOKS) }, 'paths'));
+    const only = changed(withLimit, ({ set }) => set([], 'paths', BOOKS, 'get', 'parameters'));
+    for (const [expected, answer] of answers) {
+      const send = async () => ({ status: 200, headers: json, body: JSON.stringify(page), ...answer });
+      const { findings } = await fuzz({ contract: only, send, judge, runs: 1 });
+      const [found] = findings.map(({ what }) => what);
+      const label = `the verdict on ${JSON.stringify(answer)}`;
+      if (expected === undefined) expect(found, label).toBeUndefined();
+      else expect(found, label).toMatch(expected);
+    }
+    const yes = async () => ({ status: 200, headers: json, body: JSON.stringify(page) });
+    const { findings } = await fuzz({ contract: withLimit, send: yes, judge, runs: 50 });
+    expect(
+      findings.map(({ what }) => what),
+      'of a server that takes everything',
+    ).toEqual(['200: takes what the contract forbids']);
+  });
+
+  // ── hardening ──
+
+  test('the committed openapi.json is what the routes say: after a change, run examples/contract.ts', async () => {
+    const file = join(import.meta.dirname, '../openapi.json');
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(JSON.parse(JSON.stringify(contract)));
+  });
+
+  test('the linter finds nothing in it, and finds what is wrong in a worse one', async () => {
+    const config = await createConfig({ extends: ['recommended-strict'] });
+    const lint = async (given: object) =>
+      (await lintFromString({ source: JSON.stringify(given), absoluteRef: 'openapi.json', config })).map(
+        ({ ruleId }) => ruleId,
+      );
+    expect(await lint(contract)).toEqual([]);
+    const worse = edited(({ drop, set }) => {
+      drop('paths', BOOKS, 'get', 'summary');
+      set('listBooks', 'paths', ORDERS, 'post', 'operationId');
+      set([], 'paths', BOOK, 'get', 'parameters');
+      set({}, 'components', 'schemas', 'Unused');
+    });
+    expect((await lint(worse)).sort()).toEqual([
+      'no-unused-components',
+      'operation-operationId-unique',
+      'operation-summary',
+      'path-parameters-defined',
+    ]);
+  });
+
+  test('every refusal in it is a problem, and those that a shop can give are all there', () => {
+    const statuses = operationsOf(contract).flatMap(({ method, path, responses }) =>
+      [...responses].map(([status, { content }]) => ({
+        place: `${method} ${path} ${status}`,
+        status,
+        types: [...content.keys()],
+      })),
+    );
+    const refusals = statuses.filter(({ status }) => status.startsWith('4'));
+    for (const { place, types } of refusals) expect(types, place).toEqual(['application/problem+json']);
+    const all = [...new Set(refusals.map(({ status }) => status))].sort();
+    expect(all).toEqual(['400', '401', '404', '409', '412', '413', '414', '415', '422', '428']);
+  });
+
+  test('fuzzing repeats itself by its seed, stops by its signal, and says what it cannot make', async () => {
+    const record = async (seed: number) => {
+      const sent: unknown[] = [];
+      const send = async (request: unknown) => {
+        sent.push(request);
+        return { status: 201, headers: { etag: '"9"' }, body: JSON.stringify({ isbn: '9790000000001', id: 1 }) };
+      };
+      await fuzz({ contract, send, seed, runs: 5, credentials: { authorization: 'Bearer x' } });
+      return sent;
+    };
+    const [one, again, two] = [await record(1), await record(1), await record(2)];
+    expect(one).toEqual(again);
+    expect(one).not.toEqual(two);
+    expect(JSON.stringify(one), 'what answers had given').toMatch(/9790000000001.*"if-match":"\\"9\\""/);
+    const enough = new Error('enough');
+    const controller = new AbortController();
+    const send = async () => {
+      controller.abort(enough);
+      throw new Error('ECONNRESET');
+    };
+    expect((await outcome(fuzz({ contract, send, signal: controller.signal }))).error).toBe(enough);
+    const { findings } = await fuzz({ contract, send, runs: 1 });
+    expect(findings[0]?.what).toContain('no answer: Error: ECONNRESET');
+    const isbn = ['components', 'schemas', 'DraftInput', 'properties', 'lines', 'items', 'properties', 'isbn'];
+    const without = edited(({ drop }) => drop(...isbn, 'examples'));
+    const { error } = await outcome(fuzz({ contract: without, send, runs: 50 }));
+    expect(error).toBeInstanceOf(ContractError);
+    expect(String(error)).toContain('isbn has the pattern');
+    expect((await outcome(fuzz({ contract: {}, send }))).error).toBeInstanceOf(ContractError);
+  });
+
+  test('schemas are compared through references, alternatives and circles, whatever their fields are called', () => {
+    const within = (sub: Schema, whole: Schema, answer = false) =>
+      notWithin([sub, sub], [whole, whole], answer).map(({ where, what }) => `${where} ${what}`.trim());
+    const tree = { $defs: { T: { type: 'object', properties: { next: { $ref: '#/$defs/T' } } } }, $ref: '#/$defs/T' };
+    expect(within(tree, JSON.parse(JSON.stringify(tree)))).toEqual([]);
+    const either = { anyOf: [{ type: 'string' }, { type: 'null' }] };
+    expect(within({ type: 'string' }, either)).toEqual([]);
+    expect(within(either, { type: 'string' }, true)).toEqual(['may now be null']);
+    expect(within({ type: 'integer' }, { type: 'number' })).toEqual([]);
+    expect(within({ type: ['string', 'null'] }, { type: 'string' })).toEqual(['no longer takes null']);
+    expect(within({}, { type: 'string' })).toEqual(['no longer takes anything']);
+    expect(within({ type: 'string' }, {})).toEqual([]);
+    expect(within({ const: 'a' }, { enum: ['a', 'b'] })).toEqual([]);
+    expect(within({ type: 'string' }, { type: 'string', enum: ['a'] })).toEqual(['no longer takes any value']);
+    expect(within({ type: 'string', minLength: 2 }, { type: 'string', minLength: 1, maxLength: 9 }, true)).toEqual([
+      'has no maxLength of 9 any more',
+    ]);
+    expect(within({ type: 'string' }, { type: 'string', pattern: '^a' })).toEqual(['now asks for the pattern ^a']);
+    const items = (type: string) => ({ type: 'array', items: { type } });
+    expect(within(items('string'), items('number'))).toEqual(['/0 no longer takes string']);
+    const odd = { type: 'object', properties: { toString: { type: 'string' }, constructor: {} }, required: [] };
+    expect(within({ type: 'object' }, odd, true)).toEqual(['/toString is gone', '/constructor is gone']);
+    expect(within(odd, { type: 'object', properties: {}, additionalProperties: false })).toEqual([
+      '/toString is no longer taken',
+      '/constructor is no longer taken',
+    ]);
+    expect(() => within({ $ref: '#/nowhere' }, {})).toThrow(ContractError);
+  });
+});
+
+await describeWith('the page', { browser: () => startBrowser() }, ({ browser }) => {
+  test('the contract is served to programs and to people: on a page that fits a phone, and runs nothing that it is told', async () => {
+    const hostile = '<img src=x onerror="document.title=1"><script>document.title=1</script>"\'>';
+    const odd = edited(({ get, set }) => {
+      set(`Shop ${hostile}`, 'info', 'title');
+      set(hostile, 'paths', BOOKS, 'get', 'summary');
+      set(hostile, 'paths', BOOKS, 'get', 'parameters', '0', 'description');
+      set(hostile, 'components', 'schemas', 'Book', 'description');
+      set(get('paths', BOOKS), 'paths', `/${hostile}`);
+    });
+    const app = Fastify();
+    await app.register(contractRoutes, { contract: () => odd });
+    await using _ = { [Symbol.asyncDispose]: () => app.close() };
+    const base = await app.listen({ port: 0, host: '127.0.0.1' });
+    expect(await (await fetch(`${base}/openapi.json`)).json()).toEqual(odd);
+    const page = await browser.page({ width: 390, height: 800 });
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    await page.goto(`${base}/docs`);
+    expect(await page.title()).toBe(`Shop ${hostile}`);
+    expect(await page.locator('main').textContent()).toContain('idempotency-key');
+    expect(await page.evaluate('document.documentElement.scrollWidth'), 'its width on a phone').toBeLessThanOrEqual(
+      390,
+    );
+    expect(await page.locator('img, script').count()).toBe(0);
+    const display = await page.evaluate("getComputedStyle(document.querySelector('th')).display");
+    expect(display, 'how a cell is styled on a phone').toBe('block');
+    expect(
+      asked.filter((each) => !each.startsWith(base)),
+      'asked of other servers',
+    ).toEqual([]);
+    expect(contractPage(contract)).not.toContain('undefined');
+  });
+});
