@@ -1,5 +1,5 @@
 // Flaw: a key is looked for among those of all customers: who guesses or shares one reads another's order.
-// Seen in: https://github.com/annu12340/Truxify/issues/2387
+// Seen in: https://github.com/jox-sm/deepslate-rpg/issues/104
 // Caught by: a key stands for one request of one customer: another payload is a 422, a repeat in flight a 409
 import type { PoolClient } from 'pg';
 import { type Answer, type Claim, IdempotencyStore as Reference } from '../src/index.ts';

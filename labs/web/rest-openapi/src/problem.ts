@@ -91,26 +91,33 @@ export function refusals<Status extends number>(descriptions: Readonly<Record<St
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (!isFastifyError(error)) return new Problem(500, SECRET, { cause: error });
-  const { validation, validationContext = 'body', statusCode = 500 } = error;
-  if (validation) {
-    const place = PARTS.get(validationContext) ?? 'body';
-    const errors = validation.map(
-      ({ instancePath, message = 'is wrong' }): FieldError => ({
-        in: place,
-        pointer: instancePath === '/' ? '' : instancePath,
-        detail: message,
-      }),
-    );
+  if (error.validation) {
+    const { place, errors } = fieldErrorsOf(error);
     const detail = `The ${place} is not what the contract asks for: see errors.`;
     return new Problem(place === 'body' ? 422 : 400, detail, { errors, cause: error });
   }
-  return statusCode < 500
-    ? new Problem(statusCode, error.message, { cause: error })
-    : new Problem(500, SECRET, { cause: error });
+  const { statusCode = 500, message } = error;
+  return new Problem(statusCode, statusCode < 500 ? message : SECRET, { cause: error });
 }
 
-const SECRET =
+/** Says nothing that is only ours. */
+export const SECRET =
   'It failed on our side, and is in our log. Sent again with the same Idempotency-Key it happens once at most.';
+
+/** Which part of a request a schema has refused, and where in it. */
+export function fieldErrorsOf({ validation = [], validationContext = 'body' }: FastifyError): {
+  readonly place: FieldError['in'];
+  readonly errors: readonly FieldError[];
+} {
+  const place = PARTS.get(validationContext) ?? 'body';
+  const errors = validation.map(({ instancePath, message = 'is wrong' }) => ({
+    in: place,
+    pointer: instancePath === '/' ? '' : instancePath,
+    detail: message,
+  }));
+  return { place, errors };
+}
+
 const PARTS = new Map<string, FieldError['in']>([
   ['body', 'body'],
   ['querystring', 'query'],
@@ -119,7 +126,7 @@ const PARTS = new Map<string, FieldError['in']>([
 ]);
 
 /** Others have a `statusCode` too: that of a server that we asked says nothing about our client. */
-const isFastifyError = (error: unknown): error is FastifyError =>
+export const isFastifyError = (error: unknown): error is FastifyError =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('FST_');
 
 export interface ProblemsOptions {

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
 import { expect, test } from 'vitest';
@@ -60,8 +61,10 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
   });
 
   test('an order that is sent ten times is placed once, and every answer is the first one, byte for byte', async () => {
-    const { place, stock, count, pool } = await open(url);
-    await stock(ISBN, 5);
+    const { place, stock, count, pool } = await open(url, { onOrder: () => delay(10) });
+    await stock(ISBN);
+    // All connections are open: nobody is alone at first.
+    await Promise.all(Array.from({ length: 6 }, () => pool.query('SELECT pg_sleep(0.01)')));
     const patiently = () =>
       until(async () => {
         const answer = await place('the-same-key');
@@ -77,6 +80,7 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
     for (const each of seen) expect(each, 'a later answer').toEqual(seen[0]);
     expect(Object.keys(seen[10]?.headers ?? {}), 'order of the headers').toEqual(Object.keys(seen[0]?.headers ?? {}));
 
+    await pool.query('UPDATE books SET stock = 5');
     const refused = await place('too-many', draft('Anna', 6));
     expect(refusal(refused)).toMatchObject({ status: 409, problem: { type: expect.stringContaining('sold-out') } });
     await pool.query('UPDATE books SET stock = 100');
@@ -85,13 +89,17 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
   });
 
   test('a key stands for one request of one customer: another payload is a 422, a repeat in flight a 409', async () => {
-    const doors = Promise.withResolvers<void>();
-    const { place, stock, count } = await open(url, { onOrder: () => (doors ? doors.promise : undefined) });
+    const [entered, doors] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const onOrder = () => {
+      entered.resolve();
+      return doors.promise;
+    };
+    const { place, stock, count } = await open(url, { onOrder });
     await stock(ISBN);
     const first = place('k');
-    await until(async () => (await place('k')).status === 409, { what: 'a 409 while the first is in flight' }).finally(
-      doors.resolve,
-    );
+    await Promise.race([entered.promise, first]);
+    const { value } = await outcome(place('k'), 1000).finally(doors.resolve);
+    expect([value?.status, value?.headers['retry-after']], 'while the first is in flight').toEqual([409, '1']);
     expect((await first).status).toBe(201);
     const other = await place('k', draft('Somebody else, 9 Hill Street'));
     expect([other.status, refusal(other).type], 'the key with another payload').toEqual([422, PROBLEM]);
@@ -211,13 +219,13 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
       send,
       judge,
       seed: SEED,
-      runs: 60,
+      runs: 40,
       credentials: { authorization: 'Bearer anna' },
     });
     expect(findings, `of ${sent} requests`).toEqual([]);
     expect(statuses.get('POST /orders'), 'what it got to see').toContain(201);
     const blind = changed(contract, ({ drop }) => drop('paths', '/books', 'get', 'responses', '400'));
-    const found = await fuzz({ contract: blind, send, judge, seed: SEED, runs: 20 });
+    const found = await fuzz({ contract: blind, send, judge, seed: SEED, runs: 10 });
     expect(
       found.findings.map(({ operation, what }) => `${operation} ${what}`),
       'by a contract that says less',
