@@ -110,6 +110,11 @@ export const labFiles: readonly LabFile[] = [
     template: source,
   },
   { path: '{src,test}/**/*.proto', required: false, what: 'a contract; what buf makes of it stands beside it' },
+  {
+    path: 'openapi.json',
+    required: false,
+    what: 'the contract of its HTTP API, generated from the routes: clients are made from it',
+  },
   { path: 'buf{,.gen}.yaml', required: false, what: 'how the contracts are linted, guarded and turned into code' },
   {
     path: 'demo.ts',

@@ -8,6 +8,7 @@ import {
   Keyset as GivenKeyset,
   IdempotencyStore as GivenStore,
   type Problem,
+  type Work,
 } from '../src/index.ts';
 
 // Yours are the decisions; Fastify, SQL, schemas and generators are given, and re-exported here. The re-export brings no name into
@@ -38,11 +39,7 @@ export function toProblem(_error: unknown): Problem {
  */
 export class IdempotencyStore extends GivenStore {
   /** Does `work`, or gives the answer that was given before. */
-  protected override perform(
-    _tx: PoolClient,
-    _claim: Claim,
-    _work: (tx: PoolClient) => Promise<Answer>,
-  ): Promise<Answer> {
+  protected override perform(_tx: PoolClient, _claim: Claim, _work: Work): Promise<Answer> {
     return todo('perform');
   }
 }

@@ -20,6 +20,9 @@ export interface Answer {
   readonly body: string;
 }
 
+/** Does what was asked for, inside the transaction. */
+export type Work = (tx: PoolClient) => Promise<Answer>;
+
 export interface IdempotencyOptions {
   /** Has a listener for `error`. */
   readonly pool: Pool;
@@ -63,7 +66,7 @@ export class IdempotencyStore {
    * @throws Problem 409 while the same is in flight, 422 for a key that stood for something else; what `work` throws, and what
    *   Postgres answers. After those nothing is remembered, and the retry does it.
    */
-  async once(claim: Claim, work: (tx: PoolClient) => Promise<Answer>): Promise<Answer> {
+  async once(claim: Claim, work: Work): Promise<Answer> {
     const tx = await this.pool.connect();
     let broken: Error | undefined;
     const lose = (error: Error) => {
@@ -85,11 +88,11 @@ export class IdempotencyStore {
   }
 
   /** Inside the transaction. */
-  protected async perform(tx: PoolClient, claim: Claim, work: (tx: PoolClient) => Promise<Answer>): Promise<Answer> {
+  protected async perform(tx: PoolClient, claim: Claim, work: Work): Promise<Answer> {
     if (!(await this.tryLock(tx, claim))) throw inFlight();
-    const record = await this.find(tx, claim);
-    if (record && record.fingerprint !== claim.fingerprint) throw usedBefore(claim.key);
-    if (record) return record.answer;
+    const found = await this.find(tx, claim);
+    if (found?.fingerprint === claim.fingerprint) return found.answer;
+    if (found) throw usedBefore(claim.key);
     const answer = await work(tx);
     await this.remember(tx, claim, answer);
     return answer;

@@ -21,6 +21,7 @@ export {
   type Reply,
   requireIdempotencyKey,
   usedBefore,
+  type Work,
 } from './idempotency.ts';
 export { badCursor, Keyset, type KeysetOptions, type Page, type PageRequest } from './keyset.ts';
 export { type Contract, ContractError, type Operation, operationsOf, promised, type Schema } from './operations.ts';
