@@ -137,7 +137,7 @@ describe('the contract', () => {
 
   // ── hardening ──
 
-  test('the committed openapi.json is what the routes say: after a change, run examples/contract.ts', async () => {
+  test('the committed openapi.json is what the routes say: after a change, run test/write-contract.ts', async () => {
     const file = join(import.meta.dirname, '../openapi.json');
     expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(JSON.parse(JSON.stringify(contract)));
   });
