@@ -231,7 +231,7 @@ function serializerOf(reply: FastifyReply, status: number): (body: unknown) => s
 const JSON_UTF8 = 'application/json; charset=utf-8';
 
 /** The same for bodies that say the same in another order. */
-export function fingerprintOf(method: string, url: string, body: unknown): string {
+function fingerprintOf(method: string, url: string, body: unknown): string {
   const sorted = (_: string, value: unknown): unknown =>
     value !== null && typeof value === 'object' && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -1,5 +1,5 @@
 export { type ContractRoutesOptions, contractRoutes, fromRoutes } from './contract.ts';
-export { answersOf, type BreakingChange, diffContracts, notWithin, requestOf, type Within } from './diff.ts';
+export { answersOf, type BreakingChange, diffContracts, nameOf, notWithin, requestOf, type Within } from './diff.ts';
 export {
   type Exchange,
   type Finding,
@@ -9,6 +9,8 @@ export {
   type FuzzRequest,
   fuzz,
   judge,
+  mediaTypeOf,
+  parsed,
 } from './fuzz.ts';
 export {
   type Answer,
@@ -38,6 +40,8 @@ export {
 } from './precondition.ts';
 export {
   type FieldError,
+  fieldErrorsOf,
+  isFastifyError,
   PROBLEM_JSON,
   Problem,
   type ProblemDetails,
@@ -46,6 +50,7 @@ export {
   problemServer,
   problems,
   refusals,
+  SECRET,
   toProblem,
 } from './problem.ts';
 export { wholeNumber, writing } from './text.ts';

@@ -5,7 +5,7 @@ export type Schema = Readonly<Record<string, unknown>>;
 /** An OpenAPI 3.1 document. */
 export type Contract = object;
 
-export interface Parameter {
+interface Parameter {
   readonly name: string;
   readonly in: 'path' | 'query' | 'header';
   readonly required: boolean;

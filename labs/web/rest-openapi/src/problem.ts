@@ -51,7 +51,7 @@ export class Problem extends Error {
 }
 
 /** A tag URI (RFC 4151) names a type for good and promises no page behind it, which RFC 9457 §3.1.1 allows. */
-export const PROBLEM_TYPES = 'tag:bookshop.example,2026:';
+const PROBLEM_TYPES = 'tag:bookshop.example,2026:';
 export const PROBLEM_JSON = 'application/problem+json';
 
 /** The schema of every refusal, for the contract. */
