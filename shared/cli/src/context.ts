@@ -33,6 +33,7 @@ export const commandNames = [
   'mutate',
   'copy',
   'new',
+  'web',
   'doctor',
   'help',
 ] as const;

@@ -19,6 +19,8 @@ export type Lab = {
   readonly larger?: string;
   /** How many of its laws need a mongod, and have run on none yet; absent where there is none. */
   readonly unproven?: number;
+  /** Labs that lead to it; absent where it stands at a beginning. */
+  readonly after?: readonly string[];
   /** The command of `scripts.demo`. */
   readonly demo: string;
   readonly scripts: Readonly<Record<string, string>>;
@@ -142,6 +144,7 @@ function toLab(dir: string, manifest: unknown, file: string): Lab {
     // What else may stand there is the anatomy gate's matter.
     ...(typeof lab['larger'] === 'string' && lab['larger'].trim() !== '' ? { larger: lab['larger'] } : {}),
     ...(typeof lab['unproven'] === 'number' ? { unproven: lab['unproven'] } : {}),
+    ...(Array.isArray(lab['after']) ? { after: lab['after'].filter((name) => typeof name === 'string') } : {}),
     demo: text(scripts['demo'], 'scripts.demo', 'must be the command of the demo: "node demo.ts"'),
     scripts: Object.fromEntries(
       Object.entries(scripts).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),

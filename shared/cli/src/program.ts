@@ -3,6 +3,7 @@ import colors from 'picocolors';
 import type { LearnOptions } from './commands/learn.ts';
 import type { MutateOptions } from './commands/mutate.ts';
 import type { SoakOptions } from './commands/soak.ts';
+import type { WebCommandOptions } from './commands/web.ts';
 import { type Context, type commandNames, isCommandName } from './context.ts';
 import { exit } from './errors.ts';
 
@@ -181,6 +182,17 @@ function build(context: Context, runs: Runs): Command {
     .option('--description <line>', 'one line: what the lab shows');
   make.action((path: string, options: { title?: string; description?: string }) =>
     runs(async () => (await import('./commands/new.ts')).newLab(context, path, options))(),
+  );
+
+  const web = command('web', 'the labs in the browser', [
+    ['pnpm lab web', 'the map, every lab, its story as it is told; for this machine alone'],
+    ['pnpm lab web --build site', 'the same pages as files, with recorded runs, for any host'],
+  ])
+    .argument('[names...]', 'only these labs; for --build')
+    .option('--build <dir>', 'write the pages as files instead')
+    .option('--port <n>', 'instead of a free one', integer);
+  web.action((names: string[], options: WebCommandOptions) =>
+    runs(async () => (await import('./commands/web.ts')).web(context, names, options))(),
   );
 
   command('doctor', 'which servers would be used, what is missing and how to get it', [['pnpm lab doctor', '']]).action(

@@ -9,7 +9,7 @@ import { readHints } from '../hints.ts';
 import { interruptible } from '../interrupt.ts';
 import type { Lab } from '../labs.ts';
 import { firstTask, makeAttempt, setAttemptAside } from '../learn/attempt.ts';
-import { LearnSession } from '../learn/session.ts';
+import { LearnSession, type SessionPorts } from '../learn/session.ts';
 import { pages, terminalKeys } from '../learn/terminal.ts';
 import { type Lessons, lessonsView, resultView, verdictOf } from '../learn/view.ts';
 import { watchFolder } from '../learn/watch.ts';
@@ -19,13 +19,26 @@ import { referenceDiff } from '../reference-diff.ts';
 
 export type LearnOptions = { readonly all?: true; readonly once?: true; readonly fresh?: true; readonly yes?: true };
 
+/** Where a session shows its pages, and whose keys it takes. */
+export type LearnScreen = Pick<SessionPorts, 'keys' | 'show' | 'status'>;
+
+const terminal = ({ out }: Context): LearnScreen => ({
+  keys: out.interactive ? terminalKeys(process.stdin) : undefined,
+  ...pages(out),
+});
+
 const impl = 'attempt/index.ts';
 
 /**
  * `pnpm lab learn NAME`: the learner's copy of the exercise, graded each time it is saved: by the core laws, then, when
  * asked for, by the hardening laws too.
  */
-export async function learn(context: Context, name: string, options: LearnOptions): Promise<number> {
+export async function learn(
+  context: Context,
+  name: string,
+  options: LearnOptions,
+  screen: LearnScreen = terminal(context),
+): Promise<number> {
   const { root, out, err } = context;
   const lab = await labNamed(context, name);
   const folder = relative(context.cwd, lab.dir) || '.';
@@ -81,12 +94,11 @@ export async function learn(context: Context, name: string, options: LearnOption
     scope,
     grade: gradeAttempt,
     watch: (changed) => watchFolder(join(lab.dir, 'attempt'), changed),
-    keys: out.interactive ? terminalKeys(process.stdin) : undefined,
     hints: () => readHints(lab.dir),
     diff: () => referenceDiff(lab.dir),
     lessons: (scope) => lessonsOf(lab, scope),
     record,
-    ...pages(out),
+    ...screen,
     env: context.env,
   });
   const stop = new AbortController();

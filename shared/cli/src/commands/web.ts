@@ -1,0 +1,80 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { buildPage } from '@shared/web/build';
+import colors from 'picocolors';
+import { type Context, labNamed, labsOf } from '../context.ts';
+import { exit } from '../errors.ts';
+import { isMissing, isRecord, type Lab } from '../labs.ts';
+import { ProgressFile } from '../progress-file.ts';
+import { availability } from '../servers.ts';
+import type { Known } from '../web/data.ts';
+import { record } from '../web/record.ts';
+import { serve } from '../web/server.ts';
+
+export interface WebCommandOptions {
+  /** A folder that gets the pages as files, with recorded runs. */
+  readonly build?: string;
+  readonly port?: number;
+}
+
+/** `pnpm lab web`: the labs in the browser; or as files, recorded, with `--build DIR`. */
+export async function web(context: Context, names: readonly string[], options: WebCommandOptions): Promise<number> {
+  if (options.build !== undefined) {
+    const labs = names.length === 0 ? await labsOf(context) : await Promise.all(names.map((n) => labNamed(context, n)));
+    return await record(context, labs, resolve(context.cwd, options.build));
+  }
+  const durations = new Durations(context.root);
+  const labs = () => labsOf(context);
+  // Asked for anew each time would be a second a page: servers come and go more seldom.
+  let atHand: Promise<Map<string, boolean>> | undefined;
+  const known = async (): Promise<Known> => {
+    atHand ??= labs().then(availability);
+    const progress = new ProgressFile(context.root, (sentence) => context.err.write(`warning: ${sentence}\n`));
+    return { atHand: await atHand, progress: await progress.read(), seconds: await durations.read() };
+  };
+  await using server = await serve({
+    labs,
+    known,
+    files: await buildPage(),
+    port: options.port ?? 0,
+    told: (lab, messages) => {
+      const last = messages.findLast((message) => message.type === 'story');
+      if (last) void durations.note(lab, last.event.at / 1000).catch(() => {});
+    },
+  });
+  context.out.write(`\n  ${colors.bold('Concept Labs')}  ${colors.cyan(server.url)}\n`);
+  context.out.write(`  ${colors.dim('for this machine alone; Ctrl-C ends it')}\n\n`);
+  await new Promise<void>((leave) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => leave());
+  });
+  return exit.done;
+}
+
+/** Seconds that demos took on this machine, in `.labs/durations.json`, which git ignores. */
+class Durations {
+  readonly #file: string;
+  readonly #folder: string;
+
+  constructor(root: string) {
+    this.#folder = join(root, '.labs');
+    this.#file = join(this.#folder, 'durations.json');
+  }
+
+  async read(): Promise<ReadonlyMap<string, number>> {
+    try {
+      const value: unknown = JSON.parse(await readFile(this.#file, 'utf8'));
+      const entries = isRecord(value) ? Object.entries(value) : [];
+      return new Map(entries.filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
+    } catch (error) {
+      if (isMissing(error) || error instanceof SyntaxError) return new Map();
+      throw error;
+    }
+  }
+
+  async note({ name }: Lab, seconds: number): Promise<void> {
+    const known = { ...Object.fromEntries(await this.read()), [name]: Math.round(seconds * 10) / 10 };
+    await mkdir(this.#folder, { recursive: true });
+    await writeFile(join(this.#folder, '.gitignore'), '*\n');
+    await writeFile(this.#file, `${JSON.stringify(known)}\n`);
+  }
+}

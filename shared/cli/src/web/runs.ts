@@ -1,0 +1,220 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { isChart, parseEvent, renderSvg } from '@shared/story/read';
+import type { LearnKey, Message, RunRequest } from '@shared/web';
+import { readPitfalls } from '../anatomy.ts';
+import { examplesOf } from '../commands/run.ts';
+import { UsageError } from '../errors.ts';
+import type { Lab } from '../labs.ts';
+import { parseScript } from '../process.ts';
+
+/** Runs at the same time: each may start servers. */
+const atMost = 4;
+/** Milliseconds that a run goes on while nobody looks: a page is loaded anew, a connection comes back. */
+const unseenMs = 2_000;
+/** Milliseconds from SIGTERM to SIGKILL: a demo has servers to end. */
+const graceMs = 5_000;
+/** Milliseconds that what was told is kept after the end. */
+const keptMs = 60_000;
+/** Characters of stderr that are shown. */
+const stderrMost = 4_000;
+
+/** There are as many runs as the machine bears. */
+export class TooManyRunsError extends Error {
+  override readonly name = 'TooManyRunsError';
+  constructor() {
+    super(`${atMost} runs are under way, which is all that run at once: stop one of them`);
+  }
+}
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly messages: Message[];
+  readonly followers: Set<(message: Message, place: number) => void>;
+  readonly ended: Promise<void>;
+  unseen: NodeJS.Timeout | undefined;
+  over: boolean;
+}
+
+/** The programs that the pages have started: each lives as long as somebody looks at it. */
+export class Runs {
+  readonly #runs = new Map<string, Run>();
+  readonly #told: (lab: Lab, messages: readonly Message[]) => void;
+
+  /** @param told is given what a demo told, once it is told to its end. */
+  constructor(told: (lab: Lab, messages: readonly Message[]) => void = () => {}) {
+    this.#told = told;
+  }
+
+  /**
+   * @returns the run's id.
+   * @throws {UsageError} where the lab has no such example, pitfall or law.
+   * @throws {TooManyRunsError}
+   */
+  async start(lab: Lab, request: RunRequest): Promise<string> {
+    const command = await commandOf(lab, request);
+    if ([...this.#runs.values()].filter(({ over }) => !over).length >= atMost) throw new TooManyRunsError();
+    const id = randomUUID();
+    const run = launch(lab, command, (messages) => {
+      if (request.kind === 'demo' && request.example === undefined) this.#told(lab, messages);
+    });
+    this.#runs.set(id, run);
+    this.#watch(run);
+    void run.ended.then(() => setTimeout(() => this.#runs.delete(id), keptMs).unref());
+    return id;
+  }
+
+  /**
+   * Calls `send` with every message from number `from` on, those of the past at once.
+   * @returns what ends that; undefined where there is no such run (any more).
+   */
+  follow(id: string, from: number, send: (message: Message, place: number) => void): (() => void) | undefined {
+    const run = this.#runs.get(id);
+    if (run === undefined) return undefined;
+    clearTimeout(run.unseen);
+    run.messages.forEach((message, place) => {
+      if (place >= from) send(message, place);
+    });
+    run.followers.add(send);
+    return () => {
+      run.followers.delete(send);
+      this.#watch(run);
+    };
+  }
+
+  /** Hands a key to a session of `learn`. */
+  press(id: string, key: LearnKey): boolean {
+    const run = this.#runs.get(id);
+    if (run === undefined || run.over || !run.child.stdin) return false;
+    run.child.stdin.write(key);
+    return true;
+  }
+
+  /** Resolves once the run and the servers that it started are gone. */
+  async stop(id: string): Promise<boolean> {
+    const run = this.#runs.get(id);
+    if (run === undefined) return false;
+    await end(run);
+    return true;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#runs.values()].map(end));
+  }
+
+  #watch(run: Run): void {
+    clearTimeout(run.unseen);
+    if (run.followers.size > 0 || run.over) return;
+    run.unseen = setTimeout(() => void end(run), unseenMs);
+  }
+}
+
+async function end(run: Run): Promise<void> {
+  clearTimeout(run.unseen);
+  if (!run.over) {
+    run.child.kill('SIGTERM');
+    const kill = setTimeout(() => run.child.kill('SIGKILL'), graceMs);
+    await run.ended;
+    clearTimeout(kill);
+  }
+}
+
+interface Command {
+  readonly cwd: string;
+  /** Flags for Node, the file, and its arguments. */
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Its keys are handed over. */
+  readonly keys?: true;
+  /** It prints a story's events, not messages. */
+  readonly story?: true;
+}
+
+const rootOf = ({ dir }: Lab): { LABS_ROOT: string } => ({ LABS_ROOT: resolve(dir, '../../..') });
+
+const childOf = (file: string): string => fileURLToPath(new URL(`./${file}`, import.meta.url));
+
+async function commandOf(lab: Lab, request: RunRequest): Promise<Command> {
+  switch (request.kind) {
+    case 'demo': {
+      const { example, seed } = request;
+      const { flags, file, args } = parseScript(lab.demo, `scripts.demo of ${lab.name}`);
+      if (example !== undefined && !(await examplesOf(lab.dir)).includes(example))
+        throw new UsageError(`"${lab.name}" has no example "${example}"`);
+      const told = example === undefined ? [file, ...args] : [join('examples', `${example}.ts`)];
+      const seeded = seed === undefined ? [] : ['--seed', String(seed)];
+      return { cwd: lab.dir, args: [...flags, ...told, '--json', ...seeded], story: true };
+    }
+    case 'suite': {
+      const { pitfall, law } = request;
+      const found = (await readPitfalls(lab.dir)).find(({ name }) => name === pitfall);
+      if (pitfall !== undefined && found === undefined)
+        throw new UsageError(`"${lab.name}" has no pitfall "${pitfall}"`);
+      const impl = found?.file ?? 'src/index.ts';
+      const words = [lab.name, impl, ...(law === undefined ? [] : [law])];
+      return { cwd: lab.dir, args: [childOf('suite-child.ts'), ...words], env: rootOf(lab) };
+    }
+    case 'learn':
+      // The page shows colours, whatever our own output is.
+      return {
+        cwd: lab.dir,
+        args: [childOf('learn-child.ts'), lab.name],
+        env: { ...rootOf(lab), FORCE_COLOR: '1' },
+        keys: true,
+      };
+  }
+}
+
+function launch(lab: Lab, command: Command, told: (messages: readonly Message[]) => void): Run {
+  const guard = fileURLToPath(new URL('../orphan-guard.ts', import.meta.url));
+  const { NO_COLOR: _, ...env } = process.env;
+  const child = spawn(process.execPath, ['--import', guard, ...command.args], {
+    cwd: command.cwd,
+    env: { ...(command.env?.['FORCE_COLOR'] === undefined ? process.env : env), ...command.env },
+    // The guard watches the fourth: its end means that we are gone.
+    stdio: [command.keys ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'],
+  });
+  const messages: Message[] = [];
+  const followers: Run['followers'] = new Set();
+  const send = (message: Message): void => {
+    messages.push(message);
+    for (const follower of followers) follower(message, messages.length - 1);
+  };
+  let stderr = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr = `${stderr}${chunk.toString()}`.slice(-stderrMost);
+  });
+  child.stdin?.on('error', () => {});
+  if (child.stdout) {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      try {
+        send(command.story ? toStory(line) : JSON.parse(line));
+      } catch (error) {
+        stderr = `${stderr}${error instanceof Error ? error.message : error}\n`.slice(-stderrMost);
+      }
+    });
+  }
+  const ended = new Promise<void>((resolve) => {
+    const over = (code: number | null): void => {
+      run.over = true;
+      send({ type: 'ended', code, stderr });
+      if (code === 0) told(messages);
+      resolve();
+    };
+    child.once('error', (error) => {
+      stderr += `${lab.name} did not start: ${error.message}`;
+      over(null);
+    });
+    child.once('close', over);
+  });
+  const run: Run = { child, messages, followers, ended, unseen: undefined, over: false };
+  return run;
+}
+
+function toStory(line: string): Message {
+  const event = parseEvent(line);
+  return isChart(event) ? { type: 'story', event, svg: renderSvg(event) } : { type: 'story', event };
+}
