@@ -187,6 +187,16 @@ export const manifestFields: readonly ManifestField[] = [
     remedy: 'the number of laws that need a mongod and have run on none yet, or absent',
   },
   {
+    path: ['lab', 'after'],
+    holds: (value) => value === undefined || (Array.isArray(value) && value.every((name) => typeof name === 'string')),
+    remedy: 'the names of the labs that lead to this one, or absent',
+  },
+  {
+    path: ['lab', 'seconds'],
+    holds: (value) => value === undefined || (typeof value === 'number' && value > 0),
+    remedy: 'what the demo takes, or absent: `pnpm fix` writes it',
+  },
+  {
     path: ['imports', '#lab'],
     holds: (value) => value === './src/index.ts',
     remedy: '"./src/index.ts": the suite imports the lab as #lab, so that it can grade any implementation',

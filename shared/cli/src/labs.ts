@@ -21,6 +21,8 @@ export type Lab = {
   readonly unproven?: number;
   /** Labs that lead to it; absent where it stands at a beginning. */
   readonly after?: readonly string[];
+  /** What its demo took when its README was last filled; absent before that. */
+  readonly seconds?: number;
   /** The command of `scripts.demo`. */
   readonly demo: string;
   readonly scripts: Readonly<Record<string, string>>;
@@ -145,6 +147,7 @@ function toLab(dir: string, manifest: unknown, file: string): Lab {
     ...(typeof lab['larger'] === 'string' && lab['larger'].trim() !== '' ? { larger: lab['larger'] } : {}),
     ...(typeof lab['unproven'] === 'number' ? { unproven: lab['unproven'] } : {}),
     ...(Array.isArray(lab['after']) ? { after: lab['after'].filter((name) => typeof name === 'string') } : {}),
+    ...(typeof lab['seconds'] === 'number' ? { seconds: lab['seconds'] } : {}),
     demo: text(scripts['demo'], 'scripts.demo', 'must be the command of the demo: "node demo.ts"'),
     scripts: Object.fromEntries(
       Object.entries(scripts).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),

@@ -29,7 +29,8 @@ export const anatomy: Gate = {
   async run({ root, labs, narrowed }) {
     const whole = narrowed ? [] : [...(await manifests(root)), ...licence(root)];
     const each = await Promise.all(labs.map((lab) => anatomyOf(root, lab)));
-    return [...whole, ...each.flat()];
+    const all = narrowed ? await findLabs(root, () => undefined) : labs;
+    return [...whole, ...each.flat(), ...labs.flatMap((lab) => checkAfter(root, lab, all))];
   },
 };
 
@@ -49,6 +50,27 @@ async function manifests(root: string): Promise<Finding[]> {
 function licence(root: string): Finding[] {
   if (existsSync(join(root, 'LICENSE'))) return [];
   return [{ where: 'LICENSE', what: 'is missing', remedy: 'add the licence that package.json names' }];
+}
+
+/** The labs that lead to this one exist, and this one does not lead to them. */
+function checkAfter(root: string, lab: Lab, all: readonly Lab[]): Finding[] {
+  const where = relative(root, join(lab.dir, 'package.json'));
+  const leading = (name: string, seen = new Set<string>()): ReadonlySet<string> => {
+    for (const before of all.find((each) => each.name === name)?.after ?? []) {
+      if (seen.has(before)) continue;
+      seen.add(before);
+      leading(before, seen);
+    }
+    return seen;
+  };
+  return (lab.after ?? []).flatMap((name) => {
+    if (!all.some((each) => each.name === name))
+      return [
+        { where, what: `comes after "${name}", which is no lab`, remedy: 'name labs in "after", or leave it out' },
+      ];
+    if (!leading(name).has(lab.name) && name !== lab.name) return [];
+    return [{ where, what: `comes after "${name}", which comes after it`, remedy: 'one of them comes first' }];
+  });
 }
 
 async function anatomyOf(root: string, lab: Lab): Promise<Finding[]> {

@@ -15,7 +15,7 @@ export interface Known {
   readonly progress: ReadonlyMap<string, LabProgress>;
   /** For each server that a lab names: whether it could be had now. */
   readonly atHand: ReadonlyMap<string, boolean>;
-  /** Seconds that a lab's demo took when it was last told. */
+  /** Seconds that a lab's demo took when it was last told here. */
   readonly seconds: ReadonlyMap<string, number>;
 }
 
@@ -39,7 +39,7 @@ async function cardOf(lab: Lab, known: Known, read?: { hints: Hints; pitfalls: n
     hints: await readHints(lab.dir),
     pitfalls: (await readPitfalls(lab.dir)).length,
   };
-  const seconds = known.seconds.get(lab.name);
+  const seconds = known.seconds.get(lab.name) ?? lab.seconds;
   const progress = known.progress.get(lab.name);
   return {
     name: lab.name,

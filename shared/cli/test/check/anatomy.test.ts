@@ -36,6 +36,20 @@ const defects: readonly (readonly [
   ['a missing licence', { LICENSE: undefined }, 'LICENSE', 'is missing', 'add the licence'],
   ['an unreadable manifest', { [at('package.json')]: '{' }, at('package.json'), 'is not JSON', 'mend the manifest'],
   [
+    'a lab before it that is none',
+    edited(at('package.json'), '"services": []', '"services": [], "after": ["nobody"]'),
+    at('package.json'),
+    'which is no lab',
+    'name labs',
+  ],
+  [
+    'a lab that leads to itself',
+    edited(at('package.json'), '"services": []', '"services": [], "after": ["counter"]'),
+    at('package.json'),
+    'which comes after it',
+    'comes first',
+  ],
+  [
     'a wrong field',
     edited(at('package.json'), '"test": "lab-test"', '"test": "vitest"'),
     at('package.json'),

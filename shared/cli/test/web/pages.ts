@@ -2,7 +2,7 @@ import { until } from '@shared/testkit';
 import { type House, house, startLab } from '../house.ts';
 
 /** Two scenes: prose with code, a chart, a table, a verdict each; its seed is told. */
-export const demo = `import { tell } from '@shared/story';
+const demo = `import { tell } from '@shared/story';
 
 await tell({ title: 'Once', dir: import.meta.dirname }, async (story) => {
   await story.scene('Called twice', async () => {

@@ -193,7 +193,7 @@ export function CodeLines({
 }
 
 /** An empty line parts paragraphs; `- ` begins an item; `backticks` mark code, `**` what is strong. */
-export function Prose({ text }: { text: string }): JSX.Element {
+function Prose({ text }: { text: string }): JSX.Element {
   return (
     <>
       {text
