@@ -102,24 +102,20 @@ await describeWith('login', servers, ({ postgres, desk: provider }) => {
     });
     expect((await outcome(without)).error, 'without a verifier').toMatchObject({ error: 'invalid_grant' });
 
-    const verifier = oidc.randomPKCECodeVerifier();
-    const begun = oidc.buildAuthorizationUrl(configuration, {
-      redirect_uri: REDIRECT,
-      scope: 'openid offline_access door:open',
-      prompt: 'consent',
-      state: 's',
-      code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
-      code_challenge_method: 'S256',
-      resource: AUDIENCE,
-    });
-    const back = await new Guest().login(begun, REDIRECT);
-    const redeem = () =>
-      oidc.authorizationCodeGrant(configuration, back, { pkceCodeVerifier: verifier, expectedState: 's' });
-    const tokens = await redeem();
-    expect(tokens.refresh_token).toBeDefined();
+    const { redeem, tokens } = await grant(configuration);
     expect((await outcome(redeem())).error, 'the code again').toMatchObject({ error: 'invalid_grant' });
     const refreshed = await outcome(oidc.refreshTokenGrant(configuration, tokens.refresh_token ?? ''));
     expect(refreshed.error, 'the refresh token of a code that came twice').toMatchObject({ error: 'invalid_grant' });
+  });
+
+  test('the provider does the same: a used refresh token that comes again ends what descends from its login', async () => {
+    const { configuration } = await open();
+    const { tokens } = await grant(configuration);
+    const refresh = (token = '') => outcome(oidc.refreshTokenGrant(configuration, token));
+    const next = (await refresh(tokens.refresh_token)).value?.refresh_token;
+    expect(next).not.toBe(tokens.refresh_token);
+    expect((await refresh(tokens.refresh_token)).error, 'the thief').toMatchObject({ error: 'invalid_grant' });
+    expect((await refresh(next)).error, 'the owner').toMatchObject({ error: 'invalid_grant' });
   });
 
   test('a callback of another state, issuer or nonce, an error, or one that comes too late logs nobody in', async () => {
@@ -188,3 +184,21 @@ await describeWith('login', servers, ({ postgres, desk: provider }) => {
     expect(inspect(error, { depth: null })).not.toContain(new URLSearchParams(search).get('code'));
   });
 });
+
+/** Tokens of a login with `offline_access`, as any client of the desk gets them. */
+async function grant(configuration: oidc.Configuration) {
+  const verifier = oidc.randomPKCECodeVerifier();
+  const begun = oidc.buildAuthorizationUrl(configuration, {
+    redirect_uri: REDIRECT,
+    scope: 'openid offline_access door:open',
+    prompt: 'consent',
+    state: 's',
+    code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+    resource: AUDIENCE,
+  });
+  const back = await new Guest().login(begun, REDIRECT);
+  const checks = { pkceCodeVerifier: verifier, expectedState: 's' };
+  const redeem = () => oidc.authorizationCodeGrant(configuration, back, checks);
+  return { redeem, tokens: await redeem() };
+}

@@ -230,6 +230,25 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
     expect(pool.totalCount - pool.idleCount, 'connections that nobody has given back').toBe(0);
   });
 
+  test('a store that hangs is a 503 too, and keeps no connection', async () => {
+    const { tokens, pool, schema } = await open();
+    const token = await tokens.issue('mo');
+    const hasty = new Pool({ connectionString: postgres.url, options: `-c search_path=${schema}`, query_timeout: 100 });
+    const holder = await pool.connect();
+    try {
+      await holder.query('BEGIN');
+      await holder.query('SELECT * FROM auth_refresh FOR UPDATE');
+      const { error } = await outcome(new RefreshTokens({ pool: hasty }).rotate(token));
+      expect(error).toBeInstanceOf(StoreUnavailableError);
+      expect(hasty.totalCount, 'connections that still wait').toBe(0);
+      await holder.query('ROLLBACK');
+    } finally {
+      holder.release();
+      await hasty.end();
+    }
+    expect(await fate(tokens.rotate(token)), 'the same token, afterwards').toBe('mo');
+  });
+
   test('a session ends unused, or at its end however often it is used, or for all of a user’s browsers', async () => {
     const { pool, later } = await open();
     const sessions = new Sessions({ pool, idleMs: 60_000, absoluteMs: 300_000 });
