@@ -13,25 +13,32 @@ import { AUDIENCE, startProvider } from './provider.ts';
 const [{ secret: one }, { secret: two }] = [await newKey('one'), await newKey('two')];
 const logged: string[] = [];
 
-/** The hotel, with a desk of its own. */
-async function startHotel() {
+/** Where the hotel and its desk will be: they open with the first law. */
+async function startGround() {
   const stack = new AsyncDisposableStack();
   const pg = stack.use(await startPostgres());
-  const pool = stack.adopt(new Pool({ connectionString: pg.url }), (it) => it.end());
-  pool.on('error', () => {});
-  await pool.query(SCHEMA);
-  const desk = async (redirectUri: string) => stack.use(await startProvider({ redirectUri, keys: [one] }));
-  const hotel = stack.use(await openHotel({ pool, desk, log: (line) => logged.push(line) }));
-  return { ...hotel, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const build = async () => {
+    const pool = stack.adopt(new Pool({ connectionString: pg.url }), (it) => it.end());
+    pool.on('error', () => {});
+    await pool.query(SCHEMA);
+    const desk = async (redirectUri: string) => stack.use(await startProvider({ redirectUri, keys: [one] }));
+    return stack.use(await openHotel({ pool, desk, log: (line) => logged.push(line) }));
+  };
+  let hotel: ReturnType<typeof build> | undefined;
+  const open = () => {
+    hotel ??= build();
+    return hotel;
+  };
+  return { open, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-await describeWith('the hotel', { hotel: startHotel, browser: () => startBrowser() }, ({ hotel, browser }) => {
-  const { url, app, login, refresh, guard, provider } = hotel;
+await describeWith('the hotel', { ground: startGround, browser: () => startBrowser() }, ({ ground, browser }) => {
   beforeEach(() => {
     logged.length = 0;
   });
 
   test('in a browser: a guest logs in at the desk, two tabs renew at once, and nothing of it is in the log', async () => {
+    const { url, refresh } = await ground.open();
     const page = await browser.page({ width: 390 });
     const secrets = new Set<string>();
     page.on('request', (request) => {
@@ -73,6 +80,7 @@ await describeWith('the hotel', { hotel: startHotel, browser: () => startBrowser
   });
 
   test('what is refused is logged with its reason and without its token, at the door and at the desk', async () => {
+    const { url, app, login, refresh, guard, provider } = await ground.open();
     const secrets: string[] = [];
     const send = async (method: 'GET' | 'POST', path: string, headers: { readonly [name: string]: string }) => {
       const { statusCode, headers: answer, body } = await app.inject({ method, url: path, headers: { ...headers } });
@@ -128,6 +136,7 @@ await describeWith('the hotel', { hotel: startHotel, browser: () => startBrowser
   });
 
   test('a desk that changes its keys turns nobody away: announced, then used, then withdrawn', async () => {
+    const { provider } = await ground.open();
     // No cooldown: it would take half a minute for a key that was not announced.
     const { issuer, jwksUri } = provider;
     const guard = accessTokenGuard({ issuer, jwksUri, audience: AUDIENCE, algs: ['ES256'], cooldownMs: 0 });

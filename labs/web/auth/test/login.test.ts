@@ -163,6 +163,7 @@ await describeWith('login', servers, ({ postgres, desk: provider }) => {
     const one = await login.begin(undefined, '/one');
     const two = await login.begin(jar(one.setCookie), '/two');
     expect(jar(two.setCookie)).toBe(jar(one.setCookie));
+    expect(one.url.searchParams.get('resource')).toBe(AUDIENCE);
     const guest = new Guest();
     const [last, first] = [await guest.login(two.url, REDIRECT), await guest.login(one.url, REDIRECT)];
     const cookie = jar(one.setCookie);
@@ -176,11 +177,13 @@ await describeWith('login', servers, ({ postgres, desk: provider }) => {
     onTestFinished(() => own[Symbol.asyncDispose]());
     const login = new PkceLogin({ pool, provider: await discover(own), redirectUri: REDIRECT });
     const { url, setCookie: line } = await login.begin(undefined);
+    expect(url.searchParams.has('resource'), 'a resource that nobody has named').toBe(false);
     const { search } = await new Guest().login(url, REDIRECT);
     own.child.disconnect(); // As it is when whoever started it is killed.
     await until(() => own.child.exitCode !== null, { what: 'the end of the desk' });
     const { error } = await outcome(login.finish(jar(line), search));
     expect(error).toBeInstanceOf(LoginRefusedError);
+    for (const odd of [null, undefined, 7, {}]) expect(new LoginRefusedError(odd).reason).toBe('failed');
     expect(inspect(error, { depth: null })).not.toContain(new URLSearchParams(search).get('code'));
   });
 });
