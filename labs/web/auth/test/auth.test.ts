@@ -176,6 +176,8 @@ test('a token without an owner, a time or a kid, or with strange ones, is refuse
     'one of its audiences',
   ).toBe('mo');
   expect(await show(await signed(first, { aud: [] }))).toBe('audience');
+  const lax = await open({ typ: false });
+  expect(await lax.show(await signed(first, {}, { typ: undefined })), 'where no type is asked for').toBe('mo');
   const before = published.downloads();
   for (const kid of [undefined, 7, '__proto__', 'toString']) {
     expect(['key', 'malformed'], `kid ${kid}`).toContain(await show(await signed(first, {}, { kid })));

@@ -54,7 +54,8 @@ export async function openKeys(first: readonly JWK[]) {
     downloads++;
     if (answer === 'silence') return;
     if (answer === 'broken') response.statusCode = 500;
-    response.end(answer === 'keys' ? JSON.stringify({ keys: published }) : '<html>');
+    if (answer === 'no JSON') response.end('<html>');
+    else response.end(JSON.stringify({ keys: answer === 'keys' ? published : [] }));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

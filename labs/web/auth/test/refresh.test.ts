@@ -263,6 +263,12 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
       await later(50_000);
     }
     expect(seen).toEqual(['mo', 'mo', 'mo', 'mo', 'mo', 'mo', undefined]);
+    const usual = new Sessions({ pool });
+    const lunch = (await usual.start('mo', undefined)).split(';', 1)[0];
+    await later(29 * 60_000);
+    expect(await usual.find(lunch), 'after 29 minutes').toBe('mo');
+    await later(30 * 60_000 + 1000);
+    expect(await usual.find(lunch), 'after 30 more').toBeUndefined();
     const [phone, desk, hers] = [await begin('mo'), await begin('mo'), await begin('ada')];
     await sessions.endAll('mo');
     expect(await Promise.all([phone, desk, hers].map((it) => sessions.find(it)))).toEqual([
