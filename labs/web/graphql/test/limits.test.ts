@@ -40,7 +40,7 @@ test('a query is as deep as its longest branch, and a fragment is as deep as its
 });
 
 test('a query is measured in a time as long as its text; a fragment inside of itself is refused', () => {
-  const levels = 18;
+  const levels = 14;
   const laughs = Array.from(
     { length: levels },
     (_, n) => `fragment F${n} on Author { articles { x: author { ...F${n + 1} } y: author { ...F${n + 1} } } }`,
@@ -60,7 +60,7 @@ test('a query is measured in a time as long as its text; a fragment inside of it
   const definitions = [...document.definitions.slice(0, -1), counted];
   for (const rule of [depthLimit(5), aliasLimit(5), costLimit(5)]) {
     const errors = validate(schema, { ...document, definitions }, [rule]);
-    expect(errors, '18 levels deep, 2 ^ 18 names').toHaveLength(1);
+    expect(errors, '14 fragments that double').toHaveLength(1);
   }
   expect(reads, `times that the innermost of ${levels} fragments was looked into`).toBeLessThan(20);
 
@@ -106,10 +106,10 @@ test('each alias counts, wherever it is', () => {
   ).toBe(3);
 });
 
-test('a fragment, named or inline, measures what its text measures: 60 random queries', () => {
+test('a fragment, named or inline, measures what its text measures: 40 random queries', () => {
   const { next } = random(SEED);
   const pick = <T>(...of: [T, ...T[]]): T => of[Math.floor(next() * of.length)] ?? of[0];
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < 40; round++) {
     const fragments: string[] = [];
     const set = (type: string, depth: number): { plain: string; spread: string } => {
       const leaf = { Article: 'title', Author: 'name', Comment: 'text' }[type] ?? '__typename';
