@@ -1,7 +1,10 @@
 import { inspect } from 'node:util';
 import {
   type DocumentNode,
+  type GraphQLError,
   type GraphQLSchema,
+  getOperationAST,
+  getVariableValues,
   Lexer,
   Source,
   specifiedRules,
@@ -48,11 +51,18 @@ export function useLimits({ tokens = 1000, rules }: LimitsOptions): Plugin {
         validate(s, document, own, { hideSuggestions: true }),
       );
     },
-    onExecute({ args }) {
-      Object.assign(args, { hideSuggestions: true });
+    onExecute({ args: { schema, document, operationName, variableValues }, setResultAndStopExecution }) {
+      // The executor is told of hideSuggestions in vain where a value is one of an enum.
+      const definitions = getOperationAST(document, operationName)?.variableDefinitions ?? [];
+      const options = { maxErrors: 10, hideSuggestions: true };
+      const { errors } = getVariableValues(schema, definitions, variableValues ?? {}, options);
+      if (errors) setResultAndStopExecution({ errors: errors.map(badVariable) });
     },
   };
 }
+
+const badVariable = ({ message, nodes = [] }: GraphQLError) =>
+  new PublicError(message, { code: 'BAD_VARIABLE', status: 400, nodes });
 
 function refuseManyTokens(text: string, max: number): void {
   const lexer = new Lexer(new Source(text));

@@ -119,17 +119,26 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
       const seen = [answer.status, answer.code, answer.data ? 'data' : 'no data'];
       expect(seen, `${query.slice(0, 60)} ${JSON.stringify(variables)}`).toEqual([400, code, 'no data']);
     }
-    expect(sql, 'statements').toEqual([]);
+    const three = await open({ plugins: [useLimits({ tokens: 3, rules: () => [] })] });
+    expect([(await three.ask('{ articles }')).code, (await three.ask('{ a: takings }')).code]).toEqual([
+      'GRAPHQL_VALIDATION_FAILED',
+      'TOKEN_LIMIT',
+    ]);
+    expect([sql, three.sql], 'statements').toEqual([[], []]);
     expect((await ask(variable, { variables: { n: 6 } })).data.articles).toHaveLength(6);
   });
 
   test('a misspelt name is not set right', async () => {
     const { ask } = await open({ plugins: [limits()] });
-    for (const query of ['{ takingz }', '{ articles(firsd: 1) { title } }', '{ articles { autor { name } } }']) {
-      const { text, errors } = await ask(query);
-      expect(errors.length).toBeGreaterThan(0);
+    const byOrder = 'query ($order: Order) { articles(order: $order) { title } }';
+    expect((await ask(byOrder, { variables: { order: 'NEWEST' } })).data.articles[0]).toEqual({ title: 'Article 100' });
+    const misspelt = ['{ takingz }', '{ articles(firsd: 1) { title } }', '{ articles { autor { name } } }', byOrder];
+    for (const query of misspelt) {
+      const { text, errors } = await ask(query, { variables: { order: 'NEWES' } });
+      expect(errors.length, query).toBeGreaterThan(0);
       expect(text).not.toMatch(/did you mean/i);
     }
+    expect(await ask(byOrder, { variables: { order: 'NEWES' } })).toMatchObject({ status: 400, code: 'BAD_VARIABLE' });
   });
 
   test('a server with a list runs what is on it, by hash or text, and refuses the rest before a statement is sent', async () => {
@@ -167,6 +176,8 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
     const mask = maskErrors({ onIncident: () => {} });
     const serialized = new GraphQLError('Int cannot represent 4111111111111111', { path: ['card'] });
     const wrapped = new GraphQLError('x', { originalError: new PublicError('Gone.', { code: 'GONE' }), path: ['a'] });
+    const refused = new PublicError('Gone.', { code: 'GONE', cause: serialized });
+    expect([refused.cause, JSON.stringify(refused)]).toEqual([serialized, expect.not.stringContaining('4111')]);
     expect(mask(serialized).message).not.toContain('4111');
     expect(mask(wrapped)).toBe(wrapped);
     for (const thrown of [undefined, null, 'a secret', 0, Object.create(null)]) {
@@ -197,7 +208,11 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
     await until(() => pool.idleCount === pool.totalCount, { what: 'every connection given back' });
     await new Promise((resolve) => setImmediate(resolve));
     expect(sql, 'articles, and authors, which waited').toHaveLength(2);
-    for (const ms of [0, -1, Number.NaN, 1.5]) expect(() => useDeadline(ms)).toThrow(InvalidArgumentError);
+    for (const n of [0, -1, Number.NaN, 1.5]) {
+      expect(() => useDeadline(n)).toThrow(InvalidArgumentError);
+      expect(() => useLimits({ tokens: n, rules: () => [] })).toThrow(InvalidArgumentError);
+    }
+    expect([useDeadline(1), useLimits({ tokens: 1, rules: () => [] })]).toHaveLength(2);
   });
 
   test('a client that has gone is worked for no longer', async () => {

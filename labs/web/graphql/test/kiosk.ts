@@ -13,10 +13,14 @@ import {
 
 export const typeDefs = /* GraphQL */ `
   type Query {
-    articles(first: Int = 10): [Article!]!
+    articles(first: Int = 10, order: Order): [Article!]!
     article(id: ID!): Article
     "A report on a table that was renamed last week."
     takings: Int
+  }
+  enum Order {
+    OLDEST
+    NEWEST
   }
   type Mutation {
     rename(author: ID!, name: String!): Author
@@ -139,7 +143,8 @@ export function openKiosk(pool: Pool, options: KioskOptions = {}) {
     typeDefs,
     resolvers: {
       Query: {
-        articles: (_: unknown, { first }: First) => rows(`${ARTICLES} ORDER BY articles.id LIMIT $1`, [first ?? 10]),
+        articles: (_: unknown, { first, order }: First & { order?: string }) =>
+          rows(`${ARTICLES} ORDER BY articles.id ${order === 'NEWEST' ? 'DESC' : ''} LIMIT $1`, [first ?? 10]),
         article: (_: unknown, { id }: Row) => (isId(id) ? one<Article>(ARTICLES, id) : null),
         takings: () => rows('SELECT sum(cents) FROM sales_2025 WHERE till = $1', ['till 7']),
       },
