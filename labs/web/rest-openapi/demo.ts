@@ -100,7 +100,7 @@ await tell(options, async (story) => {
       return { orders: await count('orders'), answers: bodies.size, wait };
     };
     const before = await retry(naive, {});
-    story.code('src/idempotency.ts', { from: 'protected async perform', to: 'return answer;' });
+    story.code('src/idempotency.ts', { from: "await tx.query('BEGIN');", to: 'return answer;' });
     const after = await retry(shop, { ...ANNA, 'idempotency-key': '8e03978e-40d5-43dd-bc93-6894a57f9324' });
     story.table({
       columns: ['ten times POST /orders', 'orders', 'told to wait (409)'],

@@ -169,10 +169,15 @@ export const idempotencyKey = z
 
 /** A route's `preValidation`: without the header it is a 400 that says what to do. */
 export async function requireIdempotencyKey({ headers }: FastifyRequest): Promise<void> {
-  if (headers['idempotency-key']) return;
-  throw new Problem(400, 'The header Idempotency-Key is missing: make one for this request, and keep it for retries.', {
-    code: 'key-missing',
-  });
+  keyOf(headers['idempotency-key']);
+}
+
+function keyOf(header: unknown): string {
+  const { data } = idempotencyKey.safeParse(header);
+  if (data !== undefined) return data;
+  const wrong = header ? 'is ill-formed' : 'is missing';
+  const detail = `The header Idempotency-Key ${wrong}: make a UUID for this request, and keep it for its retries.`;
+  throw new Problem(400, detail, { code: header ? 'key-ill-formed' : 'key-missing' });
 }
 
 /** What a handler answers: `body` by the response's schema for `status`. */
@@ -197,8 +202,7 @@ export async function idempotent(
   }: { readonly request: FastifyRequest; readonly reply: FastifyReply; readonly principal: string },
   work: (tx: PoolClient) => Promise<Reply>,
 ): Promise<void> {
-  await requireIdempotencyKey(request);
-  const key = idempotencyKey.parse(request.headers['idempotency-key']);
+  const key = keyOf(request.headers['idempotency-key']);
   const claim = { principal, key, fingerprint: fingerprintOf(request.method, request.url, request.body) };
   const { status, headers, body } = await store.once(claim, async (tx) => {
     await tx.query('SAVEPOINT work');
