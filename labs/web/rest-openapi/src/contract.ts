@@ -49,9 +49,9 @@ export interface ContractRoutesOptions {
 export const contractRoutes = plugin(
   (app: FastifyInstance, { contract }: ContractRoutesOptions, done: () => void) => {
     let made: { readonly json: string; readonly page: string } | undefined;
+    const make = (given: Contract) => ({ json: JSON.stringify(given), page: contractPage(given) });
     const get = () => {
-      const given = contract();
-      made ??= { json: JSON.stringify(given), page: contractPage(given) };
+      made ??= make(contract());
       return made;
     };
     const style = createHash('sha256').update(PAGE_STYLE).digest('base64');

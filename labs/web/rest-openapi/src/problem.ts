@@ -50,7 +50,7 @@ export class Problem extends Error {
   }
 }
 
-/** A tag URI (RFC 4151) names a type for good and promises no page behind it, which RFC 9457 §3.1.1 allows. */
+/** Yours when you copy it. A tag URI (RFC 4151) names a type for good and promises no page behind it, which RFC 9457 §3.1.1 allows. */
 const PROBLEM_TYPES = 'tag:bookshop.example,2026:';
 export const PROBLEM_JSON = 'application/problem+json';
 
