@@ -47,6 +47,9 @@ const SAID: Readonly<Record<LimitCode, (size: string, max: number) => string>> =
 
 /** A query that is refused for what it would be: HTTP 400, before any resolver has run. */
 export class LimitExceededError extends PublicError {
+  /** Infinity for what has no end. */
+  readonly found: number;
+
   constructor(code: LimitCode, found: number, max: number, nodes?: ASTNode) {
     const size = Number.isFinite(found) ? `${found}` : 'endless';
     super(`The query is refused: ${SAID[code](size, max)}. Ask for less.`, {
@@ -55,5 +58,6 @@ export class LimitExceededError extends PublicError {
       details: { max },
       ...(nodes && { nodes }),
     });
+    this.found = found;
   }
 }

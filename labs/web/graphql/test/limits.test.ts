@@ -12,17 +12,16 @@ const refused = (rule: ValidationRule, query: string) => refusedIn(parse(query),
 /** What a rule finds in a query: the least limit that lets it pass. */
 function found(make: (max: number) => ValidationRule, query: string): number {
   const document = parse(query);
-  let [low, high] = [0, 1];
-  while (refusedIn(document, make(high))) {
-    if (high > 1e12) return Number.POSITIVE_INFINITY;
-    [low, high] = [high + 1, high * 2];
-  }
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    if (refusedIn(document, make(middle))) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  const sizes = validate(schema, document, [make(0)]).map((error) =>
+    error instanceof LimitExceededError ? error.found : Number.NaN,
+  );
+  const size = Math.max(0, ...sizes);
+  if (size > 1e12) return Number.POSITIVE_INFINITY;
+  expect([refusedIn(document, make(size)), size > 0 && refusedIn(document, make(size - 1))], query).toEqual([
+    false,
+    size > 0,
+  ]);
+  return size;
 }
 const cost = (query: string, variables?: Record<string, unknown>) =>
   found((max) => costLimit(max, { variables }), query);
