@@ -75,6 +75,8 @@ export function makeWorld(
       const ends = made.filter((it) => errors.has(it)).map((it) => ` (a run ended with ${errors.get(it)})`);
       return [...new Set(ends)].join('');
     },
+    /** No run goes on: nothing more will come of what was written. */
+    isOver: () => made.every((it) => !running.has(it)),
     counting: new Points(points),
     counter: () => projector({ projection: new Points(points) }),
     shown: async () => Object.fromEntries((await board.read(marks, 'board')) ?? [['no board', 0]]),
@@ -89,12 +91,14 @@ export function makeWorld(
 
 /** The errors that runs ended with: what a law shows next is their consequence. */
 const errors = new WeakMap<object, unknown>();
+const running = new WeakSet<object>();
 
 export type World = ReturnType<typeof makeWorld>;
 
 /** What runs, with its end. Its rejection is looked at by whoever awaits `ended`. */
 export function start(projector: Projector<Order>) {
-  const ended = projector.run();
+  running.add(projector);
+  const ended = projector.run().finally(() => running.delete(projector));
   ended.catch((error: unknown) => errors.set(projector, error));
   return { ended, projector, [Symbol.asyncDispose]: () => projector.close() };
 }
@@ -109,23 +113,19 @@ type Target = { url: string; host: string; port: number };
 
 /**
  * A projector whose connection ends for good after its n-th request.
- * @returns the request, or undefined when it was done with fewer
+ * @returns the request, or undefined when it ended with fewer
  */
 export async function killedAfter(
   target: Target,
   n: number,
   make: (db: Db, client: MongoClient) => Projector<Order>,
-  done: () => Promise<boolean>,
 ): Promise<string | undefined> {
   await using way = await mortal(target, n);
   const client = new MongoClient(way.url, { serverSelectionTimeoutMS: 3000, retryWrites: false, retryReads: false });
   const projector = make(client.db(), client);
   const { ended } = start(projector);
-  let over = false;
-  const finished = until(async () => over || (await done()), { intervalMs: 20, timeoutMs: 10_000 });
-  const last = await Promise.race([way.died, finished.then(() => undefined), ended.then(() => 'its own end', String)]);
-  // Nobody asks any more.
-  over = true;
+  // Who has done all of it asks its stream on and on: the n-th request comes.
+  const last = await Promise.race([way.died, ended.then(() => undefined, String)]);
   const closing = projector.close();
   closing.catch(() => {});
   await way[Symbol.asyncDispose]();
