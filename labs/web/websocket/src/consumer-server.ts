@@ -132,7 +132,10 @@ export class ConsumerServer<User> {
   protected beat(): void {
     for (const connection of this.#connections) {
       // We don't read from it: its answer may wait for us.
-      if (connection.socket.isPaused) continue;
+      if (connection.socket.isPaused) {
+        connection.answered = true;
+        continue;
+      }
       if (!connection.answered) {
         connection.socket.terminate();
         continue;
