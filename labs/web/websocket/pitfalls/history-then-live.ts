@@ -7,10 +7,10 @@ export * from '../src/index.ts';
 
 export class ChannelLayer extends Reference {
   protected override async catchUp(group: Group, seat: Seat): Promise<void> {
-    for (let missed = 1; missed > 0; ) {
-      const { messages } = await this.streams.history(group.name, seat.last);
+    for (let newest = ''; seat.last !== newest; ) {
+      const { messages, last } = await this.streams.history(group.name, seat.last);
       for (const message of messages) this.deliver(seat, message);
-      missed = messages.length;
+      newest = messages.length > 0 ? last : seat.last;
     }
     seat.last = await this.streams.last(group.name);
     seat.live = true;
