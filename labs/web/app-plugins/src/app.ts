@@ -39,7 +39,7 @@ export interface AppConfig {
  * under way are waited for, then each plugin is torn down, the last one first.
  *
  * @throws InvalidAppError with all that is wrong, nothing having been set up; SetupError (SetupTimeoutError), what had been set
- *   up being torn down; InvalidDefinitionError for an option; the signal's reason. `close()` rejects with a TeardownError.
+ *   up being torn down; InvalidDefinitionError for an option, and what fastify throws for one of `server`; the signal's reason. `close()` rejects with a TeardownError.
  */
 export async function buildApp(config: AppConfig): Promise<FastifyInstance> {
   return await new Assembly(config).build();
@@ -60,10 +60,18 @@ export class Assembly {
   readonly #stop = new AbortController();
   readonly #blanks = new Blanks();
   #blamed = 'the app';
+  #thrown: { readonly error: unknown } | undefined;
 
   constructor(options: AppConfig) {
     this.#options = options;
+    if (!Array.isArray(options.plugins)) {
+      throw new InvalidDefinitionError(`plugins is ${inspect(options.plugins, { depth: 0 })}: give a list.`);
+    }
     this.mounts = [...options.plugins];
+    for (const [place, mount] of this.mounts.entries()) {
+      if (typeof mount?.check === 'function') continue;
+      throw new InvalidDefinitionError(`plugins[${place}] is no mount: give what with() or at() of a plugin returns.`);
+    }
     const { setupTimeoutMs = 10_000, teardownTimeoutMs = 10_000, closeGraceMs = 10_000 } = options;
     this.#limits = { setupTimeoutMs, teardownTimeoutMs, closeGraceMs };
     for (const [name, ms] of Object.entries(this.#limits)) {
@@ -140,7 +148,11 @@ export class Assembly {
     const { name, dependencies, prefix } = mount;
     const load = async (instance: FastifyInstance) => {
       this.blame(mount);
-      await this.setUp(instance, mount, checked);
+      await this.setUp(instance, mount, checked).catch((error: unknown) => {
+        this.#thrown = { error };
+        // avvio takes a falsy one for none.
+        throw error || new Error(`${mount.title} has thrown ${inspect(error)}`);
+      });
     };
     const encapsulate = prefix !== undefined;
     app.register(fastifyPlugin(load, { name, dependencies: [...dependencies], encapsulate }), { prefix: prefix ?? '' });
@@ -215,11 +227,11 @@ export class Assembly {
     const { signal } = this.#options;
     if (signal?.aborted) return signal.reason;
     const alsoFailed = [...this.teardownFailures];
-    if (codeOf(error) === 'FST_ERR_PLUGIN_TIMEOUT') {
+    if (error instanceof Error && 'code' in error && error.code === 'FST_ERR_PLUGIN_TIMEOUT') {
       const why = `it has not ended in ${this.#limits.setupTimeoutMs} ms`;
       return new SetupTimeoutError(this.#blamed, why, { alsoFailed });
     }
-    const cause = this.#blanks.error(error);
+    const cause = this.#blanks.error(this.#thrown ? this.#thrown.error : error);
     return new SetupError(this.#blamed, messageOf(cause), { cause, alsoFailed });
   }
 }
@@ -233,6 +245,3 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
-
-const codeOf = (error: unknown): unknown =>
-  typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;

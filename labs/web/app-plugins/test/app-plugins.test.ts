@@ -53,6 +53,8 @@ describe('a hall and its stalls', () => {
       ['config', 'lamps', 'watts'],
       ['config', 'stall at /bread', 'cents'],
     ]);
+    const alone = await outcome(buildApp({ plugins: [till.with({ currency: 'EURO' })] }));
+    expect(problemsOf(alone.error).length, 'problems of one wrong value').toBe(1);
     expect(log, 'what had been set up').toEqual([]);
     await open([lamps.with({ count: 3 })]);
     expect(log, 'set up with its defaults').toEqual(['3 × 40 W']);

@@ -56,12 +56,15 @@ describe('wiring', () => {
     const self = noting(log, 'self', { dependencies: [noting(log, 'self')] });
     const late = noting(log, 'late', { dependencies: [noting(log, 'last')] });
     const last = noting(log, 'last');
-    const plugins = [late, self, a, b, c, last].map((each) => each.with());
+    const inAStall = noting(log, 'in-a-stall');
+    const needy = noting(log, 'needy', { dependencies: [inAStall] });
+    const plugins = [...[late, self, a, b, c, last, needy].map((each) => each.with()), inAStall.at('/stall')];
     expect(problemsOf((await outcome(buildApp({ plugins }))).error)).toEqual([
       ['order', 'late', expect.stringContaining('move it before late')],
       ['cycle', 'self', expect.stringContaining('self → self')],
       ['cycle', 'a', expect.stringContaining('a → c → b → a')],
       ['cycle', 'a', expect.stringContaining('a → b → a')],
+      ['missing', 'needy', expect.stringContaining('at /stall alone')],
     ]);
     expect(log).toEqual([]);
   });
@@ -99,6 +102,13 @@ describe('wiring', () => {
     for (const name of ['', 'Till', 'a b', '__proto__', '-a', '1', 'a\ud800', 'caller', 'name']) {
       expect(() => definePlugin({ name, setup: () => {} }), inspect(name)).toThrow(InvalidDefinitionError);
     }
+    const given: unknown = 'not a function';
+    expect(() => Reflect.apply(definePlugin, undefined, [{ name: 'a', setup: given }])).toThrow(InvalidDefinitionError);
+    for (const plugins of [undefined, {}, [till], [undefined]]) {
+      const { error } = await outcome(Reflect.apply(buildApp, undefined, [{ plugins }]));
+      expect(error, inspect(plugins)).toBeInstanceOf(InvalidDefinitionError);
+    }
+    await open([], { closeGraceMs: 1 });
     for (const ms of [0, -1, 1.5, Number.NaN, 2 ** 31]) {
       for (const limit of ['setupTimeoutMs', 'teardownTimeoutMs', 'closeGraceMs']) {
         const { error } = await outcome(buildApp({ plugins: [], [limit]: ms }));
@@ -180,6 +190,19 @@ describe('the start', () => {
     ];
     expect(one.error).toMatchObject({ name: 'SetupError', plugin: 'parent', cause: inner });
     expect(two.error).toMatchObject({ name: 'SetupError', plugin: 'an onReady hook', cause: inner });
+  });
+
+  test('a setup fails with whatever it throws, and a teardown, be it nothing', async () => {
+    for (const nothing of [undefined, null, 0, '', false, 'text']) {
+      const fails = () => {
+        throw nothing;
+      };
+      const failed = await outcome(buildApp({ plugins: [noting([], 'power', { setup: fails }).with()] }));
+      expect(failed.error, inspect(nothing)).toBeInstanceOf(SetupError);
+      expect(failed.error).toMatchObject({ plugin: 'power', cause: nothing });
+      const app = await open([noting([], 'power', { teardown: fails }).with()]);
+      expect((await outcome(app.close())).error).toMatchObject({ errors: [{ plugin: 'power', cause: nothing }] });
+    }
   });
 
   test('what fails while a failed start is undone is told beside its cause', async () => {
@@ -389,12 +412,23 @@ describe('secrets', () => {
 
   test('stand in no error of a setup or a teardown, wherever these put them', async () => {
     const fail = (value: string) => {
-      throw Object.assign(new TypeError(`Invalid URL of ${value}`), {
+      const error = Object.defineProperty(new TypeError(`Invalid URL of ${value}`), 'hidden', { value });
+      throw Object.assign(error, {
         input: `postgres://u:${encodeURIComponent(value)}@db`,
       });
     };
-    const config = z.object({ url: z.object({ keys: z.map(z.string(), secret()) }) });
-    const given = { url: { keys: new Map([['a', password]]) } };
+    const config = z.object({ other: z.unknown(), url: z.object({ keys: z.map(z.string(), secret()) }) });
+    const round: Record<string, unknown> = { nothing: null };
+    round['round'] = round;
+    const given = {
+      url: {
+        keys: new Map([
+          ['b', password.slice(0, 9)],
+          ['a', password],
+        ]),
+      },
+      other: round,
+    };
     const reveal = ({ url }: z.output<typeof config>) => url.keys.get('a')?.reveal() ?? '';
     const dials = definePlugin({ name: 'dials', config, setup: ({ config }) => fail(reveal(config)) });
     const hangsUp = definePlugin({
