@@ -177,7 +177,7 @@ describe('the start', () => {
   });
 
   test('a plugin that another one registers by itself, or a hook, fails in the name of the first', async () => {
-    const inner = new Error('inner');
+    const inner = Object.assign(new Error('inner'), { code: 'ECONNREFUSED' });
     const fails = async () => {
       throw inner;
     };
