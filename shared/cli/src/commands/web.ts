@@ -26,9 +26,8 @@ export async function web(context: Context, names: readonly string[], options: W
   const durations = new Durations(context.root);
   const labs = () => labsOf(context);
   // Asked for anew each time would be a second a page: servers come and go more seldom.
-  let atHand: Promise<Map<string, boolean>> | undefined;
+  const atHand = labs().then(availability);
   const known = async (): Promise<Known> => {
-    atHand ??= labs().then(availability);
     const progress = new ProgressFile(context.root, (sentence) => context.err.write(`warning: ${sentence}\n`));
     return { atHand: await atHand, progress: await progress.read(), seconds: await durations.read() };
   };

@@ -134,7 +134,6 @@ function Pitfall({ pitfall, lab, words }: { pitfall: PitfallInfo; lab: string; w
                 {lines.map(({ sign, text }, at) => (
                   <span key={at} class={sign === '+' ? 'plus' : sign === '-' ? 'minus' : ''}>
                     {sign} {text}
-                    {'\n'}
                   </span>
                 ))}
               </pre>
