@@ -191,6 +191,19 @@ describe('the contract', () => {
     expect(one).toEqual(again);
     expect(one).not.toEqual(two);
     expect(JSON.stringify(one), 'what answers had given').toMatch(/9790000000001.*"if-match":"\\"9\\""/);
+    const few = edited(({ get, set }) => {
+      set({ [BOOKS]: get('paths', BOOKS) }, 'paths');
+      const schema = { type: 'integer', minimum: 5, maximum: 7 };
+      set([{ in: 'query', name: 'n', required: true, schema }], 'paths', BOOKS, 'get', 'parameters');
+    });
+    const asked: number[] = [];
+    const ok = async ({ url }: { readonly url: string }) => {
+      asked.push(Number(/n=(\d+)$/.exec(url)?.[1]));
+      return { status: 200, headers: {}, body: '' };
+    };
+    await fuzz({ contract: few, send: ok, runs: 60 });
+    const small = asked.filter((n) => n > 1 && n < 1000);
+    expect([...new Set(small)].sort(), 'the numbers from 5 to 7 that were asked for').toEqual([5, 6, 7]);
     const enough = new Error('enough');
     const controller = new AbortController();
     const send = async () => {
@@ -269,6 +282,9 @@ await describeWith('the page', { browser: () => startBrowser() }, ({ browser }) 
       asked.filter((each) => !each.startsWith(base)),
       'asked of other servers',
     ).toEqual([]);
+    const one = edited(({ set }) => set(['open'], 'components', 'schemas', 'Order', 'properties', 'status', 'enum'));
+    expect(contractPage(one)).toContain('<code>&quot;open&quot;</code>');
+    expect(contractPage(contract)).toContain('<h3>Parameters</h3><table>');
     expect(contractPage(contract)).not.toContain('undefined');
   });
 });

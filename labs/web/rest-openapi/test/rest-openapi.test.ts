@@ -3,8 +3,9 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
+import Fastify from 'fastify';
 import { expect, test } from 'vitest';
-import { fuzz, IdempotencyStore, judge, Keyset, Problem } from '#lab';
+import { fuzz, IdempotencyStore, idempotent, judge, Keyset, Problem, problemServer, problems } from '#lab';
 import { draft, ISBN, open, refusal } from './desk.ts';
 import { changed } from './edit.ts';
 
@@ -251,6 +252,22 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
     }
   });
 
+  test('a body is the same in any order of its fields, and another in another order of its items, where no schema sorts it', async () => {
+    const { store } = await open(url);
+    const app = Fastify({ ...problemServer });
+    app.register(problems);
+    let works = 0;
+    app.post('/', (request, reply) =>
+      idempotent(store, { request, reply, principal: 'anna' }, async () => ({ status: 200, body: { n: ++works } })),
+    );
+    const send = async (payload: object, key = 'k') =>
+      (await app.inject({ method: 'POST', url: '/', headers: { 'idempotency-key': key }, payload })).statusCode;
+    const nested = await send({ a: 1, b: [{ c: 1, d: 2 }, 3] });
+    const again = await send({ b: [{ d: 2, c: 1 }, 3], a: 1 });
+    expect([nested, again, await send({ a: 1, b: [3, { c: 1, d: 2 }] }), works]).toEqual([200, 200, 422, 1]);
+    expect([await send({}, ''), await send({}, 'two words'), works], 'no schema, no key').toEqual([400, 400, 1]);
+  });
+
   test('a customer who hangs up gets, by his retry, what was done: once', async () => {
     const doors = Promise.withResolvers<void>();
     let orders = 0;
@@ -313,7 +330,9 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
     const { place, stock, count, pool } = await open(url);
     await stock(ISBN);
     await pool.query("ALTER TABLE orders ALTER status SET DEFAULT 'eaten'");
-    expect((await place('k')).status).toBe(500);
+    const { status, problem } = refusal(await place('k'));
+    expect(status).toBe(500);
+    expect(problem.detail, 'what it tells of our schema').not.toContain('schema');
     expect([await count('orders'), await count('idempotency_keys')]).toEqual([0, 0]);
   });
 
