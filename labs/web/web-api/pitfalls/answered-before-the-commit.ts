@@ -1,5 +1,5 @@
 // Flaw: the client has its answer before the dependencies are taken back: "taken", and then the commit is refused.
-// Seen in: https://github.com/fastapi/fastapi/pull/2697
+// Seen in: https://github.com/fastapi/fastapi/issues/3620
 // Caught by: whoever is answered can rely on it: the commit comes first, and one that fails is a 500
 import type { Call } from '../src/call.ts';
 import { Api as Reference } from '../src/index.ts';

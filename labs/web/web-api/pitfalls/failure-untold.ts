@@ -1,5 +1,5 @@
 // Flaw: what is taken back is not told that the request has failed: half of an order is committed.
-// Seen in: https://github.com/fastapi/fastapi/issues/3620
+// Seen in: https://github.com/fastapi/fastapi/issues/869
 // Caught by: what was made is taken back in reverse, and each is told of the failure
 import { Api as Reference } from '../src/index.ts';
 import { Scope, type ScopeOptions } from '../src/scope.ts';

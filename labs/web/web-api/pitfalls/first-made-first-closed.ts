@@ -1,5 +1,5 @@
 // Flaw: what was made first is taken back first: the connection is gone when the transaction wants to commit on it.
-// Seen in: https://github.com/fastapi/fastapi/pull/595
+// Seen in: https://github.com/ets-labs/python-dependency-injector/issues/432
 // Caught by: what was made is taken back in reverse, and each is told of the failure
 import { Api as Reference } from '../src/index.ts';
 import { Scope, type ScopeOptions } from '../src/scope.ts';

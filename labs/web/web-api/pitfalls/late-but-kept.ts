@@ -1,5 +1,5 @@
 // Flaw: who is cut off is told "too late", and the handler, which went on, has its work committed: the client orders again.
-// Seen in: https://github.com/fastapi/fastapi/issues/1719
+// Seen in: https://github.com/getodk/central-backend/issues/407
 // Caught by: who is cut off is answered at once, and nothing of it is kept, though the handler goes on to its end
 import type { Call } from '../src/call.ts';
 import { Api as Reference } from '../src/index.ts';

@@ -1,5 +1,5 @@
 // Flaw: the value is remembered when it is there: who asks before that gets another one, and sees nothing of the first one's transaction.
-// Seen in: https://github.com/nestjs/nest/issues/1228
+// Seen in: https://github.com/trvswgnr/prodkit/issues/102
 // Caught by: a dependency is made once for a request, however many ask for it at once, and anew for the next
 import { Api as Reference } from '../src/index.ts';
 import { type Dependency, Scope, type ScopeOptions } from '../src/scope.ts';

@@ -1,5 +1,5 @@
 // Flaw: the first place that does not fit ends the look: who fills in a form learns of one fault per attempt.
-// Seen in: https://github.com/fastify/fastify/issues/1047
+// Seen in: https://github.com/fastify/fastify/issues/1397
 // Caught by: what does not fit is refused with every fault of all places, and the handler sees none of it
 import { Api as Reference, ValidationError } from '../src/index.ts';
 import { issue, places, type Raw } from '../src/input.ts';

@@ -1,5 +1,5 @@
 // Flaw: nobody asks what write() returned: the whole list waits in memory for a reader that reads nothing.
-// Seen in: https://github.com/nodejs/node/issues/31291
+// Seen in: https://github.com/remix-run/react-router/issues/15049
 // Caught by: a slow reader holds the source back and misses nothing; one that goes ends it
 import type { ServerResponse } from 'node:http';
 import type { Call } from '../src/call.ts';

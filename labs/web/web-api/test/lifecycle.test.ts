@@ -90,6 +90,7 @@ describe('from the first byte to the last', () => {
     const closed: string[] = [];
     const closing = [() => closed.push('pool'), () => closed.push('queue')];
     const { api, url } = open({ routes: [work, hello], closing, drain: { idleMs: 3000, limitMs: 3000 } });
+    onTestFinished(finish);
     const base = await url();
     const agent = keepAlive();
     await get(base, agent);
