@@ -29,7 +29,10 @@ export interface Override {
   readonly make: Maker<unknown>;
 }
 
-/** Something that lives as long as a request, as FastAPI's dependency with `yield`. */
+/**
+ * Something that lives as long as a request, as FastAPI's dependency with `yield`. A value with a `then` is awaited by the
+ * `yield`, as JavaScript has it: wrap a query builder into an object.
+ */
 export function provide<T>(name: string, make: Maker<T>): Dependency<T> {
   return Object.freeze({ name, make });
 }
