@@ -105,14 +105,22 @@ export class Api extends GivenApi {
 
   /**
    * Does `work`, takes back the dependencies of `call`, and resolves with what `work` gave. When the call is cut off, it rejects
-   * at once, whatever `work` does. Given:
+   * at once, whatever `work` does. What stands here lets other laws pass, and breaks two. Given:
    * - `this.takeBack(call, failure)` closes the scope of `call` and ends the call: to be called once, and with `{ error }` when
    *   the request has failed;
    * - `call.cutOff`, a promise that never resolves: it rejects with the reason when the client goes or the deadline passes;
    * - `call.decide()`: from here on the call is not cut off any more. It throws the reason if it was.
    */
-  protected override settle<T>(_call: Call, _work: () => Promise<T>): Promise<T> {
-    return refused('settle');
+  protected override async settle<T>(call: Call, work: () => Promise<T>): Promise<T> {
+    const takeBackLater = (failure?: { readonly error: unknown }) => void this.takeBack(call, failure).catch(() => {});
+    try {
+      const value = await work();
+      takeBackLater();
+      return value;
+    } catch (error) {
+      takeBackLater({ error });
+      throw error;
+    }
   }
 
   /**

@@ -97,7 +97,7 @@ export function reader(url: string, path: string) {
   const { port, host } = new URL(url);
   const socket = connect(Number(port), '127.0.0.1').pause();
   onTestFinished(() => void socket.destroy());
-  let text = '';
+  const chunks: Buffer[] = [];
   let ended = false;
   socket
     .on('error', () => {})
@@ -105,12 +105,8 @@ export function reader(url: string, path: string) {
       ended = true;
     });
   socket.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
-  const read = () =>
-    socket
-      .setEncoding('utf8')
-      .on('data', (chunk: string) => {
-        text += chunk;
-      })
-      .resume();
-  return { socket, read, text: () => text, ended: () => ended };
+  const read = () => socket.on('data', (chunk) => void chunks.push(chunk)).resume();
+  /** The end of a chunked body. */
+  const whole = () => Buffer.concat(chunks.slice(-2)).toString().endsWith('\r\n0\r\n\r\n');
+  return { socket, read, whole, text: () => Buffer.concat(chunks).toString(), ended: () => ended };
 }

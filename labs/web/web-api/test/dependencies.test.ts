@@ -96,7 +96,10 @@ await describeWith('dependencies', { postgres: () => startPostgres() }, ({ postg
     const log: string[] = [];
     const pool = logged(log, 'connection', () => 1);
     const transaction = logged(log, 'transaction', () => 2, [pool]);
+    /** Whether before the answer or behind it is another law. */
+    const done = () => until(() => log.length >= 6, { timeoutMs: 300 }).catch(() => {});
     await open({ routes: [needing({ transaction })] }).get('/');
+    await done();
     expect(log.splice(0), 'of a request that succeeds').toEqual([
       'connection made',
       'transaction made',
@@ -107,6 +110,7 @@ await describeWith('dependencies', { postgres: () => startPostgres() }, ({ postg
     ]);
     const gone = new HttpError(409, 'OUT_OF_STOCK', 'none left');
     expect((await open({ routes: [needing({ transaction }, gone)] }).get('/')).status).toBe(409);
+    await done();
     expect(log, 'of a request that fails').toEqual([
       'connection made',
       'transaction made',
@@ -144,7 +148,7 @@ await describeWith('dependencies', { postgres: () => startPostgres() }, ({ postg
       signal.addEventListener('abort', () => log.push(`cut off: ${signal.reason.code}`));
       await opened;
       log.push('the handler has ended');
-    }, 150);
+    }, 300);
     const { value: answer } = await outcome(post('/', { medicine: 'aspirin' }));
     log.push(`answered ${answer?.status ?? 'never'}, ${lent()} connection in its hands`);
     release();

@@ -55,7 +55,7 @@ describe('from the first byte to the last', () => {
   // ── core ──
 
   test('a slow reader holds the source back and misses nothing; one that goes ends it', async () => {
-    const { state, listing } = source(600);
+    const { state, listing } = source(500);
     const { url } = open({ routes: [listing] });
     const base = await url();
     const slow = reader(base, '/list');
@@ -71,11 +71,11 @@ describe('from the first byte to the last', () => {
     );
     expect(
       state.produced,
-      `of 600 lines of ${kilobytes} KB, taken from the source for a reader that reads nothing`,
+      `of 500 lines of ${kilobytes} KB, taken from the source for a reader that reads nothing`,
     ).toBeLessThan(300);
     slow.read();
-    await until(() => slow.text().endsWith('\r\n0\r\n\r\n'), { timeoutMs: 4000, what: 'the end of the stream' });
-    expect([slow.text().match(/\{"text"/g)?.length, state.ended], 'lines read').toEqual([600, 'at its end']);
+    await until(slow.whole, { timeoutMs: 4000, what: 'the end of the stream' });
+    expect([slow.text().match(/\{"text"/g)?.length, state.ended], 'lines read').toEqual([500, 'at its end']);
     state.produced = 0;
     state.ended = '';
     const leaving = reader(base, '/list');
@@ -196,7 +196,7 @@ describe('from the first byte to the last', () => {
     cut.read();
     await until(() => cut.text().includes('{"text":"fits"}\n'));
     goOn();
-    await until(cut.ended);
+    await until(cut.ended, { timeoutMs: 1000 });
     expect(cut.text()).not.toContain('\r\n0\r\n');
     expect(failed.map(String)).toEqual([expect.stringContaining('ResponseInvalidError')]);
   });
@@ -254,9 +254,9 @@ describe('from the first byte to the last', () => {
     const base = await url();
     const ticks = get(`${base}/ticks`, keepAlive());
     const stalled = reader(base, '/list');
-    await until(() => state.ended);
+    await until(() => state.ended, { timeoutMs: 1000 });
     stalled.read();
-    await until(stalled.ended);
+    await until(stalled.ended, { timeoutMs: 1000 });
     expect(state.ended).toBe('early');
     expect(failed.map(String)).toEqual([expect.stringContaining('DeadlineExceededError')]);
     expect((await ticks).text.split('\n')).toHaveLength(13);
@@ -277,12 +277,12 @@ describe('from the first byte to the last', () => {
     const { api, url } = open({ routes: [tail] });
     const reading = reader(await url(), '/');
     reading.read();
-    await until(() => reading.text().includes('first'));
+    await until(() => reading.text().includes('first'), { timeoutMs: 1000 });
     const stopped = outcome(api.close());
-    await until(() => !api.app.server.listening);
+    await until(() => !api.app.server.listening, { timeoutMs: 1000 });
     finish();
     expect((await stopped).error).toBe(undefined);
-    await until(reading.ended);
+    await until(reading.ended, { timeoutMs: 1000 });
     expect(reading.text()).toMatch(/last[\s\S]*\r\n0\r\n\r\n$/);
   });
 
