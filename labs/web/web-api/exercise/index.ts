@@ -50,7 +50,7 @@ export function integer({ min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_I
 }
 
 /** The dependencies of one request. Whoever closes it has called `inject` before, maybe often, and maybe waits still. */
-export class Scope extends GivenScope {
+class Scope extends GivenScope {
   /**
    * The value of `dependency`, made once for this scope. Given:
    * - `this.make(dependency)` runs its maker up to the `yield`, and resolves with what it yields. What it asks for comes back
