@@ -234,7 +234,7 @@ export class Api implements AsyncDisposable {
       if (!reply.raw.headersSent) throw error;
       // A clean end would say that this was all.
       reply.raw.destroy();
-      if (statusOf(error) >= 500) onError(error);
+      if (answerStatus(error) >= 500) onError(error);
     }
     return reply;
   }
@@ -259,7 +259,7 @@ export class Api implements AsyncDisposable {
   }
 
   #refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const status = statusOf(error);
+    const status = answerStatus(error);
     if (status >= 500) this.report(error, whereOf(request));
     return reply.status(status).send(bodyOf(error, status));
   }
@@ -302,7 +302,7 @@ const ofFastify = [
 ];
 
 /** By class: an upstream's error that has a `statusCode` of its own is not our answer. */
-function statusOf(error: unknown): number {
+function answerStatus(error: unknown): number {
   if (error instanceof WebApiError) return error.status;
   return ofFastify.some((each) => error instanceof each) && isHttp(error) ? error.statusCode : 500;
 }
