@@ -43,13 +43,13 @@ export type LineBudget = {
 
 /** What can be read in one sitting. Above it the gates warn; above `budgetSlack` times it they fail. */
 export const lineBudgets: readonly LineBudget[] = [
-  { part: 'src', files: 'src/**/*.ts', lines: 600, remedy: 'an option that no story needs goes' },
+  { part: 'src', files: 'src/**/*.{ts,tsx}', lines: 600, remedy: 'an option that no story needs goes' },
   { part: 'test', files: 'test/**/*.ts', lines: 700, remedy: 'laws that say the same become one' },
   { part: 'demo.ts', files: 'demo.ts', lines: 250, remedy: 'a scene that proves no claim of its own goes' },
 ];
 
 /** Code that a tool makes of a contract beside it: nobody reads it, and no budget counts it. */
-export const generatedCode = '**/*_pb.ts';
+export const generatedCode = '**/*{_pb,.gen}.ts';
 
 /** A comment of the README (a marker, what is given to an example) is for the tools, and does not count. */
 export const readmeBudget = { lines: 150, remedy: 'a reader has one sitting: cut it' } as const;
@@ -109,6 +109,8 @@ export const labFiles: readonly LabFile[] = [
     scaffoldAs: 'src/NAME.ts',
     template: source,
   },
+  { path: 'src/**/*.{tsx,css}', required: false, what: 'what a browser shows, where that is the lesson' },
+  { path: 'src/openapi.json', required: false, what: 'a contract of HTTP; the types made of it stand beside it' },
   { path: '{src,test}/**/*.proto', required: false, what: 'a contract; what buf makes of it stands beside it' },
   {
     path: 'openapi.json',
@@ -150,6 +152,7 @@ export const labFiles: readonly LabFile[] = [
   { path: 'examples/*.ts', required: false, what: 'runnable stories beside the demo: pnpm lab NAME EXAMPLE' },
   { path: 'mutants.md', required: false, what: 'the random changes that no law noticed, judged: pnpm lab mutate' },
   { path: 'picture.svg', required: false, what: 'the one chart of a real run, drawn by pnpm fix' },
+  { path: 'screenshots/*.png', required: false, what: 'what a page looks like, for the README' },
   { path: 'vitest.config.ts', required: false, what: 'only where the lab needs a transform of its own' },
 ];
 

@@ -172,7 +172,7 @@ async function checkImports(lab: Lab, files: readonly string[], at: At): Promise
   const declared = new Set(isRecord(dependencies) ? Object.keys(dependencies) : []);
   const used = new Set<string>();
   const findings: Finding[] = [];
-  for (const file of files.filter((each) => each.startsWith('src/') && each.endsWith('.ts'))) {
+  for (const file of files.filter((each) => each.startsWith('src/') && /\.tsx?$/.test(each))) {
     const text = await readFile(join(lab.dir, file), 'utf8');
     for (const { specifier, offset } of importsOf(file, text)) {
       const where = at(file, lineAt(text, offset));

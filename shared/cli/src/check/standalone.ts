@@ -16,6 +16,7 @@ const compilerOptions = {
   moduleDetection: 'force',
   types: ['node'],
   strict: true,
+  jsx: 'react-jsx',
   noUncheckedIndexedAccess: true,
   exactOptionalPropertyTypes: true,
   erasableSyntaxOnly: true,

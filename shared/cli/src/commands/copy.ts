@@ -25,7 +25,7 @@ export async function copy(context: Context, name: string, dest: string, options
   const source = join(lab.dir, 'src');
   await mkdir(target, { recursive: true });
   await cp(source, target, { recursive: true, force: true });
-  const files = (await readdir(source, { recursive: true })).filter((file) => file.endsWith('.ts'));
+  const files = (await readdir(source, { recursive: true })).filter((file) => /\.tsx?$/.test(file));
 
   const { runtime, development } = await packagesOf(context, lab);
   const folder = basename(target);

@@ -1,0 +1,71 @@
+import { ForeignAnswerError, OfflineError, ProblemError, RateLimitedError, SlowServerError } from './errors.ts';
+import { readProblem } from './problem.ts';
+
+export type Fetch = (request: Request) => Promise<Response>;
+
+export interface ExchangeOptions {
+  /** Milliseconds until the whole answer must be here, its body too. Default 8000. */
+  readonly timeoutMs?: number;
+  /** Default: the platform's. */
+  readonly fetch?: Fetch;
+}
+
+/**
+ * One request and its whole answer. `fetch` resolves as soon as the head is here, whatever its status; this resolves with
+ * an answer that can be read to its end, and whose JSON is JSON.
+ *
+ * @throws ProblemError, RateLimitedError, SlowServerError, OfflineError, ForeignAnswerError; or the reason of the request's
+ * own signal. A 401 is a ProblemError like any other: what it means is the caller's to know.
+ */
+export async function exchange(request: Request, o: ExchangeOptions = {}): Promise<Response> {
+  const { response, text } = await wholeAnswer(request, o);
+  const { status } = response;
+  const type = response.headers.get('content-type');
+  if (status === 429) throw new RateLimitedError(retryAfterMs(response.headers));
+  const json = type !== null && /^application\/([\w.+-]+\+)?json\b/i.test(type) ? jsonOf(text) : undefined;
+  if (!response.ok) {
+    const problem = json !== undefined || status === 401;
+    throw problem ? new ProblemError(status, readProblem(json)) : new ForeignAnswerError(status, type);
+  }
+  if (text !== '' && json === undefined) throw new ForeignAnswerError(status, type);
+  const headers = new Headers(response.headers);
+  // They are of the body as it came, packed perhaps.
+  headers.delete('content-length');
+  headers.delete('content-encoding');
+  return new Response(text === '' ? null : text, { status, headers });
+}
+
+async function wholeAnswer(
+  request: Request,
+  { timeoutMs = 8000, fetch = (it) => globalThis.fetch(it) }: ExchangeOptions,
+) {
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const signal = AbortSignal.any([request.signal, deadline]);
+  try {
+    const response = await fetch(new Request(request, { signal }));
+    return { response, text: await response.text() };
+  } catch (error) {
+    if (request.signal.aborted) throw request.signal.reason;
+    if (deadline.aborted) throw new SlowServerError(timeoutMs);
+    throw new OfflineError(error);
+  }
+}
+
+/** What a text is as JSON; undefined where it is none. */
+export function jsonOf(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text);
+    return value;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Seconds, or a date (RFC 9110, section 10.2.3). The server's clock says how far away the date is, where it tells it. */
+export function retryAfterMs(headers: Headers): number | undefined {
+  const value = headers.get('retry-after') ?? '';
+  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
+  const at = /^[A-Z][a-z]+, .* GMT$/.test(value) ? Date.parse(value) : Number.NaN;
+  const now = Date.parse(headers.get('date') ?? '');
+  return Number.isNaN(at) ? undefined : Math.max(0, at - (Number.isNaN(now) ? Date.now() : now));
+}

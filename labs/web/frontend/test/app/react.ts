@@ -1,0 +1,4 @@
+import { mount } from '../../src/react.tsx';
+import { start } from './start.ts';
+
+await start(mount);

@@ -1,0 +1,4 @@
+import { mount } from '../../src/vue.ts';
+import { start } from './start.ts';
+
+await start(mount);

@@ -1,0 +1,206 @@
+import { startBrowser, startPostgres } from '@shared/services';
+import { describeWith, until } from '@shared/testkit';
+import axe from 'axe-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildApp, views } from './build.ts';
+import { HOSTILE, type OrderDesk, openDesk } from './desk.ts';
+import { type Fault, Front, problem } from './front.ts';
+import { Visit } from './visit.ts';
+
+/** A browser beside other suites. Alone each law takes a second. */
+const BUSY = { timeout: 30_000 };
+const servers = { browser: () => startBrowser(), postgres: () => startPostgres() };
+
+await describeWith('both pages', servers, ({ browser, postgres }) => {
+  const bin = new AsyncDisposableStack();
+  const fronts: Front[] = [];
+  let desk: OrderDesk;
+  beforeAll(async () => {
+    const [opened, assets] = await Promise.all([openDesk(postgres.url), buildApp()]);
+    desk = bin.use(opened);
+    for (const customer of ['anna', 'ben']) fronts.push(bin.use(await Front.open(desk.answer, assets, customer)));
+  });
+  afterAll(() => bin.disposeAsync());
+
+  /** One law in both pages at once, each with a customer of its own. Says which page breaks it. */
+  const inBoth = (law: (visit: Visit, orders: () => Promise<number>) => Promise<void>, timeoutMs?: number) =>
+    Promise.all(
+      views.map(async (view, place) => {
+        const front = fronts[place];
+        if (!front) throw new Error('there is no front');
+        front.reset();
+        const orders = () => desk.orders(front.customer);
+        const before = await orders();
+        await using visit = await Visit.begin(browser, front, view, { width: 390, height: 844, timeoutMs });
+        try {
+          await law(visit, async () => (await orders()) - before);
+          expect(visit.thrown, 'what the page has thrown').toEqual([]);
+        } catch (error) {
+          if (error instanceof Error) error.message = `${view}: ${error.message}`;
+          throw error;
+        }
+      }),
+    );
+  const posts = ({ front }: Visit) => front.asked.filter(({ method }) => method === 'POST').length;
+
+  test('a book is found and ordered by the keyboard alone, and a refusal is read at its field', BUSY, () =>
+    inBoth(async (visit, orders) => {
+      const { page } = visit;
+      await visit.keys('Tab');
+      await page.keyboard.type('dune m');
+      await visit.status('1 book for').waitFor();
+      expect(await page.locator('mark').allTextContents(), 'what is marked').toEqual(['Dune M']);
+      await visit.keys('Tab', 'Enter');
+      await visit.field('Copies').waitFor();
+      await visit.keys('Backspace', '0', 'Tab');
+      await page.keyboard.type('Anna, 1 High Street');
+      await visit.keys('Enter');
+      const wrong = page.locator('[aria-invalid="true"]');
+      await wrong.waitFor();
+      const described = await wrong.getAttribute('aria-describedby');
+      const said = await page.locator(`[id="${described}"]`).textContent();
+      expect(said, 'what the field is described by').toMatch(/1/);
+      await until(async () => (await visit.focused()) === (await wrong.getAttribute('id')), {
+        what: 'the keyboard to be at the wrong field',
+      });
+      await visit.keys('Backspace', '2', 'Enter');
+      await visit.heading('Thank you').waitFor();
+      await until(async () => (await visit.focused()) === 'Thank you', { what: 'the keyboard to be at the thanks' });
+      expect(await orders(), 'orders in the books').toBe(1);
+      await visit.keys('Tab', 'Enter');
+      await until(async () => (await visit.focused()) === 'Order', { what: 'the keyboard to be back at the list' });
+    }),
+  );
+
+  test('a text of a stranger is text: a title, what is searched for, what a refusal says', BUSY, () =>
+    inBoth(async (visit) => {
+      await visit.search.fill('<img src=x onerror=');
+      await visit.status('1 book for “<img src=x onerror=”').waitFor();
+      expect(await visit.page.locator('.title').allTextContents(), 'titles').toEqual([HOSTILE]);
+      await visit.choose(HOSTILE);
+      const script = '<script>window.pwned = 1</script>';
+      const errors = [
+        { in: 'body', pointer: '/note', detail: `${HOSTILE}${script}` },
+        { in: 'header', pointer: '', detail: script },
+      ] as const;
+      visit.front.fault = () => ({ answer: problem(422, 'no', { errors }) });
+      await visit.button('Send the order').click();
+      await visit.alert(script).waitFor();
+      const found = await visit.page.evaluate(() => [
+        document.querySelectorAll('#page :is(img, script, iframe)').length,
+        'pwned' in window,
+      ]);
+      expect(found, 'elements made of it, and whether they ran').toEqual([0, false]);
+    }),
+  );
+
+  test('what fails is seen and said, and can be tried again', BUSY, () =>
+    inBoth(async (visit) => {
+      const faults: [string, Fault, string][] = [
+        ['du', { answer: problem(429, 'slowly', {}, { 'retry-after': '2' }) }, 'Too many requests: wait 2 s'],
+        ['un', { cut: 'behind' }, 'The server cannot be reached'],
+        ['dun', { silent: 'behind' }, 'The server has not answered within 1 s'],
+        [
+          'une',
+          { answer: { status: 502, headers: { 'content-type': 'text/html' }, body: '<h1>x' } },
+          'The answer is not',
+        ],
+      ];
+      for (const [query, fault, text] of faults) {
+        visit.front.fault = () => fault;
+        await visit.search.fill(query);
+        await visit.alert(text).waitFor();
+        visit.front.fault = () => undefined;
+        await visit.button('Try again').click();
+        await visit.status('2 books for').waitFor();
+        expect(await visit.page.getByRole('alert').count(), `alerts once it is there, after "${text}"`).toBe(0);
+      }
+    }, 1000),
+  );
+
+  test('an order that is clicked twice, or whose answer is lost, is in the books once', BUSY, () =>
+    inBoth(async (visit, orders) => {
+      await visit.choose('Dune');
+      await visit.button('Send the order').dblclick();
+      await visit.heading('Thank you').waitFor();
+      expect([posts(visit), await orders()], 'requests and orders').toEqual([1, 1]);
+      await visit.button('Close').click();
+      await visit.choose('Emma');
+      let lost = 0;
+      visit.front.fault = ({ method }) => (method === 'POST' && lost++ < 1 ? { cut: 'behind' } : undefined);
+      await visit.button('Send the order').click();
+      await visit.alert('cannot be reached').waitFor();
+      await visit.button('Try again').click();
+      await visit.heading('Thank you').waitFor();
+      expect([posts(visit), await orders()], 'requests and orders').toEqual([3, 2]);
+    }),
+  );
+
+  test('a late answer is not shown, and who leaves the page gives up what is under way', BUSY, () =>
+    inBoth(async (visit) => {
+      const { front, page } = visit;
+      const asked = (query: string) => front.asked.findLast(({ url }) => url.endsWith(`q=${query}`));
+      front.fault = ({ url }) => (url.includes('q=dr') ? { silent: 'before' } : undefined);
+      await visit.search.fill('dr');
+      await until(() => asked('dr'), { what: 'the first question' });
+      await visit.search.fill('emma');
+      await visit.status('1 book for “emma”').waitFor();
+      await until(() => asked('dr')?.left, { what: 'the first question to be given up' });
+      await visit.search.fill('dra');
+      await until(() => asked('dra'), { what: 'the last question' });
+      await page.evaluate(() => document.dispatchEvent(new Event('leave')));
+      await until(() => asked('dra')?.left, { what: 'the server to see that the page has gone' });
+      expect(await page.locator('#page > *').count(), 'what is left of the page').toBe(0);
+    }),
+  );
+
+  test(
+    'an expired token is renewed once for two requests; that a session is over is said, and what is for all goes on',
+    BUSY,
+    () =>
+      inBoth(async (visit) => {
+        const { front } = visit;
+        await visit.choose('Dune');
+        front.renewals.length = 0;
+        front.expire();
+        front.fault = ({ method }) => (method === 'GET' ? { waitMs: 50 } : undefined);
+        await visit.search.fill('emma');
+        await until(() => front.asked.some(({ url }) => url.includes('q=emma')), { what: 'the question' });
+        await visit.button('Send the order').click();
+        await visit.heading('Thank you').waitFor();
+        await visit.status('1 book for “emma”').waitFor();
+        expect(front.renewals.length, 'renewals').toBe(1);
+        front.revoke();
+        await visit.search.fill('dune');
+        await visit.alert('signed out').waitFor();
+        await visit.button('Try again').click();
+        await visit.status('2 books for “dune”').waitFor();
+      }),
+  );
+
+  test('axe finds nothing serious, in light and in dark, beside a list, a wrong field and an alert', BUSY, () =>
+    inBoth(async (visit) => {
+      const { page } = visit;
+      await visit.choose('Dune');
+      await visit.field('Copies').fill('0');
+      await visit.button('Send the order').click();
+      await page.locator('.wrong').waitFor();
+      visit.front.fault = () => ({ cut: 'before' });
+      await visit.search.fill('dune');
+      await visit.alert('cannot be reached').waitFor();
+      await page.evaluate(axe.source);
+      // The dark page is the same page in other colours.
+      for (const [colorScheme, what] of [
+        ['light', ''],
+        ['dark', "{ runOnly: ['color-contrast'] }"],
+      ] as const) {
+        await page.emulateMedia({ colorScheme });
+        const { violations, passes } = await page.evaluate<axe.AxeResults>(`axe.run(${what})`);
+        const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+        const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+        expect(told, colorScheme).toEqual([]);
+        expect(passes.length, 'rules that had something to look at').toBeGreaterThan(colorScheme === 'light' ? 10 : 0);
+      }
+    }),
+  );
+});
