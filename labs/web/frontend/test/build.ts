@@ -1,4 +1,5 @@
-import { join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { build } from 'vite';
 
 const lab = join(import.meta.dirname, '..');
@@ -24,6 +25,9 @@ export async function buildApp(): Promise<ReadonlyMap<string, Asset>> {
       {
         name: 'lab-impl',
         resolveId: (source, importer = '') => {
+          // A whole copy of src/ brings its own views.
+          const own = resolve(lab, impl, '..', basename(source));
+          if (/^\.\.\/\.\.\/src\/(react\.tsx|vue\.ts)$/.test(source) && existsSync(own)) return own;
           const core = source === '#lab' || (source === './index.ts' && /src\/(react|vue|shop)\.tsx?$/.test(importer));
           return core ? resolve(lab, impl) : undefined;
         },
