@@ -24,6 +24,7 @@ export async function buildApp(): Promise<ReadonlyMap<string, Asset>> {
     plugins: [
       {
         name: 'lab-impl',
+        enforce: 'pre',
         resolveId: (source, importer = '') => {
           // A whole copy of src/ brings its own views.
           const own = resolve(lab, impl, '..', basename(source));

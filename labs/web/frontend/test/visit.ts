@@ -28,8 +28,17 @@ export class Visit implements AsyncDisposable {
   static async begin(browser: Browser, front: Front, view: View, o: VisitOptions = {}): Promise<Visit> {
     const { timeoutMs = 8000, ...page } = o;
     const visit = new Visit(view, front, await browser.page(page));
-    await visit.page.goto(`${front.url}/${view}?timeoutMs=${timeoutMs}`);
-    await visit.status('books').waitFor();
+    const shown = visit.status('books').waitFor();
+    const broken = Promise.withResolvers<never>();
+    visit.page.once('pageerror', broken.reject);
+    const opened = visit.page.goto(`${front.url}/${view}?timeoutMs=${timeoutMs}`);
+    for (const each of [opened, shown, broken.promise]) each.catch(() => {});
+    try {
+      await Promise.race([opened.then(() => shown), broken.promise]);
+    } catch (error) {
+      await visit[Symbol.asyncDispose]();
+      throw error;
+    }
     return visit;
   }
 
