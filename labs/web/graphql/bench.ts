@@ -6,7 +6,7 @@ import { consensus, contest, ratios, standingsTable } from '@shared/testkit';
 import DataLoader from 'dataloader';
 import { buildSchema, parse, specifiedRules, type ValidationRule, validate } from 'graphql';
 import { aliasLimit, costLimit, depthLimit, Loader } from './src/index.ts';
-import { typeDefs } from './test/kiosk.ts';
+import { typeDefs } from './test/schema.ts';
 
 const schema = buildSchema(typeDefs);
 

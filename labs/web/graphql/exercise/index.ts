@@ -79,7 +79,7 @@ export class Loader<K extends Key, Value> {
 /**
  * A batch function made of a query: `fetch` gives rows in any order, and none for what is not there; `keyOf` is a row's key;
  * `read` makes the answer of a row, and what it throws is the answer to that key alone. What is not there is null. Hardening
- * laws: `isKey`; two rows of one key; a row of a key that nobody asked for.
+ * laws: `isKey`; two rows of one key; a row of a key that nobody asked for; a `fetch` that returns no array.
  */
 export function batchByKey<K extends Key, Row, Value>(_rows: RowsByKey<K, Row, Value>): Batch<K, Value | null> {
   return () => todo('batchByKey');
@@ -127,8 +127,8 @@ export function aliasLimit(max: number): ValidationRule {
 /**
  * Refuses operations that may have to resolve more than `max` fields: each is 1, and what lies below it counts as often as it has
  * objects. Given, in ../src/query.ts: `argumentsIn(context, operation, options)` knows the variables, and
- * `sizeOf(field, argumentsOf, options)` is how many objects a field has at most. Hardening law: `listSize` is a count
- * (`refuseUnlessCount`).
+ * `sizeOf(field, argumentsOf, options)` is how many objects a field has at most. Hardening laws: 1 more for each 100 characters of
+ * an alias; `listSize` is a count (`refuseUnlessCount`).
  */
 export function costLimit(max: number, _options: CostLimitOptions = {}): ValidationRule {
   return limit('COST_LIMIT', max, () => 0);

@@ -15,7 +15,7 @@ export class BatchError extends Error {
 export interface PublicErrorOptions extends ErrorOptions {
   /** What clients tell it by, as in `NOT_FOUND`. */
   readonly code: string;
-  /** Of the HTTP response, when the request has no other answer. Left out: as GraphQL over HTTP has it. */
+  /** Of the whole HTTP response, other fields' answers in it or not. Left out: as GraphQL over HTTP has it. */
   readonly status?: number;
   readonly nodes?: ASTNode | readonly ASTNode[];
   /** More for the client to read. */

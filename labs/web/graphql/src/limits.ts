@@ -89,7 +89,8 @@ export function aliasLimit(max: number): ValidationRule {
 
 /**
  * Refuses operations that may have to resolve more than `max` fields: each field is 1, and what lies below it counts as often
- * as it has objects. `@skip` and `@include` change nothing. A negative size is refused, as is one that is no number at all.
+ * as it has objects. An alias is in each of them, so it costs 1 for each 100 characters. `@skip` and `@include` change nothing. A
+ * negative size is refused, as is one that is no number at all.
  * @throws InvalidArgumentError
  */
 export function costLimit(max: number, options: CostLimitOptions = {}): ValidationRule {
@@ -97,8 +98,10 @@ export function costLimit(max: number, options: CostLimitOptions = {}): Validati
   return limit('COST_LIMIT', max, (context, operation) => {
     const argumentsOf = argumentsIn(context, operation, options);
     return measure(context, operation, {
-      field: (field, below) => 1 + sizeOf(field, argumentsOf, options) * below,
+      field: (field, below) => 1 + lengthOf(field) + sizeOf(field, argumentsOf, options) * below,
       join: (a, b) => a + b,
     });
   });
 }
+
+const lengthOf = ({ node: { alias } }: FieldInQuery): number => Math.floor((alias?.value.length ?? 0) / 100);

@@ -132,7 +132,10 @@ async function byKey<K extends Key, Row, Value>(
 ): Promise<Map<K, (Value | Error)[]>> {
   const found = new Map<K, (Value | Error)[]>(keys.filter(isKey).map((key) => [key, []]));
   if (found.size === 0) return found;
-  for (const row of await fetch([...found.keys()])) {
+  const all = await fetch([...found.keys()]);
+  if (!Array.isArray(all))
+    throw new BatchError(`fetch returned ${inspect(all, { depth: 0 })}: return an array of rows.`);
+  for (const row of all) {
     const key = keyOf(row);
     const values = found.get(key);
     // A bigint column that comes as text would otherwise be nowhere, without a word.

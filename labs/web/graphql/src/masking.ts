@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import { GraphQLError } from 'graphql';
 import { PublicError } from './errors.ts';
 
 export interface Incident {
   /** What the client was told, for finding this entry again. */
   readonly id: string;
-  /** As it was thrown. */
+  /** As it was thrown; what was no Error, graphql has put into one. */
   readonly error: unknown;
   /** Of the field, as in `['articles', 3, 'author']`; undefined when it belongs to none. */
   readonly path: readonly (string | number)[] | undefined;
@@ -47,7 +48,7 @@ function thrownIn(error: GraphQLError): unknown {
 }
 
 function report(onIncident: (incident: Incident) => unknown, incident: Incident): void {
-  const warn = (cause: unknown) => process.emitWarning(`onIncident has failed: ${String(cause)}`, 'LabWarning');
+  const warn = (cause: unknown) => process.emitWarning(`onIncident has failed: ${inspect(cause)}`, 'LabWarning');
   try {
     Promise.resolve(onIncident(incident)).catch(warn);
   } catch (error) {

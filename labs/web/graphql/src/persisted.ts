@@ -23,7 +23,7 @@ export function persisted(texts: Iterable<string>): (request: QueryRequest) => s
   const list = new Map([...texts].map((text) => [hashOf(text), text]));
   return ({ query, extensions }) => {
     const named = hashIn(extensions);
-    const text = list.get(named ?? hashOf(query ?? ''));
+    const text = list.get(named ?? hashOf(typeof query === 'string' ? query : ''));
     if (text !== undefined) return text;
     throw named === undefined
       ? new PublicError('Only queries on the list are run: send the hash of one.', {

@@ -3,19 +3,23 @@ import {
   type FieldNode,
   type GraphQLField,
   type GraphQLNamedType,
+  type GraphQLOutputType,
   getArgumentValues,
   getNamedType,
   getNullableType,
   getVariableValues,
   isInterfaceType,
+  isLeafType,
   isListType,
   isObjectType,
   type OperationDefinitionNode,
   SchemaMetaFieldDef,
   TypeMetaFieldDef,
   TypeNameMetaFieldDef,
+  typeFromAST,
   type ValidationContext,
   type ValidationRule,
+  type VariableDefinitionNode,
 } from 'graphql';
 import { InvalidArgumentError, type LimitCode, LimitExceededError } from './errors.ts';
 
@@ -77,14 +81,23 @@ export interface CostLimitOptions {
 /** The arguments of a field, with literals, variables and defaults in their places. */
 export type ArgumentsOf = (field: FieldInQuery) => Readonly<Record<string, unknown>>;
 
-/** What graphql refuses itself, before it runs a resolver, counts as if it had not been given. */
+/**
+ * What graphql refuses itself, before it runs a resolver, counts as if it had not been given. A variable that is a list or an
+ * object is NaN: it is no size, and to read it once for each operation takes far longer than to send it.
+ */
 export function argumentsIn(
   context: ValidationContext,
   operation: OperationDefinitionNode,
   { variables }: CostLimitOptions,
 ): ArgumentsOf {
-  const definitions = operation.variableDefinitions ?? [];
-  const values = getVariableValues(context.getSchema(), definitions, variables ?? {}).coerced ?? {};
+  const schema = context.getSchema();
+  const values: Record<string, unknown> = Object.create(null);
+  const leaves: VariableDefinitionNode[] = [];
+  for (const each of operation.variableDefinitions ?? []) {
+    if (isLeafType(getNullableType(typeFromAST(schema, each.type)))) leaves.push(each);
+    else values[each.variable.name.value] = Number.NaN;
+  }
+  Object.assign(values, getVariableValues(schema, leaves, variables ?? {}).coerced);
   return ({ definition, node }) => {
     try {
       return definition ? getArgumentValues(definition, node, values) : {};
@@ -102,12 +115,19 @@ export function sizeOf(
 ): number {
   const { definition, isIntrospection } = field;
   if (!definition || isIntrospection) return 1;
-  const sizing = definition.args.filter(({ name }) => sizeArguments.includes(name));
-  if (sizing.length === 0) return isListType(getNullableType(definition.type)) ? listSize : 1;
-  const values = argumentsOf(field);
-  const given = sizing.map(({ name }) => values[name]).filter((value) => value !== undefined && value !== null);
-  if (given.length === 0) return listSize;
-  return Math.max(...given.map((n) => (isCount(n) ? n : Number.POSITIVE_INFINITY)));
+  const lists = listsIn(definition.type);
+  const args = definition.args.filter(({ name }) => sizeArguments.includes(name));
+  if (args.length === 0) return listSize ** lists;
+  const values = argumentsOf({ ...field, definition: { ...definition, args } });
+  const given = args.map(({ name }) => values[name]).filter((value) => value !== undefined && value !== null);
+  const sizes = given.length === 0 ? [listSize] : given.map((n) => (isCount(n) ? n : Number.POSITIVE_INFINITY));
+  return Math.max(...sizes) * listSize ** Math.max(0, lists - 1);
+}
+
+/** Lists inside of each other: 2 for `[[Int]]`. */
+function listsIn(type: GraphQLOutputType): number {
+  const bare = getNullableType(type);
+  return isListType(bare) ? 1 + listsIn(bare.ofType) : 0;
 }
 
 const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && Number(n) >= 0;

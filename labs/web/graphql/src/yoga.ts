@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import {
   type DocumentNode,
+  type ExecutionArgs,
   type GraphQLError,
   type GraphQLSchema,
   getOperationAST,
@@ -51,14 +52,20 @@ export function useLimits({ tokens = 1000, rules }: LimitsOptions): Plugin {
         validate(s, document, own, { hideSuggestions: true }),
       );
     },
-    onExecute({ args: { schema, document, operationName, variableValues }, setResultAndStopExecution }) {
-      // The executor is told of hideSuggestions in vain where a value is one of an enum.
-      const definitions = getOperationAST(document, operationName)?.variableDefinitions ?? [];
-      const options = { maxErrors: 10, hideSuggestions: true };
-      const { errors } = getVariableValues(schema, definitions, variableValues ?? {}, options);
-      if (errors) setResultAndStopExecution({ errors: errors.map(badVariable) });
-    },
+    onExecute: ({ args, setResultAndStopExecution }) => refuseBadVariables(args, setResultAndStopExecution),
+    onSubscribe: ({ args, setResultAndStopExecution }) => refuseBadVariables(args, setResultAndStopExecution),
   };
+}
+
+/** The executor is told of hideSuggestions in vain where a value is one of an enum. */
+function refuseBadVariables(
+  { schema, document, operationName, variableValues }: ExecutionArgs,
+  refuse: (result: { errors: PublicError[] }) => void,
+): void {
+  const definitions = getOperationAST(document, operationName)?.variableDefinitions ?? [];
+  const options = { maxErrors: 10, hideSuggestions: true };
+  const { errors } = getVariableValues(schema, definitions, variableValues ?? {}, options);
+  if (errors) refuse({ errors: errors.map(badVariable) });
 }
 
 const badVariable = ({ message, nodes = [] }: GraphQLError) =>
@@ -66,18 +73,32 @@ const badVariable = ({ message, nodes = [] }: GraphQLError) =>
 
 function refuseManyTokens(text: string, max: number): void {
   const lexer = new Lexer(new Source(text));
-  for (let count = 0; lexer.advance().kind !== TokenKind.EOF; ) {
+  for (let count = 0; isToken(lexer); ) {
     if (++count > max) throw new LimitExceededError('TOKEN_LIMIT', count, max);
   }
 }
 
+/** False at the end, and at what the parser will refuse with a code of its own. */
+function isToken(lexer: Lexer): boolean {
+  try {
+    return lexer.advance().kind !== TokenKind.EOF;
+  } catch {
+    return false;
+  }
+}
+
+/** In ms: behind this, setTimeout fires at once. */
+const LONGEST = 2 ** 31 - 1;
+
 /**
  * A request is over when its client has gone, or after `ms` milliseconds, with HTTP 504 and DEADLINE: then no further resolver
- * begins, and `context.signal` is aborted, for loaders and whatever else a resolver waits for.
+ * begins, and `context.signal` is aborted, for loaders and whatever else a resolver waits for. What a context is built of is not
+ * cut short, it only counts; a subscription has no deadline once it has begun.
  * @throws InvalidArgumentError
  */
 export function useDeadline(ms: number): Plugin {
   refuseUnlessPositive('The deadline', ms);
+  if (ms > LONGEST) throw new InvalidArgumentError(`The deadline is ${ms} ms: a timer has ${LONGEST} at most.`);
   const requests = new WeakMap<object, { readonly signal: AbortSignal; readonly end: () => void }>();
   return {
     onEnveloped({ context }) {

@@ -139,6 +139,9 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
       expect(text).not.toMatch(/did you mean/i);
     }
     expect(await ask(byOrder, { variables: { order: 'NEWES' } })).toMatchObject({ status: 400, code: 'BAD_VARIABLE' });
+    const sold = await ask('subscription ($order: Order) { sold(order: $order) }', { variables: { order: 'NEWES' } });
+    expect(sold).toMatchObject({ code: 'BAD_VARIABLE', text: expect.not.stringMatching(/did you mean/i) });
+    expect((await ask('{ § }')).code, 'what cannot be parsed').toBe('GRAPHQL_PARSE_FAILED');
   });
 
   test('a server with a list runs what is on it, by hash or text, and refuses the rest before a statement is sent', async () => {
@@ -150,6 +153,7 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
       () => ask(other),
       () => ask(`${known} `),
       () => ask(undefined),
+      () => ask(undefined, { query: 7 }),
       () => ask(other, { extensions: { persistedQuery: null } }),
     ]) {
       expect(await refused()).toMatchObject({ status: 400, code: 'PERSISTED_ONLY' });
@@ -193,17 +197,24 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
     const fail = () => {
       throw new Error('the disk is full');
     };
-    for (const onIncident of [fail, async () => fail()]) {
+    const failOddly = async () => {
+      throw Object.create(null);
+    };
+    for (const onIncident of [fail, async () => fail(), failOddly]) {
       expect(maskErrors({ onIncident })(new Error('x'))).toMatchObject({ extensions: { code: 'INTERNAL' } });
     }
-    await until(() => warned.length === 2);
+    await until(() => warned.length === 3);
   });
 
   test('after the deadline the client has his answer, and no further resolver begins', async () => {
-    const { ask, sql } = await open({ plugins: [useDeadline(60)] });
+    const { ask, sql } = await open({ plugins: [useDeadline(54_321)] });
     const unlock = await lockAuthors();
-    const query = '{ articles(first: 3) { author { articles { comments { text } } } } }';
-    expect(await ask(query)).toMatchObject({ status: 504, code: 'DEADLINE', data: undefined });
+    const set = vi.spyOn(globalThis, 'setTimeout');
+    onTestFinished(() => void vi.restoreAllMocks());
+    const answer = ask('{ articles(first: 3) { author { articles { comments { text } } } } }');
+    await until(() => sql.length === 2, { what: 'the authors asked for' });
+    set.mock.calls.find(([, ms]) => ms === 54_321)?.[0]();
+    expect(await answer).toMatchObject({ status: 504, code: 'DEADLINE', data: undefined });
     await unlock();
     await until(() => pool.idleCount === pool.totalCount, { what: 'every connection given back' });
     await new Promise((resolve) => setImmediate(resolve));
@@ -212,6 +223,7 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
       expect(() => useDeadline(n)).toThrow(InvalidArgumentError);
       expect(() => useLimits({ tokens: n, rules: () => [] })).toThrow(InvalidArgumentError);
     }
+    expect(() => useDeadline(2 ** 31), 'which a timer takes for 1').toThrow(InvalidArgumentError);
     expect([useDeadline(1), useLimits({ tokens: 1, rules: () => [] })]).toHaveLength(2);
   });
 

@@ -10,42 +10,7 @@ import {
   maskErrors,
   PublicError,
 } from '#lab';
-
-export const typeDefs = /* GraphQL */ `
-  type Query {
-    articles(first: Int = 10, order: Order): [Article!]!
-    article(id: ID!): Article
-    "A report on a table that was renamed last week."
-    takings: Int
-  }
-  enum Order {
-    OLDEST
-    NEWEST
-  }
-  type Mutation {
-    rename(author: ID!, name: String!): Author
-  }
-  type Article {
-    id: ID!
-    title: String!
-    body: String!
-    author: Author
-    comments(first: Int): [Comment!]!
-    "What the reader who asks has written on it."
-    note: String
-  }
-  type Author {
-    id: ID!
-    name: String!
-    articles(first: Int): [Article!]!
-  }
-  type Comment {
-    id: ID!
-    text: String!
-    author: Author
-    article: Article
-  }
-`;
+import { typeDefs } from './schema.ts';
 
 interface Row {
   readonly id: string;
@@ -152,8 +117,11 @@ export function openKiosk(pool: Pool, options: KioskOptions = {}) {
         rename: async (_: unknown, { author: id, name }: { author: string; name: string }, ctx: Context) => {
           if (name === '') throw new PublicError('An author needs a name.', { code: 'NAME_EMPTY' });
           await loaders.of(ctx).author.load(id);
-          await rows('UPDATE authors SET name = $2 WHERE id = $1', [id, name]);
-          loaders.clear(ctx);
+          try {
+            await rows('UPDATE authors SET name = $2 WHERE id = $1', [id, name]);
+          } finally {
+            loaders.clear(ctx);
+          }
           return loaders.of(ctx).author.load(id);
         },
       },

@@ -2,7 +2,7 @@ import { random } from '@shared/testkit';
 import { buildSchema, type DocumentNode, getIntrospectionQuery, parse, type ValidationRule, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { aliasLimit, costLimit, depthLimit, InvalidArgumentError, LimitExceededError } from '#lab';
-import { typeDefs } from './kiosk.ts';
+import { typeDefs } from './schema.ts';
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 const schema = buildSchema(typeDefs);
@@ -78,6 +78,24 @@ test('what lies below a list counts as often as it has objects: by a literal, a 
 });
 
 // ── hardening ──
+
+test('a list in a variable is never read, however many operations declare it, and is no size', () => {
+  let reads = 0;
+  const get = (target: object, name: PropertyKey): unknown => {
+    reads++;
+    return Reflect.get(target, name);
+  };
+  const list = new Proxy([], { get });
+  const operation = (n: number) => `query Q${n}($list: [Int], $n: Int) { articles(first: $n) { title } }`;
+  expect(cost(Array.from({ length: 50 }, (_, n) => operation(n)).join(' '), { list, n: 30 })).toBe(31);
+  expect(cost('query ($list: [Int]) { articles(first: $list) { title } }', { list })).toBe(Infinity);
+  expect(reads).toBe(0);
+});
+
+test('a long alias costs what it fills', () => {
+  const alias = (length: number) => `{ articles(first: 20) { ${'a'.repeat(length)}: title } }`;
+  expect([99, 100, 250, 100_000].map((length) => cost(alias(length)))).toEqual([21, 41, 61, 20_021]);
+});
 
 test('a size that is negative is refused, and pays for nothing beside it', () => {
   const credit = '{ a: articles(first: -1000000) { title } b: articles(first: 1000) { title } }';
@@ -167,7 +185,8 @@ test('what the schema does not know is measured all the same, and left to graphq
 
 test('a list without a size is taken for listSize, and names of sizes can be chosen', () => {
   const plain = buildSchema(
-    'type Query { shelf: [Box!], top(limit: Int): [Box], one: Box } type Box { id: ID tags: [ID] }',
+    `type Query { shelf: [Box!], top(limit: Int, ids: [ID!]! = []): [Box], one: Box, grid(first: Int): [[Box!]!]!, wall: [[[Box]]] }
+    type Box { id: ID tags: [ID] }`,
   );
   const of = (options: object, query: string) =>
     found((max) => {
@@ -179,6 +198,9 @@ test('a list without a size is taken for listSize, and names of sizes can be cho
   expect(of({}, '{ top(limit: 7) { id } }')).toBe(11);
   expect(of({ sizeArguments: ['limit'] }, '{ top(limit: 7) { id } }')).toBe(8);
   expect(of({}, '{ one { id } }')).toBe(2);
+  expect(of({}, '{ grid(first: 3) { id } }'), '3 lists of 10').toBe(31);
+  expect([of({}, '{ grid { id } }'), of({ listSize: 2 }, '{ wall { id } }')]).toEqual([101, 9]);
+  expect(of({ sizeArguments: ['limit'] }, '{ top(limit: 7, ids: {}) { id } }'), 'beside what is wrong').toBe(8);
 });
 
 test('a refusal says what was found and how much is allowed; a limit that is no count is none', () => {

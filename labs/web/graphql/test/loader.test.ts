@@ -118,6 +118,9 @@ test('a batch function that returns too few answers, or none, is told, and mixes
     const loader = new Loader<string, string>(async () => answer);
     const both = await Promise.all(['a', 'b'].map((key) => outcome(loader.load(key))));
     for (const { error } of both) expect(error).toBeInstanceOf(BatchError);
+    // @ts-expect-error as code without types may
+    const rows = batchByKey<string, string, string>({ fetch: async () => answer, keyOf: String, read: String });
+    expect((await outcome(rows(['a']))).error).toBeInstanceOf(BatchError);
   }
 });
 
