@@ -46,6 +46,11 @@ await describeWith('both pages', servers, ({ browser, postgres }) => {
   test('a book is found and ordered by the keyboard alone, and a refusal is read at its field', BUSY, () =>
     inBoth(async (visit, orders) => {
       const { page } = visit;
+      await visit.button('More books').click();
+      await visit.status('28 books').waitFor();
+      expect(await visit.button('More books').count(), 'buttons for more, at the end').toBe(0);
+      await page.reload();
+      await visit.status('20 or more books').waitFor();
       await visit.keys('Tab');
       await page.keyboard.type('dune m');
       await visit.status('1 book for').waitFor();
