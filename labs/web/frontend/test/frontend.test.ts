@@ -249,8 +249,13 @@ describe('a shop on an API', () => {
     void search.retry();
     (await nth(1)).answer(['Dracula'], 'page 2');
     await until(() => search.state.get().status === 'found', { what: 'the first page' });
-    const more = search.more();
+    let ended = false;
+    const more = search.more().finally(() => {
+      ended = true;
+    });
     await search.more();
+    await turn();
+    expect(ended, 'whether more() has ended before its answer').toBe(false);
     (await nth(2)).fail(new SlowServerError(1));
     await more;
     expect(search.state.get(), 'shown beside the failure').toMatchObject({ status: 'failed', items: ['Dracula'] });
