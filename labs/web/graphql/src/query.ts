@@ -107,14 +107,18 @@ export function argumentsIn(
   };
 }
 
-/** How many objects a field has at most: 1 for what is no list; Infinity for a size that is no count. */
+/**
+ * How many objects a field has at most: 1 for what is no list; Infinity for a size that is no count. All of a schema is 1 too,
+ * so that tools may ask for it; under aliases, which no tool needs, a query of a kilobyte has it fifteen times.
+ */
 export function sizeOf(
   field: FieldInQuery,
   argumentsOf: ArgumentsOf,
   { listSize = 10, sizeArguments = ['first', 'last'] }: CostLimitOptions,
 ): number {
-  const { definition, isIntrospection } = field;
-  if (!definition || isIntrospection) return 1;
+  const { definition, node, isIntrospection } = field;
+  if (isIntrospection) return node.alias ? Number.POSITIVE_INFINITY : 1;
+  if (!definition) return 1;
   const lists = listsIn(definition.type);
   const args = definition.args.filter(({ name }) => sizeArguments.includes(name));
   if (args.length === 0) return listSize ** lists;

@@ -170,6 +170,12 @@ test('introspection is one level deep and a field each; a fragment or an alias o
   const introspection = getIntrospectionQuery();
   expect(found(depthLimit, introspection)).toBe(1);
   expect(cost(introspection)).toBeLessThan(300);
+  const again = [
+    '{ a: __schema { types { name } } }',
+    '{ __schema { ...S } } fragment S on __Schema { a: types { name } }',
+  ];
+  for (const query of again) expect(cost(query), query).toBe(Infinity);
+  expect(cost('{ a: __typename __type(name: "Query") { a: name } }')).toBe(3);
   const hidden = `{ articles { ...__schema __schema: author { articles { title } } } }
     fragment __schema on Article { author { articles { author { name } } } }`;
   expect(found(depthLimit, hidden)).toBe(5);
