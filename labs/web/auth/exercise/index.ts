@@ -145,7 +145,7 @@ export class PkceLogin extends GivenLogin {
 
 /**
  * Sessions. Given: `find`, `endAll`, `this.add(id, sub)`, `this.remove(id)`; `newSecret()`; `readCookie(header, this.cookie)`;
- * `setCookie(this.cookie, id, this.options.absoluteMs)`, which is a Set-Cookie header; `checkUser(sub)` of ../src/store.ts.
+ * `setCookie(this.cookie, id, this.options.absoluteMs)`, which is a Set-Cookie header; `checkUser(sub)` of ../src/checks.ts.
  */
 export class Sessions extends GivenSessions {
   /** A session for who has just logged in; `cookie` is what the browser came with. @returns the Set-Cookie header */

@@ -18,7 +18,7 @@ export interface GuardOptions extends KeySetOptions {
   readonly algs: readonly string[];
   /** What a token's header says that it is. Default `at+jwt` (RFC 9068); false for issuers that don't say. */
   readonly typ?: string | false;
-  /** Seconds by which the issuer's clock may differ from this one's. Default 5. */
+  /** Seconds by which the issuer's clock may differ from this one's, up to 300. Default 5. */
   readonly clockToleranceS?: number;
 }
 
@@ -71,8 +71,11 @@ export function requireScope({ scopes }: Access, ...needed: readonly string[]): 
   if (!needed.every((it) => scopes.has(it))) throw new ScopeMissingError(needed);
 }
 
-export function checkGuard({ issuer, audience, algs }: GuardOptions): void {
+export function checkGuard({ issuer, audience, algs, clockToleranceS = 0, typ }: GuardOptions): void {
   if (!issuer || !audience) throw new InvalidArgumentError('issuer and audience: give both, and neither empty.');
+  if (!Number.isFinite(clockToleranceS) || clockToleranceS < 0 || clockToleranceS > 300 || typ === '') {
+    throw new InvalidArgumentError('clockToleranceS: give 0 to 300 seconds; typ: a type, or false.');
+  }
   if (algs.length === 0 || algs.some((alg) => !/^(?:[RPE]S(?:256|384|512)|Ed25519|EdDSA|ML-DSA-\d\d)$/.test(alg))) {
     throw new InvalidArgumentError(`algs ${JSON.stringify(algs)}: name what the issuer signs with, by a public key.`);
   }

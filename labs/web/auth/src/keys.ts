@@ -1,4 +1,5 @@
 import { type CryptoKey, createLocalJWKSet, errors, type JSONWebKeySet, type JWSHeaderParameters } from 'jose';
+import { checkTimes, checkUrl } from './checks.ts';
 import { KeysUnavailableError, TokenRefusedError } from './errors.ts';
 
 export interface KeySetOptions {
@@ -27,6 +28,7 @@ export class KeySet {
   protected failure: string | undefined;
   protected flight: Promise<void> | undefined;
 
+  /** @throws {InvalidArgumentError} for times that are none, or an address that none could be downloaded from */
   constructor({
     jwksUri,
     cooldownMs = 30_000,
@@ -34,7 +36,8 @@ export class KeySet {
     staleMs = 3_600_000,
     timeoutMs = 5_000,
   }: KeySetOptions) {
-    this.url = new URL(jwksUri);
+    checkTimes({ cooldownMs, maxAgeMs, staleMs, timeoutMs });
+    this.url = checkUrl('jwksUri', jwksUri);
     this.options = { cooldownMs, maxAgeMs, staleMs, timeoutMs };
   }
 
@@ -73,12 +76,15 @@ export class KeySet {
   protected async lookup(header: JWSHeaderParameters): Promise<CryptoKey | undefined> {
     if (this.known === undefined || this.age() > this.options.maxAgeMs + this.options.staleMs) return undefined;
     try {
-      return await this.known(header);
+      const key = await this.known(header);
+      const { algorithm } = key;
+      const bits = 'modulusLength' in algorithm ? Number(algorithm.modulusLength) : 2048;
+      if (bits >= 2048) return key;
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey) return undefined;
-      if (error instanceof errors.JWKSMultipleMatchingKeys) throw new TokenRefusedError('key');
-      throw new KeysUnavailableError(this.url, 'the key is of no use');
     }
+    // Broken, private, short, or two of a name: that is the issuer's fault, and the token may be good.
+    throw new KeysUnavailableError(this.url, 'the key is of no use');
   }
 
   /** One download. It rejects never: the known keys stay when it fails, and `failure` says why. */
@@ -86,14 +92,24 @@ export class KeySet {
     try {
       const signal = AbortSignal.timeout(this.options.timeoutMs);
       const response = await fetch(this.url, { signal, redirect: 'error', headers: { accept: 'application/json' } });
-      if (response.status !== 200) throw new Error(`status ${response.status}`);
+      if (response.status !== 200) {
+        this.failure = `status ${response.status}`;
+        return await response.body?.cancel();
+      }
       // createLocalJWKSet looks at the form itself, and copies.
       const set: JSONWebKeySet = JSON.parse(await response.text());
       this.known = createLocalJWKSet(set);
       this.loadedAt = performance.now();
       this.failure = undefined;
     } catch (error) {
-      this.failure = error instanceof Error ? error.message : String(error);
+      this.failure = reason(error);
     }
   }
+}
+
+/** Messages may have a part of the answer or of the address in them: a name and a code say enough. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return 'failed';
+  const { name, cause } = error;
+  return typeof cause === 'object' && cause !== null && 'code' in cause ? `${cause.code}` : name;
 }

@@ -1,7 +1,8 @@
 import * as oidc from 'openid-client';
 import type { Pool } from 'pg';
+import { checkTimes, checkUrl } from './checks.ts';
 import { readCookie, setCookie } from './cookies.ts';
-import { LoginRefusedError } from './errors.ts';
+import { InvalidArgumentError, LoginRefusedError } from './errors.ts';
 import { hash, newSecret, query } from './store.ts';
 
 export interface LoginOptions {
@@ -43,8 +44,18 @@ export class PkceLogin {
   protected readonly cookie = '__Host-login';
   protected readonly options: Required<Omit<LoginOptions, 'resource'>> & Pick<LoginOptions, 'resource'>;
 
-  constructor(options: LoginOptions) {
-    this.options = { scope: 'openid', ttlMs: 600_000, ...options };
+  /** @throws {InvalidArgumentError} for options by which nobody could log in */
+  constructor({ scope = 'openid', ttlMs = 600_000, ...options }: LoginOptions) {
+    checkTimes({ ttlMs });
+    const { origin, pathname } = checkUrl('redirectUri', options.redirectUri);
+    // openid-client names it once more, as a URL has it, when it redeems the code; the provider compares letters.
+    if (origin + pathname !== options.redirectUri) {
+      throw new InvalidArgumentError(
+        `redirectUri ${options.redirectUri}: give ${origin}${pathname}, and nothing more.`,
+      );
+    }
+    if (!scope.split(' ').includes('openid')) throw new InvalidArgumentError(`scope ${scope}: openid has to be in it.`);
+    this.options = { ...options, scope, ttlMs };
   }
 
   /**
@@ -117,10 +128,10 @@ export class PkceLogin {
   }
 }
 
-/** `path` as a browser would read it, `/` when that leads to another host: `//evil`, `/\evil`, `/.//evil`, `https:evil`. */
+/** `path` as a browser would read it, `/` when that leads to another host: `//evil`, `/\evil`, `/.//evil`, `blob:…`. */
 export function localPath(path: string): string {
   const here = 'http://here.invalid';
   if (!URL.canParse(path, here)) return '/';
   const { origin, pathname, search, hash: fragment } = new URL(path, here);
-  return origin === here && !pathname.startsWith('//') ? `${pathname}${search}${fragment}` : '/';
+  return origin === here && /^\/(?!\/)/.test(pathname) ? `${pathname}${search}${fragment}` : '/';
 }

@@ -1,7 +1,8 @@
 import { hkdfSync, randomBytes, randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
-import { InvalidArgumentError, RefreshRefusedError } from './errors.ts';
-import { allOrNothing, checkUser, hash, newSecret, query } from './store.ts';
+import { checkTimes, checkUser } from './checks.ts';
+import { RefreshRefusedError } from './errors.ts';
+import { allOrNothing, hash, newSecret, query } from './store.ts';
 
 export interface RefreshOptions {
   readonly pool: Pool;
@@ -10,8 +11,8 @@ export interface RefreshOptions {
   /** Milliseconds after the login at which the family ends, however often it was used. Default 90 days. */
   readonly absoluteMs?: number;
   /**
-   * Milliseconds for which a used token is answered once more, with the same successor, as long as that is unused: for an answer
-   * that was lost. A thief who is as quick as that gets the successor too, until one of both uses it second. Default 0.
+   * Milliseconds for which a used token is answered once more, with the same successor, as long as that is good and unused: for an
+   * answer that was lost. A thief who is as quick as that gets the successor too, until one of both uses it second. Default 0.
    */
   readonly graceMs?: number;
 }
@@ -45,10 +46,7 @@ export class RefreshTokens {
   protected readonly options: Required<RefreshOptions>;
 
   constructor({ pool, idleMs = 14 * 86_400_000, absoluteMs = 90 * 86_400_000, graceMs = 0 }: RefreshOptions) {
-    for (const [name, ms] of Object.entries({ idleMs, absoluteMs, graceMs })) {
-      if (!Number.isSafeInteger(ms) || ms < 0)
-        throw new InvalidArgumentError(`${name} ${ms}: give whole milliseconds.`);
-    }
+    checkTimes({ idleMs, absoluteMs, graceMs });
     this.options = { pool, idleMs, absoluteMs, graceMs };
   }
 
@@ -91,8 +89,9 @@ export class RefreshTokens {
       return { token: next, sub };
     }
     const next = this.successor(token, salt);
-    const unused = (await this.row(tx, next))?.salt === null;
-    if (row.usedMs < this.options.graceMs && unused) return { token: next, sub };
+    const heir = await this.row(tx, next);
+    const good = heir?.salt === null && !heir.expired;
+    if (row.usedMs < this.options.graceMs && good) return { token: next, sub };
     await this.end(tx, family);
     return new RefreshRefusedError('reused');
   }
@@ -107,6 +106,7 @@ export class RefreshTokens {
 
   /** Ends every family of a user: his password was changed, or his card was lost. */
   async revokeAll(sub: string): Promise<void> {
+    checkUser(sub);
     await query(this.options.pool, 'UPDATE auth_families SET ended_at = now() WHERE sub = $1 AND ended_at IS NULL', [
       sub,
     ]);
@@ -114,6 +114,8 @@ export class RefreshTokens {
 
   /** With `FOR UPDATE` nobody else reads the token or its family for update before this transaction ends. */
   protected async row(tx: PoolClient, token: string, lock: 'FOR UPDATE' | '' = ''): Promise<Row | undefined> {
+    // From a body that nobody has looked at.
+    if (typeof token !== 'string') return undefined;
     // Both rows are locked: of one that isn't, a query that has waited gets the old version.
     const rows = await query<Row>(
       tx,

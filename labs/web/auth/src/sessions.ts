@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
+import { checkTimes, checkUser } from './checks.ts';
 import { readCookie, setCookie } from './cookies.ts';
-import { checkUser, hash, newSecret, query } from './store.ts';
+import { hash, newSecret, query } from './store.ts';
 
 export interface SessionsOptions {
   readonly pool: Pool;
@@ -16,6 +17,7 @@ export class Sessions {
   protected readonly options: Required<SessionsOptions>;
 
   constructor({ pool, idleMs = 30 * 60_000, absoluteMs = 12 * 3_600_000 }: SessionsOptions) {
+    checkTimes({ idleMs, absoluteMs });
     this.options = { pool, idleMs, absoluteMs };
   }
 
@@ -55,6 +57,7 @@ export class Sessions {
 
   /** Ends every session of a user. */
   async endAll(sub: string): Promise<void> {
+    checkUser(sub);
     await query(this.options.pool, 'DELETE FROM auth_sessions WHERE sub = $1', [sub]);
   }
 

@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Pool, PoolClient, QueryResultRow } from 'pg';
-import { AuthError, InvalidArgumentError, StoreUnavailableError } from './errors.ts';
+import { StoreUnavailableError } from './errors.ts';
 
-/** What the three stores keep. Nothing in it lets anybody in: of each token it has the hash. */
+/** What the three stores keep. Nothing in it lets anybody in: of each token it has the hash. Processes may run it at once. */
 export const SCHEMA = `
+SELECT pg_advisory_xact_lock(hashtext('auth_families'));
 CREATE TABLE IF NOT EXISTS auth_families (
   id uuid PRIMARY KEY, sub text NOT NULL, expires_at timestamptz NOT NULL, ended_at timestamptz
 );
@@ -22,9 +23,15 @@ CREATE TABLE IF NOT EXISTS auth_logins (
   return_to text NOT NULL, expires_at timestamptz NOT NULL
 )`;
 
-/** Forgets what has run out. Call it now and then, from wherever you like. */
+/** Forgets what has run out. Call it now and then, from wherever you like: what somebody is using stays for the next time. */
 export async function sweep(pool: Pool): Promise<void> {
-  for (const table of ['auth_families', 'auth_sessions', 'auth_logins']) {
+  // A rotation locks a token and then its family. Who waited for them in the other order would be in a deadlock with it.
+  const tokens = `SELECT hash FROM auth_refresh r JOIN auth_families f ON f.id = r.family WHERE f.expires_at < now()`;
+  const families = `SELECT id FROM auth_families f
+    WHERE expires_at < now() AND NOT EXISTS (SELECT FROM auth_refresh WHERE family = f.id)`;
+  await query(pool, `DELETE FROM auth_refresh WHERE hash IN (${tokens} FOR UPDATE SKIP LOCKED)`, []);
+  await query(pool, `DELETE FROM auth_families WHERE id IN (${families} FOR UPDATE SKIP LOCKED)`, []);
+  for (const table of ['auth_sessions', 'auth_logins']) {
     await query(pool, `DELETE FROM ${table} WHERE expires_at < now()`, []);
   }
 }
@@ -37,12 +44,6 @@ export function newSecret(): string {
 /** A fast hash will do: there is nothing to guess in 256 random bits. */
 export function hash(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
-}
-
-/** @throws {InvalidArgumentError} for what the store could not keep as it is */
-export function checkUser(sub: string): void {
-  if (sub !== '' && sub.isWellFormed() && !sub.includes('\0')) return;
-  throw new InvalidArgumentError(`sub ${JSON.stringify(sub)}: give a user's id, of whole characters.`);
 }
 
 /** The rows of one statement. @throws {StoreUnavailableError} */
@@ -80,7 +81,7 @@ export async function allOrNothing<T>(pool: Pool, body: (tx: PoolClient) => Prom
       () => false,
       () => true,
     );
-    throw error instanceof AuthError ? error : new StoreUnavailableError({ cause: error });
+    throw error;
   } finally {
     tx.off('error', lost);
     tx.release(broken);

@@ -1,3 +1,5 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { inspect } from 'node:util';
 import { outcome } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -201,14 +203,35 @@ test('a withdrawn key is forgotten with the age of the others, and all of them w
   expect(await show(await signed(first)), 'too old').toBeInstanceOf(KeysUnavailableError);
 });
 
-test('an issuer that hangs holds nobody longer than the limit, and two keys of one name are no key', async () => {
+test('an issuer that hangs holds nobody longer than the limit; one that publishes keys of no use is no fault of a token', async () => {
   const { show, published } = await open({ timeoutMs: 50 });
   published.answers('silence');
   expect(await show(await signed(first))).toBeInstanceOf(KeysUnavailableError);
   const twins = await open({ keys: [first, { ...second, jwk: { ...second.jwk, kid: 'first' } }] });
-  expect(await twins.show(await signed(first))).toBe('key');
-  const broken = await open({ keys: [{ ...first, jwk: { ...first.jwk, x: 'AA' } }] });
-  expect(await broken.show(await signed(first)), 'a key of no use').toBeInstanceOf(KeysUnavailableError);
+  expect(await twins.show(await signed(first)), 'two of a name').toBeInstanceOf(KeysUnavailableError);
+  for (const jwk of [{ ...first.jwk, x: 'AA' }, first.secret]) {
+    const broken = await open({ keys: [{ ...first, jwk }] });
+    expect(await broken.show(await signed(first)), 'broken, or private').toBeInstanceOf(KeysUnavailableError);
+  }
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
+  const short = await open({
+    algs: ['RS256'],
+    keys: [{ ...first, jwk: { ...publicKey.export({ format: 'jwk' }), kid: 'rsa' } }],
+  });
+  const head = Buffer.from('{"alg":"RS256","kid":"rsa","typ":"at+jwt"}').toString('base64url');
+  const token = (await signed(first)).replace(/^[^.]+/, head);
+  expect(await short.show(token), 'an RSA key of 1024 bits').toBeInstanceOf(KeysUnavailableError);
+});
+
+test('what an issuer answers, and what is secret in its address, is in no error', async () => {
+  const { show, published } = await open();
+  published.answers('no JSON');
+  expect(`${await show(await signed(first))}`).toContain('/jwks could not be had (SyntaxError)');
+  const nowhere = await open({ jwksUri: 'http://127.0.0.1:1/jwks?key=secret' });
+  expect(`${await nowhere.show(await signed(first))}`).toContain('http://127.0.0.1:1/jwks could not be had (');
+  const error = await outcome((async () => open({ jwksUri: 'https://hotel:secret@desk.example/jwks' }))());
+  expect(error.error).toBeInstanceOf(InvalidArgumentError);
+  expect(`${error.error}`).not.toContain('secret');
 });
 
 test('a guard that would let in whom it should not is not made', () => {
@@ -220,7 +243,11 @@ test('a guard that would let in whom it should not is not made', () => {
     { algs: ['ES256', 'HS256'] },
     { issuer: '' },
     { audience: '' },
+    { typ: '' },
+    ...[Number.NaN, -1, 1e308].map((clockToleranceS) => ({ clockToleranceS })),
+    ...['', 'file:///jwks', 'https://desk.hotel.example/#x'].map((jwksUri) => ({ jwksUri })),
+    ...['cooldownMs', 'maxAgeMs', 'staleMs', 'timeoutMs'].map((name) => ({ [name]: Number.NaN })),
   ]) {
-    expect(() => accessTokenGuard({ ...good, ...bad }), JSON.stringify(bad)).toThrow(InvalidArgumentError);
+    expect(() => accessTokenGuard({ ...good, ...bad }), inspect(bad)).toThrow(InvalidArgumentError);
   }
 });

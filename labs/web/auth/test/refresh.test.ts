@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
 import { Pool } from 'pg';
@@ -7,8 +8,10 @@ import {
   type RefreshOptions,
   RefreshRefusedError,
   RefreshTokens,
+  SCHEMA,
   Sessions,
   StoreUnavailableError,
+  setCookie,
   singleFlight,
   sweep,
 } from '#lab';
@@ -137,7 +140,7 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
   // ── hardening ──
 
   test('within the grace a used token is answered by the same successor, until that is used or the time is over', async () => {
-    const { tokens, later } = await open({ graceMs: 10_000 });
+    const { tokens, later, pool } = await open({ graceMs: 10_000 });
     const first = await tokens.issue('mo');
     const answers = await Promise.all(Array.from({ length: 10 }, () => tokens.rotate(first)));
     expect(new Set(answers.map(({ token }) => token)).size, 'successors of one token').toBe(1);
@@ -152,6 +155,12 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
     await tokens.rotate(late);
     await later(10_001);
     expect(await fate(tokens.rotate(late)), 'when the time is over').toBe('reused');
+    const short = new RefreshTokens({ pool, graceMs: 10_000, absoluteMs: 60_000 });
+    const last = await short.issue('mo');
+    await later(55_000);
+    await short.rotate(last);
+    await later(6000);
+    expect(await fate(short.rotate(last)), 'in time, but the family’s is over').toBe('reused');
   });
 
   test('a token runs out unused, a family runs out however often it is used, and sweep() forgets both', async () => {
@@ -168,6 +177,15 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
     }
     await later(DAY + 1);
     expect(await fate(tokens.rotate(token)), 'used every day').toBe('expired');
+    // As a rotation does it: a token first, and then its family.
+    const holder = await pool.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT * FROM auth_refresh WHERE used_at IS NULL FOR UPDATE');
+    const swept = await outcome(sweep(pool));
+    await holder.query('SELECT * FROM auth_families FOR UPDATE');
+    await holder.query('COMMIT');
+    holder.release();
+    expect(swept.error, 'sweep() beside a rotation').toBeUndefined();
     await sweep(pool);
     expect(await kept()).toBe('[[],[],[],[]]');
     expect(await fate(tokens.rotate(token))).toBe('unknown');
@@ -198,12 +216,31 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
     for (const bad of ['', 'x', '\0', '\ud83d', "' OR 1=1 --", 'a'.repeat(10_000)]) {
       expect(await fate(tokens.rotate(bad)), bad.slice(0, 20)).toBe('unknown');
     }
-    for (const bad of ['', 'mo\0', 'mo\ud83d']) {
-      expect((await outcome(tokens.issue(bad))).error).toBeInstanceOf(InvalidArgumentError);
-      expect((await outcome(new Sessions({ pool }).start(bad, undefined))).error).toBeInstanceOf(InvalidArgumentError);
+    for (const bad of [undefined, 7, {}, ['x']]) {
+      expect(await fate(Reflect.apply(tokens.rotate, tokens, [bad])), 'of a body that nobody has looked at').toBe(
+        'unknown',
+      );
     }
-    expect(() => new RefreshTokens({ pool, graceMs: -1 })).toThrow(InvalidArgumentError);
-    expect(() => new RefreshTokens({ pool, idleMs: Number.NaN })).toThrow(InvalidArgumentError);
+    const sessions = new Sessions({ pool });
+    const hers = await tokens.issue('mo\ufffd');
+    for (const bad of ['', 'mo\0', 'mo\ud83d', 'm'.repeat(256)]) {
+      const asked = [tokens.issue(bad), tokens.revokeAll(bad), sessions.start(bad, undefined), sessions.endAll(bad)];
+      for (const it of asked)
+        expect((await outcome<unknown>(it)).error, inspect(bad)).toBeInstanceOf(InvalidArgumentError);
+    }
+    expect(await fate(tokens.rotate(hers)), 'whose name the store would make of mo\\ud83d').toBe('mo\ufffd');
+    for (const bad of [-1, Number.NaN, 1.5]) {
+      expect(() => new RefreshTokens({ pool, graceMs: bad })).toThrow(InvalidArgumentError);
+      expect(() => new Sessions({ pool, idleMs: bad })).toThrow(InvalidArgumentError);
+    }
+  });
+
+  test('processes that start at once all find the tables', async () => {
+    const { pool } = await open();
+    for (let round = 0; round < 3; round++) {
+      await pool.query('DROP TABLE auth_refresh, auth_families, auth_sessions, auth_logins');
+      await Promise.all(Array.from({ length: 8 }, () => pool.query(SCHEMA)));
+    }
   });
 
   test('a store that is gone is a 503, and a connection that dies in the middle uses nothing up', async () => {
@@ -278,7 +315,7 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
     ]);
   });
 
-  test('a cookie is read by its whole name, once; two of a name are none', async () => {
+  test('a cookie is set and read as it is; two of a name are none', async () => {
     const { pool } = await open();
     const sessions = new Sessions({ pool });
     const cookie = (await sessions.start('mo', undefined)).split(';', 1)[0] ?? '';
@@ -288,10 +325,18 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
       undefined,
       `x${cookie}`,
       `${cookie}x`,
+      `${cookie}=x`,
       `${cookie}; ${cookie}`,
       `__Host-session=${'a'.repeat(43)}`,
     ]) {
       expect(await sessions.find(bad), bad).toBeUndefined();
+    }
+    for (const [name, value, ms] of [
+      ['session', 'x', 1],
+      ['__Host-a', 'x; Domain=evil.example', 1],
+      ['__Host-a', 'x', Number.NaN],
+    ] as const) {
+      expect(() => setCookie(name, value, ms), `${name}=${value}`).toThrow(InvalidArgumentError);
     }
   });
 });
