@@ -106,7 +106,7 @@ export class RefreshTokens extends GivenRefreshTokens {
   /**
    * The successor of a token that is good, which is used by that; or why it isn't: `unknown`, `revoked` (its family was ended),
    * `expired`, `reused` (it was used before). Hardening law: within `this.options.graceMs` a used one is answered by the same
-   * successor, as long as that is unused.
+   * successor, as long as that is unused and not expired.
    */
   protected override use(_tx: PoolClient, _token: string): Promise<Refreshed | RefreshRefusedError> {
     return todo('use');

@@ -7,6 +7,7 @@ import {
   type GuardOptions,
   InvalidArgumentError,
   KeysUnavailableError,
+  localPath,
   MalformedRequestError,
   requireScope,
   ScopeMissingError,
@@ -232,6 +233,18 @@ test('what an issuer answers, and what is secret in its address, is in no error'
   const error = await outcome((async () => open({ jwksUri: 'https://hotel:secret@desk.example/jwks' }))());
   expect(error.error).toBeInstanceOf(InvalidArgumentError);
   expect(`${error.error}`).not.toContain('secret');
+});
+
+test('after a login the browser goes to a path of ours, never to another host', () => {
+  expect(localPath('/room?floor=2#bed')).toBe('/room?floor=2#bed');
+  const hosts = ['//evil.example', '/\\evil.example', '\\\\evil.example', '/\t/evil.example', '/.//evil.example'];
+  const addresses = ['https://evil.example', 'https:evil.example', 'blob:http://here.invalid/x', 'javascript:alert(1)'];
+  for (const path of [...hosts, ...addresses, '/a/..//evil.example', 'http://', '\0//e', '/%2e//evil.example']) {
+    const went = localPath(path);
+    expect(new URL(went, 'https://hotel.example').host, `${JSON.stringify(path)} leads to ${went}`).toBe(
+      'hotel.example',
+    );
+  }
 });
 
 test('a guard that would let in whom it should not is not made', () => {

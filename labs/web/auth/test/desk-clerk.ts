@@ -5,16 +5,20 @@ import { fileURLToPath } from 'node:url';
 import { Pool } from 'pg';
 import { RefreshRefusedError, RefreshTokens } from '#lab';
 
-export interface Clerk extends AsyncDisposable {
-  /** @returns the successor, or `refused: …` */
-  rotate(token: string): Promise<string>;
+/** @returns the successor, or `refused: …` */
+export function rotated(tokens: RefreshTokens, token: string): Promise<string> {
+  return tokens.rotate(token).then(
+    (it) => it.token,
+    (error: unknown) => `refused: ${error instanceof RefreshRefusedError ? error.reason : error}`,
+  );
 }
 
-export async function startClerk(url: string, schema: string, graceMs: number): Promise<Clerk> {
-  const child = fork(fileURLToPath(import.meta.url), [JSON.stringify({ url, schema, graceMs })]);
+export async function startClerk(url: string, schema: string) {
+  const child = fork(fileURLToPath(import.meta.url), [url, schema]);
   await once(child, 'message');
   return {
-    async rotate(token) {
+    /** As `rotated` above, in that process. */
+    async rotated(token: string): Promise<string> {
       child.send(token);
       const [answer] = await once(child, 'message');
       return `${answer}`;
@@ -28,16 +32,10 @@ export async function startClerk(url: string, schema: string, graceMs: number): 
 
 if (process.send && process.argv[1] === fileURLToPath(import.meta.url)) {
   process.on('disconnect', () => process.exit());
-  const { url, schema, graceMs } = JSON.parse(process.argv[2] ?? '');
-  const pool = new Pool({ connectionString: url, options: `-c search_path=${schema}`, application_name: 'clerk' });
+  const [, , url = '', schema = ''] = process.argv;
+  const pool = new Pool({ connectionString: url, options: `-c search_path=${schema}`, application_name: schema });
   pool.on('error', () => {});
-  const tokens = new RefreshTokens({ pool, graceMs });
-  process.on('message', async (token: string) => {
-    const answer = await tokens.rotate(token).then(
-      (it) => it.token,
-      (error: unknown) => `refused: ${error instanceof RefreshRefusedError ? error.reason : error}`,
-    );
-    process.send?.(answer);
-  });
+  const tokens = new RefreshTokens({ pool });
+  process.on('message', async (token: string) => process.send?.(await rotated(tokens, token)));
   process.send('ready');
 }

@@ -5,8 +5,9 @@ import * as oidc from 'openid-client';
 import { Pool } from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import { RefreshRefusedError, SCHEMA } from '#lab';
+import { discover } from './client.ts';
 import { Guest } from './guest.ts';
-import { discover, openHotel } from './hotel.ts';
+import { openHotel } from './hotel.ts';
 import { newKey } from './issuer.ts';
 import { AUDIENCE, startProvider } from './provider.ts';
 
@@ -60,7 +61,7 @@ await describeWith('the hotel', { ground: startGround, browser: () => startBrows
       for (const { name, value } of await page.context().cookies(url))
         if (name.startsWith('__Host')) secrets.add(value);
     };
-    for (let n = 0; n < 5; n++) {
+    for (let n = 0; n < 2; n++) {
       await keep();
       const renewals = await Promise.all([page, other, page].map((it) => it.evaluate('window.renew()')));
       expect(renewals, 'what the tabs were answered').toEqual([200, 200, 200]);
@@ -72,7 +73,7 @@ await describeWith('the hotel', { ground: startGround, browser: () => startBrows
     expect(await page.evaluate(`fetch('/me').then((it) => it.status)`), 'after the logout').toBe(401);
     const text = logged.join('');
     expect(text).toContain('/callback');
-    expect(secrets.size, 'secrets to look for').toBeGreaterThan(10);
+    expect(secrets.size, 'secrets to look for').toBeGreaterThan(8);
     expect(
       [...secrets].filter((it) => text.includes(it)),
       'secrets in the log',

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type FastifyRequest, fastify } from 'fastify';
-import * as oidc from 'openid-client';
 import type { Pool } from 'pg';
 import {
   accessTokenGuard,
@@ -13,7 +12,8 @@ import {
   setCookie,
   singleFlight,
 } from '#lab';
-import { AUDIENCE, CLIENT, type Provider } from './provider.ts';
+import { discover } from './client.ts';
+import { AUDIENCE, type Provider } from './provider.ts';
 
 export interface HotelOptions {
   readonly pool: Pool;
@@ -29,13 +29,6 @@ export interface HotelOptions {
 }
 
 const REFRESH = '__Host-refresh';
-
-/** What openid-client has to know of a desk: it is on this machine, so without TLS. */
-export function discover({ issuer }: Provider): Promise<oidc.Configuration> {
-  const metadata = { client_secret: CLIENT.secret, id_token_signed_response_alg: 'ES256' };
-  const how = { execute: [oidc.allowInsecureRequests] };
-  return oidc.discovery(new URL(issuer), CLIENT.id, metadata, oidc.ClientSecretBasic(CLIENT.secret), how);
-}
 
 /** The hotel's app: it sends its guests to the desk, and gives them a session and a refresh token when they come back. */
 export async function openHotel(options: HotelOptions) {

@@ -15,7 +15,7 @@ import {
   singleFlight,
   sweep,
 } from '#lab';
-import { startClerk } from './desk-clerk.ts';
+import { rotated, startClerk } from './desk-clerk.ts';
 import { openStore } from './store.ts';
 
 const DAY = 86_400_000;
@@ -69,9 +69,8 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
 
   test('of two processes that use one token at once one gets a successor, and the other is a second use', async () => {
     const { tokens, pool, schema } = await open();
-    const starting = [startClerk(postgres.url, schema, 0), startClerk(postgres.url, schema, 0)] as const;
-    await using one = await starting[0];
-    await using two = await starting[1];
+    expect(await fate(tokens.rotate(await tokens.issue('mo'))), 'one process').toBe('mo');
+    await using clerk = await startClerk(postgres.url, schema);
     const token = await tokens.issue('mo');
     // Both have begun before either can end: what they need is held until both wait for it, or one has answered all the same.
     const holder = await pool.connect();
@@ -80,9 +79,11 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
       await holder.query('BEGIN');
       await holder.query('SELECT * FROM auth_refresh, auth_families FOR UPDATE');
       let answered = false;
-      const both = Promise.all([one.rotate(token), two.rotate(token)].map((it) => it.finally(() => (answered = true))));
+      const both = Promise.all(
+        [rotated(tokens, token), clerk.rotated(token)].map((it) => it.finally(() => (answered = true))),
+      );
       const waiting = `SELECT count(*)::int AS n FROM pg_stat_activity
-        WHERE application_name = 'clerk' AND wait_event_type = 'Lock' AND datname = current_database()`;
+        WHERE wait_event_type = 'Lock' AND application_name = '${schema}'`;
       const count = async () => (await pool.query<{ n: number }>(waiting)).rows[0]?.n;
       await until(async () => answered || (await count()) === 2, { what: 'two that wait' });
       await holder.query('COMMIT');

@@ -7,7 +7,7 @@ let schemas = 0;
 /** The lab's tables, in a schema of the test's own. */
 export async function openStore(url: string) {
   const schema = `auth_${process.pid}_${++schemas}`;
-  const pool = new Pool({ connectionString: url, options: `-c search_path=${schema}`, max: 8 });
+  const pool = new Pool({ connectionString: url, options: `-c search_path=${schema}`, application_name: schema });
   pool.on('error', () => {});
   onTestFinished(() => pool.end());
   await pool.query(`CREATE SCHEMA ${schema}`);
