@@ -190,7 +190,7 @@ function build(context: Context, runs: Runs): Command {
   ])
     .argument('[names...]', 'only these labs; for --build')
     .option('--build <dir>', 'write the pages as files instead')
-    .option('--port <n>', 'instead of a free one', integer);
+    .option('--port <n>', 'instead of a free one', port);
   web.action((names: string[], options: WebCommandOptions) =>
     runs(async () => (await import('./commands/web.ts')).web(context, names, options))(),
   );
@@ -213,8 +213,15 @@ function positive(text: string): number {
   return value;
 }
 
+function port(text: string): number {
+  const value = integer(text);
+  if (value < 0 || value > 65_535) throw new InvalidArgumentError('It must be from 0 (a free one) to 65535.');
+  return value;
+}
+
 function integer(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number.');
+  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError('It must be a whole number.');
   return value;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** The files of the page, by the path under which a browser asks for them, without the leading slash. */
 export type PageFiles = ReadonlyMap<string, Buffer>;
@@ -50,12 +50,13 @@ async function build(final: string): Promise<void> {
         },
       },
     });
+    // Another process may have built the same meanwhile, and read it now.
     for (const old of await readdir(cache))
-      if (!old.startsWith('aside-')) await rm(join(cache, old), { recursive: true, force: true });
+      if (!old.startsWith('aside-') && old !== basename(final))
+        await rm(join(cache, old), { recursive: true, force: true });
     await rename(aside, final);
   } catch (error) {
     await rm(aside, { recursive: true, force: true });
-    // Another process has built the same meanwhile.
     if (!(await isThere(final))) throw error;
   }
 }

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { buildPage } from '@shared/web/build';
 import colors from 'picocolors';
 import { type Context, labNamed, labsOf } from '../context.ts';
-import { exit } from '../errors.ts';
+import { exit, UsageError } from '../errors.ts';
 import { isMissing, isRecord, type Lab } from '../labs.ts';
 import { ProgressFile } from '../progress-file.ts';
 import { availability } from '../servers.ts';
@@ -17,19 +17,34 @@ export interface WebCommandOptions {
   readonly port?: number;
 }
 
+/** Milliseconds after which it is asked again which servers could be had. */
+const atHandMs = 30_000;
+
 /** `pnpm lab web`: the labs in the browser; or as files, recorded, with `--build DIR`. */
 export async function web(context: Context, names: readonly string[], options: WebCommandOptions): Promise<number> {
   if (options.build !== undefined) {
     const labs = names.length === 0 ? await labsOf(context) : await Promise.all(names.map((n) => labNamed(context, n)));
     return await record(context, labs, resolve(context.cwd, options.build));
   }
+  if (names.length > 0) throw new UsageError('names are for --build: without it, the pages show all labs');
   const durations = new Durations(context.root);
   const labs = () => labsOf(context);
   // Asked for anew each time would be a second a page: servers come and go more seldom.
-  const atHand = labs().then(availability);
+  let asked: Promise<Map<string, boolean>> | undefined;
+  const forget = () => {
+    asked = undefined;
+  };
+  const atHand = () => {
+    if (asked === undefined) {
+      asked = labs().then(availability);
+      asked.then(() => setTimeout(forget, atHandMs).unref(), forget);
+    }
+    return asked;
+  };
+  void atHand();
   const known = async (): Promise<Known> => {
     const progress = new ProgressFile(context.root, (sentence) => context.err.write(`warning: ${sentence}\n`));
-    return { atHand: await atHand, progress: await progress.read(), seconds: await durations.read() };
+    return { atHand: await atHand(), progress: await progress.read(), seconds: await durations.read() };
   };
   await using server = await serve({
     labs,

@@ -104,8 +104,10 @@ function pitfallOf(pitfall: Pitfall, text: string, reference: Reference): Pitfal
   };
 }
 
-/** What there is to read in a lab, in the order in which one reads it. */
+/** What there is to read in a lab, in the order in which one reads it; after them, all else that lies in its folder. */
 const parts = ['src/', 'demo.ts', 'examples/', 'test/', 'pitfalls/', 'exercise/', 'bench.ts', 'mutants.md'];
+const partOf = (name: string): number => parts.findIndex((part) => name.startsWith(part));
+const rankOf = (name: string): number => (partOf(name) < 0 ? parts.length : partOf(name));
 /** Above that, a file is nothing to read in a page. */
 const most = 200_000;
 
@@ -113,12 +115,11 @@ async function sourcesOf(dir: string): Promise<Record<string, string>> {
   const names = (await filesUnder(dir)).filter((file) => /\.(ts|tsx|sql|lua|proto|json|md|yaml|graphql)$/.test(file));
   const readable = await Promise.all(
     names
-      .filter((name) => parts.some((part) => name.startsWith(part)))
+      .filter((name) => partOf(name) >= 0 || (!name.includes('/') && name !== 'README.md'))
       .map(async (name): Promise<[string, string][]> => {
         const file = join(dir, name);
         return (await stat(file)).size > most ? [] : [[name, await readFile(file, 'utf8')]];
       }),
   );
-  const rank = ([name]: [string, string]): number => parts.findIndex((part) => name.startsWith(part));
-  return Object.fromEntries(readable.flat().toSorted((a, b) => rank(a) - rank(b)));
+  return Object.fromEntries(readable.flat().toSorted(([a], [b]) => rankOf(a) - rankOf(b)));
 }

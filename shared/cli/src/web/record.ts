@@ -1,11 +1,12 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { openGrader } from '@shared/testkit';
 import type { JudgedLaw, LabData, Message } from '@shared/web';
 import { buildPage } from '@shared/web/build';
 import type { Context } from '../context.ts';
-import { exit } from '../errors.ts';
-import type { Lab } from '../labs.ts';
+import { CommandError, exit } from '../errors.ts';
+import { isRecord, type Lab } from '../labs.ts';
 import { suiteLaws } from '../suite-laws.ts';
 import { labData, mapData } from './data.ts';
 import { html } from './files.ts';
@@ -18,6 +19,7 @@ import { Runs } from './runs.ts';
  */
 export async function record(context: Context, labs: readonly Lab[], dir: string): Promise<number> {
   const { out } = context;
+  await prepare(dir);
   const seconds = new Map<string, number>();
   const pages: LabData[] = [];
   let failed = 0;
@@ -47,6 +49,27 @@ export async function record(context: Context, labs: readonly Lab[], dir: string
     await writeFile(join(dir, 'data', `lab-${page.card.name}.js`), script(`lab-${page.card.name}`, page));
   out.write(`\nopen ${relative(context.cwd, join(dir, 'index.html')) || 'index.html'}\n`);
   return failed === 0 ? exit.done : exit.failed;
+}
+
+/**
+ * Makes the folder, before a demo is told for nothing.
+ *
+ * @throws {CommandError} where nothing can be written, or where it holds what is not ours.
+ */
+async function prepare(dir: string): Promise<void> {
+  const names = await mkdir(dir, { recursive: true })
+    .then(() => access(dir, constants.W_OK))
+    .then(() => readdir(dir))
+    .catch((cause: unknown): never => {
+      const why = isRecord(cause) ? cause['code'] : cause;
+      throw new CommandError(`${dir} can't be a folder of pages (${why}): name another`, { cause });
+    });
+  const ours = await access(join(dir, 'data', 'map.js')).then(
+    () => true,
+    () => false,
+  );
+  if (names.length > 0 && !ours)
+    throw new CommandError(`${dir} holds other things than pages of ours: name a new folder`);
 }
 
 /** A page opened from a folder may fetch nothing; a script may come from anywhere. */

@@ -19,8 +19,12 @@ const unseenMs = 2_000;
 const graceMs = 5_000;
 /** Milliseconds that what was told is kept after the end. */
 const keptMs = 60_000;
+/** Milliseconds from the end of a run to the end of what it printed: a process of its own may hold on to that. */
+const drainMs = 1_000;
 /** Characters of stderr that are shown. */
 const stderrMost = 4_000;
+/** Bytes that a story or a suite may tell: all of it is kept, here and in the pages. */
+const toldMost = 32_000_000;
 
 /** There are as many runs as the machine bears. */
 export class TooManyRunsError extends Error {
@@ -32,7 +36,8 @@ export class TooManyRunsError extends Error {
 
 interface Run {
   readonly child: ChildProcess;
-  readonly messages: Message[];
+  /** With a gap where a later page of a session has taken the place of an earlier one. */
+  readonly messages: (Message | undefined)[];
   readonly followers: Set<(message: Message, place: number) => void>;
   readonly ended: Promise<void>;
   unseen: NodeJS.Timeout | undefined;
@@ -69,15 +74,16 @@ export class Runs {
 
   /**
    * Calls `send` with every message from number `from` on, those of the past at once.
-   * @returns what ends that; undefined where there is no such run (any more).
+   * @returns what ends that; undefined where there is no such run (any more), or nothing left of it.
    */
   follow(id: string, from: number, send: (message: Message, place: number) => void): (() => void) | undefined {
     const run = this.#runs.get(id);
-    if (run === undefined) return undefined;
+    if (run === undefined || (run.over && from >= run.messages.length)) return undefined;
     clearTimeout(run.unseen);
     run.messages.forEach((message, place) => {
-      if (place >= from) send(message, place);
+      if (place >= from && message !== undefined) send(message, place);
     });
+    if (run.over) return () => {};
     run.followers.add(send);
     return () => {
       run.followers.delete(send);
@@ -177,41 +183,69 @@ function launch(lab: Lab, command: Command, told: (messages: readonly Message[])
     // The guard watches the fourth: its end means that we are gone.
     stdio: [command.keys ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'],
   });
-  const messages: Message[] = [];
+  const messages: (Message | undefined)[] = [];
   const followers: Run['followers'] = new Set();
   const send = (message: Message): void => {
+    // A session lasts for hours, and has but one page and one line below it.
+    if (message.type === 'page' || message.type === 'status') {
+      const earlier = messages.findLastIndex((each) => each?.type === message.type);
+      if (earlier >= 0) messages[earlier] = undefined;
+    }
     messages.push(message);
     for (const follower of followers) follower(message, messages.length - 1);
   };
   let stderr = '';
-  child.stderr?.on('data', (chunk: Buffer) => {
-    stderr = `${stderr}${chunk.toString()}`.slice(-stderrMost);
-  });
+  const complain = (text: string): void => {
+    stderr = `${stderr}${text}`.slice(-stderrMost);
+  };
+  child.stderr?.on('data', (chunk: Buffer) => complain(chunk.toString()));
   child.stdin?.on('error', () => {});
-  if (child.stdout) {
-    createInterface({ input: child.stdout }).on('line', (line) => {
+  const { stdout } = child;
+  if (stdout) {
+    let bytes = 0;
+    stdout.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (command.keys || bytes <= toldMost) return;
+      complain(`it told more than ${toldMost / 1e6} MB, and was ended`);
+      stdout.destroy();
+      child.kill('SIGKILL');
+    });
+    createInterface({ input: stdout }).on('line', (line) => {
       try {
-        send(command.story ? toStory(line) : JSON.parse(line));
+        send(command.story ? toStory(line) : toMessage(line));
       } catch (error) {
-        stderr = `${stderr}${error instanceof Error ? error.message : error}\n`.slice(-stderrMost);
+        complain(`${error instanceof Error ? error.message : error}\n`);
       }
     });
   }
   const ended = new Promise<void>((resolve) => {
-    const over = (code: number | null): void => {
+    const over = (code: number | null, signal: NodeJS.Signals | null): void => {
+      if (run.over) return;
       run.over = true;
+      clearTimeout(run.unseen);
+      for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+      if (signal !== null && signal !== 'SIGTERM') complain(`\nit was ended by ${signal}`);
       send({ type: 'ended', code, stderr });
-      if (code === 0) told(messages);
+      followers.clear();
+      if (code === 0) told(messages.filter((message) => message !== undefined));
       resolve();
     };
     child.once('error', (error) => {
-      stderr += `${lab.name} did not start: ${error.message}`;
-      over(null);
+      complain(`${lab.name} did not start: ${error.message}`);
+      over(null, null);
     });
+    child.once('exit', (code, signal) => setTimeout(over, drainMs, code, signal));
     child.once('close', over);
   });
   const run: Run = { child, messages, followers, ended, unseen: undefined, over: false };
   return run;
+}
+
+/** What our own programs tell; what else is printed there by a suite is none of it. */
+function toMessage(line: string): Message {
+  const message = JSON.parse(line);
+  if (typeof message?.type === 'string') return message;
+  throw new Error(`not a message: ${line}`);
 }
 
 function toStory(line: string): Message {

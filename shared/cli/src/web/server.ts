@@ -1,6 +1,6 @@
 import { learnKeys, type Message, type RunRequest } from '@shared/web';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { UsageError } from '../errors.ts';
+import { CommandError, UsageError } from '../errors.ts';
 import { isRecord, type Lab } from '../labs.ts';
 import type { Known } from './data.ts';
 import { labData, mapData } from './data.ts';
@@ -35,7 +35,7 @@ export async function serve(options: WebOptions): Promise<WebServer> {
   guard(app);
   pages(app, options);
   api(app, options, runs);
-  const url = `${await app.listen({ host: '127.0.0.1', port: options.port })}/`;
+  const url = `${await app.listen({ host: '127.0.0.1', port: options.port }).catch(notOurs(options.port))}/`;
   return {
     url,
     async [Symbol.asyncDispose]() {
@@ -44,6 +44,16 @@ export async function serve(options: WebOptions): Promise<WebServer> {
     },
   };
 }
+
+const notOurs =
+  (port: number) =>
+  (error: unknown): never => {
+    const taken = isRecord(error) && error['code'] === 'EADDRINUSE';
+    const denied = isRecord(error) && error['code'] === 'EACCES';
+    if (!taken && !denied) throw error;
+    const why = taken ? 'is taken' : 'is not for everybody';
+    throw new CommandError(`port ${port} ${why}: name another, or none for a free one`, { cause: error });
+  };
 
 const headers = {
   // The page's charts are images of its own, and its diagrams bring their styles along.
@@ -132,12 +142,14 @@ function statusOf(error: unknown): number {
 /** Server-sent events; a connection that breaks goes on where it was. */
 function stream(request: FastifyRequest<ById>, reply: FastifyReply, runs: Runs): void {
   const last = Number(request.headers['last-event-id'] ?? -1);
-  const early: string[] = [];
-  let open: ((text: string) => void) | undefined;
+  const { raw } = reply;
+  const early: (() => void)[] = [];
+  let open = false;
   const send = (message: Message, place: number): void => {
     const text = `id: ${place}\ndata: ${JSON.stringify(message)}\n\n`;
-    if (open) open(text);
-    else early.push(text);
+    const write = (): void => void (message.type === 'ended' ? raw.end(text) : raw.write(text));
+    if (open) write();
+    else early.push(write);
   };
   const leave = runs.follow(request.params.id, Number.isSafeInteger(last) ? last + 1 : 0, send);
   if (leave === undefined) {
@@ -145,10 +157,9 @@ function stream(request: FastifyRequest<ById>, reply: FastifyReply, runs: Runs):
     return;
   }
   reply.hijack();
-  const { raw } = reply;
   raw.writeHead(200, { ...headers, 'content-type': 'text/event-stream; charset=utf-8' });
-  open = (text) => void raw.write(text);
-  for (const text of early) open(text);
+  open = true;
+  for (const write of early) write();
   raw.once('close', leave);
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { glob, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -71,6 +71,22 @@ await describeWith('the pages', { browser: () => startBrowser() }, ({ browser })
     await page.getByRole('link', { name: 'src/once.ts:2' }).click();
     await page.locator('.line.marked', { hasText: 'export function once' }).waitFor();
     expect(found).toEqual([]);
+  });
+
+  test('every diagram of every lab can be drawn', { timeout: SLOW }, async () => {
+    const labs = join(import.meta.dirname, '../../../../labs');
+    const files = await Array.fromAsync(glob('*/*/README.md', { cwd: labs }));
+    const texts = await Promise.all(files.map((file) => readFile(join(labs, file), 'utf8')));
+    const drawn = texts.flatMap((text, at) =>
+      [...text.matchAll(/^```mermaid\n(.*?)^```/gms)].map(([, diagram]) => ({ file: files[at], diagram })),
+    );
+    const page = await browser.page();
+    await page.goto(pages.url);
+    await page.addScriptTag({ url: 'mermaid.js' });
+    const wrong = await page.evaluate(`Promise.all(${JSON.stringify(drawn)}.map(({ file, diagram }) =>
+      mermaid.parse(diagram).then(() => [], (error) => [file + ': ' + error.message]))).then((all) => all.flat())`);
+    expect(wrong).toEqual([]);
+    expect(drawn.length).toBeGreaterThan(30);
   });
 
   test('slowly, a block at a time, and on at the press of a button', { timeout: SLOW }, async () => {

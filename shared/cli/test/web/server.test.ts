@@ -7,13 +7,23 @@ import { stripVTControlCharacters } from 'node:util';
 import { until } from '@shared/testkit';
 import type { LabData, MapData, Message } from '@shared/web';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { laws } from '../house.ts';
+import { lab, laws } from '../house.ts';
 import { staying, type Web, web } from './pages.ts';
 
+/** Its one line has no end. */
+const flood = "for (let i = 0; i < 40; i++) process.stdout.write('x'.repeat(1e6));";
+/** It leaves a process behind that holds on to what it printed to. */
+const leaving = `import { spawn } from 'node:child_process';
+spawn('sleep', ['30'], { stdio: ['ignore', 'inherit', 'inherit'], detached: true }).unref();
+process.exit(0);
+`;
 const place = join(tmpdir(), `staying-${process.pid}.json`);
 let pages: Web;
 beforeAll(async () => {
-  pages = await web({ 'examples/staying.ts': staying }, { STAYING: place });
+  pages = await web(
+    { 'examples/staying.ts': staying, 'examples/flood.ts': flood, 'examples/leaving.ts': leaving },
+    { STAYING: place },
+  );
 }, 60_000);
 afterAll(() => pages[Symbol.asyncDispose]());
 
@@ -185,6 +195,9 @@ test('a story comes as it is told, with its pictures; who comes late, or again, 
   const again = await follow(id, 2);
   await again.ended;
   expect(again.messages).toEqual(first.messages.slice(3));
+  // A connection ends with what it is there for, and who knows it all already is told to come no more.
+  await (await get(`api/runs/${id}/messages`)).text();
+  expect((await get(`api/runs/${id}/messages`, { 'last-event-id': '99' })).status).toBe(404);
 });
 
 test('a pitfall is judged by its law on the spot, with evidence; the reference by all laws', async () => {
@@ -276,6 +289,30 @@ test('what cannot be run is said: an unknown lab, example, pitfall or field, and
   );
   expect((await told({ kind: 'demo', lab: 'once' })).messages.at(-1)).toMatchObject({ code: 0 });
 }, 90_000);
+
+test('a program that tells without end, and one that leaves another behind, end no more than themselves', async () => {
+  const { messages } = await told({ kind: 'demo', lab: 'once', example: 'flood' });
+  expect(messages).toEqual([{ type: 'ended', code: null, stderr: expect.stringMatching(/32 MB.*SIGKILL/s) }]);
+  expect((await told({ kind: 'demo', lab: 'once', example: 'leaving' })).messages).toMatchObject([{ code: 0 }]);
+  expect((await get('api/map')).status).toBe(200);
+}, 20_000);
+
+test('what cannot be served or written is said at once', async () => {
+  const { root } = pages.house;
+  const { port } = new URL(pages.url);
+  const wrong: [number, RegExp, string[]][] = [
+    [1, /port \d+ is taken: name another/, ['--port', port]],
+    [2, /from 0 .* to 65535/, ['--port', '99999']],
+    [2, /whole number/, ['--port', '']],
+    [2, /names are for --build/, ['once']],
+    [1, /package.json can't be a folder of pages \(EEXIST\)/, ['--build', 'labs/language/once/package.json']],
+    [1, /holds other things/, ['--build', 'labs']],
+  ];
+  const said = await Promise.all(wrong.map(([, , words]) => lab(root, ['web', ...words])));
+  expect(said.map(({ code, err }) => [code, err])).toEqual(
+    wrong.map(([code, words]) => [code, expect.stringMatching(words)]),
+  );
+}, 30_000);
 
 test('a server that is killed leaves no story behind, and no server of a story', async () => {
   const { gone } = await stay();

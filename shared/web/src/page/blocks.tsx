@@ -181,7 +181,7 @@ export function CodeLines({
   return (
     <pre class="lines" {...scrolls}>
       {lines.map((html, at) => (
-        <span key={at} id={`line-${from + at}`} class={from + at === mark ? 'line marked' : 'line'}>
+        <span key={at} class={from + at === mark ? 'line marked' : 'line'}>
           <span class="number" aria-hidden="true">
             {from + at}
           </span>

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { LabData } from '../api.ts';
 import { CodeLines } from './blocks.tsx';
 import { highlightLines } from './highlight.ts';
@@ -62,9 +62,13 @@ function FilesView({ data, route }: { data: LabData; route: LabRoute }): JSX.Ele
   // A folder, or a link to one, shows its first file.
   const file = names.find((name) => name === route.file) ?? names.find((name) => name.startsWith(route.file ?? 'src/'));
   const text = file === undefined ? '' : (data.files[file] ?? '');
+  const shown = useRef<HTMLElement>(null);
   const lines = useMemo(() => highlightLines(text.replace(/\n$/, ''), file ?? ''), [text, file]);
   useEffect(() => {
-    if (route.line !== undefined) document.getElementById(`line-${route.line}`)?.scrollIntoView({ block: 'center' });
+    const marked = shown.current?.querySelector('.marked');
+    if (marked) marked.scrollIntoView({ block: 'center' });
+    // Who comes from far down a README begins at the file's first line.
+    else if ((shown.current?.getBoundingClientRect().top ?? 0) < 0) shown.current?.scrollIntoView();
   }, [route.line, file]);
   return (
     <div class="files">
@@ -79,7 +83,7 @@ function FilesView({ data, route }: { data: LabData; route: LabRoute }): JSX.Ele
           ))}
         </ul>
       </nav>
-      <figure class="code">
+      <figure class="code" ref={shown}>
         <figcaption>{file}</figcaption>
         <CodeLines lines={lines} from={1} {...(route.line === undefined ? {} : { mark: route.line })} />
       </figure>

@@ -27,16 +27,26 @@ let drawn = 0;
 
 async function draw(place: HTMLElement): Promise<void> {
   const text = place.dataset['mermaid'] ?? '';
-  const drawing = await loadMermaid();
-  if (!drawing) return;
+  const board = await loadMermaid();
+  if (!board) return;
   const dark = matchMedia('(prefers-color-scheme: dark)').matches;
-  drawing.initialize({ startOnLoad: false, securityLevel: 'strict', theme: dark ? 'dark' : 'neutral' });
+  board.initialize({
+    startOnLoad: false,
+    securityLevel: 'strict',
+    // Else a picture of the error is left behind, at the end of the page.
+    suppressErrorRendering: true,
+    theme: dark ? 'dark' : 'neutral',
+  });
   drawn += 1;
   try {
-    const { svg } = await drawing.render(`diagram-${drawn}`, text);
+    const { svg } = await board.render(`diagram-${drawn}`, text);
     place.innerHTML = svg;
     place.setAttribute('role', 'img');
     place.setAttribute('aria-label', text);
+    place.tabIndex = 0;
+    const drawing = place.querySelector('svg');
+    // As tall letters as the text beside it has, or nearly: what is wider scrolls.
+    if (drawing) drawing.style.minWidth = `${Math.round(drawing.viewBox.baseVal.width * 0.75)}px`;
   } catch {
     // Its source stays, which says the same.
   }
