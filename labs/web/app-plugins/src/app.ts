@@ -39,7 +39,7 @@ export interface AppConfig {
  * under way are waited for, then each plugin is torn down, the last one first.
  *
  * @throws InvalidAppError with all that is wrong, nothing having been set up; SetupError (SetupTimeoutError), what had been set
- *   up being torn down; InvalidDefinitionError for an option, and what fastify throws for one of `server`; the signal's reason. `close()` rejects with a TeardownError.
+ *   up being torn down; InvalidDefinitionError for an option, and what fastify throws for one of `server` or `log`; the signal's reason. `close()` rejects with a TeardownError.
  */
 export async function buildApp(config: AppConfig): Promise<FastifyInstance> {
   return await new Assembly(config).build();
@@ -61,17 +61,22 @@ export class Assembly {
   readonly #blanks = new Blanks();
   #blamed = 'the app';
   #thrown: { readonly error: unknown } | undefined;
+  #log: FastifyInstance['log'] | undefined;
 
   constructor(options: AppConfig) {
     this.#options = options;
-    if (!Array.isArray(options.plugins)) {
-      throw new InvalidDefinitionError(`plugins is ${inspect(options.plugins, { depth: 0 })}: give a list.`);
+    if (!Array.isArray(options?.plugins)) {
+      throw new InvalidDefinitionError(`plugins is ${inspect(options?.plugins, { depth: 0 })}: give a list.`);
     }
     this.mounts = [...options.plugins];
     for (const [place, mount] of this.mounts.entries()) {
       if (typeof mount?.check === 'function') continue;
       throw new InvalidDefinitionError(`plugins[${place}] is no mount: give what with() or at() of a plugin returns.`);
     }
+    const { log, signal } = options;
+    if (log && typeof log.write !== 'function') throw new InvalidDefinitionError('log has no write: give a function.');
+    if (signal && typeof signal.throwIfAborted !== 'function')
+      throw new InvalidDefinitionError('signal is no AbortSignal.');
     const { setupTimeoutMs = 10_000, teardownTimeoutMs = 10_000, closeGraceMs = 10_000 } = options;
     this.#limits = { setupTimeoutMs, teardownTimeoutMs, closeGraceMs };
     for (const [name, ms] of Object.entries(this.#limits)) {
@@ -86,9 +91,8 @@ export class Assembly {
     const abort = () => this.#stop.abort(signal?.reason);
     signal?.addEventListener('abort', abort);
     try {
-      const checked = await this.check();
-      signal?.throwIfAborted();
-      for (const [, { config }] of checked) this.#blanks.note(config);
+      const checked = await unlessAborted(this.check(), this.#stop.signal);
+      this.#blanks.note(checked.map(([, { config }]) => config));
       const app = this.create();
       for (const [mount, ready] of checked) this.register(app, mount, ready);
       await this.boot(app);
@@ -109,7 +113,7 @@ export class Assembly {
     const checked: [Mount, Checked][] = [];
     const checks = this.mounts.map(async (mount) => ({ mount, result: await mount.check() }));
     for (const { mount, result } of await Promise.all(checks)) {
-      if (result.problems) problems.push(...result.problems);
+      if (result.problems) for (const problem of result.problems) problems.push(problem);
       else checked.push([mount, result]);
     }
     if (problems.length > 0) throw new InvalidAppError(problems);
@@ -128,19 +132,47 @@ export class Assembly {
       ...(stream && { logger: { level: log?.level ?? 'info', stream } }),
       pluginTimeout: this.#limits.setupTimeoutMs,
     });
-    guardClose(app, this.#limits.closeGraceMs);
+    this.#log = app.log;
     // fastify's answer to an error has the error's message.
-    app.addHook('onSend', async (_, reply, payload) =>
-      reply.statusCode >= 500 && typeof payload === 'string' ? this.#blanks.text(payload) : payload,
-    );
+    app.addHook('onSend', (_request, reply, payload, done) => {
+      done(null, reply.statusCode >= 500 && typeof payload === 'string' ? this.#blanks.text(payload) : payload);
+    });
     app.addHook('onReady', async () => {
       this.#blamed = 'an onReady hook';
     });
-    // avvio calls these hooks in reverse: this one is the last, and tells what became of the others.
-    app.addHook('onClose', async () => {
-      if (this.teardownFailures.length > 0) throw new TeardownError(this.teardownFailures);
+    guardClose(app, this.#limits.closeGraceMs);
+    let closed: Promise<undefined> | undefined;
+    app.close = new Proxy(app.close, {
+      apply: (close, _self, [done]) => {
+        closed ??= this.#end(Reflect.apply(close, app, []));
+        if (typeof done !== 'function') return closed;
+        closed.then(() => done(), done);
+        return undefined;
+      },
     });
     return app;
+  }
+
+  /** What avvio has called is over: tells of all that failed in it. avvio knows the last of the hooks that a plugin added itself. */
+  async #end(closed: PromiseLike<undefined>): Promise<undefined> {
+    try {
+      await closed;
+    } catch (error) {
+      this.#failed('a hook of the end', error);
+    }
+    if (this.teardownFailures.length > 0) throw new TeardownError(this.teardownFailures);
+  }
+
+  #failed(title: string, error: unknown): void {
+    const cause = this.#blanks.error(error);
+    this.#fail(title, messageOf(cause), { cause });
+  }
+
+  #fail(title: string, why: string, options?: ErrorOptions): void {
+    const failure = new PluginTeardownError(title, why, options);
+    this.teardownFailures.push(failure);
+    // After the end nobody asks for it any more.
+    this.#log?.error(failure);
   }
 
   /** Hands the plugin to avvio: on the hall itself, or encapsulated under its prefix. */
@@ -150,8 +182,8 @@ export class Assembly {
       this.blame(mount);
       await this.setUp(instance, mount, checked).catch((error: unknown) => {
         this.#thrown = { error };
-        // avvio takes a falsy one for none.
-        throw error || new Error(`${mount.title} has thrown ${inspect(error)}`);
+        // avvio takes a falsy one for none, and fastify looks into it.
+        throw new Error(`${mount.title} could not be set up`);
       });
     };
     const encapsulate = prefix !== undefined;
@@ -186,9 +218,6 @@ export class Assembly {
 
   /** Rejects never: the others have their turn. */
   protected async tearDown(mount: Mount, teardown: () => Promise<void>): Promise<void> {
-    const fail = (why: string, options?: ErrorOptions) => {
-      this.teardownFailures.push(new PluginTeardownError(mount.title, why, options));
-    };
     const ms = this.#limits.teardownTimeoutMs;
     const late = Symbol('late');
     let timer: NodeJS.Timeout | undefined;
@@ -196,10 +225,9 @@ export class Assembly {
       const limit = new Promise((resolve) => {
         timer = setTimeout(resolve, ms, late);
       });
-      if ((await Promise.race([teardown(), limit])) === late) fail(`it has not ended in ${ms} ms`);
+      if ((await Promise.race([teardown(), limit])) === late) this.#fail(mount.title, `it has not ended in ${ms} ms`);
     } catch (error) {
-      const cause = this.#blanks.error(error);
-      fail(messageOf(cause), { cause });
+      this.#failed(mount.title, error);
     } finally {
       clearTimeout(timer);
     }

@@ -40,7 +40,7 @@ export type Needs<Dependencies extends readonly Plugin[]> = {
 export interface SetupContext<Config, Dependencies extends readonly Plugin[]> {
   /** The hall's, or for a stall its own: add routes, hooks, an error handler. */
   readonly app: FastifyInstance;
-  /** Checked, with its defaults; made for this mount in this app. */
+  /** Checked, with its defaults. Its objects and lists are made for this mount in this app; what has a class is as the schema gives it. */
   readonly config: Config;
   readonly needs: Needs<Dependencies>;
   /** Aborted when the app will not begin, or the time for it is over: end then. */
@@ -100,19 +100,27 @@ export function definePlugin<
   Schema extends z.ZodType = typeof nothing,
   const Dependencies extends readonly Plugin[] = readonly [],
 >(definition: PluginDefinition<Name, Schema, Dependencies, Provided>): Plugin<Name, z.input<Schema>, Provided> {
-  const { name, setup, teardown } = definition;
+  const { name, setup, teardown, dependencies: plugins = [] } = definition ?? {};
   // Left out, it is what the type parameter says by default.
-  const schema = (definition.config ?? nothing) as Schema;
+  const schema = (definition?.config ?? nothing) as Schema;
+  const refuse = (what: string, given: unknown, wanted: string) => {
+    throw new InvalidDefinitionError(`${what} is ${inspect(given, { depth: 0 })}: give ${wanted}.`);
+  };
   if (typeof name !== 'string' || !/^[a-z][a-z0-9-]*$/.test(name) || name in Function.prototype) {
     // fastify-plugin writes the name to a function, as a property.
-    throw new InvalidDefinitionError(
-      `A plugin is named ${inspect(name)}: give lower-case letters, digits and hyphens, a letter first, and nothing that every function has, as call.`,
+    refuse(
+      'The name of a plugin',
+      name,
+      'lower-case letters, digits and hyphens, nothing that every function has, as call',
     );
   }
-  if (typeof setup !== 'function') {
-    throw new InvalidDefinitionError(`The setup of ${name} is ${inspect(setup, { depth: 0 })}: give a function.`);
+  if (typeof setup !== 'function') refuse(`The setup of ${name}`, setup, 'a function');
+  if (typeof (teardown ?? setup) !== 'function') refuse(`The teardown of ${name}`, teardown, 'a function');
+  if (typeof schema.safeParseAsync !== 'function') refuse(`The config of ${name}`, schema, 'a schema of zod');
+  if (!Array.isArray(plugins) || plugins.some((each) => typeof each?.name !== 'string')) {
+    refuse(`dependencies of ${name}`, plugins, 'a list of plugins');
   }
-  const dependencies = Object.freeze((definition.dependencies ?? []).map((each) => each.name));
+  const dependencies = Object.freeze(plugins.map((each) => each.name));
   const mount = (prefix: string | undefined, input: unknown): Mount => {
     const title = prefix === undefined ? name : `${name} at ${prefix}`;
     return {
@@ -121,7 +129,7 @@ export function definePlugin<
       prefix,
       title,
       check: async () => {
-        const parsed = await parse(schema, input ?? {}, title);
+        const parsed = await parse(schema, input, title);
         if (parsed.problems) return parsed;
         const { config } = parsed;
         return {
@@ -138,21 +146,39 @@ export function definePlugin<
     name,
     dependencies,
     with: (...[config]) => mount(undefined, config),
-    at: (prefix, ...[config]) => mount(prefix, config),
+    at: (prefix, ...[config]) => mount(String(prefix), config),
   };
 }
 
 async function parse<Schema extends z.ZodType>(schema: Schema, input: unknown, plugin: string) {
   const problem = (path: string, message: string): Problem => ({ kind: 'config', plugin, path, message });
   try {
-    const { success, data, error } = await schema.safeParseAsync(input);
-    if (success) return { config: data };
+    const left = await schema.safeParseAsync(input);
+    // Left out, it may have a default as a whole, or one for all that is in it.
+    const { success, data, error } = left.success || input !== undefined ? left : await schema.safeParseAsync({});
+    if (success) return { config: own(data) };
     return { problems: error.issues.map(({ path, message }) => problem(path.map(String).join('.'), message)) };
   } catch (error) {
     // What it threw may have the value in it.
     const what = error instanceof Error ? error.name : typeof error;
     return { problems: [problem('', `its schema has thrown (${what}) instead of adding an issue`)] };
   }
+}
+
+/** Plain objects and lists anew: a default inside of a default is one for all. What has a class of its own is handed on. */
+function own<T>(value: T, copies = new Map<unknown, unknown>()): T {
+  const proto: unknown = typeof value === 'object' && value !== null ? Object.getPrototypeOf(value) : undefined;
+  if (proto !== null && proto !== Object.prototype && proto !== Array.prototype) return value;
+  if (!copies.has(value)) {
+    const copy: object = Array.isArray(value) ? [] : Object.create(proto);
+    copies.set(value, copy);
+    for (const [key, inner] of Object.entries(value ?? {})) {
+      const whole = { value: own(inner, copies), writable: true, enumerable: true, configurable: true };
+      Object.defineProperty(copy, key, whole);
+    }
+    if (Object.isFrozen(value)) Object.freeze(copy);
+  }
+  return copies.get(value) as T;
 }
 
 /** The compiler can't know that what stands under a name is what the plugin of that name provides. */

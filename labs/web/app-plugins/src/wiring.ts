@@ -13,12 +13,9 @@ function placeProblems(mounts: readonly Mount[]): Problem[] {
   const problems: Problem[] = [];
   const taken = new Set<string>();
   for (const { name, prefix, title } of mounts) {
-    if (prefix !== undefined && !/^(\/[^/\s?#]+)+$/.test(prefix)) {
-      problems.push({
-        kind: 'prefix',
-        plugin: title,
-        message: 'a prefix begins with a slash and ends without one: /fish',
-      });
+    if (prefix !== undefined && !isPrefix(prefix)) {
+      const message = 'a prefix is a path, begins with a slash and ends without one: /fish';
+      problems.push({ kind: 'prefix', plugin: title, message });
     }
     if (taken.has(title)) {
       const message =
@@ -31,6 +28,10 @@ function placeProblems(mounts: readonly Mount[]): Problem[] {
   }
   return problems;
 }
+
+/** What a request can ask for: no wildcard, no dots that a client resolves, nothing that stands only encoded in a path. */
+const isPrefix = (prefix: string): boolean =>
+  /^(\/[^/\\\s?#%*\p{C}]+)+$/u.test(prefix) && !/\/\.{1,2}(\/|$)/.test(prefix);
 
 function dependencyProblems(mounts: readonly Mount[]): Problem[] {
   const problems: Problem[] = [];
@@ -67,23 +68,21 @@ function dependencyProblems(mounts: readonly Mount[]): Problem[] {
   return problems;
 }
 
-/** The names from `from` to `goal` along dependencies, both included; undefined when there is no such way. */
+/** The names from `from` to `goal` along dependencies, a shortest way, both included; undefined when there is none. */
 function wayTo(
   goal: string,
   from: string,
   mounts: ReadonlyMap<string, { readonly mount: Mount }>,
 ): readonly string[] | undefined {
-  const seen = new Set([from]);
-  // Ways grow in front of the loop: the first that arrives is a shortest one.
-  const ways: (readonly string[])[] = [[from]];
-  for (const way of ways) {
-    const last = way.at(-1) ?? from;
-    if (last === goal) return way;
-    for (const next of mounts.get(last)?.mount.dependencies ?? []) {
-      if (seen.has(next)) continue;
-      seen.add(next);
-      ways.push([...way, next]);
+  // Each name, and by which one it was come to; what is found grows in front of the loop.
+  const found = new Map<string, string | undefined>([[from, undefined]]);
+  for (const name of found.keys()) {
+    if (name === goal) {
+      const way: string[] = [];
+      for (let step: string | undefined = goal; step !== undefined; step = found.get(step)) way.unshift(step);
+      return way;
     }
+    for (const next of mounts.get(name)?.mount.dependencies ?? []) if (!found.has(next)) found.set(next, name);
   }
   return undefined;
 }

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { inspect } from 'node:util';
 import { outcome, until } from '@shared/testkit';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import {
   AppClosedError,
@@ -32,17 +33,27 @@ describe('wiring', () => {
   test('a plugin twice in one place is refused, and a prefix that is none', async () => {
     const fish = { sells: 'eel', cents: 1 };
     const plugins = [till.with(), till.with(), stall.at('/fish', fish), stall.at('/fish', fish)];
-    const bad = ['bread', '/bread/', '/', '', '/a b', '//a'].map((prefix) => stall.at(prefix, fish));
+    const none = [
+      'bread',
+      '/bread/',
+      '/',
+      '',
+      '/a b',
+      '//a',
+      '/*',
+      '/%61',
+      '/a/..',
+      '/a\\b',
+      '/a\0',
+      '/\ud800',
+      undefined,
+    ];
+    const bad = none.map((prefix) => Reflect.apply(stall.at, stall, [prefix, fish]));
     const told = problemsOf((await outcome(buildApp({ plugins: [...plugins, ...bad] }))).error);
     expect(told.map((each) => each.slice(0, 2).join(': '))).toEqual([
       'twice: till',
       'twice: stall at /fish',
-      'prefix: stall at bread',
-      'prefix: stall at /bread/',
-      'prefix: stall at /',
-      'prefix: stall at ',
-      'prefix: stall at /a b',
-      'prefix: stall at //a',
+      ...none.map((prefix) => `prefix: stall at ${prefix}`),
     ]);
   });
 
@@ -102,11 +113,15 @@ describe('wiring', () => {
     for (const name of ['', 'Till', 'a b', '__proto__', '-a', '1', 'a\ud800', 'caller', 'name']) {
       expect(() => definePlugin({ name, setup: () => {} }), inspect(name)).toThrow(InvalidDefinitionError);
     }
-    const given: unknown = 'not a function';
-    expect(() => Reflect.apply(definePlugin, undefined, [{ name: 'a', setup: given }])).toThrow(InvalidDefinitionError);
-    for (const plugins of [undefined, {}, [till], [undefined]]) {
-      const { error } = await outcome(Reflect.apply(buildApp, undefined, [{ plugins }]));
-      expect(error, inspect(plugins)).toBeInstanceOf(InvalidDefinitionError);
+    const right = { name: 'a', setup: () => {} };
+    const wrong = [{ setup: 'none' }, { teardown: 1 }, { config: {} }, { dependencies: 1 }, { dependencies: ['till'] }];
+    for (const given of [undefined, null, ...wrong.map((each) => ({ ...right, ...each }))]) {
+      expect(() => Reflect.apply(definePlugin, undefined, [given]), inspect(given)).toThrow(InvalidDefinitionError);
+    }
+    const lists = [undefined, {}, [till], [undefined]].map((plugins) => ({ plugins }));
+    for (const given of [undefined, ...lists, { plugins: [], log: {} }, { plugins: [], signal: {} }]) {
+      const { error } = await outcome(Reflect.apply(buildApp, undefined, [given]));
+      expect(error, inspect(given)).toBeInstanceOf(InvalidDefinitionError);
     }
     await open([], { closeGraceMs: 1 });
     for (const ms of [0, -1, 1.5, Number.NaN, 2 ** 31]) {
@@ -125,6 +140,20 @@ describe('wiring', () => {
       });
       await open([odd.with(), asks.with()]);
     }
+  });
+
+  test('a default is there however deep, and each app has one of its own', async () => {
+    const seen: unknown[] = [];
+    const whole = definePlugin({ name: 'whole', config: z.int().default(3), setup: ({ config }) => seen.push(config) });
+    const none = definePlugin({ name: 'none', config: z.null(), setup: ({ config }) => seen.push(config) });
+    const inner = z.object({ open: z.object({ days: z.array(z.string()) }).default({ days: ['Monday'] }) });
+    const deep = definePlugin({
+      name: 'deep',
+      config: inner,
+      setup: ({ config }) => seen.push(config.open.days.push('Sunday')),
+    });
+    for (let app = 0; app < 2; app++) await open([whole.with(undefined), none.with(null), deep.with()]);
+    expect(seen).toEqual([3, null, 2, 3, null, 2]);
   });
 
   test('a schema that throws or waits is a schema all the same', async () => {
@@ -205,6 +234,26 @@ describe('the start', () => {
     }
   });
 
+  test('what cannot even be looked at is an error as all others', async () => {
+    const trap = () => {
+      throw new RangeError('a trap');
+    };
+    const traps = new Proxy({}, { get: trap, getPrototypeOf: trap, ownKeys: trap, getOwnPropertyDescriptor: trap });
+    for (const odd of [traps, Object.defineProperty(new Error(), 'message', { get: trap })]) {
+      const config = z.object({ key: secret() });
+      const fails = () => {
+        throw odd;
+      };
+      const up = definePlugin({ name: 'up', config, setup: fails });
+      const down = definePlugin({ name: 'down', config, setup: () => {}, teardown: fails });
+      const log: string[] = [];
+      const plugins = [noting(log, 'power').with(), down.with({ key: 'sesame, open' })];
+      const failed = await outcome(buildApp({ plugins: [...plugins, up.with({ key: 'sesame, open' })] }));
+      expect(failed.error).toMatchObject({ name: 'SetupError', plugin: 'up', alsoFailed: [{ plugin: 'down' }] });
+      expect(log).toEqual(['power up', 'power down']);
+    }
+  });
+
   test('what fails while a failed start is undone is told beside its cause', async () => {
     const fails = () => {
       throw new Error('a fuse');
@@ -228,6 +277,12 @@ describe('the start', () => {
     expect(log).toEqual(['power up', 'fish up', 'power down']);
     expect((await outcome(buildApp({ plugins: [fish.with()], signal }))).error).toBe(reason);
     expect(log.length, 'set up although it was aborted before').toBe(3);
+    const waits = definePlugin({ name: 'waits', config: z.unknown().refine(() => never()), setup: () => {} });
+    const [asked, later] = [Promise.withResolvers<void>(), new AbortController()];
+    const slow = buildApp({ plugins: [waits.with(asked.resolve())], signal: later.signal });
+    await asked.promise;
+    later.abort(reason);
+    expect((await outcome(slow)).error, 'while a schema waits').toBe(reason);
   });
 
   test('the signal of a start that is over is of no effect, and keeps nothing', async () => {
@@ -283,54 +338,84 @@ describe('the end', () => {
     expect(log).toEqual(['light on', 'closed']);
   });
 
-  test('a handler whose client has gone is waited for, too', async () => {
-    const log: string[] = [];
-    const [arrived, gate, gone] = [
-      Promise.withResolvers<void>(),
-      Promise.withResolvers<void>(),
-      Promise.withResolvers<void>(),
-    ];
-    const fish = definePlugin({
-      name: 'fish',
-      setup: ({ app }) => {
-        app.get('/', async (request) => {
-          request.raw.socket.once('close', () => gone.resolve());
-          arrived.resolve();
-          await gate.promise;
-          log.push('cut, packed');
-          return 'eel';
-        });
-      },
-      teardown: () => void log.push('fish down'),
-    });
-    const app = await open([fish.with()]);
-    await app.listen(LOCAL);
-    const socket = connect(portOf(app), '127.0.0.1');
-    socket.write('GET / HTTP/1.1\r\nHost: hall\r\n\r\n');
-    await arrived.promise;
-    socket.destroy();
-    await gone.promise;
-    const closed = app.close();
-    await new Promise((resolve) => setImmediate(resolve));
-    gate.resolve();
-    await closed;
-    expect(log).toEqual(['cut, packed', 'fish down']);
+  test('a handler or a hook whose client has gone is waited for, too', async () => {
+    for (const at of ['handler', 'preHandler', 'onResponse', 'a thenable', 'not found', 'error handler']) {
+      const log: string[] = [];
+      const [arrived, gate, gone] = [0, 1, 2].map(() => Promise.withResolvers<void>());
+      const work = async () => {
+        arrived?.resolve();
+        await gate?.promise;
+        log.push(at);
+      };
+      const fish = definePlugin({
+        name: 'fish',
+        setup: ({ app }) => {
+          app.addHook('onRequest', async ({ raw }) => void raw.socket.once('close', () => gone?.resolve()));
+          if (at === 'preHandler' || at === 'onResponse') app.addHook(at, work);
+          if (at === 'not found') app.setNotFoundHandler(work);
+          else app.setErrorHandler(work);
+          if (at === 'not found') return;
+          app.get('/', () => {
+            if (at === 'error handler') throw new Error('cut');
+            if (at === 'a thenable') {
+              // As a query builder is one.
+              const query = { select: (...then: Parameters<Promise<void>['then']>) => work().then(...then) };
+              return Object.defineProperty(query, 'then', { value: query.select });
+            }
+            return at === 'handler' ? work() : Promise.resolve('eel');
+          });
+        },
+        teardown: () => void log.push('fish down'),
+      });
+      const app = await open([fish.with()]);
+      await app.listen(LOCAL);
+      const socket = connect(portOf(app), '127.0.0.1');
+      socket.write('GET / HTTP/1.1\r\nHost: hall\r\n\r\n');
+      await arrived?.promise;
+      socket.destroy();
+      await gone?.promise;
+      const closed = app.close();
+      await new Promise((resolve) => setImmediate(resolve));
+      gate?.resolve();
+      await closed;
+      expect(log, at).toEqual([at, 'fish down']);
+    }
   });
 
-  test('a request that never ends is cut off after the grace, and the rest is torn down', async () => {
+  test('who is not done after the grace is cut off, at each address of localhost, and the rest is torn down', async () => {
     const log: string[] = [];
-    const arrived = Promise.withResolvers<void>();
+    const real = dns.lookup;
+    const two = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+    const lookup = vi.spyOn(dns, 'lookup').mockImplementation(((...args: Parameters<typeof real>) => {
+      const told: unknown = args.at(-1);
+      if (args[0] !== 'localhost' || typeof told !== 'function') return real(...args);
+      // net.Server has a lookup of its own, before fastify asks for all.
+      return queueMicrotask(() => told(null, two));
+    }) as typeof real);
+    onTestFinished(() => lookup.mockRestore());
     const hangs = definePlugin({
       name: 'hangs',
-      setup: ({ app }) => void app.get('/', () => never(arrived.resolve())),
+      setup: ({ app }) => {
+        app.get('/', () => never(log.push('asked')));
+        app.server.on('upgrade', () => log.push('upgraded'));
+      },
     });
     const app = await open([noting(log, 'power').with(), hangs.with()], { closeGraceMs: 40 });
-    const url = await app.listen(LOCAL);
-    const asked = outcome(fetch(url));
-    await arrived.promise;
+    await app.listen({ host: 'localhost', port: 0 });
+    const get = 'GET / HTTP/1.1\r\nHost: hall\r\n';
+    const cut = [];
+    for (const host of ['127.0.0.1', '127.0.0.2']) {
+      for (const text of [`${get}\r\n`, `${get}Connection: Upgrade\r\nUpgrade: chat\r\n\r\n`, get]) {
+        const socket = connect(portOf(app), host).on('error', () => {});
+        cut.push(once(socket, 'close'));
+        socket.write(text);
+        await once(socket, 'connect');
+      }
+    }
+    await until(() => log.length === 5, { what: 'four to be asked' });
     expect((await outcome(app.close())).error).toBeUndefined();
-    expect((await asked).error).toBeInstanceOf(TypeError);
-    expect(log).toEqual(['power up', 'power down']);
+    await Promise.all(cut);
+    expect(log.at(-1)).toBe('power down');
   });
 
   test('a teardown that never ends is named in time, and the others have their turn', async () => {
@@ -342,6 +427,26 @@ describe('the end', () => {
     expect(error).toMatchObject({ errors: [{ plugin: 'stuck', code: 'PLUGIN_TEARDOWN_FAILED' }] });
     expect(String(error)).toContain('30 ms');
     expect(log).toEqual(['power up', 'power down']);
+  });
+
+  test('what fails in a hook of the end that a plugin adds itself is told with the others', async () => {
+    const fails = async () => {
+      throw new Error('a bulb of sesame, open');
+    };
+    const config = z.object({ key: secret() });
+    for (const name of ['onClose', 'preClose'] as const) {
+      const lamp = definePlugin({
+        name: 'lamp',
+        config,
+        setup: ({ app }) => app.addHook(name, fails),
+        teardown: fails,
+      });
+      const app = await open([lamp.with({ key: 'sesame, open' })]);
+      const { error } = await outcome(app.close());
+      expect(error).toMatchObject({ name: 'TeardownError', errors: [{}, {}] });
+      expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('sesame');
+      expect(await new Promise((resolve) => app.close(resolve as () => void))).toBe(error);
+    }
   });
 
   test('two that close it at once share one end, and what became of it', async () => {
@@ -358,7 +463,10 @@ describe('the end', () => {
   test('what is closed while it begins to listen does not listen, and never will', async () => {
     for (const host of ['127.0.0.1', 'localhost']) {
       const app = await open([till.with()]);
-      const listening = outcome(app.listen({ host, port: 0 }));
+      const withCallback = host === '127.0.0.1' && Promise.withResolvers();
+      const listening = withCallback
+        ? withCallback.promise.finally(app.listen({ host, port: 0 }, withCallback.resolve) ?? null)
+        : outcome(app.listen({ host, port: 0 }));
       await app.close();
       await listening;
       expect(app.server.listening, `listening on ${host}, closed`).toBe(false);
@@ -445,6 +553,32 @@ describe('secrets', () => {
       const whole = inspect(error, { depth: 20, showHidden: true });
       expect(whole).toContain('Invalid URL of [secret]');
       expect(leaks(whole)).toEqual([]);
+    }
+  });
+
+  test('are found in each form and at each place of an error, however large it is', async () => {
+    const key = `-----KEY-----\na/b$c d'"\`\x1b\n-----END-----\n`;
+    const url = new URL('postgres://db');
+    url.password = key;
+    url.search = `?${key}`;
+    const large = { rows: Array.from({ length: 2e5 }, (_, id) => ({ id })), key };
+    const deep = JSON.parse(`${'['.repeat(999)}${JSON.stringify(key)}${']'.repeat(999)}`);
+    const places = [{ [key]: 1 }, [key], new Map([[key, 1]]), Buffer.from(key), url, { key: Symbol(key) }, large, deep];
+    const texts = [url.href, encodeURI(key), `${new URLSearchParams({ key })}`, encodeURIComponent(key)];
+    const thrown = [...places, ...places.map((at) => Object.assign(new Error('bad'), { at })), key, ...texts];
+    const bank = definePlugin({
+      name: 'bank',
+      config: z.object({ key: secret(), number: z.int() }),
+      setup: ({ config }) => {
+        throw thrown[config.number];
+      },
+    });
+    for (const number of thrown.keys()) {
+      const { error } = await outcome(buildApp({ plugins: [bank.with({ key, number })] }));
+      expect(error).toMatchObject({ cause: expect.any(Error) });
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : {};
+      expect(cause, `of no. ${number}`).not.toHaveProperty('at');
+      expect(inspect(error), `no. ${number}`).not.toMatch(/a(\/|%2f)b/i);
     }
   });
 
