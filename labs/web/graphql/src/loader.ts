@@ -160,7 +160,7 @@ type Made<M extends Makers<never>> = { readonly [Name in keyof M]: ReturnType<M[
 export interface Loaders<Context extends object, M extends Makers<Context>> {
   /** Those of this request, made when it first asks. */
   of(context: Context): Made<M>;
-  /** Forgets what this request has read: after each mutation, one that failed as well. */
+  /** Forgets what this request has read: after each mutation, one that failed as well, and at each event of a subscription. */
   clear(context: Context): void;
 }
 

@@ -92,8 +92,9 @@ const LONGEST = 2 ** 31 - 1;
 
 /**
  * A request is over when its client has gone, or after `ms` milliseconds, with HTTP 504 and DEADLINE: then no further resolver
- * begins, and `context.signal` is aborted, for loaders and whatever else a resolver waits for. What a context is built of is not
- * cut short, it only counts; a subscription has no deadline once it has begun.
+ * begins, and `context.signal` is aborted, for loaders and whatever else a resolver waits for. A statement that is under way is
+ * not called back: what a mutation has begun may still be done. The building of the context counts, but is not cut short; a
+ * subscription that has begun has neither deadline nor signal.
  * @throws InvalidArgumentError
  */
 export function useDeadline(ms: number): Plugin {
@@ -119,13 +120,23 @@ export function useDeadline(ms: number): Plugin {
       requests.set(context, { signal, end });
       Object.assign(context, { signal });
     },
-    onExecute({ args }) {
-      Object.assign(args, { signal: requests.get(args.contextValue)?.signal });
+    onExecute({ args, executeFn, setExecuteFn }) {
+      const { signal } = requests.get(args.contextValue) ?? {};
+      if (!signal) return;
+      Object.assign(args, { signal });
+      // The executor looks at the signal between the fields of a mutation, and waits for each as long as it takes.
+      setExecuteFn((...now) => Promise.race([executeFn(...now), rejectedBy(signal)]));
     },
     onExecutionResult({ context }) {
       requests.get(context)?.end();
     },
   };
+}
+
+function rejectedBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 function refuseUnlessPositive(what: string, n: unknown): void {
