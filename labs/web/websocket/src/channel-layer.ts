@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { BackgroundError, ClosedError, InvalidArgumentError, refuseBadNumbers } from './errors.ts';
+import { ClosedError, InvalidArgumentError, refuseBadNumbers, reportTo } from './errors.ts';
 import { GroupStreams } from './group-streams.ts';
 import { BEGINNING, isBefore, isId, type JsonValue, type Message } from './message.ts';
 
@@ -33,7 +33,8 @@ export interface JoinOptions {
 
 /** A member in its place. */
 export interface Seat {
-  readonly member: Member;
+  /** Nobody, once it has left. */
+  member: Member;
   /** The id of the last message that it was given. */
   last: string;
   /** It is told what the process reads; until then it is being told what it has missed. */
@@ -49,7 +50,10 @@ export interface Group {
   readonly ready: Promise<void>;
 }
 
+const LOST = 'Redis is lost. What is sent meanwhile by others is delivered when it is back.';
 const RETRY_MS = 50;
+/** Sits where a member was that has left while it was being told something. */
+const NOBODY: Member = { deliver() {}, resync() {} };
 
 /**
  * Groups whose members are in many processes: the channel layer of Django Channels
@@ -62,14 +66,13 @@ export class ChannelLayer {
   protected readonly groups = new Map<string, Group>();
   readonly #onError: (error: unknown) => void;
   readonly #closing = new AbortController();
-  readonly #reading: Promise<void>;
 
   constructor(options: ChannelLayerOptions) {
     const { url, prefix = 'channels:', keep = 1000, keepMs = 86_400_000, onError } = options;
     refuseBadNumbers({ keep, keepMs }, Number.MAX_SAFE_INTEGER);
     this.#onError = onError;
     this.streams = new GroupStreams({ url, prefix, keep, keepMs });
-    this.#reading = this.#read();
+    void this.#read();
   }
 
   /**
@@ -111,7 +114,10 @@ export class ChannelLayer {
   /** Nothing more is delivered to it, from now on. @returns whether it was a member */
   leave(name: string, member: Member): boolean {
     const group = this.groups.get(name);
-    if (!group?.seats.delete(member)) return false;
+    const seat = group?.seats.get(member);
+    if (!group || !seat) return false;
+    seat.member = NOBODY;
+    group.seats.delete(member);
     if (group.seats.size === 0) this.groups.delete(name);
     return true;
   }
@@ -119,9 +125,9 @@ export class ChannelLayer {
   /** No member is told anything any more; what waits for Redis rejects with a ClosedError. */
   async close(): Promise<void> {
     this.#closing.abort();
-    this.groups.clear();
+    for (const { name, seats } of this.groups.values()) for (const member of seats.keys()) this.leave(name, member);
+    // A read that is under way ends by itself, with nobody to tell: a Redis that is away may never end it.
     this.streams.close();
-    await this.#reading;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -186,11 +192,14 @@ export class ChannelLayer {
   }
 
   /** What one member throws is no other one's loss. */
-  protected tell(what: () => void): void {
+  protected tell(what: () => unknown): void {
+    const failed = (error: unknown) =>
+      void reportTo(this.#onError, 'A member has thrown: what it was told, it may not have.', error);
     try {
-      what();
+      const done = what();
+      if (done instanceof Promise) done.catch(failed);
     } catch (error) {
-      this.#report('A member has thrown: what it was told, it may not have.', error);
+      failed(error);
     }
   }
 
@@ -223,7 +232,7 @@ export class ChannelLayer {
         this.pump(messages);
       } catch (error) {
         if (signal.aborted) return;
-        if (!away) this.#report('Redis is lost. What is sent meanwhile by others is delivered when it is back.', error);
+        if (!away) void reportTo(this.#onError, LOST, error);
         away = true;
         await delay(RETRY_MS, undefined, { signal }).catch(() => {});
       }
@@ -237,14 +246,6 @@ export class ChannelLayer {
       if (group.cursor === undefined || !isBefore(last, group.cursor)) continue;
       group.cursor = last;
       for (const seat of group.seats.values()) if (seat.live) this.lost(group, seat, last);
-    }
-  }
-
-  #report(message: string, cause: unknown): void {
-    try {
-      this.#onError(new BackgroundError(message, { cause }));
-    } catch (worse) {
-      process.emitWarning(`onError of ChannelLayer has thrown ${inspect(worse)}`);
     }
   }
 }

@@ -1,10 +1,11 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { BEARER, Connection, type Consumer } from './consumer.ts';
-import { BackgroundError, InvalidArgumentError, refuseBadNumbers } from './errors.ts';
+import { InvalidArgumentError, refuseBadNumbers, reportTo } from './errors.ts';
 import type { JsonValue } from './message.ts';
 
 export interface ConsumerServerOptions<User> {
@@ -14,12 +15,15 @@ export interface ConsumerServerOptions<User> {
   readonly path: string;
   /** Whose pages may connect, as `https://example.org`. Who sends no Origin is no browser, and has no cookies of a victim. */
   readonly origins: readonly string[];
-  /** Whose connection it is; undefined if that can't be said. Asked before there is a socket. */
-  readonly authenticate: (request: IncomingMessage) => User | undefined | Promise<User | undefined>;
+  /** Whose connection it is; undefined or null if that can't be said. Asked before there is a socket. */
+  readonly authenticate: (request: IncomingMessage) => Maybe<User> | Promise<Maybe<User>>;
   readonly consumer: (connection: Connection<User>) => Consumer;
   /** A longer message closes its connection with 1009. Default 64 KiB. */
   readonly maxPayloadBytes?: number;
-  /** What may wait for a client that reads slowly; with more it is closed with 1013. Default 4 MiB. */
+  /**
+   * What may wait for a client that reads slowly; with more it is closed with 1013. Default 4 MiB. A frame that is longer than
+   * this closes whoever it is sent to, and again when he comes back for it: what is sent to a group has to be shorter.
+   */
   readonly maxBufferedBytes?: number;
   /** Milliseconds between two pings; who hasn't answered the last one is gone. Default 30,000. */
   readonly heartbeatMs?: number;
@@ -28,6 +32,8 @@ export interface ConsumerServerOptions<User> {
   /** Told of what a consumer or `authenticate` throws. */
   readonly onError: (error: unknown) => void;
 }
+
+type Maybe<User> = User | undefined | null;
 
 /** What becomes of a request to upgrade. */
 export type Admission<User> = { readonly user: User } | { readonly status: 401 | 403 | 500 | 503 };
@@ -63,13 +69,16 @@ export class ConsumerServer<User> {
     this.maxBufferedBytes = maxBufferedBytes;
     this.#options = options;
     this.#patienceMs = patienceMs;
-    this.#sockets = new WebSocketServer({
+    const settings = {
       noServer: true,
       clientTracking: false,
       maxPayload: maxPayloadBytes,
       // The answer names one of those that were offered; a token would stand in it for all to read.
-      handleProtocols: (offered) => [...offered].find((each) => !each.startsWith(BEARER)) ?? false,
-    });
+      handleProtocols: (offered: Set<string>) => [...offered].find((each) => !each.startsWith(BEARER)) ?? false,
+      // Also for those who close by themselves, or by what they do wrong, and then stay. The types don't know it yet.
+      closeTimeout: patienceMs,
+    };
+    this.#sockets = new WebSocketServer(settings);
     options.server.on('upgrade', this.#onUpgrade);
     // After the answers that have come in meanwhile: a server that was busy has not read them yet.
     this.#timer = setInterval(() => setImmediate(() => this.beat()), heartbeatMs);
@@ -101,7 +110,7 @@ export class ConsumerServer<User> {
   }
 
   protected async authenticate(request: IncomingMessage): Promise<User | undefined> {
-    return this.#options.authenticate(request);
+    return (await this.#options.authenticate(request)) ?? undefined;
   }
 
   /** @returns what was sent, in an object of its own; or undefined, once the connection that sent something else is closed */
@@ -151,18 +160,17 @@ export class ConsumerServer<User> {
     socket.close(code, reason);
     // One that is paused would never read the answer.
     socket.resume();
-    const cut = setTimeout(() => socket.terminate(), this.#patienceMs);
-    socket.once('close', () => clearTimeout(cut));
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (request.url?.split('?')[0] !== this.#options.path) {
-      // Another one's, if there is another one.
-      if (this.#options.server.listenerCount('upgrade') === 1) refuse(socket, 404);
-      return;
-    }
     // Who goes away while we ask is nobody's error.
     socket.on('error', ignore);
+    if (request.url?.split('?')[0] !== this.#options.path) {
+      // Another one's, if there is another one, and if it answers.
+      if (this.#options.server.listenerCount('upgrade') === 1) refuse(socket, 404);
+      else setTimeout(refuseUnlessAnswered, 2 * this.#patienceMs, socket).unref();
+      return;
+    }
     void this.#decide(request).then((admission) => {
       socket.off('error', ignore);
       if ('status' in admission) refuse(socket, admission.status);
@@ -178,7 +186,7 @@ export class ConsumerServer<User> {
       const admission = await Promise.race([this.admit(request), patience]);
       return this.#closing ? tooLate : admission;
     } catch (error) {
-      this.#report('Who wants to connect could not be said.', error);
+      void reportTo(this.#options.onError, 'Who wants to connect could not be said.', error);
       return { status: 500 };
     } finally {
       late.abort();
@@ -205,7 +213,7 @@ export class ConsumerServer<User> {
     const inTurn = (work: () => void | Promise<void>): Promise<void> => {
       turn = turn.then(work).catch((error: unknown) => {
         this.hangUp(connection, 1011, 'the server has failed');
-        this.#report('A consumer has thrown.', error);
+        void reportTo(this.#options.onError, 'A consumer has thrown.', error);
       });
       return turn;
     };
@@ -213,13 +221,13 @@ export class ConsumerServer<User> {
     socket.on('message', (data: Buffer, isBinary) => {
       const parsed = connection.open ? this.parse(connection, isBinary ? '' : String(data), isBinary) : undefined;
       if (!parsed) return;
-      if (++waiting === MAX_WAITING) socket.pause();
+      // One piece of what is read can have thousands in it.
+      if (++waiting >= MAX_WAITING) socket.pause();
       void inTurn(async () => {
         try {
           if (connection.open) await consumer?.receive(parsed.content);
         } finally {
-          waiting--;
-          socket.resume();
+          if (--waiting < MAX_WAITING) socket.resume();
         }
       });
     });
@@ -234,17 +242,13 @@ export class ConsumerServer<User> {
     this.#ends.add(end);
     void end.then(() => this.#ends.delete(end));
   }
-
-  #report(message: string, cause: unknown): void {
-    try {
-      this.#options.onError(new BackgroundError(message, { cause }));
-    } catch (worse) {
-      process.emitWarning(`onError of ConsumerServer has thrown ${inspect(worse)}`);
-    }
-  }
 }
 
 const ignore = (): void => {};
+
+function refuseUnlessAnswered(socket: Duplex): void {
+  if (socket instanceof Socket && socket.bytesWritten === 0) refuse(socket, 404);
+}
 
 function refuse(socket: Duplex, status: number): void {
   socket.on('error', ignore);

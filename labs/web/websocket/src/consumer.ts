@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { inspect } from 'node:util';
 import type { WebSocket } from 'ws';
 import { toJson } from './channel-layer.ts';
+import { InvalidArgumentError } from './errors.ts';
 import type { JsonValue } from './message.ts';
 
 /**
@@ -57,8 +59,17 @@ export class Connection<User> {
     return new Promise((resolve) => this.socket.ping(undefined, undefined, () => resolve()));
   }
 
-  /** @param code 1000, or one from 4000 to 4999 of one's own */
+  /**
+   * @param code 1000, or one from 4000 to 4999 of one's own @param reason at most 123 bytes of UTF-8
+   * @throws InvalidArgumentError
+   */
   close(code = 1000, reason = ''): void {
+    const known = code === 1000 || (Number.isInteger(code) && code >= 4000 && code <= 4999);
+    if (!known || Buffer.byteLength(reason) > 123) {
+      throw new InvalidArgumentError(
+        `The end is ${inspect(code)}, ${inspect(reason)}: give 1000 or 4000 to 4999, and at most 123 bytes.`,
+      );
+    }
     this.#hangUp(code, reason);
   }
 }

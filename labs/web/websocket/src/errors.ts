@@ -41,6 +41,15 @@ export class BackgroundError extends ChannelError {
   readonly code = 'BACKGROUND';
 }
 
+/** What `onError` throws or rejects with is a warning: whoever is told of a failure doesn't make it a greater one. */
+export async function reportTo(onError: (error: unknown) => unknown, message: string, cause: unknown): Promise<void> {
+  try {
+    await onError(new BackgroundError(message, { cause }));
+  } catch (worse) {
+    process.emitWarning(`onError has thrown ${inspect(worse)}`);
+  }
+}
+
 /** A Node timer of more milliseconds would fire at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 

@@ -5,6 +5,8 @@ import { BEGINNING, Message } from './message.ts';
 
 /** Milliseconds that a read waits for something new. */
 const BLOCK_MS = 1000;
+/** For what is answered at once. A connection that has died without a word is given up too, and not only its command. */
+export const AT_ONCE = { commandTimeout: 2000, socketTimeout: 2000 };
 /** Messages of one group that are read at once. */
 const PAGE = 32;
 
@@ -17,8 +19,8 @@ export function connectTo(url: string, limits: { commandTimeout?: number; socket
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     retryStrategy: (attempt) => Math.min(20 * 2 ** attempt, 500),
-    // A failover behind a name: the connection leads to what is a replica now.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    // A failover behind a name: the connection leads to what is a replica now. Older ones say so inside of a script's error.
+    reconnectOnError: (error) => error.message.includes('READONLY'),
     ...limits,
   });
   // It is told to whoever has asked for something.
@@ -61,7 +63,7 @@ export class GroupStreams {
   constructor(options: GroupStreamsOptions) {
     this.#options = options;
     this.#wakeKey = `${options.prefix}wake:${randomUUID()}`;
-    this.#asks = connectTo(options.url, { commandTimeout: 2000 });
+    this.#asks = connectTo(options.url, AT_ONCE);
     this.#waits = connectTo(options.url, { socketTimeout: BLOCK_MS + 2000 });
   }
 
@@ -85,9 +87,10 @@ export class GroupStreams {
   history(group: string, after: string): Promise<{ messages: Message[]; last: string }> {
     return this.#ask(`what came after ${after} in ${group}`, async () => {
       const key = this.#keyOf(group);
-      const [messages, [newest]] = await Promise.all([
-        this.#asks.xrange(key, `(${after}`, '+', 'COUNT', PAGE),
+      // In this order: a message that is added between the two is in the page.
+      const [[newest], messages] = await Promise.all([
         this.#asks.xrevrange(key, '+', '-', 'COUNT', 1),
+        this.#asks.xrange(key, `(${after}`, '+', 'COUNT', PAGE),
       ]);
       return { messages: messages.map((entry) => toMessage(group, entry)), last: newest?.[0] ?? BEGINNING };
     });

@@ -22,6 +22,7 @@ export class Message {
     this.id = id;
     this.prev = prev;
     this.json = json;
+    Object.freeze(this);
   }
 
   /** The body, made anew for each who asks. */

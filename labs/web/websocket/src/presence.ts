@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import { refuseBadName } from './channel-layer.ts';
-import { BackgroundError, ClosedError, InvalidArgumentError, refuseBadNumbers, UnavailableError } from './errors.ts';
-import { connectTo } from './group-streams.ts';
+import { ClosedError, InvalidArgumentError, refuseBadNumbers, reportTo, UnavailableError } from './errors.ts';
+import { AT_ONCE, connectTo } from './group-streams.ts';
 
 export interface PresenceOptions {
   readonly url: string;
@@ -27,7 +27,7 @@ const NOW = `local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t
 const RENEW = `${NOW}
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])`;
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end`;
 const READ = `${NOW}
 local found = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
 for i = 2, #found, 2 do found[i] = tostring(found[i] - now) end
@@ -51,7 +51,7 @@ export class Presence {
     this.#prefix = prefix;
     this.ttlMs = ttlMs;
     this.#onError = onError;
-    this.#redis = connectTo(url, { commandTimeout: 2000 });
+    this.#redis = connectTo(url, AT_ONCE);
     this.#timer = setInterval(() => void this.#beatAndTell(), ttlMs / 3);
     this.#timer.unref();
   }
@@ -59,7 +59,9 @@ export class Presence {
   /** `who` is in `group` until the entry is taken back by `leave`, or this process dies. @throws UnavailableError */
   async enter(group: string, who: string): Promise<PresenceEntry> {
     refuseBadName(group);
-    if (!who.isWellFormed()) throw new InvalidArgumentError(`who is ${inspect(who)}: half a surrogate pair.`);
+    if (typeof who !== 'string' || !who.isWellFormed()) {
+      throw new InvalidArgumentError(`who is ${inspect(who)}: give a text without half a surrogate pair.`);
+    }
     const entry = { group, who, id: randomUUID() };
     await this.renew(group, [entry]);
     this.entries.add(entry);
@@ -116,7 +118,7 @@ export class Presence {
     try {
       await this.beat();
     } catch (error) {
-      if (!this.#closed) this.#onError(new BackgroundError('Who is there could not be said.', { cause: error }));
+      if (!this.#closed) void reportTo(this.#onError, 'Who is there could not be said.', error);
     }
   }
 
