@@ -90,7 +90,17 @@ describe('sockets', () => {
       const connection = await until(() => [...sockets.connections].at(-1), { what: 'the connection' });
       return { ...made, connection };
     };
-    return { server, port, sockets, told, errors, connections, client, both };
+    /** A client without a library, that answers nothing and never hangs up. */
+    const raw = (header = '') => {
+      const line = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true });
+      onTestFinished(() => void line.destroy());
+      line.on('error', () => {}).resume();
+      line.write(
+        `GET /board HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${'A'.repeat(22)}==\r\n${header}\r\n`,
+      );
+      return line;
+    };
+    return { server, port, sockets, told, errors, connections, client, both, raw };
   };
 
   /** What would have ended the process. */
@@ -265,14 +275,16 @@ describe('sockets', () => {
     const gate = Promise.withResolvers<void>();
     let begun = 0;
     let taken = 0;
-    const consumer = (): Consumer => ({
+    const paused: boolean[] = [];
+    const consumer = ({ user, socket }: Connection<string>): Consumer => ({
       async receive() {
+        if (user === 'Bo') return void paused.push(socket.isPaused);
         begun++;
         await gate.promise;
         taken++;
       },
     });
-    const { both, sockets } = await hall({ consumer, heartbeatMs: 40, maxPayloadBytes: 100_000 });
+    const { both, sockets, raw } = await hall({ consumer, heartbeatMs: 40, maxPayloadBytes: 100_000 });
     const { socket, connection } = await both();
     let pings = 0;
     socket.on('ping', () => pings++);
@@ -288,6 +300,11 @@ describe('sockets', () => {
     await until(() => taken === 150, { timeoutMs: 4000, what: 'all 150' });
     await until(() => pings > seen + 2, { what: 'further heartbeats' });
     expect(connection.open).toBe(true);
+    const line = raw('Cookie: who=Bo\r\n');
+    await until(() => sockets.connections.size === 2, { what: 'Bo' });
+    line.write(Buffer.concat(Array(5000).fill(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0x31]))));
+    await until(() => paused.length === 5000, { what: '5000 messages of one byte' });
+    expect(paused.slice(0, 500), 'is its socket paused while thousands of them wait?').not.toContain(false);
   });
 
   test('a server that was busy does not hang up on those who have answered meanwhile', async () => {
@@ -317,7 +334,7 @@ describe('sockets', () => {
     const slow = new Promise<string>((resolve) => {
       admit = () => resolve('Late');
     });
-    const { client, sockets, server, port } = await hall({
+    const { client, sockets, server, raw } = await hall({
       consumer,
       patienceMs: 150,
       authenticate: ({ headers }) => (headers.cookie ? slow : 'Ada'),
@@ -327,12 +344,13 @@ describe('sockets', () => {
     const hanging = client();
     await hanging.opened;
     hanging.socket.send('1');
-    const deaf = connectTcp(port, '127.0.0.1');
-    onTestFinished(() => void deaf.destroy());
-    deaf.write(
-      `GET /board HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${'A'.repeat(22)}==\r\n\r\n`,
-    );
-    await until(() => sockets.connections.size === 5, { what: 'five connections' });
+    raw();
+    const rude = raw();
+    await until(() => sockets.connections.size === 6, { what: 'six connections' });
+    rude.write(Buffer.from([0xf1, 0x80, 0, 0, 0, 0]));
+    await until(() => [...sockets.connections].some(({ open }) => !open), {
+      what: 'the end of what breaks the protocol',
+    });
     const asked = once(server, 'upgrade');
     const late = client({ headers: { cookie: 'x' } });
     await asked;
@@ -343,20 +361,26 @@ describe('sockets', () => {
     expect((await outcome(closing)).error).toBeUndefined();
     expect(
       [ended, sockets.connections.size, server.listenerCount('upgrade')],
-      'consumers ended, one of them deaf',
-    ).toEqual([4, 0, 0]);
+      'consumers ended, one of them deaf, and one that stays after its mistake',
+    ).toEqual([5, 0, 0]);
     await sockets.close();
   });
 
   test('an authentication that throws is a 500, one that hangs a 503, and who goes away meanwhile is nobody’s error', async () => {
     const thrown = uncaught();
     const authenticate = ({ headers }: { headers: { cookie?: string | undefined } }) =>
-      headers.cookie === 'throws' ? Promise.reject(new Error('no database')) : new Promise<string>(() => {});
-    const { client, errors, connections, port } = await hall({ authenticate, patienceMs: 100 });
+      headers.cookie === 'throws'
+        ? Promise.reject(new Error('no database'))
+        : new Promise<string | null>((resolve) => headers.cookie && resolve(null));
+    const { client, errors, connections, port, server } = await hall({ authenticate, patienceMs: 100 });
     expect(await client({ headers: { cookie: 'throws' } }).ended).toBe(500);
-    const gone = client();
-    setImmediate(() => gone.socket.terminate());
+    expect(await client({ headers: { cookie: 'null' } }).ended, 'what a database says of a stranger').toBe(401);
+    const other = () => {};
+    server.on('upgrade', other);
+    for (const { socket } of [client(), client({ path: '/nobody' })]) setImmediate(() => socket.terminate());
     expect(await client().ended).toBe(503);
+    expect(await client({ path: '/nobody' }).ended, 'a path that another listener may have, and has not').toBe(404);
+    server.off('upgrade', other);
     expect(await client({ path: '/other' }).ended, 'another path').toBe(404);
     const raw = connectTcp(port, '127.0.0.1');
     raw.end('GET /board HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
@@ -379,6 +403,9 @@ describe('sockets', () => {
     const { both, connections } = await hall();
     const { connection } = await both();
     expect(() => connection.send(JSON.parse('{}').nothing)).toThrow(InvalidArgumentError);
-    expect(connections.length).toBe(1);
+    for (const [code, reason] of [[1005], [99], [Number.NaN], [4000, '梅'.repeat(42)]] as const) {
+      expect(() => connection.close(code, reason), `a close with ${code}`).toThrow(InvalidArgumentError);
+    }
+    expect([connections.length, connection.open]).toEqual([1, true]);
   });
 });

@@ -298,6 +298,23 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
     await outcome(joining);
     await layer.send('board', 41);
     expect([notes, layer.leave('board', member)]).toEqual([[], false]);
+    const hasty = ear({
+      deliver({ body }) {
+        hasty.notes.push(body);
+        if (body === 3) layer.leave('board', hasty.member);
+      },
+    });
+    await layer.join('board', hasty.member, { after: ids[0] });
+    const touchy = ear({ resync: () => void layer.leave('board', touchy.member) });
+    await layer.join('board', touchy.member, { after: '5-5' });
+    expect([hasty.notes, touchy.notes], 'who leaves while it is told something').toEqual([[2, 3], []]);
+    const other = hall();
+    const [closer, beside] = [ear({ deliver: () => void other.close() }), ear()];
+    await other.join('board', closer.member);
+    await other.join('board', beside.member);
+    await layer.send('board', 42);
+    await until(async () => (await outcome(other.send('board', 0))).error instanceof ClosedError, { what: 'the end' });
+    expect(beside.notes, 'of who is told after another one has closed').toEqual([]);
     const waiting = [outcome(layer.join('yard', member)), outcome(layer.send('board', 42))];
     await layer.close();
     for (const { error } of await Promise.all(waiting)) {
@@ -306,23 +323,40 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
     expect((await outcome(layer.join('board', member))).error).toBeInstanceOf(ClosedError);
     expect((await outcome(layer.send('board', 1))).error).toBeInstanceOf(ClosedError);
     await layer.close();
+    const lost = hall({ url: 'redis://127.0.0.1:1' });
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect((await outcome(lost.close(), 1000)).error, 'a close without a Redis').toBeUndefined();
   });
 
   test('a member that throws is reported, and takes nothing from the others', async () => {
-    const { hall, errors } = village();
+    const { hall, errors, register, prefix } = village();
     const layer = hall();
     const broken = ear({
       deliver: () => {
         throw new Error('no ears');
       },
     });
+    const later = ear({ deliver: () => Promise.reject(new Error('no ears')) });
     const { member, notes } = ear();
     await layer.join('board', broken.member);
+    await layer.join('board', later.member);
     await layer.join('board', member);
     await sendAll(layer, 'board', [1, 2]);
     await heard(notes, 2);
     expect(notes).toEqual([1, 2]);
-    expect(errors).toMatchObject([{ cause: { message: 'no ears' } }, { cause: { message: 'no ears' } }]);
+    expect(errors).toMatchObject(Array(4).fill({ cause: { message: 'no ears' } }));
+    const warnings: Error[] = [];
+    const warn = (warning: Error) => void warnings.push(warning);
+    process.on('warning', warn);
+    onTestFinished(() => void process.off('warning', warn));
+    const onError = () => {
+      throw new Error('worse');
+    };
+    await register({ ttlMs: 60, onError }).enter('board', 'Ada');
+    await admin().set(`${prefix}presence:board`, 'what cannot be renewed');
+    await until(() => warnings.some(({ message }) => message.includes('worse')), {
+      what: 'a warning of what onError throws',
+    });
   });
 
   test('bodies come as they were sent, each hearer has its own, and what has no JSON is refused', async () => {
@@ -336,6 +370,9 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
     const [message] = messages;
     expect(message).toMatchObject({ group: '__proto__', id, prev: '0-0', body });
     expect(message?.body, 'two who ask').not.toBe(message?.body);
+    expect(() => Object.assign(message ?? {}, { id: '1-1' }), 'a member that changes what others get').toThrow(
+      TypeError,
+    );
     expect(JSON.parse(String(message?.frame))).toEqual({ type: 'message', group: '__proto__', id, body });
     const cycle: Record<string, never> = {};
     Object.assign(cycle, { cycle });
@@ -359,7 +396,9 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
       const { error } = await outcome(layer.join('board', member, { after }));
       expect(error, `after ${JSON.stringify(after)}`).toBeInstanceOf(InvalidArgumentError);
     }
-    expect((await outcome(register().enter('board', 'half \ud83d'))).error).toBeInstanceOf(InvalidArgumentError);
+    for (const who of ['half \ud83d', JSON.parse('7')]) {
+      expect((await outcome(register().enter('board', who))).error).toBeInstanceOf(InvalidArgumentError);
+    }
     await layer.join('board', member);
     expect((await outcome(layer.join('board', member))).error, 'in it already').toBeInstanceOf(InvalidArgumentError);
     const from = ear();
@@ -377,13 +416,19 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
     const proxy = await proxied();
     const [here, there] = [register({ ttlMs: 150 }), register({ ttlMs: 150, url: proxy.url })];
     await there.enter('board', 'Ada');
+    const [brief, lasting] = [register({ ttlMs: 20 }), register()];
+    await lasting.enter('yard', 'Cy');
+    await brief.enter('yard', 'Di');
     await admin().del(`${prefix}presence:board`);
     await until(async () => (await here.list('board')).includes('Ada'), { what: 'Ada, who is there' });
     proxy.reset();
     await until(async () => (await here.list('board')).length === 0 || errors.length === 0, { what: 'a moment' });
     await until(async () => (await here.list('board')).includes('Ada'), { what: 'Ada, whose connection was cut' });
-    await there.close();
+    await Promise.all([there.close(), brief.close()]);
     expect(await here.list('board'), 'after a goodbye').toEqual([]);
+    await until(async () => Number(await admin().zcard(`${prefix}presence:yard`)) <= 1, { what: 'Cy alone' });
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    expect(await here.list('yard'), 'whose entry lasts longer than that of another who has left').toEqual(['Cy']);
     expect((await outcome(there.list('board'))).error).toBeInstanceOf(ClosedError);
   });
 });
