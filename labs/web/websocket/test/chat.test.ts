@@ -23,19 +23,22 @@ await describeWith('two town halls, and people in front of them', servers, ({ re
     onTestFinished(() => hall.close());
     return hall;
   };
-  /** A hall in a process of its own, to be killed. */
-  const openElsewhere = async (given: HallOptions) => {
+  /** A process of its own that can be a hall, and be killed. */
+  const vacant = () => {
     const child = spawn(process.execPath, [join(import.meta.dirname, 'hall.ts')], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     onTestFinished(() => void child.kill('SIGKILL'));
-    child.stdin.end(JSON.stringify(given));
-    const [url] = await once(child.stdout, 'data');
+    const openAs = async (given: HallOptions) => {
+      child.stdin.end(JSON.stringify(given));
+      const [url] = await once(child.stdout, 'data');
+      return String(url).trim();
+    };
     const kill = async () => {
       child.kill('SIGKILL');
       await once(child, 'exit');
     };
-    return { url: String(url).trim(), kill };
+    return { openAs, kill };
   };
   const visit = async (url: string, who: string) => {
     const page = await browser.page({ width: 390, height: 700 });
@@ -63,8 +66,9 @@ await describeWith('two town halls, and people in front of them', servers, ({ re
   test('two browsers on two halls talk; a hall that is killed comes back, and its page has missed nothing', async () => {
     const given = options();
     const east = await open(given);
-    const west = await openElsewhere(given);
-    const [ada, mei] = await Promise.all([visit(east.url, 'Ada'), visit(west.url, '小梅')]);
+    const [west, rebuilt] = [vacant(), vacant()];
+    const url = await west.openAs(given);
+    const [ada, mei] = await Promise.all([visit(east.url, 'Ada'), visit(url, '小梅')]);
     await ada.say('Market on Friday');
     await mei.shows('Ada\nMarket on Friday');
     await mei.say('我也去');
@@ -76,10 +80,10 @@ await describeWith('two town halls, and people in front of them', servers, ({ re
     await ada.page.getByText('Here: Ada, 小梅').waitFor();
     await west.kill();
     await ada.say('Bring baskets');
-    const again = await openElsewhere({ ...given, port: Number(new URL(west.url).port) });
+    const again = await rebuilt.openAs({ ...given, port: Number(new URL(url).port) });
     await mei.shows(...both, 'Ada\nBring baskets');
     expect(await mei.notes(), 'after its hall was killed, and started again').toEqual([...both, 'Ada\nBring baskets']);
-    expect([again.url, ada.broken, mei.broken, east.errors]).toEqual([west.url, [], [], []]);
+    expect([again, ada.broken, mei.broken, east.errors]).toEqual([url, [], [], []]);
   });
 
   test('what others write is text, whatever it looks like; a page of another site gets no socket, whoever visits it', async () => {

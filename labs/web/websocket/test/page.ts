@@ -97,7 +97,7 @@ export const page = `<!doctype html>
       event.preventDefault();
       socket.send(JSON.stringify({ type: 'say', text: input.value }));
     };
-    setInterval(() => socket.readyState === WebSocket.OPEN && socket.send('{"type":"who"}'), 1000);
+    setInterval(() => socket.readyState === WebSocket.OPEN && socket.send('{"type":"who"}'), 300);
     connect();
   </script>
 </html>
