@@ -114,20 +114,35 @@ export class RefreshRefusedError extends AuthError {
   }
 }
 
-/** A callback that ends in no login. `reason` is `unknown` for one that this browser did not begin, or has ended. */
+/**
+ * A callback that ends in no login. `reason` is `unknown` for one that this browser did not begin, or has ended.
+ * The status is 503 when the provider is out of order.
+ */
 export class LoginRefusedError extends AuthError {
   readonly code = 'LOGIN_REFUSED';
+  override readonly statusCode: 400 | 503;
   readonly reason: string;
 
-  /** `failure` may hold what the provider sent, tokens too: its code and its message are all that is kept. */
+  /** `failure` may hold what the provider sent, tokens too: its code is all that is kept. */
   constructor(failure: unknown) {
-    const { code, error } = fields(failure);
-    const reason = typeof failure === 'string' ? failure : [error, code].find((it) => typeof it === 'string');
+    const { code, error, cause } = fields(failure);
+    const said = [failure, error, code].find((it) => typeof it === 'string');
+    const { code: beneath, status } = fields(cause);
+    const reason = said ?? (typeof beneath === 'string' ? beneath : undefined);
     super(`The login is refused: ${reason ?? 'the provider did not answer as it should'}. Begin it again.`);
     this.reason = `${reason ?? 'failed'}`;
+    const down = said === undefined || code === 'OAUTH_TIMEOUT' || Number(status) >= 500;
+    this.statusCode = down ? 503 : 400;
   }
 }
 
-function fields(failure: unknown): { readonly code?: unknown; readonly error?: unknown } {
+interface Fields {
+  readonly code?: unknown;
+  readonly error?: unknown;
+  readonly cause?: unknown;
+  readonly status?: unknown;
+}
+
+function fields(failure: unknown): Fields {
   return typeof failure === 'object' && failure !== null ? failure : {};
 }

@@ -47,7 +47,11 @@ export class KeySet {
    */
   async find(header: JWSHeaderParameters): Promise<CryptoKey> {
     if (typeof header.kid !== 'string') throw new TokenRefusedError('key');
-    if (this.age() > this.options.maxAgeMs) await this.refresh();
+    if (this.age() > this.options.maxAgeMs) {
+      const renewed = this.refresh();
+      // While the issuer is out of order, nobody who comes with a known key waits for it.
+      if (this.known === undefined || this.failure === undefined) await renewed;
+    }
     const key = await this.lookup(header);
     if (key) return key;
     await this.refresh();

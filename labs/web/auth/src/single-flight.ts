@@ -11,9 +11,12 @@ export interface Locks {
 export function singleFlight<T>(refresh: () => Promise<T>, locks: Locks, name = 'auth-refresh'): () => Promise<T> {
   let flight: Promise<T> | undefined;
   return () => {
-    flight ??= locks.request(name, refresh).finally(() => {
-      flight = undefined;
-    });
+    // One that throws before it has a promise would keep the lock, in Node.
+    flight ??= locks
+      .request(name, async () => refresh())
+      .finally(() => {
+        flight = undefined;
+      });
     return flight;
   };
 }

@@ -64,11 +64,7 @@ export async function query<Row extends QueryResultRow>(
  * @throws {StoreUnavailableError} or what `body` throws
  */
 export async function allOrNothing<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
-  const tx = await pool.connect().catch((cause: unknown) => {
-    throw new StoreUnavailableError({ cause });
-  });
-  const lost = () => {};
-  tx.on('error', lost);
+  const tx = await connect(pool);
   let broken = true;
   try {
     await query(tx, 'BEGIN', []);
@@ -83,7 +79,21 @@ export async function allOrNothing<T>(pool: Pool, body: (tx: PoolClient) => Prom
     );
     throw error;
   } finally {
-    tx.off('error', lost);
+    tx.off('error', ignore);
     tx.release(broken);
   }
 }
+
+/** Its end may come in one packet with its beginning: so it is listened to at once, and not after an await. */
+function connect(pool: Pool): Promise<PoolClient> {
+  return new Promise((resolve, reject) => {
+    pool.connect((cause, tx) => {
+      if (!tx) return reject(new StoreUnavailableError({ cause }));
+      tx.on('error', ignore);
+      resolve(tx);
+    });
+  });
+}
+
+/** The statement that runs, or the next one, fails too. */
+function ignore(): void {}

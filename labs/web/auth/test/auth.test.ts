@@ -208,6 +208,14 @@ test('an issuer that hangs holds nobody longer than the limit; one that publishe
   const { show, published } = await open({ timeoutMs: 50 });
   published.answers('silence');
   expect(await show(await signed(first))).toBeInstanceOf(KeysUnavailableError);
+  const later = clock();
+  const usual = await open({ timeoutMs: 20_000 });
+  expect(await usual.show(await signed(first))).toBe('mo');
+  for (const how of ['broken', 'silence'] as const) {
+    usual.published.answers(how);
+    later(660_000);
+    expect(await usual.show(await signed(first)), `a known key, when the issuer’s answer is ${how}`).toBe('mo');
+  }
   const twins = await open({ keys: [first, { ...second, jwk: { ...second.jwk, kid: 'first' } }] });
   expect(await twins.show(await signed(first)), 'two of a name').toBeInstanceOf(KeysUnavailableError);
   for (const jwk of [{ ...first.jwk, x: 'AA' }, first.secret]) {
@@ -228,8 +236,10 @@ test('what an issuer answers, and what is secret in its address, is in no error'
   const { show, published } = await open();
   published.answers('no JSON');
   expect(`${await show(await signed(first))}`).toContain('/jwks could not be had (SyntaxError)');
-  const nowhere = await open({ jwksUri: 'http://127.0.0.1:1/jwks?key=secret' });
-  expect(`${await nowhere.show(await signed(first))}`).toContain('http://127.0.0.1:1/jwks could not be had (');
+  const nowhere = await open({ jwksUri: 'http://127.0.0.1:2/jwks?key=secret' });
+  expect(`${await nowhere.show(await signed(first))}`).toContain(
+    'http://127.0.0.1:2/jwks could not be had (ECONNREFUSED)',
+  );
   const error = await outcome((async () => open({ jwksUri: 'https://hotel:secret@desk.example/jwks' }))());
   expect(error.error).toBeInstanceOf(InvalidArgumentError);
   expect(`${error.error}`).not.toContain('secret');

@@ -168,7 +168,7 @@ await describeWith('login', servers, ({ postgres, desk: provider }) => {
   test('a desk that is gone refuses the login, and nothing that it sent is in the error', async () => {
     const { login, visit, pool, configuration } = await open();
     const { issuer, authorization_endpoint = '' } = configuration.serverMetadata();
-    const metadata = { issuer, authorization_endpoint, token_endpoint: 'http://127.0.0.1:1/token' };
+    const metadata = { issuer, authorization_endpoint, token_endpoint: 'http://127.0.0.1:2/token' };
     const nowhere = new oidc.Configuration(metadata, CLIENT.id, CLIENT.secret);
     oidc.allowInsecureRequests(nowhere);
     const { cookie, search } = await visit('mo');
@@ -177,6 +177,10 @@ await describeWith('login', servers, ({ postgres, desk: provider }) => {
     expect(url.searchParams.has('resource'), 'a resource that nobody has named').toBe(false);
     const { error } = await outcome(usual.finish(cookie, search));
     expect(error).toBeInstanceOf(LoginRefusedError);
+    expect(error).toMatchObject({ reason: 'ECONNREFUSED', statusCode: 503 });
+    const busy = { code: 'OAUTH_RESPONSE_IS_NOT_CONFORM', cause: new Response('', { status: 502 }) };
+    expect(new LoginRefusedError(busy)).toMatchObject({ reason: busy.code, statusCode: 503 });
+    expect(new LoginRefusedError('unknown')).toMatchObject({ reason: 'unknown', statusCode: 400 });
     expect(inspect(error, { depth: null })).not.toContain(new URLSearchParams(search).get('code'));
     expect(await fate(login.finish(cookie, search)), 'the callback of a login that has failed').toBe('unknown');
     for (const odd of [null, undefined, 7, {}]) expect(new LoginRefusedError(odd).reason).toBe('failed');

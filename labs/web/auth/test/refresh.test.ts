@@ -140,6 +140,19 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
 
   // ── hardening ──
 
+  test('a refresh that throws at once leaves the lock to others', async () => {
+    const throws = singleFlight(
+      (): Promise<never> => {
+        throw new Error('no cookie');
+      },
+      navigator.locks,
+      'throws',
+    );
+    for (const again of [false, true]) {
+      expect(`${(await outcome(throws())).error}`, again ? 'once more' : 'at first').toBe('Error: no cookie');
+    }
+  });
+
   test('within the grace a used token is answered by the same successor, until that is used or the time is over', async () => {
     const { tokens, later, pool } = await open({ graceMs: 10_000 });
     const first = await tokens.issue('mo');
@@ -247,6 +260,10 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
   test('a store that is gone is a 503, and a connection that dies in the middle uses nothing up', async () => {
     const { tokens, pool } = await open();
     const token = await tokens.issue('mo');
+    let heard: number | undefined;
+    pool.once('acquire', (tx) => queueMicrotask(() => (heard = tx.listenerCount('error'))));
+    expect(await fate(tokens.rotate(await tokens.issue('mo')))).toBe('mo');
+    expect(heard, 'who hears of the end of a connection that comes with its beginning').toBe(1);
     class Killed extends RefreshTokens {
       protected override async markUsed(...args: Parameters<RefreshTokens['markUsed']>) {
         await super.markUsed(...args);
