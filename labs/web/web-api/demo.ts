@@ -38,7 +38,7 @@ await tell(options, async (story) => {
   const pool = bin.adopt(new Pool({ connectionString: pg.url, max: 8, connectionTimeoutMillis: 300 }), (it) =>
     it.end(),
   );
-  pool.on('error', () => {});
+  pool.on('error', () => {}).on('connect', (client) => client.on('error', () => {}));
   await pool.query('CREATE TABLE orders (id serial PRIMARY KEY, what text)');
   const stored = async (what: string) =>
     (await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM orders WHERE what = $1', [what])).rows[0]?.n;
@@ -54,11 +54,10 @@ await tell(options, async (story) => {
       await client.query('BEGIN');
       yield client;
       await client.query('COMMIT');
-    } catch (error) {
-      await client.query('ROLLBACK');
-      throw error;
-    } finally {
       client.release();
+    } catch (error) {
+      await client.query('ROLLBACK').then(() => client.release(), client.release);
+      throw error;
     }
   });
 

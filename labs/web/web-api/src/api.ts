@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { errorCodes, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
@@ -63,6 +63,9 @@ export class Api implements AsyncDisposable {
   constructor({ routes, overrides = [], closing = [], drain = {}, bodyLimit = 2 ** 20, onError }: ApiOptions) {
     this.#onError = onError;
     this.drainOptions = { idleMs: 200, limitMs: 10_000, cutMs: 2000, ...drain };
+    for (const [name, ms] of Object.entries(this.drainOptions)) {
+      if (!(ms >= 0)) throw new DeclarationError(`drain.${name} is ${ms}: give milliseconds from 0.`);
+    }
     for (const { dependency, make } of overrides) {
       if (this.#overrides.has(dependency))
         throw new DeclarationError(`${dependency.name} has two overrides: keep one.`);
@@ -70,7 +73,10 @@ export class Api implements AsyncDisposable {
     }
     this.app = fastify({
       bodyLimit,
-      requestTimeout: 30_000,
+      // One server, whose connections can be counted: for localhost Fastify would make a second one beside it.
+      serverFactory: (handler) => createServer({ requestTimeout: 30_000, keepAliveTimeout: 72_000 }, handler),
+      // It is a limit to close(), too, which has its own.
+      pluginTimeout: 0,
       return503OnClosing: false,
       exposeHeadRoutes: false,
       frameworkErrors: (error, request, reply) => void this.#refuse(error, request, reply),
@@ -81,6 +87,10 @@ export class Api implements AsyncDisposable {
     this.app.setNotFoundHandler((request, reply) => this.#refuse(notFound, request, reply));
     this.app.addHook('onSend', async (_, reply) => {
       if (this.#stopping) reply.header('connection', 'close');
+    });
+    // A stop may come while the server is still looking up its address.
+    this.app.addHook('onListen', async () => {
+      if (this.#stopping) this.connections.refuseNew();
     });
     this.app.addHook('preClose', async () => {
       this.#stopping = true;
@@ -220,10 +230,12 @@ export class Api implements AsyncDisposable {
       await this.pump(call, this.#lines(route, call, result, reply), reply.raw);
       return undefined;
     };
-    // What fails after the answer is out: nobody waits for it.
+    // What fails after the answer is out, or has its answer taken by a deadline while it is taken back: nobody waits for it.
     const watched = () =>
       work().catch((error: unknown) => {
-        if (signal.aborted && !isOf(error, signal.reason)) onError(error);
+        const tell = () => onError(error);
+        if (signal.aborted && !isOf(error, signal.reason)) tell();
+        if (!signal.aborted && answerStatus(error) >= 500) signal.addEventListener('abort', tell, { once: true });
         throw error;
       });
     try {
@@ -251,9 +263,10 @@ export class Api implements AsyncDisposable {
     };
     if (!isAsyncIterable(items)) throw new DeclarationError(`${route.url} has to return an async iterable.`);
     for await (const item of items) {
-      const line = `${this.write(route.response, item)}\n`;
+      const text = this.write(route.response, item);
+      if (text === undefined) throw new ResponseInvalidError(`An item of ${route.url} is nothing that JSON can write.`);
       begin();
-      yield line;
+      yield `${text}\n`;
     }
     begin();
   }

@@ -4,25 +4,28 @@ import { type Socket, Server as TcpServer } from 'node:net';
 /** The connections of a server, and since when each has had nothing to do. Node doesn't count those that have never asked as idle. */
 export class Connections {
   readonly #server: Server;
-  /** Milliseconds of `performance.now()`; undefined while a request is at work on it. */
-  readonly #idleSince = new Map<Socket, number | undefined>();
+  /** Answers that a connection owes: several, if its requests are pipelined. And since when it owes none, by `performance.now()`. */
+  readonly #open = new Map<Socket, { owed: number; idleSince: number }>();
 
   constructor(server: Server) {
     this.#server = server;
     server.on('connection', (socket: Socket) => {
-      this.#idleSince.set(socket, performance.now());
-      socket.once('close', () => this.#idleSince.delete(socket));
+      this.#open.set(socket, { owed: 0, idleSince: performance.now() });
+      socket.once('close', () => this.#open.delete(socket));
     });
     server.on('request', ({ socket }, response) => {
-      this.#idleSince.set(socket, undefined);
+      const it = this.#open.get(socket);
+      if (!it) return;
+      it.owed++;
       response.once('close', () => {
-        if (this.#idleSince.has(socket)) this.#idleSince.set(socket, performance.now());
+        it.owed--;
+        it.idleSince = performance.now();
       });
     });
   }
 
   get size(): number {
-    return this.#idleSince.size;
+    return this.#open.size;
   }
 
   /** No new ones. http.Server's own close() would at once cut connections on which a request is under way to us. */
@@ -33,10 +36,10 @@ export class Connections {
   /** Closes those that have had nothing to do for `ms`. */
   closeIdle(ms: number): void {
     const now = performance.now();
-    for (const [socket, since] of this.#idleSince) if (since !== undefined && now - since >= ms) socket.destroy();
+    for (const [socket, { owed, idleSince }] of this.#open) if (owed === 0 && now - idleSince >= ms) socket.destroy();
   }
 
   closeAll(): void {
-    for (const socket of this.#idleSince.keys()) socket.destroy();
+    for (const socket of this.#open.keys()) socket.destroy();
   }
 }

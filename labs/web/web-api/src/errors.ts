@@ -11,13 +11,16 @@ export abstract class WebApiError extends Error {
   }
 }
 
-/** An answer of the handler's own choice, such as 404. Its code and its message are the client's to read. */
+/** An answer of the handler's own choice, such as 404. Its code and its message are the client's to read. @throws DeclarationError if `status` is no 4xx or 5xx: nothing is kept of what has failed. */
 export class HttpError extends WebApiError {
   readonly status: number;
   readonly code: string;
 
   constructor(status: number, code: string, message: string, options?: ErrorOptions) {
     super(message, options);
+    if (!Number.isInteger(status) || status < 400 || status > 599) {
+      throw new DeclarationError(`The status of an HttpError is ${status}: give a whole number from 400 to 599.`);
+    }
     this.status = status;
     this.code = code;
   }

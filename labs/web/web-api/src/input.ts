@@ -33,7 +33,7 @@ export function integer({ min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_I
 
 /** How long a path's step or a message of an issue may be: they quote the sender's own keys. */
 const QUOTED = 100;
-const short = (text: string) => (text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text);
+const short = (text: string) => (text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text).toWellFormed();
 
 export function issue(place: Place, path: readonly PropertyKey[], message: string): Issue {
   return {
@@ -59,7 +59,7 @@ export function* unstorable(place: Place, root: unknown): Generator<Issue> {
     }
     const array = Array.isArray(value);
     for (const [key, inner] of Object.entries(value)) {
-      if (!array && !storable(key)) yield issue(place, [...path, key.toWellFormed()], UNSTORABLE);
+      if (!array && !storable(key)) yield issue(place, [...path, key], UNSTORABLE);
       if (typeof inner === 'string' ? !storable(inner) : typeof inner === 'object' && inner !== null) {
         open.push({ value: inner, path: [...path, array ? Number(key) : key] });
       }
@@ -83,7 +83,8 @@ export function parseQuery(url: string): Readonly<Record<string, string | string
     const key = decode(name);
     const value = decode(rest.join('='));
     const before = values[key];
-    values[key] = before === undefined ? value : [before, value].flat();
+    if (Array.isArray(before)) before.push(value);
+    else values[key] = before === undefined ? value : [before, value];
   }
   return values;
 }

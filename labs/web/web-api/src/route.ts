@@ -35,7 +35,7 @@ export interface Declaration<
   readonly body?: B;
   /** What may leave. */
   readonly response: R;
-  /** Of an answer that is no error. Default 200. */
+  /** Of an answer that is no error: a 2xx, and not 204 for a stream, which has a body. Default 200. */
   readonly status?: number;
   readonly deps?: D;
   /** Milliseconds until the answer; in a stream until the next item, and until the reader has taken it. Default 10,000. */
@@ -105,6 +105,11 @@ function declare<
   if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 2 ** 31 - 1) {
     throw new DeclarationError(
       `deadlineMs of ${method} ${url} is ${deadlineMs}: give whole milliseconds from 1 to 2^31 - 1.`,
+    );
+  }
+  if (!Number.isInteger(status) || status < 200 || status > 299 || (streams && status === 204)) {
+    throw new DeclarationError(
+      `status of ${method} ${url} is ${status}: give ${streams ? 'a 2xx with a body' : 'a 2xx'}.`,
     );
   }
   return { ...declaration, status, deps, deadlineMs, streams };

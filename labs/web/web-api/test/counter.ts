@@ -31,7 +31,8 @@ let tables = 0;
 /** A table of prescriptions of the test's own, and a transaction as long as a request. `log` has what became of each. */
 export async function store(url: string, max = 4) {
   const pool = new Pool({ connectionString: url, max, connectionTimeoutMillis: 3000 });
-  pool.on('error', () => {});
+  // A connection that is lent tells of its end by itself: without a listener that ends the process.
+  pool.on('error', () => {}).on('connect', (client) => client.on('error', () => {}));
   onTestFinished(() => pool.end());
   const table = `prescriptions_${process.pid}_${++tables}`;
   await pool.query(
@@ -45,12 +46,11 @@ export async function store(url: string, max = 4) {
       yield client;
       await client.query('COMMIT');
       log.push('COMMIT');
-    } catch (error) {
-      await client.query('ROLLBACK');
-      log.push('ROLLBACK');
-      throw error;
-    } finally {
       client.release();
+    } catch (error) {
+      log.push('ROLLBACK');
+      await client.query('ROLLBACK').then(() => client.release(), client.release);
+      throw error;
     }
   });
   const add = (client: Pick<PoolClient, 'query'>, medicine: string, replaces?: string) =>

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { outcome, until } from '@shared/testkit';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { HttpError, provide, route, ShuttingDownError, StillAtWorkError, stream } from '#lab';
 import { door, get, keepAlive, open, reader } from './counter.ts';
@@ -156,6 +156,50 @@ describe('from the first byte to the last', () => {
     expect((await outcome(api.close())).error).toBe(undefined);
   });
 
+  test('a connection with two requests at once is at work until both have their answers', async () => {
+    const { work, begun, finish } = working();
+    const { api, url } = open({ routes: [hello, work], drain: { idleMs: 5, limitMs: 3000 } });
+    onTestFinished(finish);
+    const both = reader(await url(), '/');
+    both.read();
+    both.socket.write('GET /work HTTP/1.1\r\nhost: counter\r\n\r\n');
+    await begun();
+    await until(() => both.text().includes('"hello"'), { timeoutMs: 1000 });
+    const stopped = outcome(api.close(), 3000);
+    await until(() => !api.app.server.listening, { timeoutMs: 1000 });
+    await delay(30);
+    finish();
+    expect((await stopped).error).toBe(undefined);
+    await until(both.ended, { timeoutMs: 1000 });
+    expect(both.text()).toContain('"done"');
+  });
+
+  test('a stop that comes before the start is over leaves nothing that listens', async () => {
+    const { api } = open({ routes: [hello] });
+    await api.close();
+    await outcome(api.app.listen({ host: 'localhost', port: 0 }));
+    await until(() => !api.app.server.listening, { timeoutMs: 1000, what: 'the late server to be closed' });
+    const { api: other } = open({ routes: [hello] });
+    await other.app.listen({ host: 'localhost', port: 0 });
+    expect(other.app.addresses(), 'one server, whose connections are counted').toHaveLength(1);
+  });
+
+  test('a stop may take longer than the ten seconds that Fastify gives a plugin', async () => {
+    const { work, begun, finish } = working();
+    onTestFinished(finish);
+    const { api, url } = open({ routes: [work], drain: { idleMs: 5, limitMs: 20_000 } });
+    const answer = outcome(get(`${await url()}/work`, keepAlive()));
+    await begun();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const stopped = api.close();
+    vi.advanceTimersByTime(15_000);
+    vi.useRealTimers();
+    finish();
+    expect((await outcome(stopped)).error).toBe(undefined);
+    expect((await answer).value).toMatchObject({ status: 200 });
+  });
+
   test('close() may be called twice, and without ever having listened', async () => {
     const { api } = open({ routes: [hello] });
     await Promise.all([api.close(), api.close()]);
@@ -226,7 +270,15 @@ describe('from the first byte to the last', () => {
       throw new Error('COMMIT is refused');
     };
     const empty = stream({ method: 'GET', url: '/empty', response: Line, async *handler() {} });
-    const { url, failed } = open({ routes: [rows('/good', () => {}), rows('/bad', refuse), empty] });
+    const nothing = stream({
+      method: 'GET',
+      url: '/nothing',
+      response: z.undefined(),
+      async *handler() {
+        yield undefined;
+      },
+    });
+    const { url, failed } = open({ routes: [rows('/good', () => {}), rows('/bad', refuse), empty, nothing] });
     const base = await url();
     const agent = keepAlive();
     expect(await get(`${base}/good`, agent)).toMatchObject({ status: 200, text: '{"text":"0"}\n{"text":"1"}\n' });
@@ -234,6 +286,7 @@ describe('from the first byte to the last', () => {
     expect(await get(`${base}/empty`, agent)).toMatchObject({ status: 200, text: '', reused: true });
     expect((await outcome(get(`${base}/bad`, agent))).error).toMatchObject({ code: 'ECONNRESET' });
     expect(failed.map(String)).toEqual(['Error: COMMIT is refused']);
+    expect(await get(`${base}/nothing`, keepAlive()), 'no line that is no JSON').toMatchObject({ status: 500 });
   });
 
   test('a reader that stalls is cut off at the deadline; one that is slow, but moves, is not', async () => {

@@ -163,6 +163,8 @@ describe('schemas', () => {
   test('a name that comes twice is two texts, and no name is a prototype', async () => {
     const { get } = echo(z.object({ q: z.string() }));
     expect((await get('/p/1?q=1&q=2')).status).toBe(422);
+    // Were each a copy of all before it, this would take many seconds.
+    expect((await get(`/p/1?${'q&'.repeat(60_000)}`)).status).toBe(422);
     const { get: all } = echo(z.any());
     const { query } = z
       .object({ query: z.any() })
@@ -185,6 +187,8 @@ describe('schemas', () => {
     expect([answer.text.length < 20_000, long.text.length < 1000]).toEqual([true, true]);
     const { post: list } = echo(z.any(), z.array(z.string()));
     expect((await list('/p/1', `[${'1,'.repeat(20_000)}1]`)).text.length).toBeLessThan(20_000);
+    // A pill of two halves, at the very place where a long key is cut.
+    expect((await other('/p/1', { [`${'x'.repeat(99)}💊`]: '\u0000' })).text).not.toMatch(/\\ud83d/);
   });
 
   test('an error of the handler’s own is its answer; an upstream’s, with a status of its own, is our 500', async () => {
@@ -239,6 +243,15 @@ describe('schemas', () => {
     for (const deadlineMs of [0, 1.5, Number.NaN, 2 ** 31]) {
       expect(() => route({ ...wrong, deadlineMs })).toThrow(DeclarationError);
     }
+    for (const status of [99, 304, 500, Number.NaN]) {
+      expect(() => route({ ...wrong, status })).toThrow(DeclarationError);
+    }
+    expect(() => stream({ ...wrong, status: 204, async *handler() {} })).toThrow(DeclarationError);
+    // Its transaction is rolled back: a 2xx would be a lie.
+    for (const status of [200, 399, 600, Number.NaN]) {
+      expect(() => new HttpError(status, 'NONE', 'none')).toThrow(DeclarationError);
+    }
+    expect(() => open({ routes: [], drain: { limitMs: Number.NaN } })).toThrow('drain.limitMs is NaN');
     const count = provide('count', async function* () {
       yield 1;
     });

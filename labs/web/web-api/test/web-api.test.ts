@@ -221,6 +221,38 @@ await describeWith('dependencies', { postgres: () => startPostgres() }, ({ postg
     expect([log, await stored(), failed]).toEqual([['ROLLBACK'], [], []]);
   });
 
+  test('a connection that is killed inside a transaction fails its request, and no other', async () => {
+    const { pool, post, stored, lent, failed } = await taking(async () => {
+      if (kills-- > 0) {
+        await pool.query(
+          'SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()',
+        );
+      }
+    });
+    let kills = 1;
+    expect((await post('/', { medicine: 'lost' })).status).toBe(500);
+    expect((await post('/', { medicine: 'aspirin' })).status).toBe(200);
+    expect([await stored(), lent(), failed.length]).toEqual([['aspirin'], 0, 1]);
+  });
+
+  test('an error is told, though a deadline takes its answer while it is undone', async () => {
+    const { opened, open: release } = door();
+    const slow = provide('slow', async function* () {
+      try {
+        yield 1;
+      } finally {
+        await opened;
+      }
+    });
+    const broken = new Error('no answer');
+    const handler = () => Promise.reject(broken);
+    const fails = typedRoute({ method: 'GET', url: '/', response: z.any(), deps: { slow }, deadlineMs: 20, handler });
+    const { get, failed } = open({ routes: [fails] });
+    expect((await get('/')).status).toBe(504);
+    release();
+    expect(failed).toEqual([broken, expect.any(DeadlineExceededError)]);
+  });
+
   test('what fails on the way up is taken back, what was still being made too', async () => {
     const log: string[] = [];
     const { opened, open: release } = door();
