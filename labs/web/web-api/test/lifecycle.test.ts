@@ -56,8 +56,20 @@ describe('from the first byte to the last', () => {
 
   test('a slow reader holds the source back and misses nothing; one that goes ends it', async () => {
     const { state, listing } = source(500);
-    const { url } = open({ routes: [listing] });
+    const short = stream({
+      method: 'GET',
+      url: '/short',
+      response: Line,
+      async *handler() {
+        yield { text: 'aspirin' };
+      },
+    });
+    const { url } = open({ routes: [listing, short] });
     const base = await url();
+    expect(await get(`${base}/short`, keepAlive()), 'a list of one line').toMatchObject({
+      status: 200,
+      text: '{"text":"aspirin"}\n',
+    });
     const slow = reader(base, '/list');
     await until(() => state.produced > 0, { timeoutMs: 1000, what: 'the first line' });
     let before = -1;
@@ -93,7 +105,7 @@ describe('from the first byte to the last', () => {
     onTestFinished(finish);
     const base = await url();
     const agent = keepAlive();
-    await get(base, agent);
+    expect(await get(base, agent)).toMatchObject({ status: 200 });
     const atWork = outcome(get(`${base}/work`, keepAlive()));
     await begun();
     const stopped = outcome(api.close(), 3000);

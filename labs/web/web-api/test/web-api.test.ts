@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, random, until } from '@shared/testkit';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import {
   ClientGoneError,
@@ -149,13 +149,15 @@ await describeWith('dependencies', { postgres: () => startPostgres() }, ({ postg
       await opened;
       log.push('the handler has ended');
     }, 300);
+    onTestFinished(release);
     const { value: answer } = await outcome(post('/', { medicine: 'aspirin' }));
-    log.push(`answered ${answer?.status ?? 'never'}, ${lent()} connection in its hands`);
+    expect(answer?.status ?? 'never', 'the status').toBe(504);
+    log.push(`answered, ${lent()} connection in its hands`);
     release();
     await until(() => fate.length > 0 && lent() === 0, { timeoutMs: 1000, what: 'the connection to be given back' });
     expect(log, 'in this order').toEqual([
       'cut off: DEADLINE_EXCEEDED',
-      'answered 504, 1 connection in its hands',
+      'answered, 1 connection in its hands',
       'the handler has ended',
     ]);
     expect([fate, await stored()], 'what became of the transaction, and what is stored').toEqual([['ROLLBACK'], []]);
