@@ -48,7 +48,6 @@ export class Call {
   }
 
   end(): void {
-    this.#decided = true;
     clearTimeout(this.#timer);
     this.#response.off('close', this.#gone);
   }

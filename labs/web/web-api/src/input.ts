@@ -101,18 +101,15 @@ function decode(text: string): string {
 export function readJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
-    try {
-      parse(request, utf8(request, bytes), (error, value) => {
-        done(
-          error && new MalformedRequestError(400, 'The body is no JSON that can be taken.', { cause: error }),
-          value,
-        );
-      });
-    } catch (error) {
-      done(error instanceof MalformedRequestError ? error : new MalformedRequestError(400, 'The body is unreadable.'));
-    }
-  });
+  const read = async (request: FastifyRequest, bytes: Buffer): Promise<unknown> => {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    parse(request, utf8(request, bytes), (cause, value) => {
+      if (cause) reject(new MalformedRequestError(400, 'The body is no JSON that can be taken.', { cause }));
+      else resolve(value);
+    });
+    return promise;
+  };
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, read);
 }
 
 function utf8(request: FastifyRequest, bytes: Buffer): string {

@@ -121,6 +121,10 @@ describe('schemas', () => {
       '["\\u0000"]',
     ];
     for (const body of bodies) expect((await post('/p/1?q=x', body)).status, body).toBe(422);
+    expect((await post('/p/1?q=x', '{"a":[0,"\\u0000"]}')).json()).toMatchObject({
+      message: 'The request has 1 fault.',
+      issues: [{ path: ['a', 1] }],
+    });
     expect((await post('/p/1?q=%00', '{}')).json()).toMatchObject({ issues: [{ in: 'query', path: ['q'] }] });
     expect((await post('/p/%00?q=x', '{}')).json()).toMatchObject({ issues: [{ in: 'params', path: ['id'] }] });
     expect(seen).toEqual([]);
@@ -153,6 +157,7 @@ describe('schemas', () => {
       });
       expect(answer.status, String(payload).slice(0, 50)).toBe(status);
     }
+    expect((await post('/p/1', JSON.stringify('x'.repeat(2 ** 20)))).text).toContain('too large');
     expect((await post('/p/%ff', '{}')).status).toBe(400);
     expect((await post('/p/1?q=%ff', '{}')).status).toBe(400);
     expect(seen).toEqual([]);
