@@ -98,7 +98,7 @@ export function diffContracts(_old: Contract, _now: Contract): BreakingChange[] 
  * - `200: is text/html, which is undocumented`, or `of no type`, when `content` has no schema for its media type;
  * - what `mismatch(schema, value)` says, behind the status.
  *
- * Given in ../src/fuzz.ts: `mediaTypeOf(header)`, and `parsed(text)`, which is undefined for what is no JSON.
+ * Given: `mediaTypeOf(header)` of ../src/operations.ts, and `parsed(text)` of ../src/fuzz.ts, which is undefined for what is no JSON.
  */
 export function judge(_exchange: Exchange): string | undefined {
   return todo('judge');

@@ -34,7 +34,7 @@ export const fromRoutes: { transform: typeof jsonSchemaTransform; transformObjec
           follow(schemas[name]);
         }
       };
-      follow(whole.paths);
+      follow({ ...whole, components: others });
       const kept = Object.fromEntries(Object.entries(schemas).filter(([name]) => used.has(name)));
       return { ...whole, components: { ...others, schemas: kept } } as typeof whole;
     },

@@ -1,5 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Contract, deref, listOf, type Operation, operationsOf, recordOf, type Schema } from './operations.ts';
+import {
+  type Contract,
+  deref,
+  isRecord,
+  listOf,
+  merged,
+  type Operation,
+  operationsOf,
+  recordOf,
+  type Schema,
+} from './operations.ts';
 
 /** A promise of the old contract that the new one doesn't keep. */
 export interface BreakingChange {
@@ -35,7 +45,7 @@ export function diffContracts(old: Contract, now: Contract): BreakingChange[] {
 
 export const nameOf = ({ method, path }: Operation): string => `${method} ${path}`;
 
-/** All that a client sends, as one object: `{ path, query, header, body, token }`. */
+/** All that a client sends, as one object: `{ path, query, header, cookie, body, token }`. */
 export function requestOf({ parameters, body, secured }: Operation): Schema {
   const part = (place: string): Schema => {
     const own = parameters.filter((each) => each.in === place);
@@ -47,6 +57,7 @@ export function requestOf({ parameters, body, secured }: Operation): Schema {
     ['path', part('path'), true],
     ['query', part('query'), true],
     ['header', part('header'), true],
+    ['cookie', part('cookie'), true],
     ...(body ? [['body', body.schema, body.required] as const] : []),
     ['token', {}, secured],
   ]);
@@ -80,29 +91,45 @@ export type Within = readonly [Contract, Schema];
 
 /**
  * Why a value that `sub` allows may be one that `whole` doesn't; nothing when all that `sub` allows is within `whole`. Looks at
- * types, values, limits, fields, items and alternatives. Of a pattern, a format and the like it knows only whether it is the same.
+ * types, values, limits, fields, items, alternatives and `allOf`. Of a pattern, a format and the like it knows only whether it is
+ * the same; of values that are listed, only the list.
  * @param answer words it for who reads an answer, and judges it so: he ignores what he doesn't know, and misses what is gone
  */
 export function notWithin(
   [subContract, subGiven]: Within,
   [wholeContract, wholeGiven]: Within,
   answer: boolean,
-  seen: readonly (readonly [Schema, Schema])[] = [],
-): BreakingChange[] {
-  const [sub, whole] = [deref(subContract, subGiven), deref(wholeContract, wholeGiven)];
-  if (seen.some(([a, b]) => a === sub && b === whole)) return [];
-  const inside = (a: unknown, b: unknown) =>
-    notWithin([subContract, recordOf(a)], [wholeContract, recordOf(b)], answer, [...seen, [sub, whole]]);
+  seen = new Map<Schema, Map<Schema, readonly BreakingChange[]>>(),
+): readonly BreakingChange[] {
+  const [subSchema, wholeSchema] = [deref(subContract, subGiven), deref(wholeContract, wholeGiven)];
+  // Each pair once: schemas that speak of each other have more ways through them than there is time.
+  const compared = seen.get(subSchema) ?? new Map<Schema, readonly BreakingChange[]>();
+  seen.set(subSchema, compared);
+  const before = compared.get(wholeSchema);
+  if (before) return before;
+  compared.set(wholeSchema, []);
+  const inside: Inside = (a, b) => notWithin([subContract, recordOf(a)], [wholeContract, recordOf(b)], answer, seen);
+  const [sub, whole] = [merged(subContract, subSchema), merged(wholeContract, wholeSchema)];
+
+  const choices = alternativesOf(whole);
+  const alternatives = alternativesOf(sub) ?? (choices && partsOf(sub));
+  let found: readonly BreakingChange[] | undefined;
+  if (alternatives) found = alternatives.flatMap((each) => inside(each, wholeSchema));
+  else if (choices) {
+    const tried = choices.map((each) => inside(subSchema, each));
+    found = tried.find((each) => each.length === 0) ?? tried[0] ?? [];
+  } else found = compare(sub, whole, answer, inside);
+  compared.set(wholeSchema, found);
+  return found;
+}
+
+type Inside = (sub: unknown, whole: unknown) => readonly BreakingChange[];
+
+/** Without alternatives. */
+function compare(sub: Schema, whole: Schema, answer: boolean, inside: Inside): BreakingChange[] {
   const found: BreakingChange[] = [];
   const say = (inAnswer: string, inRequest: string, where = ''): void =>
     void found.push({ where, what: answer ? inAnswer : inRequest });
-
-  const [alternatives, choices] = [alternativesOf(sub), alternativesOf(whole)];
-  if (alternatives) return alternatives.flatMap((each) => inside(each, whole));
-  if (choices) {
-    const tried = choices.map((each) => inside(sub, each));
-    return tried.find((each) => each.length === 0) ?? tried[0] ?? [];
-  }
 
   const [types, known] = [typesOf(sub), typesOf(whole)];
   const strange = types.length === 0 ? ['anything'] : types.filter((type) => !isOneOf(known, type));
@@ -122,13 +149,16 @@ export function notWithin(
     if (typeof limit !== 'number' || (typeof mine === 'number' && (isLower ? mine >= limit : mine <= limit))) continue;
     say(`has no ${key} of ${limit} any more`, `now has a ${key} of ${limit}`);
   }
-  for (const key of ['pattern', 'format', 'multipleOf', 'uniqueItems']) {
-    if (whole[key] === undefined || isDeepStrictEqual(sub[key], whole[key])) continue;
-    say(`has another ${key}`, `now asks for the ${key} ${whole[key]}`);
+  for (const key of SAME) {
+    const asked = whole[key];
+    if (asked === undefined || isDeepStrictEqual(sub[key], asked)) continue;
+    say(`has another ${key}`, `now asks for the ${key} ${typeof asked === 'string' ? asked : JSON.stringify(asked)}`);
   }
-  if (types.includes('array')) found.push(...below('0', inside(sub['items'], whole['items'])));
-  if (!types.includes('object')) return found;
+  if (isRecord(whole['items']) && (types.length === 0 || types.includes('array')))
+    found.push(...below('0', inside(sub['items'], whole['items'])));
+  if (types.length > 0 && !types.includes('object')) return found;
 
+  const [rest, taken] = [sub['additionalProperties'], whole['additionalProperties']];
   const [mine, theirs] = [recordOf(sub['properties']), recordOf(whole['properties'])];
   for (const name of listOf(whole['required']).map(String)) {
     if (listOf(sub['required']).includes(name) || (answer && !Object.hasOwn(mine, name))) continue;
@@ -137,10 +167,12 @@ export function notWithin(
   for (const name of new Set([...Object.keys(mine), ...Object.keys(theirs)])) {
     const [inMine, inTheirs] = [Object.hasOwn(mine, name), Object.hasOwn(theirs, name)];
     if (inMine && inTheirs) found.push(...below(name, inside(mine[name], theirs[name])));
-    else if (answer ? !inMine : !inTheirs && whole['additionalProperties'] === false) {
+    else if (answer ? !inMine : !inTheirs && taken === false) {
       say('is gone', 'is no longer taken', `/${name}`);
-    }
+    } else if (inMine && isRecord(taken)) found.push(...below(name, inside(mine[name], taken)));
   }
+  if (isRecord(taken) && rest !== false) found.push(...below('*', inside(rest, taken)));
+  else if (taken === false && rest !== false && !answer) say('', 'no longer takes other fields');
   return found;
 }
 
@@ -152,7 +184,23 @@ const below = (name: string, found: readonly BreakingChange[]): BreakingChange[]
 
 const alternativesOf = ({ anyOf, oneOf = anyOf }: Schema): readonly unknown[] | undefined =>
   Array.isArray(oneOf) ? oneOf : undefined;
-const typesOf = ({ type }: Schema): readonly unknown[] => (type === undefined ? [] : [type].flat());
+/** What stands in one list, each by itself. */
+function partsOf(schema: Schema): readonly Schema[] | undefined {
+  const values = valuesOf(schema);
+  const parts =
+    values?.map((value) => ({ const: value })) ?? typesOf(schema).map((type) => ({ ...schema, nullable: false, type }));
+  return parts.length > 1 ? parts : undefined;
+}
+
+/** With 3.0's word for null, too. */
+function typesOf(schema: Schema): readonly unknown[] {
+  const { type, nullable } = schema;
+  if (type !== undefined) return [...new Set([type, nullable === true ? 'null' : type].flat())];
+  return [...new Set(valuesOf(schema)?.map(typeOf))];
+}
+
+const typeOf = (value: unknown): string =>
+  value === null ? 'null' : Array.isArray(value) ? 'array' : Number.isInteger(value) ? 'integer' : typeof value;
 const valuesOf = (schema: Schema): readonly unknown[] | undefined =>
   Array.isArray(schema['enum']) ? schema['enum'] : Object.hasOwn(schema, 'const') ? [schema['const']] : undefined;
 
@@ -164,4 +212,13 @@ const LIMITS: readonly (readonly [string, boolean])[] = [
   ['maximum', false],
   ['maxLength', false],
   ['maxItems', false],
+  ['exclusiveMinimum', true],
+  ['exclusiveMaximum', false],
+  ['minProperties', true],
+  ['maxProperties', false],
 ];
+/** Keywords that are only compared for being the same. */
+const SAME =
+  'pattern format multipleOf uniqueItems prefixItems propertyNames patternProperties contains not if then else'.split(
+    ' ',
+  );

@@ -1,6 +1,15 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { nameOf } from './diff.ts';
-import { type Contract, isRecord, type Operation, operationsOf, promised, type Schema } from './operations.ts';
+import {
+  type Contract,
+  ContractError,
+  isRecord,
+  mediaTypeOf,
+  type Operation,
+  operationsOf,
+  promised,
+  type Schema,
+} from './operations.ts';
 import { HOSTILE, isWritten, Maker } from './samples.ts';
 
 export interface FuzzRequest {
@@ -50,10 +59,11 @@ export interface FuzzOptions {
   readonly send: (request: FuzzRequest) => Promise<FuzzAnswer>;
   /** Sent to operations that ask for a token. */
   readonly credentials?: Readonly<Record<string, string>>;
-  /** How often each operation is called. Default 100. */
+  /** How often each operation is called, from 1. Default 100. */
   readonly runs?: number;
   /** Default 1: the same seed, the same requests, as long as the answers are the same. */
   readonly seed?: number;
+  /** Ends it between two requests; give it to `send` as well, which may wait for an answer. */
   readonly signal?: AbortSignal;
   /** What is wrong with an answer. Default: `judge` of this file. */
   readonly judge?: (exchange: Exchange) => string | undefined;
@@ -62,17 +72,20 @@ export interface FuzzOptions {
 /**
  * Takes an API at its word, as Schemathesis does (https://schemathesis.readthedocs.io): calls each operation with what its
  * contract allows, and with what it forbids, and judges each answer by the contract. What answers have given (ids, ETags,
- * cursors) is used in later requests, by its name. Give it an API whose data nobody needs.
- * @throws ContractError for a contract that no request can be made from; the signal's reason
+ * cursors) is used in later requests, by its name. Give it an API whose data nobody needs. A pattern that backtracks for ever
+ * keeps it busy for ever, as it would the API.
+ * @throws ContractError for a contract that no request can be made from; RangeError for `runs`; the signal's reason
  */
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   const { contract, send, credentials = {}, runs = 100, seed = 1, signal, judge: verdictOf = judge } = options;
+  if (!(Number.isSafeInteger(runs) && runs >= 1)) throw new RangeError(`runs is ${runs}: give a whole number from 1.`);
   const maker = new Maker(contract, seed);
   const mismatch = validatorOf(contract);
   const statuses = new Map<string, Set<number>>();
   const findings = new Map<string, Finding>();
   let sent = 0;
   const operations = operationsOf(contract);
+  if (operations.length === 0) throw new ContractError('The contract has no operations: there is nothing to call.');
   for (let run = 0; run < runs; run++) {
     for (const operation of operations) {
       signal?.throwIfAborted();
@@ -112,8 +125,6 @@ export function judge({ operation, isAllowed, answer, mismatch }: Exchange): str
   return why && `${status}: ${why}`;
 }
 
-export const mediaTypeOf = (contentType: unknown): string => `${contentType ?? ''}`.split(';', 1)[0]?.trim() ?? '';
-
 /** The JSON, or undefined for what is none. */
 export function parsed(json: string): unknown {
   try {
@@ -127,8 +138,15 @@ function validatorOf(contract: Contract): Exchange['mismatch'] {
   const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
   const compiled = new Map<Schema, ValidateFunction>();
   const components = isRecord(contract) ? contract['components'] : undefined;
+  const compile = (schema: Schema): ValidateFunction => {
+    try {
+      return ajv.compile({ ...schema, components });
+    } catch (cause) {
+      throw new ContractError(`A schema makes no sense: ${cause}`, { cause });
+    }
+  };
   return (schema, value) => {
-    const validate = compiled.get(schema) ?? ajv.compile({ ...schema, components });
+    const validate = compiled.get(schema) ?? compile(schema);
     compiled.set(schema, validate);
     if (validate(value)) return undefined;
     const [first] = validate.errors ?? [];
@@ -166,7 +184,10 @@ function make(
     isAllowed &&= mismatch(schema, isWritten(schema, sent) ? Number(sent) : sent) === undefined;
     if (parameter.in === 'path') path = path.replace(`{${name}}`, encodeURIComponent(sent.toWellFormed()));
     else if (parameter.in === 'header') headers[name.toLowerCase()] = sent;
-    else query.append(name, sent.toWellFormed());
+    else if (parameter.in === 'cookie') {
+      const cookie = `${name}=${encodeURIComponent(sent.toWellFormed())}`;
+      headers['cookie'] = headers['cookie'] ? `${headers['cookie']}; ${cookie}` : cookie;
+    } else query.append(name, sent.toWellFormed());
   }
   const url = query.size > 0 ? `${path}?${query}` : path;
   if (!body) return { request: { method: operation.method, url, headers }, isAllowed };

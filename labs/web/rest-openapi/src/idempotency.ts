@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { escapeIdentifier, type Pool, type PoolClient } from 'pg';
 import { z } from 'zod';
-import { PROBLEM_JSON, Problem } from './problem.ts';
+import { checkHeaders, PROBLEM_JSON, Problem } from './problem.ts';
 
 /** What a request is remembered under. */
 export interface Claim {
@@ -54,37 +54,26 @@ export class IdempotencyStore {
     this.table = escapeIdentifier(table);
   }
 
-  /** Makes the table, unless it is there. */
+  /** Makes the table, unless it is there: one process at a time, since Postgres fails one of two that do it together. */
   async prepare(): Promise<void> {
-    await this.pool.query(`CREATE TABLE IF NOT EXISTS ${this.table} (principal text, key text, fingerprint text NOT NULL,
+    await this.pool.query(`SELECT pg_advisory_xact_lock(hashtext('idempotency_keys')); CREATE TABLE IF NOT EXISTS ${this.table} (principal text, key text, fingerprint text NOT NULL,
       status int NOT NULL, headers json NOT NULL, body text NOT NULL, made timestamptz NOT NULL DEFAULT clock_timestamp(),
       PRIMARY KEY (principal, key))`);
   }
 
   /**
    * Does `work` in a transaction, or answers as it was answered before.
-   * @throws Problem 409 while the same is in flight, 422 for a key that stood for something else; what `work` throws, and what
-   *   Postgres answers. After those nothing is remembered, and the retry does it.
+   * @throws Problem 409 while the same is in flight, 422 for a key that stood for something else; RangeError for a principal or a
+   *   key that is empty or no text; what `work` throws, and what Postgres answers. After those nothing is remembered, and the
+   *   retry does it.
    */
   async once(claim: Claim, work: Work): Promise<Answer> {
-    const tx = await this.pool.connect();
-    let broken: Error | undefined;
-    const lose = (error: Error) => {
-      broken = error;
-    };
-    tx.on('error', lose);
-    try {
-      await tx.query('BEGIN');
-      const answer = await this.perform(tx, claim, work);
-      await tx.query('COMMIT');
-      return answer;
-    } catch (error) {
-      await tx.query('ROLLBACK').catch(lose);
-      throw error;
-    } finally {
-      tx.release(broken);
-      tx.off('error', lose);
+    for (const text of [claim.principal, claim.key]) {
+      // Postgres refuses U+0000, and half a surrogate pair would become another customer's name.
+      if (/^[^\0\p{Cs}]+$/u.test(text)) continue;
+      throw new RangeError(`${JSON.stringify(text)} is nobody's name and no key: give text without U+0000.`);
     }
+    return inTransaction(this.pool, (tx) => this.perform(tx, claim, work));
   }
 
   /** Inside the transaction. */
@@ -132,18 +121,41 @@ export class IdempotencyStore {
     );
   }
 
-  /** Deletes what has expired, a thousand keys a turn: call it now and then. @returns how many */
+  /** Deletes what has expired, a thousand keys a turn, but for keys that are used again just now. @returns how many */
   async prune(): Promise<number> {
     let pruned = 0;
     for (let last = 1000; last === 1000; pruned += last) {
       const { rowCount } = await this.pool.query(
         `DELETE FROM ${this.table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM ${this.table}
-         WHERE made <= clock_timestamp() - $1 * interval '1 ms' LIMIT 1000))`,
+         WHERE made <= clock_timestamp() - $1 * interval '1 ms' LIMIT 1000 FOR UPDATE SKIP LOCKED))`,
         [this.ttlMs],
       );
       last = rowCount ?? 0;
     }
     return pruned;
+  }
+}
+
+/** @throws what `work` throws, and what Postgres answers; then it is rolled back, or the connection is gone */
+export async function inTransaction<T>(pool: Pool, work: (tx: PoolClient) => Promise<T>): Promise<T> {
+  const tx = await pool.connect();
+  let broken: Error | undefined;
+  const lose = (error: Error) => {
+    broken = error;
+  };
+  // Nobody else listens to a connection that is in use: its end would be the end of the process.
+  tx.on('error', lose);
+  try {
+    await tx.query('BEGIN');
+    const answer = await work(tx);
+    await tx.query('COMMIT');
+    return answer;
+  } catch (error) {
+    await tx.query('ROLLBACK').catch(lose);
+    throw error;
+  } finally {
+    tx.release(broken);
+    tx.off('error', lose);
   }
 }
 
@@ -180,11 +192,12 @@ function keyOf(header: unknown): string {
   throw new Problem(400, detail, { code: header ? 'key-ill-formed' : 'key-missing' });
 }
 
-/** What a handler answers: `body` by the response's schema for `status`. */
+/** What a handler answers: `body` by the response's schema for `status`; without one there is no body. */
 export interface Reply {
+  /** From 200 to 499: throw what is a 500, so that it is undone. */
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body: unknown;
+  readonly body?: unknown;
 }
 
 /**
@@ -207,9 +220,7 @@ export async function idempotent(
   const { status, headers, body } = await store.once(claim, async (tx) => {
     await tx.query('SAVEPOINT work');
     try {
-      const made = await work(tx);
-      const text = serializerOf(reply, made.status)(made.body);
-      return { status: made.status, headers: { 'content-type': JSON_UTF8, ...made.headers }, body: text };
+      return written(reply, await work(tx));
     } catch (error) {
       if (!(error instanceof Problem) || error.status >= 500) throw error;
       await tx.query('ROLLBACK TO SAVEPOINT work');
@@ -225,22 +236,49 @@ export async function idempotent(
   await reply.code(status).headers(headers).send(Buffer.from(body));
 }
 
-/** Of the response's schema, whether it is given alone or by content type. */
-function serializerOf(reply: FastifyReply, status: number): (body: unknown) => string {
-  const found =
-    reply.getSerializationFunction(`${status}`, 'application/json') ?? reply.getSerializationFunction(`${status}`);
-  return typeof found === 'function' ? (body) => found(Object(body)) : JSON.stringify;
+/** By the response's schema. @throws what can't be sent */
+function written(reply: FastifyReply, { status, headers = {}, body }: Reply): Answer {
+  if (!(Number.isInteger(status) && status >= 200 && status <= 499)) {
+    throw new RangeError(`${status} is no status to remember: give 200 to 499, and throw what is a 500.`);
+  }
+  checkHeaders(headers);
+  if (body === undefined) return { status, headers, body: '' };
+  return { status, headers: { 'content-type': JSON_UTF8, ...headers }, body: serializerOf(reply, status)(body) };
 }
+
+/** The response's schema is given for a status, for its class, or for all; alone or by content type. */
+function serializerOf(reply: FastifyReply, status: number): (body: unknown) => string {
+  for (const which of [`${status}`, `${status}`.replace(/..$/, 'xx'), 'default']) {
+    const found = reply.getSerializationFunction(which, 'application/json') ?? reply.getSerializationFunction(which);
+    if (isSerializer(found)) return found;
+  }
+  return JSON.stringify;
+}
+
+const isSerializer = (found: unknown): found is (body: unknown) => string => typeof found === 'function';
 
 const JSON_UTF8 = 'application/json; charset=utf-8';
 
-/** The same for bodies that say the same in another order. */
+/** The same for bodies that say the same in another order. @throws Problem 422 for one that is thousands of levels deep; TypeError */
 function fingerprintOf(method: string, url: string, body: unknown): string {
-  const sorted = (_: string, value: unknown): unknown =>
-    value !== null && typeof value === 'object' && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value;
-  return createHash('sha256')
-    .update(JSON.stringify([method, url, body ?? null], sorted))
-    .digest('hex');
+  const sorted = (_: string, value: unknown): unknown => {
+    if (typeof value === 'bigint') return `${value}n`;
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
+    // A Set, a Map or a stream looks empty, and each would pass for the other.
+    const kind: unknown = Object.getPrototypeOf(value);
+    if (kind !== null && Object.getPrototypeOf(kind) !== null) {
+      throw new TypeError(
+        `The body has a ${value.constructor.name} in it: only plain JSON can be told from other JSON.`,
+      );
+    }
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+  };
+  try {
+    return createHash('sha256')
+      .update(JSON.stringify([method, url, body ?? null], sorted))
+      .digest('hex');
+  } catch (cause) {
+    if (cause instanceof RangeError) throw new Problem(422, 'The body is nested too deep.', { cause });
+    throw cause;
+  }
 }

@@ -9,7 +9,6 @@ export {
   type FuzzRequest,
   fuzz,
   judge,
-  mediaTypeOf,
   parsed,
 } from './fuzz.ts';
 export {
@@ -20,13 +19,22 @@ export {
   idempotencyKey,
   idempotent,
   inFlight,
+  inTransaction,
   type Reply,
   requireIdempotencyKey,
   usedBefore,
   type Work,
 } from './idempotency.ts';
 export { badCursor, Keyset, type KeysetOptions, type Page, type PageRequest } from './keyset.ts';
-export { type Contract, ContractError, type Operation, operationsOf, promised, type Schema } from './operations.ts';
+export {
+  type Contract,
+  ContractError,
+  mediaTypeOf,
+  type Operation,
+  operationsOf,
+  promised,
+  type Schema,
+} from './operations.ts';
 export { contractPage } from './page.ts';
 export {
   entityTags,

@@ -22,7 +22,10 @@ export interface PageRequest {
   /** What the page before gave. */
   readonly cursor?: string | undefined;
   readonly limit?: number | undefined;
-  /** Whatever else decides which rows there are, filters above all: a cursor is good for the same again. */
+  /**
+   * Whatever else decides which rows there are: filters, and the name of the list when another one has these columns and this
+   * secret. A cursor is good for the same again.
+   */
   readonly of?: string;
 }
 
@@ -51,7 +54,14 @@ export class Keyset {
     this.types = Object.values(by);
     if (this.names.length === 0) throw new RangeError('by has no column: give those that order the pages.');
     if (secret.length < 16) throw new RangeError(`The secret has ${secret.length} bytes: give 32 random ones.`);
-    if (!(Number.isInteger(defaultLimit) && defaultLimit >= 1 && maxLimit >= defaultLimit)) {
+    if (
+      !(
+        Number.isSafeInteger(defaultLimit) &&
+        defaultLimit >= 1 &&
+        Number.isSafeInteger(maxLimit) &&
+        maxLimit >= defaultLimit
+      )
+    ) {
       throw new RangeError(
         `The limits are ${defaultLimit} and ${maxLimit}: give 1 or more, the second not below the first.`,
       );
@@ -64,7 +74,8 @@ export class Keyset {
 
   /**
    * @param select has the columns of `by` among its own, and no ORDER BY or LIMIT
-   * @throws Problem 400 for a cursor that is not from here, or from another list
+   * @throws Problem 400 for a cursor that is not from here, or from another list; RangeError for a limit that is no number, and for
+   *   a page that ends with a null in a column of `by`, behind which nobody could go on
    */
   async page<Row extends QueryResultRow>(
     db: Pool | PoolClient,
@@ -77,15 +88,16 @@ export class Keyset {
     const where = after ? `WHERE ${this.behind(given.length + 1)}` : '';
     // As text: a Date has no microseconds, and a number no bigint.
     const position = this.names.map((name) => `${name}::text`).join(', ');
-    const { rows } = await db.query<Row & { '~position': string[] }>(
+    const { rows } = await db.query<Row & { '~position': (string | null)[] }>(
       `SELECT rows.*, ARRAY[${position}] AS "~position" FROM (${select.text}) AS rows ${where}
        ORDER BY ${this.order()} LIMIT ${limit + 1}`,
       [...given, ...(after ?? [])],
     );
     // One more than a page: is there a next one?
-    const last = rows.length > limit ? rows[limit - 1] : undefined;
+    const end = rows.length > limit ? rows[limit - 1]?.['~position'] : undefined;
+    if (end?.includes(null)) throw new RangeError(`A page ends with a null in ${this.names}: nothing comes behind it.`);
     const page = rows.slice(0, limit).map(({ '~position': _, ...row }) => row as unknown as Row);
-    return { rows: page, cursor: last ? this.seal(last['~position'], of) : null };
+    return { rows: page, cursor: end ? this.seal(end.map(String), of) : null };
   }
 
   /** What comes after a row whose values are the parameters from `$first` on. */
@@ -99,6 +111,7 @@ export class Keyset {
   }
 
   protected limit(wanted = this.#defaultLimit): number {
+    if (typeof wanted !== 'number' || Number.isNaN(wanted)) throw new RangeError(`The limit ${wanted} is no number.`);
     return Math.min(Math.max(Math.trunc(wanted), 1), this.#maxLimit);
   }
 
@@ -120,7 +133,7 @@ export class Keyset {
 
   /** Only who has the secret can make it. */
   protected mac(text: string, of: string): string {
-    const list = JSON.stringify([this.names, this.direction, of, text]);
+    const list = JSON.stringify([this.names, this.types, this.direction, of, text]);
     return createHmac('sha256', this.#secret).update(list).digest('base64url');
   }
 }

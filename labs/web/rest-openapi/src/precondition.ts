@@ -4,7 +4,10 @@ import { Problem } from './problem.ts';
 
 /** The strong entity tag of a version: `"7"`. @throws RangeError for what no tag can hold */
 export function etag(version: string | number): string {
-  if (!/^[!#-~]+$/.test(`${version}`)) throw new RangeError(`${JSON.stringify(version)} cannot be an entity tag.`);
+  // NaN is every lost number, and above 2^53 two versions may be one.
+  const isLost = typeof version === 'number' && !Number.isSafeInteger(version);
+  if (isLost || !/^[!#-~]+$/.test(`${version}`))
+    throw new RangeError(`${typeof version === 'string' ? JSON.stringify(version) : version} cannot be an entity tag.`);
   return `"${version}"`;
 }
 
@@ -50,7 +53,7 @@ export const ifMatchHeader = z
     examples: ['"1"'],
   });
 
-/** The tags of a list, quotes included; a comma may be inside of them. @throws Problem 400 */
+/** The tags of a list, quotes included; a comma may be inside of them, and nothing between two (RFC 9110 §5.6.1.2). @throws Problem 400 */
 export function entityTags(header: string): '*' | { readonly weak: boolean; readonly tag: string }[] {
   if (header.trim() === '*') return '*';
   if (!LIST.test(header)) {
@@ -62,4 +65,4 @@ export function entityTags(header: string): '*' | { readonly weak: boolean; read
 }
 
 const TAG = /(W\/)?("[!#-~\x80-\xff]*")/g;
-const LIST = /^\s*(?:W\/)?"[!#-~\x80-\xff]*"(?:\s*,\s*(?:W\/)?"[!#-~\x80-\xff]*")*\s*$/;
+const LIST = /^[\s,]*(?:W\/)?"[!#-~\x80-\xff]*"\s*(?:,\s*(?:(?:W\/)?"[!#-~\x80-\xff]*"\s*)?)*$/;

@@ -1,6 +1,7 @@
-import { STATUS_CODES } from 'node:http';
+import type { Server } from 'node:http';
+import { ServerResponse, STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
+import type { FastifyError, FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import plugin from 'fastify-plugin';
 import { z } from 'zod';
 
@@ -36,9 +37,17 @@ export class Problem extends Error {
   readonly details: ProblemDetails;
   readonly headers: Readonly<Record<string, string>>;
 
-  /** @param detail for the client's eyes: what was wrong, and what to do */
+  /**
+   * @param status from 400 to 599
+   * @param detail for the client's eyes: what was wrong, and what to do
+   * @throws RangeError, or TypeError for headers that cannot be sent
+   */
   constructor(status: number, detail: string, { code, errors, headers = {}, cause }: ProblemOptions = {}) {
     super(detail, { cause });
+    if (!(Number.isInteger(status) && status >= 400 && status <= 599)) {
+      throw new RangeError(`${status} is the status of no refusal: give 400 to 599.`);
+    }
+    checkHeaders(headers);
     const type = code === undefined ? 'about:blank' : `${PROBLEM_TYPES}${code}`;
     const title = STATUS_CODES[status] ?? 'Error';
     this.details = { type, title, status, detail, ...(errors && { errors }) };
@@ -47,6 +56,14 @@ export class Problem extends Error {
 
   get status(): number {
     return this.details.status;
+  }
+}
+
+/** @throws TypeError for what would break the answer that has it */
+export function checkHeaders(headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
   }
 }
 
@@ -140,11 +157,36 @@ export interface ProblemsOptions {
  */
 export const problems = plugin(
   (app: FastifyInstance, { toProblem: translate = toProblem }: ProblemsOptions, done: () => void) => {
-    const known: { readonly path: RegExp; readonly method: string }[] = [];
     app.addHook('onRoute', ({ url, method }) => {
       for (const each of [method].flat()) known.push({ path: patternOf(url), method: each });
     });
-    app.setErrorHandler((error, request, reply) => refuse(translate(error), request, reply));
+    const known: { readonly path: RegExp; readonly method: string }[] = [];
+    let isClosing = false;
+    app.addHook('preClose', async () => {
+      isClosing = true;
+    });
+    app.addHook('onRequest', async ({ raw, headers }) => {
+      if (raw.httpVersion === '1.1' && headers.host === undefined)
+        throw new Problem(400, 'The header Host is missing.');
+      if (isClosing) throw new Problem(503, 'This server is about to stop: send it again.', { headers: SOON });
+    });
+    app.server.on('checkExpectation', (_, response: ServerResponse) => {
+      const { status, details } = new Problem(417, 'The header Expect may ask for 100-continue, and for nothing else.');
+      const body = JSON.stringify(details);
+      const length = Buffer.byteLength(body);
+      response
+        .writeHead(status, { 'content-type': PROBLEM_JSON, 'content-length': length, connection: 'close' })
+        .end(body);
+    });
+    app.setErrorHandler((error, request, reply) => {
+      let problem: Problem;
+      try {
+        problem = translate(error);
+      } catch (cause) {
+        problem = new Problem(500, SECRET, { cause });
+      }
+      return refuse(problem, request, reply);
+    });
     app.setNotFoundHandler((request, reply) => {
       const path = request.url.split('?', 1)[0] ?? '';
       const allowed = new Set(known.filter((route) => route.path.test(path)).map(({ method }) => method));
@@ -159,6 +201,8 @@ export const problems = plugin(
   },
   { name: 'problems' },
 );
+
+const SOON = { 'retry-after': '1' };
 
 /** A route's path, as far as `:name` and a final `*` go. */
 const patternOf = (url: string): RegExp =>
@@ -179,11 +223,22 @@ function refuse(
   return reply.code(status).headers(headers).type(PROBLEM_JSON).serializer(JSON.stringify).send(details);
 }
 
-/** For `Fastify({ ...problemServer })`: what is no HTTP, and URLs that cannot be decoded, are answered as problems too. */
-export const problemServer: Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'> = {
+/**
+ * For `Fastify({ ...problemServer })`: what is no HTTP, and URLs that cannot be decoded, are answered as problems too. What Node
+ * and Fastify would answer in another form (no Host, a server that is closing) is left to `problems`.
+ */
+export const problemServer: Pick<
+  FastifyHttpOptions<Server>,
+  'frameworkErrors' | 'clientErrorHandler' | 'http' | 'return503OnClosing'
+> = {
+  http: { requireHostHeader: false },
+  return503OnClosing: false,
   frameworkErrors: (error, request, reply) => void refuse(toProblem(error), request, reply),
   clientErrorHandler(error: Error & { readonly code?: string }, socket: Socket) {
-    if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+    // An answer that has begun: more words would be read as a part of it.
+    const answering: unknown = Reflect.get(socket, '_httpMessage');
+    const hasBegun = answering instanceof ServerResponse && answering.headersSent;
+    if (!socket.writable || hasBegun || error.code === 'ECONNRESET') return void socket.destroy();
     const status = CLIENT_ERRORS.get(error.code ?? '') ?? 400;
     const body = JSON.stringify(new Problem(status, 'What arrived is no HTTP request that we take.').details);
     socket.end(

@@ -1,4 +1,4 @@
-import { type Contract, ContractError, deref, isRecord, listOf, recordOf, type Schema } from './operations.ts';
+import { type Contract, ContractError, isRecord, listOf, merged, recordOf, type Schema } from './operations.ts';
 
 /** What a client may send in a moment of weakness, or of malice. */
 export const HOSTILE: readonly string[] = [
@@ -83,18 +83,22 @@ export class Maker {
 
   /** What the schema allows, three times out of four what was seen under this name. */
   value(name: string, given: Schema, depth = 0): unknown {
-    const schema = deref(this.#contract, given);
+    if (depth > 100) throw new ContractError(`${name || 'A value'} never ends: let what holds itself be left out.`);
+    const schema = merged(this.#contract, given);
     const seen = this.#seen.get(name);
     if (seen && this.chance(3 / 4)) return this.pick(seen);
     const { anyOf, oneOf = anyOf, enum: values } = schema;
     if (Array.isArray(values)) return this.pick(values);
     if (Object.hasOwn(schema, 'const')) return schema['const'];
-    if (Array.isArray(oneOf)) return this.value(name, recordOf(this.pick(oneOf)), depth);
+    if (Array.isArray(oneOf)) {
+      const ends = depth > 6 ? oneOf.filter((each) => isLeaf(merged(this.#contract, recordOf(each)))) : oneOf;
+      return this.value(name, recordOf(this.pick(ends.length > 0 ? ends : oneOf)), depth + 1);
+    }
     switch (this.pick([schema['type'] ?? 'null'].flat())) {
       case 'object':
         return this.#object(schema, depth);
       case 'array': {
-        const least = numberOf(schema['minItems'], 0);
+        const least = sizeOf(name, schema['minItems'], 1000);
         const most = Math.min(numberOf(schema['maxItems'], least + 3), least + 3);
         const length = depth > 6 ? least : this.int(least, most);
         return Array.from({ length }, () => this.value(name, recordOf(schema['items']), depth + 1));
@@ -124,8 +128,9 @@ export class Maker {
 
   /** A pattern is met by trying, and else by an example. */
   #text(name: string, schema: Schema): string {
-    const [least, most] = [numberOf(schema['minLength'], 0), numberOf(schema['maxLength'], 300)];
-    const pattern = typeof schema['pattern'] === 'string' ? new RegExp(schema['pattern'], 'u') : /^/;
+    const least = sizeOf(name, schema['minLength'], 100_000);
+    const most = Math.max(least, Math.min(numberOf(schema['maxLength'], 300), 10_000));
+    const pattern = patternOf(schema['pattern']);
     for (let turn = 0; turn < 10; turn++) {
       const length = this.chance(1 / 8) ? most : this.int(least, Math.min(most, least + 12));
       const text = this.chance(1 / 3) ? this.pick(HOSTILE) : Array.from({ length }, () => this.pick(LETTERS)).join('');
@@ -146,6 +151,25 @@ export class Maker {
     if (this.chance(1 / 4)) return Object.fromEntries(entries.filter(([name]) => name !== key));
     if (this.chance(1 / 6)) return { ...Object.fromEntries(entries), unknown: 1 };
     return { ...Object.fromEntries(entries), [key]: this.spoil(inner) };
+  }
+}
+
+const isLeaf = ({ type, anyOf, oneOf = anyOf }: Schema): boolean =>
+  oneOf === undefined && type !== 'object' && type !== 'array' && type !== undefined;
+
+/** A least length that can still be sent. */
+function sizeOf(name: string, given: unknown, most: number): number {
+  const least = numberOf(given, 0);
+  if (least > most)
+    throw new ContractError(`${name || 'A value'} is ${least} long at least: no request is made so large.`);
+  return least;
+}
+
+function patternOf(given: unknown): RegExp {
+  try {
+    return typeof given === 'string' ? new RegExp(given, 'u') : /^/;
+  } catch (cause) {
+    throw new ContractError(`The pattern ${given} is none: ${cause}`, { cause });
   }
 }
 

@@ -14,6 +14,7 @@ import {
   ifMatch,
   ifMatchHeader,
   ifNoneMatch,
+  inTransaction,
   Keyset,
   Problem,
   problemServer,
@@ -336,9 +337,7 @@ export async function bookshop({
     },
     async (request, reply) => {
       const { id } = request.params;
-      const tx = await pool.connect();
-      try {
-        await tx.query('BEGIN');
+      const now = await inTransaction(pool, async (tx) => {
         const { rows } = await tx.query<StoredOrder>(
           `SELECT ${ORDER} FROM orders WHERE id = $1 AND customer = $2 FOR UPDATE`,
           [id, principal(request)],
@@ -349,17 +348,11 @@ export async function bookshop({
           `UPDATE orders SET deliver_to = $2, note = $3, version = version + 1 WHERE id = $1 RETURNING ${ORDER}`,
           [id, request.body.deliverTo, request.body.note],
         );
-        await tx.query('COMMIT');
-        const [now] = changed.rows;
-        if (!now) throw new Error('UPDATE has returned no row');
-        reply.header('etag', etag(now.version));
-        return shown(now);
-      } catch (error) {
-        await tx.query('ROLLBACK');
-        throw error;
-      } finally {
-        tx.release();
-      }
+        if (!changed.rows[0]) throw new Error('UPDATE has returned no row');
+        return changed.rows[0];
+      });
+      reply.header('etag', etag(now.version));
+      return shown(now);
     },
   );
 

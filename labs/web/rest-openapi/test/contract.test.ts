@@ -221,6 +221,73 @@ describe('the contract', () => {
     expect((await outcome(fuzz({ contract: {}, send }))).error).toBeInstanceOf(ContractError);
   });
 
+  test('what stands elsewhere in a contract, or is said for a whole path, is a part of its operations', () => {
+    const object = (required: string[]) => ({ type: 'object', properties: { a: {}, b: {} }, required });
+    const json = (required: string[]) => ({
+      content: { 'Application/JSON; charset=utf-8': { schema: object(required) } },
+    });
+    const make = (required: string[], get: object = {}, path: object = {}) => ({
+      paths: {
+        '/{a}': { ...path, get: { requestBody: { $ref: '#/x/1' }, responses: { 200: { $ref: '#/x/0' } }, ...get } },
+      },
+      x: [json(['a', 'b'].filter((name) => !required.includes(name))), json(required)],
+    });
+    const diff = (now: object, old: object = make(['a'])) =>
+      diffContracts(old, now).map(({ where, what }) => `${where} ${what}`);
+    expect(diff(make(['a', 'b']))).toEqual([
+      'GET /{a} request /body/b is now required',
+      'GET /{a} 200 /body/b may be missing now',
+    ]);
+    const needed = (place: string, required = true) => ({ parameters: [{ in: place, name: 'n', required }] });
+    expect(diff(make(['a'], {}, needed('query')))).toEqual(['GET /{a} request /query/n is now required']);
+    expect(diff(make(['a'], needed('query', false), needed('query'))), 'its own word').toEqual([]);
+    expect(diff(make(['a'], needed('cookie')))).toEqual(['GET /{a} request /cookie/n is now required']);
+    expect(diff(make(['a'], { security: [{}, { bearer: [] }] })), 'a token, or none').toEqual([]);
+    const elsewhere = { parameters: [{ $ref: '#/paths/~1%7Ba%7D/get/parameters/0' }] };
+    expect(operationsOf({ paths: { '/{a}': { get: needed('header') }, '/b': { put: elsewhere } } })[1]).toMatchObject(
+      needed('header'),
+    );
+  });
+
+  test('whatever a contract asks for, fuzzing ends: with requests, or with what is wrong with it', async () => {
+    const sent: (string | undefined)[] = [];
+    const send = async ({ body }: { readonly body?: string }) => {
+      sent.push(body);
+      return { status: 200, headers: { 'content-type': 'Application/JSON' }, body: '{}' };
+    };
+    const take = (schema: object, runs = 20) => {
+      const content = { 'application/json': { schema } };
+      const T = { type: 'object', required: ['n'], properties: { n: { $ref: '#/components/schemas/T' } } };
+      const twice = { anyOf: [{ $ref: '#/components/schemas/M' }, { type: 'null' }] };
+      const M = { type: 'object', required: ['a', 'b', 'c'], properties: { a: twice, b: twice, c: twice } };
+      const post = {
+        requestBody: { required: true, content },
+        responses: { 200: { content: { 'application/json': {} } } },
+      };
+      return fuzz({ contract: { paths: { '/': { post } }, components: { schemas: { T, M } } }, send, runs, judge });
+    };
+    for (const schema of [
+      { $ref: '#/components/schemas/T' },
+      { type: 'string', pattern: '(' },
+      { type: 'tea' },
+      { type: 'array', items: {}, minItems: 1e9 },
+      { type: 'string', minLength: 1e9 },
+    ]) {
+      expect((await outcome(take(schema))).error, JSON.stringify(schema)).toBeInstanceOf(ContractError);
+    }
+    expect((await outcome(fuzz({ contract: { paths: {} }, send }))).error, 'nothing to call').toBeInstanceOf(
+      ContractError,
+    );
+    for (const runs of [Number.NaN, 0, 1.5]) expect((await outcome(take({}, runs))).error).toBeInstanceOf(RangeError);
+    await take({ $ref: '#/components/schemas/M' });
+    await take({ type: 'string', maxLength: 1e9 });
+    const { findings } = await take({
+      allOf: [{ type: 'object', required: ['tea'], properties: { tea: { const: 'Oolong' } } }],
+    });
+    expect(sent).toContain('{"tea":"Oolong"}');
+    expect(findings.map(({ what }) => what)).toEqual(['200: takes what the contract forbids']);
+  });
+
   test('schemas are compared through references, alternatives and circles, whatever their fields are called', () => {
     const within = (sub: Schema, whole: Schema, answer = false) =>
       notWithin([sub, sub], [whole, whole], answer).map(({ where, what }) => `${where} ${what}`.trim());
@@ -246,7 +313,25 @@ describe('the contract', () => {
     expect(within(odd, { type: 'object', properties: {}, additionalProperties: false })).toEqual([
       '/toString is no longer taken',
       '/constructor is no longer taken',
+      'no longer takes other fields',
     ]);
+    const [string, nothing] = [{ type: 'string' }, { type: 'null' }];
+    expect(within({ type: ['string', 'null'] }, { anyOf: [string, nothing] })).toEqual([]);
+    expect(within({ enum: ['a', 'b'] }, { oneOf: [{ ...string, const: 'a' }, { const: 'b' }] })).toEqual([]);
+    expect(within({ ...string, nullable: true }, string, true)).toEqual(['may now be null']);
+    const part = { type: 'object', properties: { a: string } };
+    expect(within(part, { allOf: [part, { required: ['b'] }] })).toEqual(['/b is now required']);
+    const map = (values: unknown) => ({ type: 'object', additionalProperties: values });
+    expect(within(map(string), map(nothing), true)).toEqual(['/* may now be string']);
+    expect(within(part, map(nothing))).toEqual(['/a no longer takes string', '/* no longer takes anything']);
+    expect(within({ type: 'integer' }, { type: 'integer', exclusiveMinimum: 0 })).toHaveLength(1);
+    expect(within(string, { ...string, not: { const: 'a' } })).toEqual(['now asks for the not {"const":"a"}']);
+    expect(() => within({ $ref: '#/a', a: { $ref: '#/b' }, b: { $ref: '#/a' } }, {})).toThrow(ContractError);
+    const names = Array.from({ length: 30 }, (_, n) => `T${n}`);
+    const each = names.map((name) => [name, { $ref: `#/$defs/${name}` }]);
+    const schema = { type: 'object', properties: Object.fromEntries(each) };
+    const net = { $ref: '#/$defs/T0', $defs: Object.fromEntries(names.map((name) => [name, { ...schema }])) };
+    expect(within(net, JSON.parse(JSON.stringify(net))), 'thirty that speak of each other').toEqual([]);
     expect(() => within({ $ref: '#/nowhere' }, {})).toThrow(ContractError);
   });
 });

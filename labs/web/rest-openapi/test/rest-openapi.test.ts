@@ -4,8 +4,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
 import Fastify from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { expect, test } from 'vitest';
-import { fuzz, IdempotencyStore, idempotent, judge, Keyset, Problem, problemServer, problems } from '#lab';
+import { z } from 'zod';
+import {
+  etag,
+  fuzz,
+  IdempotencyStore,
+  idempotent,
+  judge,
+  Keyset,
+  Problem,
+  problemServer,
+  problems,
+  type Reply,
+} from '#lab';
 import { draft, ISBN, open, refusal } from './desk.ts';
 import { changed } from './edit.ts';
 
@@ -197,7 +210,7 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
     for (const tag of [`W/${first}`, '"77"', `"x${first.slice(1)}`, '""', `"7,${first.slice(1, -1)}"`]) {
       expect((await change('Ben', tag)).status, `If-Match: ${tag}`).toBe(412);
     }
-    for (const tag of [first.slice(1, -1), '', `${first}, `, `${first} ${first}`]) {
+    for (const tag of [first.slice(1, -1), '', ',', `*, ${first}`, `${first} ${first}`]) {
       expect((await change('Ben', tag)).status, `If-Match: ${tag || '(empty)'}`).toBe(400);
     }
     const ten = await Promise.all(Array.from({ length: 10 }, (_, n) => change(`Editor ${n}`, first)));
@@ -207,7 +220,7 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
     const now = await ask('GET', path);
     expect([now.body, now.headers['etag']]).toEqual([winner?.body, winner?.headers['etag']]);
     expect((await change('Anna', first)).status, 'the version before').toBe(412);
-    expect((await change('Anna', `"77", W/"8", ${now.headers['etag']}`)).status, 'one of a list').toBe(200);
+    expect((await change('Anna', `, "77",, W/"8" , ${now.headers['etag']},`)).status, 'one of a list').toBe(200);
     expect((await change('Ben', '*')).status, 'any version').toBe(200);
   });
 
@@ -266,6 +279,20 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
     const again = await send({ b: [{ d: 2, c: 1 }, 3], a: 1 });
     expect([nested, again, await send({ a: 1, b: [3, { c: 1, d: 2 }] }), works]).toEqual([200, 200, 422, 1]);
     expect([await send({}, ''), await send({}, 'two words'), works], 'no schema, no key').toEqual([400, 400, 1]);
+    const deep = `${'['.repeat(2e5)}${']'.repeat(2e5)}`;
+    const headers = { 'idempotency-key': 'deep', 'content-type': 'application/json' };
+    const { statusCode, body } = await app.inject({ method: 'POST', url: '/', headers, payload: deep });
+    expect([statusCode, works], `a body too deep: ${body}`).toEqual([422, 1]);
+    const sets = Fastify({ ...problemServer });
+    sets.register(problems);
+    sets.addHook('preValidation', async (request) => {
+      request.body = new Set([request.body]);
+    });
+    sets.post('/', (request, reply) =>
+      idempotent(store, { request, reply, principal: 'ben' }, async () => ({ status: 204 })),
+    );
+    const set = await sets.inject({ method: 'POST', url: '/', headers: { 'idempotency-key': 'k' }, payload: [1] });
+    expect(set.statusCode, 'a body that cannot be told from another').toBe(500);
   });
 
   test('a customer who hangs up gets, by his retry, what was done: once', async () => {
@@ -372,11 +399,29 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
     }
     expect(seen).toEqual(Array.from({ length: 9 }, (_, n) => ({ 'the "id': `${9007199254740991n + BigInt(n)}` })));
     const by = { id: 'bigint' };
-    const wrong = [{ by: {} }, { secret: 'short' }, { defaultLimit: 0 }, { defaultLimit: 1.5 }, { maxLimit: 19 }];
+    const wrong = [
+      { by: {} },
+      { secret: 'short' },
+      { defaultLimit: 0 },
+      { defaultLimit: 1.5 },
+      { maxLimit: 19 },
+      { maxLimit: 20.5 },
+    ];
     for (const each of wrong) {
       const make = () => new Keyset({ by, direction: 'asc', secret: 'x'.repeat(32), ...each });
       expect(make, JSON.stringify(each)).toThrow(RangeError);
     }
+    const twoOf = (type: string) =>
+      new Keyset({ by: { id: type }, direction: 'asc', secret: 'x'.repeat(32), defaultLimit: 2 });
+    const texts = { text: "SELECT 'x' || n AS id FROM generate_series(1, 9) AS n" };
+    const { cursor } = await twoOf('text').page(pool, texts, {});
+    const refused = [
+      keyset.page(pool, texts, { limit: Number.NaN }),
+      twoOf('int').page(pool, { text: 'SELECT null::int AS id FROM generate_series(1, 9)' }, {}),
+    ];
+    for (const each of refused) expect((await outcome(each)).error).toBeInstanceOf(RangeError);
+    const { error } = await outcome(twoOf('bigint').page(pool, texts, { cursor: `${cursor}` }));
+    expect(error, 'a cursor of columns of another type').toMatchObject({ name: 'Problem', status: 400 });
   });
 
   test('who has a version already gets a 304, compared weakly', async () => {
@@ -389,6 +434,9 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
       304, 304, 304, 304,
     ]);
     expect([await read('"2"'), await read('1'), await read('"1')]).toEqual([200, 400, 400]);
+    for (const lost of [Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY, '', 'a"b', '7 ']) {
+      expect(() => etag(lost), `the version ${lost}`).toThrow(RangeError);
+    }
     const foreign = await ask('GET', `${headers['location']}`, undefined, { authorization: 'Bearer ben' });
     expect(foreign.status, 'the order of another customer').toBe(404);
   });
@@ -426,6 +474,129 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
     gone.write('GET /bo');
     gone.resetAndDestroy();
     expect((await ask('GET', '/books')).status, 'after a client that was gone').toBe(200);
+    const hostless = await say('GET /books HTTP/1.1\r\nConnection: close\r\n\r\n');
+    expect(hostless.problem).toMatchObject({ status: 400, detail: 'The header Host is missing.' });
+    const request = 'POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n';
+    expect((await say(`${request}Expect: tea\r\n\r\n`)).head).toMatch(
+      /^HTTP\/1\.1 417 (?:.*\r\n)*content-type: application\/problem/,
+    );
+  });
+
+  test('words behind a request do not end up in its answer, and a server that is closing says so as a problem', async () => {
+    const app = Fastify({ ...problemServer });
+    const [begun, doors] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    app.register(problems);
+    app.get('/half', (_, reply) => {
+      reply.hijack();
+      reply.raw.writeHead(200, { 'content-length': 8 }).write('half');
+    });
+    app.get('/slow', async () => {
+      begun.resolve();
+      await doors.promise;
+      return 'done';
+    });
+    const { port } = new URL(await app.listen({ port: 0, host: '127.0.0.1' }));
+    const dial = () => connect(Number(port), '127.0.0.1');
+    const half = dial();
+    half.once('data', () => half.write('HELLO\r\n\r\n'));
+    half.write('GET /half HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect((await text(half)).split('\r\n\r\n')[1]).toBe('half');
+    const kept = dial();
+    const got = text(kept);
+    kept.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n');
+    await begun.promise;
+    const closed = app.close();
+    await until(() => !app.server.listening);
+    kept.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n');
+    doors.resolve();
+    await closed;
+    expect(await got).toMatch(/done.*HTTP\/1\.1 503 .*retry-after: 1.*application\/problem\+json.*"status":503/s);
+  });
+
+  test('what cannot be sent is not done, and an answer without a body has none', async () => {
+    const { store, pool, count } = await open(url);
+    const app = Fastify({ ...problemServer });
+    app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler);
+    app.register(problems);
+    let reply: Reply = { status: 204 };
+    const schema = { response: { '2xx': z.union([z.object({ a: z.string() }), z.string(), z.null()]) } };
+    app.post('/', { schema }, (request, to) =>
+      idempotent(store, { request, reply: to, principal: 'anna' }, async (tx) => {
+        await tx.query("INSERT INTO books VALUES ('x', 'T', 'A', 1, 1) ON CONFLICT DO NOTHING");
+        return reply;
+      }),
+    );
+    let keys = 0;
+    const send = async (answer: Reply) => {
+      reply = answer;
+      const headers = { 'idempotency-key': `k${keys++}` };
+      const { statusCode, headers: sent, body } = await app.inject({ method: 'POST', url: '/', headers });
+      return [statusCode, sent['content-type'], body];
+    };
+    const odd = [503, 99, 200.5].map((status): Reply => ({ status, body: {} }));
+    for (const each of [...odd, { status: 201, headers: { location: '/茶' } }, { status: 201, body: 7 }]) {
+      expect((await send(each)).slice(0, 2), JSON.stringify(each)).toEqual([500, PROBLEM]);
+    }
+    expect([await count('books'), await count('idempotency_keys')]).toEqual([0, 0]);
+    expect(await send({ status: 204 })).toEqual([204, undefined, '']);
+    const type = 'application/json; charset=utf-8';
+    expect(await send({ status: 201, body: { a: 'a', password: 'wu4' } }), 'by the schema of 2xx').toEqual([
+      201,
+      type,
+      '{"a":"a"}',
+    ]);
+    expect([await send({ status: 200, body: 'tea' }), await send({ status: 200, body: null })]).toEqual([
+      [200, type, '"tea"'],
+      [200, type, 'null'],
+    ]);
+    expect(pool.totalCount - pool.idleCount, 'connections that nobody has given back').toBe(0);
+  });
+
+  test('many processes may begin at once, and names that Postgres would change are nobody’s', async () => {
+    const { pool, store } = await open(url);
+    for (const table of ['one', 'two', 'a "quoted" one']) {
+      await Promise.all(Array.from({ length: 6 }, () => new IdempotencyStore({ pool, table }).prepare()));
+    }
+    const once = (name: object) =>
+      outcome(store.once({ principal: 'p', key: 'k', fingerprint: 'f', ...name }, () => Promise.reject()));
+    for (const odd of ['', 'a\u0000', '\ud800']) {
+      expect((await once({ principal: odd })).error, JSON.stringify(odd)).toBeInstanceOf(RangeError);
+      expect((await once({ key: odd })).error, JSON.stringify(odd)).toBeInstanceOf(RangeError);
+    }
+  });
+
+  test('prune leaves a key that is used again, and does not wait for it', async () => {
+    const { place, stock, store, pool, count } = await open(url);
+    await stock(ISBN);
+    const old = await place('k');
+    await pool.query("UPDATE idempotency_keys SET made = made - interval '2 days'");
+    // The row is locked, as by the record of the retry, which replaces it.
+    const tx = await pool.connect();
+    await tx.query('BEGIN; UPDATE idempotency_keys SET made = now()');
+    const pruned = await outcome(store.prune(), 2000);
+    await tx.query('COMMIT');
+    tx.release();
+    expect([pruned.value, await count('idempotency_keys')]).toEqual([0, 1]);
+    expect((await place('k')).body).toBe(old.body);
+  });
+
+  test('an editor whose connection dies gets a 500, and the shop goes on', async () => {
+    const { ask, place, stock, pool } = await open(url);
+    await stock(ISBN);
+    const { headers } = await place('k');
+    const blocker = await pool.connect();
+    await blocker.query('BEGIN; SELECT * FROM orders FOR UPDATE');
+    const change = { deliverTo: 'Ben', note: '' };
+    const editing = ask('PUT', `${headers['location']}`, change, { 'if-match': '*' });
+    await until(async () => {
+      const killed = await pool.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND query LIKE '%customer = $2 FOR UPDATE'`);
+      return killed.rowCount === 1;
+    });
+    expect((await editing).status).toBe(500);
+    await blocker.query('ROLLBACK');
+    blocker.release();
+    expect((await ask('PUT', `${headers['location']}`, change, { 'if-match': '*' })).status).toBe(200);
   });
 
   test('a refusal that nobody documented, or with headers, arrives as it is', async () => {
@@ -434,6 +605,21 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
       status: 418,
       details: { title: "I'm a Teapot", type: 'tag:bookshop.example,2026:pot', detail: 'tea' },
     });
+    for (const status of [42, 200, 600, Number.NaN]) expect(() => new Problem(status, 'tea')).toThrow(RangeError);
+    expect(() => new Problem(400, 'tea', { headers: { location: '/茶' } })).toThrow(TypeError);
+    const broken = Fastify({ ...problemServer });
+    broken.register(problems, {
+      toProblem: () => {
+        throw new Error('password');
+      },
+    });
+    broken.get('/', () => Promise.reject(new Error('no tea')));
+    const answer = await broken.inject('/');
+    expect([answer.statusCode, answer.headers['content-type'], answer.body.includes('password')]).toEqual([
+      500,
+      PROBLEM,
+      false,
+    ]);
     const { headers } = await ask('GET', '/orders/x', undefined, { authorization: '' });
     expect(headers['www-authenticate']).toBe('Bearer');
     expect((await app.inject({ method: 'HEAD', url: '/books' })).statusCode).toBe(200);
