@@ -73,7 +73,7 @@ export class IdempotencyStore {
       if (/^[^\0\p{Cs}]+$/u.test(text)) continue;
       throw new RangeError(`${JSON.stringify(text)} is nobody's name and no key: give text without U+0000.`);
     }
-    return inTransaction(this.pool, (tx) => this.perform(tx, claim, work));
+    return committed(this.pool, (tx) => this.perform(tx, claim, work));
   }
 
   /** Inside the transaction. */
@@ -137,7 +137,7 @@ export class IdempotencyStore {
 }
 
 /** @throws what `work` throws, and what Postgres answers; then it is rolled back, or the connection is gone */
-export async function inTransaction<T>(pool: Pool, work: (tx: PoolClient) => Promise<T>): Promise<T> {
+export async function committed<T>(pool: Pool, work: (tx: PoolClient) => Promise<T>): Promise<T> {
   const tx = await pool.connect();
   let broken: Error | undefined;
   const lose = (error: Error) => {

@@ -14,12 +14,12 @@ export {
 export {
   type Answer,
   type Claim,
+  committed,
   type IdempotencyOptions,
   IdempotencyStore,
   idempotencyKey,
   idempotent,
   inFlight,
-  inTransaction,
   type Reply,
   requireIdempotencyKey,
   usedBefore,

@@ -5,6 +5,7 @@ import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fas
 import { Pool } from 'pg';
 import { z } from 'zod';
 import {
+  committed,
   contractRoutes,
   etag,
   fromRoutes,
@@ -14,7 +15,6 @@ import {
   ifMatch,
   ifMatchHeader,
   ifNoneMatch,
-  inTransaction,
   Keyset,
   Problem,
   problemServer,
@@ -337,7 +337,7 @@ export async function bookshop({
     },
     async (request, reply) => {
       const { id } = request.params;
-      const now = await inTransaction(pool, async (tx) => {
+      const now = await committed(pool, async (tx) => {
         const { rows } = await tx.query<StoredOrder>(
           `SELECT ${ORDER} FROM orders WHERE id = $1 AND customer = $2 FOR UPDATE`,
           [id, principal(request)],
