@@ -51,6 +51,8 @@ export interface LawInfo {
   readonly name: string;
   /** Place in teaching order, from 0; absent for a hardening law. */
   readonly core?: number;
+  /** Source of a regular expression for its names, where it is judged for several things under a name each. */
+  readonly names?: string;
 }
 
 /** A line of a diff: `-` the reference has it, `+` the pitfall has it, a space: both. */

@@ -23,7 +23,10 @@ const atHandMs = 30_000;
 /** `pnpm lab web`: the labs in the browser; or as files, recorded, with `--build DIR`. */
 export async function web(context: Context, names: readonly string[], options: WebCommandOptions): Promise<number> {
   if (options.build !== undefined) {
-    const labs = names.length === 0 ? await labsOf(context) : await Promise.all(names.map((n) => labNamed(context, n)));
+    const labs =
+      names.length === 0
+        ? await labsOf(context)
+        : await Promise.all([...new Set(names)].map((n) => labNamed(context, n)));
     return await record(context, labs, resolve(context.cwd, options.build));
   }
   if (names.length > 0) throw new UsageError('names are for --build: without it, the pages show all labs');

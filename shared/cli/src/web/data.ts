@@ -88,7 +88,9 @@ export async function labData(lab: Lab, known: Known): Promise<LabData> {
 function lawsOf(laws: readonly SuiteLaw[], hints: Hints): readonly LawInfo[] {
   const core = hints.core.map((name, place) => ({ name, core: place }));
   const others = laws.filter(({ pattern }) => !hints.core.some((name) => pattern.test(name)));
-  return [...core, ...others.map(({ text }) => ({ name: text }))];
+  const named = ({ text, pattern: { source } }: SuiteLaw): LawInfo =>
+    source.includes('.+') ? { name: text, names: source } : { name: text };
+  return [...core, ...others.map(named)];
 }
 
 function pitfallOf(pitfall: Pitfall, text: string, reference: Reference): PitfallInfo {

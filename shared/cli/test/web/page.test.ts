@@ -145,6 +145,16 @@ await describeWith('the pages', { browser: () => startBrowser() }, ({ browser })
     await page.locator('.terminal').waitFor({ timeout: 30_000 });
     await page.keyboard.press('h');
     await page.locator('.terminal', { hasText: 'What does the second caller get?' }).waitFor();
+    // On another tab the keys are nobody's; here each is the session's.
+    await page.goto(`${pages.url}#/once/files`);
+    await page.locator('.files .line').first().waitFor();
+    await page.keyboard.press('q');
+    await page.goto(`${pages.url}#/once/build`);
+    await page.getByRole('button', { name: 'Leave' }).waitFor();
+    await until(async () => {
+      await page.keyboard.press('q');
+      return page.getByRole('button', { name: 'Begin, or go on' }).isVisible();
+    });
   });
 
   test('narrow and wide, light and dark, nothing that axe finds serious, and nothing cut off', {
@@ -249,6 +259,17 @@ await describeWith('the pages', { browser: () => startBrowser() }, ({ browser })
     } finally {
       await rm(dir, { recursive: true, force: true });
     }
+  });
+
+  test('a server that dies is said to be gone, in the middle of a story', { timeout: SLOW }, async () => {
+    const page = await browser.page();
+    await page.goto(`${pages.url}#/once`);
+    await page.getByLabel('Story').selectOption('staying');
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    await page.getByRole('heading', { name: 'Stay' }).waitFor({ timeout: 30_000 });
+    pages.kill();
+    await page.getByText('The server is gone').waitFor({ timeout: 30_000 });
+    await page.getByRole('button', { name: 'Run again' }).waitFor();
   });
 });
 

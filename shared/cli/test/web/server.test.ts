@@ -21,7 +21,13 @@ const place = join(tmpdir(), `staying-${process.pid}.json`);
 let pages: Web;
 beforeAll(async () => {
   pages = await web(
-    { 'examples/staying.ts': staying, 'examples/flood.ts': flood, 'examples/leaving.ts': leaving },
+    {
+      'test/each.test.ts':
+        "import { test } from 'vitest';\ntest.each(['null', '0'])('%s is remembered, too', () => {});\n",
+      'examples/staying.ts': staying,
+      'examples/flood.ts': flood,
+      'examples/leaving.ts': leaving,
+    },
     { STAYING: place },
   );
 }, 60_000);
@@ -166,6 +172,7 @@ test('the map and a lab say what the command line says', async () => {
   expect(lab.laws).toEqual([
     { name: laws.sameResult, core: 0 },
     { name: laws.atMostOnce, core: 1 },
+    { name: '%s is remembered, too', names: expect.stringMatching(/\.\+/) },
     { name: laws.sameError },
   ]);
   const [, pitfall] = lab.pitfalls;
@@ -218,7 +225,7 @@ test('a pitfall is judged by its law on the spot, with evidence; the reference b
   ]);
   const whole = await told({ kind: 'suite', lab: 'once' });
   const states = whole.messages.flatMap((message) => (message.type === 'law' ? [message.law.state] : []));
-  expect(states).toEqual(['passed', 'passed', 'passed']);
+  expect(states).toEqual(['passed', 'passed', 'passed', 'passed', 'passed']);
 }, 60_000);
 
 test('an attempt is graded as it is saved, and keys reach it', async () => {

@@ -20,6 +20,7 @@ export function Lab({ route, words }: { route: LabRoute; words: Words }): JSX.El
     let current = true;
     setData(undefined);
     setProblem('');
+    document.title = 'Concept Labs';
     source.lab(route.lab).then(
       (found) => current && setData(found),
       (error: unknown) => current && setProblem(error instanceof Error ? error.message : words.notFound),
@@ -50,14 +51,14 @@ export function Lab({ route, words }: { route: LabRoute; words: Words }): JSX.El
       </div>
       {route.tab === 'laws' && <Laws data={data} words={words} />}
       <div hidden={route.tab !== 'build'}>
-        <Learn key={data.card.name} data={data} words={words} />
+        <Learn key={data.card.name} data={data} shown={route.tab === 'build'} words={words} />
       </div>
-      {route.tab === 'files' && <FilesView data={data} route={route} />}
+      {route.tab === 'files' && <FilesView data={data} route={route} words={words} />}
     </>
   );
 }
 
-function FilesView({ data, route }: { data: LabData; route: LabRoute }): JSX.Element {
+function FilesView({ data, route, words }: { data: LabData; route: LabRoute; words: Words }): JSX.Element {
   const names = Object.keys(data.files);
   // A folder, or a link to one, shows its first file.
   const file = names.find((name) => name === route.file) ?? names.find((name) => name.startsWith(route.file ?? 'src/'));
@@ -84,7 +85,7 @@ function FilesView({ data, route }: { data: LabData; route: LabRoute }): JSX.Ele
         </ul>
       </nav>
       <figure class="code" ref={shown}>
-        <figcaption>{file}</figcaption>
+        <figcaption>{file ?? words.notFound}</figcaption>
         <CodeLines lines={lines} from={1} {...(route.line === undefined ? {} : { mark: route.line })} />
       </figure>
     </div>

@@ -14,7 +14,7 @@ const problemsIn = (messages: readonly Message[]): readonly string[] =>
 
 /** The core laws, the hardening laws, and the pitfalls as riddles. */
 export function Laws({ data, words }: { data: LabData; words: Words }): JSX.Element {
-  const run = useRun();
+  const run = useRun(words);
   const judged = judgedIn(run.messages);
   const core = data.laws.filter((law) => law.core !== undefined);
   const others = data.laws.filter((law) => law.core === undefined);
@@ -72,7 +72,10 @@ export function Laws({ data, words }: { data: LabData; words: Words }): JSX.Elem
 }
 
 function Law({ law, judged, words }: { law: LawInfo; judged: readonly JudgedLaw[]; words: Words }): JSX.Element {
-  const result = judged.find(({ name }) => name === law.name);
+  const names = law.names === undefined ? undefined : new RegExp(law.names);
+  const results = judged.filter(({ name }) => name === law.name || names?.test(name));
+  // Of several, the one that does not hold.
+  const result = results.find(({ state }) => state !== 'passed') ?? results[0];
   return (
     <li>
       {result && <Mark state={result.state} words={words} />} {law.name}
@@ -94,7 +97,7 @@ function Mark({ state, words }: { state: JudgedLaw['state']; words: Words }): JS
 
 function Pitfall({ pitfall, lab, words }: { pitfall: PitfallInfo; lab: string; words: Words }): JSX.Element {
   const [open, setOpen] = useState(false);
-  const run = useRun();
+  const run = useRun(words);
   const judged = judgedIn(run.messages)[0] ?? (open && !source.live ? pitfall.recorded : undefined);
   const running = run.state === 'running';
   return (

@@ -7,10 +7,10 @@ import { useRun } from './use-run.ts';
 import type { Words } from './words.ts';
 
 /** What the terminal shows of `pnpm lab learn`, as files are saved; its keys are buttons, and keys here, too. */
-export function Learn({ data, words }: { data: LabData; words: Words }): JSX.Element {
-  const run = useRun();
+export function Learn({ data, shown, words }: { data: LabData; shown: boolean; words: Words }): JSX.Element {
+  const run = useRun(words);
   const { name } = data.card;
-  const { messages, state, press } = run;
+  const { messages, state, press, stop } = run;
   const page = messages.findLast((message) => message.type === 'page');
   const status = messages.at(-1)?.type === 'status' ? messages.at(-1) : undefined;
   const labels: Readonly<Record<LearnKey, string>> = {
@@ -20,15 +20,18 @@ export function Learn({ data, words }: { data: LabData; words: Words }): JSX.Ele
     a: words.all,
   };
   useEffect(() => {
-    if (state !== 'running') return;
+    if (state !== 'running' || !shown) return;
     const typed = (event: KeyboardEvent): void => {
       const key = learnKeys.find((each) => each === event.key);
       const writes = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-      if (key !== undefined && !writes && !event.ctrlKey && !event.metaKey && !event.altKey) press(key);
+      if (writes || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (key !== undefined) press(key);
+      // The page says so, as in a terminal.
+      if (event.key === 'q') stop();
     };
     addEventListener('keydown', typed);
     return () => removeEventListener('keydown', typed);
-  }, [state, press]);
+  }, [state, shown, press, stop]);
   if (!source.live) {
     return (
       <div class="learn">

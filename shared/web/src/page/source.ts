@@ -18,8 +18,11 @@ export interface Source {
   readonly live: boolean;
   map(): Promise<MapData>;
   lab(name: string): Promise<LabData>;
-  /** @throws {Error} saying why it can't be run. */
-  run(request: RunRequest, onMessage: (message: Message) => void): Promise<Running>;
+  /**
+   * @param onLost is called once where there is nobody left who could tell the rest.
+   * @throws {Error} saying why it can't be run.
+   */
+  run(request: RunRequest, onMessage: (message: Message) => void, onLost: () => void): Promise<Running>;
 }
 
 /** What the server says of a request that it refuses. */
@@ -51,7 +54,7 @@ const live: Source = {
   live: true,
   map: async () => trusted(await asked('api/map')),
   lab: async (name) => trusted(await asked(`api/labs/${encodeURIComponent(name)}`)),
-  async run(request, onMessage) {
+  async run(request, onMessage, onLost) {
     const id = textAt(await asked('api/runs', json(request)), 'id') ?? '';
     const path = `api/runs/${encodeURIComponent(id)}`;
     const events = new EventSource(`${path}/messages`);
@@ -65,9 +68,17 @@ const live: Source = {
       onMessage(message);
     };
     events.onmessage = ({ data }) => take(trusted(JSON.parse(data)));
-    // It connects anew by itself, unless the server refuses: then the run is gone.
-    events.onerror = () => {
-      if (events.readyState === EventSource.CLOSED) take({ type: 'ended', code: null, stderr: '' });
+    // It connects anew by itself, unless the server refuses, for then the run is gone; or is gone itself.
+    events.onerror = async () => {
+      if (events.readyState === EventSource.CLOSED) return take({ type: 'ended', code: null, stderr: '' });
+      const answers = await fetch('page.css', { method: 'HEAD' }).then(
+        () => true,
+        () => false,
+      );
+      if (answers || over) return;
+      over = true;
+      events.close();
+      onLost();
     };
     return {
       async stop() {
@@ -85,7 +96,7 @@ function loaded(name: string): Promise<unknown> {
     const script = document.createElement('script');
     script.src = `data/${name}.js`;
     script.onload = () => resolve(globalThis.conceptLabs?.get(name));
-    script.onerror = () => reject(new Error(`${script.src} is not there`));
+    script.onerror = () => reject(new Error(`${script.src} is not among these pages`));
     document.head.append(script);
   });
 }

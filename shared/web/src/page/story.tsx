@@ -13,7 +13,7 @@ export function Story({ data, words }: { data: LabData; words: Words }): JSX.Ele
   const [seed, setSeed] = useState('');
   const [example, setExample] = useState('');
   const [wide, setWide] = useState(false);
-  const run = useRun(slow);
+  const run = useRun(words, slow);
   const { name } = data.card;
   const start = (): void =>
     run.start({
@@ -111,7 +111,8 @@ function Told({ run, lab, words }: { run: RunState; lab: string; words: Words })
   );
 }
 
-function stateLine({ messages, state, stopped }: RunState, words: Words): string {
+function stateLine({ messages, state, stopped, problem }: RunState, words: Words): string {
+  if (problem !== '') return '';
   const events = messages.flatMap((message) => (message.type === 'story' ? [message.event] : []));
   const verdicts = events.filter((event) => event.type === 'verdict');
   const held = verdicts.filter(({ holds }) => holds).length;

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { LearnKey, Message, RunRequest } from '../api.ts';
 import { type Running, source } from './source.ts';
+import type { Words } from './words.ts';
 
 /** How long a block stands alone when it is told slowly. */
 const pauseMs = 1800;
@@ -10,8 +11,9 @@ export interface RunState {
   readonly state: 'none' | 'running' | 'over';
   /** The reader has ended it. */
   readonly stopped: boolean;
-  /** Why it could not be run. */
+  /** Why it could not be run, or not be told to its end. */
   readonly problem: string;
+
   /** Told slowly, and there is more to tell. */
   readonly waits: boolean;
   start(request: RunRequest): void;
@@ -21,7 +23,7 @@ export interface RunState {
 }
 
 /** One run at a time of a view; it ends with the view. */
-export function useRun(slow = false): RunState {
+export function useRun(words: Words, slow = false): RunState {
   const [messages, setMessages] = useState<readonly Message[]>([]);
   const [state, setState] = useState<RunState['state']>('none');
   const [stopped, setStopped] = useState(false);
@@ -50,16 +52,24 @@ export function useRun(slow = false): RunState {
       setProblem('');
       setStopped(false);
       setState('running');
-      running.current = source.run(request, (message) => {
-        if (turn.current === mine) setQueue((before) => [...before, message]);
-      });
+      running.current = source.run(
+        request,
+        (message) => {
+          if (turn.current === mine) setQueue((before) => [...before, message]);
+        },
+        () => {
+          if (turn.current !== mine) return;
+          setProblem(words.lost);
+          setState('over');
+        },
+      );
       running.current.catch((error: unknown) => {
         if (turn.current !== mine) return;
         setProblem(error instanceof Error ? error.message : String(error));
         setState('over');
       });
     },
-    [leave],
+    [leave, words],
   );
 
   /** Shows what has come: all of it, or up to the next block. */
