@@ -111,7 +111,7 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
       ['COST_LIMIT', '{ articles(first: 1000000000) { title } }'],
       ['DEPTH_LIMIT', `{ articles { author ${nest(8)} } }`],
       ['ALIAS_LIMIT', `{ ${aliases} }`],
-      ['TOKEN_LIMIT', `{ ${'takings '.repeat(5000)} }`],
+      ['TOKEN_LIMIT', `{ ${'takings '.repeat(999)} }`],
       ['TOKEN_LIMIT', '{ articles '.repeat(30_000)],
     ];
     for (const [code, query, variables] of hostile) {
@@ -231,7 +231,7 @@ await describeWith('the kiosk', { postgres: () => startPostgres() }, ({ postgres
       expect(() => useLimits({ tokens: n, rules: () => [] })).toThrow(InvalidArgumentError);
     }
     expect(() => useDeadline(2 ** 31), 'which a timer takes for 1').toThrow(InvalidArgumentError);
-    expect([useDeadline(1), useLimits({ tokens: 1, rules: () => [] })]).toHaveLength(2);
+    expect([useDeadline(1), useDeadline(2 ** 31 - 1), useLimits({ tokens: 1, rules: () => [] })]).toHaveLength(3);
   });
 
   test('a client that has gone is worked for no longer', async () => {

@@ -215,6 +215,7 @@ test('a refusal says what was found and how much is allowed; a limit that is no 
   expect(error).toMatchObject({
     message: 'The query is refused: it is 3 levels deep, of 2 at most. Ask for less.',
     extensions: { code: 'DEPTH_LIMIT', max: 2, http: { status: 400 } },
+    locations: [{ line: 1, column: 1 }],
   });
   for (const max of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
     for (const make of [depthLimit, aliasLimit, costLimit]) expect(() => make(max)).toThrow(InvalidArgumentError);

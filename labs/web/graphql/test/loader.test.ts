@@ -129,6 +129,16 @@ test('a batch has maxBatch keys at most', async () => {
   const loader = new Loader(batchByKey(rows), { maxBatch: 2 });
   await Promise.all(['a', 'b', 'c', 'd', 'e'].map((key) => loader.load(key)));
   expect(asked).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
+  const sizes: number[] = [];
+  const size = async (keys: readonly number[]) => {
+    sizes.push(keys.length);
+    return keys;
+  };
+  for (const options of [{}, { maxBatch: 1 }]) {
+    const numbers = new Loader(size, options);
+    await Promise.all(Array.from({ length: 'maxBatch' in options ? 2 : 1001 }, (_, n) => numbers.load(n)));
+  }
+  expect(sizes, '1000 by default').toEqual([1000, 1, 1, 1]);
   for (const maxBatch of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
     expect(() => new Loader(batchByKey(rows), { maxBatch })).toThrow(InvalidArgumentError);
   }
