@@ -139,6 +139,7 @@ describe('sockets', () => {
 
   test('a message that is too long closes its sender with 1009, one that is no JSON with 1007, and nobody else', async () => {
     const thrown = uncaught();
+    const crash = once(process, 'uncaughtException').then(([error]) => `${error}`);
     const { client, both, told } = await hall({ maxPayloadBytes: 1000 });
     const good = await both();
     const bad: [data: string | Buffer, code: number, name: string][] = [
@@ -153,7 +154,7 @@ describe('sockets', () => {
       await opened;
       socket.send(data);
       socket.send('"after it"');
-      expect((await outcome(closed, 1000)).value, `${name} closes with`).toBe(code);
+      expect((await outcome(Promise.race([closed, crash]), 1000)).value, `${name} closes with`).toBe(code);
       expect(heard, `answers to ${name}, and to what came after it`).toEqual([]);
     }
     good.socket.send(JSON.stringify({ nice: true }));
