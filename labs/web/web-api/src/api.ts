@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { Call } from './call.ts';
 import { Connections } from './connections.ts';
 import {
+  ClientGoneError,
   DeclarationError,
   HttpError,
   MalformedRequestError,
@@ -271,7 +272,9 @@ export class Api implements AsyncDisposable {
     begin();
   }
 
-  #refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  #refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    // Node's error for a body that breaks off is nobody's failure but the client's.
+    const error = request.raw.readableAborted ? new ClientGoneError() : thrown;
     const status = answerStatus(error);
     if (status >= 500) this.report(error, whereOf(request));
     return reply.status(status).send(bodyOf(error, status));

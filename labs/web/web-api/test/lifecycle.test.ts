@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { outcome, until } from '@shared/testkit';
@@ -166,6 +167,25 @@ describe('from the first byte to the last', () => {
     });
     await until(() => sockets.every(({ readyState }) => readyState === 'open'));
     expect((await outcome(api.close())).error).toBe(undefined);
+  });
+
+  test('a client that goes in the middle of its body is no failure of ours', async () => {
+    const take = route({
+      method: 'POST',
+      url: '/',
+      body: z.any(),
+      response: z.any(),
+      handler: async ({ body }) => body,
+    });
+    const { api, url, failed } = open({ routes: [take] });
+    const { port } = new URL(await url());
+    const socket = connect(Number(port), '127.0.0.1');
+    const asked = once(api.app.server, 'request');
+    socket.write('POST / HTTP/1.1\r\nhost: counter\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"a"');
+    await asked;
+    socket.destroy();
+    await api.close();
+    expect(failed).toEqual([]);
   });
 
   test('a connection with two requests at once is at work until both have their answers', async () => {
