@@ -158,6 +158,7 @@ describe('schemas', () => {
       expect(answer.status, String(payload).slice(0, 50)).toBe(status);
     }
     expect((await post('/p/1', JSON.stringify('x'.repeat(2 ** 20)))).text).toContain('too large');
+    expect((await post('/p/1', 'hello', 'text/plain')).text).toContain('application/json');
     expect((await post('/p/%ff', '{}')).status).toBe(400);
     expect((await post('/p/1?q=%ff', '{}')).status).toBe(400);
     expect(seen).toEqual([]);
@@ -174,6 +175,7 @@ describe('schemas', () => {
     const { query } = z
       .object({ query: z.any() })
       .parse((await all('/p/1?q=1&q=&q=3&a+b=c%3D=&&x&__proto__=1&toString=2')).json());
+    expect((await all('/p/1')).json()).toEqual({ query: {} });
     expect(Object.entries(query)).toEqual([
       ['q', ['1', '', '3']],
       ['a b', 'c=='],
