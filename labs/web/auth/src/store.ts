@@ -26,13 +26,19 @@ CREATE TABLE IF NOT EXISTS auth_logins (
 /** Forgets what has run out. Call it now and then, from wherever you like: what somebody is using stays for the next time. */
 export async function sweep(pool: Pool): Promise<void> {
   // A rotation locks a token and then its family. Who waited for them in the other order would be in a deadlock with it.
-  const tokens = `SELECT hash FROM auth_refresh r JOIN auth_families f ON f.id = r.family WHERE f.expires_at < now()`;
-  const families = `SELECT id FROM auth_families f
-    WHERE expires_at < now() AND NOT EXISTS (SELECT FROM auth_refresh WHERE family = f.id)`;
-  await query(pool, `DELETE FROM auth_refresh WHERE hash IN (${tokens} FOR UPDATE SKIP LOCKED)`, []);
-  await query(pool, `DELETE FROM auth_families WHERE id IN (${families} FOR UPDATE SKIP LOCKED)`, []);
-  for (const table of ['auth_sessions', 'auth_logins']) {
-    await query(pool, `DELETE FROM ${table} WHERE expires_at < now()`, []);
+  const over = {
+    auth_refresh:
+      'SELECT r.ctid FROM auth_refresh r JOIN auth_families f ON f.id = r.family WHERE f.expires_at < now()',
+    auth_families: `SELECT f.ctid FROM auth_families f
+      WHERE expires_at < now() AND NOT EXISTS (SELECT FROM auth_refresh WHERE family = f.id)`,
+    auth_sessions: 'SELECT ctid FROM auth_sessions WHERE expires_at < now()',
+    auth_logins: 'SELECT ctid FROM auth_logins WHERE expires_at < now()',
+  };
+  const batch = 5000; // So that no statement is a long one.
+  for (const [table, rows] of Object.entries(over)) {
+    const some = `${rows} LIMIT ${batch} FOR UPDATE SKIP LOCKED`;
+    const sql = `DELETE FROM ${table} WHERE ctid = ANY(ARRAY(${some})) RETURNING 1`;
+    while ((await query(pool, sql, [])).length === batch);
   }
 }
 
@@ -65,12 +71,11 @@ export async function query<Row extends QueryResultRow>(
  */
 export async function allOrNothing<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
   const tx = await connect(pool);
-  let broken = true;
+  let broken = false;
   try {
     await query(tx, 'BEGIN', []);
     const value = await body(tx);
     await query(tx, 'COMMIT', []);
-    broken = false;
     return value;
   } catch (error) {
     broken = await tx.query('ROLLBACK').then(

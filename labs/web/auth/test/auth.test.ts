@@ -163,6 +163,9 @@ test('clocks may differ by the tolerance, and not by more', async () => {
   const now = Math.floor(Date.now() / 1000);
   expect(await show(await signed(first, { exp: now - 7 }))).toBe('mo');
   expect(await show(await signed(first, { exp: now - 12 }))).toBe('expired');
+  const usual = await open();
+  expect(await usual.show(await signed(first, { exp: now - 5 })), 'five seconds, by default').toBe('expired');
+  expect(await usual.show(await signed(first, { exp: now - 2 })), 'two seconds').toBe('mo');
   expect(await show(await signed(first, { nbf: now + 7 }))).toBe('mo');
   expect(await show(await signed(first, { nbf: now + 15 }))).toBe('too early');
 });

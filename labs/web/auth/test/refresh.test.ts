@@ -200,6 +200,10 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
     await holder.query('COMMIT');
     holder.release();
     expect(swept.error, 'sweep() beside a rotation').toBeUndefined();
+    const many =
+      "SELECT sha256(n::text::bytea), id, now() FROM auth_families, generate_series(1, 5001) n WHERE sub = 'ada'";
+    await pool.query("INSERT INTO auth_families VALUES (gen_random_uuid(), 'ada', now() - interval '1 s')");
+    await pool.query(`INSERT INTO auth_refresh ${many}`);
     await sweep(pool);
     expect(await kept()).toBe('[[],[],[],[]]');
     expect(await fate(tokens.rotate(token))).toBe('unknown');
@@ -276,9 +280,10 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
     expect(error).toMatchObject({ statusCode: 503 });
     expect(await fate(tokens.rotate(token)), 'the same token, afterwards').toBe('mo');
     const nowhere = new Pool({ connectionString: 'postgres://127.0.0.1:1/none' });
-    expect((await outcome(new RefreshTokens({ pool: nowhere }).rotate(token))).error).toBeInstanceOf(
-      StoreUnavailableError,
-    );
+    const lost = new RefreshTokens({ pool: nowhere });
+    for (const asked of [lost.rotate(token), lost.revoke(token), lost.revokeAll('mo'), lost.issue('mo')]) {
+      expect((await outcome<unknown>(asked)).error).toBeInstanceOf(StoreUnavailableError);
+    }
     expect((await outcome(new Sessions({ pool: nowhere }).find(`__Host-session=${token}`))).error).toBeInstanceOf(
       StoreUnavailableError,
     );
