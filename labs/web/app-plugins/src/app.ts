@@ -153,7 +153,7 @@ export class Assembly {
     return app;
   }
 
-  /** What avvio has called is over: tells of all that failed in it. avvio knows the last of the hooks that a plugin added itself. */
+  /** Of the hooks that plugins have added themselves avvio tells the last that has failed. */
   async #end(closed: PromiseLike<undefined>): Promise<undefined> {
     try {
       await closed;
@@ -171,7 +171,7 @@ export class Assembly {
   #fail(title: string, why: string, options?: ErrorOptions): void {
     const failure = new PluginTeardownError(title, why, options);
     this.teardownFailures.push(failure);
-    // After the end nobody asks for it any more.
+    // Of a setup that came too late nobody else is told.
     this.#log?.error(failure);
   }
 

@@ -10,8 +10,8 @@ export interface Plugin<Name extends string = string, Input = never, Provided = 
   readonly name: Name;
   readonly dependencies: readonly string[];
   /**
-   * Mounts it on the hall itself: its hooks and its error handler are everybody's that comes after it, and what its setup
-   * returns is there for those that depend on it.
+   * Mounts it on the hall itself: its hooks are everybody's, its error handler and its decorators those of whoever comes after
+   * it, and what its setup returns is there for those that depend on it.
    */
   with(...config: ConfigOf<Input>): Mount;
   /**
