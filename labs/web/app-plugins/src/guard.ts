@@ -10,8 +10,8 @@ const works = new Set<unknown>(
 
 /**
  * The end of an app for those who are still in it. fastify's own `close` overtakes a `listen` that is under way; waits for
- * connections, not for a promise of a handler or a hook whose client has gone; cuts nobody off; and leaves to itself the second
- * server that it has when `localhost` has two addresses.
+ * connections, not for a promise of a handler or a hook whose client has gone, nor for a client that still reads; cuts nobody
+ * off; and leaves to itself the second server that it has when `localhost` has two addresses.
  * @param graceMs Milliseconds for what is under way; then its connections are cut
  */
 export function guardClose(app: FastifyInstance, graceMs: number): void {
@@ -69,11 +69,14 @@ export function guardClose(app: FastifyInstance, graceMs: number): void {
     }
   });
 
+  app.addHook('onRequest', (_request, { raw }, done) => {
+    // Node's `close` takes a connection for idle when its response has an end, sent or not.
+    const sent = new Promise((resolve) => raw.once('finish', resolve).once('close', resolve));
+    track(working, sent);
+    done();
+  });
+
   const grace = Promise.withResolvers<void>();
-  const idle = async () => {
-    // Behind a hook comes the handler.
-    while (working.size > 0) await Promise.allSettled(working);
-  };
   let cut: NodeJS.Timeout | undefined;
   app.addHook('preClose', async () => {
     closing = true;
@@ -82,16 +85,22 @@ export function guardClose(app: FastifyInstance, graceMs: number): void {
       for (const socket of sockets) socket.destroy();
       grace.resolve();
     }, graceMs);
-    await Promise.race([idle(), grace.promise]);
   });
+  const idle = async () => {
+    // Behind a hook comes the handler.
+    while (working.size > 0) await Promise.allSettled(working);
+  };
   app.server.close = new Proxy(app.server.close, {
     apply: (close, server, [done]: [((error?: Error) => void)?]) => {
-      const others = othersOf(app).map((other) => new Promise((resolve) => other.close(resolve)));
-      const end = async (error?: Error) => {
-        await Promise.race([Promise.all([...others, idle()]), grace.promise]);
-        done?.(error);
+      const others = othersOf(app);
+      for (const each of [server, ...others]) Server.prototype.close.call(each);
+      const end = async () => {
+        await Promise.race([idle(), grace.promise]);
+        await Promise.all(others.map((other) => new Promise((resolve) => other.close(resolve))));
+        Reflect.apply(close, server, [done]);
       };
-      return Reflect.apply(close, server, [end]);
+      void end();
+      return server;
     },
   });
   // The first hook is the last that is called.
