@@ -172,7 +172,10 @@ describe('wiring', () => {
     const deep = definePlugin({
       name: 'deep',
       config: inner,
-      setup: ({ config }) => seen.push(Object.assign(config, { more: config.open.days.push('Sunday') }).more),
+      setup: ({ config }) => {
+        expect(Object.getOwnPropertyDescriptor(config, 'open')).toMatchObject({ writable: true, configurable: true });
+        seen.push(config.open.days.push('Sunday'));
+      },
     });
     for (let app = 0; app < 2; app++) await open([whole.with(undefined), none.with(null), deep.with()]);
     expect(seen).toEqual([3, null, 2, 3, null, 2]);
