@@ -138,13 +138,18 @@ export class IdempotencyStore {
 
 /** @throws what `work` throws, and what Postgres answers; then it is rolled back, or the connection is gone */
 export async function committed<T>(pool: Pool, work: (tx: PoolClient) => Promise<T>): Promise<T> {
-  const tx = await pool.connect();
   let broken: Error | undefined;
   const lose = (error: Error) => {
     broken = error;
   };
-  // Nobody else listens to a connection that is in use: its end would be the end of the process.
-  tx.on('error', lose);
+  const tx = await new Promise<PoolClient>((resolve, reject) => {
+    pool.connect((error, client) => {
+      // Nobody else listens to a connection in use: its end would end the process. An await would be too late.
+      client?.on('error', lose);
+      if (client) resolve(client);
+      else reject(error);
+    });
+  });
   try {
     await tx.query('BEGIN');
     const answer = await work(tx);
@@ -155,7 +160,8 @@ export async function committed<T>(pool: Pool, work: (tx: PoolClient) => Promise
     throw error;
   } finally {
     tx.release(broken);
-    tx.off('error', lose);
+    // One that is broken has no other listener any more, and may still have more to say.
+    if (!broken) tx.off('error', lose);
   }
 }
 

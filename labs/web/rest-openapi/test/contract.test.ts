@@ -1,8 +1,8 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
-import { startBrowser } from '@shared/services';
-import { describeWith, outcome } from '@shared/testkit';
+import { outcome } from '@shared/testkit';
 import Fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
 import {
@@ -334,39 +334,39 @@ describe('the contract', () => {
     expect(within(net, JSON.parse(JSON.stringify(net))), 'thirty that speak of each other').toEqual([]);
     expect(() => within({ $ref: '#/nowhere' }, {})).toThrow(ContractError);
   });
-});
 
-await describeWith('the page', { browser: () => startBrowser() }, ({ browser }) => {
-  test('the contract is served to programs and to people: on a page that fits a phone, and runs nothing that it is told', async () => {
-    const hostile = '<img src=x onerror="document.title=1"><script>document.title=1</script>"\'>';
+  test('the contract is served to programs and to people: on a page that asks no other server, and runs nothing that it is told', async () => {
+    const hostile = '<img src=x onerror="document.title=1"><script>document.title=1</script></style>"\'>';
     const odd = edited(({ get, set }) => {
       set(`Shop ${hostile}`, 'info', 'title');
-      set(hostile, 'paths', BOOKS, 'get', 'summary');
+      for (const place of ['summary', 'description']) set(hostile, 'paths', BOOKS, 'get', place);
       set(hostile, 'paths', BOOKS, 'get', 'parameters', '0', 'description');
-      set(hostile, 'components', 'schemas', 'Book', 'description');
+      set(hostile, 'paths', BOOKS, 'get', 'responses', '400', 'description');
+      const schema = {
+        type: hostile,
+        format: hostile,
+        minimum: 1,
+        description: hostile,
+        properties: { [hostile]: { enum: [hostile] } },
+      };
+      set(schema, 'components', 'schemas', hostile);
       set(get('paths', BOOKS), 'paths', `/${hostile}`);
     });
     const app = Fastify();
     await app.register(contractRoutes, { contract: () => odd });
-    await using _ = { [Symbol.asyncDispose]: () => app.close() };
-    const base = await app.listen({ port: 0, host: '127.0.0.1' });
-    expect(await (await fetch(`${base}/openapi.json`)).json()).toEqual(odd);
-    const page = await browser.page({ width: 390, height: 800 });
-    const asked: string[] = [];
-    page.on('request', (request) => asked.push(request.url()));
-    await page.goto(`${base}/docs`);
-    expect(await page.title()).toBe(`Shop ${hostile}`);
-    expect(await page.locator('main').textContent()).toContain('idempotency-key');
-    expect(await page.evaluate('document.documentElement.scrollWidth'), 'its width on a phone').toBeLessThanOrEqual(
-      390,
-    );
-    expect(await page.locator('img, script').count()).toBe(0);
-    const display = await page.evaluate("getComputedStyle(document.querySelector('th')).display");
-    expect(display, 'how a cell is styled on a phone').toBe('block');
-    expect(
-      asked.filter((each) => !each.startsWith(base)),
-      'asked of other servers',
-    ).toEqual([]);
+    expect((await app.inject('/openapi.json')).json()).toEqual(odd);
+    const { headers, body } = await app.inject('/docs');
+    const tags = new Set(Array.from(body.matchAll(/<([a-z!][a-z0-9]*)/gi), ([, name]) => name));
+    for (const tag of ['img', 'script', 'link', 'iframe']) expect(tags, 'tags of the page').not.toContain(tag);
+    expect(body.match(/<\/style>/g)).toHaveLength(1);
+    expect(body).toContain(`<title>Shop &lt;img src=x onerror=&quot;`);
+    expect(body, 'what leads elsewhere').not.toMatch(/(?:src|href)="(?!#|openapi\.json")/);
+    const style = createHash('sha256')
+      .update(/<style>(.*)<\/style>/s.exec(body)?.[1] ?? '')
+      .digest('base64');
+    const policy = `default-src 'none'; style-src 'sha256-${style}'; frame-ancestors 'none'`;
+    expect(headers['content-security-policy']).toBe(policy);
+    expect(body).toContain('idempotency-key');
     const one = edited(({ set }) => set(['open'], 'components', 'schemas', 'Order', 'properties', 'status', 'enum'));
     expect(contractPage(one)).toContain('<code>&quot;open&quot;</code>');
     expect(contractPage(contract)).toContain('<h3>Parameters</h3><table>');

@@ -349,6 +349,13 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
     expect(error).toMatchObject({ name: 'Problem', status: 422 });
     const failed = await outcome(other.once({ ...claim, key: 'l' }, () => Promise.reject(new Error('no paper'))));
     expect(failed.error).toMatchObject({ message: 'no paper' });
+    const listeners = { count: () => 0 };
+    const dying = other.once({ ...claim, key: 'm' }, (tx) => {
+      listeners.count = () => tx.listenerCount('error');
+      return tx.query('SELECT pg_terminate_backend(pg_backend_pid())').then(() => Promise.reject());
+    });
+    expect((await outcome(dying)).error).toMatchObject({ code: '57P01' });
+    expect(listeners.count(), 'who hears what a dead connection says last').toBeGreaterThan(0);
     expect([(await place('k')).body, await count('orders')]).toEqual([body, 1]);
     expect(pool.totalCount - pool.idleCount, 'connections that nobody has given back').toBe(0);
   });
