@@ -25,6 +25,7 @@ export {
   type Found,
   IN_FLIGHT,
   jsonOf,
+  nextOf,
   OfflineError,
   type Piece,
   type Problem,

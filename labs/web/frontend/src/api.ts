@@ -1,7 +1,7 @@
 import createClient, { type Client } from 'openapi-fetch';
 import type { paths } from './contract.gen.ts';
 import { ProblemError, SignedOutError } from './errors.ts';
-import { type ExchangeOptions, exchange, type Fetch } from './exchange.ts';
+import { type ExchangeOptions, exchange, type Fetch, jsonOf } from './exchange.ts';
 import type { Tokens } from './session.ts';
 
 export type Api = Client<paths>;
@@ -21,8 +21,9 @@ export function createApi({ baseUrl, session, ...o }: ApiOptions): Api {
 }
 
 /**
- * Sends the session's token, and where it is refused the renewed one, once. Without one it sends none: some of an API is for
- * everybody.
+ * Sends the session's token, and where it is refused another: the one that has taken its place meanwhile, or the renewed one;
+ * three in all. A renewed one that is refused ends the session, unless another has its place by then. Without a token it sends
+ * none: some of an API is for everybody.
  * @throws SignedOutError, and what `exchange` throws
  */
 export function signed(session: Tokens, o: ExchangeOptions = {}): Fetch {
@@ -33,20 +34,23 @@ export function signed(session: Tokens, o: ExchangeOptions = {}): Fetch {
       if (token !== undefined) copy.headers.set('authorization', `Bearer ${token}`);
       return exchange(copy, o);
     };
-    const { token } = session;
-    try {
-      return await send(token);
-    } catch (error) {
-      if (!isRefusedToken(error)) throw error;
-    }
-    // The renewal is for all who wait for it: who goes away leaves it be.
-    const renewed = await unlessAborted(session.renewed(token), request.signal);
-    try {
-      return await send(renewed);
-    } catch (error) {
-      if (!isRefusedToken(error)) throw error;
-      session.end();
-      throw new SignedOutError();
+    let { token } = session;
+    let renewed = false;
+    for (let sent = 1; ; sent++) {
+      try {
+        return await send(token);
+      } catch (error) {
+        if (!isRefusedToken(error)) throw error;
+        const isLast = session.token === token;
+        if (isLast && renewed) {
+          session.end();
+          throw new SignedOutError();
+        }
+        if (sent === 3) throw error;
+        renewed = isLast;
+      }
+      // The renewal is for all who wait for it: who goes away leaves it be.
+      token = await unlessAborted(session.renewed(token), request.signal);
     }
   };
 }
@@ -68,15 +72,17 @@ export function renewAt(url: string, o: ExchangeOptions = {}): () => Promise<str
   return async () => {
     try {
       const response = await exchange(new Request(url, { method: 'POST' }), o);
-      const body: unknown = await response.json();
-      if (typeof body === 'object' && body !== null && 'token' in body && typeof body.token === 'string')
-        return body.token;
+      const body = jsonOf(await response.text());
+      if (typeof body === 'object' && body !== null && 'token' in body && isToken(body.token)) return body.token;
     } catch (error) {
       throw isRefusedToken(error) ? new SignedOutError() : error;
     }
     throw new TypeError(`${url} has not answered { "token": … }: it must be the API's own.`);
   };
 }
+
+/** What a header can carry as it is: visible ASCII, and spaces inside of it. */
+const isToken = (value: unknown): value is string => typeof value === 'string' && /^[!-~]([ -~]*[!-~])?$/.test(value);
 
 /** The data of a call's answer. A call whose answer has none (204) is not for it. */
 export async function dataOf<Data>(call: Promise<{ readonly data?: Data }>): Promise<Exclude<Data, undefined>> {

@@ -6,10 +6,10 @@ export function focusOn(part: HTMLElement | null, status: SubmissionState<unknow
   if (wanted !== undefined) part?.querySelector<HTMLElement>(wanted)?.focus();
 }
 
-/** @returns what brings the keyboard back to where it is now */
+/** @returns what brings the keyboard back to where it is now, unless it has found another place by then */
 export function keepFocus(): () => void {
   const before = document.activeElement;
   return () => {
-    if (before instanceof HTMLElement) before.focus();
+    if (before instanceof HTMLElement && document.activeElement === document.body) before.focus();
   };
 }

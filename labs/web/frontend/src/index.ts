@@ -12,7 +12,7 @@ export {
 export { type ExchangeOptions, exchange, type Fetch, jsonOf, retryAfterMs } from './exchange.ts';
 export { type Piece, pieces } from './highlight.ts';
 export { type FieldErrors, fieldErrors, type Problem, readProblem } from './problem.ts';
-export { type Found, Search, type SearchOptions, type SearchState } from './search.ts';
+export { type Found, nextOf, Search, type SearchOptions, type SearchState } from './search.ts';
 export { Session, type SessionOptions, type Tokens } from './session.ts';
 export { type Readable, type Store, store } from './store.ts';
 export { Submission, type SubmissionOptions, type SubmissionState } from './submission.ts';

@@ -8,7 +8,7 @@ export interface Problem {
   readonly errors: readonly { readonly pointer: string; readonly detail: string }[];
 }
 
-/** What of a JSON value is a problem; what is of another type than it should be is left out. */
+/** What of a JSON value is a problem; what is of another type than it should be, or says nothing, is left out. */
 export function readProblem(value: unknown): Problem {
   const body = fieldsOf(value);
   const list: unknown = body.get('errors');
@@ -19,7 +19,7 @@ export function readProblem(value: unknown): Problem {
   });
   const text = (name: 'title' | 'detail') => {
     const found = body.get(name);
-    return typeof found === 'string' ? { [name]: found } : {};
+    return typeof found === 'string' && found.trim() !== '' ? { [name]: found } : {};
   };
   const type = body.get('type');
   return { type: typeof type === 'string' ? type : 'about:blank', ...text('title'), ...text('detail'), errors };

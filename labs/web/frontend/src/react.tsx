@@ -1,7 +1,7 @@
 import { type FormEvent, StrictMode, useEffect, useId, useRef, useState, useSyncExternalStore } from 'react';
 import { createRoot } from 'react-dom/client';
 import { focusOn, keepFocus } from './focus.ts';
-import { type Api, pieces, type Readable } from './index.ts';
+import { type Api, nextOf, pieces, type Readable } from './index.ts';
 import {
   type Book,
   EMPTY_FORM,
@@ -46,10 +46,17 @@ function ShopPage({ api }: { readonly api: Api }) {
 function Books({ shop }: { readonly shop: Shop }) {
   const state = useReadable(shop.search.state);
   const id = useId();
+  const field = useRef<HTMLInputElement>(null);
+  const retry = () => {
+    // The button goes with the alert: the keyboard stays at the search.
+    field.current?.focus();
+    void shop.search.retry();
+  };
   return (
     <section aria-label="Books">
       <label htmlFor={id}>Search for a title</label>
       <input
+        ref={field}
         id={id}
         type="search"
         autoComplete="off"
@@ -60,7 +67,7 @@ function Books({ shop }: { readonly shop: Shop }) {
       {state.status === 'failed' && (
         <div role="alert">
           <p>{messageOf(state.failure)}</p>
-          <button type="button" onClick={() => void shop.search.retry()}>
+          <button type="button" onClick={retry}>
             Try again
           </button>
         </div>
@@ -79,7 +86,7 @@ function Books({ shop }: { readonly shop: Shop }) {
           </li>
         ))}
       </ul>
-      {state.next !== undefined && (
+      {nextOf(state) !== undefined && (
         <button type="button" onClick={() => void shop.search.more()}>
           More books
         </button>
@@ -151,8 +158,8 @@ function OrderPart({ shop, book }: { readonly shop: Shop; readonly book: Book })
         })}
         {errors && errors.rest.length > 0 && (
           <div role="alert">
-            {errors.rest.map((text) => (
-              <p key={text}>{text}</p>
+            {errors.rest.map((text, place) => (
+              <p key={`${place}`}>{text}</p>
             ))}
           </div>
         )}

@@ -55,9 +55,13 @@ export class Search<Item> {
     signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   }
 
-  /** The next page of what is shown. Does nothing while a question is under way, or where there is none. */
+  /**
+   * The next page of what is shown. Does nothing while a question is under way, where there is no next page, or where the field
+   * says something else by now than what is shown.
+   */
   async more(): Promise<void> {
-    const { next, status } = this.#state.get();
+    const { status } = this.#state.get();
+    const next = nextOf(this.#state.get());
     if (next === undefined || status === 'searching') return;
     this.patch({ status: 'searching', failure: undefined });
     await this.ask(next, this.anew());
@@ -100,3 +104,7 @@ export class Search<Item> {
     this.#state.set({ ...this.#state.get(), ...change });
   }
 }
+
+/** Where the next page begins of what the field says; undefined where the list is of another question, whose answer failed. */
+export const nextOf = <Item>({ next, of, query }: SearchState<Item>): string | undefined =>
+  of === query ? next : undefined;

@@ -1,4 +1,5 @@
 import { SignedOutError } from './errors.ts';
+import { reported } from './store.ts';
 
 export interface SessionOptions {
   /** The access token. Default: none yet; who is refused without one asks for one. */
@@ -53,19 +54,22 @@ export class Session implements Tokens {
     return this.#flight;
   }
 
-  /** Forgets the token, for good: who signs in again has a new session. */
+  /** Forgets the token, for good: who signs in again has a new session. What `onEnd` throws is nobody's here: it is reported. */
   end(): void {
     if (this.ended) return;
     this.ended = true;
     this.current = undefined;
-    this.options.onEnd?.();
+    reported(() => this.options.onEnd?.());
   }
 
   /** Asks, keeps the answer, and ends the session where it is refused. */
   protected async renew(): Promise<string> {
     try {
-      this.current = await this.options.renew();
-      return this.current;
+      const token = await this.options.renew();
+      // Who signs out meanwhile stays signed out.
+      if (this.ended) throw new SignedOutError();
+      this.current = token;
+      return token;
     } catch (error) {
       if (error instanceof SignedOutError) this.end();
       throw error;

@@ -39,7 +39,9 @@ export class Shop {
   constructor(api: Api) {
     this.search = new Search({
       find: async (q, cursor, signal) => {
-        const query = { ...(q.trim() !== '' && { q: q.trim() }), ...(cursor !== undefined && { cursor }) };
+        // Half a surrogate pair, as a hand in the middle of an emoji leaves it, is in no URL.
+        const wanted = q.trim().toWellFormed();
+        const query = { ...(wanted !== '' && { q: wanted }), ...(cursor !== undefined && { cursor }) };
         const page = await dataOf(api.GET('/books', { params: { query }, signal }));
         return { items: page.books, next: page.cursor ?? undefined };
       },

@@ -9,7 +9,7 @@ export interface Store<T> extends Readable<T> {
   readonly set: (value: T) => void;
 }
 
-/** Each listener hears of each `set`, once it is there to be read. */
+/** Each listener hears of each `set`, once it is there to be read. What one throws is reported, and keeps nobody from the news. */
 export function store<T>(value: T): Store<T> {
   let current = value;
   const listeners = new Set<() => void>();
@@ -17,7 +17,8 @@ export function store<T>(value: T): Store<T> {
     get: () => current,
     set: (next) => {
       current = next;
-      for (const listener of [...listeners]) listener();
+      // One that was ended by another hears no more.
+      for (const listener of [...listeners]) if (listeners.has(listener)) reported(listener);
     },
     subscribe: (listener) => {
       // A function that is given twice is two listeners, and each ends by itself.
@@ -26,4 +27,15 @@ export function store<T>(value: T): Store<T> {
       return () => void listeners.delete(own);
     },
   };
+}
+
+/** What `work` throws is the page's uncaught error, and not that of whoever had to tell it. */
+export function reported(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }

@@ -1,4 +1,4 @@
-import { ApiError } from './errors.ts';
+import { ApiError, ProblemError } from './errors.ts';
 import { type Readable, type Store, store } from './store.ts';
 
 export interface SubmissionState<Result> {
@@ -57,6 +57,7 @@ export class Submission<Input, Result> {
     this.#sending = new AbortController();
     const { signal } = this.#sending;
     this.current.set({ status: 'sending', result: undefined, failure: undefined });
+    const again = this.key !== undefined;
     try {
       this.key ??= (this.options.newKey ?? newUuid)();
       const result = await this.options.send(input, this.key, signal);
@@ -65,10 +66,18 @@ export class Submission<Input, Result> {
       this.current.set({ status: 'sent', result, failure: undefined });
     } catch (failure) {
       if (signal.aborted) return;
-      if (failure instanceof ApiError && !failure.outcomeUnknown) this.key = undefined;
+      const refused = failure instanceof ApiError && !failure.outcomeUnknown;
+      if (refused && (!again || isOfTheBooks(failure))) this.key = undefined;
       this.current.set({ status: 'failed', result: undefined, failure });
     }
   }
 }
+
+/**
+ * Whether the refusal of a second try tells what became of the first. A wrong field, too many requests and a session that is over
+ * are seen before the books are: the first try may stand in them all the same.
+ */
+const isOfTheBooks = (refusal: ApiError): boolean =>
+  refusal instanceof ProblemError && [409, 422].includes(refusal.status) && refusal.problem.errors.length === 0;
 
 const newUuid = () => crypto.randomUUID();

@@ -12,7 +12,7 @@ import {
   watch,
 } from 'vue';
 import { focusOn, keepFocus } from './focus.ts';
-import { type Api, pieces, type Readable } from './index.ts';
+import { type Api, nextOf, pieces, type Readable } from './index.ts';
 import {
   type Book,
   EMPTY_FORM,
@@ -74,11 +74,18 @@ const Books = defineComponent(
   ({ shop }: { readonly shop: Shop }) => {
     const search = useReadable(shop.search.state);
     const id = useId();
+    const field = ref<HTMLInputElement | null>(null);
+    const retry = () => {
+      // The button goes with the alert: the keyboard stays at the search.
+      field.value?.focus();
+      void shop.search.retry();
+    };
     return () => {
       const state = search.value;
       return h('section', { 'aria-label': 'Books' }, [
         h('label', { for: id }, 'Search for a title'),
         h('input', {
+          ref: field,
           id,
           type: 'search',
           autocomplete: 'off',
@@ -86,12 +93,7 @@ const Books = defineComponent(
           onInput: (event: Event) => shop.search.type(typed(event)),
         }),
         h('p', { role: 'status' }, searchStatus(state)),
-        state.status === 'failed'
-          ? alert(
-              h('p', messageOf(state.failure)),
-              button('Try again', () => void shop.search.retry()),
-            )
-          : undefined,
+        state.status === 'failed' ? alert(h('p', messageOf(state.failure)), button('Try again', retry)) : undefined,
         h(
           'ul',
           state.items.map((book) =>
@@ -103,7 +105,7 @@ const Books = defineComponent(
             ]),
           ),
         ),
-        state.next === undefined ? undefined : button('More books', () => void shop.search.more()),
+        nextOf(state) === undefined ? undefined : button('More books', () => void shop.search.more()),
       ]);
     };
   },
@@ -163,7 +165,7 @@ const OrderPart = defineComponent(
           ...fieldNames.map((name) => field(name, errors?.fields.get(name))),
           errors === undefined || errors.rest.length === 0
             ? undefined
-            : alert(...errors.rest.map((text) => h('p', { key: text }, text))),
+            : alert(...errors.rest.map((text) => h('p', text))),
           h('button', { type: 'submit', 'aria-disabled': status === 'sending' }, send),
           button('Cancel', () => shop.choose(undefined)),
         ]),

@@ -1,12 +1,14 @@
 import { outcome, random, until } from '@shared/testkit';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   type Found,
   fieldErrors,
   IN_FLIGHT,
+  nextOf,
   OfflineError,
   ProblemError,
   pieces,
+  RateLimitedError,
   readProblem,
   Search,
   Session,
@@ -218,6 +220,51 @@ describe('a shop on an API', () => {
     expect([begins.token, await begins.renewed(undefined), begins.token]).toEqual([undefined, 'first', 'first']);
   });
 
+  test('who signs out while the token is renewed stays signed out', async () => {
+    const { server, session, ended, holdRenewal } = tokens();
+    const release = holdRenewal();
+    const waits = outcome(server('/a'));
+    await turn();
+    session.end();
+    release();
+    expect((await waits).error).toBeInstanceOf(SignedOutError);
+    expect([session.token, ended.length]).toEqual([undefined, 1]);
+  });
+
+  test('a late refusal does not end a session that has gone on: each token that took its place is tried', async () => {
+    const { server, session, renewals, ended, hold, holdRenewal, expire } = tokens();
+    const release = hold('/slow');
+    const slow = server('/slow');
+    await server('/quick');
+    expire();
+    release();
+    expect([(await slow).status, session.token, renewals.length], 'the token in its place expired too').toEqual([
+      200,
+      'token 2',
+      2,
+    ]);
+    // Renewed once more; that one is refused slowly, and meanwhile renewed for another.
+    expire();
+    const releaseRenewal = holdRenewal();
+    const second = server('/slow');
+    await turn();
+    const releaseAgain = hold('/slow');
+    expire();
+    releaseRenewal();
+    await until(() => session.token === 'token 3', { what: 'the third token' });
+    expect((await server('/quick')).status).toBe(200);
+    releaseAgain();
+    expect([(await second).status, session.token, ended.length]).toEqual([200, 'token 4', 0]);
+    const sent: unknown[] = [];
+    const fetch = async () => {
+      sent.push(1);
+      return Response.json({}, { status: 401 });
+    };
+    const foreign = { token: 'a', renewed: async () => `b${sent.length}`, end: () => {} };
+    expect((await outcome(signed(foreign, { fetch })(new Request('http://shop')))).error).toBeInstanceOf(ProblemError);
+    expect(sent.length, 'requests of one call, whatever its session answers').toBe(3);
+  });
+
   test('who goes away while the token is renewed gets his own reason, and the others their answer', async () => {
     const { server, holdRenewal } = tokens();
     const release = holdRenewal();
@@ -267,7 +314,7 @@ describe('a shop on an API', () => {
   });
 
   test('the next page of what was searched before does not come behind what is searched now', async () => {
-    const { find, nth } = questions<string>();
+    const { asked, find, nth } = questions<string>();
     const search = new Search({ find, restMs: 0 });
     search.type('d');
     (await nth(0)).answer(['Dracula'], 'page 2');
@@ -279,6 +326,18 @@ describe('a shop on an API', () => {
     (await nth(2)).answer(['Emma']);
     await until(() => search.state.get().of === 'emma', { what: 'the answer' });
     expect(search.state.get().items).toEqual(['Emma']);
+    search.type('d');
+    (await nth(3)).answer(['Dracula'], 'page 2');
+    await until(() => search.state.get().of === 'd', { what: 'the first page once more' });
+    expect(nextOf(search.state.get())).toBe('page 2');
+    search.type('emma');
+    (await nth(4)).fail(new OfflineError(undefined));
+    await until(() => search.state.get().status === 'failed', { what: 'the failure' });
+    await search.more();
+    expect([asked.length, nextOf(search.state.get())], 'asked for "emma", behind books for "d"').toEqual([
+      5,
+      undefined,
+    ]);
   });
 
   test('who closes the form aborts what is sent; its late answer is not shown, nor does it end the next', async () => {
@@ -303,6 +362,32 @@ describe('a shop on an API', () => {
     expect(order.state.get().result).toBe('order 7');
   });
 
+  test('a second try that is refused before the books are asked keeps the key of the first', async () => {
+    const wrongField = problem(422, [{ pointer: '/note', detail: 'too long' }]);
+    for (const [refusal, keeps] of [
+      [new RateLimitedError(1000), true],
+      [new SignedOutError(), true],
+      [wrongField, true],
+      [problem(400), true],
+      [problem(409, [], 'sold out'), false],
+      [problem(422, [], 'this key stood for another order'), false],
+    ] as const) {
+      const keys: string[] = [];
+      const answers: unknown[] = [new OfflineError(undefined), refusal];
+      const order = new Submission<string, string>({
+        send: async (_, key) => {
+          keys.push(key);
+          const next = answers.shift();
+          if (next !== undefined) throw next;
+          return 'order 7';
+        },
+      });
+      for (const input of ['a', 'a, edited', 'b']) await order.submit(input);
+      expect(keys[1], 'the key of the second try').toBe(keys[0]);
+      expect(keys[2] === keys[0], `whether the third try has it, after "${String(refusal)}"`).toBe(keeps);
+    }
+  });
+
   test('a problem that is none, or is hostile, is read as far as it is text', () => {
     for (const value of [
       undefined,
@@ -312,12 +397,17 @@ describe('a shop on an API', () => {
       [],
       { errors: 7 },
       { title: 7, detail: {}, errors: [7, null, {}] },
+      { title: '', detail: ' ' },
     ]) {
       expect(readProblem(value), JSON.stringify(value)).toEqual({ type: 'about:blank', errors: [] });
     }
     const { fields, rest } = fieldErrors(problem(422, [{ pointer: '#/%E0%A4%A', detail: 'a' }]), { toString: '/x' });
     expect([fields.size, rest]).toEqual([0, ['a']]);
-    expect(fieldErrors(problem(422, [{ pointer: '/toString', detail: 'a' }]), {}).rest).toEqual(['a']);
+    for (const pointer of ['/toString', '/__proto__', '/items/0/x', '/', '~1', '#']) {
+      expect(fieldErrors(problem(422, [{ pointer, detail: 'a' }]), { x: '/x' }), pointer).toMatchObject({
+        rest: ['a'],
+      });
+    }
   });
 
   test('each listener hears of each change until it ends, and twice if it listens twice', () => {
@@ -331,6 +421,27 @@ describe('a shop on an API', () => {
     ends[1]?.();
     value.set(4);
     expect([seen, value.get()]).toEqual([[2, 2, 3], 4]);
+    const endsOther = value.subscribe(() => other());
+    const other = value.subscribe(listen);
+    value.set(5);
+    endsOther();
+    expect(seen, 'heard by who was ended by another').toEqual([2, 2, 3]);
+  });
+
+  test('what a page throws when it is told makes no failure of an order that is sent, nor of an end', async () => {
+    const reported: (() => void)[] = [];
+    using _ = vi.spyOn(globalThis, 'queueMicrotask').mockImplementation((work) => void reported.push(work));
+    const broken = () => {
+      throw new Error('a page that is broken');
+    };
+    const order = new Submission<string, string>({ send: async () => 'order 7' });
+    order.state.subscribe(broken);
+    await order.submit('a');
+    expect(order.state.get()).toMatchObject({ status: 'sent', failure: undefined });
+    const session = new Session({ renew: () => Promise.reject(new SignedOutError()), onEnd: broken });
+    expect((await outcome(session.renewed(undefined))).error).toBeInstanceOf(SignedOutError);
+    expect(reported.length, 'reported').toBe(3);
+    for (const each of reported) expect(each).toThrow('a page that is broken');
   });
 });
 
@@ -341,6 +452,8 @@ function tokens() {
   const held = new Map<string, Promise<void>>();
   let failure: unknown;
   let nothingIsGood = false;
+  /** So many have expired. */
+  let expired = 0;
   const session = new Session({
     token: 'expired',
     renew: async () => {
@@ -354,7 +467,9 @@ function tokens() {
   });
   const ask = signed(session, {
     fetch: async (request) => {
-      const good = !nothingIsGood && request.headers.get('authorization') === `Bearer token ${renewals.length}`;
+      const { length } = renewals;
+      const good =
+        !nothingIsGood && length > expired && request.headers.get('authorization') === `Bearer token ${length}`;
       if (!good) await held.get(new URL(request.url).pathname);
       return Response.json({ status: good ? 200 : 401 }, { status: good ? 200 : 401 });
     },
@@ -371,6 +486,9 @@ function tokens() {
     server: (path: string, signal?: AbortSignal) => ask(new Request(`http://shop${path}`, signal ? { signal } : {})),
     hold,
     holdRenewal: () => hold('renewal'),
+    expire: () => {
+      expired = renewals.length;
+    },
     failWith: (error: unknown) => {
       failure = error;
     },

@@ -26,20 +26,26 @@ export class Visit implements AsyncDisposable {
 
   /** Resolves once the books are there. */
   static async begin(browser: Browser, front: Front, view: View, o: VisitOptions = {}): Promise<Visit> {
-    const { timeoutMs = 8000, ...page } = o;
+    const { timeoutMs, ...page } = o;
     const visit = new Visit(view, front, await browser.page(page));
-    const shown = visit.status('books').waitFor();
-    const broken = Promise.withResolvers<never>();
-    visit.page.once('pageerror', broken.reject);
-    const opened = visit.page.goto(`${front.url}/${view}?timeoutMs=${timeoutMs}`);
-    for (const each of [opened, shown, broken.promise]) each.catch(() => {});
     try {
-      await Promise.race([opened.then(() => shown), broken.promise]);
+      await visit.load(timeoutMs);
     } catch (error) {
       await visit[Symbol.asyncDispose]();
       throw error;
     }
     return visit;
+  }
+
+  /** Loads the page anew. Resolves once the books are there; rejects as soon as the page throws. */
+  async load(timeoutMs = 8000): Promise<void> {
+    this.thrown.length = 0;
+    const broken = Promise.withResolvers<never>();
+    this.page.once('pageerror', broken.reject);
+    const opened = this.page.goto(`${this.front.url}/${this.view}?timeoutMs=${timeoutMs}`, { waitUntil: 'commit' });
+    for (const each of [opened, broken.promise]) each.catch(() => {});
+    await Promise.race([opened.then(() => this.status('books').waitFor()), broken.promise]);
+    this.page.off('pageerror', broken.reject);
   }
 
   get search(): Locator {

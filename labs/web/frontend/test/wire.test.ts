@@ -14,6 +14,7 @@ import {
   SignedOutError,
   SlowServerError,
 } from '#lab';
+import { Shop } from '../src/shop.ts';
 import { type Answer, type Fault, Front, problem } from './front.ts';
 
 const json = (value: unknown): Answer => ({
@@ -120,6 +121,13 @@ describe('over a wire', async () => {
     ]);
   });
 
+  test('half a surrogate pair is searched for as what a URL can carry', async () => {
+    const shop = new Shop(createApi({ baseUrl: front.url, session: new Session({ renew: async () => front.token }) }));
+    shop.search.type(' dune \ud83d', 0);
+    await until(() => shop.search.state.get().status !== 'searching', { what: 'the answer' });
+    expect(front.asked.map(({ url }) => url)).toEqual(['/books?q=dune%20%EF%BF%BD']);
+  });
+
   test('what renews tells a refusal from a fault, and takes no other answer for a token', async () => {
     const told = async (answer: Answer) => {
       const fetch = async () => new Response(answer.body, answer);
@@ -129,7 +137,10 @@ describe('over a wire', async () => {
     expect(await told({ ...html(401) })).toBeInstanceOf(SignedOutError);
     expect(await told(problem(503, 'later'))).toBeInstanceOf(ProblemError);
     expect(await told(html(200))).toBeInstanceOf(ForeignAnswerError);
-    for (const value of [{}, { token: 7 }, null, 'token']) expect(await told(json(value))).toBeInstanceOf(TypeError);
+    for (const value of [{}, { token: 7 }, null, 'token', { token: '' }, { token: 'a\nb' }, { token: '书' }]) {
+      expect(await told(json(value)), JSON.stringify(value)).toBeInstanceOf(TypeError);
+    }
+    expect(await told({ ...json(1), body: '' }), 'an empty answer').toBeInstanceOf(TypeError);
     expect(await told(json({ token: 'new' }))).toBe(undefined);
   });
 
