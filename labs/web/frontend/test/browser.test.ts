@@ -10,13 +10,16 @@ import { Visit } from './visit.ts';
 /** A browser beside other suites. Alone each law takes a second. */
 const BUSY = { timeout: 30_000 };
 const servers = { browser: () => startBrowser(), postgres: () => startPostgres() };
+/** Meanwhile. */
+const building = buildApp();
+building.catch(() => {});
 
 await describeWith('both pages', servers, ({ browser, postgres }) => {
   const bin = new AsyncDisposableStack();
   const visits: Visit[] = [];
   let desk: OrderDesk;
   beforeAll(async () => {
-    const [opened, assets] = await Promise.all([openDesk(postgres.url), buildApp()]);
+    const [opened, assets] = await Promise.all([openDesk(postgres.url), building]);
     desk = bin.use(opened);
     const customers = { react: 'anna', vue: 'ben' };
     for (const view of views) {
