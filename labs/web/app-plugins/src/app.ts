@@ -12,7 +12,7 @@ import {
 } from './errors.ts';
 import { guardClose } from './guard.ts';
 import type { Checked, Mount } from './plugin.ts';
-import { Blanks, messageOf } from './secret.ts';
+import { Blanks, wordsOf } from './secret.ts';
 import { wiringProblems } from './wiring.ts';
 
 export interface AppConfig {
@@ -165,7 +165,7 @@ export class Assembly {
 
   #failed(title: string, error: unknown): void {
     const cause = this.#blanks.error(error);
-    this.#fail(title, messageOf(cause), { cause });
+    this.#fail(title, wordsOf(cause), { cause });
   }
 
   #fail(title: string, why: string, options?: ErrorOptions): void {
@@ -261,7 +261,7 @@ export class Assembly {
       return new SetupTimeoutError(this.#blamed, why, { alsoFailed });
     }
     const cause = this.#blanks.error(this.#thrown ? this.#thrown.error : error);
-    return new SetupError(this.#blamed, messageOf(cause), { cause, alsoFailed });
+    return new SetupError(this.#blamed, wordsOf(cause), { cause, alsoFailed });
   }
 }
 

@@ -53,7 +53,7 @@ export function guardClose(app: FastifyInstance, graceMs: number): void {
       apply: (run, self, args) => {
         const result: unknown = Reflect.apply(run, self, args);
         // A reply is thenable, too.
-        return isThenable(result) && !args.includes(result) ? track(working, Promise.resolve(result)) : result;
+        return isPromiseLike(result) && !args.includes(result) ? track(working, Promise.resolve(result)) : result;
       },
     });
   };
@@ -107,7 +107,7 @@ export function guardClose(app: FastifyInstance, graceMs: number): void {
   app.addHook('onClose', async () => clearTimeout(cut));
 }
 
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+const isPromiseLike = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 
 /** fastify's servers for the other addresses of `localhost`, which it shows to nobody. */

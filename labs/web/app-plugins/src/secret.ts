@@ -68,7 +68,7 @@ export class Blanks {
     if (this.#forms.length === 0 || !this.#standIn(error)) return error;
     const told = new Error('a value that holds a secret');
     try {
-      if (error instanceof Error || typeof error === 'string') told.message = this.text(messageOf(error));
+      if (error instanceof Error || typeof error === 'string') told.message = this.text(wordsOf(error));
       if (error instanceof Error) {
         told.name = this.text(String(error.name));
         told.stack = this.text(String(error.stack));
@@ -123,7 +123,7 @@ function* parts(root: unknown): Generator<unknown> {
 }
 
 /** Of anything that was thrown, also of what throws when it is asked. */
-export function messageOf(error: unknown): string {
+export function wordsOf(error: unknown): string {
   try {
     if (typeof error === 'string') return error;
     return error instanceof Error ? String(error.message) : inspect(error);

@@ -70,7 +70,7 @@ export async function query<Row extends QueryResultRow>(
  * @throws {StoreUnavailableError} or what `body` throws
  */
 export async function allOrNothing<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
-  const tx = await connect(pool);
+  const tx = await lent(pool);
   let broken = false;
   try {
     await query(tx, 'BEGIN', []);
@@ -84,21 +84,21 @@ export async function allOrNothing<T>(pool: Pool, body: (tx: PoolClient) => Prom
     );
     throw error;
   } finally {
-    tx.off('error', ignore);
+    tx.off('error', failsAnyway);
     tx.release(broken);
   }
 }
 
 /** Its end may come in one packet with its beginning: so it is listened to at once, and not after an await. */
-function connect(pool: Pool): Promise<PoolClient> {
+function lent(pool: Pool): Promise<PoolClient> {
   return new Promise((resolve, reject) => {
     pool.connect((cause, tx) => {
       if (!tx) return reject(new StoreUnavailableError({ cause }));
-      tx.on('error', ignore);
+      tx.on('error', failsAnyway);
       resolve(tx);
     });
   });
 }
 
 /** The statement that runs, or the next one, fails too. */
-function ignore(): void {}
+function failsAnyway(): void {}
