@@ -39,15 +39,30 @@ async function wholeAnswer(
   request: Request,
   { timeoutMs = 8000, fetch = (it) => globalThis.fetch(it) }: ExchangeOptions,
 ) {
-  const deadline = AbortSignal.timeout(timeoutMs);
-  const signal = AbortSignal.any([request.signal, deadline]);
-  try {
-    const response = await fetch(new Request(request, { signal }));
+  // By hand: what AbortSignal.any and AbortSignal.timeout make may be collected while it is waited for, and then never aborts.
+  const own = new AbortController();
+  const sent = new Request(request, { signal: own.signal });
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const end = (reason: unknown) => {
+    own.abort(reason);
+    reject(reason);
+  };
+  const leave = () => end(request.signal.reason);
+  const timer = setTimeout(() => end(new SlowServerError(timeoutMs)), timeoutMs);
+  if (request.signal.aborted) leave();
+  request.signal.addEventListener('abort', leave, { once: true });
+  const answered = async () => {
+    const response = await fetch(sent);
     return { response, text: await response.text() };
+  };
+  try {
+    return await Promise.race([answered(), ended]);
   } catch (error) {
-    if (request.signal.aborted) throw request.signal.reason;
-    if (deadline.aborted) throw new SlowServerError(timeoutMs);
+    if (own.signal.aborted) throw own.signal.reason;
     throw new OfflineError(error);
+  } finally {
+    clearTimeout(timer);
+    request.signal.removeEventListener('abort', leave);
   }
 }
 

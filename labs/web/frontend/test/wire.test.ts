@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { outcome, until } from '@shared/testkit';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -119,6 +121,16 @@ describe('over a wire', async () => {
       ['k', body],
       ['k', body],
     ]);
+  });
+
+  test('the patience ends though memory is collected meanwhile, and though fetch heeds no signal', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect: unknown = runInNewContext('gc');
+    const timer = setInterval(() => typeof collect === 'function' && collect(), 20);
+    expect(await befallen({ silent: 'behind' }, 200)).toBeInstanceOf(SlowServerError);
+    clearInterval(timer);
+    const deaf = exchange(new Request(front.url), { timeoutMs: 20, fetch: () => new Promise(() => {}) });
+    expect((await outcome(deaf)).error).toBeInstanceOf(SlowServerError);
   });
 
   test('half a surrogate pair is searched for as what a URL can carry', async () => {
