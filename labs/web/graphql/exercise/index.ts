@@ -68,8 +68,8 @@ export class Loader<K extends Key, Value> {
   }
 
   /**
-   * Calls `dispatch` when every promise that is settled by now, and what follows from it, has had its turn. Yours; it does for
-   * the first law what is here.
+   * Calls `dispatch` when every promise that is settled by now, and what follows from it, has had its turn. Yours; for the first
+   * laws what is here is enough.
    */
   protected schedule(dispatch: () => void): void {
     queueMicrotask(dispatch);
@@ -101,7 +101,8 @@ export function createLoaders<
  * lies beside each other, beginning with 0. A fragment, named or inline, is what its text would be. One that lies inside of
  * itself is Infinity. Selections are FIELD, INLINE_FRAGMENT or FRAGMENT_SPREAD (graphql's `Kind`). Given:
  * - `context.getFragment(name)`: a fragment's definition, undefined when there is none, which measures 0;
- * - `fieldIn(context, parent, node)` of ../src/query.ts: a field as `field` takes it; its `type` is the parent of what lies below;
+ * - `fieldIn(context, parent, node)` of ../src/query.ts: a field as `field` takes it; its `type` is the parent of what lies below
+ *   (a `Parent`, of the same file);
  * - `context.getSchema()`: `getRootType(operation.operation)` is the parent of the operation's own selections, and
  *   `getType(node.typeCondition.name.value)` that of a fragment's. An inline one without a `typeCondition` has the outer parent.
  *
@@ -112,14 +113,18 @@ export function measure(_context: ValidationContext, _operation: OperationDefini
 }
 
 /**
- * Refuses operations that are more than `max` levels deep. Given: `limit` of ../src/query.ts, which reports. Hardening law: a
- * field with `isIntrospection` is 1 level, whatever lies below.
+ * Refuses operations that are more than `max` levels deep. Given: `limit` of ../src/query.ts. It calls its last argument with
+ * `(context, operation)`, takes what comes back for the operation's size, and reports what is more than `max`. Hardening law: a field
+ * with `isIntrospection` is 1 level, whatever lies below.
  */
 export function depthLimit(max: number): ValidationRule {
   return limit('DEPTH_LIMIT', max, () => 0);
 }
 
-/** Refuses operations with more than `max` aliases (`field.node.alias`). */
+/**
+ * Refuses operations with more than `max` aliases (`field.node.alias`). Among the core laws it is asked together with the two other
+ * limits.
+ */
 export function aliasLimit(max: number): ValidationRule {
   return limit('ALIAS_LIMIT', max, () => 0);
 }
@@ -139,8 +144,9 @@ export function costLimit(max: number, _options: CostLimitOptions = {}): Validat
  * innermost is what was thrown.
  * - Thrown was a PublicError: the GraphQLError as it came.
  * - It is a GraphQLError all the way in, and the outermost has no `path`: it is about the query, and passes as it came.
- * - All else: tell `onIncident` a new id (`randomUUID` of node:crypto), what was thrown, and the path; return a new GraphQLError
- *   with a text of yours, that `path`, and `extensions: { code: 'INTERNAL', id }`. Without a path add `http: { status: 500 }`.
+ * - All else: tell `onIncident` `{ id, error, path }`: a new id (`randomUUID` of node:crypto), what was thrown, the path. Return
+ *   a new GraphQLError with a text of yours, that `path`, and `extensions: { code: 'INTERNAL', id }`. Without a path add
+ *   `http: { status: 500 }`.
  *
  * Hardening law: an `onIncident` that throws or rejects is a process warning, and changes nothing.
  */

@@ -30,12 +30,12 @@ const cost = (query: string, variables?: Record<string, unknown>) =>
 
 test('a query is as deep as its longest branch, and a fragment is as deep as its text would be', () => {
   const deep = '{ articles { title author { articles { author { name } } } comments { text } } }';
-  expect(found(depthLimit, deep), deep).toBe(5);
+  expect(found(depthLimit, deep), `levels of ${deep}`).toBe(5);
   const spread = `{ articles { title ...A comments { text } } }
     fragment A on Article { author { ... on Author { articles { ...B } } } } fragment B on Article { author { name } }`;
-  expect(found(depthLimit, spread), spread).toBe(5);
+  expect(found(depthLimit, spread), `levels of ${spread}`).toBe(5);
   const twice = '{ articles { ...A author { articles { ...A } } } } fragment A on Article { author { name } }';
-  expect(found(depthLimit, twice), twice).toBe(5);
+  expect(found(depthLimit, twice), `levels of ${twice}`).toBe(5);
 });
 
 test('a query is measured in a time as long as its text; a fragment inside of itself is refused', () => {
@@ -57,14 +57,16 @@ test('a query is measured in a time as long as its text; a fragment inside of it
   };
   Object.defineProperty(counted, 'selectionSet', { get: look, enumerable: true });
   const definitions = [...document.definitions.slice(0, -1), counted];
-  for (const rule of [depthLimit(5), aliasLimit(5), costLimit(5)]) {
-    const errors = validate(schema, { ...document, definitions }, [rule]);
-    expect(errors, '14 fragments that double').toHaveLength(1);
+  for (const make of [depthLimit, aliasLimit, costLimit]) {
+    const errors = validate(schema, { ...document, definitions }, [make(5)]);
+    expect(errors.length, `refusals by ${make.name}(5) of ${levels} fragments that double`).toBe(1);
   }
   expect(reads, `times that the innermost of ${levels} fragments was looked into`).toBeLessThan(20);
 
   const loop = '{ articles { ...A } } fragment A on Article { author { articles { ...A } } }';
-  for (const rule of [depthLimit(1000), costLimit(1000)]) expect(refused(rule, loop), loop).toBe(true);
+  for (const make of [depthLimit, costLimit]) {
+    expect(refused(make(1000), loop), `whether ${make.name}(1000) refuses ${loop}`).toBe(true);
+  }
 });
 
 test('what lies below a list counts as often as it has objects: by a literal, a variable, its default or the schema’s', () => {

@@ -35,7 +35,7 @@ test('who comes a few promises later is in the same batch', async () => {
     for (let n = 0; n < promises; n++) await null;
     return loader.load(key);
   };
-  expect(await Promise.all([after(0, 'a'), after(3, 'b'), after(12, 'c')])).toEqual(['Ant', 'Bee', 'Cow']);
+  expect(await Promise.all([after(0, 'a'), after(3, 'b'), after(12, 'c')]), 'answers').toEqual(['Ant', 'Bee', 'Cow']);
   expect(asked, 'batches that were asked for').toEqual([['a', 'b', 'c']]);
 });
 
