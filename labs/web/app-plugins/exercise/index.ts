@@ -46,9 +46,9 @@ export async function buildApp(_config: AppConfig): Promise<FastifyInstance> {
  */
 export class Assembly extends Given {
   /**
-   * Checks the configuration of each mount, by `mount.check()`: it resolves to `{ problems }`, or to what can be set up. When
-   * anything is wrong anywhere, throws one InvalidAppError with all problems, in the order of the mounts: first those of the
-   * wiring (see below), then those of the configurations.
+   * Checks the configuration of each mount, by `mount.check()`: it resolves to `{ problems }`, or to what can be set up,
+   * whose `problems` is undefined. When anything is wrong anywhere, throws one InvalidAppError with all problems, in the order
+   * of the mounts: first those of the wiring (see below), then those of the configurations.
    */
   protected override check(): Promise<[Mount, Checked][]> {
     return todo('check');
@@ -63,8 +63,8 @@ export class Assembly extends Given {
   }
 
   /**
-   * Hands a plugin to avvio: `app.register(fastifyPlugin(async (instance) => …, { name, encapsulate }), { prefix })`. When its
-   * turn has come, it is to blame for errors, and is set up with the instance that it is given.
+   * Hands a plugin to avvio: `app.register(fastifyPlugin(async (instance) => …, { name, encapsulate }), { prefix })`, with the
+   * prefix `''` for the hall. When its turn has come, it is to blame for errors, and is set up with the instance that it is given.
    */
   protected override register(_app: FastifyInstance, _mount: Mount, _checked: Checked): void {}
 

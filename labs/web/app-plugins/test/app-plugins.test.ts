@@ -21,7 +21,9 @@ describe('a hall and its stalls', () => {
   test('two halls in one process share nothing, whatever was mounted in both', async () => {
     const plugins = [till.with({ currency: 'EUR' }), stall.at('/fish', { sells: 'eel', cents: 900 })];
     const [a, b] = [await open(plugins), await open(plugins)];
-    expect(await get(a, '/fish/sell')).toBe('eel no. 1, till 900 EUR');
+    expect(await get(a, '/fish/sell'), 'the first sale, by a stall that needs the till').toBe(
+      'eel no. 1, till 900 EUR',
+    );
     expect(await get(a, '/fish/sell')).toBe('eel no. 2, till 1800 EUR');
     expect(await get(b, '/fish/sell'), 'the first sale of the second hall').toBe('eel no. 1, till 900 EUR');
     await a.close();

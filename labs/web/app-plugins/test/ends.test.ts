@@ -252,7 +252,9 @@ describe('the start', () => {
         throw nothing;
       };
       const failed = await outcome(buildApp({ plugins: [noting([], 'power', { setup: fails }).with()] }));
-      expect(failed.error, inspect(nothing)).toBeInstanceOf(SetupError);
+      expect(failed.error, `what buildApp rejects with when a setup throws ${inspect(nothing)}`).toBeInstanceOf(
+        SetupError,
+      );
       expect(failed.error).toMatchObject({ plugin: 'power', cause: nothing });
       const app = await open([noting([], 'power', { teardown: fails }).with()]);
       expect((await outcome(app.close())).error).toMatchObject({ errors: [{ plugin: 'power', cause: nothing }] });
