@@ -58,8 +58,8 @@ class Scope extends GivenScope {
    * - `this.values`, a Map by dependency: yours to fill. `close` and `make` expect promises in it. What comes out of it is
    *   `unknown`: `as Promise<T>` is right, since the same dependency has made it.
    *
-   * Hardening laws: a promise that fails and that nobody waits for is no unhandled rejection; after `close` has begun
-   * (`this.over`) nothing is made, and it rejects with a ScopeOverError that is given the dependency's name.
+   * Hardening laws: a promise that fails and that nobody waits for is no unhandled rejection; once `this.over` is true,
+   * nothing is made, and it rejects with a ScopeOverError that is given the dependency's name.
    */
   override inject<T>(_dependency: Dependency<T>): Promise<T> {
     return refused('inject');
@@ -72,8 +72,8 @@ class Scope extends GivenScope {
    *   It rejects with what the generator throws itself.
    *
    * With `failure` the request has failed already, and this rejects never. Without, it rejects with what the first one throws.
-   * Hardening laws: what is still being made is waited for; from the first that fails on, the others are told its error; what
-   * fails behind another failure is told to `this.options.onError`.
+   * Hardening laws: `this.over` is true from here on (yours to set); what is still being made is waited for; from the first that
+   * fails on, the others are told its error; what fails behind another failure is told to `this.options.onError`.
    */
   override close(_failure?: { readonly error: unknown }): Promise<void> {
     return refused('close');
@@ -97,10 +97,11 @@ export class Api extends GivenApi {
 
   /**
    * `value` as JSON (undefined stays undefined), with what `schema` names and nothing else. @throws ResponseInvalidError with
-   * a message for the log: the path and the message of each of Zod's issues, and not the value
+   * a message for the log: the path and the message of each of Zod's issues, and not the value. What stands here lets other laws
+   * pass, and breaks one.
    */
-  protected override write(_schema: z.ZodType, _value: unknown): string | undefined {
-    return todo('write');
+  protected override write(_schema: z.ZodType, value: unknown): string | undefined {
+    return JSON.stringify(value);
   }
 
   /**
@@ -140,7 +141,8 @@ export class Api extends GivenApi {
    * - `this.calls`, a Set of those at work; `this.drainOptions`: `idleMs`, `limitMs`, `cutMs`, in milliseconds.
    *
    * Hardening law: after `limitMs`, each call is cut off (`call.cut(new ShuttingDownError())`). `cutMs` later,
-   * `this.report(new StillAtWorkError(…), 'close')` tells of those still at work, and all connections are closed.
+   * ``this.report(new StillAtWorkError(`${n} requests are`, cutMs), 'close')`` tells of those still at work, and all connections
+   * are closed.
    */
   protected override async drain(): Promise<void> {
     // Not written yet. Until then close() only stops to listen, so that other laws can end.

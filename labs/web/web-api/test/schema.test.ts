@@ -55,7 +55,8 @@ describe('schemas', () => {
       'params.counter',
       'query.urgent',
     ]);
-    expect(await post('/counters/north?urgent=no', { medicine: 'aspirin', mg: 500 })).toMatchObject({ status: 200 });
+    const good = await post('/counters/north?urgent=no', { medicine: 'aspirin', mg: 500 });
+    expect(good.status, 'the status of one that fits').toBe(200);
     expect(seen, 'what the handler saw: with the default that the schema gives').toEqual([
       { medicine: 'aspirin', mg: 500, items: [] },
     ]);

@@ -383,6 +383,9 @@ await describeWith('dependencies', { postgres: () => startPostgres() }, ({ postg
     }
     const refused = expect.any(DeclarationError);
     expect(answers).toEqual([[500, refused], [500, refused], [200]]);
-    expect([ended, late]).toEqual([true, expect.any(ScopeOverError)]);
+    expect([ended, late], 'whether it was ended, and what is said to who asks after the end').toEqual([
+      true,
+      expect.any(ScopeOverError),
+    ]);
   });
 });
