@@ -46,7 +46,8 @@ export {
  *   that the group has;
  * - `this.groups`, a Map from names to groups. A group has `name`, `cursor` (up to this id the process has read it; undefined
  *   until that is known) and `seats`, a Map from members to seats. A seat has its `member`, `last` (the id that it was given
- *   last) and `live` (it is told what is read; until then `catchUp` tells it);
+ *   last) and `live` (it is told what is read; until then `catchUp` tells it. Who joins without `after` is live
+ *   at once);
  * - a message has `group`, `id` and `prev`, the id of the one before it in its group; `isBefore(id, other)` compares two ids;
  * - `this.tell(() => …)` calls a member's `deliver(message)` or `resync(group)`, and reports what it throws.
  */
@@ -68,8 +69,8 @@ export class ChannelLayer extends GivenChannelLayer {
 
   /**
    * Delivers what came after `seat.last`, page by page, and makes the seat live when it is where the process is. Between two
-   * pages it waits for `seat.member.drained?.()`. Hardening laws: a member that has left meanwhile (`group.seats` has another
-   * seat for it, or none) is told nothing; if Redis has lost what the process has read, it ends all the same.
+   * pages it waits for `seat.member.drained?.()`. If Redis has lost what the process has read, it ends all the same. Hardening
+   * law: a member that has left meanwhile (`group.seats` has another seat for it, or none) is told nothing.
    */
   protected override catchUp(_group: Group, _seat: Seat): Promise<void> {
     return todo('catchUp');

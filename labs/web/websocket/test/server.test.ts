@@ -159,7 +159,7 @@ describe('sockets', () => {
     }
     good.socket.send(JSON.stringify({ nice: true }));
     await until(() => good.heard.length > 0, { timeoutMs: 500, what: 'an answer to the good one' }).catch(() => {});
-    expect(good.heard, 'what the good client hears').toEqual([{ echo: { nice: true } }]);
+    expect(good.heard, 'what the good client hears, through write').toEqual([{ echo: { nice: true } }]);
     expect(thrown, 'exceptions that would have ended the process').toEqual([]);
     expect(told.filter((each) => each.includes('left')).length).toBe(bad.length);
   });

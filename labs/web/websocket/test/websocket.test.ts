@@ -156,7 +156,8 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
     ]);
     await admin().del(...(await admin().keys(`*${boards}:group:board`)));
     const lost = ear();
-    await layer.join('board', lost.member, { after: first });
+    const joined = layer.join('board', lost.member, { after: first });
+    await until(() => joined, { timeoutMs: 2000, what: 'join to end, though the whole group is gone' });
     expect(lost.notes, 'the whole group is gone').toEqual(['resync']);
     await layer.send('board', 31);
     await heard(lost.notes, 2);
