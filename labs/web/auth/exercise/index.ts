@@ -105,8 +105,8 @@ export class RefreshTokens extends GivenRefreshTokens {
 
   /**
    * The successor of a token that is good, which is used by that; or why it isn't: `unknown`, `revoked` (its family was ended),
-   * `expired`, `reused` (it was used before). Hardening law: within `this.options.graceMs` a used one is answered by the same
-   * successor, as long as that is unused and not expired.
+   * `reused` (it was used before, also when it has expired since), `expired`. Hardening law: within `this.options.graceMs` a used
+   * one is answered by the same successor, as long as that is unused and not expired.
    */
   protected override use(_tx: PoolClient, _token: string): Promise<Refreshed | RefreshRefusedError> {
     return todo('use');
@@ -135,8 +135,9 @@ export class PkceLogin extends GivenLogin {
   }
 
   /**
-   * `search` is what stands behind the `?` of the callback: the address is `redirectUri` with that. Who hasn't begun it gets a
-   * LoginRefusedError('unknown'). `sub` is the id token's, `tokens.claims()?.sub`; `accessToken` is `tokens.access_token`.
+   * `search` is the query of the callback, with its `?`: the address is a URL of `redirectUri` with that as its `search`. Who
+   * hasn't begun it gets a LoginRefusedError('unknown'). `sub` is the id token's, `tokens.claims()?.sub`, without which it is a
+   * LoginRefusedError('no id token'); `accessToken` is `tokens.access_token`.
    */
   override finish(_cookie: string | undefined, _search: string): Promise<LoggedIn> {
     return todo('finish');

@@ -48,7 +48,10 @@ await describeWith('login', servers, ({ postgres, desk: provider }) => {
       'a victim who is sent the attacker’s callback',
     ).toBe('unknown');
     expect(await fate(login.finish(undefined, attacker.search)), 'a browser that has begun nothing').toBe('unknown');
-    expect(await fate(login.finish(victim.cookie, victim.search)), 'who began it').toBe('mo');
+    expect(
+      await fate(login.finish(victim.cookie, victim.search)),
+      'who began it (a code: what openid-client has against the address)',
+    ).toBe('mo');
     expect(await fate(login.finish(victim.cookie, victim.search)), 'the same callback again').toBe('unknown');
     expect(await fate(login.finish(attacker.cookie, attacker.search)), 'another guest').toBe('the attacker');
   });

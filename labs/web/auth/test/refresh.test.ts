@@ -58,7 +58,10 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
     const other = await tokens.issue('mo');
     const mine = await tokens.rotate(stolen);
     expect(await fate(tokens.rotate(stolen)), 'the thief').toBe('reused');
-    expect(await fate(tokens.rotate(mine.token)), 'the owner, who has to log in again').toBe('revoked');
+    expect(
+      await fate(tokens.rotate(mine.token)),
+      'what the owner gets, who has to log in again (mo: his token was good)',
+    ).toBe('revoked');
     expect(await fate(tokens.rotate(stolen)), 'the thief once more').toBe('revoked');
     expect(await fate(tokens.rotate(other)), 'another login of the same user').toBe('mo');
     const early = await tokens.issue('mo');
@@ -92,7 +95,7 @@ await describeWith('refresh tokens and sessions', { postgres: () => startPostgre
       holder.release();
     }
     const refused = answers.filter((answer) => answer.startsWith('refused'));
-    expect(refused, 'how many were refused').toEqual(['refused: reused']);
+    expect(refused, 'what those were told that were refused: one of two, as a second use').toEqual(['refused: reused']);
     const [successor = ''] = answers.filter((answer) => !answer.startsWith('refused'));
     expect(await fate(tokens.rotate(successor)), 'the successor, after a second use').toBe('revoked');
   });
