@@ -12,7 +12,8 @@ import {
 } from '../src/index.ts';
 
 // Yours are the decisions; Fastify, SQL, schemas and generators are given, and re-exported here. The re-export brings no name into
-// this file: import what you need. `h` in `pnpm lab learn rest-openapi` gives a hint.
+// this file: import what you need from where the comments say. `Problem` is imported as a type: drop that `type` to make one.
+// `h` in `pnpm lab learn rest-openapi` gives a hint.
 export * from '../src/index.ts';
 
 /**
@@ -22,8 +23,9 @@ export * from '../src/index.ts';
  * - another refusal of Fastify, with a `statusCode` below 500: that status, and its message;
  * - all else: a 500 whose detail is `SECRET`.
  *
- * Given in ../src/problem.ts: `isFastifyError(error)`; of such a one `error.validation` is there when a schema has refused, and
- * `fieldErrorsOf(error)` has `{ place, errors }`. `new Problem(status, detail, { errors, cause })`.
+ * Given in ../src/problem.ts: `SECRET`; `isFastifyError(error)`; of such a one `error.validation` is there when a schema has
+ * refused, and `fieldErrorsOf(error)` has `{ place, errors }`, the place being `'body'` or another part of the
+ * request; `new Problem(status, detail, { errors, cause })`.
  */
 export function toProblem(_error: unknown): Problem {
   return todo('toProblem');
@@ -31,6 +33,7 @@ export function toProblem(_error: unknown): Problem {
 
 /**
  * Given: `once`, which begins a transaction, calls `perform`, and commits, or rolls back what has thrown; and
+ * - `claim`: `{ principal, key, fingerprint }`, who asks, by which key, and a hash of what for;
  * - `this.tryLock(tx, claim)`: whether this transaction is the only one with this principal and key. Until it ends;
  * - `this.find(tx, claim)`: `{ fingerprint, answer }` of what was remembered, or undefined;
  * - `this.remember(tx, claim, answer)`.
@@ -46,8 +49,8 @@ export class IdempotencyStore extends GivenStore {
 
 /**
  * Given: `page`, which asks for one row more than a page, so as to know whether there is another one; and `this.names`, the
- * columns that order the pages, quoted; `this.types`, their types; `this.direction`; `this.mac(text, of)`, a text that nobody can
- * make without the secret. `of` says which list it is.
+ * columns that order the pages, quoted; `this.types`, their types, one a column; `this.direction`, `'asc'` or `'desc'`;
+ * `this.mac(text, of)`, a text that nobody can make without the secret. `of` says which list it is.
  */
 export class Keyset extends GivenKeyset {
   /** SQL: the rows that come after the one whose values, one a column, are the parameters from `$first` on. */
@@ -76,12 +79,13 @@ export function ifMatch(_header: string | undefined, _current: string): void {
 }
 
 /**
- * What breaks a client that was written by `old`. Given:
- * - `operationsOf(contract)`: its operations; `nameOf(operation)` of ../src/diff.ts is `GET /books`;
- * - `requestOf(operation)`: one schema for all that a client sends. `answersOf(operation)`: status → one schema for what it gets;
+ * What breaks a client that was written by `old`. Given in ../src/diff.ts, the first in ../src/operations.ts:
+ * - `operationsOf(contract)`: its operations; `nameOf(operation)` is `GET /books`;
+ * - `requestOf(operation)`: one schema for all that a client sends. `answersOf(operation)`: a Map, status → one schema for what
+ *   it gets;
  * - `notWithin([a, sub], [b, whole], answer)`: why something that the schema `sub` of contract `a` allows may be forbidden by
- *   `whole` of contract `b`, each as `{ where, what }` with a pointer; nothing when all of it is allowed. `answer`: whether it is
- *   one.
+ *   `whole` of contract `b`, each as `{ where, what }`, `where` a pointer; nothing when all of it is allowed. `answer`: true when
+ *   the schemas are an answer's, false when they are a request's.
  *
  * `where` is `GET /books` for an operation that `is gone`, `GET /books request /query/q` for a request, `GET /books 200` for a
  * status that `is gone`, `GET /books 200 /body/books` for an answer.
@@ -91,14 +95,16 @@ export function diffContracts(_old: Contract, _now: Contract): BreakingChange[] 
 }
 
 /**
- * What is wrong with an answer, beginning with its status, or undefined. In this order:
+ * What is wrong with an answer, beginning with its status, or undefined. `exchange` has `operation`, `isAllowed`, `mismatch` and
+ * `answer`, which is `{ status, headers, body }`, the body a text, `''` when there is none. In this order:
  * - `500: it failed` from 500 on; `404: undocumented` when `promised(operation, status)` is undefined;
  * - `200: takes what the contract forbids` below 300 when the request wasn't `isAllowed`;
- * - no content documented (`content.size`): a body is wrong;
+ * - no content documented (`content`, a Map of media types, is empty): a body is wrong;
  * - `200: is text/html, which is undocumented`, or `of no type`, when `content` has no schema for its media type;
- * - what `mismatch(schema, value)` says, behind the status.
+ * - what `mismatch(schema, value)` says, behind the status, if anything.
  *
- * Given: `mediaTypeOf(header)` of ../src/operations.ts, and `parsed(text)` of ../src/fuzz.ts, which is undefined for what is no JSON.
+ * Given: `promised` and `mediaTypeOf(header)` of ../src/operations.ts; `parsed(text)` of ../src/fuzz.ts, undefined for
+ * what is no JSON.
  */
 export function judge(_exchange: Exchange): string | undefined {
   return todo('judge');

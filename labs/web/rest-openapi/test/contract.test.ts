@@ -123,7 +123,7 @@ describe('the contract', () => {
       const send = async () => ({ status: 200, headers: json, body: JSON.stringify(page), ...answer });
       const { findings } = await fuzz({ contract: only, send, judge, runs: 1 });
       const [found] = findings.map(({ what }) => what);
-      const label = `the verdict on ${JSON.stringify(answer)}`;
+      const label = `the verdict on a good page of books, but with ${JSON.stringify(answer)}`;
       if (expected === undefined) expect(found, label).toBeUndefined();
       else expect(found, label).toMatch(expected);
     }

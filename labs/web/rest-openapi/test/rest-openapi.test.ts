@@ -171,7 +171,7 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
       await stock(`97800000020${10 + page}`);
       if (page === 2) await pool.query('DELETE FROM books WHERE isbn = $1', [seen[0]]);
     }
-    expect(seen, 'the books of all pages').toEqual(isbns.toReversed());
+    expect(seen, 'the books of all pages, the newest first').toEqual(isbns.toReversed());
   });
 
   test('a cursor is good for the list that gave it: one that was changed, or is of another search, is a 400', async () => {
