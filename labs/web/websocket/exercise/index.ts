@@ -117,7 +117,7 @@ export class ConsumerServer<User> extends GivenConsumerServer<User> {
 
 /**
  * Given: `beat` is called three times in `ttlMs`; what it rejects with is reported. And
- * - `this.entries`, an empty Set, for what entered here: `close` leaves for them;
+ * - `this.entries`, an empty Set, for what entered here, each `{ group, who, id }`: `close` leaves for them;
  * - `await this.renew(group, entries)`: these are there for `ttlMs` from now on, in Redis;
  * - `await this.remove(entry)` takes one out of Redis;
  * - `await this.read(group)`: what Redis has, `{ who, leftMs }` for each; 0 or less is left of one whose time is up.
