@@ -55,8 +55,8 @@ export {
  */
 export class Search<Item> extends GivenSearch<Item> {
   /**
-   * What the field says now: `query`, and the status `searching`. `ask` is called after a rest of `restMs` without another call,
-   * and never if `stop` is.
+   * What the field says now: `query`, the status `searching`, and no `failure`. `ask` is called after a rest of `restMs` without
+   * another call, and never if `stop` is.
    */
   override type(_query: string, _restMs: number = this.options.restMs ?? 150): void {
     throw todo('type');
@@ -73,8 +73,9 @@ export class Search<Item> extends GivenSearch<Item> {
   }
 
   /**
-   * Asks for the page that begins at `cursor`; undefined is the first, and any other comes behind the items that are shown. Then
-   * the state is `found` (with `of`, the query that was asked; `items`; `next`) or `failed` (with `failure`).
+   * Asks for the page that begins at `cursor`; undefined is the first, and any other comes behind the items that are shown. The
+   * status is `searching` already, whoever calls. Then it is `found` (with `of`, the query that was asked; `items`; `next`) or
+   * `failed` (with `failure`; the items stay).
    */
   protected override async ask(cursor: string | undefined, _signal: AbortSignal): Promise<void> {
     this.cursor = cursor; // For `retry`.
@@ -100,7 +101,7 @@ export class Submission<Input, Result> extends GivenSubmission<Input, Result> {
 
   /**
    * Status `sending`, then `sent` with `result`, or `failed` with `failure`. An ApiError says by `outcomeUnknown` whether the
-   * server may have done it all the same; of any other error nobody knows.
+   * server may have done it all the same; of any other error nobody knows. Until you write `stop`, any signal will do.
    */
   protected override send(_input: Input): Promise<void> {
     return Promise.reject(todo('send'));
@@ -132,14 +133,15 @@ export function fieldErrors<Name extends string>(
 
 /**
  * Cuts `text` at each place where `query`, without the spaces around it, stands in any case (Unicode's simple case folding, the
- * flags `iu`). No piece is empty; without a query the text is one piece.
+ * flags `iu`). No piece is empty; without a query the text is one piece, whatever it is.
  */
 export function pieces(_text: string, _query: string): readonly Piece[] {
   throw todo('pieces');
 }
 
 /**
- * One request and its whole answer, which is read before this resolves. Rejects with
+ * One request and its whole answer, which is read before this resolves: with a new Response, as a body can be read only once.
+ * Rejects with
  * - the reason of `request.signal`, if that was aborted;
  * - SlowServerError, if the whole answer wasn't here within `timeoutMs` (default 8000);
  * - OfflineError, if `fetch` (default: the platform's) or reading the body failed otherwise;
@@ -147,8 +149,9 @@ export function pieces(_text: string, _query: string): readonly Piece[] {
  * - ProblemError for any other status that is not ok, if the body is JSON (`application/json` or `…+json`), or the status 401;
  * - ForeignAnswerError for any other, and for an answer that is ok and neither empty nor JSON.
  *
- * Given: `retryAfterMs(headers)`, and `jsonOf(text)`, which is undefined for what is no JSON. Hardening: the
- * answer has the status and the headers that came, but no content-length and no content-encoding.
+ * Given: `retryAfterMs(headers)`; `jsonOf(text)`, which is undefined for what is no JSON; and `readProblem(value)`, which makes a
+ * problem of any value, undefined too. Hardening: the answer has the status and the headers that came, but no content-length and
+ * no content-encoding.
  */
 export function exchange(_request: Request, _o: ExchangeOptions = {}): Promise<Response> {
   return Promise.reject(todo('exchange'));

@@ -94,7 +94,7 @@ describe('a shop on an API', () => {
     search.type('emma');
     (await nth(2)).answer(['Emma']);
     await until(() => search.state.get().status === 'found', { what: 'the page that is back to show an answer' });
-    expect(search.state.get().items).toEqual(['Emma']);
+    expect(search.state.get().items, 'shown to who came back').toEqual(['Emma']);
   });
 
   test('a double click is one order', async () => {
@@ -112,7 +112,10 @@ describe('a shop on an API', () => {
     expect([sent, order.state.get().status], 'sent by three clicks').toEqual([1, 'sending']);
     resolve('order 7');
     await Promise.all([clicks, third]);
-    expect([sent, order.state.get()]).toMatchObject([1, { status: 'sent', result: 'order 7' }]);
+    expect([sent, order.state.get()], 'sent, and the state at its end').toMatchObject([
+      1,
+      { status: 'sent', result: 'order 7' },
+    ]);
   });
 
   test('what is tried again keeps its key until its answer is known; another order has another', async () => {
@@ -157,12 +160,12 @@ describe('a shop on an API', () => {
       ]),
       form,
     );
-    expect(Object.fromEntries(fields)).toEqual({
+    expect(Object.fromEntries(fields), 'under the fields /lines/0/copies, /contact~1email and /ä').toEqual({
       copies: 'at least 1',
       email: 'no address too long',
       note: 'not this',
     });
-    expect(rest).toEqual(['no such line here', 'of no field']);
+    expect(rest, 'of no field of this form').toEqual(['no such line here', 'of no field']);
     expect(fieldErrors(problem(409, [], 'sold out'), form).rest, 'of a refusal without a list').toEqual(['sold out']);
   });
 

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { outcome, until } from '@shared/testkit';
+import { DeadlineError, outcome, until } from '@shared/testkit';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   type ApiError,
@@ -49,7 +49,11 @@ describe('over a wire', async () => {
   // ── core ──
 
   test('each way in which a call fails is told apart, and none hangs', async () => {
-    const seen = async (fault: Fault, timeoutMs?: number) => (await befallen(fault, timeoutMs))?.constructor;
+    const seen = async (fault: Fault, timeoutMs?: number) => {
+      // One that hangs is said at its fault.
+      const { value, error } = await outcome(befallen(fault, timeoutMs));
+      return error instanceof DeadlineError ? error.message : value?.constructor;
+    };
     expect(await seen({ silent: 'before' }, 40), 'no answer').toBe(SlowServerError);
     expect(await seen({ silent: 'behind' }, 80), 'half an answer, and then nothing').toBe(SlowServerError);
     expect(await seen({ cut: 'before' }), 'a connection that breaks').toBe(OfflineError);
