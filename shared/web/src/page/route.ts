@@ -15,7 +15,7 @@ export type Route =
     };
 
 /** `#/redlock/laws`, `#/redlock/files/src/lease.ts:79`. */
-function readRoute(hash: string): Route {
+export function readRoute(hash: string): Route {
   const [lab = '', word = '', ...rest] = hash.replace(/^#\/?/, '').split('/').map(decoded);
   if (lab === '') return { page: 'map' };
   const tab = tabs.find((each) => each === word) ?? 'story';
