@@ -4,7 +4,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parts } from './hints.ts';
-import { isMissing, isRecord } from './labs.ts';
+import { isMissing, isRecord, type Lab } from './labs.ts';
 
 /** The rooms of the house, in reading order. */
 export const stages = [
@@ -16,6 +16,14 @@ export const stages = [
   { name: 'architecture', english: 'Architecture', title: '架构与设计' },
   { name: 'projects', english: 'Projects', title: '综合项目' },
 ] as const;
+
+/** The stages in reading order; then any that only a folder knows of. */
+export function stagesOf(labs: readonly Pick<Lab, 'stage'>[]): { name: string; title: string; english: string }[] {
+  const known: { name: string; title: string; english: string }[] = [...stages];
+  const strays = new Set(labs.map((lab) => lab.stage).filter((name) => !known.some((stage) => stage.name === name)));
+  const all = [...known, ...[...strays].map((name) => ({ name, title: name, english: '' }))];
+  return all.filter((stage) => labs.some((lab) => lab.stage === stage.name));
+}
 
 /** What the templates and rules need to know of a lab. */
 export type LabOutline = {

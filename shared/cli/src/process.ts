@@ -49,11 +49,10 @@ export function parseScript(script: string, what: string): NodeCommand {
  * @returns its exit code; 130 where Ctrl-C ended it, 1 where another signal did.
  */
 export async function runNode(command: NodeCommand, cwd: string, env: NodeJS.ProcessEnv): Promise<number> {
-  const guard = fileURLToPath(new URL('./orphan-guard.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', guard, ...command.flags, command.file, ...command.args], {
+  const child = spawnGuarded([...command.flags, command.file, ...command.args], {
     cwd,
     env,
-    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    stdio: ['inherit', 'inherit', 'inherit'],
   });
   const terminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -68,6 +67,17 @@ export async function runNode(command: NodeCommand, cwd: string, env: NodeJS.Pro
   } finally {
     for (const signal of signals) process.off(signal, pass);
   }
+}
+
+type Stdio = 'inherit' | 'pipe' | 'ignore';
+
+/** Starts Node with these arguments, in a process that ends when we are gone: its guard watches a fourth pipe between us. */
+export function spawnGuarded(
+  args: readonly string[],
+  options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv; readonly stdio: readonly [Stdio, Stdio, Stdio] },
+): ChildProcess {
+  const guard = fileURLToPath(new URL('./orphan-guard.ts', import.meta.url));
+  return spawn(process.execPath, ['--import', guard, ...args], { ...options, stdio: [...options.stdio, 'pipe'] });
 }
 
 function ended(child: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {

@@ -112,7 +112,7 @@ export class ProgressFile {
 }
 
 /** The folder ignores itself, so that no repository needs to know of it. */
-async function ignoreFolder(folder: string): Promise<void> {
+export async function ignoreFolder(folder: string): Promise<void> {
   try {
     const file = await open(join(folder, '.gitignore'), 'wx');
     await file.writeFile('*\n');

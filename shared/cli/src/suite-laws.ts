@@ -25,8 +25,13 @@ export async function suiteLaws(dir: string): Promise<readonly SuiteLaw[]> {
   return found.flat();
 }
 
+/** The test files in which the laws of these names stand. */
+export function filesOf(laws: readonly SuiteLaw[], names: readonly string[]): string[] {
+  const files = names.flatMap((name) => laws.filter(({ pattern }) => pattern.test(name)).map(({ file }) => file));
+  return [...new Set(files)];
+}
+
 /** What a run of the core laws alone needs: their names, and the files that they stand in. */
 export function coreRun(laws: readonly SuiteLaw[], hints: Hints): { names: readonly string[]; files: string[] } {
-  const files = hints.core.flatMap((name) => laws.filter(({ pattern }) => pattern.test(name)).map(({ file }) => file));
-  return { names: hints.core, files: [...new Set(files)] };
+  return { names: hints.core, files: filesOf(laws, hints.core) };
 }

@@ -2,7 +2,7 @@ import { type Grader, openGrader, type RunOptions, type SuiteResult, type TestRe
 import { type Pitfall, readPitfalls } from '../anatomy.ts';
 import { type Hints, readHints } from '../hints.ts';
 import type { Lab } from '../labs.ts';
-import { coreRun, type SuiteLaw, suiteLaws } from '../suite-laws.ts';
+import { coreRun, filesOf, type SuiteLaw, suiteLaws } from '../suite-laws.ts';
 import { Shares } from './shares.ts';
 
 /** Test files of a lab at once. Most of the time a law waits for a server or a clock, not for a processor. */
@@ -108,11 +108,10 @@ async function gradeLab(dir: string, grader: Grader, proven: SuiteResult | undef
   const runs = pitfalls.map(async (pitfall): Promise<PitfallRun> => {
     const { file, caughtBy } = pitfall;
     const lawOf = ({ tests }: SuiteResult) => tests.find(({ name }) => name === caughtBy);
-    const files =
-      caughtBy === undefined ? [] : laws.filter(({ pattern }) => pattern.test(caughtBy)).map((law) => law.file);
+    const files = caughtBy === undefined ? [] : filesOf(laws, [caughtBy]);
     if (caughtBy === undefined || files.length === 0)
       return { pitfall, law: lawOf(await reference), result: undefined };
-    const result = await attempt({ impl: file, testNames: [caughtBy], files: [...new Set(files)] });
+    const result = await attempt({ impl: file, testNames: [caughtBy], files });
     const law = lawOf(await reference);
     return { pitfall, law, result: law?.state === 'passed' ? result : undefined };
   });

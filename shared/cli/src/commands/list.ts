@@ -1,5 +1,5 @@
 import colors from 'picocolors';
-import { stages } from '../anatomy.ts';
+import { stagesOf } from '../anatomy.ts';
 import { type Context, labsOf } from '../context.ts';
 import { exit } from '../errors.ts';
 import { readHints } from '../hints.ts';
@@ -34,14 +34,6 @@ export async function list(context: Context): Promise<number> {
   }
   out.write(`\n${await footer(labs, missingOf, width)}\n`);
   return exit.done;
-}
-
-/** The stages in reading order; then any that only a folder knows of. */
-function stagesOf(labs: readonly Lab[]): { name: string; title: string; english: string }[] {
-  const known: { name: string; title: string; english: string }[] = [...stages];
-  const strays = new Set(labs.map((lab) => lab.stage).filter((name) => !known.some((stage) => stage.name === name)));
-  const all = [...known, ...[...strays].map((name) => ({ name, title: name, english: '' }))];
-  return all.filter((stage) => labs.some((lab) => lab.stage === stage.name));
 }
 
 type LineOptions = {

@@ -5,10 +5,10 @@ import colors from 'picocolors';
 import { type Context, labNamed, labsOf } from '../context.ts';
 import { exit, UsageError } from '../errors.ts';
 import { isMissing, isRecord, type Lab } from '../labs.ts';
-import { ProgressFile } from '../progress-file.ts';
+import { ignoreFolder, ProgressFile } from '../progress-file.ts';
 import { availability } from '../servers.ts';
 import type { Known } from '../web/data.ts';
-import { record } from '../web/record.ts';
+import { lastEvent, secondsAt } from '../web/runs.ts';
 import { serve } from '../web/server.ts';
 
 export interface WebCommandOptions {
@@ -27,6 +27,7 @@ export async function web(context: Context, names: readonly string[], options: W
       names.length === 0
         ? await labsOf(context)
         : await Promise.all([...new Set(names)].map((n) => labNamed(context, n)));
+    const { record } = await import('../web/record.ts');
     return await record(context, labs, resolve(context.cwd, options.build));
   }
   if (names.length > 0) throw new UsageError('names are for --build: without it, the pages show all labs');
@@ -55,8 +56,8 @@ export async function web(context: Context, names: readonly string[], options: W
     files: await buildPage(),
     port: options.port ?? 0,
     told: (lab, messages) => {
-      const last = messages.findLast((message) => message.type === 'story');
-      if (last) void durations.note(lab, last.event.at / 1000).catch(() => {});
+      const last = lastEvent(messages);
+      if (last) void durations.note(lab, secondsAt(last)).catch(() => {});
     },
   });
   context.out.write(`\n  ${colors.bold('Concept Labs')}  ${colors.cyan(server.url)}\n`);
@@ -89,9 +90,9 @@ class Durations {
   }
 
   async note({ name }: Lab, seconds: number): Promise<void> {
-    const known = { ...Object.fromEntries(await this.read()), [name]: Math.round(seconds * 10) / 10 };
+    const known = { ...Object.fromEntries(await this.read()), [name]: seconds };
     await mkdir(this.#folder, { recursive: true });
-    await writeFile(join(this.#folder, '.gitignore'), '*\n');
+    await ignoreFolder(this.#folder);
     await writeFile(this.#file, `${JSON.stringify(known)}\n`);
   }
 }

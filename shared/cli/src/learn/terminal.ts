@@ -1,18 +1,24 @@
 import type { Screen } from '../context.ts';
 
+/** Hands over each key of a stream as it comes. */
+export function keysOf(stream: NodeJS.ReadableStream, pressed: (key: string) => void): Disposable {
+  const listener = (chunk: Buffer) => {
+    for (const key of chunk.toString()) pressed(key);
+  };
+  stream.on('data', listener);
+  return { [Symbol.dispose]: () => void stream.off('data', listener) };
+}
+
 /** Hands over each key as it is pressed; a terminal in raw mode turns Ctrl-C into a key as well. */
 export function terminalKeys(stdin: NodeJS.ReadStream): ((pressed: (key: string) => void) => Disposable) | undefined {
   if (!stdin.isTTY) return undefined;
   return (pressed) => {
-    const listener = (chunk: Buffer) => {
-      for (const key of chunk.toString()) pressed(key);
-    };
     stdin.setRawMode(true);
-    stdin.on('data', listener);
+    const keys = keysOf(stdin, pressed);
     stdin.resume();
     return {
       [Symbol.dispose]() {
-        stdin.off('data', listener);
+        keys[Symbol.dispose]();
         stdin.setRawMode(false);
         stdin.pause();
       },

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LabCard, LabData, LawInfo, MapData, PitfallInfo, Progress } from '@shared/web';
-import { type Pitfall, readPitfalls, stages } from '../anatomy.ts';
+import { type Pitfall, readPitfalls, stagesOf } from '../anatomy.ts';
 import { filesUnder, textOf } from '../check/files.ts';
 import { examplesOf } from '../commands/run.ts';
 import { type Hints, readHints } from '../hints.ts';
@@ -21,15 +21,10 @@ export interface Known {
 
 /** The labs by stage. */
 export async function mapData(labs: readonly Lab[], known: Known): Promise<MapData> {
-  const names: readonly string[] = stages.map(({ name }) => name);
-  const strays = [...new Set(labs.map(({ stage }) => stage).filter((stage) => !names.includes(stage)))];
-  const all = [
-    ...stages.map(({ name, english, title }) => ({ name, english, chinese: title })),
-    ...strays.map((name) => ({ name, english: name, chinese: name })),
-  ];
-  const ordered = all.flatMap(({ name }) => labs.filter(({ stage }) => stage === name));
+  const rooms = stagesOf(labs);
+  const ordered = rooms.flatMap(({ name }) => labs.filter(({ stage }) => stage === name));
   return {
-    stages: all.filter(({ name }) => labs.some(({ stage }) => stage === name)),
+    stages: rooms.map(({ name, english, title }) => ({ name, english: english || title, chinese: title })),
     labs: await Promise.all(ordered.map((lab) => cardOf(lab, known))),
   };
 }

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { learn } from '../commands/learn.ts';
 import { describeError } from '../errors.ts';
+import { keysOf } from '../learn/terminal.ts';
 import { emit } from './emit.ts';
 
 const [name = ''] = process.argv.slice(2);
@@ -25,13 +26,10 @@ try {
       show: page,
       status: (text) => emit({ type: 'status', text }),
       keys: (pressed) => {
-        const listener = (chunk: Buffer): void => {
-          for (const key of chunk.toString()) pressed(key);
-        };
-        process.stdin.on('data', listener);
+        const keys = keysOf(process.stdin, pressed);
         return {
           [Symbol.dispose]() {
-            process.stdin.off('data', listener);
+            keys[Symbol.dispose]();
             process.stdin.destroy();
           },
         };

@@ -7,10 +7,10 @@ import { buildPage } from '@shared/web/build';
 import type { Context } from '../context.ts';
 import { CommandError, exit } from '../errors.ts';
 import { isRecord, type Lab } from '../labs.ts';
-import { suiteLaws } from '../suite-laws.ts';
+import { filesOf, suiteLaws } from '../suite-laws.ts';
 import { labData, mapData } from './data.ts';
 import { html } from './files.ts';
-import { Runs } from './runs.ts';
+import { lastEvent, Runs, secondsAt } from './runs.ts';
 
 /**
  * Writes the pages as files that need no server: every demo is told and every pitfall is caught once, and both are kept.
@@ -27,9 +27,9 @@ export async function record(context: Context, labs: readonly Lab[], dir: string
   for (const lab of labs) {
     out.write(`${lab.name} … `);
     const told = await recorder.demo(lab);
-    const end = told.findLast((message) => message.type === 'story');
-    const sound = end?.event.type === 'end' && end.event.exitCode === 0;
-    if (end) seconds.set(lab.name, Math.round(end.event.at / 100) / 10);
+    const last = lastEvent(told);
+    const sound = last?.type === 'end' && last.exitCode === 0;
+    if (last) seconds.set(lab.name, secondsAt(last));
     const data = await labData(lab, { progress: new Map(), atHand: new Map(), seconds });
     const caught = await recorder.pitfalls(lab, data);
     const pitfalls = data.pitfalls.map((pitfall) => {
@@ -97,7 +97,7 @@ class Recorder {
     await using grader = openGrader(dir);
     const found = await Promise.all(
       pitfalls.map(async ({ name, caughtBy }): Promise<[string, JudgedLaw][]> => {
-        const files = [...new Set(laws.filter(({ pattern }) => pattern.test(caughtBy)).map(({ file }) => file))];
+        const files = filesOf(laws, [caughtBy]);
         if (files.length === 0) return [];
         const { tests } = await grader.run({ impl: `pitfalls/${name}.ts`, testNames: [caughtBy], files });
         return tests

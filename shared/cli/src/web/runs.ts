@@ -1,15 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { isChart, parseEvent, renderSvg } from '@shared/story/read';
+import { isChart, parseEvent, renderSvg, type StoryEvent } from '@shared/story/read';
 import type { LearnKey, Message, RunRequest } from '@shared/web';
 import { readPitfalls } from '../anatomy.ts';
 import { examplesOf } from '../commands/run.ts';
 import { UsageError } from '../errors.ts';
+import { defaultImpl } from '../grading.ts';
 import type { Lab } from '../labs.ts';
-import { parseScript } from '../process.ts';
+import { parseScript, spawnGuarded } from '../process.ts';
 
 /** Runs at the same time: each may start servers. */
 const atMost = 4;
@@ -128,6 +129,13 @@ async function end(run: Run): Promise<void> {
   }
 }
 
+/** What a story told last; undefined where it told nothing. */
+export const lastEvent = (messages: readonly Message[]): StoryEvent | undefined =>
+  messages.findLast((message) => message.type === 'story')?.event;
+
+/** When it was told, in seconds with one decimal. */
+export const secondsAt = ({ at }: StoryEvent): number => Math.round(at / 100) / 10;
+
 interface Command {
   readonly cwd: string;
   /** Flags for Node, the file, and its arguments. */
@@ -138,8 +146,6 @@ interface Command {
   /** It prints a story's events, not messages. */
   readonly story?: true;
 }
-
-const rootOf = ({ dir }: Lab): { LABS_ROOT: string } => ({ LABS_ROOT: resolve(dir, '../../..') });
 
 const childOf = (file: string): string => fileURLToPath(new URL(`./${file}`, import.meta.url));
 
@@ -159,29 +165,26 @@ async function commandOf(lab: Lab, request: RunRequest): Promise<Command> {
       const found = (await readPitfalls(lab.dir)).find(({ name }) => name === pitfall);
       if (pitfall !== undefined && found === undefined)
         throw new UsageError(`"${lab.name}" has no pitfall "${pitfall}"`);
-      const impl = found?.file ?? 'src/index.ts';
-      const words = [lab.name, impl, ...(law === undefined ? [] : [law])];
-      return { cwd: lab.dir, args: [childOf('suite-child.ts'), ...words], env: rootOf(lab) };
+      const words = [found?.file ?? defaultImpl, ...(law === undefined ? [] : [law])];
+      return { cwd: lab.dir, args: [childOf('suite-child.ts'), ...words] };
     }
     case 'learn':
       // The page shows colours, whatever our own output is.
       return {
         cwd: lab.dir,
         args: [childOf('learn-child.ts'), lab.name],
-        env: { ...rootOf(lab), FORCE_COLOR: '1' },
+        env: { LABS_ROOT: resolve(lab.dir, '../../..'), FORCE_COLOR: '1' },
         keys: true,
       };
   }
 }
 
 function launch(lab: Lab, command: Command, told: (messages: readonly Message[]) => void): Run {
-  const guard = fileURLToPath(new URL('../orphan-guard.ts', import.meta.url));
   const { NO_COLOR: _, ...env } = process.env;
-  const child = spawn(process.execPath, ['--import', guard, ...command.args], {
+  const child = spawnGuarded(command.args, {
     cwd: command.cwd,
     env: { ...(command.env?.['FORCE_COLOR'] === undefined ? process.env : env), ...command.env },
-    // The guard watches the fourth: its end means that we are gone.
-    stdio: [command.keys ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: [command.keys ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
   const messages: (Message | undefined)[] = [];
   const followers: Run['followers'] = new Set();

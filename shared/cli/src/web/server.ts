@@ -2,8 +2,7 @@ import { learnKeys, type Message, type RunRequest } from '@shared/web';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { CommandError, UsageError } from '../errors.ts';
 import { isRecord, type Lab } from '../labs.ts';
-import type { Known } from './data.ts';
-import { labData, mapData } from './data.ts';
+import { type Known, labData, mapData } from './data.ts';
 import { contentType, type Files, html } from './files.ts';
 import { Runs, TooManyRunsError } from './runs.ts';
 

@@ -1,22 +1,19 @@
-// A suite, or one law of it, on the reference or on a pitfall, told to the pages: `suite-child.ts LAB IMPL [LAW]`.
-import { resolve } from 'node:path';
+// The suite of the lab in this folder, or one law of it, on the reference or on a pitfall, told to the pages:
+// `suite-child.ts IMPL [LAW]`.
 import { runSuite } from '@shared/testkit';
 import type { JudgedLaw } from '@shared/web';
+import { defaultImpl } from '../grading.ts';
 import { readHints } from '../hints.ts';
-import { findLabs } from '../labs.ts';
-import { suiteLaws } from '../suite-laws.ts';
+import { filesOf, suiteLaws } from '../suite-laws.ts';
 import { emit } from './emit.ts';
 
-const [name = '', impl = '', law] = process.argv.slice(2);
-const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
-const lab = (await findLabs(root, () => {})).find((each) => each.name === name);
-if (lab === undefined) throw new Error(`there is no lab "${name}"`);
+const [impl = defaultImpl, law] = process.argv.slice(2);
+const dir = process.cwd();
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort());
-const hints = await readHints(lab.dir);
-const laws = await suiteLaws(lab.dir);
-const of = law === undefined ? [] : laws.filter(({ pattern }) => pattern.test(law)).map(({ file }) => file);
+const hints = await readHints(dir);
+const asked = law === undefined ? {} : { testNames: [law], files: filesOf(await suiteLaws(dir), [law]) };
 const judged = new Set<string>();
 const tell = (test: JudgedLaw): void => {
   const core = hints.place(test.name);
@@ -30,10 +27,10 @@ const toLaw = ({ name, state, ms, error, note }: JudgedLaw & { note?: string }):
 };
 try {
   const result = await runSuite({
-    dir: lab.dir,
+    dir,
     signal: stop.signal,
-    ...(impl === 'src/index.ts' ? {} : { impl }),
-    ...(law === undefined ? {} : { testNames: [law], files: [...new Set(of)] }),
+    ...(impl === defaultImpl ? {} : { impl }),
+    ...asked,
     onTest: (test) => wanted(test) && tell(toLaw(test)),
   });
   // A law that had to be ended from outside is told with the result alone.
