@@ -1,0 +1,13 @@
+export { type Dashboard, type DashboardOptions, startDashboard } from './dashboard.ts';
+export { AssertionFailed, InvalidPlanError, LoadTestError, RemoteTargetError } from './errors.ts';
+export { bucketOf, edgeOf, Histogram, type HistogramData } from './histogram.ts';
+export { html } from './page.ts';
+export type { Plan } from './plan.ts';
+export type { Latency, Missing, Point, Report, Row } from './recorder.ts';
+export type { Answer, RequestOptions } from './request.ts';
+export { run } from './run.ts';
+export { dueAt, levelAt, type Stage } from './stages.ts';
+export { type Failure, Stats } from './stats.ts';
+export { between, expects, pick, type Random, type Session, type Task, type User, user, type Wait } from './user.ts';
+export { exitCode, type Threshold, type Verdict } from './verdict.ts';
+export { runWorkers, type WorkersPlan, work } from './workers.ts';
