@@ -56,8 +56,8 @@ export const lineBudgets: readonly LineBudget[] = [
   { part: 'demo.ts', files: 'demo.ts', lines: 250, remedy: 'a scene that proves no claim of its own goes' },
 ];
 
-/** Code that a tool makes of a contract beside it: nobody reads it, and no budget counts it. */
-export const generatedCode = '**/*{_pb,.gen}.ts';
+/** Code that a tool makes of a contract beside it, or that another lab teaches: nobody reads it here, and no budget counts it. */
+export const unreadCode = '{**/*{_pb,.gen}.ts,**/vendor/**}';
 
 /** A comment of the README (a marker, what is given to an example) is for the tools, and does not count. */
 export const readmeBudget = { lines: 150, remedy: 'a reader has one sitting: cut it' } as const;
@@ -118,6 +118,7 @@ export const labFiles: readonly LabFile[] = [
     template: source,
   },
   { path: 'src/**/*.{tsx,css}', required: false, what: 'what a browser shows, where that is the lesson' },
+  { path: 'src/{Dockerfile,.dockerignore}', required: false, what: 'what an image is built from' },
   { path: 'src/openapi.json', required: false, what: 'a contract of HTTP; the types made of it stand beside it' },
   { path: '{src,test}/**/*.proto', required: false, what: 'a contract; what buf makes of it stands beside it' },
   {

@@ -81,3 +81,17 @@ test('survivors are listed, keep their verdicts, and fail the command until they
   expect(second.out).toContain('3 equal');
   expect(await readdir(dir)).not.toContain('.mutants');
 }, 60_000);
+
+test('where an unchanged copy breaks a law, nothing is counted as killed', async () => {
+  await using home = await house({
+    'test/once.test.ts': `import { expect, test } from 'vitest';
+import { once } from '#lab';
+import { once as same } from '../src/once.ts';
+
+test('it is the one of the source', () => expect(once).toBe(same));
+`,
+  });
+  const called = context(home.root, ['mutate', 'once', '--all']);
+  expect(await cli(called)).toBe(1);
+  expect(called.errors()).toContain('an unchanged copy of src/ breaks "it is the one of the source"');
+}, 60_000);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { versionOf } from '../src/catalog.ts';
+import { serversKey } from '../src/check/turbo.ts';
 import { exitCodeOf as suiteExitCode } from '../src/commands/test.ts';
 import { CommandError, describeError, exitCodeOf, UsageError } from '../src/errors.ts';
 import { type Grading, type Law, readDiagnostics } from '../src/grading.ts';
@@ -10,6 +11,24 @@ import { parseObjectives } from '../src/objectives.ts';
 import { parseScript } from '../src/process.ts';
 import { pairs } from '../src/reference-diff.ts';
 import { columns, cut, pad } from '../src/text.ts';
+
+describe('the servers that a result was seen on', () => {
+  const kafka = { service: 'kafka', origin: 'embedded', version: undefined, installed: false } as const;
+  test('are the same after their first use as before it', () => {
+    expect(serversKey([{ ...kafka, version: '4.4.0' }])).toBe(serversKey([kafka]));
+  });
+  test.each([
+    ['one is missing now', { origin: undefined }],
+    ["it is the user's now", { origin: 'url' }],
+    ['the machine has one of its own now', { installed: true, version: '4.0.0' }],
+  ] as const)('are others when %s', (_what, now) => {
+    expect(serversKey([{ ...kafka, ...now }])).not.toBe(serversKey([kafka]));
+  });
+  test('are others when the machine has another version', () => {
+    const [old, now] = ['7.0.15', '8.0.2'].map((version) => serversKey([{ ...kafka, installed: true, version }]));
+    expect(old).not.toBe(now);
+  });
+});
 
 describe('nearest names', () => {
   const names = ['redlock', 'redis-cluster', 'orm', 'cache-penetration'];

@@ -15,6 +15,8 @@ import type { Servers } from './types.ts';
 
 /** A browser without a window, driven by Playwright. */
 export interface Browser extends Servers {
+  /** The address of its DevTools protocol, for another process: Playwright's `connectOverCDP(url)`. */
+  readonly url: string;
   /**
    * A new page in a context of its own: no cookie, no storage, no history of another's. It is closed with the browser at
    * the latest.
@@ -137,7 +139,7 @@ export async function startBrowser(o: BrowserOptions = {}): Promise<Browser> {
       const context = await connected.newContext({ viewport: { width, height }, colorScheme, locale });
       return context.newPage();
     };
-    return { ...common, page };
+    return { ...common, url, page };
   } catch (error) {
     await folder.settle();
     throw error;

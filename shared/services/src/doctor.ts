@@ -12,6 +12,8 @@ export interface ServiceReport {
   /** Where it would come from; undefined when nothing is at hand. */
   readonly origin: Origin | undefined;
   readonly version: string | undefined;
+  /** The machine has it, in a version of its own; what is fetched into the private cache is the one that we name. */
+  readonly installed: boolean;
   /** The program's path, or the URLs without their passwords. */
   readonly path: string | undefined;
   /** What else to know: "apt would fetch it once, about 8 s". */
@@ -42,6 +44,7 @@ async function inspect(service: Service): Promise<ServiceReport> {
     available: o.origin !== undefined,
     origin: undefined,
     version: undefined,
+    installed: false,
     path: undefined,
     note: undefined,
     ways: ways(service),
@@ -59,7 +62,8 @@ async function inspect(service: Service): Promise<ServiceReport> {
     }
     const program = await atHand(service);
     if (program !== undefined) {
-      return report({ origin: 'embedded', version: await service.version(program), path: program.path });
+      const installed = (await service.find?.()) !== undefined;
+      return report({ origin: 'embedded', version: await service.version(program), installed, path: program.path });
     }
     const note = await outlook(service);
     return report(note === undefined ? { note: await lacks(service) } : { origin: 'embedded', note });

@@ -57,6 +57,7 @@ export async function runTool(o: {
   cwd: string;
   signal: AbortSignal | undefined;
   env: Readonly<Record<string, string>>;
+  /** Of what it prints, on either stream. */
   onLine?: (line: string) => void;
   /** What to quote of what it printed. Default: its last lines. */
   explain?: (errors: string, output: string) => string;
@@ -76,7 +77,7 @@ export async function runTool(o: {
   child.stderr.setEncoding('utf8').on('data', (chunk) => {
     errors += chunk;
   });
-  if (o.onLine) createInterface({ input: child.stdout }).on('line', o.onLine);
+  if (o.onLine) for (const input of [child.stdout, child.stderr]) createInterface({ input }).on('line', o.onLine);
   const [code] = await once(child, 'close');
   if (code === 0) return `${output}${errors}`;
   const words = (o.explain ?? lastLines)(errors, output).trim().replace(/^/gm, '  | ');

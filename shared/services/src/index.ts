@@ -1,7 +1,10 @@
 /** Real servers for demos and tests, and the faults that can befall them. */
 import type { Browser, BrowserOptions, PageOptions } from './browser.ts';
+import type { BuilderOptions } from './buildah.ts';
 import type { ServiceReport } from './doctor.ts';
+import type { Builder, BuildOptions, Built, Layer } from './image.ts';
 import type { Broker, KafkaOptions, KafkaServers } from './kafka.ts';
+import type { KubernetesOptions, KubernetesServers } from './kubernetes.ts';
 import type { MongoOptions, MongoServers } from './mongo.ts';
 import type { OpenSearchOptions, OpenSearchServers } from './opensearch.ts';
 import type { PostgresOptions, PostgresServers, ReplicatedPostgres } from './postgres.ts';
@@ -34,9 +37,16 @@ export type {
   Broker,
   Browser,
   BrowserOptions,
+  Builder,
+  BuilderOptions,
+  BuildOptions,
+  Built,
   ClusterNode,
   KafkaOptions,
   KafkaServers,
+  KubernetesOptions,
+  KubernetesServers,
+  Layer,
   MongoOptions,
   MongoServers,
   OpenSearchOptions,
@@ -132,6 +142,16 @@ export async function startOpenSearch(o: OpenSearchOptions = {}): Promise<OpenSe
 }
 
 /**
+ * Starts a Kubernetes control plane of our own without nodes, and a namespace in it; where KUBECONFIG names a cluster of the
+ * user's, makes a namespace there.
+ * @throws MissingServerError, ProvisionError, ServerDiedError, StartTimeoutError, UnreachableUrlError, BadSettingError, or the
+ *   signal's reason
+ */
+export async function startKubernetes(o: KubernetesOptions = {}): Promise<KubernetesServers> {
+  return (await import('./kubernetes.ts')).startKubernetes(o);
+}
+
+/**
  * Starts a Prometheus of our own that scrapes `targets`, and with `alertmanager` an Alertmanager behind it.
  * @throws MissingServerError, ServerDiedError, StartTimeoutError, BadSettingError, ConfigRefusedError for rules that
  *   Prometheus does not take, RangeError for targets that are none, or the signal's reason
@@ -161,10 +181,38 @@ export async function startBrowser(o: BrowserOptions = {}): Promise<Browser> {
 }
 
 /**
+ * Starts a builder of images: buildah with a store of its own; `await builder.build({ context })` makes one of a Dockerfile.
+ * @throws MissingServerError, or the signal's reason
+ */
+export async function startBuilder(o: BuilderOptions = {}): Promise<Builder> {
+  return (await import('./buildah.ts')).startBuilder(o);
+}
+
+/**
+ * Makes a folder of our own for programs that a demo or bench runs. When it is disposed, or we die of whatever signal, all
+ * that runs in it ends and it is removed.
+ * @param name of letters, digits and hyphens
+ */
+export async function startFolder(name: string): Promise<{ readonly path: string } & AsyncDisposable> {
+  const { temporaryFolder } = await import('./process.ts');
+  const { path, settle } = await temporaryFolder(name);
+  return { path, [Symbol.asyncDispose]: settle };
+}
+
+/**
  * What each service would be, from where, and how to get it. Starts and downloads nothing.
  * @param names default: all
  * @throws RangeError for a name that is no service
  */
 export async function inspectServices(names?: readonly string[]): Promise<ServiceReport[]> {
   return (await import('./doctor.ts')).inspectServices(names);
+}
+
+/**
+ * Fetches and builds what is not on this machine yet, one after the other, so that no time limit of a test or a demo pays
+ * for it. What cannot be had is no error here: whoever starts it is told.
+ * @throws RangeError for a name that is no service, or the signal's reason
+ */
+export async function fetchServices(names: readonly string[], signal?: AbortSignal): Promise<void> {
+  return (await import('./provision.ts')).fetchAll(names, signal);
 }

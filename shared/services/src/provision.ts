@@ -45,3 +45,14 @@ export async function outlook(service: Service): Promise<string | undefined> {
 export async function lacks(service: Service): Promise<string | undefined> {
   return service.jars === undefined ? undefined : (await import('./jars.ts')).javaLacks(service.jars);
 }
+
+/** See `fetchServices`. */
+export async function fetchAll(names: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+  const { services } = await import('./registry.ts');
+  for (const name of new Set(names)) {
+    const service = services.find((each) => each.name === name);
+    if (service === undefined) throw new RangeError(`there is no service "${name}"`);
+    if ((await atHand(service)) !== undefined) continue;
+    await fetchProgram(service, signal).catch(() => signal?.throwIfAborted());
+  }
+}

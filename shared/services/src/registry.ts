@@ -1,6 +1,8 @@
 import { alertmanager } from './alertmanager.ts';
 import { browser } from './browser.ts';
+import { buildah } from './buildah.ts';
 import { kafka, kafkaLender } from './kafka.ts';
+import { kubernetes, kubernetesLender } from './kubernetes.ts';
 import type { Lender } from './lending.ts';
 import { mongodb, mongoLender } from './mongo.ts';
 import { opensearch, opensearchLender } from './opensearch.ts';
@@ -24,7 +26,9 @@ export const services: readonly Service[] = [
   prometheus,
   alertmanager,
   zipkin,
+  kubernetes,
   browser,
+  buildah,
 ];
 
 /** Those that a lessor can lend, so that many suites in a row need not each start their own. */
@@ -36,4 +40,5 @@ export const lenders: ReadonlyMap<string, Lender> = new Map([
   [zookeeper.name, zookeeperLender],
   [mongodb.name, mongoLender],
   [opensearch.name, opensearchLender],
+  [kubernetes.name, kubernetesLender],
 ]);

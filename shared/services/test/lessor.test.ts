@@ -143,7 +143,9 @@ describe('Postgres on loan', () => {
     ).toBe(false);
   });
 
-  test('is lent with its standby, which has the next database; and no more once it was promoted or lags', async () => {
+  test('is lent with its standby, which has the next database; and no more once it was promoted or lags', {
+    timeout: 60_000,
+  }, async () => {
     const ports: number[] = [];
     const turn = async (work: (servers: ReplicatedPostgres) => Promise<unknown> = async () => {}) => {
       await using servers = await startPostgres({ standby: 1 });
@@ -216,7 +218,7 @@ test('what nobody lends is refused', async () => {
 test('RabbitMQ on loan is one broker for all, emptied in between; the next borrower waits', {
   timeout: 180_000,
 }, async () => {
-  const starting = startRabbit();
+  const first = await startRabbit();
   let waits = true;
   const rival = (async () => {
     await using other = await openBorrower();
@@ -226,7 +228,6 @@ test('RabbitMQ on loan is one broker for all, emptied in between; the next borro
     waits = false;
     return answer;
   })();
-  const first = await starting;
   const mine = new URL(await first.vhost()).pathname;
   await new Promise((done) => setTimeout(done, 100));
   expect(waits).toBe(true);

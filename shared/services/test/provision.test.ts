@@ -4,7 +4,14 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { canProvision } from '../src/apt.ts';
 import { cached, cacheFolder } from '../src/cache.ts';
 import { ways } from '../src/choose.ts';
-import { inspectServices, MissingServerError, onAnnounce, ProvisionError, startRedis } from '../src/index.ts';
+import {
+  fetchServices,
+  inspectServices,
+  MissingServerError,
+  onAnnounce,
+  ProvisionError,
+  startRedis,
+} from '../src/index.ts';
 import { redis as redisService } from '../src/redis.ts';
 import { release } from '../src/system.ts';
 import { client, failure, pathOf, Script, temporary, until } from './support.ts';
@@ -63,7 +70,9 @@ test('the report of what is at hand names its origin, version and path, and star
     'prometheus',
     'alertmanager',
     'zipkin',
+    'kubernetes',
     'browser',
+    'buildah',
   ]);
   for (const report of reports.slice(0, 2)) {
     expect(report).toMatchObject({ available: true, origin: 'embedded', version: expect.stringMatching(/\d+\.\d+/) });
@@ -200,4 +209,14 @@ esac
     },
     120_000,
   );
+});
+
+test('what is fetched beforehand and cannot be had is no error; a name that is no service is', async () => {
+  await using folder = await temporary();
+  vi.stubEnv('PATH', folder.path);
+  vi.stubEnv('XDG_CACHE_HOME', folder.path);
+  vi.stubEnv('LABS_PROVISION', 'never');
+  await fetchServices(['redis', 'postgres', 'kubernetes']);
+  expect((await failure(fetchServices(['sqlite']))).error.message).toContain('"sqlite"');
+  vi.unstubAllEnvs();
 });

@@ -7,6 +7,11 @@ import type { SerializedError } from 'vitest';
  * Never a wall of stack.
  */
 export function explain(error: SerializedError, root: string): string {
+  // What the law found comes first; that something could not be closed behind it says less.
+  if (error.name === 'SuppressedError' && isError(error['suppressed'])) {
+    const closing = isError(error['error']) ? [`and at its end: ${explain(error['error'], root)}`] : [];
+    return [explain(error['suppressed'], root), ...closing].join('\n');
+  }
   const timeout = /^Test timed out in (\d+)ms/.exec(error.message);
   const lines = [timeout ? `hangs: not done after ${timeout[1]} ms` : headline(error)];
   if (typeof error['diff'] === 'string' && !repeats(error['diff'], error.message)) lines.push(error['diff']);
@@ -18,6 +23,9 @@ export function explain(error: SerializedError, root: string): string {
   if (at) lines.push(`at ${at}`);
   return stripVTControlCharacters(lines.join('\n'));
 }
+
+const isError = (value: unknown): value is SerializedError =>
+  typeof value === 'object' && value !== null && 'message' in value;
 
 function headline({ name, message }: SerializedError): string {
   const text = String(message);

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Runs the suite of the package in the current folder. `lab-test [--impl FILE] [-t NAME]`; LAB_IMPL works like --impl.
+// Runs the suite of the package in the current folder. `lab-test [--impl FILE] [-t NAME] [--deadline SECONDS]`; LAB_IMPL
+// works like --impl.
 // A full run of the package's own code leaves its result in .results/test.json; with LAB_REPORT=FILE it also adds it to
 // FILE, a line a suite, for whoever runs several.
 // Exit codes: 0 passed, 1 failed, 2 wrong usage, 130 interrupted.
@@ -9,8 +10,10 @@ import { parseArgs, styleText } from 'node:util';
 import { runSuite, type SuiteResult, type TestResult } from './suite.ts';
 import { tally } from './tally.ts';
 
+/** A day; beyond what a timer holds, it would be over at once. */
+const MAX_SECONDS = 86_400;
 const dir = process.cwd();
-const { impl, test: testName } = options();
+const { impl, test: testName, deadline } = options();
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
 
@@ -19,6 +22,7 @@ try {
     dir,
     ...(impl === undefined ? {} : { impl }),
     ...(testName === undefined ? {} : { testName }),
+    ...(deadline === undefined ? {} : { deadlineMs: deadline * 1000 }),
     signal: stop.signal,
     onTest: report,
     onOutput: (text) => process.stderr.write(styleText('dim', text, { stream: process.stderr })),
@@ -31,12 +35,18 @@ try {
   process.exitCode = 130;
 }
 
-function options(): { impl: string | undefined; test: string | undefined } {
+function options(): { impl: string | undefined; test: string | undefined; deadline: number | undefined } {
   try {
-    const { values } = parseArgs({ options: { impl: { type: 'string' }, test: { type: 'string', short: 't' } } });
-    return { impl: values.impl ?? process.env['LAB_IMPL'], test: values.test };
+    const { values } = parseArgs({
+      options: { impl: { type: 'string' }, test: { type: 'string', short: 't' }, deadline: { type: 'string' } },
+    });
+    const deadline = values.deadline === undefined ? undefined : Number(values.deadline);
+    if (deadline !== undefined && !(deadline > 0 && deadline <= MAX_SECONDS))
+      throw new RangeError(`--deadline is ${values.deadline}: give seconds, at most ${MAX_SECONDS}`);
+    return { impl: values.impl ?? process.env['LAB_IMPL'], test: values.test, deadline };
   } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\nusage: lab-test [--impl FILE] [-t TEST-NAME]`);
+    const usage = 'usage: lab-test [--impl FILE] [-t TEST-NAME] [--deadline SECONDS]';
+    console.error(`${error instanceof Error ? error.message : error}\n${usage}`);
     process.exit(2);
   }
 }

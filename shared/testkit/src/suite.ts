@@ -43,7 +43,7 @@ export interface RunOptions {
   readonly onTest?: (test: TestResult) => void;
   /** Called with what the tests and servers print, as it comes. */
   readonly onOutput?: (text: string) => void;
-  /** Milliseconds for the whole run. Default 5 minutes. */
+  /** Milliseconds for the whole run, the start of servers not counted. Default 5 minutes. */
   readonly deadlineMs?: number;
   /** Milliseconds that a test may block the event loop before its file is ended. Default 6000. */
   readonly blockedMs?: number;

@@ -17,3 +17,11 @@ test('an error of another class is shown, since the message only names the class
   const diff = '- Expected:\n[Function TakenError]\n\n+ Received:\nError {\n  "message": "not written yet",\n}';
   expect(told('expected error to be instance of TakenError', diff)).toContain('not written yet');
 });
+
+test('what a law found stands before what could not be closed behind it', () => {
+  const suppressed = { name: 'AssertionError', message: 'expected 3 to be 2' };
+  const error = { name: 'Error', message: 'the shop does not end' };
+  expect(explain({ name: 'SuppressedError', message: '', suppressed, error }, '/')).toBe(
+    'expected 3 to be 2\nand at its end: the shop does not end',
+  );
+});

@@ -76,6 +76,14 @@ describe.concurrent('a suite', { timeout: patience }, () => {
     expect({ ok, problems }).toEqual({ ok: false, problems: ['no test is named "nobody has this name"'] });
   });
 
+  test('loads no file that has none of the names: its servers stay out', async () => {
+    const twoFiles = resolve(lab, '../two-files');
+    const { ok, problems } = await runSuite({ dir: twoFiles, testName: 'a law that needs no server' });
+    expect({ ok, problems }).toEqual({ ok: true, problems: [] });
+    const unwritten = await runSuite({ dir: twoFiles, testName: 'a law of a table' });
+    expect(unwritten.problems.join()).toContain('its servers would start here');
+  });
+
   test('says why the tests that are wanted could not run', async () => {
     const servers = resolve(lab, '../servers');
     const { missing, ok } = await withoutRequire(() => runSuite({ dir: servers, testNames: ['never runs'] }));

@@ -3,12 +3,12 @@ import { join, matchesGlob } from 'node:path';
 import {
   budgetSlack,
   demoBudgetMs,
-  generatedCode,
   larger,
   lineBudgets,
   type Pitfall,
   pitfallBudget,
   readmeBudget,
+  unreadCode,
 } from '../anatomy.ts';
 import type { Lab } from '../labs.ts';
 import type { Finding } from './gate.ts';
@@ -24,7 +24,7 @@ export async function checkBudgets(
 ): Promise<readonly Finding[]> {
   const sizes = await Promise.all(
     lineBudgets.map(async ({ part, files: glob, lines, remedy }) => {
-      const own = files.filter((file) => matchesGlob(file, glob) && !matchesGlob(file, generatedCode));
+      const own = files.filter((file) => matchesGlob(file, glob) && !matchesGlob(file, unreadCode));
       const texts = await Promise.all(own.map((file) => readFile(join(lab.dir, file), 'utf8')));
       const count = texts.reduce((sum, text) => sum + linesOf(text), 0);
       return beyond(lab, at(part), count, lines, (n) => `${n} lines`, remedy);

@@ -3,6 +3,7 @@ import { UsageError } from '../errors.ts';
 import type { Lab } from '../labs.ts';
 import { plural } from '../text.ts';
 import { exec } from './exec.ts';
+import { vendored } from './vendor.ts';
 
 /** The labs that a branch touches, and why they were chosen, in one line a reason. */
 export interface Touched {
@@ -44,18 +45,27 @@ const words = (outputs: readonly { readonly stderr: string }[]): string =>
 
 const git = (root: string, ...args: readonly string[]) => exec('git', ['-C', root, ...args], { cwd: root });
 
-/** Which of `labs` the files belong to: a change outside of labs/ may be felt in each of them. */
-export function touched(root: string, labs: readonly Lab[], files: readonly string[]): Touched {
+/**
+ * Which of `labs` the files belong to: a change outside of labs/ may be felt in each of them, and a change of a lab in those
+ * that have a copy of it.
+ */
+export async function touched(root: string, labs: readonly Lab[], files: readonly string[]): Promise<Touched> {
   const common = files.filter((file) => !file.startsWith('labs/') && !pages.test(file));
   if (common.length > 0) {
     return { labs, reasons: [`all ${plural(labs.length, 'lab')}: ${few(common)}, which every lab stands on`] };
   }
-  const chosen = labs
-    .map((lab) => {
-      const folder = `${relative(root, lab.dir).split(sep).join('/')}/`;
-      return { lab, own: files.filter((file) => file.startsWith(folder)).map((file) => file.slice(folder.length)) };
-    })
-    .filter(({ own }) => own.length > 0);
+  const changes = labs.map((lab) => {
+    const folder = `${relative(root, lab.dir).split(sep).join('/')}/`;
+    return { lab, own: files.filter((file) => file.startsWith(folder)).map((file) => file.slice(folder.length)) };
+  });
+  const changed = new Set(changes.filter(({ own }) => own.length > 0).map(({ lab }) => lab.name));
+  const copied = await Promise.all(
+    changes.map(async ({ lab, own }) => {
+      const copies = (await vendored(lab)).filter((name) => changed.has(name));
+      return { lab, own: [...own, ...copies.map((name) => `its copy of ${name}`)] };
+    }),
+  );
+  const chosen = copied.filter(({ own }) => own.length > 0);
   if (chosen.length === 0) return { labs: [], reasons: ['no lab: nothing has changed that belongs to one'] };
   return { labs: chosen.map(({ lab }) => lab), reasons: chosen.map(({ lab, own }) => `${lab.name}: ${few(own)}`) };
 }

@@ -23,6 +23,17 @@ export async function filesUnder(dir: string): Promise<string[]> {
   return found.sort();
 }
 
+/** The folders right in `dir`, sorted; none where there is no such folder. */
+export async function folderNames(dir: string): Promise<string[]> {
+  try {
+    const entries = await readdir(dir, { withFileTypes: true });
+    return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort();
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
 /** The file's text; undefined where there is none. */
 export async function textOf(path: string): Promise<string | undefined> {
   try {

@@ -1,6 +1,6 @@
-// `pnpm fix [NAME…] [--fresh]`: formats, and fills the generated stretches of the pages: quoted code, sample runs,
-// the pictures, the index. A run or picture is replaced where it differs in more than its figures; --fresh takes new
-// figures too.
+// `pnpm fix [NAME…] [--fresh]`: renews the copies of other labs, formats, and fills the generated stretches of the pages:
+// quoted code, sample runs, the pictures, the index. A run or picture is replaced where it differs in more than its
+// figures; --fresh takes new figures too.
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,6 +13,7 @@ import { bins, execBin } from './exec.ts';
 import { textOf } from './files.ts';
 import { namedLabs } from './named.ts';
 import { Scratch } from './scratch.ts';
+import { renewVendored } from './vendor.ts';
 
 const root = resolve(process.env['LABS_ROOT'] ?? resolve(import.meta.dirname, '../../../..'));
 // Servers of our own, whatever else answers on this machine: they alone may be killed, and two runs are alike.
@@ -31,6 +32,9 @@ async function main(): Promise<number> {
   const { names, fresh } = options();
   const all = await findLabs(root);
   const labs = namedLabs(all, names);
+  for (const lab of labs) {
+    for (const name of await renewVendored(lab, all)) console.log(`copied ${name} into ${lab.name} again`);
+  }
   const paths = names.length === 0 ? ['.'] : labs.map(({ dir }) => relative(root, dir));
   const formatted = await execBin(bins.biome(), ['check', '--write', '--diagnostic-level=error', ...paths], {
     cwd: root,

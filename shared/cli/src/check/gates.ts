@@ -12,10 +12,12 @@ import { knip } from './knip.ts';
 import { readme } from './readme.ts';
 import { standalone } from './standalone.ts';
 import { types } from './types.ts';
+import { vendor } from './vendor.ts';
 
 /** In the order in which they run: the quick ones first, so that a slip is known within seconds. */
 export const gates: readonly Gate[] = [
   anatomy,
+  vendor,
   biome,
   types,
   knip,

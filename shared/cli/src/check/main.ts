@@ -3,6 +3,7 @@
 // Exit codes: 0 all gates passed · 1 a gate found something · 2 wrong usage.
 import { resolve } from 'node:path';
 import { parseArgs, styleText } from 'node:util';
+import { fetchServices } from '@shared/services';
 import { describeError, exit, exitCodeOf, UsageError } from '../errors.ts';
 import { findLabs } from '../labs.ts';
 import { suggestion } from '../nearest.ts';
@@ -13,6 +14,7 @@ import { demoRuns } from './demo-runs.ts';
 import { demos } from './demos.ts';
 import type { Finding, Gate, GateContext } from './gate.ts';
 import { gates } from './gates.ts';
+import { grading } from './grading.ts';
 import { gradings } from './gradings.ts';
 import { namedLabs } from './named.ts';
 import { provenSuites } from './turbo.ts';
@@ -39,7 +41,9 @@ async function main(): Promise<number> {
   const start = performance.now();
   // A manifest that cannot be read is a finding of the anatomy gate; it must not keep the others from running.
   const all = await findLabs(root, () => undefined);
-  const chosen = changed ? touched(root, all, await changedFiles(root)) : { labs: namedLabs(all, names), reasons: [] };
+  const chosen = changed
+    ? await touched(root, all, await changedFiles(root))
+    : { labs: namedLabs(all, names), reasons: [] };
   for (const reason of chosen.reasons) console.log(styleText('dim', reason));
   // One lab is run afresh: that is quick, and it tells what the lab costs.
   const several = chosen.labs.length > 1;
@@ -53,6 +57,10 @@ async function main(): Promise<number> {
   // What looks at all labs at once is quick: only who names labs does not wait for it.
   const wanted = chosenGates(only).filter(({ scope }) => scope === 'lab' || only !== undefined || names.length === 0);
   const run = wanted.filter(({ scope }) => scope === 'repo' || some.labs.length > 0);
+  const runsLabs = run.some((gate) => gate === demos || gate === grading);
+  // A name that is none is a finding of the anatomy gate.
+  if (runsLabs && process.env['LABS_SERVICES'] === 'embedded')
+    await fetchServices(some.labs.flatMap(({ services }) => services)).catch(() => undefined);
   // They wait while the gates before theirs compute.
   if (run.includes(demos)) some.demos.together(some.labs).catch(() => {});
   let failed = 0;

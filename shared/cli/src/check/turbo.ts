@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { inspectServices } from '@shared/services';
+import { inspectServices, type ServiceReport } from '@shared/services';
 import type { SuiteResult } from '@shared/testkit';
 import { isRecord, type Lab } from '../labs.ts';
 import { bins, execBin } from './exec.ts';
@@ -20,10 +20,14 @@ export async function suiteEnv(): Promise<NodeJS.ProcessEnv> {
     TURBO_NO_UPDATE_NOTIFIER: '1',
     pnpm_config_verify_deps_before_run: 'false',
     pnpm_config_loglevel: 'error',
-    LAB_SERVERS: reports
-      .map(({ service, origin, version }) => `${service}=${origin ?? 'none'}:${version ?? ''}`)
-      .join(),
+    LAB_SERVERS: serversKey(reports),
   };
+}
+
+/** The same before and after a server's first use: that it was fetched meanwhile is no news of it. */
+export function serversKey(reports: readonly Pick<ServiceReport, 'service' | 'origin' | 'version' | 'installed'>[]) {
+  const versionOf = ({ installed, version }: (typeof reports)[number]) => (installed ? `:${version ?? ''}` : '');
+  return reports.map((report) => `${report.service}=${report.origin ?? 'none'}${versionOf(report)}`).join();
 }
 
 /**

@@ -1,7 +1,7 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, matchesGlob } from 'node:path';
 import { type Grader, openGrader, random, serversStart } from '@shared/testkit';
-import { generatedCode } from '../anatomy.ts';
+import { unreadCode } from '../anatomy.ts';
 import { filesUnder } from '../check/files.ts';
 import { pooled } from '../check/pooled.ts';
 import { CommandError } from '../errors.ts';
@@ -18,7 +18,7 @@ export interface Fate {
 /** Every mutant of the lab's src/, in the order of its files. */
 export async function allMutants(lab: Lab): Promise<readonly Mutant[]> {
   const src = join(lab.dir, 'src');
-  const files = (await filesUnder(src)).filter((file) => file.endsWith('.ts') && !matchesGlob(file, generatedCode));
+  const files = (await filesUnder(src)).filter((file) => file.endsWith('.ts') && !matchesGlob(file, unreadCode));
   const found = await Promise.all(files.map(async (file) => mutantsOf(file, await readFile(join(src, file), 'utf8'))));
   return found.flat();
 }
@@ -38,13 +38,24 @@ export interface SweepOptions {
 /** Mutants at once: a suite waits for half of its time. */
 const atOnce = 2;
 
-/** Grades each mutant, a copy of src/ with the change, by the whole suite, up to the first law that fails. */
+/**
+ * Grades each mutant, a copy of src/ with the change, by the whole suite, up to the first law that fails.
+ * @throws CommandError where a copy without a change fails too
+ */
 export async function sweep(lab: Lab, mutants: readonly Mutant[], options: SweepOptions): Promise<readonly Fate[]> {
   // Outside node_modules, where Node strips no types; git and the other tools ignore it.
   const copies = join(lab.dir, '.mutants');
   await rm(copies, { recursive: true, force: true });
   try {
     await using grader = openGrader(lab.dir, { lanes: 3 });
+    await cp(join(lab.dir, 'src'), join(copies, 'same/src'), { recursive: true });
+    const { killedBy } = await fateOf(grader, '.mutants/same/src/index.ts', options);
+    // Every mutant would be killed by that.
+    if (killedBy !== undefined) {
+      const remedy =
+        'the suite must take from #lab what it holds against what comes from #lab, and nothing from ../src';
+      throw new CommandError(`an unchanged copy of src/ breaks "${killedBy}": ${remedy}`);
+    }
     return await pooled([...mutants.entries()], atOnce, async ([number, mutant]) => {
       const src = join(copies, String(number), 'src');
       await cp(join(lab.dir, 'src'), src, { recursive: true });

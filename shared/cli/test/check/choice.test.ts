@@ -29,9 +29,21 @@ describe('what a branch touches', () => {
 
   async function choice() {
     const labs = await findLabs(repo.root);
-    const { labs: chosen, reasons } = touched(repo.root, labs, await changedFiles(repo.root));
+    const { labs: chosen, reasons } = await touched(repo.root, labs, await changedFiles(repo.root));
     return { labs: chosen.map(({ name }) => name), reasons };
   }
+
+  test('is a lab that has a copy of what has changed', async () => {
+    git('switch', '--quiet', 'main');
+    await repo.write('labs/language/other/src/vendor/counter/index.ts', '1');
+    commit();
+    git('switch', '--quiet', '--create', 'later');
+    await repo.write(at('src/index.ts'), '2');
+    expect(await choice()).toEqual({
+      labs: ['counter', 'other'],
+      reasons: ['counter: src/index.ts changed', 'other: its copy of counter changed'],
+    });
+  });
 
   test('is nothing on main’s own files', async () => {
     expect(await choice()).toEqual({ labs: [], reasons: ['no lab: nothing has changed that belongs to one'] });

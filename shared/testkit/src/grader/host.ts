@@ -1,10 +1,11 @@
 // The process that runs the suites of one package (its working directory) for whoever opened a grader: vitest lives here,
 // and the servers; what is graded never does. It ends with its parent.
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { serversStart } from '../describe-with.ts';
 import { isTypeTest, typeTestFiles } from '../type-tests.ts';
+import { Deadline } from './deadline.ts';
 import { Lanes } from './lanes.ts';
 import { lessorOf } from './lessor.ts';
 import { type FromHost, killGroup, type RunRequest, type ToHost } from './messages.ts';
@@ -66,20 +67,21 @@ async function run(id: number, request: RunRequest, signal: AbortSignal): Promis
   const env = workerEnvironment({ ...request, env: { ...request.env, ...(await lessor)?.env } });
   // A global setup is for the whole suite: its files stay together.
   const together = config.test?.globalSetup !== undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let deadline: Deadline | undefined;
   let start: number | undefined;
   await Promise.all(
-    grouped(request.files ?? testFiles(), together).map(async (files) => {
+    grouped(request.files ?? filesNaming(request.names ?? []), together).map(async (files) => {
       using _lane = await lanes.enter();
       if (over.aborted) return;
       start ??= performance.now();
-      timer ??= setTimeout(() => {
+      const late = (): void => {
         const why = `the run was not done after ${request.deadlineMs / 1000} s`;
         const busy = units.find(({ running }) => running) ?? units.at(-1);
         if (busy) busy.cut({ why, running: busy.running });
         else report.take({ type: 'problem', text: why });
         stop.abort();
-      }, request.deadlineMs);
+      };
+      deadline ??= new Deadline(request.deadlineMs, () => units.some(({ starting }) => starting), late);
       const unit = new Unit({
         root,
         files,
@@ -101,13 +103,22 @@ async function run(id: number, request: RunRequest, signal: AbortSignal): Promis
       units.splice(units.indexOf(unit), 1);
     }),
   );
-  clearTimeout(timer);
+  deadline?.[Symbol.dispose]();
   over.removeEventListener('abort', cut);
   tell({ type: 'result', id, result: report.result(request.names, complete, performance.now() - (start ?? 0)) });
 }
 
 function testFiles(): readonly string[] {
   return [...globSync('test/**/*.test.ts', { cwd: root }), ...globSync(typeTestFiles, { cwd: root })].sort();
+}
+
+/** The files that have these names in their text; all of them where a name is not written out in any. */
+function filesNaming(names: readonly string[]): readonly string[] {
+  const all = testFiles();
+  if (names.length === 0) return all;
+  const texts = new Map(all.map((file) => [file, readFileSync(resolve(root, file), 'utf8')]));
+  const found = names.map((name) => all.filter((file) => texts.get(file)?.includes(name)));
+  return found.every(({ length }) => length > 0) ? [...new Set(found.flat())] : all;
 }
 
 function grouped(files: readonly string[], together: boolean): readonly (readonly string[])[] {

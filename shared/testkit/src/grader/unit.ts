@@ -94,6 +94,11 @@ export class Unit {
     return this.#watch.running;
   }
 
+  /** Whether it waits for servers. */
+  get starting(): boolean {
+    return this.#watch.starting;
+  }
+
   #take(event: TraceEvent): void {
     if (this.#cut) return;
     this.#watch.take(event);

@@ -15,6 +15,7 @@ export class Watch {
   /** Since when it has been loading its file; undefined while servers start and once tests run. */
   #loading: number | undefined;
   #running: Hang['running'];
+  #starting = false;
 
   constructor(blockedMs: number, loadMs: number) {
     this.#blockedMs = blockedMs;
@@ -26,12 +27,20 @@ export class Watch {
     return this.#running;
   }
 
+  /** Whether it waits for servers, which may have to be fetched or built first. */
+  get starting(): boolean {
+    return this.#starting;
+  }
+
   take(event: TraceEvent): void {
     if (!('pid' in event)) return;
     const now = performance.now();
     this.#heard = now;
     if (event.type === 'worker') this.#loading = now;
-    if (event.type === 'servers') this.#loading = event.state === 'starting' ? undefined : now;
+    if (event.type === 'servers') {
+      this.#starting = event.state === 'starting';
+      this.#loading = this.#starting ? undefined : now;
+    }
     if (event.type === 'start') {
       this.#loading = undefined;
       this.#running = { id: event.id, name: event.name };
