@@ -13,11 +13,10 @@ import {
   Field,
   ForeignKey,
   InvalidQueryError,
-  type Many,
   Model,
   QuerySet,
   type Ref,
-  type RepeatedLoad,
+  type RepeatedLoadWarning,
   Reverse,
   type StaleObjectError,
   ValidationError,
@@ -30,7 +29,7 @@ function bookshop(Base: typeof Model) {
   class Author extends Base {
     @Field.int({ primaryKey: true }) declare id: number;
     @Field.char({ max: 50 }) declare name: string;
-    @Reverse(() => Book, 'author') declare books: Many<Book>;
+    @Reverse(() => Book, 'author') declare books: readonly Book[];
   }
   @Entity()
   class Book extends Base {
@@ -54,8 +53,11 @@ const options = {
 await tell(options, async (story) => {
   const pg = await story.use(startPostgres());
   await using bin = new AsyncDisposableStack();
-  const open = (Pool: typeof Database, url = pg.url, onRepeatedLoad: (load: RepeatedLoad) => void = () => {}) =>
-    bin.use(new Pool({ connectionString: url, onRepeatedLoad }));
+  const open = (
+    Pool: typeof Database,
+    url = pg.url,
+    onRepeatedLoad: (warning: RepeatedLoadWarning) => void = () => {},
+  ) => bin.use(new Pool({ connectionString: url, onRepeatedLoad }));
   const db = open(Database);
   await createTables(db, [Author, Book]);
   const restock = async () => {
@@ -80,10 +82,10 @@ await tell(options, async (story) => {
 
   await story.scene('A hundred books, and who wrote them', async () => {
     story.say('A page lists 100 books with their authors. The database is 1 ms away: a proxy sees to that.');
-    const reports: RepeatedLoad[] = [];
+    const reports: RepeatedLoadWarning[] = [];
     await using net = await pg.node.proxy();
     const url = Object.assign(new URL(pg.url), { host: new URL(net.url).host }).href;
-    await using far = new Database({ connectionString: url, onRepeatedLoad: (load) => reports.push(load) });
+    await using far = new Database({ connectionString: url, onRepeatedLoad: (warning) => reports.push(warning) });
     await far.sql`SELECT 1`;
     net.latency(1);
     const page = (books: AsyncIterable<InstanceType<typeof Book>>) => async () => {
@@ -118,8 +120,8 @@ await tell(options, async (story) => {
     const [report] = reports;
     story.verdict(
       'The database names the relation and the line',
-      report ? `${report.relation}, at ${report.at.replace(/^.*\//, '')}` : 'nothing',
-      report?.relation === 'author' && report.at.includes('demo.ts'),
+      report?.message.replace(/ at .*\//, ' at ') ?? 'nothing',
+      /author .* at .*demo\.ts:/.test(report?.message ?? ''),
     );
     story.code('src/load.ts', { from: 'const missing =', to: 'const found' });
     story.verdict(

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { until } from '@shared/testkit';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -49,7 +50,18 @@ const kitchen = () => {
       return answers[how]?.();
     }
     @route('GET', '/sized') sized() {
-      return new Response('abc', { headers: { 'transfer-encoding': 'chunked', 'content-length': '999' } });
+      return new Response('abc', {
+        headers: { 'transfer-encoding': 'chunked', 'content-length': '999', 'keep-alive': 'timeout=999', trailer: 'x' },
+      });
+    }
+    @route('GET', '/packed') packed() {
+      return new Response(gzipSync('abc'), { headers: { 'content-encoding': 'gzip', 'content-type': 'text/plain' } });
+    }
+    @route('GET', '/passed-on') passedOn({ headers }: RouteRequest) {
+      return fetch(`http://${headers.host}/packed`);
+    }
+    @route('GET', '/large') large() {
+      return new Response('x'.repeat(2 ** 25));
     }
     @route('GET', '/teapot') teapot() {
       throw new HttpError(418, 'teapot', 'short and stout');
@@ -125,25 +137,28 @@ describe('the server', () => {
 
   test('who goes on sending what was refused is cut off', async () => {
     const { server } = await start({ maxBodyBytes: 1_000 });
-    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
-    onTestFinished(() => void socket.destroy());
-    let [answer, sent] = ['', 0];
-    socket.on('data', (text) => {
-      answer += text;
-    });
-    socket.on('error', () => {});
-    const closed = new Promise((resolve) => socket.once('close', resolve));
     const chunk = `${(2 ** 16).toString(16)}\r\n${'1'.repeat(2 ** 16)}\r\n`;
-    const pour = () => {
-      while (!socket.destroyed && socket.write(chunk)) sent += chunk.length;
+    const refused = async (path: string, status: string) => {
+      const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+      onTestFinished(() => void socket.destroy());
+      let [answer, sent] = ['', 0];
+      socket.on('data', (text) => {
+        answer += text;
+      });
+      socket.on('error', () => {});
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      const pour = () => {
+        while (!socket.destroyed && socket.write(chunk)) sent += chunk.length;
+      };
+      socket.on('drain', pour);
+      socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n`);
+      socket.write('transfer-encoding: chunked\r\n\r\n');
+      pour();
+      await closed;
+      expect(answer).toContain(status);
+      expect(sent, 'bytes taken').toBeLessThan(2 ** 27);
     };
-    socket.on('drain', pour);
-    socket.write('POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n');
-    socket.write('transfer-encoding: chunked\r\n\r\n');
-    pour();
-    await closed;
-    expect(answer).toContain('413');
-    expect(sent, 'bytes taken').toBeLessThan(2 ** 27);
+    await Promise.all([refused('/orders', '413'), refused('/nowhere', '404')]);
   });
 
   test('a guard answers 401 to nobody, 403 to the wrong one, and runs in the name of the caller', async () => {
@@ -172,19 +187,26 @@ describe('the server', () => {
       expect((await get(`/broken/${how}`)).status, how).toBe(500);
     }
     expect(errors.length).toBe(6);
-    expect((await get('/sized')).body, 'its length is what it has').toBe('abc');
+    const sized = await get('/sized');
+    expect(sized.body, 'its length is what it has').toBe('abc');
+    expect(sized.headers.get('keep-alive'), 'of another connection').not.toBe('timeout=999');
+    expect((await get('/packed')).body, 'what is packed stays so').toBe('abc');
+    expect((await get('/passed-on')).body, 'what fetch gave is passed on').toBe('abc');
     expect((await get('/orders/7')).status, 'and the server lives').toBe(200);
   });
 
   test('an onError that throws is a warning, and the client still has its answer', async () => {
     const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
     onTestFinished(() => warned.mockRestore());
-    const onError = () => {
+    const fail = () => {
       throw new Error('the log is full');
     };
-    const { get } = await start({ onError });
-    expect((await get('/broken', { signal: AbortSignal.timeout(4_000) })).status).toBe(500);
-    expect(String(warned.mock.calls[0])).toContain('the log is full');
+    for (const onError of [fail, async () => fail()]) {
+      const { get } = await start({ onError });
+      expect((await get('/broken', { signal: AbortSignal.timeout(4_000) })).status).toBe(500);
+    }
+    await until(() => warned.mock.calls.length === 2);
+    expect(String(warned.mock.calls[1])).toContain('the log is full');
   });
 
   test('a closing server finishes the answers on their way, and takes no more', async () => {
@@ -194,7 +216,18 @@ describe('the server', () => {
     unused.on('error', () => {});
     await once(unused, 'connect');
     await until(async () => (await get('/orders/1')).status === 200);
+    const slow = connect(Number(new URL(server.url).port));
+    slow.write('GET /large HTTP/1.1\r\nhost: x\r\n\r\n');
+    const [begun]: Buffer[] = await once(slow, 'data');
+    slow.pause();
     const closing = server.close();
+    let read = begun?.length ?? 0;
+    slow.on('data', ({ length }: Buffer) => {
+      read += length;
+    });
+    slow.resume();
+    await once(slow, 'close');
+    expect(read, 'an answer that was half out').toBeGreaterThan(2 ** 25);
     await expect(get('/orders/7')).rejects.toThrow('fetch failed');
     orders.hold.resolve('served');
     expect(await waiting).toMatchObject({ status: 200, body: 'served' });

@@ -1,6 +1,6 @@
 // Flaw: the set trap ignores its receiver, so a write to an object that inherits from an instance changes the instance.
 // Seen in: https://github.com/sindresorhus/on-change/issues/74
-// Caught by: an object that inherits from an instance writes to itself
+// Caught by: an object that inherits from an instance writes to itself, and a Proxy around it does not
 import { definer, InstanceTraps } from '../src/py-class.ts';
 
 export * from '../src/index.ts';

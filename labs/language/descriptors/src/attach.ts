@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from './errors.ts';
 import { find, instances, read, remove, write } from './lookup.ts';
 import type { ValueOf } from './protocol.ts';
-import { type Namespace, ours, pyClass } from './py-class.ts';
+import { isHeir, isLocked, type Namespace, ofTheInstance, ours, pyClass } from './py-class.ts';
 
 /** Methods that call what they are given, tell it the object itself, and don't keep it. */
 const ITERATES: ReadonlySet<PropertyKey> = new Set(
@@ -16,7 +16,8 @@ const proxies = new WeakMap<object, { readonly proxy: object; readonly attribute
  *
  * Its own methods and accessors run on the object itself: their internal slots and private fields are there, not on the
  * Proxy. So what they do inside doesn't pass the descriptors; where it must, make the class with `pyClass`, whose
- * constructor returns the Proxy. Keep no reference to `target`: it is another identity, without descriptors.
+ * constructor returns the Proxy. Keep no reference to `target`: it is another identity, without descriptors. What a
+ * promise of its methods gives (`await client.connect()`) may be `target`: keep what `attach` returned.
  *
  * @throws InvalidArgumentError when other attributes are attached to `target` already, or one is the name of a property
  *   that is neither writable nor configurable: the engine allows nothing but its value there.
@@ -42,7 +43,8 @@ export function attach(target: object, attributes: Namespace): object {
     get(_target, key) {
       if (answers(key)) return read(entry, key);
       const value: unknown = Reflect.get(target, key, target);
-      if (typeof value !== 'function' || key === 'constructor' || isFixed(target, key)) return value;
+      if (isFixed(target, key)) return value;
+      if (typeof value !== 'function' || key === 'constructor') return outside(value);
       // `map.set(…)` returns the map: the caller must not get hold of the one without descriptors.
       // A Proxy, not an arrow: a class that is kept in a property is still a class, and a function has its properties.
       const apply = (method: () => unknown, _this: unknown, args: unknown[]) =>
@@ -51,17 +53,26 @@ export function attach(target: object, attributes: Namespace): object {
       bound.set(value, method);
       return method;
     },
-    set(_target, key, value) {
-      if (!answers(key)) return Reflect.set(target, key, value, target);
+    set(_target, key, value, receiver) {
+      const heir = isHeir(receiver, proxy);
+      if (!answers(key)) return heir ? Reflect.set({}, key, value, receiver) : Reflect.set(target, key, value, target);
+      if (heir) throw ofTheInstance(entry, key);
       write(entry, key, value);
       return true;
     },
     deleteProperty(_target, key) {
       // The engine objects where a fixed property is said to be deleted: before the descriptor has done it, not after.
-      const isLocked = Reflect.getOwnPropertyDescriptor(target, key)?.configurable === false;
-      if (isLocked || !answers(key)) return Reflect.deleteProperty(target, key);
+      if (!answers(key)) return Reflect.deleteProperty(target, key);
+      if (isLocked(target, key, true)) return false;
       remove(entry, key);
       return true;
+    },
+    defineProperty(_target, key, own) {
+      const will = { configurable: false, writable: false, ...Reflect.getOwnPropertyDescriptor(target, key), ...own };
+      if (answers(key) && !will.configurable && !will.writable) {
+        throw new InvalidArgumentError(`A descriptor answers for ${String(key)}: it can't be fixed or frozen.`);
+      }
+      return Reflect.defineProperty(target, key, own);
     },
     has: (_target, key) => answers(key) || key in target,
   });

@@ -5,7 +5,7 @@ import {
   PermissionDeniedError,
   ValidationError,
 } from './errors.ts';
-import { assigned, vars } from './lookup.ts';
+import { assigned, classes, vars } from './lookup.ts';
 import { type Attribute, type Descriptor, descriptor } from './protocol.ts';
 
 export interface FieldOptions<T> {
@@ -15,7 +15,7 @@ export interface FieldOptions<T> {
 
 /** The name under which a class holds a descriptor, as soon as there is one. */
 class Name {
-  #owner = '';
+  #owner: string | undefined;
   #name: string | undefined;
 
   readonly set = (owner: object, name: string): void => {
@@ -23,7 +23,10 @@ class Name {
       throw new DescriptorNameError(`One descriptor is both ${this.#name} and ${name}: make one for each.`);
     }
     this.#name = name;
-    this.#owner = 'name' in owner ? `${String(owner.name)}.` : '';
+    // Not `owner.name`, which may be an attribute; and of two owners neither is right for the other's instances.
+    const said = classes.get(owner)?.name ?? ('name' in owner ? String(owner.name) : '');
+    const of = said === '' ? '' : `${said}.`;
+    this.#owner = (this.#owner ?? of) === of ? of : '';
   };
 
   /** For messages. */

@@ -148,7 +148,7 @@ function put(raw: object, key: PropertyKey, value: unknown): boolean {
   return Object.hasOwn(raw, key) ? Reflect.set(raw, key, value) : Reflect.defineProperty(raw, key, assigned(value));
 }
 
-/** For `super.key` in a JavaScript subclass, which goes along the prototypes and never asks a Proxy. */
+/** For `super.key` in a JavaScript subclass, read or assigned, which goes along the prototypes and never asks a Proxy. */
 export function expose(record: ClassRecord, key: PropertyKey): void {
   const { prototype } = record.raw;
   const get = function get(this: object) {
@@ -158,7 +158,15 @@ export function expose(record: ClassRecord, key: PropertyKey): void {
     const found = asDescriptor(hit.value);
     return found?.get ? found.get(this, record.self) : hit.value;
   };
-  Object.defineProperty(prototype, key, { get, configurable: true });
+  const set = function set(this: object, value: unknown) {
+    const found = find(record.mro, key)?.value;
+    const instance = instances.get(this);
+    if (isDataDescriptor(found) && found.set) found.set(this, value);
+    else if (isDataDescriptor(found)) throw new AttributeError(`${label(record, key)} has a descriptor without set.`);
+    else if (this === prototype) write(record, key, value);
+    else if (!put(instance?.raw ?? this, key, value)) throw new AttributeError(`${label(record, key)} is frozen.`);
+  };
+  Object.defineProperty(prototype, key, { get, set, configurable: true });
 }
 
 /** `object.__delattr__` */

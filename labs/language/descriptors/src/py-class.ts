@@ -74,11 +74,10 @@ export class InstanceTraps implements ProxyHandler<object> {
   }
 
   set(_target: object, key: PropertyKey, value: unknown, receiver: unknown): boolean {
-    if (receiver === this.record.self) write(this.record, key, value);
-    // An object that has this instance as its prototype is written to: it gets a property of its own, as anywhere else.
-    else if (typeof receiver !== 'object' || receiver === null) return false;
+    if (typeof receiver !== 'object' || receiver === null) return false;
+    if (!isHeir(receiver, this.record.self)) write(this.record, key, value);
     else if (!dataDescriptorOf(this.record, key)) return Reflect.set({}, key, value, receiver);
-    else throw new AttributeError(`${label(this.record, key)} is an attribute of the instance, not of its heirs.`);
+    else throw ofTheInstance(this.record, key);
     return true;
   }
 
@@ -101,7 +100,7 @@ export class InstanceTraps implements ProxyHandler<object> {
 
   deleteProperty(target: object, key: PropertyKey): boolean {
     // The engine would object, but only after the descriptor has deleted its value.
-    if (Reflect.getOwnPropertyDescriptor(target, key)?.configurable === false) {
+    if (isLocked(target, key, dataDescriptorOf(this.record, key) !== undefined)) {
       throw new AttributeError(`${label(this.record, key)} cannot be deleted: the object is frozen or sealed.`);
     }
     if (dataDescriptorOf(this.record, key) || Object.hasOwn(target, key)) remove(this.record, key);
@@ -120,6 +119,24 @@ export class InstanceTraps implements ProxyHandler<object> {
   has(target: object, key: PropertyKey): boolean {
     return Object.hasOwn(target, key) || find(this.record.type.mro, key) !== undefined || key in Object.prototype;
   }
+}
+
+/**
+ * Has `o` this instance as its prototype? Then what is written to it is a property of its own, as anywhere else. Not so
+ * a Proxy that somebody has put around the instance.
+ */
+export function isHeir(o: object, self: object): boolean {
+  return Object.prototype.isPrototypeOf.call(self, o);
+}
+
+export function ofTheInstance(record: InstanceRecord, key: PropertyKey): AttributeError {
+  return new AttributeError(`${label(record, key)} is an attribute of the instance, not of its heirs.`);
+}
+
+/** Would the engine object, were `key` said to be deleted? `stays`: the target's own property is still there then. */
+export function isLocked(target: object, key: PropertyKey, stays: boolean): boolean {
+  const own = Reflect.getOwnPropertyDescriptor(target, key);
+  return own !== undefined && (!own.configurable || (stays && !Reflect.isExtensible(target)));
 }
 
 class ClassTraps implements ProxyHandler<AnyClass> {

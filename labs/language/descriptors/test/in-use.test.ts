@@ -91,6 +91,10 @@ describe('managed attributes', () => {
   test('one descriptor is one attribute', () => {
     const money = range(0, 100);
     expect(() => pyClass('Card', [], { balance: money, limit: money })).toThrow(DescriptorNameError);
+    const Guest = pyClass('Guest', [], { name: 'Ann', age: range(0, 150), balance: money });
+    expect(() => setattr(new Guest(), 'age', 200), 'whatever the class calls "name"').toThrow(/^Guest\.age must be/);
+    pyClass('Card', [], { balance: money });
+    expect(() => setattr(new Guest(), 'balance', 200), 'in two classes it is of neither').toThrow(/^balance must be/);
   });
 
   test('without a setter a property is read-only', () => {
@@ -402,6 +406,22 @@ describe('the Proxy in front', () => {
     expect([gold instanceof Gold, gold instanceof Card, new Card() instanceof Gold]).toEqual([true, true, false]);
     guest = true;
     expect(() => gold.masked, 'an accessor may read what its reader may read').toThrow(PermissionDeniedError);
+    guest = false;
+    const doubling = {
+      get balance() {
+        return Number(Reflect.get(Card.prototype, 'balance', this)) * 2;
+      },
+      set balance(value: number) {
+        // As `super.balance = value` does.
+        if (!Reflect.set(Card.prototype, 'balance', value, this)) throw new TypeError('super has no setter');
+      },
+    };
+    class Double extends Card {}
+    Object.defineProperties(Double.prototype, Object.getOwnPropertyDescriptors(doubling));
+    const double = new Double();
+    double.balance = 3;
+    expect(double.balance, 'an accessor writes with super, too').toBe(6);
+    expect(() => setattr(double, 'balance', 1_000)).toThrow(ValidationError);
   });
 
   test('a hook that answers anything does not make a promise of the object', async () => {
@@ -482,6 +502,10 @@ describe('the Proxy in front', () => {
     desk.limit = 5;
     expect(Reflect.deleteProperty(desk, 'limit')).toBe(false);
     expect(desk.limit).toBe(5);
+    const full = attach(Object.preventExtensions({ limit: 1 }), { limit: range(0, 10) });
+    full.limit = 5;
+    expect(Reflect.deleteProperty(full, 'limit')).toBe(false);
+    expect(full.limit).toBe(5);
   });
 
   test('with super a subclass reads what its bases have now, the second one too', () => {
@@ -546,17 +570,23 @@ describe('the Proxy in front', () => {
     expect([Reflect.defineProperty(card, 'limit', { value: 5 }), card.limit]).toEqual([true, 5]);
   });
 
-  test('an object that inherits from an instance writes to itself', () => {
-    const Card = pyClass('Card', [], { balance: range(0, 100) });
+  test('an object that inherits from an instance writes to itself, and a Proxy around it does not', () => {
+    type Noted = { note?: string; balance?: number };
+    const attributes = { balance: range(0, 100) };
+    const Card = pyClass('Card', [], attributes);
     const card = new Card();
-    card.balance = 10;
-    setattr(card, 'note', 'mine');
-    const heir: { note?: string; balance?: number } = Object.create(card);
-    heir.note = 'yours';
-    expect([getattr(card, 'note'), heir.note, Object.keys(heir)]).toEqual(['mine', 'yours', ['note']]);
-    expect(() => {
-      heir.balance = 90;
-    }).toThrow(AttributeError);
+    for (const each of [card, attach({}, attributes)]) {
+      const own: Noted = each;
+      const outer: Noted = new Proxy(own, {});
+      Object.assign(outer, { balance: 10, note: 'mine' });
+      const heir: Noted = Object.create(own);
+      heir.note = 'yours';
+      expect([own.note, heir.note, Object.keys(heir)]).toEqual(['mine', 'yours', ['note']]);
+      expect(() => {
+        heir.balance = 90;
+      }).toThrow(AttributeError);
+      expect([own.balance, heir.balance, outer.balance]).toEqual([10, 10, 10]);
+    }
     expect(Reflect.set(card, 'balance', 90, 7), 'a number has no attributes').toBe(false);
     expect(card.balance).toBe(10);
   });
@@ -612,6 +642,12 @@ describe('the Proxy in front', () => {
     expect(() => setattr(vault, 'limit', 10)).toThrow(ValidationError);
     expect(() => Object.assign(vault, { pin: 1 })).toThrow(TypeError);
     expect(() => attach(Object.freeze({ limit: 1 }), { limit: range(0, 9) })).toThrow(InvalidArgumentError);
+    const later = attach({ limit: 1 }, { limit: range(0, 9, { default: 5 }) });
+    const fixed = { value: 1, writable: false, configurable: false };
+    for (const fix of [() => Object.freeze(later), () => Object.defineProperty(later, 'limit', fixed)]) {
+      expect(fix, 'nor can it be fixed later').toThrow(InvalidArgumentError);
+    }
+    expect(later.limit, 'and it is read as before').toBe(5);
   });
 
   test('an object has one Proxy, and its methods do not give away what is behind', () => {
@@ -628,5 +664,16 @@ describe('the Proxy in front', () => {
     expect(once === twice, 'a method is the same each time').toBe(true);
     expect(() => attach(raw, { limit: range(0, 1) })).toThrow(InvalidArgumentError);
     expect(map.limit).toBe(5);
+    class Tree {
+      limit = 5;
+      get root() {
+        return this;
+      }
+    }
+    const [tree] = [attach(new Tree(), attributes), attach(new Tree(), attributes)];
+    expect(tree.root === tree, 'an accessor that gives its object').toBe(true);
+    const several = { size: range(0, 9) };
+    const [tall] = [attach(new Tree(), several), attach(new Tree(), several)];
+    expect(() => Object.assign(tall, { size: 10 }), 'attached to several').toThrow(/^Tree.size must be/);
   });
 });

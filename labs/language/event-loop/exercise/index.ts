@@ -191,7 +191,7 @@ export function watchdog(options: WatchdogOptions = {}): Disposable {
   const beats = new Int32Array(new SharedArrayBuffer(4));
   const last = performance.now();
   Reflect.set(globalThis, Symbol.for(key), () => look(last));
-  const start = (): Worker => startWatching({ key, beats, everyMs: thresholdMs / 4, limit: 5, fd });
+  const start = (): Worker => startWatching({ key, beats, thresholdMs, fd });
   void [start, onBlock];
   return todo('watchdog');
 }

@@ -2,9 +2,9 @@
 import { writeSync } from 'node:fs';
 import { Session } from 'node:inspector';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Watching } from './watchdog.ts';
+import type { Looking } from './watchdog.ts';
 
-const { key, beats, everyMs, limit, fd }: Watching = workerData;
+const { key, beats, thresholdMs, everyMs, limit, fd }: Looking = workerData;
 
 let seen = 0;
 // Our own ticks are counted, not the clock: where the whole process stands still (a laptop asleep), so do they.
@@ -36,7 +36,7 @@ function ask(): void {
     session.disconnect();
     asked = undefined;
     const { blockedMs = 0, stack = '' } = (error ? undefined : answer.result.value) ?? {};
-    const standing = blockedMs >= (limit - 1) * everyMs;
+    const standing = blockedMs >= thresholdMs;
     const frames = standing ? below(stack) : [];
     const site = frames.map(siteOf).find((each) => each !== undefined);
     // Over before it could be looked at: what runs by now is innocent.

@@ -54,7 +54,7 @@ export function watchdog(options: WatchdogOptions = {}): Disposable {
   const heart = setInterval(beat, thresholdMs / BEATS).unref();
   // Called through the inspector, on top of whatever is running.
   Reflect.set(globalThis, Symbol.for(key), () => look(last));
-  const thread = startWatching({ key, beats, everyMs: thresholdMs / BEATS, limit: BEATS + 1, fd });
+  const thread = startWatching({ key, beats, thresholdMs, fd });
   if (onBlock) thread.on('message', onBlock);
   thread.unref();
   return {
@@ -74,14 +74,20 @@ export interface Watching {
   readonly key: string;
   /** One word, counted up by the event loop that is watched. */
   readonly beats: Int32Array<SharedArrayBuffer>;
-  readonly everyMs: number;
-  /** How many looks in a row without a beat are a block. */
-  readonly limit: number;
+  readonly thresholdMs: number;
   readonly fd: number | null;
 }
 
+/** What the thread is given. */
+export interface Looking extends Watching {
+  readonly everyMs: number;
+  /** How many looks in a row without a beat are a block. */
+  readonly limit: number;
+}
+
 /** Starts the thread. Each block is a message of it. */
-export function startWatching(workerData: Watching): Worker {
+export function startWatching(watching: Watching): Worker {
+  const workerData: Looking = { ...watching, everyMs: watching.thresholdMs / BEATS, limit: BEATS + 1 };
   const thread = new Worker(entry, { workerData });
   thread.on('error', (error) => process.emitWarning(`The event loop is watched no longer: ${error}`));
   return thread;

@@ -207,7 +207,7 @@ test('a shared counter refuses to leave its range, and what is no counter', () =
   expect(new SharedCounter().add(-(2 ** 31)), 'the least it can hold').toBe(-(2 ** 31));
   expect(() => counter.add(-(2 ** 31))).toThrow(CounterRangeError);
   expect(new SharedCounter(counter.buffer).value).toBe(-1);
-  for (const by of [0.5, Number.NaN, 2 ** 31, untyped('1')])
+  for (const by of [0.5, Number.NaN, 2 ** 31, -(2 ** 31) - 1, untyped('1')])
     expect(() => counter.add(by)).toThrow(InvalidArgumentError);
   for (const buffer of [new SharedArrayBuffer(8), untyped(new ArrayBuffer(4)), untyped({})]) {
     expect(() => new SharedCounter(buffer)).toThrow(InvalidArgumentError);
@@ -374,6 +374,7 @@ test('what is no ring is refused', () => {
     expect(() => new RingBuffer(from)).toThrow(InvalidArgumentError);
   }
   expect([new RingBuffer(1).capacity, new RingBuffer(new RingBuffer(5).buffer).capacity]).toEqual([1, 8]);
+  expect(new RingBuffer(2 ** 24).capacity, 'the most').toBe(2 ** 24);
 });
 
 /** Runs slow-till.ts until it ends by itself. */
@@ -434,4 +435,7 @@ test('what no watchdog can be made from is refused', () => {
   }
   for (const fd of [-1, 1.5, untyped('2')]) expect(() => watchdog({ fd })).toThrow(InvalidArgumentError);
   expect(() => watchdog({ onBlock: untyped('log') })).toThrow(InvalidArgumentError);
+  for (const options of [{ thresholdMs: 8 }, { thresholdMs: 2 ** 31 - 1 }, { fd: 0 }, { fd: null }]) {
+    expect(() => watchdog(options)[Symbol.dispose](), JSON.stringify(options)).not.toThrow();
+  }
 });

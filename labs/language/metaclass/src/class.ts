@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from './errors.ts';
+
 /** Any class whose instances are a `T` and whose constructor takes `A`; as it stands, any class at all. */
 export type Class<T extends object = object, A extends readonly unknown[] = never[]> = new (...args: A) => T;
 
@@ -28,6 +30,16 @@ export function isClass(value: unknown): value is MadeClass {
   }
 }
 
+/** @throws InvalidArgumentError on what a module exports in place of a class: nothing, an object, an arrow. */
+export function assertClass(value: unknown): void {
+  if (!isClass(value)) throw new InvalidArgumentError(`A class is needed, and ${shown(value)} is none.`);
+}
+
+/** For messages. `String` fails on a module's namespace, which has no prototype, and a template on a symbol. */
+export function shown(value: unknown): string {
+  return typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value);
+}
+
 /**
  * Runs `inspect` on the class once it is complete.
  *
@@ -39,6 +51,7 @@ export function whenComplete<C extends Class>(
   context: ClassDecoratorContext<C> | undefined,
   inspect: (cls: C) => void,
 ): C {
+  assertClass(cls);
   if (context) {
     context.addInitializer(function () {
       inspect(this);
@@ -86,6 +99,7 @@ export function intercept<C extends Class>(
   onNew: (make: () => object, args: readonly unknown[]) => object,
   onSuper: typeof onNew = (make) => make(),
 ): C {
+  assertClass(cls);
   const proxy = new Proxy(cls, {
     construct(target, args: unknown[], newTarget) {
       const make = (): object => Reflect.construct(target, args, newTarget);

@@ -1,4 +1,4 @@
-import { type Class, type Decorate, findMember, whenComplete } from './class.ts';
+import { assertClass, type Class, type Decorate, findMember, whenComplete } from './class.ts';
 import { type Fault, InterfaceError } from './errors.ts';
 
 export interface MethodSpec {
@@ -16,7 +16,10 @@ export interface InterfaceSpec {
   readonly name: string;
   /** Methods that instances must have, own or inherited; what all objects have (`toString`) doesn't count. */
   readonly methods: Readonly<Record<string, MethodSpec>>;
-  /** Static members, with what `typeof` must say of each; null is no object. Default: none. */
+  /**
+   * Static members, own or inherited, with what `typeof` must say of each; null is no object, and what all functions
+   * have (`apply`) doesn't count. Default: none.
+   */
   readonly statics?: Readonly<Record<string, 'string' | 'number' | 'boolean' | 'object' | 'function'>>;
 }
 
@@ -28,13 +31,14 @@ export interface InterfaceSpec {
  * that needs more than callers pass is a fault.
  */
 export function faultsOf(cls: Class, spec: InterfaceSpec): Fault[] {
+  assertClass(cls);
   const faults: Fault[] = [];
   for (const [member, wanted] of Object.entries(spec.methods)) {
     const found = findMember(cls.prototype, member);
     faults.push(...methodFaults(member, wanted, found));
   }
   for (const [member, type] of Object.entries(spec.statics ?? {})) {
-    const value: unknown = Reflect.get(cls, member);
+    const value: unknown = findMember(cls, member) && Reflect.get(cls, member);
     const found = value === null ? 'null' : typeof value;
     if (found === type) continue;
     faults.push({
@@ -67,7 +71,10 @@ function methodFaults(member: string, { args, kind }: MethodSpec, found: Propert
   return faults;
 }
 
-/** Refuses a class that breaks `spec`, when it is made. @throws InterfaceError with all its faults. */
+/**
+ * Refuses a class that breaks `spec`, when it is made.
+ * @throws InterfaceError with all its faults; InvalidArgumentError on what is no class
+ */
 export function implementing(spec: InterfaceSpec): Decorate {
   return (cls, context) =>
     whenComplete(cls, context, (made) => {

@@ -1,4 +1,4 @@
-import { type Class, findMember, intercept, isClass, layersOf, lineOf, type MadeClass } from './class.ts';
+import { type Class, findMember, intercept, isClass, layersOf, lineOf, type MadeClass, shown } from './class.ts';
 import {
   DuplicateMemberError,
   FinalClassError,
@@ -71,12 +71,20 @@ export const typeMeta: Required<Meta> = {
 };
 
 /**
- * A meta that extends `base`; `steps` gets the steps of `base`, to call as Python's `super()`.
+ * A meta that extends `base`: a step that is left out or undefined is that of `base`. `steps` gets the steps of `base`,
+ * to call as Python's `super()`; what it returns may be an instance of a class of yours.
  *
  * `derive(typeMeta, (parent) => ({ create: (...args) => parent.create(...args) }))`
  */
 export function derive(base: Meta, steps: (parent: Required<Meta>) => Meta): Meta {
-  return Object.assign(Object.create(base), steps(complete(base)));
+  const own = steps(complete(base));
+  const meta: Meta = Object.create(base);
+  for (const step of ['prepare', 'create', 'init', 'call'] as const) {
+    const value = own[step];
+    // Enumerable: `{ ...meta, init }` is a meta with another init.
+    if (value && value !== base[step]) Object.assign(meta, { [step]: value.bind(own) });
+  }
+  return meta;
 }
 
 /**
@@ -85,9 +93,9 @@ export function derive(base: Meta, steps: (parent: Required<Meta>) => Meta): Met
  *
  * The meta is `meta`, or that of a base if it extends `meta`.
  *
- * @throws InvalidArgumentError on a base that is no class or given twice, and on an async body; FinalClassError on a final base;
- *   MetaConflictError when two metas are unrelated; InvalidStepError when `prepare` returns no Map or `create` no class,
- *   and from `new` when `call` returns no object.
+ * @throws InvalidArgumentError on a base that is no class or given twice, and on an async body; FinalClassError on a
+ *   final base; MetaConflictError when two metas are unrelated; InvalidStepError when `prepare` returns no Map or
+ *   `create` no class, and from `new` when `call` returns no object.
  */
 export function defineClass(
   meta: Meta,
@@ -101,12 +109,14 @@ export function defineClass(
   const steps = complete(chosen);
   const ns = asNamespace(name, steps.prepare(name, bases, { ...kw }));
   const done: unknown = body(ns);
-  if (done instanceof Promise) {
+  if (typeof done === 'object' && done !== null && 'then' in done) {
+    // Nobody else hears of it, should it fail later.
+    Promise.resolve(done).catch(() => {});
     throw new InvalidArgumentError(
       `The body of ${name} is async: what it defines would come after the class. Await before.`,
     );
   }
-  const order = [...ns.keys()];
+  const order = Object.freeze([...ns.keys()]);
   const raw = asClass(name, steps.create(name, bases, ns, { ...kw }));
   const cls = isCallable(chosen) ? callable(raw, steps) : raw;
   metas.set(cls, chosen);
@@ -172,19 +182,19 @@ function callable(raw: MadeClass, steps: Required<Meta>): MadeClass {
   const cls: MadeClass = intercept(raw, (_make, args) => {
     const made: unknown = steps.call(cls, args);
     if ((typeof made === 'object' && made !== null) || typeof made === 'function') return made;
-    throw new InvalidStepError(`call must return an object for ${raw.name}; it returned ${String(made)}.`);
+    throw new InvalidStepError(`call must return an object for ${raw.name}; it returned ${shown(made)}.`);
   });
   return cls;
 }
 
 function asNamespace(name: string, prepared: unknown): Namespace {
   if (prepared instanceof Map) return prepared;
-  throw new InvalidStepError(`prepare must return a Map for ${name}; it returned ${prepared}.`);
+  throw new InvalidStepError(`prepare must return a Map for ${name}; it returned ${shown(prepared)}.`);
 }
 
 function asClass(name: string, created: unknown): MadeClass {
   if (isClass(created)) return created;
-  throw new InvalidStepError(`create must return a class for ${name}; it returned ${created}.`);
+  throw new InvalidStepError(`create must return a class for ${name}; it returned ${shown(created)}.`);
 }
 
 /** A class without members; one without a constructor of its own, where there is no `body`, costs nothing at `new`. */
@@ -235,7 +245,7 @@ function fillIn(to: object, from: object): void {
 
 function assertBases(name: string, bases: readonly Class[]): void {
   for (const [index, base] of bases.entries()) {
-    if (!isClass(base)) throw new InvalidArgumentError(`${name} can't extend ${String(base)}: it is no class.`);
+    if (!isClass(base)) throw new InvalidArgumentError(`${name} can't extend ${shown(base)}: it is no class.`);
     if (bases.indexOf(base) !== index) throw new InvalidArgumentError(`${name} names its base ${base.name} twice.`);
     if (isFinal(base)) throw new FinalClassError(base.name);
   }

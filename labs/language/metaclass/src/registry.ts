@@ -1,4 +1,4 @@
-import { type AbstractClass, type Class, type Decorate, whenComplete } from './class.ts';
+import { type AbstractClass, type Class, type Decorate, shown, whenComplete } from './class.ts';
 import { DuplicateKeyError, InvalidArgumentError, NotRegistrableError, UnknownKeyError } from './errors.ts';
 import { derive, type Meta, typeMeta } from './meta.ts';
 
@@ -25,8 +25,8 @@ export class Registry<T extends object> {
    * `from` is the module, `import.meta.url`: when it is evaluated again, as a watcher does with `card.ts?t=2`, the new
    * class takes the place of the old. Instances of the old one live on. Default: a key is taken once.
    *
-   * @throws InvalidArgumentError on an empty key; NotRegistrableError on the base itself or a class that doesn't
-   *   extend it; DuplicateKeyError on a key that another class has.
+   * @throws InvalidArgumentError on an empty key and on what is no class; NotRegistrableError on the base itself or a
+   *   class that doesn't extend it; DuplicateKeyError on a key that another class has.
    */
   register(key: string, from?: string): Decorate<Class<T, []>> {
     if (key === '') throw new InvalidArgumentError('The key is empty.');
@@ -96,8 +96,9 @@ export function registering<T extends object>(registry: Registry<T>): Meta {
   return derive(typeMeta, () => ({
     init(cls, name, _bases, _ns, { key = name, from, abstract = false }) {
       if (abstract === true) return;
+      if (typeof key !== 'string') throw new InvalidArgumentError(`The key of ${name} is no text: ${shown(key)}.`);
       if (!registry.accepts(cls)) throw new NotRegistrableError(`${name} doesn't extend the base of its registry.`);
-      registry.register(String(key), typeof from === 'string' ? from : undefined)(cls);
+      registry.register(key, typeof from === 'string' ? from : undefined)(cls);
     },
   }));
 }

@@ -16,6 +16,7 @@ import {
   InvalidArgumentError,
   InvalidStepError,
   implementing,
+  type MadeClass,
   type Meta,
   MetaConflictError,
   metaOf,
@@ -131,8 +132,13 @@ describe('interfaces', () => {
   });
 
   test('what every object inherits is no method of the interface', () => {
-    const spec = { name: 'Printable', methods: { toString: {}, valueOf: {} } };
-    expect(faultsIn(() => implementing(spec)(class {}))).toEqual(['toString: missing', 'valueOf: missing']);
+    const spec = {
+      name: 'Printable',
+      methods: { toString: {}, valueOf: {} },
+      statics: { apply: 'function' },
+    } as const;
+    const all = ['toString: missing', 'valueOf: missing', 'apply: static'];
+    expect(faultsIn(() => implementing(spec)(class {}))).toEqual(all);
   });
 
   test('something that is no function is not callable', () => {
@@ -621,6 +627,7 @@ describe('metas', () => {
     const Order = defineClass(typeMeta, 'Order', [], (ns) => void ns.set('2', 'b').set('b', 0).set('1', 'a'));
     expect(Object.keys(Order)).toEqual(['1', '2', 'b']);
     expect(definitionOrder(Order)).toEqual(['2', 'b', '1']);
+    expect(() => Reflect.apply(Array.prototype.reverse, definitionOrder(Order), [])).toThrow(TypeError);
     expect(definitionOrder(class {})).toBeUndefined();
   });
 
@@ -658,6 +665,22 @@ describe('metas', () => {
     const Special = defineClass(special, 'Special', [], nothing);
     expect(metaOf(defineClass(general, 'A', [General, Special], nothing))).toBe(special);
     expect(metaOf(defineClass(special, 'B', [General], nothing))).toBe(special);
+  });
+
+  test('a meta may be written as a class, and leaves undefined what its base shall do', () => {
+    const log: string[] = [];
+    class Audit implements Meta {
+      readonly #word = 'audit';
+      init(_cls: MadeClass, name: string) {
+        log.push(`${this.#word} ${name}`);
+      }
+    }
+    const audit = derive(typeMeta, () => new Audit());
+    defineClass(audit, 'A', [], nothing);
+    const silent = derive(audit, () => Object.assign(Object.create(null), { init: undefined }));
+    defineClass(silent, 'B', [], nothing);
+    defineClass({ ...audit, prepare: () => new Map() }, 'C', [], nothing);
+    expect(log).toEqual(['audit A', 'audit B', 'audit C']);
   });
 
   test('two metas that do not extend each other are a conflict', () => {
@@ -779,6 +802,17 @@ describe('metas', () => {
     expect(() => defineClass(typeMeta, 'B', [], bad)).toThrow(InvalidArgumentError);
     const late = async (ns: Namespace) => void ns.set('x', 1);
     expect(() => defineClass(typeMeta, 'B', [], late), 'its class would be empty').toThrow(InvalidArgumentError);
+    const failing = () => Promise.reject(new Error('what nobody hears'));
+    expect(() => defineClass(typeMeta, 'B', [], failing)).toThrow(InvalidArgumentError);
+    const spec = { name: 'Shop', methods: { pay: {} } };
+    const inspected = [implementing(spec), new Registry(Plugin).register('x'), prefixed('x'), singleton(), final()];
+    const exported: Class[] = [...noClass, JSON.parse.bind(null), Object.create(null)];
+    for (const each of exported) {
+      for (const decorate of inspected)
+        expect(() => Reflect.apply(decorate, null, [each])).toThrow(InvalidArgumentError);
+      expect(() => faultsOf(each, spec)).toThrow(InvalidArgumentError);
+      expect(() => defineClass(typeMeta, 'B', [each], body)).toThrow(InvalidArgumentError);
+    }
     const three: Meta = { prepare: () => JSON.parse('3') };
     expect(() => defineClass(three, 'B', [], body)).toThrow(InvalidStepError);
     expect(bodies).toBe(0);
@@ -805,6 +839,7 @@ describe('metas', () => {
     ]);
     expect(new (plugins.get('visa'))().pay(7)).toBe('card 7');
     expect(() => defineClass(meta, 'Stranger', [], () => {})).toThrow(NotRegistrableError);
+    expect(() => defineClass(meta, 'Keyless', [Cash], () => {}, { key: null })).toThrow(InvalidArgumentError);
     expect(() => defineClass(meta, 'Gift', [Cash], () => {})).toThrow(DuplicateKeyError);
   });
 });

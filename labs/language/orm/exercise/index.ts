@@ -4,10 +4,9 @@
 import { Compiler as GivenCompiler, NEVER, type Scope } from '../src/compiler.ts';
 import { Database as GivenDatabase, type TransactionOptions } from '../src/database.ts';
 import type { Issue } from '../src/errors.ts';
-import { type Column, columnsOf, ModelMeta as GivenMeta } from '../src/meta.ts';
+import { type Declared, declaredBy, ModelMeta as GivenMeta, keyOf, metaOf } from '../src/meta.ts';
 import { Model as GivenModel } from '../src/model.ts';
 import { QuerySet as GivenQuerySet, type Query } from '../src/query-set.ts';
-import { keyOf, metaOf } from '../src/stored.ts';
 
 export type {
   Changes,
@@ -17,7 +16,6 @@ export type {
   ForeignKeyOptions,
   Issue,
   OnDelete,
-  RepeatedLoad,
   Result,
   Statement,
   TransactionOptions,
@@ -37,7 +35,6 @@ export {
   Field,
   ForeignKey,
   InvalidQueryError,
-  Many,
   MultipleObjectsError,
   NotLoadedError,
   OrmError,
@@ -45,6 +42,7 @@ export {
   Q,
   QueryError,
   Ref,
+  RepeatedLoadWarning,
   Reverse,
   SerializationError,
   StaleObjectError,
@@ -55,9 +53,9 @@ export {
 
 /** What the decorators of an entity wrote down. */
 export class ModelMeta extends GivenMeta {
-  /** The columns of the entity and of all classes that it extends, base first; a redeclared one replaces its base's. */
-  protected override collect(): ReadonlyMap<string, Column> {
-    return new Map(columnsOf(this.entity.prototype).map((column) => [column.name, column]));
+  /** What the entity and all classes that it extends declare, base first; a redeclared name replaces its base's. */
+  protected override collect(): ReadonlyMap<string, Declared> {
+    return new Map(declaredBy(this.entity.prototype).map((each) => [each.name, each]));
   }
 }
 

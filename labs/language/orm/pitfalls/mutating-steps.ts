@@ -3,12 +3,12 @@
 // Caught by: building a query sends nothing, and each step leaves the one before as it was
 
 import { type Database, type EntityClass, Model as Reference, QuerySet as Steps } from '../src/index.ts';
-import { EVERYTHING, type Query } from '../src/query-set.ts';
+import { Query } from '../src/query-set.ts';
 
 export * from '../src/index.ts';
 
 class Mutating<M extends Reference> extends Steps<M> {
-  constructor(db: Database, entity: EntityClass<M>, asked: Query = EVERYTHING) {
+  constructor(db: Database, entity: EntityClass<M>, asked = new Query()) {
     super(db, entity, { ...asked });
   }
   protected override with(change: Partial<Query>): Steps<M> {

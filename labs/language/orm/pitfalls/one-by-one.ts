@@ -8,7 +8,7 @@ export * from '../src/index.ts';
 
 class OneByOne<M extends Reference> extends QuerySet<M> {
   protected override async finish(rows: readonly M[]): Promise<readonly M[]> {
-    for (const row of rows) await prefetch(this.db, [row], this.asked.prefetched);
+    for (const row of rows) await prefetch(this.db, this.meta, [row], this.asked.prefetched);
     return rows;
   }
 }

@@ -2,7 +2,7 @@
 // Seen in: https://github.com/typeorm/typeorm/issues/2848
 // Caught by: a save of stale data is refused and changes nothing
 import { Model as Reference } from '../src/index.ts';
-import { keyOf, metaOf } from '../src/stored.ts';
+import { keyOf, metaOf } from '../src/meta.ts';
 
 export * from '../src/index.ts';
 

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { DefinitionError } from './errors.ts';
 
 /** How a value of one column type is checked, sent and received. */
@@ -8,22 +9,11 @@ export interface ColumnType {
   /** What is wrong with `value`, as the end of the sentence "title …", or undefined. */
   check(value: unknown): string | undefined;
   encode?(value: unknown): unknown;
-  readonly textual?: true;
 }
 
-const described = (value: unknown) =>
-  typeof value === 'string'
-    ? JSON.stringify(value.slice(0, 40))
-    : Object(value) === value
-      ? 'an object'
-      : String(value);
+const SHORT = { depth: -1, maxStringLength: 40, customInspect: false };
 const must = (holds: boolean, what: string, value: unknown) =>
-  holds ? undefined : `must be ${what}; it is ${described(value)}`;
-
-const text = (value: unknown) =>
-  must(typeof value === 'string', 'a string', value) ??
-  (String(value).includes('\0') ? 'has a NUL character, which Postgres cannot store' : undefined) ??
-  (String(value).isWellFormed() ? undefined : 'has half of a surrogate pair, which UTF-8 cannot say');
+  holds ? undefined : `must be ${what}; it is ${inspect(value, SHORT)}`;
 
 export const int: ColumnType = {
   sql: 'integer',
@@ -49,28 +39,29 @@ export const decimal = (digits: number, scale: number): ColumnType => {
     check: (value) => must(typeof value === 'string' && shape.test(value), what, value),
   };
 };
-/** `max` counts characters, as Postgres does, not UTF-16 units. */
-export const char = (max: number): ColumnType => {
-  size('max of a char', max, 1, 10_485_760);
+/** `max` counts characters, as Postgres does, not UTF-16 units. Without it: any length. */
+export const text = (max?: number): ColumnType => {
+  if (max !== undefined) size('max of a char', max, 1, 10_485_760);
   return {
-    sql: `character varying(${max})`,
+    sql: max === undefined ? 'text' : `character varying(${max})`,
     array: 'text',
-    textual: true,
     check: (value) => {
-      const length = [...String(value)].length;
-      return text(value) ?? (length > max ? `is ${length} characters long; at most ${max}` : undefined);
+      if (typeof value !== 'string') return must(false, 'a string', value);
+      if (value.includes('\0')) return 'has a NUL character, which Postgres cannot store';
+      if (!value.isWellFormed()) return 'has half of a surrogate pair, which UTF-8 cannot say';
+      const length = max === undefined ? 0 : [...value].length;
+      return max !== undefined && length > max ? `is ${length} characters long; at most ${max}` : undefined;
     },
   };
 };
-export const longText: ColumnType = { sql: 'text', array: 'text', textual: true, check: text };
-/** Postgres reads the others otherwise: its year 0 is 1 BC, and it takes no sign. */
-const inRange = (date: Date) =>
-  date.getTime() >= Date.parse('0001-01-01T00:00:00Z') && date.getTime() < Date.parse('+010000-01-01T00:00:00Z');
+/** Postgres reads other years otherwise: its year 0 is 1 BC, and it takes no sign. */
+const [FIRST, END] = [new Date('0001-01-01T00:00:00Z'), new Date('+010000-01-01T00:00:00Z')];
 /** To the millisecond, as a Date is: with Postgres' microseconds a row that was read would not be found again by its time. */
 export const timestamp: ColumnType = {
   sql: 'timestamp(3) with time zone',
   array: 'timestamptz',
-  check: (value) => must(value instanceof Date && inRange(value), 'a Date of the years 1 to 9999', value),
+  check: (value) =>
+    must(value instanceof Date && value >= FIRST && value < END, 'a Date of the years 1 to 9999', value),
   // Not left to `pg`: it writes the local time and its offset in whole minutes, and before 1900 offsets had seconds.
   encode: (value) => (value instanceof Date ? value.toISOString() : value),
 };

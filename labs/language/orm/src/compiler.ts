@@ -1,15 +1,16 @@
-import { longText } from './column-types.ts';
+import { text } from './column-types.ts';
 import { InvalidQueryError, UnknownFieldError, ValidationError } from './errors.ts';
 import { FieldExpression, Q } from './expression.ts';
-import { type Column, type ForeignKeyColumn, isForeignKey, type ManyRelation, type ModelMeta, quote } from './meta.ts';
+import { Column, type ManyRelation, type ModelMeta, quote } from './meta.ts';
+import { KeyColumn } from './relation.ts';
 
 /** SQL text. Two of them are decided without asking: a condition that always holds, and one that never does. */
 type Sql = string;
 export const ALWAYS: Sql = 'true';
 export const NEVER: Sql = 'false';
 
-export type Condition = object | Q<unknown>;
-/** One table in a FROM, with the joins that paths through its foreign keys asked for. */
+export type Condition = object | Q<Condition>;
+/** One table in a FROM, with the joins that paths through foreign keys asked for: all tables of a FROM share them. */
 export interface Scope {
   readonly meta: ModelMeta;
   readonly alias: string;
@@ -29,23 +30,12 @@ const or = (parts: readonly Sql[]): Sql => {
   return open.includes(ALWAYS) ? ALWAYS : open.length > 0 ? `(${open.join(' OR ')})` : NEVER;
 };
 /** Objects and Qs that are joined by "and", however they were nested. */
-const conjuncts = (condition: unknown): readonly unknown[] =>
+const conjuncts = (condition: Condition): readonly Condition[] =>
   condition instanceof Q && condition.operator === 'and' ? condition.parts.flatMap(conjuncts) : [condition];
-/** Of a plain object that says something: an empty or foreign one must never mean "all rows". */
-function entries(condition: unknown): [string, unknown][] {
-  const isObject = typeof condition === 'object' && condition !== null;
-  const prototype: unknown = isObject ? Object.getPrototypeOf(condition) : undefined;
-  const found = isObject && (prototype === Object.prototype || prototype === null) ? Object.entries(condition) : [];
-  if (found.length > 0) return found;
-  const what = isObject ? 'an empty or foreign object' : String(condition);
-  throw new InvalidQueryError(`A condition is an object like { title: 'x' } or a Q; it is ${what}.`);
-}
 function flag(name: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value;
   throw new InvalidQueryError(`${name} is true or false; it is a ${typeof value}.`);
 }
-/** Not `NOT`: what is NULL isn't excluded, since nobody asked for it. */
-const not = (sql: Sql): Sql => (sql === NEVER ? ALWAYS : sql === ALWAYS ? NEVER : `(${sql}) IS NOT TRUE`);
 
 const COMPARISONS: ReadonlyMap<string, string> = new Map(
   Object.entries({ exact: '=', gt: '>', gte: '>=', lt: '<', lte: '<=' }),
@@ -58,10 +48,7 @@ const PATTERNS: ReadonlyMap<string, readonly [operator: string, before: string, 
 ]);
 const LOOKUPS = [...COMPARISONS.keys(), 'in', 'isnull', ...PATTERNS.keys()];
 
-/**
- * From a query's description to one statement. Text comes from the metadata alone; every value, and nothing else,
- * becomes a parameter.
- */
+/** From a query to one statement: text comes from the metadata alone; every value, and nothing else, is a parameter. */
 export class Compiler {
   readonly params: unknown[] = [];
   #aliases = 0;
@@ -81,7 +68,7 @@ export class Compiler {
     return this.#undone(() => and(conditions.map((condition) => this.#condition(scope, condition))));
   }
 
-  #condition(scope: Scope, condition: unknown): Sql {
+  #condition(scope: Scope, condition: Condition): Sql {
     return this.#undone(() => {
       if (!(condition instanceof Q) || condition.operator === 'and') return this.#all(scope, conjuncts(condition));
       const parts = condition.parts.map((part) => this.#condition(scope, part));
@@ -97,15 +84,17 @@ export class Compiler {
     return sql;
   }
 
+  /** Not `NOT`: what is NULL isn't excluded, since nobody asked for it. */
   protected negate(sql: Sql): Sql {
-    return not(sql);
+    return sql === NEVER ? ALWAYS : sql === ALWAYS ? NEVER : `(${sql}) IS NOT TRUE`;
   }
 
   /** Conditions joined by "and". Those through one relation to many speak of the same related row: one EXISTS. */
-  #all(scope: Scope, conditions: readonly unknown[]): Sql {
+  #all(scope: Scope, conditions: readonly Condition[]): Sql {
     const parts = conditions.filter((each) => each instanceof Q).map((each) => this.#condition(scope, each));
     const related = new Map<string, { readonly end: ManyEnd; readonly inner: object[] }>();
-    for (const [path, value] of conditions.filter((each) => !(each instanceof Q)).flatMap(entries)) {
+    const plain = conditions.filter((each) => !(each instanceof Q));
+    for (const [path, value] of plain.flatMap((each): [string, unknown][] => Object.entries(each))) {
       this.assertDefined(path, value);
       const end = this.walk(scope, path);
       if ('lookup' in end) {
@@ -136,62 +125,46 @@ export class Compiler {
   }
 
   /** Follows `author__publisher__name__icontains` through the metadata, joining on the way. */
-  walk(start: Scope, path: string): ColumnEnd | ManyEnd {
-    const steps = path.split('__');
-    let scope = start;
-    for (let at = 0; ; at++) {
-      const step = steps[at] ?? '';
-      const many = scope.meta.many.get(step);
-      if (many) return { scope, many, rest: steps.slice(at + 1).join('__') };
-      const column = scope.meta.fields.get(step);
-      if (!column)
-        throw new UnknownFieldError(step, scope.meta.name, [...scope.meta.fields.keys(), ...scope.meta.many.keys()]);
-      const next = steps[at + 1];
-      if (isForeignKey(column) && next !== undefined) {
-        const target = column.target().meta;
-        if (target.fields.has(next) || target.many.has(next)) {
-          scope = this.join(start, scope, column);
-          continue;
-        }
-      }
-      return { column, sql: this.columnSql(scope, column), lookup: this.#known(steps.slice(at + 1), path) };
-    }
-  }
-
-  #known(steps: readonly string[], path: string): string {
-    const lookup = steps.length === 0 ? 'exact' : steps.join('__');
+  walk(scope: Scope, path: string): ColumnEnd | ManyEnd {
+    const { entity, properties } = scope.meta;
+    const [step = '', ...steps] = path.split('__');
+    const [next, rest] = [steps[0], steps.join('__')];
+    const property = properties.get(step);
+    if (!property) throw new UnknownFieldError(step, entity.name, properties.keys());
+    if (!(property instanceof Column)) return { scope, many: property, rest };
+    if (property instanceof KeyColumn && next !== undefined && property.target().meta.properties.has(next))
+      return this.walk(this.join(scope, property), rest);
+    const lookup = next === undefined ? 'exact' : rest;
     if (!LOOKUPS.includes(lookup)) throw new UnknownFieldError(lookup, path, LOOKUPS);
-    return lookup;
+    return { column: property, sql: this.columnSql(scope, property), lookup };
   }
 
-  join(start: Scope, scope: Scope, column: ForeignKeyColumn): Scope {
+  join(scope: Scope, column: KeyColumn): Scope {
+    const { joins, joinSql } = scope;
     const key = `${scope.alias}.${column.name}`;
-    const found = start.joins.get(key);
+    const found = joins.get(key);
     if (found) return found;
-    const joined: Scope = { ...this.scope(column.target().meta), joins: start.joins, joinSql: start.joinSql };
+    const joined: Scope = { ...this.scope(column.target().meta), joins, joinSql };
     const on = `${this.columnSql(joined, joined.meta.pk)} = ${this.columnSql(scope, column)}`;
-    start.joinSql.push(`LEFT JOIN ${quote(joined.meta.table)} AS ${joined.alias} ON ${on}`);
-    start.joins.set(key, joined);
+    joinSql.push(`LEFT JOIN ${quote(joined.meta.table)} AS ${joined.alias} ON ${on}`);
+    joins.set(key, joined);
     return joined;
   }
 
   protected lookup({ column, sql, lookup }: ColumnEnd, value: unknown): Sql {
     const name = `${column.name}__${lookup}`;
     if (lookup === 'isnull') return `${sql} IS ${flag(name, value) ? '' : 'NOT '}NULL`;
-    if (value === null) {
-      if (lookup === 'exact') return `${sql} IS NULL`;
-      throw new InvalidQueryError(`${name}: nothing compares to null. Ask for ${column.name}__isnull.`);
-    }
+    if (value === null && lookup === 'exact') return `${sql} IS NULL`;
     const comparison = COMPARISONS.get(lookup);
-    if (comparison) return `${sql} ${comparison} ${this.#value(column, name, value)}`;
+    if (comparison) return `${sql} ${comparison} ${this.bind(this.#encoded(column, name, value))}`;
     if (lookup === 'in') {
       if (!Array.isArray(value)) throw new InvalidQueryError(`${name} takes a list; it is a ${typeof value}.`);
       if (value.length === 0) return NEVER;
-      for (const each of value) this.#check(column, name, each);
-      return `${sql} = ANY(${this.bind(value.map((each) => column.encode(each)))}::${column.type.array}[])`;
+      const list = value.map((each) => this.#encoded(column, name, each));
+      return `${sql} = ANY(${this.bind(list)}::${column.type().array}[])`;
     }
     const [operator, before, after] = PATTERNS.get(lookup) ?? [];
-    const fault = column.type.textual ? longText.check(value) : 'looks into a text, which this is not';
+    const fault = column.type().array === 'text' ? text().check(value) : 'looks into a text, which this is not';
     if (typeof value !== 'string' || fault) throw new InvalidQueryError(`${name} ${fault}.`);
     return `${sql} ${operator} ${this.bind(`${before}${this.literal(value)}${after}`)}`;
   }
@@ -201,11 +174,6 @@ export class Compiler {
     return text.replaceAll(/[\\%_]/g, '\\$&');
   }
 
-  #value(column: Column, name: string, value: unknown): Sql {
-    this.#check(column, name, value);
-    return this.bind(column.encode(value));
-  }
-
   /** `SET column = value`, by the rules of a save; or an expression of the row's own columns. */
   assignment(scope: Scope, name: string, value: unknown): Sql {
     const column = scope.meta.column(name);
@@ -213,17 +181,20 @@ export class Compiler {
     if (column.options.version) throw new InvalidQueryError(`${name} counts by itself: leave it out.`);
     if (value instanceof FieldExpression) {
       const own = scope.meta.column(value.name);
-      return `${quote(column.column)} = ${this.columnSql(scope, own)} + ${this.#value(own, value.name, value.by)}`;
+      const by = this.bind(this.#encoded(own, value.name, value.by));
+      return `${quote(column.column)} = ${this.columnSql(scope, own)} + ${by}`;
     }
     const fault = column.fault(value);
-    if (fault) throw new ValidationError(scope.meta.name, [{ field: name, message: fault }]);
+    if (fault) throw new ValidationError(scope.meta.entity.name, [{ field: name, message: fault }]);
     return `${quote(column.column)} = ${this.bind(column.encode(value))}`;
   }
 
-  #check(column: Column, name: string, value: unknown): void {
+  /** A value that is compared to a column. */
+  #encoded(column: Column, name: string, value: unknown): unknown {
     const raw = column.raw(value);
-    const fault = raw === undefined || raw === null ? `takes no ${raw} here` : column.type.check(raw);
+    const fault = raw === undefined || raw === null ? `compares to no ${raw}` : column.type().check(raw);
     if (fault) throw new InvalidQueryError(`${name} ${fault}.`);
+    return column.encode(value);
   }
 
   protected bind(value: unknown): Sql {

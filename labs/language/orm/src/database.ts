@@ -1,25 +1,28 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Pool, type PoolClient } from 'pg';
+import { inspect } from 'node:util';
+import { DatabaseError, Pool, type PoolClient } from 'pg';
 import {
   ConnectionError,
+  ConstraintError,
   InvalidQueryError,
   PoolTimeoutError,
+  QueryError,
+  RepeatedLoadWarning,
   SerializationError,
   TransactionError,
-  translate,
 } from './errors.ts';
 import type { Row } from './load.ts';
-import { type Batch, callSite, type RepeatedLoad, warn } from './stored.ts';
+import type { Batch } from './meta.ts';
 
 export interface DatabaseOptions {
   readonly connectionString: string;
-  /** Connections at most. Default 10. */
+  /** Connections at most, 1 or more. Default 10. */
   readonly max?: number;
-  /** How long to wait for a connection, in milliseconds. Default 5,000. */
+  /** How long to wait for a connection, in whole milliseconds, 1 or more. Default 5,000. */
   readonly waitMs?: number;
-  /** Told when a relation is loaded one by one, on ten objects of one query. Default: a process warning. */
-  readonly onRepeatedLoad?: (load: RepeatedLoad) => void;
+  /** Told when a relation is loaded one by one, on ten objects of one query. Default: it becomes a process warning. */
+  readonly onRepeatedLoad?: (warning: RepeatedLoadWarning) => void;
 }
 
 export interface TransactionOptions {
@@ -46,17 +49,13 @@ export interface Frame {
   readonly client: PoolClient;
   /** The transaction or savepoint around this savepoint. */
   readonly outer: Frame | undefined;
-  readonly depth: number;
   readonly afterCommit: (() => unknown)[];
   ended: boolean;
   /** A savepoint is open above it. */
   covered: boolean;
 }
 
-/**
- * A pool of connections, and transactions that find their own way: inside of `transaction(body)` every query of this
- * database goes to the transaction's connection, however deep in the calls it is made.
- */
+/** A pool of connections. Inside of `transaction(body)` each query goes to that one's, however deep in the calls. */
 export class Database implements AsyncDisposable {
   protected readonly pool: Pool;
   /** The transaction around a call, wherever the call is made from. */
@@ -65,8 +64,13 @@ export class Database implements AsyncDisposable {
   readonly #options: DatabaseOptions;
   readonly #broken = new WeakSet<PoolClient>();
 
+  /** @throws InvalidQueryError when `max` or `waitMs` is no number that makes sense. */
   constructor(options: DatabaseOptions) {
     const { connectionString, max = 10, waitMs = 5_000 } = options;
+    // `pg` takes 0 and NaN for no limit, and a timer takes what is too large for 1 ms.
+    for (const [name, value] of Object.entries({ max, waitMs }))
+      if (!(Number.isInteger(value) && value >= 1 && value < 2 ** 31))
+        throw new InvalidQueryError(`${name} is ${value}: give a whole number from 1 to ${2 ** 31 - 1}.`);
     this.#options = options;
     this.pool = new Pool({ connectionString, max, connectionTimeoutMillis: waitMs });
     // A connection that breaks fails its statement, and is replaced. Without listeners it would end the process too.
@@ -74,31 +78,37 @@ export class Database implements AsyncDisposable {
     this.pool.on('connect', (client) => void client.on('error', () => {}));
   }
 
-  /** Connections: open, idle of these, and callers that wait for one. */
-  get stats(): { readonly total: number; readonly idle: number; readonly waiting: number } {
-    const { totalCount, idleCount, waitingCount } = this.pool;
-    return { total: totalCount, idle: idleCount, waiting: waitingCount };
-  }
-
-  /** Tells `listener` of each statement, after it, to the end of its block. One that throws fails no statement. */
+  /** Tells `listener` of each statement, after it, to the end of its block. One that throws or rejects fails no statement. */
   onQuery(listener: (statement: Statement) => void): Disposable {
-    this.#listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+    // One of its own: whoever listens twice stops once at a time.
+    const own = (statement: Statement) => listener(statement);
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
   }
 
-  /** Counts a load of one relation on one object of a batch. */
-  noteLoad(batch: Batch, relation: string): void {
-    const count = (batch.loads.get(relation) ?? 0) + 1;
-    batch.loads.set(relation, count);
+  /** Counts a load of one relation on one object of a batch, by a call of `load`. */
+  noteLoad({ loads }: Batch, relation: string, load: () => unknown): void {
+    const count = (loads.get(relation) ?? 0) + 1;
+    loads.set(relation, count);
     if (count !== 10) return;
-    (this.#options.onRepeatedLoad ?? warn)({ relation, of: batch.size, at: callSite() });
+    const caller = { stack: '' };
+    Error.captureStackTrace(caller, load);
+    const at = /(?:file:\/\/)?([^ (]+:\d+:\d+)/.exec(caller.stack)?.[1] ?? 'an unknown place';
+    const what = `${relation} is loaded one by one at ${at}: add .selectRelated('${relation}') to the query.`;
+    tell('onRepeatedLoad', this.#options.onRepeatedLoad ?? process.emitWarning, new RepeatedLoadWarning(what));
   }
 
   /**
-   * One statement, rows as arrays; in the transaction that is open around the call, if there is one.
-   * @throws QueryError and those that extend it; ConnectionError; PoolTimeoutError; TransactionError: see `assertOpen`.
+   * One statement, rows as arrays; in the transaction around the call, if there is one. @throws QueryError;
+   * ConnectionError; PoolTimeoutError; TransactionError; InvalidQueryError for `undefined` and what UTF-8 can't say.
    */
   async query(sql: string, params: readonly unknown[] = []): Promise<Result> {
+    // `pg` would send NULL for the one, and another text for the other.
+    for (const [at, each] of params.entries()) {
+      if (each === undefined) throw new InvalidQueryError(`$${at + 1} is undefined: say null to mean NULL.`);
+      if (typeof each === 'string' && !each.isWellFormed())
+        throw new InvalidQueryError(`$${at + 1} is a text with half of a surrogate pair.`);
+    }
     const frame = this.frames.getStore();
     if (!frame) return this.withClient((client) => this.send(client, sql, params));
     this.assertOpen(frame);
@@ -113,43 +123,33 @@ export class Database implements AsyncDisposable {
 
   protected async send(client: PoolClient, sql: string, params: readonly unknown[] = []): Promise<Result> {
     try {
-      const query = { text: sql, values: [...params], rowMode: 'array' } as const;
-      const { rows, rowCount, command } = await client.query<unknown[]>(query);
-      return { rows, count: rowCount ?? 0, command };
+      const result = await client.query<unknown[]>({ text: sql, values: [...params], rowMode: 'array' });
+      return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };
     } catch (error) {
       const translated = translate(error, sql);
       // It must not be the next borrower who learns that nobody is at the other end.
       if (translated instanceof ConnectionError) this.#broken.add(client);
       throw translated;
     } finally {
-      for (const listener of this.#listeners) {
-        try {
-          listener({ sql, params });
-        } catch (error) {
-          process.emitWarning(`A listener of onQuery failed: ${error}`);
-        }
-      }
+      for (const listener of this.#listeners) tell('onQuery', listener, { sql, params });
     }
   }
 
   /**
-   * Runs `body` in a transaction: committed when it returns, rolled back when it throws. Inside of another one it is a
-   * savepoint: what it rolls back is its own. One at a time: a connection does one thing after the other.
-   * @throws what the body throws; SerializationError after the last of `retries`; TransactionError when the COMMIT became
-   *   a ROLLBACK, because the body has swallowed the error of a statement.
+   * Runs `body` in a transaction, inside of another one in a savepoint: committed when it returns, rolled back when it
+   * throws. @throws what the body throws; SerializationError after the last of `retries`; TransactionError beside a
+   * savepoint, and where the COMMIT became a ROLLBACK, because the body has swallowed the error of a statement.
    */
   async transaction<T>(body: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const outer = this.frames.getStore();
     if (outer) return this.#savepoint(outer, body, options);
     for (let attempt = 0; ; attempt++) {
-      const outcome = await this.#outermost(body, options).catch((error: unknown) => {
+      try {
+        return await this.#outermost(body, options);
+      } catch (error) {
         if (!(error instanceof SerializationError) || !(attempt < (options.retries ?? 0))) throw error;
-      });
-      if (outcome) {
-        await runHooks(outcome.hooks);
-        return outcome.result;
+        await delay(Math.random() * 20 * 2 ** Math.min(attempt, 6));
       }
-      await delay(Math.random() * 20 * 2 ** Math.min(attempt, 6));
     }
   }
 
@@ -161,25 +161,32 @@ export class Database implements AsyncDisposable {
     frame.afterCommit.push(hook);
   }
 
-  async #outermost<T>(body: () => Promise<T>, { isolation }: TransactionOptions) {
+  async #outermost<T>(body: () => Promise<T>, { isolation }: TransactionOptions): Promise<T> {
     const level = LEVELS.find((each) => each === isolation);
     if (level !== isolation) throw new InvalidQueryError(`There is no isolation level ${isolation}.`);
-    return this.withClient(async (client) => {
-      const frame = { ...NEW_FRAME, client, afterCommit: [] };
+    const hooks: (() => unknown)[] = [];
+    const result = await this.withClient(async (client) => {
+      const frame: Frame = { client, outer: undefined, afterCommit: hooks, ended: false, covered: false };
       await this.send(client, level ? `BEGIN ISOLATION LEVEL ${level}` : 'BEGIN');
-      return { result: await this.#inside(frame, body, 'COMMIT', 'ROLLBACK'), hooks: frame.afterCommit };
+      return this.#inside(frame, body, 'COMMIT', 'ROLLBACK');
     });
+    // The commit stands, whatever a hook does: each has its turn, and nothing is run again.
+    const errors: unknown[] = [];
+    for (const hook of hooks) await Promise.try(hook).catch((error: unknown) => errors.push(error));
+    if (errors.length === 0) return result;
+    const what = `Committed, but ${errors.length} of ${hooks.length} hooks failed: see the cause.`;
+    throw new TransactionError(what, { cause: new AggregateError(errors) });
   }
 
   async #savepoint<T>(outer: Frame, body: () => Promise<T>, { isolation, retries }: TransactionOptions): Promise<T> {
     if (isolation || retries) throw new InvalidQueryError('Isolation and retries belong to the outermost transaction.');
     this.assertOpen(outer);
-    const frame = { ...outer, outer, depth: outer.depth + 1, afterCommit: [] };
-    const name = `s${frame.depth}`;
+    const frame = { ...outer, outer, afterCommit: [] };
     outer.covered = true;
     try {
-      await this.send(outer.client, `SAVEPOINT ${name}`);
-      const result = await this.#inside(frame, body, `RELEASE ${name}`, `ROLLBACK TO ${name}`);
+      await this.send(outer.client, 'SAVEPOINT orm');
+      // Of several with one name the last is meant. A rollback leaves it, and the server would keep each to the end.
+      const result = await this.#inside(frame, body, 'RELEASE orm', 'ROLLBACK TO orm; RELEASE orm');
       outer.afterCommit.push(...frame.afterCommit);
       return result;
     } finally {
@@ -206,32 +213,21 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  /**
-   * @throws TransactionError when `frame` has ended, or while a savepoint is open above it: what is sent then would land
-   *   in that, and go when it goes.
-   */
+  /** What is sent beside an open savepoint would land in it, and go when it goes. @throws TransactionError. */
   protected assertOpen(frame: Frame): void {
     if (hasEnded(frame)) throw new TransactionError('The transaction around this call has ended: is an await missing?');
-    if (frame.covered)
-      throw new TransactionError(
-        'A savepoint is open: await it before the next statement of the transaction around it.',
-      );
+    if (frame.covered) throw new TransactionError('A savepoint is open: await it before the next statement beside it.');
   }
 
-  protected async connect(): Promise<PoolClient> {
-    try {
-      return await this.pool.connect();
-    } catch (error) {
-      if (!(error instanceof Error) || !error.message.includes('timeout')) throw translate(error, 'connect');
-      const { total, idle, waiting } = this.stats;
-      const state = `${total} open, ${idle} idle, ${waiting + 1} waiting`;
-      const what = `No connection within ${this.#options.waitMs ?? 5_000} ms (${state})`;
-      throw new PoolTimeoutError(`${what}: raise max, or look for long transactions.`, { cause: error });
-    }
+  #unconnected(error: unknown): never {
+    if (!(error instanceof Error) || !error.message.includes('timeout')) throw translate(error, 'connect');
+    const { totalCount, idleCount, waitingCount } = this.pool;
+    const state = `${totalCount} open, ${idleCount} idle, ${waitingCount + 1} waiting`;
+    const what = `No connection within ${this.#options.waitMs ?? 5_000} ms (${state})`;
+    throw new PoolTimeoutError(`${what}: raise max, or look for long transactions.`, { cause: error });
   }
-
   protected async withClient<T>(use: (client: PoolClient) => Promise<T>): Promise<T> {
-    const client = await this.connect();
+    const client = await this.pool.connect().catch((error: unknown) => this.#unconnected(error));
     try {
       return await use(client);
     } finally {
@@ -242,27 +238,30 @@ export class Database implements AsyncDisposable {
 
   /** Ends all connections, once they are idle. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.pool.end();
+    if (!this.pool.ending) await this.pool.end();
   }
 }
 
 const LEVELS = ['read committed', 'repeatable read', 'serializable'] as const;
 
-const NEW_FRAME = { outer: undefined, depth: 0, ended: false, covered: false };
-
 const hasEnded = (frame: Frame | undefined): boolean => frame !== undefined && (frame.ended || hasEnded(frame.outer));
 
-/** The commit stands, whatever a hook does: each has its turn. */
-async function runHooks(hooks: readonly (() => unknown)[]): Promise<void> {
-  const errors: unknown[] = [];
-  for (const hook of hooks) {
-    try {
-      await hook();
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  if (errors.length === 0) return;
-  const what = `Committed, but ${errors.length} of ${hooks.length} hooks failed: see the cause.`;
-  throw new TransactionError(what, { cause: new AggregateError(errors) });
+/** Whoever listens may throw, or reject later: what he is told of goes on. */
+function tell<T>(what: string, listener: (news: T) => unknown, news: T): void {
+  const failed = (error: unknown) => process.emitWarning(`A listener of ${what} failed: ${inspect(error)}`);
+  Promise.try(listener, news).catch(failed);
+}
+
+/** The typed error for what the driver threw. */
+function translate(error: unknown, sql: string): unknown {
+  // A TypeError is about a parameter that can't be sent, such as a cycle: the server hasn't heard of it.
+  if (!(error instanceof Error) || error instanceof TypeError) return error;
+  const code = error instanceof DatabaseError ? error.code : undefined;
+  // 08P01 is said of a message that Postgres has understood.
+  const said = error instanceof AggregateError ? error.errors.join(', ') : error.message;
+  if (!code || /^(08(?!P01)|57P)/.test(code))
+    return new ConnectionError(`${said}: is the server up?`, { cause: error });
+  if (code === '40001' || code === '40P01') return new SerializationError(sql, code, error);
+  if (code.startsWith('23')) return new ConstraintError(sql, code, error);
+  return new QueryError(sql, code, error);
 }

@@ -1,5 +1,3 @@
-import { DatabaseError } from 'pg';
-
 /** Every error of this ORM: what was wrong, with which value, what to do. */
 export abstract class OrmError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -24,7 +22,7 @@ export class UnknownFieldError extends InvalidQueryError {
 export interface Issue {
   readonly field: string;
   readonly message: string;
-  /** Position in the list given to `bulkCreate`, else undefined. */
+  /** Position in the list given to `bulkCreate`, where it had several. */
   readonly row?: number;
 }
 
@@ -32,10 +30,8 @@ export interface Issue {
 export class ValidationError extends OrmError {
   readonly issues: readonly Issue[];
   constructor(model: string, issues: readonly Issue[]) {
-    const said = (row?: number) => (row === undefined ? '' : `row ${row}: `);
-    super(
-      `${model} is not valid: ${issues.map((each) => `${said(each.row)}${each.field} ${each.message}`).join('; ')}.`,
-    );
+    const said = ({ row, field, message }: Issue) => `${row === undefined ? '' : `row ${row}: `}${field} ${message}`;
+    super(`${model} is not valid: ${issues.map(said).join('; ')}.`);
     this.issues = issues;
   }
 }
@@ -46,7 +42,7 @@ export class DoesNotExistError extends OrmError {}
 /** `get()` found more than one row: filter by something unique, or ask for `first()`. */
 export class MultipleObjectsError extends OrmError {}
 
-/** `ref.value` or `many.items` was read before it was loaded: name it in `selectRelated` or `prefetch`. */
+/** A reference's `value`, or a relation to many, was read before it was loaded: name it in `selectRelated` or `prefetch`. */
 export class NotLoadedError extends OrmError {}
 
 /** Somebody else has saved or deleted the row since this object was loaded: `refresh()` and decide again. */
@@ -55,11 +51,9 @@ export class StaleObjectError extends OrmError {}
 /** Postgres refused a statement. `code` is its SQLSTATE; parameters aren't in the message, since it ends up in logs. */
 export class QueryError extends OrmError {
   readonly code: string;
-  readonly sql: string;
   constructor(sql: string, code: string, cause: Error) {
     super(`${cause.message} (SQLSTATE ${code}) in: ${sql.length > 300 ? `${sql.slice(0, 300)}…` : sql}`, { cause });
     this.code = code;
-    this.sql = sql;
   }
 }
 
@@ -84,16 +78,5 @@ export class ConnectionError extends OrmError {}
 /** A statement came after the end of its transaction or beside a savepoint, a COMMIT became a ROLLBACK, or a hook failed. */
 export class TransactionError extends OrmError {}
 
-/** The typed error for what the driver threw. */
-export function translate(error: unknown, sql: string): Error {
-  if (!(error instanceof Error)) return new Error(String(error));
-  // A TypeError is about a parameter that can't be sent, such as a cycle: the server hasn't heard of it.
-  if (error instanceof OrmError || error instanceof TypeError) return error;
-  const code = error instanceof DatabaseError ? error.code : undefined;
-  // 08P01 is said of a message that Postgres has understood.
-  if (!code || /^(08(?!P01)|57P)/.test(code))
-    return new ConnectionError(`${error.message}: is the server up?`, { cause: error });
-  if (code === '40001' || code === '40P01') return new SerializationError(sql, code, error);
-  if (code.startsWith('23')) return new ConstraintError(sql, code, error);
-  return new QueryError(sql, code, error);
-}
+/** N+1, caught in the act: one relation, loaded one by one on objects that came from one query. */
+export class RepeatedLoadWarning extends OrmError {}

@@ -1,5 +1,5 @@
 import * as types from './column-types.ts';
-import { addColumn, Column, type ColumnOptions } from './meta.ts';
+import { Column, type ColumnOptions, declareOn } from './meta.ts';
 
 /** Accepts a property of exactly the type that the column holds: `@Field.int() declare title: string` doesn't compile. */
 export type FieldDecorator<V> = <T extends object, K extends string & keyof T>(
@@ -27,7 +27,7 @@ type Value<O, V> = O extends { readonly null: true } ? V | null : V;
 const define =
   (type: types.ColumnType, options: ColumnOptions = {}) =>
   (target: object, key: string): void =>
-    addColumn(target, new Column(key, options, () => type));
+    declareOn(target, new Column(key, options, () => type));
 
 /** `@Field.char({ max: 50 }) declare title: string`. With `declare`: a plain class field would hide what the row holds. */
 export const Field = {
@@ -42,9 +42,9 @@ export const Field = {
   /** At most `max` characters. */
   char: <const O extends FieldOptions<string> & { readonly max: number }>(
     options: O,
-  ): FieldDecorator<Value<O, string>> => define(types.char(options.max), options),
+  ): FieldDecorator<Value<O, string>> => define(types.text(options.max), options),
   text: <const O extends FieldOptions<string>>(options?: O): FieldDecorator<Value<O, string>> =>
-    define(types.longText, options),
+    define(types.text(), options),
   /** A moment, to the millisecond. */
   timestamp: <const O extends FieldOptions<Date>>(options?: O): FieldDecorator<Value<O, Date>> =>
     define(types.timestamp, options),

@@ -1,74 +1,63 @@
 // From rows to objects, and from objects to what they are related to.
+import type { Compiler, Scope } from './compiler.ts';
 import type { Database } from './database.ts';
 import { InvalidQueryError } from './errors.ts';
-import { type ForeignKeyColumn, isForeignKey, type ManyRelation, type ModelMeta } from './meta.ts';
+import { type Batch, Column, keyOf, type ManyRelation, type ModelMeta, Stored } from './meta.ts';
 import type { Model } from './model.ts';
-import { Many, Ref } from './relation.ts';
-import { type Batch, keyOf, metaOf, Stored } from './stored.ts';
+import { KeyColumn, Ref } from './relation.ts';
 
 export type Row = readonly unknown[];
 
-/** Which columns of a row make which object. */
-export interface Shape {
-  readonly meta: ModelMeta;
-  /** Index of the object's first column in the row. */
-  readonly at: number;
-  readonly related: readonly { readonly column: ForeignKeyColumn; readonly shape: Shape }[];
-}
+/** Makes an object of a row, none where a join found none. Rows with the same key share it (100 books, 10 authors). */
+type Reader = (row: Row, batch: Batch) => Model | undefined;
 
-/** Makes an object of each row. Rows with the same key share one object in related positions (100 books, 10 authors). */
-export function hydrator(shape: Shape, batch: Batch): (row: Row) => Model {
-  const { entity, columns } = shape.meta;
-  const slots = columns.map((column, index) => ({ column, name: column.name, at: shape.at + index }));
-  const related = shape.related.map((each) => ({ name: each.column.name, one: shared(each.shape, batch) }));
-  return (row) => {
+/** Selects the columns of `at`, and of what is to be joined to it. */
+export function reader(compiler: Compiler, at: Scope, paths: readonly string[], select: string[]): Reader {
+  const { entity, columns, pk } = at.meta;
+  const first = select.length;
+  select.push(...columns.map((column) => compiler.columnSql(at, column)));
+  const slots = columns.map((column, index) => ({ column, name: column.name, at: first + index }));
+  const joined = byHead(paths).map(([name, rest]) => {
+    const column = at.meta.column(name);
+    if (!(column instanceof KeyColumn))
+      throw new InvalidQueryError(`selectRelated follows foreign keys; ${name} is none.`);
+    return { name, read: reader(compiler, compiler.join(at, column), rest, select) };
+  });
+  const key = first + columns.indexOf(pk);
+  const made = new Map<unknown, Model>();
+  return (row, batch) => {
+    const known = made.get(row[key]);
+    if (known || row[key] === null) return known;
     const object = new entity();
+    made.set(row[key], object);
     Stored.setBatch(object, batch);
     // Its columns are exactly the entity's fields, which the decorators have typed.
     const fields = object as Model & Record<string, unknown>;
-    for (const { name, at, column } of slots) fields[name] = column.wrap ? column.wrap(row[at], batch) : row[at];
-    for (const { name, one } of related) {
-      const [ref, other] = [fields[name], one(row)];
+    for (const { name, at, column } of slots) fields[name] = column.wrap ? column.wrap(row[at], object) : row[at];
+    for (const { name, read } of joined) {
+      const [ref, other] = [fields[name], read(row, batch)];
       if (ref instanceof Ref && other) ref.set(other);
     }
     return object;
   };
 }
 
-function shared(shape: Shape, batch: Batch): (row: Row) => Model | undefined {
-  const make = hydrator(shape, batch);
-  const key = shape.at + shape.meta.columns.indexOf(shape.meta.pk);
-  const seen = new Map<unknown, Model>();
-  return (row) => {
-    const id = row[key];
-    if (id === null) return undefined;
-    const object = seen.get(id) ?? make(row);
-    seen.set(id, object);
-    return object;
-  };
-}
-
 /** `a`, `a__b` and `c` as `a` with `b`, and `c`. */
-export const byHead = (paths: readonly string[]): [head: string, rest: string[]][] =>
+const byHead = (paths: readonly string[]): [head: string, rest: string[]][] =>
   [...Map.groupBy(paths, (path) => path.split('__')[0] ?? '')].map(([head, own]) => [
     head,
     own.map((path) => path.slice(head.length + 2)).filter((path) => path !== ''),
   ]);
 
 /** Loads relations of many objects by one statement each: `WHERE author_id = ANY(…)`. `books__reviews` goes on from there. */
-export async function prefetch(db: Database, objects: readonly Model[], paths: readonly string[]): Promise<void> {
-  const [first] = objects;
-  if (!first) return;
-  const meta = metaOf(first);
+export async function prefetch(db: Database, meta: ModelMeta, objects: readonly Model[], paths: readonly string[]) {
   for (const [head, rest] of byHead(paths)) {
-    const [many, column] = [meta.many.get(head), meta.fields.get(head)];
-    const found = many
-      ? await loadMany(db, many, objects)
-      : isForeignKey(column)
-        ? await loadRefs(db, column, objects)
-        : undefined;
-    if (!found) throw new InvalidQueryError(`${head} of ${meta.name} is no relation: there is nothing to prefetch.`);
-    await prefetch(db, found, rest);
+    const relation = meta.properties.get(head);
+    if (!relation || (relation instanceof Column && !(relation instanceof KeyColumn)))
+      throw new InvalidQueryError(`${head} of ${meta.entity.name} is no relation: there is nothing to prefetch.`);
+    const load = relation instanceof KeyColumn ? loadRefs(db, relation, objects) : loadMany(db, relation, objects);
+    const other = relation instanceof KeyColumn ? relation.target() : relation.source();
+    await prefetch(db, other.meta, await load, rest);
   }
 }
 
@@ -83,14 +72,13 @@ async function loadMany(db: Database, { name, source, via }: ManyRelation, objec
     const items = groups.get(keyOf(object)) ?? [];
     // Each of them also knows whose it is: no query on the way back.
     for (const each of items) refOf(each, via)?.set(object);
-    const many: unknown = Reflect.get(object, name);
-    if (many instanceof Many) many.set(items);
+    Object.defineProperty(object, name, { value: items, configurable: true });
   }
   return found;
 }
 
 /** What the objects refer to. */
-async function loadRefs(db: Database, { name, target }: ForeignKeyColumn, objects: readonly Model[]) {
+async function loadRefs(db: Database, { name, target }: KeyColumn, objects: readonly Model[]) {
   const refs = objects.map((object) => refOf(object, name)).filter((ref) => ref !== undefined);
   const missing = refs.filter((ref) => !ref.isLoaded);
   const keys = [...new Set(missing.map(({ id }) => id))];

@@ -1,11 +1,9 @@
 import type { Database } from './database.ts';
-import { DoesNotExistError, InvalidQueryError, type Issue, StaleObjectError } from './errors.ts';
-import { isForeignKey, ModelMeta } from './meta.ts';
+import { DoesNotExistError, InvalidQueryError, type Issue, StaleObjectError, ValidationError } from './errors.ts';
+import { entityOf, keyOf, ModelMeta, metaOf, Stored } from './meta.ts';
 import { QuerySet } from './query-set.ts';
 import { Ref } from './relation.ts';
-import { entityOf, keyOf, metaOf, Stored } from './stored.ts';
 import type { Values } from './types.ts';
-import { assertValid, faults, fillDefaults, insertRows } from './write.ts';
 
 /** A class that extends Model and stands under `@Entity()`; its constructor takes nothing. */
 export type EntityClass<M extends Model = Model> = (new () => M) & typeof Model;
@@ -38,12 +36,13 @@ export class Model extends Stored {
   /** A new object, with defaults; `save({ db })` makes it a row. @throws UnknownFieldError. */
   static of<M extends Model>(this: EntityClass<M>, values: Values<M>): M {
     const object = new this();
+    for (const { name, initial } of this.meta.columns) Reflect.set(object, name, initial);
     for (const [name, value] of Object.entries(values)) {
       const column = this.meta.column(name);
       if (value === undefined) throw new InvalidQueryError(`${name} is undefined: leave it out, or say null.`);
-      Reflect.set(object, name, isForeignKey(column) ? asRef(column.target, value) : value);
+      const held = value instanceof Model ? Ref.to(value) : value;
+      Reflect.set(object, name, column.wrap ? column.wrap(held, object) : held);
     }
-    fillDefaults(object, this.meta);
     return object;
   }
 
@@ -51,67 +50,61 @@ export class Model extends Stored {
 
   /** All that is wrong with this object. Extend it for rules over several fields: `[...super.validate(), …]`. */
   validate(): Issue[] {
-    return faults(this, metaOf(this));
+    return metaOf(this).columns.flatMap((column) => {
+      const value: unknown = Reflect.get(this, column.name);
+      const message = column.generated && value === undefined ? undefined : column.fault(value);
+      return message === undefined ? [] : [{ field: column.name, message }];
+    });
   }
 
   /**
-   * Inserts a new object, into `db`; updates the row of one that was loaded or saved before.
-   * @throws ValidationError with all that is wrong, before anything is sent; StaleObjectError when the row has been
-   *   changed since it was loaded, where there is a version; DoesNotExistError when it is gone.
+   * Inserts a new object, into `db`; updates the row of one that was loaded or saved before. @throws ValidationError
+   * before anything is sent; StaleObjectError when the version has changed; DoesNotExistError when the row is gone.
    */
   async save(options: { readonly db?: Database } = {}): Promise<this> {
-    const [db, meta] = [options.db ?? this.#database(), metaOf(this)];
-    assertValid([this], meta);
-    if (Stored.batchOf(this)) await this.#update(db, meta);
-    else await insertRows(db, meta, [this]);
+    const rows = entityOf(this).objects(options.db ?? this.#database());
+    if (!Stored.batchOf(this)) await rows.bulkCreate([this]);
+    else await this.#update(rows);
     return this;
   }
-  async #update(db: Database, { columns, pk, version }: ModelMeta): Promise<void> {
+  async #update(rows: QuerySet<Model>): Promise<void> {
+    const { entity, columns, pk, version } = metaOf(this);
+    const issues = this.validate();
+    if (issues.length > 0) throw new ValidationError(entity.name, issues);
     const changed = columns.filter((column) => column !== pk && column !== version);
-    const row = entityOf(this).objects(db).filterDynamic(this.sameRow());
     // The types of the columns are known at run time only, and were checked above.
     const changes = Object.fromEntries(changed.map(({ name }) => [name, Reflect.get(this, name)])) as object;
-    this.#assertFound(await row.update(changes));
+    this.#assertFound(await rows.filterDynamic(this.sameRow()).update(changes));
     if (version) Reflect.set(this, version.name, Number(Reflect.get(this, version.name)) + 1);
   }
 
   /** The condition that the row is this one, still at the version that was loaded. */
   protected sameRow(): Readonly<Record<string, unknown>> {
-    const { pk, version } = metaOf(this);
-    const checked = version ? [pk, version] : [pk];
-    return Object.fromEntries(checked.map(({ name }) => [name, Reflect.get(this, name)]));
+    const { pk, version = pk } = metaOf(this);
+    return { [pk.name]: keyOf(this), [version.name]: Reflect.get(this, version.name) };
   }
   #assertFound(count: number): void {
     if (count > 0) return;
-    const which = `${metaOf(this).name} ${String(keyOf(this))} has been`;
+    const which = `${entityOf(this).name} ${String(keyOf(this))} has been`;
     if (!metaOf(this).version) throw new DoesNotExistError(`${which} deleted since it was loaded.`);
     throw new StaleObjectError(`${which} changed or deleted since it was loaded: refresh() and decide again.`);
   }
 
-  /**
-   * Deletes the row; what refers to it does as its `onDelete` says.
-   * @throws ConstraintError where that is 'protect'; StaleObjectError and DoesNotExistError as `save`.
-   */
+  /** Deletes the row; what refers to it does as its `onDelete` says. @throws ConstraintError, and as `save`. */
   async delete(): Promise<void> {
     this.#assertFound(await entityOf(this).objects(this.#database()).filterDynamic(this.sameRow()).delete());
   }
 
   /** Reads the row again, over what this object holds. @throws DoesNotExistError. */
   async refresh(): Promise<this> {
-    const [db, meta] = [this.#database(), metaOf(this)];
-    const fresh = await entityOf(this).objects(db).byKey(keyOf(this));
-    for (const { name } of meta.columns) Reflect.set(this, name, Reflect.get(fresh, name));
+    const fresh = await entityOf(this).objects(this.#database()).byKey(keyOf(this));
+    for (const { name } of metaOf(this).columns) Reflect.set(this, name, Reflect.get(fresh, name));
     return this;
   }
 
   #database(): Database {
     const batch = Stored.batchOf(this);
-    if (!batch) throw new InvalidQueryError(`This ${metaOf(this).name} is from no database yet: save({ db }) it.`);
+    if (!batch) throw new InvalidQueryError(`This ${entityOf(this).name} is from no database yet: save({ db }) it.`);
     return batch.db;
   }
-}
-
-function asRef(target: () => EntityClass, value: unknown): unknown {
-  if (value === null || value instanceof Ref) return value;
-  return value instanceof Model ? Ref.to(value) : new Ref(target, value);
 }

@@ -1,36 +1,25 @@
 import { ALWAYS, Compiler, type Condition, NEVER, type Scope } from './compiler.ts';
-import type { Database } from './database.ts';
-import { DoesNotExistError, InvalidQueryError, MultipleObjectsError } from './errors.ts';
-import { Q } from './expression.ts';
-import { byHead, hydrator, prefetch, type Row, type Shape } from './load.ts';
-import { isForeignKey, type ModelMeta, quote } from './meta.ts';
+import type { Database, Statement } from './database.ts';
+import { DoesNotExistError, InvalidQueryError, MultipleObjectsError, ValidationError } from './errors.ts';
+import { kept, Q } from './expression.ts';
+import { prefetch, reader } from './load.ts';
+import { keyOf, type ModelMeta, quote, Stored } from './meta.ts';
 import type { EntityClass, Model } from './model.ts';
 import type { Changes, ColumnPath, RefPath, RelationPath, Values, Where } from './types.ts';
-import { assertValid, insertRows } from './write.ts';
 
-/** What a query asks for. Never changed: each step makes a new one. */
-export interface Query {
-  readonly conditions: readonly Condition[];
-  readonly order: readonly string[];
-  readonly from: number;
-  readonly to: number;
-  readonly related: readonly string[];
-  readonly prefetched: readonly string[];
+/** What a query asks for: at first all rows, as objects, in no order. Never changed: each step makes a new one. */
+export class Query {
+  readonly conditions: readonly Condition[] = [];
+  readonly order: readonly string[] = [];
+  readonly from: number = 0;
+  readonly to: number = Number.POSITIVE_INFINITY;
+  readonly related: readonly string[] = [];
+  readonly prefetched: readonly string[] = [];
 }
-/** All rows, as objects, in no order. */
-export const EVERYTHING: Query = {
-  conditions: [],
-  order: [],
-  from: 0,
-  to: Number.POSITIVE_INFINITY,
-  related: [],
-  prefetched: [],
-};
 
 /**
- * A query on one entity: lazy, and immutable. Each step returns a new set and sends nothing; `all`, `get`, `first`,
- * `count` and the like send one statement, and so does iterating, once. It has no `then`: returned from an async
- * function it stays a query.
+ * A query on one entity: each step returns a new set and sends nothing; `all`, `get`, `first` and the like send one
+ * statement, and so does iterating, once. It has no `then`: returned from an async function it stays a query.
  */
 export class QuerySet<M extends Model> implements AsyncIterable<M> {
   protected readonly db: Database;
@@ -38,7 +27,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   protected readonly asked: Query;
   #rows: Promise<readonly M[]> | undefined;
 
-  constructor(db: Database, entity: EntityClass<M>, asked: Query = EVERYTHING) {
+  constructor(db: Database, entity: EntityClass<M>, asked = new Query()) {
     this.db = db;
     this.entity = entity;
     this.asked = asked;
@@ -69,10 +58,9 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   }
   /** Rows from index `from` up to, not including, `to`: within an earlier slice. No filter after it. */
   slice(from: number, to = Number.POSITIVE_INFINITY): QuerySet<M> {
-    const whole = (n: number) => Number.isSafeInteger(n) && n >= 0;
-    if (!whole(from) || !(whole(to) || to === Number.POSITIVE_INFINITY) || to < from) {
+    const whole = Number.isSafeInteger(from) && (Number.isSafeInteger(to) || to === Number.POSITIVE_INFINITY);
+    if (!whole || from < 0 || to < from)
       throw new InvalidQueryError(`A slice counts from the start, 0 ≤ from ≤ to; it is ${from} to ${to}.`);
-    }
     const { from: start, to: end } = this.asked;
     return this.with({ from: Math.min(start + from, end), to: Math.min(start + to, end) });
   }
@@ -93,7 +81,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   }
   #where(condition: Condition): QuerySet<M> {
     this.assertUnsliced('filtered');
-    return this.with({ conditions: [...this.asked.conditions, condition] });
+    return this.with({ conditions: [...this.asked.conditions, kept(condition)] });
   }
   protected assertUnsliced(what: string): void {
     const { from, to } = this.asked;
@@ -115,9 +103,9 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   async get(...conditions: readonly (Where<M> | Q<Where<M>>)[]): Promise<M> {
     const wanted = conditions.length > 0 ? this.filter(...conditions) : this;
     const [row, second] = await wanted.slice(0, 2).fetch();
-    if (row === undefined) throw new DoesNotExistError(`There is no such ${this.meta.name}.`);
+    if (row === undefined) throw new DoesNotExistError(`There is no such ${this.entity.name}.`);
     if (second !== undefined)
-      throw new MultipleObjectsError(`More than one ${this.meta.name} is like that: filter by something unique.`);
+      throw new MultipleObjectsError(`More than one ${this.entity.name} is like that: filter by something unique.`);
     return row;
   }
   /** By primary key, for code that doesn't know the entity. @throws DoesNotExistError. */
@@ -136,7 +124,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     return Number((await this.db.query(`SELECT count(*) FROM (${sql}) AS counted`, params)).rows[0]?.[0]);
   }
   /** The statement and its parameters, to look at. Sends nothing. */
-  toSql(): { readonly sql: string; readonly params: readonly unknown[] } {
+  toSql(): Statement {
     const { sql, params } = this.select();
     return { sql, params };
   }
@@ -148,37 +136,68 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   /** Inserts many in one statement, checked all before; generated keys are filled in. */
   async bulkCreate(rows: readonly (Values<M> | M)[]): Promise<readonly M[]> {
     const objects = rows.map((row) => (row instanceof this.entity ? row : this.entity.of(row as Values<M>)));
-    assertValid(objects, this.meta, true);
-    await insertRows(this.db, this.meta, objects);
+    const issues = objects.flatMap((object, row) =>
+      object.validate().map((issue) => (objects.length > 1 ? { ...issue, row } : issue)),
+    );
+    if (issues.length > 0) throw new ValidationError(this.entity.name, issues);
+    if (objects.length > 0) await this.#insert(objects);
     return objects;
   }
+  /** One array a column: as many rows as you like, and no more parameters than columns (Postgres takes 65,535). */
+  async #insert(objects: readonly M[]): Promise<void> {
+    const { table, pk, columns } = this.meta;
+    const keyless = objects.filter((object) => keyOf(object) === undefined).length;
+    if (keyless > 0 && keyless < objects.length) throw new InvalidQueryError('Give all of the objects a key, or none.');
+    const given = keyless > 0 ? columns.filter((column) => column !== pk) : columns;
+    const names = given.map(({ column }) => quote(column)).join(', ');
+    const arrays = given.map(({ type }, at) => `$${at + 1}::${type().array}[]`).join(', ');
+    const sql = `INSERT INTO ${quote(table)} (${names}) SELECT * FROM unnest(${arrays}) RETURNING ${quote(pk.column)}`;
+    const params = given.map((column) => objects.map((object) => column.encode(Reflect.get(object, column.name))));
+    const { rows } = await this.db.query(sql, params);
+    for (const [at, object] of objects.entries()) {
+      Reflect.set(object, pk.name, rows[at]?.[0]);
+      Stored.setBatch(object, { db: this.db, loads: new Map() });
+    }
+  }
   /** Changes all rows in one statement, without loading them; their versions count up. Returns how many. */
-  async update(changes: Changes<M>, options: { readonly everything?: boolean } = {}): Promise<number> {
-    this.assertNarrowed('update', options);
+  update(changes: Changes<M>, options: { readonly everything?: boolean } = {}): Promise<number> {
+    return this.#change('update', options, (compiler, scope) => {
+      const sets = Object.entries(changes).map(([name, value]) => compiler.assignment(scope, name, value));
+      if (sets.length === 0) throw new InvalidQueryError('update() needs at least one field to change.');
+      const { table, version } = this.meta;
+      if (version) sets.push(`${quote(version.column)} = ${compiler.columnSql(scope, version)} + 1`);
+      return `UPDATE ${quote(table)} AS ${scope.alias} SET ${sets.join(', ')}`;
+    });
+  }
+  /** Deletes all rows; what refers to them does as its `onDelete` says. Returns how many. @throws ConstraintError. */
+  delete(options: { readonly everything?: boolean } = {}): Promise<number> {
+    return this.#change('delete', options, (_, { alias }) => `DELETE FROM ${quote(this.meta.table)} AS ${alias}`);
+  }
+  /**
+   * UPDATE and DELETE have no LEFT JOIN: where a condition needs one, the rows are found first, and locked. Else whoever
+   * had to wait for a row would change it though the condition holds no more.
+   */
+  async #change(
+    verb: 'update' | 'delete',
+    { everything = false }: { readonly everything?: boolean },
+    what: (compiler: Compiler, scope: Scope) => string,
+  ): Promise<number> {
+    this.assertUnsliced(`${verb}d`);
     const compiler = this.compiler();
     const scope = compiler.scope(this.meta);
-    const sets = Object.entries(changes).map(([name, value]) => compiler.assignment(scope, name, value));
-    if (sets.length === 0) throw new InvalidQueryError('update() needs at least one field to change.');
-    const { version } = this.meta;
-    if (version) sets.push(`${quote(version.column)} = ${compiler.columnSql(scope, version)} + 1`);
-    return this.#change(compiler, scope, `UPDATE ${quote(this.meta.table)} AS ${scope.alias} SET ${sets.join(', ')}`);
+    const head = what(compiler, scope);
+    const where = compiler.where(scope, this.asked.conditions);
+    if (!everything) this.assertNarrowed(where, verb);
+    if (where === NEVER) return 0;
+    const key = compiler.columnSql(scope, this.meta.pk);
+    const found = `${key} IN (SELECT ${key} FROM ${compiler.from(scope)} WHERE ${where} FOR NO KEY UPDATE OF ${scope.alias})`;
+    return (await this.db.query(`${head} WHERE ${scope.joins.size === 0 ? where : found}`, compiler.params)).count;
   }
-  /** Deletes all rows; what refers to them does as its `onDelete` says. Returns how many. @throws ConstraintError where that is 'protect'. */
-  async delete(options: { readonly everything?: boolean } = {}): Promise<number> {
-    this.assertNarrowed('delete', options);
-    const compiler = this.compiler();
-    const scope = compiler.scope(this.meta);
-    return this.#change(compiler, scope, `DELETE FROM ${quote(this.meta.table)} AS ${scope.alias}`);
-  }
-
-  protected assertNarrowed(what: string, { everything = false }: { readonly everything?: boolean }): void {
-    this.assertUnsliced(`${what}d`);
-    // Also `exclude` of an empty list is no filter.
-    const compiler = this.compiler();
-    if (everything || compiler.where(compiler.scope(this.meta), this.asked.conditions) !== ALWAYS) return;
-    throw new InvalidQueryError(
-      `${what}() without a filter would reach every ${this.meta.name}: say ${what}(…, { everything: true }).`,
-    );
+  /** Also `exclude` of an empty list is no filter. */
+  protected assertNarrowed(where: string, verb: string): void {
+    if (where !== ALWAYS) return;
+    const what = `${verb}() without a filter would reach every ${this.entity.name}`;
+    throw new InvalidQueryError(`${what}: give { everything: true } to say so.`);
   }
 
   protected compiler(): Compiler {
@@ -187,13 +206,18 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
 
   protected async fetch(): Promise<readonly M[]> {
     const { sql, params, empty, read } = this.select();
-    return empty ? [] : this.finish(read((await this.db.query(sql, params)).rows));
+    // Of no objects: nothing is sent, and a wrong name is known before anything is.
+    if (this.asked.prefetched.length > 0) await prefetch(this.db, this.meta, [], this.asked.prefetched);
+    if (empty) return [];
+    const { rows } = await this.db.query(sql, params);
+    const batch = { db: this.db, loads: new Map<string, number>() };
+    // What the columns say is what M says, by the decorators; the compiler can't follow it through SQL.
+    return this.finish(rows.map((row) => read(row, batch)) as M[]);
   }
 
   /** Loads what was to be prefetched, for all objects at once. */
   protected async finish(rows: readonly M[]): Promise<readonly M[]> {
-    const { prefetched } = this.asked;
-    if (prefetched.length > 0) await prefetch(this.db, rows, prefetched);
+    await prefetch(this.db, this.meta, rows, this.asked.prefetched);
     return rows;
   }
 
@@ -202,34 +226,10 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     const compiler = this.compiler();
     const scope = compiler.scope(this.meta);
     const selected: string[] = [];
-    const shape = shapeOf(compiler, scope, scope, related, selected);
+    const read = reader(compiler, scope, related, selected);
     const where = compiler.where(scope, conditions);
     const tail = `${compiler.order(scope, order)}${compiler.limit(from, to)}`;
     const sql = `SELECT ${selected.join(', ')} FROM ${compiler.from(scope)}${where === ALWAYS ? '' : ` WHERE ${where}`}${tail}`;
-    // What the columns say is what M says, by the decorators; the compiler can't follow it through SQL.
-    const read = (rows: readonly Row[]) =>
-      rows.map(hydrator(shape, { db: this.db, size: rows.length, loads: new Map() })) as M[];
     return { sql, params: compiler.params, empty: where === NEVER || from === to, read };
   }
-
-  /** UPDATE and DELETE have no LEFT JOIN: where a condition needs one, the rows are found first. */
-  async #change(compiler: Compiler, scope: Scope, what: string): Promise<number> {
-    const where = compiler.where(scope, this.asked.conditions);
-    if (where === NEVER) return 0;
-    const key = compiler.columnSql(scope, this.meta.pk);
-    const found = `${key} IN (SELECT ${key} FROM ${compiler.from(scope)} WHERE ${where})`;
-    return (await this.db.query(`${what} WHERE ${scope.joins.size === 0 ? where : found}`, compiler.params)).count;
-  }
-}
-
-/** Selects the columns of `at`, and of what is to be joined to it. */
-function shapeOf(compiler: Compiler, start: Scope, at: Scope, paths: readonly string[], selected: string[]): Shape {
-  const first = selected.length;
-  selected.push(...at.meta.columns.map((column) => compiler.columnSql(at, column)));
-  const related = byHead(paths).map(([head, rest]) => {
-    const column = at.meta.column(head);
-    if (!isForeignKey(column)) throw new InvalidQueryError(`selectRelated follows foreign keys; ${head} is none.`);
-    return { column, shape: shapeOf(compiler, start, compiler.join(start, at, column), rest, selected) };
-  });
-  return { meta: at.meta, at: first, related };
 }

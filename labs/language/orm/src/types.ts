@@ -10,100 +10,69 @@ type Present<V> = Exclude<V, null | undefined>;
 type Method = (...args: never) => unknown;
 
 // Told by their members, not by `extends Ref<Model>`: entities that refer to each other would make that circular.
-interface RefLike {
-  readonly isLoaded: boolean;
-  readonly value: unknown;
-}
-interface ManyLike {
-  readonly items: readonly unknown[];
-}
-type RefTarget<V> = Present<V> extends RefLike ? Present<V>['value'] : never;
-type ManyTarget<V> = Present<V> extends ManyLike ? Present<V>['items'][number] : never;
-/** The names of an entity's foreign keys. */
+type RefLike = { readonly isLoaded: boolean; readonly value: unknown };
+type ManyLike = readonly unknown[];
+/** The entity at the other end of a relation. */
+type Target<V> =
+  Present<V> extends RefLike ? Present<V>['value'] : Present<V> extends ManyLike ? Present<V>[number] : never;
+
+/** The names of an entity's foreign keys, reverse relations and plain columns. */
 export type RefKey<M> = { [K in Own<M>]: Present<M[K]> extends RefLike ? K : never }[Own<M>];
-/** The names of its reverse relations. */
 type ManyKey<M> = { [K in Own<M>]: Present<M[K]> extends ManyLike ? K : never }[Own<M>];
-/** The names of its plain columns. */
-type FieldKey<M> = {
-  [K in Own<M>]: Present<M[K]> extends Method | RefLike | ManyLike ? never : K;
-}[Own<M>];
-
-type Textual = 'contains' | 'icontains' | 'startswith' | 'endswith';
-type Lookup<V> =
-  | 'in'
-  | 'isnull'
-  | (V extends string ? Textual : never)
-  | (V extends string | number | Date ? 'gt' | 'gte' | 'lt' | 'lte' : never);
-type LookupValue<V, L> = L extends 'in'
-  ? readonly Present<V>[]
-  : L extends 'isnull'
-    ? boolean
-    : L extends Textual
-      ? string
-      : Present<V>;
-
-/** A foreign key is compared to an object, a reference or a key. */
-type RefValue<V> = RefTarget<V> | Present<V> | PkOf<RefTarget<V>> | Extract<V, null>;
+type FieldKey<M> = { [K in Own<M>]: Present<M[K]> extends Method | RefLike | ManyLike ? never : K }[Own<M>];
+type Keys<M> = { ref: RefKey<M>; many: ManyKey<M>; field: FieldKey<M> };
 
 /** How many relations a path may cross. Each makes the compiler's work several times larger. */
 type Hops = [1, 1];
-
-type Paths<M, D extends 1[]> =
-  | { [K in FieldKey<M>]: K | `${K}__${Lookup<Present<M[K]>>}` }[FieldKey<M>]
-  | { [K in RefKey<M>]: K | `${K}__${'in' | 'isnull'}` }[RefKey<M>]
-  | { [K in ManyKey<M>]: K | `${K}__isnull` }[ManyKey<M>]
+/** `author__publisher__name`: steps along the relations of these `Kinds`, to an end of one of them. */
+type Path<M, Kinds extends keyof Keys<M>, D extends 1[] = Hops> =
+  | Keys<M>[Kinds]
   | (D extends [1, ...infer R extends 1[]]
-      ? { [K in RefKey<M> | ManyKey<M>]: `${K}__${Paths<RefTarget<M[K]> | ManyTarget<M[K]>, R>}` }[
-          | RefKey<M>
-          | ManyKey<M>]
-      : never);
-type PathValue<M, P> =
-  P extends FieldKey<M>
-    ? M[P & keyof M]
-    : P extends RefKey<M>
-      ? RefValue<M[P & keyof M]>
-      : P extends `${infer H}__${infer T}`
-        ? H extends FieldKey<M>
-          ? LookupValue<M[H & keyof M], T>
-          : H extends keyof M
-            ? RefLookup<M[H], T>
-            : never
-        : never;
-type RefLookup<V, T> = T extends 'isnull'
-  ? boolean
-  : T extends 'in'
-    ? readonly Present<RefValue<V>>[]
-    : PathValue<RefTarget<V> | ManyTarget<V>, T>;
-
-/** Conditions on `M`, all of which must hold: fields, lookups like `age__gte`, and paths like `author__name__icontains`. */
-export type Where<M> = { readonly [P in Paths<M, Hops>]?: PathValue<M, P> } & NoObject;
-/** What has one of these is an object, a reference, a query or a promise: no condition, though its `id` may look like one. */
-interface NoObject {
-  readonly save?: never;
-  readonly isLoaded?: never;
-  readonly toSql?: never;
-  readonly then?: never;
-}
-type Step<M, End> = RefKey<M> | (End extends 'many' ? ManyKey<M> : never);
-type Path<M, End, D extends 1[] = Hops> =
-  | Step<M, End>
-  | (End extends 'field' ? FieldKey<M> : never)
-  | (D extends [1, ...infer R extends 1[]]
-      ? { [K in Step<M, End>]: `${K}__${Path<RefTarget<M[K]> | ManyTarget<M[K]>, End, R>}` }[Step<M, End>]
+      ? { [K in Keys<M>[Exclude<Kinds, 'field'>]]: `${K}__${Path<Target<M[K]>, Kinds, R>}` }[Keys<M>[Exclude<
+          Kinds,
+          'field'
+        >]]
       : never);
 /** Columns that a row of `M` has or that a chain of its foreign keys leads to. */
-export type ColumnPath<M> = Path<M, 'field'>;
+export type ColumnPath<M> = Path<M, 'ref' | 'field'>;
 /** Chains of foreign keys: `author`, `author__publisher`. */
 export type RefPath<M> = Path<M, 'ref'>;
 /** Relations in both directions: `books`, `books__reviews`. */
-export type RelationPath<M> = Path<M, 'many'>;
+export type RelationPath<M> = Path<M, 'ref' | 'many'>;
+type AnyPath<M> = Path<M, 'ref' | 'many' | 'field'>;
+
+/** What a property is set and compared to: a foreign key to an object, a reference or a key; many values to nothing. */
+type Given<V> = Present<V> extends RefLike ? V | Target<V> | PkOf<Target<V>> : Present<V> extends ManyLike ? never : V;
+/** What a path leads to. */
+type At<M, P> = P extends keyof M
+  ? Given<M[P]>
+  : P extends `${infer H extends keyof M & string}__${infer T}`
+    ? At<Target<M[H]>, T>
+    : never;
+/** `P` with one of the lookups, where the path leads to a value of type `V`. */
+type If<M, P extends string, V, Lookup extends string> = [At<M, P>] extends [never]
+  ? never
+  : [Present<At<M, P>>] extends [V]
+    ? `${P}__${Lookup}`
+    : never;
+
+/** Conditions on `M`, all of which must hold: fields, lookups like `age__gte`, and paths like `author__name__icontains`. */
+export type Where<M> = { readonly [P in AnyPath<M>]?: At<M, P> } & {
+  readonly [P in AnyPath<M> as If<M, P, unknown, 'in'>]?: readonly Present<At<M, P>>[];
+} & {
+  readonly [P in AnyPath<M> as `${P}__isnull`]?: boolean;
+} & {
+  readonly [P in AnyPath<M> as If<M, P, string, 'contains' | 'icontains' | 'startswith' | 'endswith'>]?: string;
+} & {
+  readonly [P in AnyPath<M> as If<M, P, string | number | Date, 'gt' | 'gte' | 'lt' | 'lte'>]?: Present<At<M, P>>;
+} & {
+  // What has one of these is an object, a reference, a query or a promise: no condition, though it may have an `id`.
+  readonly [K in 'save' | 'isLoaded' | 'toSql' | 'then']?: never;
+};
 
 /** What an object is made from. Which of them are required is found by validation: defaults and keys may be left out. */
-export type Values<M> = { [K in FieldKey<M>]?: M[K] } & { [K in RefKey<M>]?: RefValue<M[K]> };
+export type Values<M> = { [K in FieldKey<M> | RefKey<M>]?: Given<M[K]> };
 type NumberKey<M> = { [K in FieldKey<M>]: M[K] extends number ? K : never }[FieldKey<M>];
+type Computed<M, V> = Present<V> extends number ? FieldExpression<NumberKey<M>> : never;
 /** What rows are changed to: a value, or an expression of the row's own numbers. */
-export type Changes<M> = {
-  [K in FieldKey<M>]?: M[K] | (Present<M[K]> extends number ? FieldExpression<NumberKey<M>> : never);
-} & {
-  [K in RefKey<M>]?: RefValue<M[K]>;
-};
+export type Changes<M> = { [K in FieldKey<M> | RefKey<M>]?: Given<M[K]> | Computed<M, M[K]> };

@@ -1,11 +1,11 @@
 // The bookshop of the suite and of the type tests.
-import { Entity, Field, ForeignKey, type Issue, type Many, Model, type Ref, Reverse } from '#lab';
+import { Entity, Field, ForeignKey, type Issue, Model, type Ref, Reverse } from '#lab';
 
 @Entity()
 export class Publisher extends Model {
   @Field.int({ primaryKey: true }) declare id: number;
   @Field.char({ max: 40, unique: true }) declare name: string;
-  @Reverse(() => Author, 'publisher') declare authors: Many<Author>;
+  @Reverse(() => Author, 'publisher') declare authors: readonly Author[];
 }
 
 /** Without @Entity(): its fields belong to the entities that extend it. */
@@ -20,7 +20,7 @@ export class Author extends Dated {
   @Field.int({ null: true }) declare born: number | null;
   @Field.timestamp({ default: new Date(0) }) declare since: Date;
   @ForeignKey(() => Publisher, { onDelete: 'setNull', null: true }) declare publisher: Ref<Publisher> | null;
-  @Reverse(() => Book, 'author') declare books: Many<Book>;
+  @Reverse(() => Book, 'author') declare books: readonly Book[];
 }
 
 const price = (value: string) => (value.startsWith('-') ? 'must not be negative' : undefined);

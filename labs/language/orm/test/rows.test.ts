@@ -1,7 +1,8 @@
 // Laws on real rows: finding, relations, saving, whatever a user sends.
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { startPostgres } from '@shared/services';
-import { describeWith, random } from '@shared/testkit';
-import { expect, onTestFinished, test } from 'vitest';
+import { describeWith, random, until } from '@shared/testkit';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   ConstraintError,
   createTables,
@@ -15,12 +16,17 @@ import {
   MultipleObjectsError,
   NotLoadedError,
   Q,
-  type Ref,
-  type RepeatedLoad,
+  Ref,
+  type RepeatedLoadWarning,
   StaleObjectError,
+  ValidationError,
 } from '#lab';
 import { Author, Book, Order, Publisher } from './bookshop.ts';
 import { failure, open, refused, stocked } from './shop.ts';
+
+function fail(): never {
+  throw new Error('the log is full');
+}
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 const titles = async (books: AsyncIterable<Book>) => (await Array.fromAsync(books)).map(({ title }) => title);
@@ -142,7 +148,7 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     const { db, during } = await stocked(pg);
     const none = Book.objects(db).filter({ title: 'x', id__in: [] });
     const queries = await during(async () => {
-      expect([await none.all(), await none.count(), await none.update({ stock: 1 })]).toEqual([[], 0, 0]);
+      expect([await none.count(), await none.all(), await none.update({ stock: 1 })]).toEqual([0, [], 0]);
       expect(await Book.objects(db).slice(3, 3).all()).toEqual([]);
     });
     expect(queries).toBe(0);
@@ -201,25 +207,35 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
   });
 
   test('a relation that is loaded one by one is reported, with the place', async () => {
-    const loads: RepeatedLoad[] = [];
-    const { db } = await stocked(pg, { onRepeatedLoad: (load) => loads.push(load) });
+    const loads: RepeatedLoadWarning[] = [];
+    const { db } = await stocked(pg, { onRepeatedLoad: (warning) => loads.push(warning) });
     for (const book of await Book.objects(db).slice(0, 9).all()) await book.author.load();
     expect(loads, 'nine are not many').toEqual([]);
     for (const book of await Book.objects(db).all()) await book.author.load();
-    expect(loads).toEqual([{ relation: 'author', of: 100, at: expect.stringMatching(/rows\.test\.ts:\d+/) }]);
+    const place = expect.stringMatching(/: author is loaded one by one at \S+rows\.test\.ts:\d+/);
+    expect(loads.map(String), 'once').toEqual([place]);
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    onTestFinished(() => warned.mockRestore());
+    for (const onRepeatedLoad of [() => fail(), async () => fail()]) {
+      const shop = await stocked(pg, { onRepeatedLoad });
+      for (const book of await Book.objects(shop.db).slice(0, 10).all()) await book.author.load();
+    }
+    await until(() => warned.mock.calls.length === 2, { what: 'the listeners that failed to be told of' });
   });
 
   test('prefetch goes through relations to many, a query each, and knows the way back', async () => {
     const { db, during } = await stocked(pg);
     const queries = await during(async () => {
       const [penguin, reclam] = await Publisher.objects(db).prefetch('authors', 'authors__books').orderBy('id').all();
-      expect([penguin?.authors.items.length, reclam?.authors.items.length]).toEqual([5, 0]);
-      for (const author of penguin?.authors.items ?? []) {
+      expect([penguin?.authors.length, reclam?.authors.length]).toEqual([5, 0]);
+      for (const author of penguin?.authors ?? []) {
         expect(author.publisher?.value).toBe(penguin);
-        expect(author.books.items.map(({ author: back }) => back.value)).toEqual(Array(10).fill(author));
+        expect(author.books.map(({ author: back }) => back.value)).toEqual(Array(10).fill(author));
       }
     });
     expect(queries).toBe(3);
+    const [around] = await Author.objects(db).prefetch('books__author__books').orderBy('id').all();
+    expect(around?.books[0]?.author.value.books, 'there and back again').toHaveLength(10);
     expect((await Author.objects(db).prefetch('publisher').orderBy('id').all())[1]?.publisher).toBeNull();
     await refused(
       ['title', 'toString'].map(
@@ -241,7 +257,7 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     expect(more[8]?.author.value, 'one author, one object').toBe(first?.author.value);
     const [book, author] = [await Book.objects(db).get({ id: 1 }), await Author.objects(db).get({ id: 1 })];
     expect(await during(() => expect(() => book.author.value).toThrow(NotLoadedError))).toBe(0);
-    expect(() => author.books.items).toThrow(NotLoadedError);
+    expect(() => author.books).toThrow(NotLoadedError);
     await refused([() => Book.of({ author: 7 }).author.load()]);
     expect([book.author.id, JSON.stringify(book.author)], 'its key is known').toEqual([1, '1']);
   });
@@ -271,6 +287,12 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     for (const call of [() => publisher.save(), () => publisher.refresh(), () => publisher.delete()])
       expect(await failure(call)).toBeInstanceOf(DoesNotExistError);
     expect(await failure(() => Publisher.of({ name: 'E' }).save())).toBeInstanceOf(InvalidQueryError);
+    const author = await Author.objects(db).create({ name: 'F', publisher: 77 });
+    expect((await author.publisher?.load())?.name, 'what was saved knows its database').toBe('D');
+    const book = await Book.objects(db).create({ title: 'G', price: '1.00', stock: 3, author });
+    book.blurb = 'Sold out';
+    expect(await failure(() => book.save()), 'a rule of its class').toBeInstanceOf(ValidationError);
+    expect((await book.refresh()).blurb).toBeNull();
   });
 
   test('a save of stale data is refused and changes nothing', async () => {
@@ -297,6 +319,20 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     await Promise.all(Array.from({ length: 20 }, sell));
     expect((await one.get()).stock).toBe(-20);
     expect(await Book.objects(db).filter({ author__name: 'Author 3' }).update({ blurb: 'x' })).toBe(10);
+    // Somebody sells the last copy. Who asks for it meanwhile, by its author, waits, and looks again.
+    const last = Book.objects(db).filter({ id: 1, stock__gt: 0, author__name: 'Author 0' });
+    const outside = AsyncLocalStorage.snapshot();
+    const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%JOIN "author"%'`;
+    for (const second of [() => last.update({ stock: F('stock').minus(1) }), () => last.delete()]) {
+      await one.update({ stock: 1 });
+      const { late } = await db.transaction(async () => {
+        await sell();
+        const late = outside(second);
+        await until(() => outside(async () => (await db.query(waiting)).count > 0), { what: 'the second to wait' });
+        return { late };
+      });
+      expect([await late, (await one.get()).stock], String(second)).toEqual([0, 0]);
+    }
   });
 
   test('many rows go in one statement, and get their keys', async () => {
@@ -366,6 +402,11 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
           () => books.filterDynamic(JSON.parse(`{${JSON.stringify(name)}: "x"}`)).all(),
           () => books.orderDynamic(`-${name}`).all(),
           () => books.selectRelated(any).all(),
+          () => books.prefetch(any).all(),
+          () =>
+            Order.objects(db)
+              .prefetch(`book__author__${name || 'x'}` as never)
+              .all(),
           () => books.filter({ id: 1 }).update(Object.fromEntries([[name, 'x']])),
           () => books.filter({ id: 1 }).update({ stock: F<never>(any).plus(1) }),
           () => Book.of(Object.fromEntries([[name, 'x']])),
@@ -374,6 +415,8 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
       expect(queries, name).toBe(0);
     }
     expect(String(await failure(() => Book.objects(db).orderDynamic('titel').all()))).toMatch(/Choices: id, title, pr/);
+    const ends = [Book.objects(db).orderDynamic('price__gt'), Author.objects(db).orderDynamic('-books')];
+    await refused(ends.map((each) => () => each.all()));
   });
 
   test('a hostile object or number is refused', async () => {
@@ -386,6 +429,7 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
       { id__in: [[1]] },
       { author: { id: 1 } },
       { author: Object.assign(Order.of({}), { id: 7 }) },
+      { author: new Ref(() => Publisher, 7) },
       { title: 'a\0b' },
       { title__contains: '\ud800' },
       { title__contains: ['a'] },
@@ -400,7 +444,14 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
         Book.objects(db)
           .orderDynamic({ toString: () => 'id; --' } as never)
           .all(),
+      () => db.sql`SELECT ${'\ud800'}::text`,
     ]);
+    const shown = await failure(() =>
+      Book.objects(db)
+        .filterDynamic({ title: { password: 'x' } })
+        .all(),
+    );
+    expect(String(shown), 'what is in an object stays out of messages').toMatch(/it is \[Object\]/);
   });
 
   test('hostile names in the metadata are names like any other', async () => {

@@ -1,15 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import dns from 'node:dns';
 import { startPostgres } from '@shared/services';
 import { describeWith, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   ConnectionError,
   ConstraintError,
-  type Database,
+  Database,
   InvalidQueryError,
   PoolTimeoutError,
   QueryError,
   SerializationError,
+  type Statement,
   TransactionError,
 } from '#lab';
 import { Author, Book, Publisher } from './bookshop.ts';
@@ -82,6 +84,13 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
       await add(db, 'after');
     });
     expect(await names(db)).toEqual(['after', 'outer']);
+    const kept = () => db.sql`SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'CurTransactionContext'`;
+    await db.transaction(async () => {
+      const before = await kept();
+      const inner = () => db.transaction(() => Promise.reject(new Error('inner')));
+      for (let round = 0; round < 3; round++) await failure(inner);
+      expect(await kept(), 'the server keeps nothing of those that rolled back').toEqual(before);
+    });
   });
 
   test('a statement beside an open savepoint is refused: it would land in it, or wait for ever', async () => {
@@ -194,8 +203,9 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
       bodies++;
       throw new SerializationError('x', '40001', new Error('x'));
     };
-    for (const retries of [Number.NaN, 0, 2]) await failure(() => db.transaction(failing, { retries }));
-    expect(bodies, 'no number is no retry').toBe(5);
+    for (const options of [{}, { retries: Number.NaN }, { retries: 0 }, { retries: 2 }])
+      await failure(() => db.transaction(failing, options));
+    expect(bodies, 'no number is no retry').toBe(6);
     const strange = db.transaction(sell, { isolation: 'strict' as never });
     await expect(strange, 'nothing weaker in its place').rejects.toThrow(InvalidQueryError);
     const inner = db.transaction(() => db.transaction(sell, { retries: 1 }));
@@ -204,11 +214,14 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
 
   test('a commit that Postgres made a rollback of is an error', async () => {
     const { db } = await open(pg);
+    const inner = vi.fn(async () => {});
     const swallowing = db.transaction(async () => {
       await add(db, 'A');
       await failure(() => add(db, 'A'));
+      expect(await failure(() => db.transaction(inner)), 'no savepoint, no body').toMatchObject({ code: '25P02' });
     });
     await expect(swallowing).rejects.toThrow(TransactionError);
+    expect(inner).not.toHaveBeenCalled();
     expect(await names(db)).toEqual([]);
   });
 
@@ -219,8 +232,19 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     using _ = db.onQuery(() => {
       throw new Error('the log is full');
     });
+    using __ = db.onQuery(async () => {
+      throw new Error('the log is far away');
+    });
     await db.transaction(() => add(db, 'a listener that throws fails no one'));
-    expect(String(warned.mock.calls[0])).toContain('the log is full');
+    expect(String(warned.mock.calls)).toContain('the log is full');
+    expect(String(warned.mock.calls)).toContain('the log is far away');
+    const told: string[] = [];
+    const listener = ({ sql }: Statement) => told.push(sql);
+    const [first, second] = [db.onQuery(listener), db.onQuery(listener)];
+    second[Symbol.dispose]();
+    await db.sql`SELECT 2`;
+    first[Symbol.dispose]();
+    expect(told, 'each listens to the end of its own block').toEqual(['SELECT 2']);
     const failing = [
       () => db.transaction(async () => db.sql`SELECT 1 / 0`),
       () => db.sql`SELECT 1 / 0`,
@@ -230,7 +254,6 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
       await expect(call()).rejects.toThrow(QueryError);
       expect((await db.sql`SELECT now() = statement_timestamp()`)[0], 'no transaction is open').toEqual([true]);
     }
-    expect(db.stats).toEqual({ total: 1, idle: 1, waiting: 0 });
   });
 
   test('a connection that failed is never handed on', async () => {
@@ -254,19 +277,38 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     const cycle: { self?: unknown } = {};
     cycle.self = cycle;
     await expect(db.sql`SELECT ${cycle}`).rejects.toThrow(TypeError);
+    // As `localhost` is on most machines. What Node says of several has no message of its own.
+    const addresses = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+    const lookup = (...[, , done]: [string, object, (error: null, found: object) => void]) => done(null, addresses);
+    const both = vi.spyOn(dns, 'lookup').mockImplementation(lookup as never);
+    onTestFinished(() => both.mockRestore());
+    await using nobody = new Database({ connectionString: 'postgres://a:b@localhost:1/x' });
+    await expect(nobody.sql`SELECT 1`).rejects.toThrow(/ECONNREFUSED 127.0.0.1:1.*ECONNREFUSED 127.0.0.2:1/);
   });
 
   test('whoever waits too long for a connection learns why', async () => {
     const { db } = await open(pg, { max: 1, waitMs: 800 });
     const { promise: free, resolve } = Promise.withResolvers<void>();
-    const holder = db.transaction(() => free);
-    await until(() => db.stats.idle === 0);
+    const begun = Promise.withResolvers<void>();
+    const holder = db.transaction(() => {
+      begun.resolve();
+      return free;
+    });
+    await begun.promise;
     const error = await failure(() => db.sql`SELECT 1`);
     expect(error).toBeInstanceOf(PoolTimeoutError);
     expect(String(error)).toMatch(/800 ms \(1 open, 0 idle, 1 waiting\)/);
     resolve();
     await holder;
     expect(await db.sql`SELECT 1`).toEqual([[1]]);
+    const bad = [0, -1, 1.5, Number.NaN, 2 ** 31, Number.POSITIVE_INFINITY].map((waitMs) => ({ waitMs }));
+    for (const options of [...bad, ...[0, -1, 1.5, Number.NaN].map((max) => ({ max }))])
+      expect(() => new Database({ connectionString: pg.url, ...options }), JSON.stringify(options)).toThrow(
+        expect.objectContaining({ name: 'InvalidQueryError', message: expect.stringContaining(' 1 to 2147483647.') }),
+      );
+    await using closed = new Database({ connectionString: pg.url });
+    await closed[Symbol.asyncDispose]();
+    await expect(closed.sql`SELECT 1`).rejects.toThrow(ConnectionError);
   });
 
   test('a server that is away gives a typed error, and is used again when it is back', async ({ skip }) => {
@@ -281,6 +323,5 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     await expect(db.sql`SELECT 1`).rejects.toThrow(ConnectionError);
     await pg.node.restart();
     expect((await Author.objects(db).get({ id: 1 })).name).toBe('Author 0');
-    expect(db.stats.waiting).toBe(0);
   });
 });

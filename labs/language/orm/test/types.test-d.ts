@@ -1,6 +1,6 @@
 // Laws for the compiler: nothing here is run.
 import { test } from 'vitest';
-import { type Database, F, Field, ForeignKey, type Many, Model, Q, Ref, Reverse } from '#lab';
+import { type Database, F, Field, ForeignKey, Model, Q, Ref, Reverse } from '#lab';
 import { Author, Book, type Publisher } from './bookshop.ts';
 
 declare const db: Database;
@@ -17,6 +17,10 @@ test('a condition has a known name, a lookup of its type and a value of its type
   books.filter({ titel: 'x' });
   // @ts-expect-error numbers have no icontains
   books.filter({ stock__icontains: 'x' });
+  // @ts-expect-error nor have many values
+  authors.filter({ books__icontains: 'x' });
+  // @ts-expect-error nor is there a list of them
+  authors.filter({ books__in: [] });
   // @ts-expect-error a text for a number
   books.filter({ stock__gt: '3' });
   // @ts-expect-error nothing compares to null
@@ -85,8 +89,10 @@ test("a property that is not of its column's type does not compile", () => {
     @Field.int({ default: 'x' }) declare d: number;
     // @ts-expect-error a reference to another entity
     @ForeignKey(() => Author, { onDelete: 'cascade' }) declare e: Ref<Book>;
+    // @ts-expect-error what never is NULL can't forget
+    @ForeignKey(() => Author, { onDelete: 'setNull' }) declare g: Ref<Author>;
     // @ts-expect-error no foreign key of Book
-    @Reverse(() => Book, 'title') declare f: Many<Book>;
+    @Reverse(() => Book, 'title') declare f: readonly Book[];
   }
   void Wrong;
 });

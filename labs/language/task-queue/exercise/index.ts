@@ -35,6 +35,7 @@ export {
   type Percentiles,
   PermanentError,
   type Priority,
+  QueueClosedError,
   type Result,
   ResultTimeoutError,
   type RetryPolicy,
@@ -187,6 +188,9 @@ export class TaskWorker {
   abort(_id: string, _reason: Error): boolean {
     return false;
   }
+
+  /** Aborts a task that runs here; one that Redis has given to this worker and that has not begun must not begin. */
+  revoke(_id: string, _sent: string): void {}
 
   /** Takes no more tasks, and resolves when those that run have ended. */
   close(): Promise<void> {

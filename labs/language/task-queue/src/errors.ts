@@ -6,6 +6,13 @@ export abstract class TaskQueueError extends Error {
   }
 }
 
+/** The queue is closed: nothing is sent, taken back or opened any more. */
+export class QueueClosedError extends TaskQueueError {
+  constructor(name: string) {
+    super(`The queue ${name} is closed in this process: open another one, or close it later.`);
+  }
+}
+
 /** An argument that no task can be sent with. */
 export class InvalidArgumentError extends TaskQueueError {}
 
@@ -41,7 +48,8 @@ export class TaskExpiredError extends TaskFailedError {
 
 /** The task was revoked. If it ran, its signal was aborted; if it waited, it is gone. */
 export class TaskRevokedError extends TaskFailedError {
-  static readonly reason = 'revoked';
+  // Not a word that a task might throw itself, of a card or a token.
+  static readonly reason = 'taken back by revoke()';
 }
 
 /** Its last run was still going on at the `hardLimitMs` of a sandboxed task: its thread was ended. */
@@ -63,3 +71,12 @@ export class ResultTimeoutError extends TaskQueueError {}
 
 /** Nobody knows this id: it was never sent, was revoked, or its result was removed after `keepResults`. */
 export class UnknownTaskError extends TaskQueueError {}
+
+/** What was thrown, as an Error that says why. Node gives one without a word where a connection is refused. */
+export function asError(thrown: unknown): Error {
+  if (thrown instanceof Error && thrown.message !== '') return thrown;
+  const reasons = thrown instanceof AggregateError ? thrown.errors.map(String).join('; ') : '';
+  const error = new Error(reasons || String(thrown), { cause: thrown });
+  if (thrown instanceof Error && thrown.stack !== undefined) error.stack = thrown.stack;
+  return error;
+}

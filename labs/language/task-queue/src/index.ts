@@ -4,6 +4,7 @@ export {
   InvalidArgumentError,
   LockLostError,
   PermanentError,
+  QueueClosedError,
   ResultTimeoutError,
   SoftTimeLimitError,
   TaskExpiredError,

@@ -1,6 +1,7 @@
 import type { Job, Queue, QueueEvents } from 'bullmq';
 import {
   HardTimeLimitError,
+  InvalidArgumentError,
   ResultTimeoutError,
   TaskExpiredError,
   TaskFailedError,
@@ -15,10 +16,15 @@ export type BullJob = Job<Envelope, Json, string>;
 
 /** Events may be lost while the connection is: look for yourself after so many milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
-const CHILD_FAILED = /^child \S+:(\S+) failed$/;
+const CHILD_FAILED = /^child .+:([^:]+) failed$/s;
 
-/** What an event has told: the result itself, or merely that it is time to look. */
-type News = { readonly value: unknown } | 'look';
+/** What an event has told: the result itself, why there is none, that it is gone, or merely that it is time to look. */
+type News = { readonly value: unknown } | { readonly failed: string } | 'removed' | 'look';
+
+const told = (id: string, name: string | undefined, reason: string): TaskFailedError => {
+  const special = [TaskExpiredError, TaskRevokedError, HardTimeLimitError].find((each) => each.reason === reason);
+  return new (special ?? TaskFailedError)(id, name, reason);
+};
 
 /** Tells of results as they come in. One blocking connection, whatever the number of those who wait. */
 export class ResultFeed {
@@ -29,8 +35,8 @@ export class ResultFeed {
       for (const resolve of this.#waiting.get(id) ?? []) resolve(news);
     };
     events.on('completed', ({ jobId, returnvalue }) => tell(jobId, { value: returnvalue }));
-    events.on('failed', ({ jobId }) => tell(jobId, 'look'));
-    events.on('removed', ({ jobId }) => tell(jobId, 'look'));
+    events.on('failed', ({ jobId, failedReason }) => tell(jobId, { failed: failedReason }));
+    events.on('removed', ({ jobId }) => tell(jobId, 'removed'));
   }
 
   /** Resolves when something happens to the task `id`, and after `ms` at the latest. */
@@ -66,12 +72,28 @@ export class AsyncResult<R> {
    *
    * @throws TaskFailedError when it failed for good; TaskExpiredError, TaskRevokedError or HardTimeLimitError when that
    *   is why.
-   * @throws ResultTimeoutError when there is none in time: the task goes on.
-   * @throws UnknownTaskError when nobody knows the id (any more).
+   * @throws ResultTimeoutError when there is none in time: the task goes on. A second later where Redis doesn't answer.
+   * @throws UnknownTaskError when nobody knows the id (any more); InvalidArgumentError when `timeoutMs` is NaN.
    */
   async get(timeoutMs = 30_000): Promise<R> {
+    if (Number.isNaN(timeoutMs)) throw new InvalidArgumentError('timeoutMs must be a number; it is NaN.');
+    // Commands wait for a lost Redis to come back, however long: who asks does not.
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const giveUp = () => reject(new ResultTimeoutError(`Task ${this.id}: no answer from Redis in ${timeoutMs} ms.`));
+    const ms = timeoutMs + LOOK_AGAIN_MS;
+    const timer = ms < 2 ** 31 ? setTimeout(giveUp, ms) : undefined;
+    try {
+      return await Promise.race([this.#wait(timeoutMs), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #wait(timeoutMs: number): Promise<R> {
     const deadline = performance.now() + timeoutMs;
     const feed = await this.#feed();
+    let failed: string | undefined;
+    let gone = false;
     for (let seen = false; ; seen = true) {
       const left = deadline - performance.now();
       // Listen first, then look: what happens in between is in one of them.
@@ -81,12 +103,18 @@ export class AsyncResult<R> {
         const { end, value } = await this.#look();
         if (end === 'completed') return value as R;
         if (end === 'failed') throw await this.#failure();
-        if (end === 'unknown' && seen) throw new TaskRevokedError(this.id, undefined, TaskRevokedError.reason);
-        if (end === 'unknown')
-          throw new UnknownTaskError(`No task ${this.id} in ${this.#queue.name}: is its result kept?`);
+        if (end === 'unknown') {
+          if (failed !== undefined) throw told(this.id, undefined, failed);
+          if (!seen) throw new UnknownTaskError(`No task ${this.id} in ${this.#queue.name}: is its result kept?`);
+          if (gone) throw new TaskRevokedError(this.id, undefined, TaskRevokedError.reason);
+          // Where its end is not kept, the event that tells of it may be under way.
+          gone = true;
+        }
         if (left <= 0) throw new ResultTimeoutError(`Task ${this.id} has no result after ${timeoutMs} ms.`);
         const news = await arrived;
-        if (news !== 'look') return news.value as R;
+        if (news === 'removed') gone = true;
+        else if (news !== 'look' && 'value' in news) return news.value as R;
+        else if (news !== 'look') failed = news.failed;
       } finally {
         ignore();
       }
@@ -115,8 +143,7 @@ export class AsyncResult<R> {
     const job = await this.#queue.getJob(this.id);
     if (!job) return new UnknownTaskError(`Task ${this.id} has failed, and its failure was removed a moment ago.`);
     const { id = this.id, name, failedReason } = await this.#culprit(job);
-    const told = [TaskExpiredError, TaskRevokedError, HardTimeLimitError].find(({ reason }) => reason === failedReason);
-    return new (told ?? TaskFailedError)(id, name, failedReason);
+    return told(id, name, failedReason);
   }
 
   /** In a chain or a chord: the task that failed, not the one that waited for it. */

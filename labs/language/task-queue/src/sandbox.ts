@@ -1,6 +1,14 @@
 import { Worker } from 'node:worker_threads';
 import { InvalidArgumentError, PermanentError } from './errors.ts';
-import { checkLimit, type Json, type Result, type Task, type TaskContext, type TaskOptions } from './tasks.ts';
+import {
+  checkLimit,
+  checkTask,
+  type Json,
+  type Result,
+  type Task,
+  type TaskContext,
+  type TaskOptions,
+} from './tasks.ts';
 
 export interface SandboxOptions extends TaskOptions {
   /**
@@ -48,7 +56,7 @@ export function sandboxed<F extends (payload: never, context: TaskContext) => Re
   const { hardLimitMs, ...rest } = options;
   const { softLimitMs } = rest;
   checkLimit('hardLimitMs', hardLimitMs);
-  if (softLimitMs !== undefined) checkLimit('softLimitMs', softLimitMs);
+  checkTask(rest);
   if (softLimitMs !== undefined && softLimitMs >= hardLimitMs) {
     throw new InvalidArgumentError(`softLimitMs (${softLimitMs}) must be below hardLimitMs (${hardLimitMs}).`);
   }

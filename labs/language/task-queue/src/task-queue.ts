@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  defaultRepeatStrategy,
   FlowProducer,
   type JobNode,
   type JobsOptions,
@@ -10,21 +11,23 @@ import {
   QueueEventsProducer,
 } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { EvictionPolicyError, InvalidArgumentError, TaskRevokedError } from './errors.ts';
+import { EvictionPolicyError, InvalidArgumentError, QueueClosedError } from './errors.ts';
 import { AsyncResult, type BullJob, type BullQueue, GroupResult, ResultFeed } from './result.ts';
-import type {
-  ChainResult,
-  Envelope,
-  Json,
-  Links,
-  NameOf,
-  PayloadOf,
-  ResultOf,
-  ResultsOf,
-  SendOptions,
-  Signature,
-  Taking,
-  Tasks,
+import {
+  type ChainResult,
+  checkJson,
+  type Envelope,
+  integerFrom,
+  type Json,
+  type Links,
+  type NameOf,
+  type PayloadOf,
+  type ResultOf,
+  type ResultsOf,
+  type SendOptions,
+  type Signature,
+  type Taking,
+  type Tasks,
 } from './tasks.ts';
 import { TaskWorker, type TaskWorkerOptions } from './worker.ts';
 
@@ -56,7 +59,8 @@ export interface Flow {
 }
 
 interface Messages extends QueueEventsListener {
-  revoke: (args: { jobId: string }) => void;
+  /** `sent` is the job's timestamp: an id can be sent again. */
+  revoke: (args: { jobId: string; sent: string }) => void;
 }
 
 /** 1 is the highest of BullMQ, but jobs without any run before it: so every task has one. */
@@ -70,6 +74,9 @@ export class TaskQueue<M extends Tasks> {
   protected readonly shared: { readonly connection: Connection; readonly prefix: string };
   readonly #keep: KeepJobs;
   readonly #opened: { close(): Promise<void> }[] = [];
+  readonly #workers: TaskWorker[] = [];
+  #closing: Promise<void> | undefined;
+  #closed = false;
   #flows: FlowProducer | undefined;
   #events: QueueEvents | undefined;
   #feed: ResultFeed | undefined;
@@ -80,12 +87,12 @@ export class TaskQueue<M extends Tasks> {
     this.name = options.name ?? 'tasks';
     this.shared = { connection: options.connection, prefix: options.prefix ?? 'bull' };
     this.#keep = options.keepResults ?? { age: 3_600, count: 10_000 };
-    this.bull = this.#keepOpen(new Queue<Envelope, Json, string, Envelope, Json, string>(this.name, this.shared));
+    this.bull = this.#keepOpen(() => new Queue<Envelope, Json, string, Envelope, Json, string>(this.name, this.shared));
   }
 
   /** Connects, and looks whether this Redis may hold a queue. @throws EvictionPolicyError */
   async ready(): Promise<this> {
-    const client = await this.bull.backend.client;
+    const client = await this.#live().backend.client;
     const policy = /maxmemory_policy:(\S+)/.exec(await client.info())?.[1];
     if (policy !== undefined && policy !== 'noeviction') throw new EvictionPolicyError(policy);
     return this;
@@ -103,7 +110,7 @@ export class TaskQueue<M extends Tasks> {
     options: SendOptions = {},
   ): Promise<AsyncResult<ResultOf<M, N>>> {
     const { name, data, opts } = this.#job(this.s(task, payload, options));
-    await this.bull.add(name, data, opts);
+    await this.#live().add(name, data, opts);
     return this.result(opts.jobId);
   }
 
@@ -115,7 +122,7 @@ export class TaskQueue<M extends Tasks> {
   /** Sends all at once; the results come in the order of the signatures. */
   async group<const S extends readonly Signature<NameOf<M>>[]>(signatures: S): Promise<GroupResult<ResultsOf<M, S>>> {
     const jobs = signatures.map((signature) => this.#job(signature));
-    await this.bull.addBulk(jobs);
+    await this.#live().addBulk(jobs);
     const parts: unknown = jobs.map(({ opts }) => this.result(opts.jobId));
     return new GroupResult(parts as GroupResult<ResultsOf<M, S>>['parts']);
   }
@@ -145,7 +152,7 @@ export class TaskQueue<M extends Tasks> {
    * Runs one after the other, as many as there are, each with the result of the one before; the ticket is the last one's.
    * The compiler checks each link, so it must know how many there are. An id of `first` is that of the chain.
    */
-  chain<A extends NameOf<M>, const L extends readonly string[]>(
+  async chain<A extends NameOf<M>, const L extends readonly string[]>(
     first: Signature<A>,
     ...rest: Links<M, A, L>
   ): Promise<AsyncResult<ChainResult<M, A, L>>> {
@@ -164,20 +171,22 @@ export class TaskQueue<M extends Tasks> {
   /**
    * Sends `task` on a schedule, whatever the number of instances that call this with the same `id`: the schedule lives
    * in Redis. A cron pattern needs its time zone. Calling it again with another schedule changes it.
+   * @throws InvalidArgumentError also on an empty `id`, and on a pattern or a time zone that is none
    */
   async beat<N extends NameOf<M>>(id: string, schedule: Schedule, task: N, payload: PayloadOf<M, N>): Promise<void> {
-    const repeat =
-      'cron' in schedule
-        ? { pattern: schedule.cron, tz: schedule.tz }
-        : { every: delayMs('everyMs', schedule.everyMs, 1) };
+    if (id === '')
+      throw new InvalidArgumentError('A schedule needs an id: BullMQ would send it once, and never again.');
+    const repeat = 'cron' in schedule ? { pattern: schedule.cron, tz: schedule.tz } : { every: schedule.everyMs };
+    if ('everyMs' in schedule) integerFrom('everyMs', schedule.everyMs, 1);
+    else checkCron(schedule);
     const { name, data, opts } = this.#job(this.s(task, payload));
     const { jobId: _, delay: __, ...template } = opts;
-    await this.bull.upsertJobScheduler(this.scheduleId(id), repeat, { name, data, opts: template });
+    await this.#live().upsertJobScheduler(this.scheduleId(id), repeat, { name, data, opts: template });
   }
 
   /** Ends a schedule. Says whether there was one. */
-  endBeat(id: string): Promise<boolean> {
-    return this.bull.removeJobScheduler(this.scheduleId(id));
+  async endBeat(id: string): Promise<boolean> {
+    return this.#live().removeJobScheduler(this.scheduleId(id));
   }
 
   /**
@@ -185,10 +194,9 @@ export class TaskQueue<M extends Tasks> {
    * its signal aborted, what is done stays done. Says how many it met.
    */
   async revoke(id: string): Promise<number> {
-    this.#flows ??= this.#keepOpen(new FlowProducer(this.shared));
     // BullMQ's own defaults stop at ten links and at twenty children of each.
     const all = { depth: Number.POSITIVE_INFINITY, maxChildren: 2 ** 31 - 1 };
-    const flow = await this.#flows.getFlow({ id, queueName: this.name, prefix: this.shared.prefix, ...all });
+    const flow = await this.#flowProducer().getFlow({ id, queueName: this.name, prefix: this.shared.prefix, ...all });
     let met = 0;
     // The root first: once it is gone, no end of a child can start it.
     for (const job of flow ? nodes(flow) : []) {
@@ -203,8 +211,8 @@ export class TaskQueue<M extends Tasks> {
       const state = await job.getState();
       if (state === 'completed' || state === 'failed' || state === 'unknown' || job.id === undefined) return false;
       if (state === 'active') {
-        this.#messages ??= this.#keepOpen(new QueueEventsProducer(this.name, this.shared));
-        await this.#messages.publishEvent({ eventName: 'revoke', jobId: job.id });
+        this.#messages ??= this.#keepOpen(() => new QueueEventsProducer(this.name, this.shared));
+        await this.#messages.publishEvent({ eventName: 'revoke', jobId: job.id, sent: String(job.timestamp) });
         return true;
       }
       try {
@@ -226,18 +234,29 @@ export class TaskQueue<M extends Tasks> {
     // A worker that cannot hear must not begin: its tasks could not be revoked.
     const events = this.#queueEvents();
     await events.waitUntilReady();
-    const worker = this.#keepOpen(this.createWorker(options));
-    const hear = ({ jobId }: { jobId: string }) => {
-      worker.abort(jobId, new TaskRevokedError(jobId, undefined, TaskRevokedError.reason));
-    };
+    if (this.#closing) throw new QueueClosedError(this.name);
+    const worker = this.createWorker(options);
+    this.#workers.push(worker);
+    const hear: Messages['revoke'] = ({ jobId, sent }) => worker.revoke(jobId, sent);
     events.on<Messages, 'revoke'>('revoke', hear);
     worker.bull.once('closed', () => void events.off<Messages, 'revoke'>('revoke', hear));
     return worker;
   }
 
-  /** Closes what this queue has opened: its workers first (they finish what they run), then the connections. */
-  async close(): Promise<void> {
-    for (const one of this.#opened.splice(0).toReversed()) await one.close();
+  /**
+   * Closes what this queue has opened: its workers first (they finish what they run, which may still send), then the
+   * connections. From then on it sends nothing: QueueClosedError. While Redis is away BullMQ's connections don't close:
+   * give a shutdown a limit of its own, `setTimeout(process.exit, 30_000).unref()`.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.close()));
+    this.#closed = true;
+    for (const one of this.#opened.toReversed()) await one.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -276,7 +295,14 @@ export class TaskQueue<M extends Tasks> {
   #job({ task, payload, options }: Signature, input: Omit<Envelope, 'expires'> = { payload }): Flow {
     checkOptions(options);
     if (!Object.hasOwn(this.tasks, task)) throw new InvalidArgumentError(`No task is named ${task}.`);
+    try {
+      checkJson(payload);
+    } catch (error) {
+      throw new InvalidArgumentError(`The payload of ${task} can't be sent: ${error}.`, { cause: error });
+    }
     const { id = randomUUID(), expires } = options;
+    if (Object.hasOwn(this.bull.keys, id))
+      throw new InvalidArgumentError(`The id "${id}" is a key of BullMQ's own: try "task-${id}".`);
     const data: Envelope = expires ? { ...input, expires: expires.getTime() } : input;
     return { name: task, queueName: this.name, data, opts: { ...this.jobOptions(task, options), jobId: id } };
   }
@@ -291,13 +317,29 @@ export class TaskQueue<M extends Tasks> {
   }
 
   async #send<R>(flow: Flow): Promise<AsyncResult<R>> {
-    this.#flows ??= this.#keepOpen(new FlowProducer(this.shared));
-    await this.#flows.add({ ...flow, prefix: this.shared.prefix });
-    return this.result(flow.opts.jobId);
+    const { jobId } = flow.opts;
+    // BullMQ knows the root, and would run those of its parts again whose results are kept no more.
+    if ((await this.#live().getJobState(jobId)) === 'unknown')
+      await this.#flowProducer().add({ ...flow, prefix: this.shared.prefix });
+    return this.result(jobId);
+  }
+
+  /** @throws QueueClosedError */
+  #live(): BullQueue {
+    if (this.#closed) throw new QueueClosedError(this.name);
+    return this.bull;
+  }
+
+  /** A closed one of BullMQ does nothing, and doesn't say so. */
+  #flowProducer(): FlowProducer {
+    this.#live();
+    this.#flows ??= this.#keepOpen(() => new FlowProducer(this.shared));
+    return this.#flows;
   }
 
   #queueEvents(): QueueEvents {
-    this.#events ??= this.#keepOpen(new QueueEvents(this.name, this.shared));
+    this.#live();
+    this.#events ??= this.#keepOpen(() => new QueueEvents(this.name, this.shared));
     return this.#events;
   }
 
@@ -308,7 +350,9 @@ export class TaskQueue<M extends Tasks> {
     return this.#feed;
   }
 
-  #keepOpen<C extends { close(): Promise<void> }>(one: C): C {
+  #keepOpen<C extends { close(): Promise<void> }>(make: () => C): C {
+    this.#live();
+    const one = make();
     this.#opened.push(one);
     return one;
   }
@@ -322,20 +366,26 @@ function* nodes(flow: JobNode): Generator<BullJob> {
   for (const child of flow.children ?? []) yield* nodes(child);
 }
 
-function checkOptions({ id, countdownMs, eta, expires }: SendOptions): void {
-  if (id !== undefined && (id === '' || id.includes(':') || /^[0-9]+$/.test(id) || !id.isWellFormed())) {
+function checkCron({ cron, tz }: Extract<Schedule, { cron: string }>): void {
+  try {
+    defaultRepeatStrategy(Date.now(), { pattern: cron, tz });
+  } catch (error) {
+    throw new InvalidArgumentError(`"${cron}" is no cron pattern, or "${tz}" no time zone: ${error}.`, {
+      cause: error,
+    });
+  }
+}
+
+function checkOptions({ id, countdownMs, eta, expires, priority = 'normal' }: SendOptions): void {
+  if (id !== undefined && (id === '' || id.includes(':') || /^-?[0-9]+$/.test(id) || !id.isWellFormed())) {
     throw new InvalidArgumentError(
       `The id "${id}" must not be empty, hold a colon or half a character, or be a whole number: try "task-${id}".`,
     );
   }
-  if (countdownMs !== undefined) delayMs('countdownMs', countdownMs, 0);
+  if (!Object.hasOwn(PRIORITY, priority)) throw new InvalidArgumentError(`No priority is named ${priority}.`);
+  if (countdownMs !== undefined) integerFrom('countdownMs', countdownMs, 0);
   if (countdownMs !== undefined && eta) throw new InvalidArgumentError('Give countdownMs or eta, not both.');
   for (const [name, date] of Object.entries({ eta, expires })) {
     if (date && Number.isNaN(date.getTime())) throw new InvalidArgumentError(`${name} is an invalid Date.`);
   }
-}
-
-function delayMs(name: string, value: number, least: number): number {
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new InvalidArgumentError(`${name} must be a whole number of milliseconds from ${least} on; it is ${value}.`);
 }

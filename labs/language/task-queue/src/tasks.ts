@@ -1,6 +1,9 @@
 import { InvalidArgumentError } from './errors.ts';
 
-/** What survives the journey through Redis. Declare payloads by `type`: an `interface` could grow a method later. */
+/**
+ * What survives the journey through Redis; of the numbers, the finite ones. Declare payloads by `type`: an `interface`
+ * could grow a method later.
+ */
 export type Json = string | number | boolean | null | undefined | readonly Json[] | { readonly [key: string]: Json };
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a task without a result is a function that returns void.
@@ -19,7 +22,7 @@ export interface TaskContext {
 }
 
 export interface RetryPolicy {
-  /** Runs in all, the first included. Default 3. */
+  /** Runs in all, the first included, from 1 on. Default 3. */
   readonly attempts?: number;
   /** Milliseconds that the first retry waits for at most; each later one twice as long. Default 1000. */
   readonly baseMs?: number;
@@ -42,14 +45,33 @@ export interface Task<P extends Json, R extends Result> extends TaskOptions {
 
 /**
  * Declares a task; the types of payload and result are inferred from `run`. One that looks at no payload takes any.
- * @throws InvalidArgumentError on a `softLimitMs` that no timer can keep
+ * @throws InvalidArgumentError on a `softLimitMs` that no timer can keep, and on numbers in `retry` that are not whole
  */
 export function task<P extends Json, R extends Result>(
   run: Task<P, R>['run'],
   options: TaskOptions = {},
 ): Task<NoInfer<P>, NoInfer<R>> {
-  if (options.softLimitMs !== undefined) checkLimit('softLimitMs', options.softLimitMs);
+  checkTask(options);
   return { ...options, run };
+}
+
+export function checkTask({ softLimitMs, retry: { attempts = 1, baseMs = 0 } = {} }: TaskOptions): void {
+  if (softLimitMs !== undefined) checkLimit('softLimitMs', softLimitMs);
+  integerFrom('attempts', attempts, 1);
+  integerFrom('baseMs', baseMs, 0);
+}
+
+export function integerFrom(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new InvalidArgumentError(`${name} must be a whole number from ${least} on; it is ${value}.`);
+}
+
+/** @throws TypeError on what JSON can't say, or would say as null: NaN and the infinities. */
+export function checkJson(value: Json): void {
+  JSON.stringify(value, (_key, part: unknown) => {
+    if (typeof part === 'number' && !Number.isFinite(part)) throw new TypeError(`JSON has no ${part}`);
+    return part;
+  });
 }
 
 /** A timer that is asked for more than 2^31 - 1 ms fires at once. */
@@ -112,7 +134,8 @@ export type Priority = 'urgent' | 'normal' | 'background';
 export interface SendOptions {
   /**
    * The idempotency key: while a task with this id is known, sending it again does nothing, and the first payload stays.
-   * No colon, and not a whole number: BullMQ keeps both for itself. Default: a random UUID.
+   * No colon, not a whole number, and none of the words that BullMQ keeps for itself (`events`, `failed`, …). Default: a
+   * random UUID.
    */
   readonly id?: string;
   /** Milliseconds before it may run. Default 0. */

@@ -1,6 +1,6 @@
 // What runs in the thread of a sandboxed task. Started by `startThread`, imported by nobody.
 import { parentPort, workerData } from 'node:worker_threads';
-import { LockLostError, PermanentError, SoftTimeLimitError, TaskRevokedError } from './errors.ts';
+import { asError, LockLostError, PermanentError, SoftTimeLimitError, TaskRevokedError } from './errors.ts';
 import type { Abort, Said, Start } from './sandbox.ts';
 
 const { module, payload, id, attempt }: Start = workerData;
@@ -16,8 +16,14 @@ parentPort?.on('message', ({ name, message }: Abort) => {
 try {
   const { default: run } = await import(module);
   const progress = async (percent: number) => tell({ progress: percent });
-  tell({ value: await run(payload, { id, attempt, signal: controller.signal, progress }) });
+  const value = await run(payload, { id, attempt, signal: controller.signal, progress });
+  try {
+    tell({ value });
+  } catch (error) {
+    // Another run would have its effect again, and this result again.
+    throw new PermanentError(`its result can't be stored: ${asError(error).message}`, { cause: error });
+  }
 } catch (error) {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const { message, stack } = asError(error);
   tell({ failure: message, stack, permanent: error instanceof PermanentError });
 }

@@ -1,8 +1,8 @@
 import type { Worker as Thread } from 'node:worker_threads';
 import { UnrecoverableError, Worker, type WorkerOptions } from 'bullmq';
 import {
+  asError,
   HardTimeLimitError,
-  InvalidArgumentError,
   LockLostError,
   PermanentError,
   SoftTimeLimitError,
@@ -11,7 +11,16 @@ import {
 } from './errors.ts';
 import type { BullJob } from './result.ts';
 import { startThread } from './sandbox.ts';
-import type { Envelope, Json, Result, Task, TaskContext, Tasks } from './tasks.ts';
+import {
+  checkJson,
+  type Envelope,
+  integerFrom,
+  type Json,
+  type Result,
+  type Task,
+  type TaskContext,
+  type Tasks,
+} from './tasks.ts';
 
 /** Calls `callback` once, `ms` milliseconds from now, and returns a function that cancels it. */
 export type After = (ms: number, callback: () => void) => () => void;
@@ -33,6 +42,9 @@ export interface TaskWorkerOptions {
   readonly after?: After;
 }
 
+/** Milliseconds between a task's being taken in Redis and its beginning here, at most. */
+const UNDER_WAY_MS = 5_000;
+
 const systemTimer: After = (ms, callback) => {
   const timer = setTimeout(callback, ms);
   return () => clearTimeout(timer);
@@ -44,8 +56,9 @@ export class TaskWorker {
   readonly #tasks: Tasks;
   readonly #after: After;
   readonly #running = new Map<string, AbortController>();
+  readonly #revoked = new Set<string>();
 
-  /** @throws InvalidArgumentError on a number that is not a whole one above 0. */
+  /** @throws InvalidArgumentError on a number that is not a whole one above 0; `maxStalls` may be 0. */
   constructor(
     name: string,
     tasks: Tasks,
@@ -53,7 +66,9 @@ export class TaskWorker {
     options: TaskWorkerOptions,
   ) {
     const { concurrency = 1, lockMs = 30_000, stalledCheckMs = 30_000, maxStalls = 1, rateLimit } = options;
-    wholeNumbers({ concurrency, lockMs, stalledCheckMs, ...rateLimit });
+    const counts = { concurrency, lockMs, stalledCheckMs, ...rateLimit };
+    for (const [option, value] of Object.entries(counts)) integerFrom(option, value, 1);
+    integerFrom('maxStalls', maxStalls, 0);
     this.#tasks = tasks;
     this.#after = options.after ?? systemTimer;
     this.bull = new Worker<Envelope, Json, string>(name, (job) => this.process(job), {
@@ -77,6 +92,14 @@ export class TaskWorker {
     return controller !== undefined;
   }
 
+  /** Aborts a task that runs here. One that Redis has given to this worker may be under way: it won't begin. */
+  revoke(id: string, sent: string): void {
+    if (this.abort(id, new TaskRevokedError(id, undefined, TaskRevokedError.reason))) return;
+    const key = `${id}:${sent}`;
+    this.#revoked.add(key);
+    setTimeout(() => this.#revoked.delete(key), UNDER_WAY_MS).unref();
+  }
+
   /** Takes no more tasks, and resolves when those that run have ended. What waits, waits for other workers. */
   async close(): Promise<void> {
     await this.bull.close();
@@ -91,7 +114,11 @@ export class TaskWorker {
     const { name, data, id = '' } = job;
     const definition = Object.hasOwn(this.#tasks, name) ? this.#tasks[name] : undefined;
     if (!definition) throw new UnrecoverableError(`no task is named ${name} in this worker: are its sources old?`);
-    if (data.expires !== undefined && Date.now() > data.expires) throw new UnrecoverableError(TaskExpiredError.reason);
+    if (this.#revoked.has(`${id}:${job.timestamp}`)) throw new UnrecoverableError(TaskRevokedError.reason);
+    // One that has been begun before is not said to have never run: its retries go on.
+    const isFirst = job.attemptsStarted <= 1;
+    if (isFirst && data.expires !== undefined && Date.now() > data.expires)
+      throw new UnrecoverableError(TaskExpiredError.reason);
 
     const controller = new AbortController();
     const stopSoftLimit = this.startSoftLimit(definition, id, controller);
@@ -110,7 +137,8 @@ export class TaskWorker {
       throw this.verdict(error, controller.signal);
     } finally {
       stopSoftLimit?.();
-      this.#running.delete(id);
+      // Another run may have begun here meanwhile, where this one had lost its lock.
+      if (this.#running.get(id) === controller) this.#running.delete(id);
     }
   }
 
@@ -136,9 +164,9 @@ export class TaskWorker {
   /** What is thrown to BullMQ: an UnrecoverableError isn't retried, whatever attempts are left. */
   protected verdict(error: unknown, signal: AbortSignal): unknown {
     if (signal.reason instanceof TaskRevokedError) return new UnrecoverableError(TaskRevokedError.reason);
-    if (error instanceof PermanentError)
-      return Object.assign(new UnrecoverableError(error.message), { stack: error.stack });
-    return error instanceof Error ? error : new Error(String(error), { cause: error });
+    const failure = asError(error);
+    if (!(error instanceof PermanentError)) return failure;
+    return Object.assign(new UnrecoverableError(failure.message), { stack: failure.stack });
   }
 
   protected run(definition: Task<never, Result>, payload: never, context: TaskContext): Promise<Result> | Result {
@@ -179,18 +207,9 @@ export class TaskWorker {
 /** The task has had its effect: running it again would not make its result one that can be stored. */
 function storable(result: Json): Json {
   try {
-    JSON.stringify(result);
+    checkJson(result);
     return result;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new PermanentError(`its result can't be stored: ${why}`, { cause: error });
-  }
-}
-
-function wholeNumbers(values: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(values)) {
-    if (!Number.isInteger(value) || value < 1) {
-      throw new InvalidArgumentError(`${name} must be a whole number from 1 on; it is ${value}.`);
-    }
+    throw new PermanentError(`its result can't be stored: ${asError(error).message}`, { cause: error });
   }
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { describeWith, ManualClock, until } from '@shared/testkit';
@@ -12,6 +12,7 @@ import {
   LockLostError,
   Monitor,
   PermanentError,
+  QueueClosedError,
   ResultTimeoutError,
   SoftTimeLimitError,
   sandboxed,
@@ -68,6 +69,14 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       ['an empty id', () => queue.delay('double', 1, { id: '' })],
       ['an id with a colon', () => queue.delay('double', 1, { id: 'film:7' })],
       ['an id that is a whole number', () => queue.delay('double', 1, { id: '7' })],
+      ['an id that is a whole number below 0', () => queue.delay('double', 1, { id: '-7' })],
+      ['an id that is a key of BullMQ', () => queue.delay('double', 1, { id: 'events' })],
+      ['a number that JSON has not', () => queue.delay('double', Number.NaN)],
+      ['a priority that is none', () => queue.delay('double', 1, JSON.parse('{"priority":"toString"}'))],
+      ['runs without end', async () => task(() => 1, { retry: { attempts: Number.POSITIVE_INFINITY } })],
+      ['a wait that is not a number', async () => sandboxed(module, { hardLimitMs: 9, retry: { baseMs: Number.NaN } })],
+      ['less than no stall', () => queue.worker({ maxStalls: -1 })],
+      ['a wait for a result of NaN ms', () => queue.result('x').get(Number.NaN)],
       ['an id with half an emoji', () => queue.delay('double', 1, { id: 'film-\ud83d' })],
       ['a part of a chord with an id', () => queue.chord([queue.s('double', 1, { id: 'mine' })], 'list')],
       ['a negative countdown', () => queue.delay('double', 1, { countdownMs: -1 })],
@@ -76,7 +85,10 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       ['a moment that is none', () => queue.delay('double', 1, { eta: new Date('never') })],
       ['an end that is none', () => queue.delay('double', 1, { expires: new Date('never') })],
       ['a chord without a head', () => queue.chord([], 'list')],
+      ['a schedule without an id', () => queue.beat('', { everyMs: 60 }, 'double', 1)],
       ['a schedule of 0 ms', () => queue.beat('tick', { everyMs: 0 }, 'double', 1)],
+      ['a schedule by no calendar', () => queue.beat('tick', { cron: 'daily', tz: 'UTC' }, 'double', 1)],
+      ['a time zone that is none', () => queue.beat('tick', { cron: '0 9 * * *', tz: 'Asia/Peking' }, 'double', 1)],
       ['no task at all at once', () => queue.worker({ concurrency: 0 })],
       ['a lock of half a millisecond', () => queue.worker({ lockMs: 0.5 })],
       ['a limit that fires at once', async () => task(() => 1, { softLimitMs: 2 ** 31 })],
@@ -116,6 +128,42 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const ticket = await queue.delay('double', 1);
     await expect(ticket.get(20)).rejects.toThrow(ResultTimeoutError);
     await expect(queue.result('nobody').get(PATIENCE)).rejects.toThrow(UnknownTaskError);
+    const black = task(() => {
+      throw new PermanentError('the film is black');
+    });
+    const options = { connection: { url }, prefix, name: fresh(), keepResults: { count: 0 } };
+    const forgetful = new TaskQueue({ black }, options);
+    onTestFinished(() => forgetful.close());
+    const lost = await forgetful.delay('black', null);
+    await expect(lost.get(0)).rejects.toThrow(ResultTimeoutError);
+    const waiting = lost.get(PATIENCE).catch((error: unknown) => error);
+    await settle(forgetful);
+    await work(forgetful);
+    expect(String(await waiting), 'a failure that is not kept').toContain('the film is black');
+  });
+
+  test('who waits for a result is told in time, though Redis does not answer', async () => {
+    const { port, hostname } = new URL(url);
+    const lines: [Socket, Socket][] = [];
+    const relay = createServer((near) => {
+      const far = connect(Number(port), hostname);
+      for (const end of [near, far]) end.on('error', () => {});
+      near.pipe(far).pipe(near);
+      lines.push([near, far]);
+    });
+    await once(relay.listen(0), 'listening');
+    const address = relay.address();
+    const near = `redis://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+    const queue = new TaskQueue({ double }, { connection: { url: near }, prefix, name: fresh() });
+    onTestFinished(async () => {
+      for (const [one, other] of lines) one.pipe(other);
+      await queue.close();
+      relay.close();
+    });
+    const ticket = await queue.delay('double', 1);
+    await expect(ticket.get(0)).rejects.toThrow(ResultTimeoutError);
+    for (const [one, other] of lines) one.unpipe(other);
+    await expect(ticket.get(20)).rejects.toThrow(ResultTimeoutError);
   });
 
   test('a task sent twice with one id runs once, with the first payload', async () => {
@@ -140,11 +188,14 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await Promise.all([(await chord()).get(PATIENCE), (await chain()).get(PATIENCE)])).toEqual(
       await Promise.all(waiting.slice(0, 2).map((ticket) => ticket.get(PATIENCE))),
     );
-    expect(ran.length).toBe(5);
+    for (const part of ['album.0', 'roll.0']) await (await queue.bull.getJob(part))?.remove();
+    await Promise.all([chord(), chain()]);
+    await settle(queue);
+    expect(ran.length, 'also when only the last result is still kept').toBe(5);
     expect(await queue.bull.getJobCountByTypes('wait', 'waiting-children', 'prioritized', 'active')).toBe(0);
   });
 
-  test('what no retry can mend is not tried again, and its stack is kept', async () => {
+  test('what no retry can mend is not tried again, its stack is kept, and there is a reason for every failure', async () => {
     const runs: string[] = [];
     const queue = open({
       unstorable: task(() => {
@@ -155,8 +206,27 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
         runs.push('black');
         throw new PermanentError('the film is black');
       }),
+      half: task(() => Number.NaN),
+      card: task(() => {
+        throw new PermanentError('revoked');
+      }),
+      dial: task(
+        () => {
+          throw new AggregateError([new Error('::1 refused it'), new Error('127.0.0.1 refused it')]);
+        },
+        { retry: { attempts: 1 } },
+      ),
+      mute: task(() => {
+        throw new PermanentError('');
+      }),
     });
     await work(queue);
+    const [dial, mute] = [await queue.delay('dial', null), await queue.delay('mute', null)];
+    await expect(dial.get(PATIENCE)).rejects.toThrow(/failed: Error: ::1 refused it; Error: 127/);
+    await expect(mute.get(PATIENCE)).rejects.toThrow(/failed: PermanentError$/);
+    await expect((await queue.delay('half', null)).get(PATIENCE)).rejects.toThrow(/can't be stored: JSON has no NaN/);
+    const refused = await (await queue.delay('card', null)).get(PATIENCE).catch((error: unknown) => error);
+    expect(refused, 'the task said so, and nobody took it back').not.toBeInstanceOf(TaskRevokedError);
     const [unstorable, black] = [await queue.delay('unstorable', undefined), await queue.delay('black', undefined)];
     await expect(unstorable.get(PATIENCE)).rejects.toThrow(/its result can't be stored: .*BigInt/);
     await expect(black.get(PATIENCE)).rejects.toThrow(/the film is black/);
@@ -196,13 +266,25 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
 
   test('a task that nobody took before it expires never runs', async () => {
     const ran: string[] = [];
-    const queue = open({ remind: task((whom: string) => void ran.push(whom)) });
+    const queue = open({
+      remind: task((whom: string) => void ran.push(whom)),
+      again: task(
+        async (_: null, { id, attempt }) => {
+          if (attempt === 2) return 'in the second run';
+          await (await queue.bull.getJob(id))?.updateData({ payload: null, expires: Date.now() - 1 });
+          throw new Error('the line is busy');
+        },
+        { retry: { attempts: 2, baseMs: 1 } },
+      ),
+    });
     const late = await queue.delay('remind', 'Li', { expires: new Date(Date.now() - 1) });
     const timely = await queue.delay('remind', 'Wang', { expires: new Date(Date.now() + HOUR) });
     await work(queue);
     await expect(late.get(PATIENCE)).rejects.toThrow(TaskExpiredError);
     await timely.get(PATIENCE);
     expect(ran).toEqual(['Wang']);
+    const begun = await queue.delay('again', null, { expires: new Date(Date.now() + HOUR) });
+    expect(await begun.get(PATIENCE), 'what was begun in time is tried again').toBe('in the second run');
   });
 
   test('a task tells how far it is', async () => {
@@ -259,7 +341,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await until(async () => (await queue.bull.getFailedCount()) > 0, { what: 'the task to fail' });
     expect(await chord.state()).not.toBe('waiting-children');
     await expect(chord.get(PATIENCE)).rejects.toThrow(/Task broken .* the film is black/);
-    const chain = await queue.chain(queue.s('broken', null), 'double', 'double');
+    const chain = await queue.chain(queue.s('broken', null, { id: 'roll of Li' }), 'double', 'double');
     await expect(chain.get(PATIENCE)).rejects.toThrow(/Task broken .* the film is black/);
   });
 
@@ -383,8 +465,9 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const queue = open({ once: inThread(), patient });
     await work(queue, { concurrency: 3 });
     const send = (name: 'once' | 'patient', act: Exclude<Order, { port: number }>['act']) => queue.delay(name, { act });
-    const [told, refused, crashed] = await Promise.all([
+    const [told, forgot, refused, crashed] = await Promise.all([
       send('once', 'tell'),
+      send('patient', 'forget'),
       send('patient', 'refuse'),
       send('once', 'crash'),
     ]);
@@ -392,6 +475,8 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await told.progress()).toBe(40);
     await expect(refused.get(LONG_PATIENCE)).rejects.toThrow('refused in run 1');
     await expect(crashed.get(LONG_PATIENCE)).rejects.toThrow('its thread ended with code 7');
+    await expect(forgot.get(LONG_PATIENCE)).rejects.toThrow(/its result can't be stored: #<Promise>/);
+    expect((await queue.bull.getJob(forgot.id))?.attemptsMade, 'runs that had their effect').toBe(1);
   });
 
   test('a task that ignores its soft limit is ended at its hard limit, and its place is free', LONG, async () => {
@@ -467,6 +552,24 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(reasons[0]).toBeInstanceOf(LockLostError);
   });
 
+  test('a task that runs again in the worker that had lost it is told of a revoke all the same', async () => {
+    const runs: { readonly signal: AbortSignal; readonly end: () => void }[] = [];
+    const scan = task((_: null, { signal }) => new Promise<void>((end) => void runs.push({ signal, end })));
+    const queue = open({ scan });
+    await work(queue, { concurrency: 2, lockMs: HOUR, stalledCheckMs: 100, maxStalls: 9 });
+    const { id } = await queue.delay('scan', null);
+    await until(() => runs.length === 1, { what: 'the first run' });
+    const client = new Redis(url);
+    onTestFinished(() => client.disconnect());
+    await client.del(`${prefix}:${queue.name}:${id}:lock`);
+    await until(() => runs.length === 2, { what: 'the second run' });
+    runs[0]?.end();
+    await settle(queue);
+    onTestFinished(() => runs[1]?.end());
+    await queue.revoke(id);
+    await until(() => runs[1]?.signal.aborted, { what: 'the abort' });
+  });
+
   // ── changed minds ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('a task revoked while it waits never runs, and who waits for it is told', async () => {
@@ -508,14 +611,17 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(runs).toEqual([ticket.id]);
   });
 
-  test('a revoke that races with the workers says how many it met', LONG, async () => {
-    const queue = open({ double, list });
+  test('a revoke that races with the workers says how many it met, and stops them', LONG, async () => {
+    const queue = open({ double, list, scan: endless([]) });
     const tickets = await Promise.all(Array.from({ length: 200 }, (_, film) => queue.delay('double', film)));
     const chords = Array.from({ length: 40 }, () => queue.chord([queue.s('double', 1), queue.s('double', 2)], 'list'));
     const all = [...tickets, ...(await Promise.all(chords))];
     await work(queue, { concurrency: 20 });
     const met = await Promise.all(all.map(({ id }) => queue.revoke(id)));
     expect(met.filter((count) => count < 0 || count > 3)).toEqual([]);
+    const scan = async () => queue.revoke((await queue.delay('scan', null)).id);
+    for (let round = 0; round < 6; round++) await Promise.all(Array.from({ length: 20 }, scan));
+    await until(async () => (await queue.bull.getActiveCount()) === 0, { what: 'none of them to run on' });
   });
 
   test('a revoked chord takes with it what it waits for', async () => {
@@ -568,6 +674,46 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await closing;
     expect(await Promise.all(sent.map((ticket) => ticket.state()))).toEqual(['completed', 'prioritized']);
     expect(begun).toEqual([1]);
+  });
+
+  test('a queue closes its workers first: what they run may still send, and then nobody may', async () => {
+    const { promise: enough, resolve } = gate();
+    const [name, begun]: [string, number[]] = [fresh(), []];
+    let send = async (): Promise<unknown> => undefined;
+    const print = task(async (n: number) => {
+      begun.push(n);
+      await enough;
+      await send();
+    });
+    const tasks = { double, list, print };
+    const [queue, office] = [open(tasks, name), open(tasks, name)];
+    send = () => queue.chord([queue.s('double', 21)], 'list', { id: 'album' });
+    await Promise.all([work(queue), work(queue)]);
+    await (await queue.chord([queue.s('double', 1)], 'list')).get(PATIENCE);
+    await queue.group([queue.s('print', 1), queue.s('print', 2), queue.s('print', 3)]);
+    await until(() => begun.length === 2, { what: 'two to begin' });
+    let closed = 0;
+    const closing = [queue.close(), queue.close()].map((one) => one.then(() => void closed++));
+    await settle(office);
+    expect(closed, 'closed, while tasks run').toBe(0);
+    resolve();
+    await Promise.all(closing);
+    expect(begun.length).toBe(2);
+    expect(await office.result('album').state()).toBe('waiting-children');
+    const calls = [
+      send,
+      () => queue.delay('double', 1),
+      () => queue.group([queue.s('double', 1)]),
+      () => queue.beat('daily', { everyMs: 60 }, 'double', 1),
+      () => queue.endBeat('daily'),
+      () => queue.revoke('album'),
+      () => queue.result('album').get(PATIENCE),
+      () => queue.worker(),
+    ];
+    for (const call of calls) await expect(call(), String(call)).rejects.toThrow(QueueClosedError);
+    const unused = open(tasks, name);
+    await unused.close();
+    await expect(unused.result('album').get(PATIENCE), 'a connection is opened').rejects.toThrow(QueueClosedError);
   });
 
   test('the rate limit holds over all workers together', async () => {

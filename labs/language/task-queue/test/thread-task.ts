@@ -10,7 +10,7 @@ import { PermanentError } from '../src/errors.ts';
 const ENOUGH = 400_000;
 
 export type Order =
-  | { readonly act: 'tell' | 'refuse' | 'crash' }
+  | { readonly act: 'tell' | 'refuse' | 'crash' | 'forget' }
   /** Says over a line what happens to it, and ignores it; the line is closed when the task's thread ends. */
   | { readonly act: 'wait' | 'loop'; readonly port: number };
 
@@ -19,6 +19,7 @@ export default async function run(order: Order, { id, attempt, signal, progress 
   if (!('port' in order)) {
     if (order.act === 'refuse') throw new PermanentError(`refused in run ${attempt}`);
     if (order.act === 'crash') process.exit(7);
+    if (order.act === 'forget') return JSON.parse('[0]', (key, part) => (key === '' ? part : Promise.resolve()));
     await progress(40);
     return `${id} in run ${attempt}`;
   }

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from './clock.ts';
 import { MisuseError } from './errors.ts';
 import { type Behaviour, checkOption, isPromise, refuseGenerator } from './method.ts';
+import { unhurried } from './timeout.ts';
 
 export interface CacheOptions {
   /** How long a result is used, in milliseconds; of a promise, from when it is fulfilled. */
@@ -19,7 +20,8 @@ interface Entry {
 
 /**
  * Remembers results, for each instance its own, and no longer than the instance lives. Who asks while the first call
- * is on its way shares its promise. What throws or rejects is not remembered.
+ * is on its way shares its promise, so a `@timeout` above gives up waiting and aborts nothing in it. What throws or
+ * rejects is not remembered.
  *
  * Every caller gets the same object: hand out what nobody changes. And every caller gets it, so a guard belongs above.
  *
@@ -46,7 +48,7 @@ export function caching(options: CacheOptions): Behaviour {
         cache.set(wanted, known);
         return known.value;
       }
-      const result = Reflect.apply(method, this, args);
+      const result = unhurried(() => Reflect.apply(method, this, args));
       // A query that runs anew for each `await` is settled once, and its result is kept.
       const value = isPromise(result) ? Promise.resolve(result) : result;
       const entry: Entry = { value, validUntil: clock.mono() + ttlMs };

@@ -13,7 +13,8 @@ const current = new AsyncLocalStorage<Principal | undefined>();
 
 /** Calls `fn` in the name of `principal`, whatever it awaits; undefined stands for nobody. Returns what `fn` returns. */
 export function runAs<T>(principal: Principal | undefined, fn: () => T): T {
-  return current.run(principal, fn);
+  // An untyped session says null or false of who isn't signed in.
+  return current.run(principal || undefined, fn);
 }
 
 /** In whose name this code runs; undefined outside of `runAs`. */

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { MisuseError } from './errors.ts';
 
 /** Any method, whatever it takes. */
@@ -48,6 +49,15 @@ export function refuseGenerator(decorator: string, method: Callable, name: strin
 export function checkOption(option: string, value: number, from: number, to: number, whole = false): void {
   if (value >= from && value <= to && (!whole || Number.isInteger(value) || value === Number.POSITIVE_INFINITY)) return;
   throw new MisuseError(`${option} must be ${whole ? 'a whole number ' : ''}from ${from} to ${to}; it is ${value}`);
+}
+
+/** Calls what must harm nobody: what it throws, or rejects with, is a warning of the process. */
+export async function warnOf(what: string, call: () => unknown): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    process.emitWarning(`${what}: ${inspect(error)}`);
+  }
 }
 
 /** Node fires a timer beyond this at once. */

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BadRequestError, HttpError, RateLimitedError } from './errors.ts';
 import { type Principal, runAs } from './guard.ts';
-import { checkOption, LONGEST_TIMER_MS } from './method.ts';
+import { checkOption, LONGEST_TIMER_MS, warnOf } from './method.ts';
 import type { Router } from './router.ts';
 
 export interface ServeOptions {
@@ -17,7 +17,7 @@ export interface ServeOptions {
   readonly maxBodyBytes?: number;
   /** Milliseconds that `close` waits for the answers on their way. Default 10,000. */
   readonly drainMs?: number;
-  /** Told of each error that the client isn't: it gets a bare 500. Should it throw, that is a warning. Default: console.error. */
+  /** Told of each error that the client isn't: it gets a bare 500. Should it throw or reject, that is a warning. Default: console.error. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -72,19 +72,16 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
     const { socket } = request;
     count(socket, 1);
     response.once('close', () => {
-      if (open.has(socket)) count(socket, -1);
+      if (!open.has(socket)) return;
+      count(socket, -1);
+      if (closing && open.get(socket) === 0) socket.destroySoon();
     });
     const gone = new AbortController();
     response.once('close', () => {
       if (!response.writableFinished) gone.abort(new Error('the client has gone'));
     });
     const report = (error: unknown) => {
-      if (gone.signal.aborted) return;
-      try {
-        onError(error);
-      } catch (failure) {
-        process.emitWarning(`onError failed: ${failure}`);
-      }
+      if (!gone.signal.aborted) void warnOf('onError failed', () => onError(error));
     };
     // Whoever started the server is not who calls.
     const result = await runAs(undefined, () => answer(request, gone.signal)).catch((error: unknown) => {
@@ -92,6 +89,7 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
       report(error);
       return problem(new HttpError(500, 'internal', 'something went wrong here'));
     });
+    if (!request.complete && !request.destroyed) lingerOver(request);
     if (closing) response.setHeader('connection', 'close');
     try {
       send(response, result, request.method === 'HEAD');
@@ -112,6 +110,8 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
   const address = server.address();
   const bound = typeof address === 'object' && address !== null ? address.port : port;
   const close = async () => {
+    // Node takes an answer that was handed over for one that has gone out, and would cut it.
+    server.closeIdleConnections = () => {};
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const [socket, requests] of open) if (requests === 0) socket.destroy();
     const drained = new AbortController();
@@ -141,8 +141,11 @@ interface Answer {
 async function read(response: Response): Promise<Answer> {
   if (response.status === 0) throw new TypeError('Response.error() is no answer');
   const headers = new Headers(response.headers);
-  // How long the body is says its length.
-  headers.delete('transfer-encoding');
+  // They speak of a connection, and this one is ours; how long the body is says its length.
+  const ours = ['connection', 'content-length', 'keep-alive', 'trailer', 'transfer-encoding', 'upgrade'];
+  for (const name of ours) headers.delete(name);
+  // What `fetch` gave is unpacked, and still says that it is packed; only a Response of fetch has a URL.
+  if (response.url !== '') headers.delete('content-encoding');
   return { status: response.status, headers, body: Buffer.from(await response.arrayBuffer()) };
 }
 
@@ -182,7 +185,6 @@ async function readJson(request: IncomingMessage, maxBytes: number): Promise<unk
     }
   }
   if (bytes > maxBytes) {
-    lingerOver(request);
     throw new HttpError(413, 'too-large', `a body has ${maxBytes} bytes at most`);
   }
   if (bytes === 0) return undefined;

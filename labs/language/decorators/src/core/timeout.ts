@@ -2,11 +2,16 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { TimeoutError } from './errors.ts';
 import { type Behaviour, checkOption, LONGEST_TIMER_MS, refuseGenerator } from './method.ts';
 
-const signals = new AsyncLocalStorage<AbortSignal>();
+const signals = new AsyncLocalStorage<AbortSignal | undefined>();
 
 /** Aborts when the innermost `@timeout` around this code, or one further out, gives up. Hand it to `fetch` and the like. */
 export function currentSignal(): AbortSignal | undefined {
   return signals.getStore();
+}
+
+/** Calls `fn` so that no `@timeout` around this code aborts what it does: others wait for it, too. */
+export function unhurried<T>(fn: () => T): T {
+  return signals.run(undefined, fn);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { type Behaviour, isPromise } from './method.ts';
+import { type Behaviour, isPromise, warnOf } from './method.ts';
 
 export interface Timing {
   readonly name: string;
@@ -10,18 +10,15 @@ export interface Timing {
 
 /**
  * Tells `sink` how long each call took. A promise is timed until it is settled; a generator until its end, what its
- * consumer did in between included. A sink that throws becomes a warning of the process, and changes no result.
+ * consumer did in between included. A sink that throws or rejects becomes a warning of the process, and changes no result.
  */
 export function timing(sink: (timing: Timing) => void): Behaviour {
   return (method, name) =>
     function (...args) {
       const start = performance.now();
       const report = (ok: boolean) => {
-        try {
-          sink({ name, ms: performance.now() - start, ok });
-        } catch (error) {
-          process.emitWarning(`the sink of @timed failed on ${name}: ${error}`);
-        }
+        const timing = { name, ms: performance.now() - start, ok };
+        void warnOf(`the sink of @timed failed on ${name}`, () => sink(timing));
       };
       let result: unknown;
       try {

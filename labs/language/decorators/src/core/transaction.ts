@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { type Behaviour, refuseGenerator } from './method.ts';
+import { type Behaviour, refuseGenerator, warnOf } from './method.ts';
 
 /** What a database hands out; add `query` and the like in a type of your own. */
 export interface Transaction {
@@ -45,11 +45,7 @@ export class Transactions<T extends Transaction> {
       result = await this.#open.run(open, body);
       if (open.failure) throw open.failure.error;
     } catch (error) {
-      try {
-        await transaction.rollback();
-      } catch (cause) {
-        process.emitWarning(`the rollback failed: ${cause}`);
-      }
+      await warnOf('the rollback failed', () => transaction.rollback());
       throw error;
     }
     await transaction.commit();

@@ -45,7 +45,8 @@ export function argumentsOf(
   label: string,
 ): (request: RouteRequest) => unknown[] {
   const key = typeof name === 'number' ? String(name) : name;
-  const owner = chain(controller).find((at) => Object.hasOwn(at, key));
+  // An override that notes nothing takes what it overrides takes: the compiler saw to that.
+  const owner = chain(controller).find((at) => sources.get(at)?.has(key));
   const noted = owner && sources.get(owner)?.get(key);
   if (!owner || !noted) return (request) => [request];
   const types = parameterTypes(owner, key);

@@ -191,6 +191,14 @@ describe('the legacy dialect', () => {
         got(city, id, express);
       }
     }
+    class Sub extends Orders {
+      override one(city: string, id: number, express: boolean) {
+        super.one(`${city} (override)`, id, express);
+      }
+    }
+    call([new Sub()], 'GET', '/orders/7/true/Rome');
+    expect(got, 'an override takes what it overrides takes').toHaveBeenLastCalledWith('Rome (override)', 7, true);
+    got.mockClear();
     call([new Orders()], 'GET', '/orders/7/true/Rome');
     expect(got).toHaveBeenCalledWith('Rome', 7, true);
     for (const url of [
