@@ -261,7 +261,7 @@ await tell(options, async (story) => {
       cut.failed > 0,
     );
     story.code('src/server.ts', {
-      from: 'for (const session of this.sessions) session.goaway();',
+      from: 'this.goAway(LAST_STREAM);',
       to: 'return this.cutOff();',
     });
     story.verdict(

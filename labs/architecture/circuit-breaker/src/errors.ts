@@ -23,9 +23,10 @@ export abstract class RejectedError extends ResilienceError {
 
   constructor(message: string, retryAfterMs: number) {
     const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = 0;
+    // An assignment would throw where it is locked (node --frozen-intrinsics).
+    Reflect.set(Error, 'stackTraceLimit', 0);
     super(message);
-    Error.stackTraceLimit = stackTraceLimit;
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
     this.retryAfterMs = retryAfterMs;
   }
 }

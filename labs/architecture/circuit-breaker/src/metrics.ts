@@ -33,10 +33,14 @@ export function promMetrics(breakers: readonly { snapshot(): Snapshot }[], regis
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new InvalidOptionError(`Two circuit breakers are named ${twice}: give each its name.`);
   const add = (name: string, type: 'counter' | 'gauge', help: string, read: (snapshot: Snapshot) => Value[]) => {
-    const metric = {
+    const metric: Metric = {
       name,
+      type,
+      // The figures are the breakers' own.
+      reset() {},
       get: async () => ({
-        name,
+        // A registry for OpenMetrics has taken "_total" off, and puts it on each line.
+        name: metric.name,
         help,
         type,
         aggregator: 'sum',
@@ -56,6 +60,14 @@ export function promMetrics(breakers: readonly { snapshot(): Snapshot }[], regis
       { labels: { name }, value: totals[detail] },
     ]);
   }
+}
+
+/** What prom-client's `Registry` asks of a metric, which it may rename. */
+interface Metric {
+  name: string;
+  readonly type: string;
+  get(): Promise<unknown>;
+  reset(): void;
 }
 
 interface Value {

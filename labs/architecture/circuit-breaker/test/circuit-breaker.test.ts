@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { History, outcome, random } from '@shared/testkit';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   type BreakerOptions,
   BulkheadFullError,
@@ -545,6 +545,10 @@ describe('circuit breaker', () => {
       /\n +at /,
     );
     expect(new Error('of somebody else').stack, 'others have theirs').toMatch(/\n +at /);
+    // As node --frozen-intrinsics has it.
+    Object.defineProperty(Error, 'stackTraceLimit', { writable: false });
+    onTestFinished(() => void Object.defineProperty(Error, 'stackTraceLimit', { writable: true }));
+    expect((await outcome(breaker.run(pay))).error, 'where the limit is locked').toBeInstanceOf(CircuitOpenError);
   });
 
   test("the stack of a failure goes on with the circuit's caller, with a time limit and without", async () => {

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { outcome } from '@shared/testkit';
-import { Registry } from 'prom-client';
+import { type OpenMetricsContentType, Registry } from 'prom-client';
 import { describe, expect, test, vi } from 'vitest';
 import {
   Bulkhead,
@@ -329,6 +329,16 @@ describe('policies together', () => {
         'circuit_breaker_calls_total{name="recommendations",result="failure"} 0',
         'circuit_breaker_fallback_total{name="payment"} 1',
         'circuit_breaker_opened_total{name="payment"} 1',
+      ]),
+    );
+    registry.resetMetrics();
+    const open = new Registry<OpenMetricsContentType>();
+    open.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+    promMetrics([breaker], open);
+    expect((await open.metrics()).split('\n'), 'for OpenMetrics').toEqual(
+      expect.arrayContaining([
+        '# TYPE circuit_breaker_calls counter',
+        'circuit_breaker_calls_total{name="payment",result="failure"} 6',
       ]),
     );
   });

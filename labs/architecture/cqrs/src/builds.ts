@@ -63,12 +63,13 @@ export class Builds<E extends NewEvent> {
 
   /**
    * Takes a build for this transaction, unless somebody else has it: of several projectors one works. The lock ends with
-   * the transaction whose writes it guards, so nobody can believe to hold it and be wrong.
+   * the transaction whose writes it guards, so nobody can believe to hold it and be wrong. One under construction is waited
+   * for: who rebuilds would take "somebody else has it" for its end.
    */
   async claim(tx: Tx, which: 'live' | number, version: number): Promise<Build | undefined> {
     return which === 'live'
       ? this.#one(tx, 'live AND version = $2 FOR UPDATE SKIP LOCKED', [version])
-      : this.#one(tx, 'build = $2 AND version = $3 FOR UPDATE SKIP LOCKED', [which, version]);
+      : this.#one(tx, 'build = $2 AND version = $3 FOR UPDATE', [which, version]);
   }
 
   async advance(tx: Tx, build: number, position: bigint): Promise<void> {
@@ -94,12 +95,11 @@ export class Builds<E extends NewEvent> {
     return rowCount === 1;
   }
 
-  /** Lets a build go on. @returns whether there is one of that version */
-  async resume(db: Tx, which: 'live' | number, version: number): Promise<boolean> {
+  /** Lets the live build go on. @returns whether it is of that version */
+  async resume(db: Tx, version: number): Promise<boolean> {
     const { rowCount } = await db.query(
-      `UPDATE ${this.#rows} SET paused = NULL
-       WHERE projection = $1 AND version = $2 AND CASE WHEN $3::int IS NULL THEN live ELSE build = $3 END`,
-      [this.#name, version, which === 'live' ? null : which],
+      `UPDATE ${this.#rows} SET paused = NULL WHERE projection = $1 AND version = $2 AND live`,
+      [this.#name, version],
     );
     return rowCount === 1;
   }
@@ -109,10 +109,7 @@ export class Builds<E extends NewEvent> {
     return inTransaction(pool, async (tx) => {
       await this.serialise(tx);
       const begun = await this.#one(tx, `NOT live AND version = $2 AND ${this.#newer}`, [projection.version]);
-      if (begun) {
-        await this.resume(tx, begun.build, projection.version);
-        return begun.build;
-      }
+      if (begun) return begun.build;
       const { rows } = await tx.query<{ next: number }>(
         `SELECT max(build) + 1 AS next FROM ${this.#rows} WHERE projection = $1`,
         [this.#name],
@@ -137,7 +134,10 @@ export class Builds<E extends NewEvent> {
 
   /** Postgres knows nothing of a table that was filled just now: without statistics, the first queries pass its index by. */
   async analyze(pool: Pool, build: number): Promise<void> {
-    await pool.query(`ANALYZE ${this.table(build)}`);
+    await pool.query(`ANALYZE ${this.table(build)}`).catch((error: unknown) => {
+      // Dropped meanwhile, by a rebuild that began later and was faster.
+      if (!(error instanceof DatabaseError) || error.code !== '42P01') throw error;
+    });
   }
 
   /** From the commit on, queries and projectors find the other build. */

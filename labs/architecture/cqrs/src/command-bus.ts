@@ -1,4 +1,4 @@
-import { ConflictError } from './errors.ts';
+import { ConflictError, StoreError } from './errors.ts';
 import type { EventStore, NewEvent } from './event-store.ts';
 import { checkedText, checkedWhole } from './text.ts';
 
@@ -55,13 +55,13 @@ export class CommandBus<C extends Command, S, E extends NewEvent> {
           position: await this.store.append({ stream, expectedVersion: history.length, events, commandId: id }),
         };
       } catch (error) {
-        if (error instanceof ConflictError) {
-          if (attempt < this.attempts) continue;
-          throw error;
-        }
+        if (error instanceof ConflictError && attempt < this.attempts) continue;
         // It may have been carried out since we looked: by its twin, whose effect the rules refuse to repeat, or by an
         // append whose answer was lost.
-        const twin = await this.store.positionOf(id).catch(() => undefined);
+        const twin = await this.store.positionOf(id).catch((unasked: unknown) => {
+          // Whoever is refused believes that nothing was written: not to be said by who doesn't know.
+          throw error instanceof StoreError ? error : unasked;
+        });
         if (twin === undefined) throw error;
         return { position: twin };
       }

@@ -1,4 +1,4 @@
-/** What happened, as the domain tells it. */
+/** What happened, as the domain tells it. What goes with it, such as who has asked for it, is in `data` too. */
 export interface NewEvent {
   readonly type: string;
   readonly data: unknown;

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Collection, type Db, MongoError, MongoServerError, MongoWriteConcernError } from 'mongodb';
 import { ConflictError, InvalidArgumentError, StoreError } from './errors.ts';
 import type { Append, Backlog, EventStore, NewEvent, Recorded } from './event-store.ts';
-import { checkedJson, checkedText, checkedWhole } from './text.ts';
+import { checkedEvent, checkedJson, checkedText, checkedWhole } from './text.ts';
 
 export interface MongoStoreOptions {
   /** Milliseconds to try for a place in the log; then `append` rejects, and nothing was written. Default 5,000. */
@@ -70,12 +70,11 @@ export class MongoEventStore<E extends NewEvent> implements EventStore<E> {
    */
   async append({ stream, expectedVersion, commandId, events }: Append<E>): Promise<bigint> {
     if (events.length === 0) throw new InvalidArgumentError(`Command ${commandId} has no event to append.`);
-    const told = events.map(({ type, data }) => ({ type: checkedText('type of an event', type), data }));
     const commit = {
       stream: checkedText('stream', stream),
       version: checkedWhole('expectedVersion', expectedVersion, 0) + 1,
       commandId: checkedText('command id', commandId),
-      events: checkedJson('events', told),
+      events: checkedJson('events', events.map(checkedEvent)),
     };
     const conflict = () =>
       new ConflictError(

@@ -6,7 +6,7 @@ import { type Client, errors } from '@opensearch-project/opensearch';
 import { CqrsError, InvalidArgumentError, PoisonEventError, StaleReadError, StoreError } from './errors.ts';
 import type { EventStore, NewEvent, Recorded } from './event-store.ts';
 import type { Item, OrderEvent } from './order.ts';
-import { checkedWhole } from './text.ts';
+import { checkedWait, checkedWhole } from './text.ts';
 
 /** How documents are made from events: one a stream, from that stream's events and nothing else. */
 export interface SearchProjection<E extends NewEvent, D extends object> {
@@ -91,13 +91,27 @@ export class SearchProjector<E extends NewEvent, D extends object> {
   /**
    * One batch. @returns how many events: 0 when there is none
    *
-   * @throws PoisonEventError when a document can't be made, or OpenSearch refuses it: nothing beyond it is copied
+   * @throws PoisonEventError when a document can't be made, or OpenSearch refuses it: what comes before it is copied, and the
+   *   checkpoint stays there
    * @throws StoreError when OpenSearch doesn't answer: call it again
    */
   async round(): Promise<number> {
     const position = await positionIn(this.client, this.index);
     const read = await this.log.readAll(position, this.batch);
-    const events = read.toSorted((a, b) => Number(a.position - b.position));
+    let events = read.filter((event) => event.position > position);
+    events.sort((a, b) => Number(a.position - b.position));
+    for (;;) {
+      try {
+        return await this.copy(events);
+      } catch (error) {
+        if (!(error instanceof PoisonEventError) || error.before === 0) throw error;
+        // A document that is refused may have been spoilt by an earlier event of its stream: then that one is named next.
+        events = events.slice(0, error.before);
+      }
+    }
+  }
+
+  protected async copy(events: readonly Recorded<E>[]): Promise<number> {
     const last = events.at(-1);
     if (!last) return 0;
     const documents = await this.held(events);
@@ -111,7 +125,9 @@ export class SearchProjector<E extends NewEvent, D extends object> {
           `${event.stream} is at ${version} in ${this.index}, and ${event.version} comes: is it the same log?`,
         );
       try {
-        documents.set(id, { version: event.version, document: this.projection.evolve(document, event) });
+        const next = this.projection.evolve(document, event);
+        JSON.stringify(next); // else the client fails over it, a bigint for one, as over a server that is away
+        documents.set(id, { version: event.version, document: next });
       } catch (cause) {
         throw this.poison(event, before, cause);
       }
@@ -173,6 +189,8 @@ export interface SearchOptions {
   readonly atLeast?: bigint;
   /** Milliseconds to wait for it. Default 1,000. */
   readonly timeoutMs?: number;
+  /** How many documents at most, from 1 to 10,000. Default 10. */
+  readonly limit?: number;
 }
 
 /** The query side of what is searched. */
@@ -190,19 +208,22 @@ export class SearchQueries {
    *
    * @param query OpenSearch's query DSL. @returns what fits best first
    * @throws StaleReadError when `atLeast` is not reached in time. @throws StoreError, also for a query that makes no sense
+   * @throws InvalidArgumentError for an option that is no such number, and where nothing was migrated
    */
   async search<D extends object>(
     { name }: SearchProjection<never, D>,
     query: object,
-    { atLeast = 0n, timeoutMs = 1_000 }: SearchOptions = {},
+    { atLeast = 0n, timeoutMs = 1_000, limit = 10 }: SearchOptions = {},
   ): Promise<readonly D[]> {
     const index = indexName(this.prefix, name);
+    checkedWait('timeoutMs', timeoutMs);
+    checkedWhole('limit', limit, 1, 10_000);
     if (atLeast > 0n) {
       await this.reached(name, index, atLeast, timeoutMs);
       // It is written, and a search would not see it before the next refresh: who waits for his own order pays for one now.
       await answered(this.client.indices.refresh({ index }));
     }
-    const { body } = await answered(this.client.search({ index, body: { query } }));
+    const { body } = await answered(this.client.search({ index, body: { query, size: limit } }));
     return body.hits.hits.flatMap(({ _source }) => (_source === undefined ? [] : [_source]));
   }
 
@@ -258,9 +279,7 @@ async function positionIn(client: Client, index: string): Promise<bigint> {
     return BigInt(body._version ?? 0);
   } catch (error) {
     const { cause } = error instanceof StoreError ? error : { cause: undefined };
-    const missing = cause instanceof errors.ResponseError && cause.statusCode === 404;
-    if (missing && reasonOf(error) === undefined) return 0n;
-    if (missing) throw new InvalidArgumentError(`There is no ${index}: migrate it.`, { cause });
+    if (cause instanceof errors.ResponseError && cause.statusCode === 404) return 0n;
     throw error;
   }
 }
@@ -286,11 +305,13 @@ function reasonOf(error: unknown): string | undefined {
   return typeof type === 'string' ? type : undefined;
 }
 
-/** @throws StoreError instead of the client's own errors */
+/** @throws StoreError instead of the client's own errors. @throws InvalidArgumentError where nothing was migrated */
 async function answered<T>(asked: Promise<T>): Promise<T> {
   try {
     return await asked;
   } catch (error) {
+    if (error instanceof errors.ResponseError && reasonOf(error) === 'index_not_found_exception')
+      throw new InvalidArgumentError(`Migrate the projection: ${error.message}.`, { cause: error });
     if (error instanceof errors.ResponseError && (error.statusCode ?? 500) < 500)
       throw new StoreError(`OpenSearch refused: ${error.message}`, 'no', error);
     throw new StoreError(

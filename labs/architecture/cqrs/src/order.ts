@@ -1,9 +1,10 @@
 import type { Decider } from './command-bus.ts';
 import { CommandRejectedError, InvalidArgumentError } from './errors.ts';
+import { checkedText, checkedWhole } from './text.ts';
 
 export interface Item {
   readonly name: string;
-  /** A whole number, at least 1. */
+  /** A whole number from 1 to 2^31 - 1. */
   readonly quantity: number;
 }
 
@@ -32,7 +33,7 @@ export interface Order {
 
 /** The rules of an order: none → placed → cooking → ready → collected, changed only before it is cooked. */
 export const order: Decider<OrderCommand, Order, OrderEvent> = {
-  streamOf: ({ orderId }) => `order-${orderId}`,
+  streamOf: ({ orderId }) => `order-${checkedText('order id', orderId)}`,
   initial: () => ({ status: 'none', items: [] }),
 
   evolve(state, event) {
@@ -61,7 +62,12 @@ export const order: Decider<OrderCommand, Order, OrderEvent> = {
     switch (command.type) {
       case 'place':
         only('none');
-        return [{ type: 'OrderPlaced', data: { orderId, customer: command.customer, items: checked(command.items) } }];
+        return [
+          {
+            type: 'OrderPlaced',
+            data: { orderId, customer: checkedText('customer', command.customer), items: checked(command.items) },
+          },
+        ];
       case 'change':
         only('placed');
         return [{ type: 'ItemsChanged', data: { orderId, items: checked(command.items) } }];
@@ -86,12 +92,12 @@ function unknown(what: never): never {
   throw new InvalidArgumentError(`An order knows no ${JSON.stringify(type)}.`);
 }
 
+/** What is accepted here must fit into every read model: an event that one can't hold would pause it. */
 function checked(items: readonly Item[]): readonly Item[] {
-  if (items.length === 0) throw new InvalidArgumentError('An order needs an item.');
-  for (const { name, quantity } of items) {
-    if (name === '') throw new InvalidArgumentError('An item has no name.');
-    if (Number.isInteger(quantity) && quantity >= 1) continue;
-    throw new InvalidArgumentError(`${quantity} × ${name}: the quantity must be a whole number, at least 1.`);
+  if (!Array.isArray(items) || items.length === 0) throw new InvalidArgumentError('An order needs an item.');
+  for (const item of items) {
+    const { name, quantity } = Object(item);
+    checkedWhole(`the quantity of ${checkedText('name of an item', name)}`, quantity, 1);
   }
   return items;
 }

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { ConflictError, InvalidArgumentError } from './errors.ts';
 import type { Append, Backlog, EventStore, NewEvent, Recorded } from './event-store.ts';
 import { GroupCommit } from './group-commit.ts';
-import { checkedJson, checkedText, checkedWhole, identifier } from './text.ts';
+import { checkedEvent, checkedJson, checkedText, checkedWhole, identifier } from './text.ts';
 import { ask, exactly, inTransaction } from './transaction.ts';
 
 export interface StoreOptions {
@@ -99,7 +99,7 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
       stream: checkedText('stream', stream),
       version: checkedWhole('expectedVersion', expectedVersion, 0),
       command: checkedText('command id', commandId),
-      events: events.map(({ type, data }) => ({ type: checkedText('type of an event', type), data })),
+      events: events.map(checkedEvent),
     });
     const position = this.options.groupCommit
       ? await this.group.add(entry, entry.length)
@@ -148,7 +148,7 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
     const { rows } = await ask<{ events: number; ms: number }>(
       this.pool,
       exactly(
-        `SELECT count(*)::int AS events, coalesce(extract(epoch FROM clock_timestamp() - min(at)) * 1000, 0)::float8 AS ms
+        `SELECT count(*)::int AS events, greatest(extract(epoch FROM clock_timestamp() - min(at)) * 1000, 0)::float8 AS ms
          FROM ${this.events} WHERE position > $1`,
         [after],
       ),

@@ -66,18 +66,21 @@ export class Projector<E extends NewEvent> {
     return this.attempt('live');
   }
 
-  /** Works until `stop()`. */
+  /** Works until `stop()`; called while it stops, it goes on after that. */
   start(): void {
-    if (this.#running) return;
+    if (this.#running && !this.#stopping.signal.aborted) return;
     this.#stopping = new AbortController();
-    this.#running = this.#work(this.#stopping.signal);
+    const { signal } = this.#stopping;
+    this.#running = Promise.resolve(this.#running).then(() => this.#work(signal));
   }
 
   /** Ends after the batch in hand. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#running;
-    this.#running = undefined;
+    const running = this.#running;
+    await running;
+    // Whoever has started it anew meanwhile keeps it.
+    if (this.#running === running) this.#running = undefined;
   }
 
   /** How far behind the live read model is. A paused one falls behind more and more: alarm on this. */
@@ -90,7 +93,7 @@ export class Projector<E extends NewEvent> {
   /** Goes on after a poison event, with code that can apply it. @throws InvalidArgumentError where other code is live */
   async resume(): Promise<void> {
     const { name, version } = this.projection;
-    if (await this.builds.resume(this.pool, 'live', version)) return;
+    if (await this.builds.resume(this.pool, version)) return;
     throw new InvalidArgumentError(
       `${name} is not live in version ${version}, which is this code's: nothing was resumed.`,
     );
@@ -98,20 +101,22 @@ export class Projector<E extends NewEvent> {
 
   /**
    * Builds the read model anew in a table of its own, while the live one is served and kept up to date, and then
-   * switches. Called again after a crash it goes on where it was.
+   * switches. Called again after a crash, or by a second instance, it goes on where it was. Overtaken by a later rebuild it
+   * leaves that one live.
    *
    * @param options.signal Ends it after the batch in hand, as a crash would. Default: it goes on to its end.
    * @throws PoisonEventError when an event can't be applied: the live read model stays. @throws the signal's reason
    */
   async rebuild({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    signal?.throwIfAborted();
     const build = await this.builds.open(this.pool, this.projection);
-    while ((await this.attempt(build)) > 0) signal?.throwIfAborted();
+    for (let more = true; more; signal?.throwIfAborted()) more = (await this.attempt(build)) > 0;
     await this.builds.analyze(this.pool, build);
     await this.switchTo(build);
     await this.builds.dropOld(this.pool);
   }
 
-  /** One batch of one build. What comes before a poison event is applied; then the build is paused. */
+  /** One batch of one build. What comes before a poison event is applied; then the live one is paused. */
   protected async attempt(which: 'live' | number): Promise<number> {
     for (let below: bigint | undefined; ; ) {
       try {
@@ -124,21 +129,19 @@ export class Projector<E extends NewEvent> {
     }
   }
 
-  /** The verdict is about the build that was tried, whichever is live by now. */
+  /** The verdict is about the build that was tried, whichever is live by now. Who rebuilds is told by the error itself. */
   protected async poisoned(which: 'live' | number, error: PoisonEventError): Promise<number> {
-    const stopped = await this.builds.pause(this.pool, error, this.projection.version);
     if (which !== 'live') throw error;
-    if (stopped) this.tell(error);
+    if (await this.builds.pause(this.pool, error, this.projection.version)) this.tell(error);
     return 0;
   }
 
   /** Whoever listens can't stop the work by an error of his own. */
   protected tell(error: unknown): void {
-    try {
-      this.options.onError(error);
-    } catch (own) {
-      process.emitWarning(`onError of ${this.projection.name}: ${own instanceof Error ? own.message : inspect(own)}`);
-    }
+    const told = async () => this.options.onError(error);
+    told().catch((own: unknown) =>
+      process.emitWarning(`onError of ${this.projection.name} has thrown ${inspect(own)}`),
+    );
   }
 
   /** @param below Events from here on are left for later. */
@@ -177,8 +180,13 @@ export class Projector<E extends NewEvent> {
       reached = event.position;
       last = event;
     }
-    // A handler that swallows the error of a statement leaves a transaction in which nothing more can be done.
-    if (last) await this.orPoison(build, last, before - 1, () => this.builds.advance(tx, build.build, reached));
+    // A handler that swallows the error of a statement leaves a transaction in which nothing more can be done; and what is
+    // to be checked at the commit is the handler's failure too.
+    if (last)
+      await this.orPoison(build, last, before - 1, async () => {
+        await tx.query('SET CONSTRAINTS ALL IMMEDIATE');
+        await this.builds.advance(tx, build.build, reached);
+      });
     return reached;
   }
 

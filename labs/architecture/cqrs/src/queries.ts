@@ -3,7 +3,7 @@ import { DatabaseError, type Pool } from 'pg';
 import { type Build, Builds } from './builds.ts';
 import { InvalidArgumentError, StaleReadError } from './errors.ts';
 import type { Tx } from './projection.ts';
-import { checkedWhole } from './text.ts';
+import { checkedWait, checkedWhole } from './text.ts';
 import { type Begin, inTransaction } from './transaction.ts';
 
 export interface QueryOptions {
@@ -42,8 +42,7 @@ export class Queries {
     options: QueryOptions = {},
   ): Promise<T> {
     const { atLeast = 0n, timeoutMs = 1_000, intervalMs = 5, signal } = options;
-    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
-      throw new InvalidArgumentError(`timeoutMs is ${timeoutMs}: give milliseconds, 0 or more.`);
+    checkedWait('timeoutMs', timeoutMs);
     checkedWhole('intervalMs', intervalMs, 0);
     const deadline = performance.now() + timeoutMs;
     for (;;) {

@@ -13,6 +13,24 @@ export function checkedText(what: string, value: string): string {
   throw new InvalidArgumentError(`The ${what} has ${Buffer.byteLength(value)} bytes: give 1 to 1,000.`);
 }
 
+/** An event as it is kept. @throws InvalidArgumentError without a type, without data, and with more than these */
+export function checkedEvent({ type, data, ...more }: { readonly type: string; readonly data: unknown }) {
+  const kept = { type: checkedText('type of an event', type), data };
+  if (data === undefined)
+    throw new InvalidArgumentError(`The event ${type} has no data: give null where there is nothing to tell.`);
+  const lost = Object.entries(more).find(([, value]) => value !== undefined);
+  if (!lost) return kept;
+  throw new InvalidArgumentError(
+    `The event ${type} has ${lost[0]} beside type and data, which alone are kept: put it into the data, or leave it out.`,
+  );
+}
+
+/** @throws InvalidArgumentError unless it is milliseconds to wait, which may be without end */
+export function checkedWait(what: string, value: number): number {
+  if (typeof value === 'number' && value >= 0) return value;
+  throw new InvalidArgumentError(`${what} is ${value}: give milliseconds, 0 or more.`);
+}
+
 /**
  * Data as JSON, if it comes back as it went: who reads an event must find what was decided.
  *

@@ -86,9 +86,12 @@ const lost = (error: unknown) =>
     error,
   );
 
-/** Postgres itself has answered, and not to say that this connection ends (08, 57P): then nothing was done. */
+/**
+ * Postgres itself has answered, and not to say that this connection ends (08, 57P): then nothing was done. 08P01 it says of a
+ * message that it has understood, such as a statement that lacks a parameter.
+ */
 const isAnswer = (error: unknown): error is DatabaseError =>
-  error instanceof DatabaseError && !/^(08...|57P..)$/.test(error.code ?? '');
+  error instanceof DatabaseError && !/^(08(?!P01)...|57P..)$/.test(error.code ?? '');
 
 /**
  * What a second attempt can cure: lost connections, deadlocks and serialisation failures, a server without room, a lock
@@ -98,7 +101,7 @@ const isAnswer = (error: unknown): error is DatabaseError =>
 export function isPassing(error: unknown): boolean {
   if (error instanceof StoreError)
     return error.written === 'unknown' || isPassing(error.cause) || !(error.cause instanceof DatabaseError);
-  return error instanceof DatabaseError && /^((08|40|53|57|58)...|55P03|25P03)$/.test(error.code ?? '');
+  return error instanceof DatabaseError && /^((08(?!P01)|40|53|57|58)...|55P03|25P03)$/.test(error.code ?? '');
 }
 
 /** A statement whose bigint columns arrive as a bigint: pg's default is a string. With a name it is planned once a connection. */

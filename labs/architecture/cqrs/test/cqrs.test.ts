@@ -133,6 +133,22 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       ['no id', () => send('7', { type: 'place', customer: 'Li', items: BURGER }, '')],
       ['no item', () => send('7', { type: 'place', customer: 'Li', items: [] })],
       ['no name', () => send('7', { type: 'place', customer: 'Li', items: [{ name: '', quantity: 1 }] })],
+      ['no order', () => send('', { type: 'place', customer: 'Li', items: BURGER })],
+      ['nobody', () => send('7', { type: 'place', customer: '', items: BURGER })],
+      [
+        'more than an int',
+        () => send('7', { type: 'place', customer: 'Li', items: [{ name: 'b', quantity: 2 ** 31 }] }),
+      ],
+      [
+        'a name beyond what an index takes',
+        () => send('7', { type: 'place', customer: 'Li', items: [{ name: 'b'.repeat(1_001), quantity: 1 }] }),
+      ],
+      ...['{}', '{"items":"b"}', '{"items":[null]}', '{"items":[{"quantity":1}]}'].map(
+        (body): [string, () => unknown] => [
+          `what a browser sent: ${body}`,
+          () => send('7', { type: 'place', customer: 'Li', ...JSON.parse(body) }),
+        ],
+      ),
       ['half a burger', () => send('7', { type: 'place', customer: 'Li', items: [{ name: 'burger', quantity: 0.5 }] })],
       ['a negative one', () => send('7', { type: 'place', customer: 'Li', items: [{ name: 'burger', quantity: -1 }] })],
       [
@@ -141,6 +157,10 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       ],
       ['a wait that no timer knows', () => new PostgresEventStore(pool, 'x', { lockTimeoutMs: 2 ** 31 })],
       ['no event', () => store.append({ stream: 's', expectedVersion: 0, events: [], commandId: 'c' })],
+      [
+        'an event that tells nothing',
+        () => store.append({ ...entry(1), events: [JSON.parse('{"type":"OrderReady"}')] }),
+      ],
       ['no version', () => store.append({ ...entry(1), expectedVersion: Number.NaN })],
       ['no attempt', () => new CommandBus(store, order, { attempts: 0 })],
       ['a timer that never ends', () => new PostgresEventStore(pool, 'x', { lockTimeoutMs: Number.POSITIVE_INFINITY })],
@@ -201,19 +221,22 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     cycle.self = cycle;
     const place = (customer: unknown) => JSON.parse(JSON.stringify({ type: 'place', customer, items: BURGER }));
     const event = (data: unknown) => ({ ...entry(1), events: [{ ...collected(1), data: Object(data) }] });
+    const told = { ...collected(1), metadata: { clerk: 'Li' } };
     // Three of the hundred are those of the append itself.
     const nested = (levels: number) => Array.from({ length: levels - 1 }).reduce<object>((inner) => ({ inner }), {});
     const cases: [string, RegExp, () => Promise<unknown>][] = [
       ['more levels than a stack is sure of', /100 levels/, () => store.append(event(nested(98)))],
       ['half a pair in a command id', /command id/, () => send('7', { type: 'cook' }, half)],
-      ['half a pair in an order id', /stream/, () => send(half, { type: 'cook' })],
+      ['half a pair in an order id', /order id/, () => send(half, { type: 'cook' })],
       ['half a pair in a stream that is read', /stream/, () => store.read(half)],
-      ['half a pair in a customer', /events\.0\.data\.customer/, () => send('7', place(half))],
+      ['half a pair in a customer', /customer/, () => send('7', place(half))],
+      ['half a pair in an event', /events\.0\.data\.customer/, () => store.append(event({ customer: half }))],
       ['U+0000 in a customer', /customer/, () => send('7', place('Li\0'))],
       ['U+0000 in a command id', /command id/, () => store.positionOf('c\0')],
       ['U+0000 in a key', /data/, () => store.append(event({ 'a\0': 1 }))],
       ['a stream beyond what an index takes', /1,000/, () => store.append(entry(1, 'x'.repeat(60_000)))],
       ['a bigint', /data\.n is of type bigint/, () => store.append(event({ n: 1n }))],
+      ['a field beside the data', /metadata/, () => store.append({ ...entry(1), events: [told] })],
       ['a cycle', /data\.self contains itself/, () => store.append(event(cycle))],
       ['a date, which comes back as a text', /data\.at is a Date/, () => store.append(event({ at: new Date() }))],
       ['NaN, which comes back as null', /data\.n is NaN/, () => store.append(event({ n: Number.NaN }))],
@@ -332,11 +355,32 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const answers = await Promise.all([bus.send(change), other.send(change), bus.send(change), other.send(change)]);
     await send('7', { type: 'cook' });
     answers.push(await other.send(change));
+    // The last attempt, too, may have met nobody but its twin.
+    const finish = { id: 'once', orderId: '7', type: 'finish' } as const;
+    const append = vi.spyOn(store, 'append').mockImplementationOnce(async (entry) => {
+      await other.send(finish);
+      return store.append(entry);
+    });
+    onTestFinished(() => append.mockRestore());
+    const last = new CommandBus(store, order, { attempts: 1 }).send(finish);
+    expect(await last).toEqual(await other.send(finish));
+    // Refused for what its twin has done, and nobody could be asked whether it was its twin.
+    const collect = { id: 'refused', orderId: '7', type: 'collect' } as const;
+    const looks = vi.spyOn(store, 'read').mockImplementationOnce(async (stream) => {
+      const { position } = await other.send(collect);
+      vi.spyOn(store, 'positionOf').mockRejectedValueOnce(new StoreError(`at ${position}`, 'no', undefined));
+      return store.read(stream);
+    });
+    onTestFinished(() => looks.mockRestore());
+    await expect(bus.send(collect)).rejects.toThrow(StoreError);
+    expect(await bus.send(collect)).toEqual(await other.send(collect));
     expect(new Set(answers.map(({ position }) => position)).size, 'positions told').toBe(1);
     expect((await store.read('order-7')).map(({ type }) => type)).toEqual([
       'OrderPlaced',
       'ItemsChanged',
       'CookingStarted',
+      'OrderReady',
+      'OrderCollected',
     ]);
   });
 
@@ -356,6 +400,11 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       { order_id: '8', customer: 'Wu', items: 'fries ×1', status: 'placed' },
     ]);
     expect(await sold()).toEqual({ cheeseburger: 2, fries: 1 });
+    const most = 2 ** 31 - 1;
+    await send('9', { type: 'place', customer: 'Li', items: [...FRIES, { name: 'fries', quantity: most }] });
+    for (const type of ['cook', 'finish', 'collect'] as const) await send('9', { type });
+    await drain(till);
+    expect(await sold(), 'whatever the rules allow can be counted').toEqual({ cheeseburger: 2, fries: most + 2 });
   });
 
   test('a read model needs nothing but the events', async () => {
@@ -436,7 +485,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
   });
 
   test('the lag grows with what waits, and an idle shop has none', async () => {
-    const { raw, projector } = await open();
+    const { name, raw, projector } = await open();
     const till = await projector(sales);
     expect(await till.lag()).toEqual({ events: 0, ms: 0, paused: undefined });
     await raw(1);
@@ -448,6 +497,8 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 });
     onTestFinished(() => void vi.useRealTimers());
     expect((await till.lag()).ms).toBeLessThan(1_800_000);
+    await pool.query(`UPDATE ${name}_events SET at = at + interval '1 hour'`);
+    expect(await till.lag(), "the log's own clock was set back").toMatchObject({ events: 2, ms: 0 });
     await drain(till);
     expect(await till.lag(), 'all is done').toEqual({ events: 0, ms: 0, paused: undefined });
   });
@@ -486,6 +537,9 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const next = await projector(sales, { batch: 2 }, log);
     await expect(next.rebuild({ signal: closing.signal })).rejects.toThrow('the shop closes');
     expect(asked, 'one batch').toEqual([0n]);
+    const left = next.rebuild({ signal: closing.signal });
+    await expect(left, 'who has left before').rejects.toThrow('the shop closes');
+    expect(asked, 'not one batch more').toHaveLength(1);
     await next.rebuild();
     expect(
       asked.filter((after) => after === 0n),
@@ -537,6 +591,14 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
         () => Promise.reject(Object.assign(new Error('no such burger'), { code })),
       ]),
       ['what the database refuses', (tx, table) => tx.query(`INSERT INTO ${table} VALUES (NULL, 1)`)],
+      ['a parameter that is missing', (tx) => tx.query('SELECT $1::int + $2', [1])],
+      [
+        'a refusal that comes with the commit',
+        async (tx, table) => {
+          await tx.query(`ALTER TABLE ${table} ADD UNIQUE (sold) DEFERRABLE INITIALLY DEFERRED`);
+          await tx.query(`INSERT INTO ${table} VALUES ('this', 9), ('that', 9)`);
+        },
+      ],
       ['a refusal that it swallows', (tx, table) => tx.query(`INSERT INTO ${table} VALUES (NULL, 1)`).catch(() => {})],
       ['a reason that Postgres cannot keep', () => Promise.reject(new Error('half\ud83d and \0'))],
       ['no error at all', () => Promise.reject(Object.create(null))],
@@ -618,7 +680,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     let told = 0;
     const warned = vi.spyOn(process, 'emitWarning').mockReturnValue();
     onTestFinished(() => warned.mockRestore());
-    const onError = () => {
+    const onError = async () => {
       told++;
       throw new Error('no log is at hand');
     };
@@ -626,9 +688,10 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     onTestFinished(() => till.stop());
     till.start();
     await until(() => told > 1, { what: 'a second attempt' });
-    await till.stop();
+    const stopped = till.stop();
     healthy = true;
     till.start();
+    await stopped;
     await until(async () => (await till.lag()).events === 0, { what: 'it to go on' });
     expect(await sold()).toEqual({ cheeseburger: 2 });
     expect(warned).toHaveBeenCalledWith(expect.stringContaining('no log is at hand'));
@@ -723,6 +786,37 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     ).toHaveLength(1);
   });
 
+  test('of two who rebuild at once neither takes the other for the end: the live one goes on, and a poison event is told', async () => {
+    const { raw, projector } = await open();
+    await raw(1);
+    const live = await projector(sales);
+    await drain(live);
+    const { promise: gate, resolve: letGo } = Promise.withResolvers<void>();
+    onTestFinished(() => letGo());
+    const slow: Projection<OrderEvent> = {
+      ...sales,
+      version: 2,
+      on: {
+        async OrderCollected(tx, table, event) {
+          await gate;
+          if (event.stream === 'order-5') throw new Error('no such burger');
+          return sales.on.OrderCollected?.(tx, table, event);
+        },
+      },
+    };
+    const twins = await Promise.all([1, 2].map(() => projector(slow, { batch: 1 })));
+    const rebuilt = Promise.allSettled(twins.map((twin) => twin.rebuild()));
+    await meanwhile(rebuilt, waiting);
+    await raw(2);
+    expect(await live.round(), 'events that the live one applies while one twin waits for the other').toBe(1);
+    for (let n = 3; n <= 6; n++) await raw(n);
+    letGo();
+    const poisoned = { status: 'rejected', reason: expect.any(PoisonEventError) };
+    expect(await rebuilt).toEqual([poisoned, poisoned]);
+    await drain(live);
+    expect((await live.lag()).events, 'it stays').toBe(0);
+  });
+
   test('a rebuild that meets a poison event leaves the live read model as it is', async () => {
     const { raw, projector, sold } = await open();
     await raw(1);
@@ -747,7 +841,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
   });
 
   test('no query fails while rebuilds come and go', async () => {
-    const { raw, projector, queries } = await open();
+    const { store, raw, projector, queries, sold } = await open();
     await raw(1);
     const till = await projector(sales);
     await drain(till);
@@ -768,6 +862,22 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       return (await db.query(`SELECT sold FROM ${table}`)).rows;
     });
     await rebuilt;
+    // One that lingers is overtaken by two that don't: its table is gone.
+    const gate = Promise.withResolvers<void>();
+    let done = false;
+    const readAll = async (after: bigint, limit: number) => {
+      const events = await store.readAll(after, limit);
+      done = events.length === 0;
+      if (done) await gate.promise;
+      return events;
+    };
+    const slow = await projector(sales, {}, { readAll, backlog: (after) => store.backlog(after) });
+    const lingers = slow.rebuild();
+    await meanwhile(lingers, () => done, { what: 'the slow one to have read the log' });
+    for (let n = 0; n < 2; n++) await till.rebuild();
+    gate.resolve();
+    await lingers;
+    expect(await sold()).toEqual({ cheeseburger: 2 });
     expect(answer, `asked ${looks.join(', then ')}`).toEqual([{ sold: 2 }]);
   });
 

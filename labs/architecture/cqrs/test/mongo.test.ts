@@ -109,6 +109,8 @@ await describeWith(
         const event = (kept: unknown) => ({ ...entry(1), events: [{ ...collected(1), data: Object(kept) }] });
         const bad = [
           store.append({ ...entry(1), events: [] }),
+          store.append({ ...entry(1), events: [JSON.parse('{"type":"OrderReady"}')] }),
+          store.append({ ...entry(1), events: [Object.assign(collected(1), { metadata: { clerk: 'Li' } })] }),
           store.append({ ...entry(1), expectedVersion: Number.NaN }),
           store.append(event({ half: 'user\ud83d' })),
           store.append(event({ at: new Date() })),

@@ -109,6 +109,14 @@ await describeWith(
         constructor: StoreError,
         written: 'no',
       });
+      for (let n = 10; n < 20; n++) await shop.place(`${n}`);
+      const { position: atLeast } = await shop.place('20');
+      await drain(copier);
+      const limits = [undefined, 1, 20].map(async (limit) => {
+        const found = await shop.queries.search(orderSearch, all, { atLeast, ...(limit !== undefined && { limit }) });
+        return found.length;
+      });
+      expect(await Promise.all(limits), 'as many as were asked for, or ten').toEqual([10, 1, 13]);
     });
 
     test(
@@ -120,6 +128,8 @@ await describeWith(
         const { position } = await place('7');
         const late = queries.search(orderSearch, all, { atLeast: position, timeoutMs: 30 });
         await expect(late).rejects.toMatchObject({ constructor: StaleReadError, position: 0n, atLeast: position });
+        const endless = queries.search(orderSearch, all, { atLeast: position, timeoutMs: Number.NaN });
+        await expect(endless, 'a wait that is no number').rejects.toThrow(InvalidArgumentError);
         await drain(copier);
         expect(await found(all), 'the copier is done, and no search shows it').toEqual([]);
         const PLACED = ['grilled cheeseburger ×2 placed'];
@@ -221,11 +231,13 @@ await describeWith(
     );
 
     test('an event whose document can’t be made or is refused stops its search model, and is named', SLOW, async () => {
-      const { place, projector, found } = await open();
+      const { place, send, projector, found } = await open();
       const healthy = await projector();
       const first = await place('7');
       const { position } = await place('8', DUCK);
-      const { position: last } = await place('9');
+      const third = await place('9');
+      const changed = await send('8', { type: 'change', items: BURGER });
+      const { position: last } = await send('8', { type: 'cook' });
       const fussy: typeof orderSearch = {
         ...orderSearch,
         version: 2,
@@ -234,16 +246,35 @@ await describeWith(
           return orderSearch.evolve(document, event);
         },
       };
+      const unspoken: typeof orderSearch = {
+        ...orderSearch,
+        version: 4,
+        evolve: (document, event) => Object.assign(orderSearch.evolve(document, event), { at: event.position }),
+      };
       const unfit = { ...orderSearch, version: 3, properties: { customer: { type: 'date' } } };
+      const spoilt: typeof orderSearch = {
+        ...orderSearch,
+        version: 5,
+        properties: { customer: { type: 'date' } },
+        evolve: (document, event) => {
+          const customer = event.version === 1 ? '2026-01-01' : 'Li';
+          return { ...orderSearch.evolve(document, event), customer };
+        },
+      };
       const cases = [
-        [await projector({ batch: 1 }, fussy), position],
-        [await projector({}, unfit), first.position],
+        [await projector({}, fussy), position, first.position, 1],
+        [await projector({}, unfit), first.position, 0n, 0],
+        [await projector({}, unspoken), first.position, 0n, 0],
+        [await projector({}, spoilt), changed.position, third.position, 3],
       ] as const;
-      for (const [copier, at] of cases) {
+      for (const [copier, at, before, documents] of cases) {
         const error = await drain(copier).catch((reason: unknown) => reason);
         expect(error).toMatchObject({ constructor: PoisonEventError, position: at });
         await expect(copier.round(), 'nothing is passed over').rejects.toThrow(PoisonEventError);
+        await copier.publish();
+        if (before > 0n) expect(await found(all, before), 'what came before it').toHaveLength(documents);
       }
+      await healthy.publish();
       await drain(healthy);
       expect(await found(all, last)).toHaveLength(3);
       const nowhere = new SearchQueries(client, `${search.namespace}none-`);
@@ -251,7 +282,9 @@ await describeWith(
         ['an upper-case name', () => projector({}, { ...orderSearch, name: 'Orders' })],
         ['a wildcard', () => new SearchQueries(client, '*').search(orderSearch, all)],
         ['a batch of nothing', () => projector({ batch: 0 })],
-        ['no index', () => nowhere.search(orderSearch, all, { atLeast: 1n })],
+        ['a limit of nothing', () => nowhere.search(orderSearch, all, { limit: 0 })],
+        ['no index', () => nowhere.search(orderSearch, all)],
+        ['no index to wait for', () => nowhere.search(orderSearch, all, { atLeast: 1n })],
       ];
       for (const [what, attempt] of wrong)
         await expect(async () => attempt(), what).rejects.toThrow(InvalidArgumentError);

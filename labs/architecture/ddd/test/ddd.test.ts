@@ -56,6 +56,7 @@ describe('values', () => {
       expect(() => Money.of(0, 'CNY').times(count), `nothing × ${count}`).toThrow(InvalidValueError);
     }
     expect(() => Money.of(2 ** 53 - 1, 'CNY').add(Money.of(1, 'CNY')), 'beyond all bounds').toThrow(InvalidValueError);
+    expect(() => Money.of(1e17, 'CNY'), 'what was wrong with it').toThrow('from 0 to 2⁵³ − 1');
   });
 
   test('an amount reads as it is printed', () => {
@@ -82,6 +83,7 @@ describe('values', () => {
   test('each currency has digits of its own, and currencies do not mix', () => {
     const parsed = ['CNY', 'EUR', 'USD', 'JPY', 'KWD'].map((currency) => Money.parse('7', currency).minor);
     expect(parsed).toEqual([700, 700, 700, 7, 7_000]);
+    expect(() => Money.parse('12.50', 'GBP'), 'it is not the digits that are wrong').toThrow('Currency "GBP"');
     const [one, other] = [Money.of(100, 'CNY'), Money.of(100, 'EUR')];
     expect(() => one.add(other)).toThrow(CurrencyMismatchError);
     expect(() => one.subtract(other)).toThrow(CurrencyMismatchError);
@@ -120,7 +122,9 @@ describe('values', () => {
     expect(split(100, 1, 1, 1)).toEqual([34, 33, 33]);
     expect(split(1003, 49, 51), 'exactly 491.47 and 511.53').toEqual([491, 512]);
     expect(split(5, 0, 1, 0), 'nothing to those who weigh nothing').toEqual([0, 5, 0]);
-    for (const bad of [[], [0, 0], [-1, 2], [0.5, 0.5], [Number.NaN]]) {
+    const lacking: number[] = [1, 1];
+    delete lacking[0];
+    for (const bad of [[], [0, 0], [-1, 2], [0.5, 0.5], [Number.NaN], lacking]) {
       expect(() => split(100, ...bad), `[${bad}]`).toThrow(InvalidValueError);
     }
   });
@@ -311,6 +315,7 @@ describe('the order', () => {
 
   test('what only looks like a value gets into no order', () => {
     const order = withFish();
+    const guest = Customer.register(yuan('300.00'));
     const before = order.snapshot();
     const money = { minor: 100, currency: 'CNY', times: () => yuan('1.00'), equals: () => true };
     const dish = { name: 'rice', size: Size.Small, spiciness: Spiciness.None, equals: () => false };
@@ -320,9 +325,14 @@ describe('the order', () => {
       ['a size', () => Reflect.construct(Dish, ['rice', { name: 'small' }, Spiciness.None])],
       ['a spiciness', () => Reflect.construct(Dish, ['rice', Size.Small, Object.create(null)])],
       ['a name', () => Reflect.construct(Dish, [7, Size.Small, Spiciness.None])],
+      ['an address', () => order.deliverTo({ city: '', street: '', equals: () => true })],
+      ['a voucher', () => Reflect.apply(order.redeem, order, [money])],
+      ['a charge', () => Reflect.apply(guest.charge, guest, [order.id, { minor: -100, currency: 'CNY' }])],
+      ['a top-up', () => Reflect.apply(guest.topUp, guest, [money])],
     ];
     for (const [what, attack] of attacks) expect(attack, what).toThrow(InvalidValueError);
     expect(order.snapshot()).toEqual(before);
+    expect([String(guest.balance), guest.events]).toEqual(['300.00 CNY', []]);
   });
 
   test('one name in two spellings is one dish', async () => {
@@ -331,6 +341,11 @@ describe('the order', () => {
     const order = draft();
     for (const dish of [one ?? fail(), two ?? fail()]) order.add(dish, await menu.priceOf(dish), 1);
     expect(order.lines.map(({ quantity }) => quantity)).toEqual([2]);
+    order.place();
+    order.pay();
+    const [, paid = fail()] = order.events;
+    const pan = { ingredients: { flour: 50 }, chillies: 0 };
+    expect(kitchenTicket(paid, { 'cre\u0302pe': { flour: 100 } })?.pans, 'in the kitchen too').toEqual([pan, pan]);
   });
 
   test('an order is rebuilt from its snapshot, and one that breaks a rule is not', () => {
@@ -412,6 +427,11 @@ describe('the neighbours', () => {
     const tickets = order.events.map((event) => kitchenTicket(event, book));
     expect(tickets, '"placed" is no news to the kitchen').toEqual([undefined, { orderId: order.id, pans: [pan, pan] }]);
     const portion = { name: fish.name, size: 'large', spiciness: 'medium', quantity: 2 };
+    const pinch = kitchenTicket(
+      { type: 'order-paid', orderId: order.id, dishes: [{ ...portion, size: 'medium', quantity: 1 }] },
+      { [fish.name]: { salt: 3 } },
+    );
+    expect(pinch?.pans[0]?.ingredients, 'as scales show it').toEqual({ salt: 2.4 });
     const drifted = { ...portion, size: 'gigantic' };
     // Every object has these, and the book has no such dish.
     const strange = ['toString', 'constructor', '__proto__'];

@@ -59,7 +59,8 @@ export {
 /** Events within one process. Each group has a `Dispatcher`; `completeOptions` of src/bus.ts looks at its options. */
 export class MemoryBus implements Bus {
   protected readonly dead: Cemetery;
-  protected readonly groups = new Map<string, { reader: Reader; dispatcher: Dispatcher }>();
+  /** The first of a group is active, the others stand by. */
+  protected readonly groups = new Set<{ group: string; reader: Reader; dispatcher: Dispatcher }>();
 
   constructor(dead: Cemetery = { add: async () => {} }) {
     this.dead = dead;

@@ -2,8 +2,8 @@ import type { Pool } from 'pg';
 import type { Bus, Cemetery } from './bus.ts';
 import { NoDeadLetterError, UnreadableEventError } from './errors.ts';
 import type { Envelope } from './event.ts';
-import { identifier } from './outbox.ts';
-import { UNREADABLE } from './parse.ts';
+import { identifier, MIGRATING } from './outbox.ts';
+import { UNREADABLE, UUID } from './parse.ts';
 
 /** An event that a group could not handle. */
 export interface DeadLetter {
@@ -28,7 +28,7 @@ export class DeadLetters implements Cemetery {
 
   /** Creates the table where it is missing. Part of your migrations. */
   async migrate(): Promise<void> {
-    await this.#pool.query(`
+    await this.#pool.query(`${MIGRATING}
       CREATE TABLE IF NOT EXISTS ${this.#table} ("group" text, id uuid, event json NOT NULL, reason text NOT NULL,
         attempts int NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY ("group", id));
       -- json keeps the text as it came; jsonb refuses U+0000 and half a surrogate pair, which anybody may publish.
@@ -60,11 +60,7 @@ export class DeadLetters implements Cemetery {
    * @throws NoDeadLetterError, UnreadableEventError for what is no event, or what the bus throws; then it is still here
    */
   async replay(group: string, id: string, bus: Pick<Bus, 'publish'>): Promise<void> {
-    const { rows } = await this.#pool.query<{ event: Envelope; at: string }>(
-      `SELECT event, at::text FROM ${this.#table} WHERE "group" = $1 AND id = $2`,
-      [group, id],
-    );
-    const [row] = rows;
+    const row = UUID.test(id) ? await this.#find(group, id) : undefined;
     if (row === undefined)
       throw new NoDeadLetterError(`${group} has no dead letter ${id}: list() names those there are`);
     if (row.event.type === UNREADABLE) {
@@ -77,5 +73,13 @@ export class DeadLetters implements Cemetery {
       id,
       row.at,
     ]);
+  }
+
+  async #find(group: string, id: string) {
+    const { rows } = await this.#pool.query<{ event: Envelope; at: string }>(
+      `SELECT event, at::text FROM ${this.#table} WHERE "group" = $1 AND id = $2`,
+      [group, id],
+    );
+    return rows[0];
   }
 }

@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import type { Bus, SubscribeOptions } from './bus.ts';
 import { Catalogue, type Envelope } from './event.ts';
 import { transaction } from './inbox.ts';
-import { identifier } from './outbox.ts';
+import { identifier, MIGRATING } from './outbox.ts';
 
 /** What happens on a food delivery platform. */
 export interface DeliveryEvents {
@@ -57,7 +57,7 @@ export class Platform {
 
   /** Creates the tables where they are missing. `effects` has no unique key on purpose: duplicates can be counted. */
   async migrate(): Promise<void> {
-    await this.#parts.pool.query(`
+    await this.#parts.pool.query(`${MIGRATING}
       CREATE TABLE IF NOT EXISTS ${this.#orders} (id text PRIMARY KEY, state text NOT NULL);
       CREATE TABLE IF NOT EXISTS ${this.#effects} (order_id text NOT NULL, effect text NOT NULL)`);
   }

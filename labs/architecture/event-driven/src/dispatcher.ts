@@ -1,4 +1,5 @@
-import type { Cemetery, Delivery, SubscribeOptions } from './bus.ts';
+import { inspect } from 'node:util';
+import { type Cemetery, type Delivery, exponential, type SubscribeOptions } from './bus.ts';
 import { ConnectionLostError, HandlerTimeoutError, UnknownEventError, UnreadableEventError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
 
@@ -24,23 +25,31 @@ export class Dispatcher {
     this.dead = dead;
   }
 
-  /** Resolves when there is room for another: the transport reads no further before. */
-  async accept(delivery: Delivery): Promise<void> {
-    while (this.#inHand >= this.options.concurrency) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /**
+   * Resolves when there is room for another: the transport reads no further before.
+   * @param after What has to end before: another of its group may still have events in hand
+   */
+  async accept(delivery: Delivery, after: Promise<unknown> = Promise.resolve()): Promise<void> {
+    const begin = () => {
+      const lane = this.laneOf(delivery);
+      const mine = (this.#lanes.get(lane) ?? after)
+        .then(() => this.process(delivery, this.#abort.signal))
+        // An acknowledgement that fails is a connection that broke: the broker sends the event again.
+        .catch(() => {})
+        .then(() => {
+          if (this.#lanes.get(lane) === mine) this.#lanes.delete(lane);
+          const next = this.#waiting.shift();
+          if (next) next();
+          else this.#inHand--;
+        });
+      this.#lanes.set(lane, mine);
+    };
+    // The place is handed over at once: who came in between would overtake.
+    if (this.#inHand >= this.options.concurrency) {
+      return new Promise((resolve) => this.#waiting.push(() => resolve(begin())));
     }
     this.#inHand++;
-    const lane = this.laneOf(delivery);
-    const mine = (this.#lanes.get(lane) ?? Promise.resolve())
-      .then(() => this.process(delivery, this.#abort.signal))
-      // An acknowledgement that fails is a connection that broke: the broker sends the event again.
-      .catch(() => {})
-      .then(() => {
-        this.#inHand--;
-        if (this.#lanes.get(lane) === mine) this.#lanes.delete(lane);
-        this.#waiting.shift()?.();
-      });
-    this.#lanes.set(lane, mine);
+    begin();
   }
 
   /** Resolves when nothing is in hand. */
@@ -74,7 +83,7 @@ export class Dispatcher {
         const useless = error instanceof UnknownEventError || error instanceof UnreadableEventError;
         const hopeless = useless || attempt >= this.options.maxAttempts;
         if (!hopeless || !(await this.#bury(delivery, error, attempt, signal))) {
-          await pause(this.options.backoffMs(attempt), this.#finish.signal);
+          await pause(this.#wait(attempt), this.#finish.signal);
           continue;
         }
       }
@@ -103,11 +112,22 @@ export class Dispatcher {
   /** Whether the dead letter is safe. Where it is not, the event is tried again rather than lost. */
   async #bury({ event }: Delivery, error: unknown, attempts: number, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false;
-    const reason = error instanceof Error ? error : new Error(String(error));
-    return this.dead.add(this.group, event, reason, attempts).then(
-      () => true,
-      () => false,
-    );
+    const reason = error instanceof Error ? error : new Error(typeof error === 'string' ? error : inspect(error));
+    try {
+      await this.dead.add(this.group, event, reason, attempts);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** A backoff that throws must not end the tries: the event would be neither done nor dead. */
+  #wait(attempt: number): number {
+    try {
+      return this.options.backoffMs(attempt);
+    } catch {
+      return exponential(attempt);
+    }
   }
 }
 
@@ -127,7 +147,13 @@ export async function within<T>(
   }
 }
 
-/** Resolves after `ms`, or at once when `signal` aborts. */
+/** Tells a listener. One that throws, or rejects, must not end what it listens to: that is a warning of the process. */
+export function inform(listener: (error: unknown) => unknown, error: unknown): void {
+  const told = async () => listener(error);
+  told().catch((own: unknown) => process.emitWarning(`onError has thrown ${inspect(own)}`));
+}
+
+/** Resolves after `ms`, 24 days at most, or at once when `signal` aborts. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
@@ -136,7 +162,7 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
       signal.removeEventListener('abort', done);
       resolve();
     };
-    const timer = setTimeout(done, ms);
+    const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1));
     signal.addEventListener('abort', done);
   });
 }

@@ -24,7 +24,10 @@ export class UnroutableError extends EventError {}
  */
 export class ConnectionLostError extends EventError {}
 
-/** A transaction was committed after one of its statements had failed: Postgres keeps nothing of it, and says no error. */
+/**
+ * A transaction was to be committed after one of its statements had failed, or after it had ended by itself: Postgres
+ * keeps nothing of it, and says no error.
+ */
 export class RolledBackError extends EventError {}
 
 /** A handler took longer than it may. Its signal has aborted; the try counts as failed. */

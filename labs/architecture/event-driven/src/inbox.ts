@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { within } from './dispatcher.ts';
 import { ConnectionLostError, RolledBackError } from './errors.ts';
 import type { Envelope } from './event.ts';
-import { identifier } from './outbox.ts';
+import { identifier, MIGRATING } from './outbox.ts';
 import { prune } from './prune.ts';
 
 /**
@@ -21,7 +21,7 @@ export class Inbox {
 
   /** Creates the table where it is missing. Part of your migrations. */
   async migrate(): Promise<void> {
-    await this.#pool.query(`
+    await this.#pool.query(`${MIGRATING}
       CREATE TABLE IF NOT EXISTS ${this.table} (
         consumer text, event uuid, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (consumer, event))`);
   }
@@ -29,8 +29,8 @@ export class Inbox {
   /**
    * Runs `effect` in a transaction, unless this consumer has done so for this event before. Only what goes through `tx`
    * happens once: an e-mail, say, has to be an event of its own.
-   * @throws what `effect` throws, and RolledBackError when it swallowed the error of a statement; then nothing is written
-   *   and the event may come again
+   * @throws what `effect` throws, and RolledBackError when it swallowed the error of a statement, or sent ROLLBACK itself;
+   *   then nothing is written and the event may come again
    */
   async once(
     consumer: string,
@@ -68,7 +68,7 @@ export class Inbox {
  * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK.
  * @param limitMs Milliseconds that all of it may take, and as many to get a connection. Default: no limit.
  * @throws ConnectionLostError after that; then the connection is given up, and what it had begun is rolled back
- * @throws RolledBackError when `body` swallowed the error of a statement
+ * @throws RolledBackError when `body` swallowed the error of a statement, or ended the transaction itself
  */
 export async function transaction<T>(
   pool: Pool,
@@ -93,6 +93,11 @@ export async function transaction<T>(
     try {
       await client.query('BEGIN');
       const result = await body(client);
+      if (client.getTransactionStatus() === 'I') {
+        throw new RolledBackError(
+          'The transaction had ended before its COMMIT: throw to undo it, and send no ROLLBACK.',
+        );
+      }
       const { command } = await client.query('COMMIT');
       if (command !== 'COMMIT')
         throw new RolledBackError('Nothing is kept: a statement had failed. Let its error pass.');

@@ -29,7 +29,7 @@ export class Outbox {
   /** Creates the table where it is missing. Part of your migrations. */
   async migrate(): Promise<void> {
     const index = (name: string) => identifier(`${this.table.slice(1, -1)}_${name}`);
-    await this.pool.query(`
+    await this.pool.query(`${MIGRATING}
       CREATE TABLE IF NOT EXISTS ${this.table} (
         position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         id uuid NOT NULL UNIQUE,
@@ -93,5 +93,8 @@ export class Outbox {
     return rows.map(({ event }) => event);
   }
 }
+
+/** "IF NOT EXISTS" is no lock: of two that migrate at once, one would fail. */
+export const MIGRATING = "SELECT pg_advisory_xact_lock(hashtextextended('labs event-driven', 0));";
 
 export const identifier = (name: string) => `"${name.replaceAll('"', '""')}"`;

@@ -40,7 +40,7 @@ function assertEnvelope(value: unknown): asserts value is Envelope {
   }
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 function standIn(kept: string, why: string): Parsed {
   // PostgreSQL's jsonb has no U+0000.

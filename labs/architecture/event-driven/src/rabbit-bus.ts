@@ -38,7 +38,7 @@ interface Consumer {
   readonly options: Required<SubscribeOptions>;
   /** The present one, and those of lost connections whose handlers are still at work. */
   readonly dispatchers: Set<Dispatcher>;
-  serving?: { readonly session: Session; readonly channel: Channel; readonly consumerTag: string };
+  serving?: { readonly session: Session; readonly channel: Channel };
   stopped: boolean;
 }
 
@@ -117,7 +117,9 @@ export class RabbitBus implements Bus {
       dispatchers: new Set(),
       stopped: false,
     };
-    await this.#serve(this.#present(this.#consuming), consumer);
+    await this.#serve(this.#present(this.#consuming), consumer).catch((lost: unknown) => {
+      throw this.#closed ?? lost;
+    });
     this.#consumers.add(consumer);
     return { stop: () => this.#stop(consumer) };
   }
@@ -197,8 +199,8 @@ export class RabbitBus implements Bus {
       if (!consumer.stopped) dispatcher.accept(delivery).catch(() => {});
     };
     consuming = true;
-    const { consumerTag } = await session.answer(channel.consume(queue, receive));
-    consumer.serving = { session, channel, consumerTag };
+    await session.answer(channel.consume(queue, receive));
+    consumer.serving = { session, channel };
     if (consumer.stopped) await session.answer(channel.close());
   }
 
@@ -206,7 +208,7 @@ export class RabbitBus implements Bus {
     consumer.stopped = true;
     this.#consumers.delete(consumer);
     const { serving } = consumer;
-    await serving?.session.answer(serving.channel.cancel(serving.consumerTag)).catch(() => {});
+    // Not cancelled before: the broker would have another go on behind the events that are still in hand here.
     await Promise.all([...consumer.dispatchers].map((each) => each.finish()));
     await serving?.session.answer(serving.channel.close()).catch(() => {});
   }

@@ -1,5 +1,5 @@
 import type { ChannelModel, ConfirmChannel } from 'amqplib';
-import { pause } from './dispatcher.ts';
+import { inform, pause } from './dispatcher.ts';
 import { ConnectionLostError } from './errors.ts';
 
 /** A connection without a sign of life for twice as long is a broken one. RabbitMQ alone would wait for 60. */
@@ -37,6 +37,7 @@ export class Session {
   readonly #resolve: (lost: ConnectionLostError) => void;
   readonly #cut: AbortController;
   readonly #answerMs: number;
+  readonly #waiting = new Set<(lost: ConnectionLostError) => void>();
   #lost: ConnectionLostError | undefined;
 
   private constructor(connection: ChannelModel, publisher: ConfirmChannel, cut: AbortController, answerMs: number) {
@@ -94,17 +95,22 @@ export class Session {
       cause,
     });
     this.#resolve(this.#lost);
+    for (const reject of this.#waiting) reject(this.#lost);
     this.#cut.abort();
   }
 
   /** The broker's answer. Where the connection ends without one, or none comes in time: @throws ConnectionLostError */
   async answer<T>(request: Promise<T>): Promise<T> {
     const silence = setTimeout(() => this.end(new Error(`no answer within ${this.#answerMs} ms`)), this.#answerMs);
-    const gone = this.over.then((lost) => Promise.reject(lost));
+    // Not `over`: what waits on a promise stays with it, and a connection may stand for months.
+    const { promise: gone, reject } = Promise.withResolvers<never>();
+    this.#waiting.add(reject);
+    if (this.#lost !== undefined) reject(this.#lost);
     try {
       return await Promise.race([request, gone]);
     } finally {
       clearTimeout(silence);
+      this.#waiting.delete(reject);
     }
   }
 
@@ -157,12 +163,12 @@ export class Sessions {
         const lost = await session.over;
         this.#present = undefined;
         if (performance.now() - since > STEADY_MS) attempt = 1;
-        if (!stop.aborted) onError(lost);
+        if (!stop.aborted) inform(onError, lost);
       }
       if (stop.aborted) return;
       await pause(backoffMs(attempt), stop);
       session = await Session.open(this.#options).catch((error: unknown) => {
-        if (!stop.aborted) onError(error);
+        if (!stop.aborted) inform(onError, error);
         return undefined;
       });
     }

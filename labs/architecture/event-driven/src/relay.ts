@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { assertCount, type Bus } from './bus.ts';
-import { pause } from './dispatcher.ts';
-import { UnroutableError } from './errors.ts';
+import { inform, pause } from './dispatcher.ts';
+import { InvalidArgumentError, UnroutableError } from './errors.ts';
 import { transaction } from './inbox.ts';
 import { identifier, type Outbox, type Waiting } from './outbox.ts';
 
@@ -31,7 +31,7 @@ export class Relay {
   protected readonly outbox: Pick<Outbox, 'name' | 'waiting' | 'mark'>;
   protected readonly bus: Pick<Bus, 'publish'>;
   protected readonly options: Required<RelayOptions>;
-  readonly #stopping = new AbortController();
+  #stopping = new AbortController();
   #running: Promise<void> | undefined;
   /** Key → when it is tried again, on the monotonic clock. */
   readonly #refused = new Map<string, number>();
@@ -46,6 +46,9 @@ export class Relay {
     const { batch = 100, idleMs = 50, roundMs = 30_000, refusedMs = 5000, onError = () => {} } = options;
     assertCount('batch', batch);
     assertCount('roundMs', roundMs);
+    for (const [name, ms] of Object.entries({ idleMs, refusedMs })) {
+      if (!(ms >= 0)) throw new InvalidArgumentError(`${name} is ${ms}: give milliseconds, at least 0`);
+    }
     this.#pool = pool;
     this.outbox = outbox;
     this.bus = bus;
@@ -62,9 +65,12 @@ export class Relay {
     return transaction(this.#pool, async (tx) => ((await this.lock(tx)) ? this.carry(tx) : 0), roundMs);
   }
 
-  /** Works until `stop()`. */
+  /** Works until `stop()`; after that, once more. */
   start(): void {
-    this.#running ??= this.#work(this.#stopping.signal);
+    if (this.#running && !this.#stopping.signal.aborted) return;
+    this.#stopping = new AbortController();
+    const { signal } = this.#stopping;
+    this.#running = (this.#running ?? Promise.resolve()).then(() => this.#work(signal));
   }
 
   /** Finishes the round in hand: in `roundMs`, and in twice that where Postgres doesn't even let it in. */
@@ -117,7 +123,7 @@ export class Relay {
     const until = performance.now() + this.options.refusedMs;
     for (const [key, cause] of refused) {
       this.#refused.set(key, until);
-      this.options.onError(cause);
+      inform(this.options.onError, cause);
     }
     return taken.length;
   }
@@ -135,7 +141,7 @@ export class Relay {
   async #work(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       const carried = await this.round().catch((error: unknown) => {
-        this.options.onError(error);
+        inform(this.options.onError, error);
         return 0;
       });
       if (carried === 0) await pause(this.options.idleMs, stop);

@@ -8,7 +8,7 @@ import {
   type SubscribeOptions,
   type Subscription,
 } from './bus.ts';
-import { Dispatcher, pause, within } from './dispatcher.ts';
+import { Dispatcher, inform, pause, within } from './dispatcher.ts';
 import { BusClosedError, InvalidArgumentError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
 import { type Parsed, parseEvent } from './parse.ts';
@@ -75,6 +75,8 @@ export class StreamsBus implements Bus {
     const settings = completeOptions(group, options);
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
     await this.#createGroup(this.#redis, group);
+    // It may have been closed meanwhile.
+    if (this.#closed) throw new BusClosedError('the bus is closed: open another');
     const stopping = new AbortController();
     const connection: Redis = this.#redis.duplicate<RedisOptions>({ ...this.#reading() });
     connection.on('error', () => {});
@@ -89,10 +91,9 @@ export class StreamsBus implements Bus {
       stop: async () => {
         stopping.abort();
         this.#subscriptions.delete(subscription);
-        // A connection that is dead must not hold up who stops: what it has in hand comes again.
-        await within(this.#leaseMs, serving).catch(() => {});
-        connection.disconnect();
+        // The lease lives on this connection until the last try has ended; a dead one ends by its `socketTimeout`.
         await serving;
+        connection.disconnect();
       },
     };
     this.#subscriptions.add(subscription);
@@ -110,6 +111,7 @@ export class StreamsBus implements Bus {
    */
   async trim(): Promise<number> {
     const stream = `${this.prefix}stream`;
+    if ((await this.#redis.exists(stream)) === 0) return 0;
     const groups = rows(await this.#redis.xinfo('GROUPS', stream));
     let oldest: string | undefined;
     for (const fields of groups) {
@@ -197,7 +199,7 @@ export class StreamsBus implements Bus {
       } catch (error) {
         // The connection broke: what is in hand comes again.
         dispatcher.abort();
-        if (!stop.aborted) this.#onError(error);
+        if (!stop.aborted) inform(this.#onError, error);
         await pause(this.#leaseMs / 3, stop);
       }
       await dispatcher.drain();

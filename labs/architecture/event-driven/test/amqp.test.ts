@@ -1,4 +1,6 @@
 // Comes first in the alphabet: its broker takes longest to start.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { startPostgres, startRabbit } from '@shared/services';
 import { describeWith, History, until } from '@shared/testkit';
 import { connect } from 'amqplib';
@@ -68,6 +70,19 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await bus.publish(numbered('1', 20));
     await until(() => kitchen.got.length === 20 && sms.got.length === 20);
     expect(kitchen.got.map(centsOf)).toEqual(Array.from({ length: 20 }, (_, n) => n));
+  });
+
+  test('rabbit: who publishes for months keeps nothing of what he has published', async () => {
+    setFlagsFromString('--expose-gc');
+    const gc: () => void = runInNewContext('gc');
+    const bus = await (await world()).open();
+    const publish = async (times: number) => {
+      for (let n = 0; n < times; n++) await bus.publish([]);
+      gc();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = await publish(500);
+    expect(((await publish(10_000)) - before) / 10_000, 'bytes kept of each').toBeLessThan(150);
   });
 
   test('rabbit: an event that no queue takes is an error, and stays in the outbox', async () => {
@@ -160,6 +175,36 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await until(() => got.length === 5);
     gate.resolve();
     expect(got.map(centsOf)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test('rabbit: who stops hands over once its tries have ended, and no event overtakes another', async () => {
+    const { open, prefix, url } = await world();
+    const [first, second] = [await open(), await open()];
+    const gate = Promise.withResolvers<void>();
+    onTestFinished(() => gate.resolve());
+    const begun: number[] = [];
+    const slow = delivery.reader({
+      OrderPlaced: async (event) => {
+        begun.push(centsOf(event));
+        await gate.promise;
+      },
+    });
+    const subscription = await first.subscribe('kitchen', slow, NOW);
+    const { got } = await listen(second, 'kitchen');
+    await first.publish(numbered('1', 3));
+    await until(() => begun.length === 1);
+    const stopped = subscription.stop();
+    await second.publish([placed('1', 3), placed('1', 4)]);
+    // Who would serve now has got these two once the broker has answered a later request.
+    const admin = await connect(url, { noDelay: true });
+    onTestFinished(() => admin.close());
+    const channel = await admin.createChannel();
+    for (let asked = 0; asked < 20; asked++) await channel.checkQueue(`${prefix}kitchen`);
+    gate.resolve();
+    await stopped;
+    await until(() => got.length === 4, { timeoutMs: 3_000, what: 'the other to take up what has not begun' });
+    expect([...begun, ...got.map(centsOf)]).toEqual([0, 1, 2, 3, 4]);
+    await subscription.stop();
   });
 
   test('rabbit: what is not confirmed when the connection breaks is refused, and a later round takes it along', async () => {

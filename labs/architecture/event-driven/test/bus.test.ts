@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -10,6 +13,7 @@ import {
   InvalidArgumentError,
   MemoryBus,
   UnknownEventError,
+  UnroutableError,
 } from '#lab';
 
 const NOW = { backoffMs: () => 1 };
@@ -135,6 +139,20 @@ test('a hundred riders more change nothing for who publishes', async () => {
   await until(() => riders.every(({ got }) => got.length === 1));
 });
 
+test('a rider who has gone leaves nothing behind', async () => {
+  setFlagsFromString('--expose-gc');
+  const gc: () => void = runInNewContext('gc');
+  const bus = new MemoryBus();
+  const comeAndGo = async (from: number, to: number) => {
+    for (let n = from; n < to; n++) await (await bus.subscribe(`rider ${n}`, delivery.reader({}))).stop();
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = await comeAndGo(0, 500);
+  expect(((await comeAndGo(500, 10_500)) - before) / 10_000, 'bytes kept of each').toBeLessThan(60);
+  await bus.close();
+});
+
 test('who publishes does not wait for a slow group', async () => {
   const bus = new MemoryBus();
   const gate = Promise.withResolvers<void>();
@@ -143,6 +161,44 @@ test('who publishes does not wait for a slow group', async () => {
   await bus.publish(numbered('1', 5));
   await until(() => sms.got.length === 5);
   gate.resolve();
+});
+
+test('a group that takes no more in hand holds up who publishes, and no other group', async () => {
+  const bus = new MemoryBus();
+  const gate = Promise.withResolvers<void>();
+  await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: () => gate.promise }), { concurrency: 2 });
+  const sms = await listen(bus, 'sms');
+  let resolved = false;
+  const published = bus.publish(numbered('1', 5)).then(() => {
+    resolved = true;
+  });
+  await until(() => sms.got.length === 5, { timeoutMs: 3_000, what: 'the messages to be sent' });
+  expect(resolved).toBe(false);
+  gate.resolve();
+  await published;
+});
+
+test('what waits for room is not overtaken, whoever comes in between', async () => {
+  const bus = new MemoryBus();
+  const ticks = async (count: number) => {
+    for (let tick = 0; tick < count; tick++) await null;
+  };
+  const got: number[] = [];
+  const reader = delivery.reader({
+    OrderPlaced: async (event) => {
+      await ticks(event.data.cents % 5);
+      got.push(event.data.cents);
+    },
+  });
+  await bus.subscribe('kitchen', reader, { concurrency: 2 });
+  const published: Promise<void>[] = [];
+  for (let n = 0; n < 200; n++) {
+    published.push(bus.publish([placed('1', n)]));
+    await ticks(n % 13);
+  }
+  await Promise.all(published);
+  await until(() => got.length === 200);
+  expect(got).toEqual(Array.from({ length: 200 }, (_, n) => n));
 });
 
 test('a retry lets no later event of its key overtake, and holds up no other key', async () => {
@@ -251,22 +307,111 @@ test('what a handler does to its event is seen by no other: not the next try, no
 });
 
 test('a subscription that stops finishes what is in hand, and takes no more', async () => {
+  for (const end of ['stop', 'close'] as const) {
+    const bus = new MemoryBus();
+    const gate = Promise.withResolvers<void>();
+    const story: string[] = [];
+    const reader = delivery.reader({
+      OrderPlaced: async ({ key }, signal) => {
+        await gate.promise;
+        story.push(`${signal.aborted ? 'gave up' : 'cooked'} ${key}`);
+      },
+    });
+    const kitchen = await bus.subscribe('kitchen', reader);
+    await bus.publish([placed('1')]);
+    const stopped = (end === 'stop' ? kitchen.stop() : bus.close()).then(() => story.push('stopped'));
+    await bus.publish([placed('2')]).catch((error: unknown) => expect(error).toBeInstanceOf(BusClosedError));
+    await setImmediate();
+    gate.resolve();
+    await stopped;
+    expect(story, end).toEqual(['cooked 1', 'stopped']);
+  }
+});
+
+test('of two consumers of a group one serves, and the other follows when it stops', async () => {
+  const bus = new MemoryBus();
+  const [first, second, third] = [await listen(bus, 'sms'), await listen(bus, 'sms'), await listen(bus, 'sms')];
+  const served = async (key: string) => {
+    await bus.publish([placed(key)]);
+    const all = () => [first, second, third].map(({ got }) => got.filter((event) => event.key === key).length);
+    await until(() => all().some((count) => count > 0), { timeoutMs: 3_000, what: `${key} to come to the group` });
+    return all();
+  };
+  expect(await served('1')).toEqual([1, 0, 0]);
+  await second.subscription.stop();
+  expect(await served('2')).toEqual([1, 0, 0]);
+  await first.subscription.stop();
+  expect(await served('3')).toEqual([0, 0, 1]);
+});
+
+test('a consumer that follows another waits for what that one still has in hand', async () => {
   const bus = new MemoryBus();
   const gate = Promise.withResolvers<void>();
   const story: string[] = [];
-  const reader = delivery.reader({
-    OrderPlaced: async ({ key }) => {
-      await gate.promise;
-      story.push(`cooked ${key}`);
-    },
-  });
-  const kitchen = await bus.subscribe('kitchen', reader);
-  await bus.publish([placed('1')]);
-  const stopped = kitchen.stop().then(() => story.push('stopped'));
-  await bus.publish([placed('2')]);
+  const slow = async ({ data }: Envelope<string, { readonly cents: number }>) => {
+    await gate.promise;
+    story.push(`the first cooked ${data.cents}`);
+  };
+  const first = await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: slow }));
+  const second = await listen(bus, 'kitchen');
+  await bus.publish([placed('1', 0), placed('1', 1)]);
+  const stopped = first.stop();
+  await bus.publish([placed('1', 2)]);
+  await setImmediate();
+  expect(second.got, 'what has overtaken').toEqual([]);
   gate.resolve();
   await stopped;
-  expect(story).toEqual(['cooked 1', 'stopped']);
+  expect(story).toEqual(['the first cooked 0', 'the first cooked 1']);
+  await until(() => second.got.length === 1);
+});
+
+test('a replay to a group that is not here is an error', async () => {
+  const bus = new MemoryBus();
+  const { subscription } = await listen(bus, 'kitchen');
+  await bus.publish([placed('1')], 'kitchen');
+  await subscription.stop();
+  await expect(bus.publish([placed('1')], 'kitchen')).rejects.toBeInstanceOf(UnroutableError);
+});
+
+test('whatever handler, backoff or cemetery throw, an event is tried again or becomes a dead letter', async () => {
+  const buried: string[] = [];
+  let burials = 0;
+  const bus = new MemoryBus({
+    add: (_group, { key }, { message }) => {
+      if (++burials === 1) throw new Error('no database');
+      buried.push(`${key}: ${message}`);
+      return Promise.resolve();
+    },
+  });
+  onTestFinished(() => bus.close());
+  const bare: unknown = Object.assign(Object.create(null), { code: 7 });
+  const reader = delivery.reader({ OrderPlaced: ({ key }) => Promise.reject(key === '1' ? bare : 'no rice') });
+  const backoffMs = (attempt: number) => {
+    if (attempt === 1) throw new Error('no such wait');
+    return 1;
+  };
+  await bus.subscribe('kitchen', reader, { maxAttempts: 2, backoffMs });
+  await bus.publish([placed('1')]);
+  await until(() => buried.length === 1, { timeoutMs: 3_000, what: 'the first to become a dead letter' });
+  await bus.publish([placed('2')]);
+  await until(() => buried.length === 2, { timeoutMs: 3_000, what: 'the second to become a dead letter' });
+  expect(buried).toEqual([expect.stringMatching(/^1: .*code: 7/), '2: no rice']);
+});
+
+test('a wait beyond any timer is a long one', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const bus = new MemoryBus();
+  onTestFinished(() => bus.close());
+  let tries = 0;
+  const failing = async () => {
+    tries++;
+    throw new Error('closed today');
+  };
+  await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: failing }), { backoffMs: () => 2 ** 31 });
+  await bus.publish([placed('1')]);
+  await vi.advanceTimersByTimeAsync(3_600_000);
+  expect(tries, 'in an hour').toBe(1);
 });
 
 test('a closed bus says so', async () => {

@@ -86,26 +86,31 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
   });
 
   test('streams: who stops waits for a try that has begun, also for longer than a lease', async () => {
+    const { open } = world();
     const gate = Promise.withResolvers<void>();
     const story: string[] = [];
     const reader = delivery.reader({
-      OrderPlaced: async () => {
-        story.push('begun');
+      OrderPlaced: async (event, signal) => {
+        signal.addEventListener('abort', () => story.push('given up'));
+        story.push(`begun ${centsOf(event)}`);
         await gate.promise;
         story.push('cooked');
       },
     });
-    const bus = world().open(50);
-    const subscription = await bus.subscribe('kitchen', reader, NOW);
+    const leaseMs = 1000;
+    const subscription = await open(leaseMs).subscribe('kitchen', reader, NOW);
     onTestFinished(() => gate.resolve());
-    await bus.publish([placed('1')]);
+    const second = open(leaseMs);
+    await second.publish(numbered('1', 2));
     await until(() => story.length > 0);
+    const { got } = await listen(second, 'kitchen');
     const stopped = subscription.stop().then(() => story.push('stopped'));
-    await Promise.race([stopped, delay(150)]);
+    await Promise.race([stopped, delay(leaseMs * 1.5)]);
     gate.resolve();
     await stopped;
-    expect(story.at(-1)).toBe('stopped');
-    expect(story).toContain('cooked');
+    expect(story).toEqual(['begun 0', 'cooked', 'stopped']);
+    await until(() => got.length > 0, { timeoutMs: 3_000, what: 'the other to take up what has not begun' });
+    expect(got.map(centsOf)).toEqual([1]);
   });
 
   test('streams: poison becomes a dead letter with its reason, and the others pass', async () => {
@@ -351,6 +356,7 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
   test('streams: trimming waits for the slowest group', async () => {
     const { open, prefix } = world();
     const bus = open();
+    expect(await bus.trim(), 'before there is a stream').toBe(0);
     const gate = Promise.withResolvers<void>();
     for (const id of ['1-5', '2-1']) {
       await client.xadd(`${prefix}stream`, id, 'event', JSON.stringify(placed(id)), 'only', '');
@@ -365,7 +371,12 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
 
   test('streams: a closed bus says so', async () => {
     const bus = world().open();
+    const subscribing = listen(bus, 'sms').then(
+      () => 'a consumer that nobody stops',
+      (error: unknown) => error,
+    );
     await bus.close();
+    expect(await subscribing).toBeInstanceOf(BusClosedError);
     await expect(bus.publish([placed('1')])).rejects.toBeInstanceOf(BusClosedError);
     await expect(bus.subscribe('sms', delivery.reader({}))).rejects.toBeInstanceOf(BusClosedError);
   });

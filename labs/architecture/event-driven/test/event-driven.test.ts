@@ -9,6 +9,7 @@ import {
   type Envelope,
   Inbox,
   InvalidArgumentError,
+  NoDeadLetterError,
   Outbox,
   Relay,
   type RelayOptions,
@@ -58,6 +59,53 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     for (const batch of [0, 1.5]) {
       expect(() => new Relay(pool, new Outbox(pool), nowhere, { batch })).toThrow(InvalidArgumentError);
     }
+    for (const options of [{ idleMs: Number.NaN }, { idleMs: -1 }, { refusedMs: Number.NaN }]) {
+      expect(() => new Relay(pool, new Outbox(pool), nowhere, options)).toThrow(InvalidArgumentError);
+    }
+  });
+
+  test('instances that migrate at the same moment all find their tables', async () => {
+    const parts = () => [new Outbox(pool, 'new_o'), new Inbox(pool, 'new_i'), new DeadLetters(pool, 'new_d')];
+    const migrated = await Promise.allSettled(
+      Array.from({ length: 8 }, parts).flatMap((all) => all.map((part) => part.migrate())),
+    );
+    expect(migrated.filter(({ status }) => status === 'rejected')).toEqual([]);
+  });
+
+  test('whoever hears of errors and throws ends no relay', async () => {
+    const { add, relayTo } = await world();
+    const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    onTestFinished(() => warning.mockRestore());
+    const published: Envelope[] = [];
+    let tries = 0;
+    const publish = async (events: readonly Envelope[]) => {
+      if (++tries < 3) throw new Error('no broker');
+      published.push(...events);
+    };
+    const onError = () => {
+      throw new Error('no log');
+    };
+    const relay = relayTo({ publish }, { onError });
+    onTestFinished(() => relay.stop().catch(() => {}));
+    await add(placed('1'));
+    relay.start();
+    await until(() => published.length === 1, { timeoutMs: 3_000, what: 'the relay to go on' });
+    expect(warning).toHaveBeenCalledWith(expect.stringContaining('no log'));
+  });
+
+  test('a relay that was stopped can be started again', async () => {
+    const { add, relayTo } = await world();
+    const published: Envelope[] = [];
+    const relay = relayTo({ publish: async (events) => void published.push(...events) });
+    relay.start();
+    const stopped = relay.stop();
+    relay.start();
+    await stopped;
+    await add(placed('1'));
+    await until(() => published.length === 1, { timeoutMs: 3_000, what: 'the relay to work again' });
+    await relay.stop();
+    await add(placed('2'));
+    expect([await relay.round(), published.length], 'carried by hand, since nobody else did').toEqual([1, 2]);
   });
 
   // ── outbox ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,10 +245,15 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
   test('two transactions that tell of the same two orders never wait for each other', async () => {
     const { outbox } = await world();
     for (let round = 0; round < 5; round++) {
-      let done = 0;
+      let [begun, done] = [0, 0];
+      const both = Promise.withResolvers<void>();
       const pair = Promise.allSettled(
         ['ab', 'ba'].map(async (keys) => {
-          await transaction(pool, (tx) => outbox.add(tx, ...Array.from(keys, (key) => placed(key))));
+          await transaction(pool, async (tx) => {
+            if (++begun === 2) both.resolve();
+            await both.promise;
+            await outbox.add(tx, ...Array.from(keys, (key) => placed(key)));
+          });
           done++;
         }),
       );
@@ -351,6 +404,8 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
       });
       await expect(swallowed).rejects.toThrow(RolledBackError);
     }
+    const undone = inbox.once('kitchen', event, (tx) => tx.query('ROLLBACK'));
+    await expect(undone).rejects.toThrow(RolledBackError);
     pool.once('acquire', (client) => queueMicrotask(() => client.emit('error', new Error('gone with the greeting'))));
     await Promise.allSettled([inbox.once('waiter', event, async () => {})]);
     expect(await inbox.once('kitchen', event, effect('cooked'))).toBe('done');
@@ -404,5 +459,7 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     const event = { ...placed('1'), data: { dish: 'a\0b \ud83d', cents: 1 } };
     await dead.add('kitchen', event, new Error('no\0such \udc00 dish'), 3);
     expect((await dead.list()).map((letter) => letter.event)).toEqual([event]);
+    const replay = dead.replay('kitchen', 'no such id', { publish: async () => {} });
+    await expect(replay).rejects.toBeInstanceOf(NoDeadLetterError);
   });
 });

@@ -8,7 +8,7 @@ export interface BreakerOptions {
   readonly failureRate?: number;
   /** Milliseconds until one load is tried again. Default 5,000. */
   readonly openMs?: number;
-  /** Whether an error says that the database is unwell. Default: every error does. */
+  /** Whether an error says that the database is unwell. Default: every error does, as does one for which this throws. */
   readonly isFailure?: (error: unknown) => boolean;
 }
 
@@ -71,7 +71,11 @@ export class Breaker {
 
   /** What `error` says of the database. */
   judge(error: unknown): Outcome {
-    return this.#isFailure(error) ? 'failure' : 'ignored';
+    try {
+      return this.#isFailure(error) ? 'failure' : 'ignored';
+    } catch {
+      return 'failure';
+    }
   }
 
   #ended(state: State, outcome: Outcome): void {
@@ -85,7 +89,7 @@ export class Breaker {
     failed.push(outcome === 'failure');
     if (failed.length > this.#window) failed.shift();
     const failures = failed.filter(Boolean).length;
-    if (failed.length === this.#window && failures >= this.#window * this.#failureRate) {
+    if (failed.length === this.#window && failures / this.#window >= this.#failureRate) {
       this.#state = { name: 'open', until: this.#clock.mono() + this.#openMs };
     }
   }

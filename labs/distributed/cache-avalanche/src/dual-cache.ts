@@ -65,10 +65,13 @@ export class DualCache extends ReadThrough {
     return b ? { read: { ...b, source: 'stale' }, stores } : { stores };
   }
 
-  /** B first: once A is empty, a reader would find the old value in B and take it for good. */
+  /** B first: once A is empty, a reader would find the old value in B and take it for good. A even where B is down. */
   protected override async drop(key: string): Promise<void> {
-    await this.b.drop(key);
-    await this.a.drop(key);
+    try {
+      await this.b.drop(key);
+    } finally {
+      await this.a.drop(key);
+    }
   }
 
   protected override ttlOf(store: Store): number {

@@ -151,7 +151,8 @@ export class DatabaseGate {
     const { signal } = abort;
     let ended: ReturnType<Breaker['begin']> | undefined;
     try {
-      // It may have opened while this one waited.
+      // He may have gone, and it may have opened, since the place was handed over.
+      outer?.throwIfAborted();
       ended = this.#breaker?.begin();
     } catch (error) {
       this.#refused++;
@@ -160,7 +161,6 @@ export class DatabaseGate {
     }
     // By hand: `AbortSignal.any` would keep what a load leaves on its signal for as long as the outer one lives.
     const onAbort = () => abort.abort(outer?.reason);
-    if (outer?.aborted) onAbort();
     outer?.addEventListener('abort', onAbort, { once: true });
     const expire = () => abort.abort(new LoadTimeoutError(this.#loadTimeoutMs));
     const cancel = this.#clock.after(this.#loadTimeoutMs, expire);

@@ -25,7 +25,10 @@ export interface Layer {
 export interface Cache {
   /** @throws what `load` throws, what a layer throws, and the reason of `signal` when it aborts. */
   read<T>(key: string, load: Load<T>, signal?: AbortSignal): Promise<Read<T>>;
-  /** Tells every layer that the row has changed, the innermost first: an outer one would be refilled from it. */
+  /**
+   * Tells every layer that the row has changed, the innermost first: an outer one would be refilled from it.
+   * @throws the first failure of a layer, once all are told.
+   */
   invalidate(key: string): Promise<void>;
 }
 
@@ -42,16 +45,29 @@ export function compose(...layers: readonly Layer[]): Cache {
       };
       // A signal of this read's own: what a load leaves on it goes with it, however long the caller's lives.
       const own = new AbortController();
-      const onAbort = () => own.abort(signal?.reason);
+      const left = Promise.withResolvers<never>();
+      const onAbort = () => {
+        // At once: a load may not listen to its signal.
+        left.reject(signal?.reason);
+        own.abort(signal?.reason);
+      };
       signal?.addEventListener('abort', onAbort, { once: true });
       try {
-        return await step(0, key, load, own.signal);
+        return await Promise.race([step(0, key, load, own.signal), left.promise]);
       } finally {
         signal?.removeEventListener('abort', onAbort);
       }
     },
     async invalidate(key) {
-      for (const layer of layers.toReversed()) await layer.invalidate?.(key);
+      const failures: unknown[] = [];
+      for (const layer of layers.toReversed()) {
+        try {
+          await layer.invalidate?.(key);
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw failures[0];
     },
   };
 }

@@ -85,7 +85,8 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
     this.#cancel?.();
     this.#kept.clear();
     this.#limit.clearQueue();
-    if (this.#leading) await this.#lease.release().catch(() => {});
+    // Not only if it leads: a claim may be on its way.
+    if (this.#cancel) await this.#lease.release().catch(() => {});
     this.#leading = false;
   }
 

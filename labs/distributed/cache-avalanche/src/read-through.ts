@@ -181,9 +181,9 @@ export abstract class ReadThrough {
     const places = await this.#places(key, stores);
     const [since, before] = [this.clock.mono(), this.#asked];
     const loaded = await this.#ask(ask, closing);
-    // Until here an invalidation would have had the value refused.
-    const goodFor = this.#asked;
-    if (loaded.source === 'stale' || loaded.source === 'refused') return { read: loaded, kept: true, goodFor };
+    // Until here an invalidation would have had the value refused, if a store could be asked.
+    const goodFor = places.length > 0 ? this.#asked : before;
+    if (loaded.source === 'stale' || loaded.source === 'refused') return { read: loaded, kept: true, goodFor: before };
     const text = pack(key, loaded.value, Date.now() - loaded.ageMs - (this.clock.mono() - since));
     // What the next one will get.
     const read = { ...loaded, value: unpack<T>(text).value };
@@ -192,7 +192,7 @@ export abstract class ReadThrough {
       return { read, kept, goodFor: kept ? goodFor : before };
     } catch (error) {
       this.report('redis-down', key, error);
-      return { read, kept: true, goodFor };
+      return { read, kept: true, goodFor: before };
     }
   }
 

@@ -10,19 +10,19 @@ export interface Entry<T> {
   readonly ageMs: number;
 }
 
-// Each store and each invalidation is a new generation. Who read an older one before it loaded may have loaded an older
-// value: it is refused. No generation at all is an entry that has expired: loads end sooner than a tombstone does.
+// Each store is a new generation, each invalidation a new fence. Who read an older one before it loaded may have loaded
+// an older value: it is refused. No generation is an entry that has expired. A fence outlasts loads: the entry may not.
 const COMMIT = new Script(`
 local current = redis.call('HGET', KEYS[1], 'generation')
 if current and current ~= ARGV[1] then return 0 end
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[5] then return 0 end
 redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'value', ARGV[3])
 if ARGV[4] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
 return 1`);
 
 const DROP = new Script(`
-redis.call('HDEL', KEYS[1], 'value')
-redis.call('HSET', KEYS[1], 'generation', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])`);
 
 /** While ioredis is in one of these a command would wait for the next attempt to connect. */
 const BROKEN: readonly string[] = ['reconnecting', 'close', 'end'];
@@ -60,19 +60,27 @@ export class Store {
     }
   }
 
-  /** The generation of the entry, '' where there is none. Ask for it before you load. */
+  /** The fence and the generation of the entry, '' where there is none. Ask for it before you load. */
   async generation(key: string): Promise<string> {
-    return (await this.#redis.hget(this.#prefix + key, 'generation')) ?? '';
+    const [entry, fence] = this.#keys(key);
+    const found = await Promise.all([this.#redis.get(fence), this.#redis.hget(entry, 'generation')]);
+    return found.map((each) => each ?? '').join(' ');
   }
 
   /** Stores `text`, which `pack` made, unless the entry is of another generation by now. `ttlMs` 0: for ever. */
   async commit(key: string, generation: string, text: string, ttlMs: number): Promise<boolean> {
-    return (await COMMIT.run(this.#redis, [this.#prefix + key], generation, randomUUID(), text, ttlMs)) === 1;
+    const [fence = '', current = ''] = generation.split(' ');
+    return (await COMMIT.run(this.#redis, this.#keys(key), current, randomUUID(), text, ttlMs, fence)) === 1;
   }
 
   /** Deletes the value and keeps the news of it, so that a load that runs now isn't stored. */
   async drop(key: string): Promise<void> {
-    await DROP.run(this.#redis, [this.#prefix + key], randomUUID(), this.#tombstoneMs);
+    await DROP.run(this.#redis, this.#keys(key), randomUUID(), this.#tombstoneMs);
+  }
+
+  /** No key of a caller begins as a fence does: each store's prefix ends with a word of its own. */
+  #keys(key: string): [entry: string, fence: string] {
+    return [this.#prefix + key, `${this.#prefix.slice(0, -1)}-fence:${key}`];
   }
 }
 

@@ -14,6 +14,7 @@ import {
   InvalidArgumentError,
   InvalidationFailedError,
   jitterTtl,
+  type Layer,
   LoadTimeoutError,
   PerpetualCache,
   type PerpetualCacheOptions,
@@ -103,6 +104,8 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       ['a load without an end', () => new TtlCache(client, { loadTimeoutMs: 2 ** 31 })],
       ['a TTL beyond what Redis can add', () => new TtlCache(client, { ttlMs: 50 * YEAR + 1 })],
       ['B beyond that', () => new DualCache(client, { ttlBMs: 50 * YEAR + 1 })],
+      ['commands without an end', () => connectRedis(node.url, { timeoutMs: Number.POSITIVE_INFINITY })],
+      ['commands without a time', () => connectRedis(node.url, { timeoutMs: Number.NaN })],
     ];
     for (const [what, make] of bad) expect(make, what).toThrow(InvalidArgumentError);
     new TtlCache(client, { ttlMs: 50 * YEAR });
@@ -305,6 +308,20 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(await here.getOrLoad('a', async () => 'newest')).toMatchObject({ value: 'new', source: 'hit' });
   });
 
+  test('a load that outlasts what was stored after an invalidation is not stored', async () => {
+    const prefix = fresh();
+    const [here, there] = [ttlCache({ prefix, ttlMs: 50 }), ttlCache({ prefix, ttlMs: 50 })];
+    const depot = new Depot((load) => (load === 1 ? 'old' : 'newest'));
+    const slow = later(here.getOrLoad('a', depot.load));
+    await depot.begun(slow);
+    await there.invalidate('a');
+    await there.getOrLoad('a', async () => 'in between');
+    await until(async () => (await connect().exists(`${prefix}ttl:a`)) === 0, { what: 'it to expire' });
+    depot.open();
+    await slow;
+    expect((await there.getOrLoad('a', async () => 'new')).value).not.toBe('old');
+  });
+
   test('who asks after an invalidation elsewhere does not get what was on its way to or from Redis', async () => {
     for (const way of ['to', 'from']) {
       const [prefix, client] = [fresh(), connect()];
@@ -325,6 +342,44 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       expect((await after).value, `${way} Redis`).toBe('new');
       expect((await before).value, 'who asked before').toBe('old');
     }
+  });
+
+  test('where Redis is out of reach, who asks after an invalidation elsewhere does not get what was loaded before', async () => {
+    for (const lost of ['the look', 'the store']) {
+      const link = await node.proxy();
+      onTestFinished(() => link[Symbol.asyncDispose]());
+      const prefix = fresh();
+      const [here, there] = [ttlCache({ prefix }, connect(link.url, 100)), ttlCache({ prefix })];
+      await here.getOrLoad('any', async () => 'any');
+      if (lost === 'the look') link.partition();
+      const depot = new Depot(() => 'old');
+      const before = later(here.getOrLoad('a', depot.load));
+      await depot.begun(before);
+      await there.invalidate('a');
+      const after = later(here.getOrLoad('a', async () => 'new'));
+      link.partition();
+      depot.open();
+      expect((await after).value, `${lost} was not answered`).toBe('new');
+      expect((await before).value, 'who asked before').toBe('old');
+    }
+  });
+
+  test('what a lower layer found stale is not for who asks after an invalidation elsewhere', async () => {
+    const prefix = fresh();
+    const stale: Layer = {
+      async read(_key, load, _next, signal) {
+        return { value: await load(signal), source: 'stale', ageMs: 1 };
+      },
+    };
+    const cache = compose(ttlCache({ prefix }).layer(), stale);
+    const depot = new Depot(() => 'old');
+    const before = later(cache.read('a', depot.load));
+    await depot.begun(before);
+    await ttlCache({ prefix }).invalidate('a');
+    const after = later(cache.read('a', async () => 'new'));
+    depot.open();
+    expect(await after).toMatchObject({ value: 'new', source: 'stale' });
+    expect((await before).value, 'who asked before').toBe('old');
   });
 
   test('who asks after the second of two invalidations does not get the value from in between', async () => {
@@ -370,7 +425,9 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(getEventListeners(lasting.signal, 'abort')).toEqual([]);
     const gone = new Error('the customer went home');
     const hang = () => new Promise<never>(() => {});
-    const readings = [gate.run(hang, lasting.signal), compose(gate.layer()).read('a', hang, lasting.signal)].map(later);
+    const caches = [compose(), compose(gate.layer())];
+    const readings = [gate.run(hang, lasting.signal), ...caches.map((each) => each.read('a', hang, lasting.signal))];
+    readings.map(later);
     lasting.abort(gone);
     for (const reading of readings) await expect(reading).rejects.toBe(gone);
   });
@@ -508,6 +565,19 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(loads.a).toBe(before);
     expect([a.refreshing, b.refreshing]).toEqual([false, true]);
     expect(() => a.keepFresh('key', async () => 1)).toThrow(InvalidArgumentError);
+    // Closed while Redis grants its first claim.
+    const client = connect();
+    const answers = lateAnswers(client);
+    answers.hold();
+    const [early, next] = [{ prefix: fresh(), leaseMs }, vi.fn(async () => 1)];
+    const c = perpetualCache(early, client);
+    c.keepFresh('key', async () => 1);
+    await answers.held;
+    const closing = c.close();
+    answers.release();
+    await closing;
+    perpetualCache(early).keepFresh('key', next);
+    await until(() => next.mock.calls.length > 0, { what: 'another one to refresh' });
   });
 
   test('who closes while a load hangs leaves nothing that keeps the process alive', async () => {
@@ -684,6 +754,12 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     line.heal();
     await invalidation;
     expect(await near.getOrLoad('a', async () => 'new')).toMatchObject({ value: 'new' });
+    // B is out of reach: that is an error, and A doesn't go on with the old value.
+    const backup = connect(line.url);
+    const alone = dualCache({ prefix, backup }, client);
+    backup.disconnect();
+    await expect(alone.invalidate('a')).rejects.toThrow(InvalidationFailedError);
+    expect(await alone.getOrLoad('a', async () => 'newest'), 'without B').toMatchObject({ value: 'newest' });
   });
 
   test('B on a server of its own answers when the server of A is gone', async ({ skip }) => {
@@ -726,6 +802,15 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const crowd = new Depot(() => 'loaded by a customer', true);
     await Promise.all(keys.map((key) => cache.getOrLoad<unknown>(key, crowd.load)));
     expect(crowd.loads).toBe(1);
+  });
+
+  test('a layer that fails to forget keeps no other from being told', async () => {
+    const failure = new Error('the inner one was not told');
+    const told = vi.fn(async () => {});
+    const read: Layer['read'] = (key, load, next) => next(key, load);
+    const cache = compose({ read, invalidate: told }, { read, invalidate: () => Promise.reject(failure) });
+    await expect(cache.invalidate('a')).rejects.toBe(failure);
+    expect(told).toHaveBeenCalledWith('a');
   });
 
   test('what was composed of layers is warmed like any cache', async () => {

@@ -1,5 +1,5 @@
 import { until } from '@shared/testkit';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   CircuitOpenError,
   DatabaseGate,
@@ -81,6 +81,19 @@ describe('the gate', () => {
     const lost = settled().then(() => 'the place is lost');
     expect(await Promise.race([Promise.all([first, patient]), lost])).toEqual([1, 1]);
     expect(await door.run(depot.load)).toBe(1);
+    // Not in the ticks of the hand-over either.
+    for (let ticks = 0; ticks < 20; ticks++) {
+      const [ends, goes, load] = [Promise.withResolvers<number>(), new AbortController(), vi.fn(async () => 1)];
+      const before = door.run(() => ends.promise);
+      const gone = later(door.run(load, goes.signal));
+      ends.resolve(1);
+      for (let tick = 0; tick < ticks; tick++) await null;
+      const begun = load.mock.calls.length;
+      goes.abort(new Error('had enough'));
+      await Promise.allSettled([before, gone]);
+      expect(load.mock.calls.length, `begun for who left after ${ticks} ticks`).toBe(begun);
+    }
+    expect(await door.run(depot.load)).toBe(1);
   });
 
   test('a load that fails, or throws at once, leaves its place', async () => {
@@ -134,6 +147,10 @@ describe('the gate', () => {
     expect(await probe).toBe(2);
     expect(await door.run(depot.load)).toBe(1);
     expect(door.stats().circuit).toBe('closed');
+    // 50 × 0.14 is 7.000000000000001.
+    const { gate: exact } = gate({ breaker: { window: 50, failureRate: 0.14 } });
+    for (let n = 1; n <= 50; n++) await exact.run(n <= 7 ? failing : depot.load).catch(() => {});
+    expect(exact.stats().circuit, '7 of 50').toBe('open');
   });
 
   test('who waits while the circuit opens is refused, and the database is not asked', async () => {
@@ -192,5 +209,18 @@ describe('the gate', () => {
     expect(await left).toMatchObject({ message: 'had enough' });
     expect(door.stats().circuit).toBe('closed');
     depot.open();
+  });
+
+  test('an error that the judge can not read counts as a failure, and the caller gets it', async () => {
+    const isFailure = (error: unknown) => {
+      throw new TypeError(`what is ${error}?`);
+    };
+    const { gate: door, clock } = gate({ breaker: { window: 1, openMs: 1_000, isFailure } });
+    for (const of of ['a load', 'the probe']) {
+      await expect(door.run(failing), of).rejects.toThrow('the depot is closed');
+      expect(door.stats().circuit, of).toBe('open');
+      await clock.manual.advance(1_000);
+    }
+    expect(await door.run(async () => 1)).toBe(1);
   });
 });

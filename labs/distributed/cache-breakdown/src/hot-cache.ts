@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
-import pLimit, { type LimitFunction } from 'p-limit';
 import { type Clock, sleep, systemClock } from './clock.ts';
 import { refreshEarly } from './early.ts';
 import { decode, type Envelope, encode } from './envelope.ts';
@@ -106,14 +105,17 @@ export class HotCache {
   protected readonly flights: SingleFlight;
   protected readonly refreshes: SingleFlight;
   protected readonly clock: Clock;
-  protected readonly limit: LimitFunction;
   protected readonly leaseMs: number;
   readonly #plan: Plan;
   readonly #near: LRUCache<string, Entry>;
   readonly #nearMs: number;
+  readonly #maxLoads: number;
   readonly #maxWaiting: number;
   readonly #abandonMs: number;
   readonly #onEvent: (event: CacheEvent) => void;
+  /** Loads under way, and those that wait for their turn, in the order of arrival. */
+  #loading = 0;
+  readonly #line = new Set<() => void>();
   /** Callers so far; each has the count as his number. */
   #asked = 0;
   #closed = false;
@@ -129,7 +131,7 @@ export class HotCache {
     this.#onEvent = onEvent;
     this.leaseMs = whole('leaseMs', options.leaseMs ?? 1_000, 10, LONGEST_TIMER_MS);
     this.clock = clock;
-    this.limit = pLimit(whole('maxLoads', options.maxLoads ?? 8, 1, 100_000));
+    this.#maxLoads = whole('maxLoads', options.maxLoads ?? 8, 1, 100_000);
     const timeoutMs = whole('timeoutMs', options.timeoutMs ?? 5_000, 1, LONGEST_TIMER_MS);
     this.store = this.newStore(redis, prefix);
     this.flights = this.newFlights(timeoutMs);
@@ -153,13 +155,13 @@ export class HotCache {
       const beta = options.beta ?? this.#plan.beta;
       if (refreshEarly(entry.freshUntil - now, entry.loadMs, beta)) this.#refresh(key, load, options, entry);
       // A key has one type of value: that is the callers' promise, and no check at run time could tell.
-      return { value: entry.value as T | null, source: 'hit', ageMs: now - entry.bornAt };
+      return { value: entry.value as T | null, source: 'hit', ageMs: Math.max(0, now - entry.bornAt) };
     }
     const plan = planOf(this.#plan, options);
     named('The key', key);
     const number = ++this.#asked;
     for (;;) {
-      const flight = this.flights.run(key, (signal) => this.#fetch(key, load, plan, signal), options.signal);
+      const flight = this.flights.run(key, (signal) => this.#fly(key, load, plan, signal), options.signal);
       const { read, goodFor } = await flight;
       // Who joined later may come from an invalidation: for him there is another flight, which began after he had asked.
       if (number <= goodFor) return read;
@@ -190,25 +192,19 @@ export class HotCache {
    */
   layer(options: Freshness = {}): Layer {
     return {
-      read: async (key, load, next, signal) => {
+      read: (key, load, next, signal) => {
         const below = async (own: AbortSignal) => {
           const read = await next(key, load, own);
           if (read.source === 'refused' || read.source === 'stale') throw new Unkept(read);
           return read.value;
         };
-        try {
-          return await this.getOrLoad(key, below, { ...options, signal });
-        } catch (error) {
-          // It was thrown by `below`, whose type is that of the key.
-          if (error instanceof Unkept) return error.read as Read<never>;
-          throw error;
-        }
+        return this.getOrLoad(key, below, { ...options, signal });
       },
       invalidate: (key) => this.invalidate(key),
     };
   }
 
-  /** Ends what is running with a ClosedError, and so every later call. The Redis client stays open: it is yours. */
+  /** Ends what is running with a ClosedError, and so every later read; `invalidate` works on. The Redis client stays open: it is yours. */
   close(): void {
     this.#closed = true;
     this.flights.close();
@@ -227,12 +223,33 @@ export class HotCache {
   }
 
   /** Runs a load in its turn: the database has no more than `maxLoads` of this process's at once. */
-  protected async gate<T>(key: string, load: () => Promise<T>): Promise<T> {
-    const { activeCount, pendingCount, concurrency } = this.limit;
-    if (activeCount + pendingCount >= concurrency + this.#maxWaiting) {
-      throw new OverloadedError(key, activeCount, pendingCount);
+  protected async gate<T>(key: string, load: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const line = this.#line;
+    signal.throwIfAborted();
+    if (this.#loading < this.#maxLoads) this.#loading++;
+    else if (line.size >= this.#maxWaiting) throw new OverloadedError(key, this.#loading, line.size);
+    else {
+      await new Promise<void>((resolve, reject) => {
+        const next = () => {
+          signal.removeEventListener('abort', leave);
+          resolve();
+        };
+        // Out of the line at once: who has gone takes nobody's place in it.
+        const leave = () => {
+          line.delete(next);
+          reject(signal.reason);
+        };
+        signal.addEventListener('abort', leave, { once: true });
+        line.add(next);
+      });
     }
-    return this.limit(load);
+    try {
+      return await load();
+    } finally {
+      const [next] = line;
+      if (next && line.delete(next)) next();
+      else this.#loading--;
+    }
   }
 
   /** The turn is over when the load has really ended, not when its callers have been told that it is too late. */
@@ -268,10 +285,21 @@ export class HotCache {
     this.#onEvent({ type: 'refresh-failed', key, error });
   }
 
-  async #fetch<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Answer<T>> {
-    const since = this.clock.mono();
+  async #fly<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Answer<T>> {
     // A crowd that comes in one turn of the event loop is one crowd.
     await null;
+    const goodFor = this.#asked;
+    try {
+      return await this.#fetch(key, load, plan, signal);
+    } catch (error) {
+      // It was thrown by the `below` of a layer, whose type is that of the key.
+      if (error instanceof Unkept) return { read: error.read as Read<T>, goodFor };
+      throw error;
+    }
+  }
+
+  async #fetch<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Answer<T>> {
+    const since = this.clock.mono();
     let waitedFor = '';
     for (let refused = 0; ; ) {
       signal.throwIfAborted();
@@ -280,17 +308,14 @@ export class HotCache {
       let found: Found;
       try {
         found = await this.store.find(key, token, 0, waitedFor);
+        const read = found.kind === 'value' && (await this.#read<T>(key, found, load, plan, signal));
+        if (read) return { read, goodFor };
       } catch (error) {
         this.#onEvent({ type: 'redis-down', key, error });
-        // It may have been heard all the same.
-        this.store.release(key, token).catch(() => {});
-        return { read: await this.#alone(key, load, plan, signal), goodFor: Number.POSITIVE_INFINITY };
+        const before = this.#asked;
+        return { read: await this.#alone(key, load, plan, signal), goodFor: before };
       }
       if (found.kind === 'failed') throw new LoadFailedElsewhereError(key, found.reason);
-      if (found.kind === 'value') {
-        const read = await this.#read<T>(key, found, load, plan, signal);
-        if (read) return { read, goodFor };
-      }
       if (found.kind === 'granted') {
         const { kept, ...answer } = await this.#load(key, load, plan, token, signal);
         // Refused: what was loaded may be older than an invalidation. Once more, and whoever joined the first is served.
@@ -317,7 +342,7 @@ export class HotCache {
     const entry = this.#remember(key, envelope, now + found.leftMs, signal);
     const remaining = entry.freshUntil - now;
     if (remaining <= 0 || refreshEarly(remaining, entry.loadMs, plan.beta)) this.#refresh(key, load, plan, entry);
-    return { value: envelope.value, source: remaining > 0 ? 'hit' : 'stale', ageMs: now - entry.bornAt };
+    return { value: envelope.value, source: remaining > 0 ? 'hit' : 'stale', ageMs: Math.max(0, now - entry.bornAt) };
   }
 
   async #open<T>(key: string, text: string): Promise<Envelope<T> | undefined> {
@@ -325,7 +350,8 @@ export class HotCache {
       return decode<T>(text);
     } catch (error) {
       this.#onEvent({ type: 'undecodable', key, error });
-      await this.store.discard(key, text).catch(() => {});
+      // Where that is refused the text would be found again and again: then it's as if Redis were down.
+      await this.store.discard(key, text);
       return undefined;
     }
   }
@@ -361,7 +387,8 @@ export class HotCache {
       return { read, kept, goodFor: kept ? goodFor : before };
     } catch (error) {
       this.#onEvent({ type: 'redis-down', key, error });
-      return { read, kept: true, goodFor };
+      // Whether an invalidation would have had it refused was not heard.
+      return { read, kept: true, goodFor: before };
     }
   }
 
@@ -383,10 +410,11 @@ export class HotCache {
   }
 
   async #ask<T>(key: string, load: Load<T>, signal: AbortSignal): Promise<T | null> {
-    const turn = this.gate(key, async () => {
+    const ask = async () => {
       signal.throwIfAborted();
       return this.turn(load(signal), signal);
-    });
+    };
+    const turn = this.gate(key, ask, signal);
     const value = await unlessAborted(turn, signal);
     if (value !== undefined) return value;
     throw new InvalidArgumentError(`The load of ${key} gave undefined: let it give null for a row that isn't there.`);
@@ -395,7 +423,7 @@ export class HotCache {
   /** Loads anew in the background: one process does, under the lease, and nobody waits for it. */
   #refresh<T>(key: string, load: Load<T>, options: GetOptions, entry: Entry): void {
     // Not joined: a failure is reported once, and a hot key asks often.
-    if (this.refreshes.has(key)) return;
+    if (this.#closed || this.refreshes.has(key)) return;
     const refreshing = this.refreshes.run(key, async (signal) => {
       const plan = planOf(this.#plan, options);
       const token = randomUUID();

@@ -75,7 +75,14 @@ export class LeasedStore {
     // A question that waits for a broken connection would keep the caller waiting, and take the lease for nobody.
     if (['reconnecting', 'close', 'end'].includes(this.redis.status))
       throw new Error(`not connected (${this.redis.status})`);
-    const answer = await FIND.run(this.redis, this.keys(key), token, this.leaseMs, Math.max(0, beyondMs), waitedFor);
+    let answer: unknown;
+    try {
+      answer = await FIND.run(this.redis, this.keys(key), token, this.leaseMs, Math.max(0, beyondMs), waitedFor);
+    } catch (error) {
+      // It may have been heard all the same, and the lease taken for nobody.
+      this.release(key, token).catch(() => {});
+      throw error;
+    }
     const [kind, text, left] = Array.isArray(answer) ? answer : [];
     if (kind === 'value') return { kind, text: String(text), leftMs: Number(left) };
     if (kind === 'held') return { kind, holder: String(text), leftMs: Number(left) };

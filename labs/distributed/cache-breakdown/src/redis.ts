@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
+import { whole } from './errors.ts';
 
 /** A Lua script: Redis runs it as one step, so no other client and no crash of ours can come in between. */
 export class Script {
@@ -40,13 +41,15 @@ class CorkedRedis extends Redis {
  * A client with the settings that a cache needs: a command that isn't answered in `timeoutMs` (default 250 ms) fails,
  * so that a hung Redis costs a read that much and no more; a broken connection fails its commands at once and none is
  * sent again. A server that has become a replica is left, for whom the name leads to by now. `onError` is told of connection errors.
+ * @throws InvalidArgumentError
  */
 export function connectRedis(
   url: string,
   options: { timeoutMs?: number; onError?: (error: Error) => void } = {},
 ): Redis {
   const redis = new CorkedRedis(url, {
-    commandTimeout: options.timeoutMs ?? 250,
+    // Node fires a timer beyond this at once, and so each command would fail.
+    commandTimeout: whole('timeoutMs', options.timeoutMs ?? 250, 1, 2 ** 31 - 1),
     connectTimeout: 2_000,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,

@@ -101,6 +101,8 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
       { ttlMs: 100 * 365 * 86_400_000 + 1 },
     ];
     for (const options of bad) expect(() => shop(options), JSON.stringify(options)).toThrow(InvalidArgumentError);
+    for (const timeoutMs of [0, Number.NaN, Number.POSITIVE_INFINITY])
+      expect(() => connectRedis(node.url, { timeoutMs }), `commands of ${timeoutMs} ms`).toThrow(InvalidArgumentError);
     const load = async () => '12.90';
     // UTF-8 has one text for all halves of a character: the second key would read the first one's value.
     for (const key of ['', 'k'.repeat(513), 'user\ud83d', 'user\ud83c']) {
@@ -218,6 +220,12 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(await price(cache, key, async () => '13.50')).toBe('13.50');
     expect(events.map(({ type }) => type)).toEqual(['undecodable']);
     expect(await price(shop(), key, async () => 'loaded again')).toBe('13.50');
+    // Nor can it be deleted: Redis takes no writes, as a primary that has lost its replicas.
+    await client.set(stored ?? '', '{"price":', 'PX', MINUTE);
+    onTestFinished(async () => void (await client.config('SET', 'min-replicas-to-write', '0')));
+    await client.config('SET', 'min-replicas-to-write', '1');
+    expect(await price(cache, key, async () => '14.90')).toBe('14.90');
+    expect(events.map(({ type }) => type)).toEqual(['undecodable', 'undecodable', 'redis-down']);
   });
 
   // ── one load in a process ─────────────────────────────────────────────────────────────────────────────────────────
@@ -365,6 +373,23 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect((await outcome(price(cache, fresh(), async () => '13.50'))).value, 'once they have ended').toBe('13.50');
   });
 
+  test('who gives up in the line leaves his place in it to another', async () => {
+    const cache = shop({ maxLoads: 1, maxWaiting: 1 });
+    const { load, open, asked } = depot(() => '12.90');
+    const first = price(cache, fresh(), load);
+    await asked(first);
+    const leaving = new AbortController();
+    const left = outcome(cache.getOrLoad(fresh(), load, { signal: leaving.signal }));
+    expect((await outcome(cache.getOrLoad(fresh(), load))).error, 'the line is full').toBeInstanceOf(OverloadedError);
+    leaving.abort(new Error('the customer went home'));
+    await left;
+    const next = outcome(cache.getOrLoad(fresh(), async () => '9.90'));
+    expect((await outcome(cache.getOrLoad(fresh(), load))).error, 'it is full again').toBeInstanceOf(OverloadedError);
+    open();
+    const { value, error } = await next;
+    expect(value?.value, String(error)).toBe('9.90');
+  });
+
   test('a closed cache ends what runs and takes nothing new', async () => {
     const key = fresh();
     const cache = shop();
@@ -378,6 +403,21 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect((await waiting).error).toBeInstanceOf(ClosedError);
     expect((await forgotten).error).toBeInstanceOf(ClosedError);
     await expect(cache.getOrLoad(key, load)).rejects.toThrow(ClosedError);
+    // Closed while Redis says that the value is past its time.
+    const client = connect();
+    const closing = shop({ ttlMs: 1, staleMs: MINUTE }, client);
+    await price(closing, key, async () => '12.90');
+    const begins = vi.fn(async () => '9.90');
+    const answers = lateAnswers(client);
+    answers.hold();
+    const reading = outcome(closing.getOrLoad(key, begins));
+    await answers.held;
+    closing.close();
+    answers.release();
+    expect((await reading).error).toBeInstanceOf(ClosedError);
+    await closing.invalidate(key);
+    await price(shop(), key, async () => '9.90');
+    expect(begins.mock.calls.length, 'loads that began after the close').toBe(0);
   });
 
   // ── one load in the cluster ───────────────────────────────────────────────────────────────────────────────────────
@@ -621,6 +661,46 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     }
   });
 
+  test('where Redis is out of reach, who asks after an invalidation elsewhere does not get what was loaded before', async () => {
+    for (const lost of ['the look', 'the store']) {
+      const link = await node.proxy();
+      onTestFinished(() => link[Symbol.asyncDispose]());
+      const client = connectRedis(link.url, { timeoutMs: 100 });
+      onTestFinished(() => client.disconnect());
+      const cache = shop({}, client);
+      await price(cache, fresh(), async () => 'any');
+      const key = fresh();
+      if (lost === 'the look') link.partition();
+      const { load, open, asked } = depot(() => '12.90');
+      const before = price(cache, key, load);
+      await asked(before);
+      await shop().invalidate(key);
+      const after = price(cache, key, async () => '9.90');
+      link.partition();
+      open();
+      expect(await after, `${lost} was not answered`).toBe('9.90');
+      expect(await before, 'who asked before').toBe('12.90');
+    }
+  });
+
+  test('what a lower layer found stale is not for who asks after an invalidation elsewhere', async () => {
+    const key = fresh();
+    const stale: Layer = {
+      async read(_at, load, _next, signal) {
+        return { value: await load(signal), source: 'stale', ageMs: 1 };
+      },
+    };
+    const cache = compose(shop().layer(), stale);
+    const { load, open, asked } = depot(() => '12.90');
+    const before = cache.read(key, load);
+    await asked(before);
+    await shop().invalidate(key);
+    const after = cache.read(key, async () => '9.90');
+    open();
+    expect(await after).toMatchObject({ value: '9.90', source: 'stale' });
+    expect((await before).value, 'who asked before').toBe('12.90');
+  });
+
   test('who asks after the second of two invalidations does not get the price from in between', async () => {
     const key = fresh();
     const cache = shop();
@@ -675,6 +755,11 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     tag = '8.90';
     await cache.invalidate(key);
     expect(await read(), 'after its own invalidation').toBe('8.90');
+    // Where a sum of milliseconds is rounded, no value comes from the future.
+    now = 0.3;
+    await cache.invalidate(key);
+    await read();
+    expect((await cache.getOrLoad(key, async () => tag)).ageMs).toBe(0);
   });
 
   test('what was loaded before an invalidation does not get into the memory after it', async () => {
@@ -765,6 +850,29 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
       what: 'a new value, once the old one is gone',
     });
   }, 15_000);
+
+  test('a refresh whose lease is answered too late takes it for nobody', async () => {
+    const key = fresh();
+    const link = await node.proxy();
+    onTestFinished(() => link[Symbol.asyncDispose]());
+    const client = connectRedis(link.url, { timeoutMs: 250 });
+    onTestFinished(() => client.disconnect());
+    const failed = vi.fn();
+    // From its memory, and nearly always with a refresh.
+    const cache = shop({ nearMs: MINUTE, leaseMs: MINUTE, beta: 1e12, onEvent: failed }, client);
+    const load = async () => '12.90';
+    await until(async () => (await outcome(cache.getOrLoad(key, load))).value?.source === 'load', {
+      what: 'a value in the memory',
+    });
+    link.partition('down');
+    expect(await price(cache, key, load)).toBe('12.90');
+    await until(() => failed.mock.calls.length > 0, { what: 'the refresh to fail' });
+    link.heal();
+    const other = connect();
+    await other.del(`${redis.namespace}{${key}}`);
+    const patient = shop({ timeoutMs: 1_000 }, other);
+    expect((await outcome(price(patient, key, async () => '9.90'))).value, 'the next one who loads').toBe('9.90');
+  });
 
   test('the dice of the early refresh: e to the power of −remaining / (load time · beta)', () => {
     expect(
@@ -867,6 +975,10 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(await cache.read('a', async () => 1)).toEqual({ value: 1, source: 'load', ageMs: 0 });
     await cache.invalidate('a');
     expect(told).toEqual(['outer', 'inner', 'forget inner', 'forget outer']);
+    const failure = new Error('the inner one was not told');
+    const failing: Layer = { ...layer('inner'), invalidate: () => Promise.reject(failure) };
+    expect((await outcome(compose(layer('outer'), failing).invalidate('a'))).error).toBe(failure);
+    expect(told.slice(4), 'the others are told all the same').toEqual(['forget outer']);
   });
 
   test('what a load leaves on its signal is not left on a signal that outlives the read', async () => {
@@ -892,8 +1004,10 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
         lasting.signal,
       ),
     );
+    const deaf = outcome(compose().read(fresh(), () => new Promise<never>(() => {}), lasting.signal));
     lasting.abort(gone);
     expect((await reading).error).toBe(gone);
+    expect((await deaf).error, 'of a load that does not listen').toBe(gone);
   });
 
   test('each technique is a layer, and keeps nothing that a lower one refused', async () => {

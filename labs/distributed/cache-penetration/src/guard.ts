@@ -63,12 +63,12 @@ export class MissGuard {
   }
 
   /** May this client ask? An address (see `clientAddress`), or any other name of a client. Never rejects on Redis. */
-  allow(client: string): Promise<Verdict> {
+  async allow(client: string): Promise<Verdict> {
     return this.#judge('look for a ban', LOOK, this.key(client));
   }
 
   /** Counts a miss of this client, and bans it at the limit. Never rejects on Redis. */
-  recordMiss(client: string): Promise<Verdict> {
+  async recordMiss(client: string): Promise<Verdict> {
     return this.#judge('count a miss', RECORD, this.key(client), this.limit, this.windowMs, this.banMs);
   }
 

@@ -38,7 +38,7 @@ type Entry<T> = { readonly value: T | null; readonly storedAt: number };
  *
  * A missing row is stored as a marker with a short TTL, so that it costs the database one query for that long. Markers
  * and values are fenced: one that was loaded before `invalidate` is never stored after it, as long as Redis has not lost
- * the fence in between (a restart, an eviction); then the TTL is the bound.
+ * the fence in between (a restart, an eviction), nor the network held a store back for `fenceMs`; then the TTL is the bound.
  * Redis down or hung: the load runs, nothing is stored, `onEvent` is told.
  */
 export class LookupCache {

@@ -91,7 +91,13 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
       ['a limit of 0', () => new MissGuard(redis, { limit: 0 })],
       ['a ban that never ends', () => new MissGuard(redis, { banMs: Number.POSITIVE_INFINITY })],
       ['a network that is none', () => clientAddress('10.0.0.1', '203.0.113.7', ['10.0.0.0/33'])],
+      ['commands without an end', () => connectRedis(node.url, { timeoutMs: Number.POSITIVE_INFINITY })],
+      ['commands without a time', () => connectRedis(node.url, { timeoutMs: Number.NaN })],
     ];
+    // Short for another network, and octal for another one again.
+    for (const network of ['10/8', '10.0/16', '010.0.0.0/8', '10.0.0.0', '']) {
+      bad.push([`${network} as a network`, () => clientAddress('10.0.0.1', '203.0.113.7', [network])]);
+    }
     for (const [what, make] of bad) expect(make, what).toThrow(InvalidArgumentError);
     new LookupCache(redis, { ttlMs: 2 });
     const load = async () => 'a row';
@@ -102,6 +108,8 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
       await expect(cache.lookup(key, load), what).rejects.toThrow(InvalidArgumentError);
       await expect(cache.invalidate(key), what).rejects.toThrow(InvalidArgumentError);
     }
+    const guard = new MissGuard(redis);
+    for (const ask of [guard.allow(''), guard.recordMiss('')]) await expect(ask).rejects.toThrow(InvalidArgumentError);
     for (const { kind, filter } of filters()) {
       for (const id of unnamed) {
         await expect(filter.mayContain(id), kind).rejects.toThrow(InvalidArgumentError);
@@ -636,6 +644,20 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     );
     late.abort(new Error('and so did this one'));
     await expect(waiting).rejects.toThrow('and so did this one');
+    const [deaf, begun] = [new AbortController(), Promise.withResolvers<void>()];
+    const hanging = cache.read('parcel', () => new Promise<never>(() => begun.resolve()), deaf.signal);
+    await begun.promise;
+    deaf.abort(new Error('the warehouse does not listen'));
+    await expect(hanging).rejects.toThrow('the warehouse does not listen');
+  });
+
+  test('a layer that fails to forget keeps no other from being told', async () => {
+    const failure = new Error('the inner one was not told');
+    const told = vi.fn(async () => {});
+    const read: Layer['read'] = (key, load, next) => next(key, load);
+    const cache = compose({ read, invalidate: told }, { read, invalidate: () => Promise.reject(failure) });
+    await expect(cache.invalidate('parcel')).rejects.toBe(failure);
+    expect(told).toHaveBeenCalledWith('parcel');
   });
 
   test('what a load leaves on its signal is not left on a signal that outlives the read', async () => {

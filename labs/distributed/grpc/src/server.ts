@@ -1,5 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerOptions } from 'node:http2';
+import {
+  constants,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerOptions,
+} from 'node:http2';
 import { createServer as createListener, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Code, ConnectError, type ConnectRouter, type Interceptor } from '@connectrpc/connect';
@@ -16,6 +22,8 @@ const sayableToo: ServerOptions = { Http2ServerResponse: SayableResponse };
 
 /** Milliseconds in which a call that is cut off can still say so to its client. */
 const LAST_WORDS_MS = 100;
+/** Of HTTP/2: there is none behind it. */
+const LAST_STREAM = 2 ** 31 - 1;
 
 export interface ServeOptions {
   /** Default '127.0.0.1'. */
@@ -138,11 +146,21 @@ export class RpcServer implements AsyncDisposable {
     this.listener.close();
     // A call that was sent before its client has read the GOAWAY is refused unread, and known to be. Were the connection
     // closed by then, nobody could say what became of it. Clients hang up themselves; Node's don't where they are idle.
-    for (const session of this.sessions) session.goaway();
+    // Node looks for the last call when it is told to send a GOAWAY, takes calls until it has sent it, and none behind it: so the
+    // first one names no call, and the second, when nothing more is taken, the last (RFC 9113, 6.8).
+    this.goAway(LAST_STREAM);
+    const unsent = new Set([...this.sessions].filter((session) => !session.destroyed));
+    for (const session of unsent) session.ping(() => unsent.delete(session));
+    await this.within(lingerMs, () => unsent.size === 0);
+    this.goAway();
     const end = performance.now() + lingerMs;
     const quiet = () => this.sessions.size === 0 || performance.now() >= end;
     await this.within(limitMs, () => this.calls === 0 && quiet());
     return this.cutOff();
+  }
+
+  protected goAway(lastStream?: number): void {
+    for (const session of this.sessions) if (!session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, lastStream);
   }
 
   /** Polls until `done`, the limit has passed, or the server has been closed. */

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect';
 import { type CallOptions, Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { needsPython, outcome, until } from '@shared/testkit';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   BadRpcOptionError,
   type ChannelOptions,
@@ -414,6 +415,33 @@ describe('health and draining, hardened', () => {
     expect(taken, 'the orders of the two servers').toEqual([['first'], ['second']]);
     expect(left > 2_000 && left <= 3_970, `the second attempt says ${left} of 4000 ms`).toBe(true);
     expect((await drained).value).toBe(0);
+  });
+
+  test('a server that leaves names its last call once it takes no more, and none before', async () => {
+    const server = await serve(desk({ getPrice: () => ({ cents: CENTS }) }));
+    const client = connect(urlOf(server)).on('error', () => {});
+    onTestFinished(() => client.destroy());
+    await once(client, 'connect');
+    // Still to come is what it asks for: so it has to stay.
+    const path = `/${PriceService.typeName}/GetPrice`;
+    const call = client.request({
+      ':method': 'POST',
+      ':path': path,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    call.on('error', () => {});
+    const named: unknown[] = [];
+    client.on('goaway', (_code, last) => named.push(last));
+    // The server has read what was sent before.
+    await new Promise<void>((heard) => client.ping(() => heard()));
+    const drained = outcome(server.drain({ limitMs: 2_000, lingerMs: 300 }));
+    await until(() => named.length === 2);
+    // What comes between the two is in the second: nobody repeats a call that was served.
+    expect(named, 'the last calls that were named').toEqual([2 ** 31 - 1, call.id]);
+    call.close();
+    client.close();
+    expect((await drained).error).toBe(undefined);
   });
 });
 

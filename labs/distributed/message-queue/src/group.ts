@@ -1,7 +1,7 @@
 import { type BaseOptions, Consumer, type Message } from '@platformatic/kafka';
 import { PermanentError, QueueClosedError, reasonOf } from './errors.ts';
 import { OffsetTracker } from './offsets.ts';
-import { backoff, elapse, orAborted, settledWithin } from './wait.ts';
+import { backoff, elapse, MOST, orAborted, settledWithin } from './wait.ts';
 
 export interface LogRecord {
   readonly topic: string;
@@ -28,7 +28,7 @@ export type RecordHandler = (record: LogRecord, signal: AbortSignal) => Promise<
 
 export interface MemberOptions extends Required<ConsumeOptions> {
   readonly handler: RecordHandler;
-  readonly connection: BaseOptions;
+  readonly connection: BaseOptions & { readonly timeout: number };
   readonly onError: (error: unknown) => void;
   /** Keeps a record that can't be handled, as it came. */
   readonly bury: (record: Incoming, reason: string) => Promise<void>;
@@ -49,6 +49,7 @@ export class GroupMember {
   constructor(options: MemberOptions) {
     this.options = options;
     const { group, sessionMs, connection } = options;
+    const rebalanceTimeout = Math.max(sessionMs, 10_000);
     this.#consumer = new Consumer({
       ...connection,
       groupId: group,
@@ -56,7 +57,9 @@ export class GroupMember {
       retries: 0,
       autocommit: false,
       sessionTimeout: sessionMs,
-      rebalanceTimeout: Math.max(sessionMs, 10_000),
+      rebalanceTimeout,
+      // Whoever joins is answered when the others have, too.
+      requestTimeout: Math.min(rebalanceTimeout + connection.timeout, MOST),
       heartbeatInterval: Math.ceil(sessionMs / 10),
       maxWaitTime: 1000,
     });
@@ -78,7 +81,7 @@ export class GroupMember {
     await this.#tenure?.drain(graceMs);
     this.#tenure?.end(this.#stop.signal.reason);
     // A client that is still joining would join behind its goodbye, and stay.
-    await settledWithin([this.#running ?? Promise.resolve()], this.options.connection.timeout ?? 5000);
+    await settledWithin([this.#running ?? Promise.resolve()], this.options.connection.timeout);
     await this.#consumer.close(true).catch(() => {});
   }
 

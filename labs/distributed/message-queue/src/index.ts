@@ -31,3 +31,4 @@ export {
   routes,
   topicMatches,
 } from './routing.ts';
+export { backoff } from './wait.ts';

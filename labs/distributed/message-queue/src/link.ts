@@ -58,7 +58,7 @@ export class Session {
     });
   }
 
-  /** @throws BrokerLostError (`cause` has the client's), what `setUp` throws, or the reason of `stop` */
+  /** @throws BrokerLostError (`cause` has the client's), or what `setUp` throws */
   static async open(options: LinkOptions, stop: AbortSignal): Promise<Session> {
     const socket = new AbortController();
     const giveUp = () => socket.abort();
@@ -77,7 +77,6 @@ export class Session {
       return session;
     } catch (error) {
       socket.abort();
-      if (stop.aborted) throw stop.reason;
       if (error instanceof QueueError) throw error;
       throw new BrokerLostError(`no connection to the broker: ${reasonOf(error)}`, { cause: error });
     } finally {

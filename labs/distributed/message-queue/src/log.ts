@@ -10,7 +10,7 @@ import {
 } from '@platformatic/kafka';
 import { BadArgumentError, LogRequestError, NotWrittenError, QueueClosedError, reasonOf } from './errors.ts';
 import { type ConsumeOptions, GroupMember, type Incoming, type MemberOptions, type RecordHandler } from './group.ts';
-import { checkContent, checkText, checkWholeNumber } from './wait.ts';
+import { checkContent, checkText, checkWholeNumber, MOST } from './wait.ts';
 
 export interface LogOptions {
   /** `host:port` of one or more brokers. */
@@ -67,9 +67,9 @@ export class Log {
   constructor(options: LogOptions) {
     const { bootstrap, answerMs = 5000, deliveryMs = 30_000, graceMs = 5000, onError = () => {} } = options;
     if (bootstrap.length === 0) throw new BadArgumentError('bootstrap names no broker: give it host:port of one');
-    checkWholeNumber(answerMs, 'answerMs', 1, 2 ** 31 - 1);
-    checkWholeNumber(deliveryMs, 'deliveryMs', 0, 2 ** 31 - 1);
-    checkWholeNumber(graceMs, 'graceMs', 0, 2 ** 31 - 1);
+    checkWholeNumber(answerMs, 'answerMs', 1, MOST);
+    checkWholeNumber(deliveryMs, 'deliveryMs', 0, MOST);
+    checkWholeNumber(graceMs, 'graceMs', 0, MOST);
     // What it throws is uncaught, and stops nothing here.
     const hear = (error: unknown) => queueMicrotask(() => onError(error));
     this.#options = { bootstrap: [...bootstrap], answerMs, deliveryMs, graceMs, onError: hear };
@@ -116,7 +116,7 @@ export class Log {
       for (const [name, text] of Object.entries(headers)) checkContent(text, `header ${name}`);
       return this.message(topic, record);
     });
-    if (messages.length > 0) await this.#write(topic, messages);
+    await this.#write(topic, messages);
   }
 
   async #write(topic: string, messages: MessageToProduce[]): Promise<void> {
@@ -148,8 +148,8 @@ export class Log {
     checkText(group, 'a group');
     checkText(topic, 'a topic');
     checkWholeNumber(concurrency, 'concurrency', 1, 10_000);
-    checkWholeNumber(sessionMs, 'sessionMs', 30, 2 ** 31 - 1);
-    for (const ms of retryDelaysMs) checkWholeNumber(ms, 'a retry delay', 0, 2 ** 31 - 1);
+    checkWholeNumber(sessionMs, 'sessionMs', 30, MOST);
+    for (const ms of retryDelaysMs) checkWholeNumber(ms, 'a retry delay', 0, MOST);
     const member = this.member({
       ...{ group, topic, concurrency, retryDelaysMs: [...retryDelaysMs], sessionMs, handler },
       onError: this.#options.onError,
@@ -202,7 +202,7 @@ export class Log {
       throw new BadArgumentError(`a group reads on at "earliest", "latest" or offsets, not at ${JSON.stringify(to)}`);
     }
     for (const { partition, offset } of typeof to === 'string' ? [] : to) {
-      checkWholeNumber(partition, 'a partition', 0, 2 ** 31 - 1);
+      checkWholeNumber(partition, 'a partition', 0, MOST);
       if (typeof offset !== 'bigint' || offset < 0n)
         throw new BadArgumentError(`${offset} is no offset: it is a bigint from 0n`);
     }
@@ -287,6 +287,7 @@ export class Log {
 
   #connection(retries: number) {
     const { bootstrap, answerMs } = this.#options;
-    return { clientId: 'log', bootstrapBrokers: [...bootstrap], timeout: answerMs, retries, retryDelay: RETRY_MS };
+    const times = { timeout: answerMs, requestTimeout: answerMs, retryDelay: RETRY_MS };
+    return { clientId: 'log', bootstrapBrokers: [...bootstrap], retries, ...times };
   }
 }

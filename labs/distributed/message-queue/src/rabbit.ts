@@ -4,7 +4,7 @@ import { type ConfirmLedger, Confirms } from './confirms.ts';
 import { BadArgumentError, BrokerLostError, PermanentError, QueueClosedError, QueueError, reasonOf } from './errors.ts';
 import { Link, type LinkOptions, type Session, TAG } from './link.ts';
 import type { Binding, ExchangeType } from './routing.ts';
-import { checkContent, checkText, checkWholeNumber, orAborted, settledWithin } from './wait.ts';
+import { checkContent, checkText, checkWholeNumber, MOST, orAborted, settledWithin } from './wait.ts';
 
 export interface Topology {
   /** All durable. */
@@ -60,6 +60,7 @@ const ATTEMPT = 'x-attempt';
 /** The routing key under which a copy first came. */
 const FIRST_KEY = 'x-first-key';
 const DELAYS = [1000, 10_000, 60_000];
+const DELIVERIES = 20;
 
 /** Messages through RabbitMQ that are not lost: confirmed, acknowledged after the work, retried, and kept when they can't be handled. */
 export class Rabbit {
@@ -75,12 +76,12 @@ export class Rabbit {
 
   protected constructor(options: RabbitOptions) {
     const { topology, answerMs = 10_000, graceMs = 5000, onError = () => {} } = options;
-    checkWholeNumber(answerMs, 'answerMs', 1, 2 ** 31 - 1);
-    checkWholeNumber(graceMs, 'graceMs', 0, 2 ** 31 - 1);
+    checkWholeNumber(answerMs, 'answerMs', 1, MOST);
+    checkWholeNumber(graceMs, 'graceMs', 0, MOST);
     this.#topology = structuredClone(checked(topology));
     this.#exchanges = new Set(this.#topology.exchanges?.map(({ name }) => name));
     this.#queues = new Map(
-      this.#topology.queues.map(({ name, bindings = [], retryDelaysMs = DELAYS, deliveryLimit = 20 }) => [
+      this.#topology.queues.map(({ name, bindings = [], retryDelaysMs = DELAYS, deliveryLimit = DELIVERIES }) => [
         name,
         { name, bindings, retryDelaysMs, deliveryLimit },
       ]),
@@ -378,10 +379,10 @@ export class QueueConsumer {
 export function received(message: ConsumeMessage): Received {
   const { fields, properties, content } = message;
   // Without our own: whoever passes the headers on would pass the attempts on too. And a copy, as the body is.
-  const { [ATTEMPT]: _attempt, [FIRST_KEY]: first, [TAG]: _tag, ...headers } = copiedTable(properties.headers ?? {});
+  const { [ATTEMPT]: _attempt, [FIRST_KEY]: _first, [TAG]: _tag, ...headers } = copiedTable(properties.headers ?? {});
   return Object.freeze({
     id: String(properties.messageId ?? ''),
-    key: fields.exchange === '' && typeof first === 'string' ? first : fields.routingKey,
+    key: keyOf(message),
     // What a handler does to it must not be in the next attempt.
     body: Buffer.from(content),
     headers: Object.freeze(headers),
@@ -399,6 +400,12 @@ function copied(value: unknown): unknown {
   return typeof value === 'object' && value !== null ? copiedTable(value) : value;
 }
 
+/** The key under which it came first: a copy comes by its queue's name, and only of a copy its header is ours. */
+function keyOf({ fields, properties }: Message): string {
+  const first: unknown = properties.headers?.[FIRST_KEY];
+  return fields.exchange === '' && typeof first === 'string' ? first : fields.routingKey;
+}
+
 export const attemptOf = ({ properties }: Message): number => {
   const attempt: unknown = properties.headers?.[ATTEMPT];
   return typeof attempt === 'number' && Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1;
@@ -406,13 +413,13 @@ export const attemptOf = ({ properties }: Message): number => {
 
 /** The message as it is sent again, to a queue: without what the broker has noted of its way. */
 export function copyOf(message: Message, attempt: number, reason?: string) {
-  const { properties, fields, content } = message;
+  const { properties, content } = message;
   // CC names more queues: a copy is for one.
   const noted = /^(x-(death|first-death-|last-death-|delivery-count|acquired-count|reason)|B?CC$)/;
   const own = Object.entries(properties.headers ?? {}).filter(([name]) => !noted.test(name) && name !== TAG);
   const headers: Record<string, unknown> = {
-    [FIRST_KEY]: fields.routingKey,
     ...Object.fromEntries(own),
+    [FIRST_KEY]: keyOf(message),
     [ATTEMPT]: attempt,
   };
   if (reason !== undefined) headers['x-reason'] = reason.slice(0, 1000).toWellFormed();
@@ -433,10 +440,11 @@ function checkHeader(value: unknown, name: string): void {
 
 function checked(topology: Topology): Topology {
   for (const { name } of topology.exchanges ?? []) checkText(name, "an exchange's name");
-  for (const { name, bindings = [], retryDelaysMs = [], deliveryLimit = 1 } of topology.queues) {
-    checkText(`${name}.2147483647ms`, "a queue's name, with the delay behind it,", 15);
-    for (const ms of retryDelaysMs) checkWholeNumber(ms, 'a retry delay', 1, 2 ** 31 - 1);
-    checkWholeNumber(deliveryLimit, 'deliveryLimit', 1, 2 ** 31 - 1);
+  for (const { name, bindings = [], retryDelaysMs = DELAYS, deliveryLimit = DELIVERIES } of topology.queues) {
+    checkText(name, "a queue's name");
+    checkText(`${name}.${MOST}ms`, "a queue's name, with the delay behind it,");
+    for (const ms of retryDelaysMs) checkWholeNumber(ms, 'a retry delay', 1, MOST);
+    checkWholeNumber(deliveryLimit, 'deliveryLimit', 1, MOST);
     for (const { exchange, key = '' } of bindings) {
       checkText(exchange, 'the exchange of a binding');
       checkText(key, 'the key of a binding', 0);

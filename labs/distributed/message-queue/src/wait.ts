@@ -31,6 +31,9 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | un
 /** Milliseconds before try `attempt` (from 1): 50 · 2ⁿ⁻¹, at most 5000, half of it at random. */
 export const backoff = (attempt: number): number => Math.min(50 * 2 ** (attempt - 1), 5000) * (0.5 + Math.random() / 2);
 
+/** What a timer and a field of four bytes hold. */
+export const MOST = 2 ** 31 - 1;
+
 export function checkWholeNumber(value: unknown, what: string, from: number, to: number): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= from && value <= to) return;
   throw new BadArgumentError(`${what} must be a whole number from ${from} to ${to}, not ${String(value)}`);

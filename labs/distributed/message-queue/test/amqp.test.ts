@@ -156,11 +156,13 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
       throw new Error('no licence');
     });
     // CC names more queues, and a copy is for one.
-    for (const body of ['fugu', 'rice']) await client.send({ ...order(body), headers: { CC: [name] } });
+    const headers = { CC: [name], 'x-first-key': 'of somebody else' };
+    for (const body of ['fugu', 'rice']) await client.send({ ...order(body), headers });
     const letter = await firstDead();
     expect(attempts, 'attempts').toEqual([1, 2, 3]);
     expect(`${letter.content}`).toBe('fugu');
     expect(letter.properties.headers).toMatchObject({ 'x-attempt': 3, 'x-reason': 'no licence' });
+    expect(letter.properties.deliveryMode, 'kept on disk by whatever queue it comes to').toBe(2);
     expect(cooked).toEqual(['rice']);
   });
 
@@ -171,36 +173,49 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     const menus: string[] = [];
     await client.consume(name, (message) => {
       got.push(message);
-      menus.push(JSON.stringify(message.headers['menu']));
+      menus.push(JSON.stringify(message.headers));
       message.body.fill(0);
       Object.assign(message.headers['menu'] ?? {}, { dish: 'stone soup' });
       if (got.length === 1) throw new PermanentError('no such dish');
     });
     // A header of somebody else's: no number of attempts.
-    await client.send({ ...order('unicorn'), id: 'order-7', headers: { 'x-attempt': 1.5, menu: { dish: '鱼' } } });
+    const headers = { 'x-attempt': 1.5, menu: { dish: '鱼' }, table: null };
+    await client.send({ ...order('unicorn'), id: 'order-7', headers });
     await until(async () => (await (await channel()).checkQueue(`${name}.dead`)).messageCount === 1);
     expect(got.map(({ attempt }) => attempt)).toEqual([1]);
     expect(await client.replay(name)).toBe(1);
     await until(() => got.length === 2);
     expect(got[1]).toMatchObject({ id: 'order-7', key: 'order.placed', attempt: 1 });
-    expect(menus, 'a header that the first handler has changed').toEqual(['{"dish":"鱼"}', '{"dish":"鱼"}']);
+    const told = '{"menu":{"dish":"鱼"},"table":null}';
+    expect(menus, 'headers, of which the first handler has changed one').toEqual([told, told]);
     expect(got[1]?.body.length, 'its body, which the first handler has overwritten').toBe(7);
     expect(await client.replay(name)).toBe(0);
   });
 
   test('rabbit: a replay comes to an end beside a consumer that gives up again, whatever it throws', async () => {
-    const { open, order, name } = await shop({ retryDelaysMs: [] });
+    const { open, order, name, firstDead } = await shop({ retryDelaysMs: [] });
     const client = await open();
     let tries = 0;
-    await client.consume(name, () => {
+    const thrown = [
+      Object.create(null),
+      new AggregateError([new Error('no fish'), new Error('no fish'), 'no rice'], 'all of it'),
+      new AggregateError([], 'none of it'),
+      new Error('x'.repeat(2000)),
+    ];
+    await client.consume(name, ({ body }) => {
       tries++;
-      throw Object.create(null);
+      throw thrown[Number(body)];
     });
     const dead = async () => (await (await channel()).checkQueue(`${name}.dead`)).messageCount;
-    for (const body of ['1', '2', '3']) await client.send(order(body));
-    await until(async () => (await dead()) === 3, { what: 'three dead letters' });
-    expect((await outcome(client.replay(name), 3000)).value, 'replayed').toBe(3);
-    await until(async () => tries === 6 && (await dead()) === 3, { what: 'three dead letters again' });
+    for (const body of thrown.keys()) await client.send(order(`${body}`));
+    await until(async () => (await dead()) === 4, { what: 'four dead letters' });
+    expect((await outcome(client.replay(name), 3000)).value, 'replayed').toBe(4);
+    await until(async () => tries === 8 && (await dead()) === 4, { what: 'four dead letters again' });
+    const reasons: unknown[] = [];
+    for (let n = 0; n < 4; n++) reasons.push((await firstDead()).properties.headers?.['x-reason']);
+    expect(reasons.sort(), 'what it said each time').toEqual(
+      ['what was thrown has no text', 'no fish; no rice', 'none of it', 'x'.repeat(1000)].sort(),
+    );
     await (await channel()).deleteQueue(`${name}.dead`);
     expect((await outcome(client.replay(name))).error, 'without its queue').toBeInstanceOf(QueueError);
   });
@@ -396,13 +411,67 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
       ['an unknown exchange', () => client.send({ exchange: 'nowhere', key: 'a', body: '' })],
       ['an unknown queue', () => client.consume('toString', () => {})],
       ['prefetch 0, which means all', () => client.consume(name, () => {}, { prefetch: 0 })],
-      ['a queue without a name', () => Rabbit.open(rabbit.url, { topology: { queues: [{ name: '' }] } })],
-      ['a delay of 0', () => Rabbit.open(rabbit.url, { topology: { queues: [{ name: 'a', retryDelaysMs: [0] }] } })],
+      ['prefetch beyond two bytes', () => client.consume(name, () => {}, { prefetch: 65_536 })],
     ];
     for (const [what, call] of bad) {
       expect((await outcome(call())).error, what).toBeInstanceOf(BadArgumentError);
     }
     await client.send(order('and the channel lives'));
+  });
+
+  test('rabbit: options are taken up to their bounds and refused beyond; what is left out has a default', async () => {
+    const most = 2 ** 31 - 1;
+    /** Nobody is there: what is not refused finds no broker. */
+    const opened = async (options: Partial<Parameters<typeof Rabbit.open>[1]>) =>
+      (await outcome(Rabbit.open('amqp://127.0.0.1:1', { topology: { queues: [] }, ...options }))).error;
+    const queue = (spec: { name?: string; retryDelaysMs?: number[]; deliveryLimit?: number }) =>
+      opened({ topology: { queues: [{ name: 'q', ...spec }] } });
+    const bounds: [string, (value: number) => Promise<unknown>, good: number[], bad: number[]][] = [
+      ['answerMs', (answerMs) => opened({ answerMs }), [1, most], [0, 1.5, most + 1]],
+      ['graceMs', (graceMs) => opened({ graceMs }), [0, most], [-1, most + 1]],
+      ['a retry delay', (ms) => queue({ retryDelaysMs: [10, ms] }), [1, most], [0, most + 1]],
+      ['deliveryLimit', (deliveryLimit) => queue({ deliveryLimit }), [1, most], [0, most + 1]],
+      ['letters of a name', (length) => queue({ name: 'q'.repeat(length) }), [1, 242], [0, 243]],
+    ];
+    for (const [what, call, good, bad] of bounds) {
+      for (const value of good) expect(await call(value), `${what} ${value}`).toBeInstanceOf(BrokerLostError);
+      for (const value of bad) expect(await call(value), `${what} ${value}`).toBeInstanceOf(BadArgumentError);
+    }
+    const name = `${rabbit.namespace}${randomUUID()}`;
+    const exchange = `${name}:all`;
+    const topology = {
+      exchanges: [{ name: exchange, type: 'fanout' as const }],
+      queues: [{ name, bindings: [{ exchange }] }],
+    };
+    const client = await Rabbit.open(await vhost, { topology });
+    onTestFinished(() => client.close());
+    await client.send({ exchange, key: '', body: 'to whoever listens' });
+    const look = await channel();
+    for (const ms of [1000, 10_000, 60_000]) await look.checkQueue(`${name}.${ms}ms`);
+    // Declared once more with what it has is no error.
+    await look.assertQueue(name, {
+      arguments: {
+        ...{ 'x-queue-type': 'quorum', 'x-delivery-limit': 20, 'x-overflow': 'reject-publish' },
+        ...{ 'x-dead-letter-exchange': '', 'x-dead-letter-strategy': 'at-least-once' },
+        'x-dead-letter-routing-key': `${name}.dead`,
+      },
+    });
+    const keys = [255, 256].map((length) => client.send({ exchange, key: 'k'.repeat(length), body: '' }));
+    const [fits, tooLong] = await Promise.all(keys.map((sent) => outcome(sent)));
+    expect(fits?.error, 'a key of 255 bytes').toBeUndefined();
+    expect(String(tooLong?.error), 'one more').toContain(`not "${'k'.repeat(40)}"`);
+  });
+
+  test('rabbit: a broker that is away is asked more and more rarely', async () => {
+    const { open } = await shop();
+    const link = await rabbit.node.proxy();
+    let errors = 0;
+    await open({ port: link.port, onError: () => errors++ });
+    const from = performance.now();
+    await link[Symbol.asyncDispose]();
+    // Two connections: each is lost once, and has been tried for four times when the first of them has come to that.
+    await until(() => errors >= 9, { timeoutMs: 5000, what: 'seven tries that failed' });
+    expect(performance.now() - from, 'milliseconds: at least 25 + 50 + 100 + 200').toBeGreaterThan(370);
   });
 
   test('rabbit: a queue that is there with other arguments is an error at open', async () => {
@@ -411,6 +480,8 @@ await describeWith('rabbitmq', { rabbit: () => startRabbit() }, ({ rabbit }) => 
     const opened = await outcome(Rabbit.open(await vhost, { topology }));
     expect(opened.error).toBeInstanceOf(ChannelClosedError);
     expect(String(opened.error)).toContain('PRECONDITION');
+    const unbound = { queues: [{ name: `${name}-2`, bindings: [{ exchange: `${name}:none` }] }] };
+    expect((await outcome(Rabbit.open(await vhost, { topology: unbound }))).error).toBeInstanceOf(ChannelClosedError);
     expect((await outcome(Rabbit.open('amqp://127.0.0.1:1', { topology }))).error).toBeInstanceOf(BrokerLostError);
     expect((await outcome(Rabbit.open('localhost', { topology }))).error).toBeInstanceOf(BadArgumentError);
   });

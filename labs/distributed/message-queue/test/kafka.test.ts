@@ -6,6 +6,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   BadArgumentError,
   type ConsumeOptions,
+  GroupMember,
   Log,
   type LogOptions,
   type LogRecord,
@@ -127,22 +128,27 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
       got.push(textOf(record));
     };
     listen(handler, { retryDelaysMs: [5, 80] });
-    await place('1:fugu', '1:rice', '2:unicorn', '3:rice');
+    await place('1:fugu', '1:rice');
+    await log.produce(name, [
+      { key: '2', value: '2:unicorn', headers: { dish: '鱼', 'x-reason': 'of somebody else' } },
+    ]);
+    await place('3:rice');
     await until(async () => (await lag()) === 0n, { what: 'all committed' });
     const [, second = 0, third = 0] = attempts;
     expect([attempts.length, third - second > 70], 'attempts, and whether the last has waited').toEqual([3, true]);
     expect(got).toEqual(['3:rice', '1:rice']);
-    const dead: [string, string | undefined][] = [];
+    const dead: [string, object][] = [];
     const group = `${name}-undertaker`;
     log.consume(
       { group, topic: `${name}.dead` },
-      (record) => void dead.push([textOf(record), record.headers.get('x-reason')]),
+      (record) => void dead.push([textOf(record), Object.fromEntries(record.headers)]),
     );
     await until(() => dead.length === 2, { what: 'two dead letters' });
     expect(dead.sort()).toEqual([
-      ['1:fugu', 'no licence'],
-      ['2:unicorn', 'no such dish'],
+      ['1:fugu', { 'x-reason': 'no licence' }],
+      ['2:unicorn', { dish: '鱼', 'x-reason': 'no such dish' }],
     ]);
+    expect((await log.lag(group, `${name}.dead`)).size, 'partitions of the dead topic').toBe(1);
   });
 
   test('kafka: whatever key and size it has, a record that fails is kept as it came, and holds up nobody', async () => {
@@ -177,6 +183,24 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     expect(dead.sort()).toEqual(bad.map(({ key, value }) => `${key ?? ''} ${value.length}`).sort());
   });
 
+  test('kafka: a record that fails is not done before its copy is kept', async () => {
+    const { name, place, lag, listen } = await shop(1);
+    const admin = new Admin({ clientId: 'vandal', bootstrapBrokers: [...kafka.bootstrap] });
+    onTestFinished(() => admin.close());
+    await admin.deleteTopics({ topics: [`${name}.dead`] });
+    const errors: unknown[] = [];
+    let tries = 0;
+    const handler = () => {
+      tries++;
+      throw new PermanentError('no');
+    };
+    listen(handler, { on: open({ deliveryMs: 0, onError: (error) => errors.push(error) }) });
+    await place('1:fugu');
+    await until(() => tries > 1 && errors.length > 0, { timeoutMs: 9000, what: 'the record again' });
+    expect(errors[0]).toBeInstanceOf(NotWrittenError);
+    expect(await lag(), 'not committed').toBe(1n);
+  });
+
   test('kafka: a record that the broker refuses takes along no other that is on its way', async () => {
     const { name, log, lag } = await shop(2);
     const some = () => orders.map((order) => log.produce(name, [orderOf(`${order}:placed`)]));
@@ -184,7 +208,9 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     const refused = outcome(log.produce(name, [{ key: '1', value: Buffer.alloc(3e6) }]));
     await Promise.all([...before, ...some()]);
     expect((await refused).error).toBeInstanceOf(NotWrittenError);
-    expect(await lag(), 'records of which each was sent once').toBe(16n);
+    await Promise.all(some());
+    await log.produce(name, []);
+    expect(await lag(), 'records of which each was sent once').toBe(24n);
   });
 
   test('kafka: each partition has one member of a group, and a member too many is idle', async () => {
@@ -238,10 +264,18 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     await place(...orders.map((order) => `${order}:placed`));
     const read = async (group: string) => {
       const got: string[] = [];
-      const member = listen((record) => void got.push(textOf(record)), { group });
+      const handler = async (record: LogRecord) => {
+        got.push(textOf(record));
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      };
+      const member = listen(handler, { group });
       await until(() => got.length >= 8, { what: `8 records for ${group}` });
-      await until(async () => [...(await log.lag(group, name)).values()].every((each) => each === 0n));
       await member.stop();
+      const behind = [...(await log.lag(group, name)).values()];
+      expect(
+        behind.every((each) => each === 0n),
+        `behind once a member of ${group} has stopped: ${behind}`,
+      ).toBe(true);
       return got;
     };
     expect(await read(name)).toHaveLength(8);
@@ -250,14 +284,15 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     expect(await lag()).toBe(8n);
     let begun = 0;
     const pause = () => new Promise((resolve) => setTimeout(resolve, 50, begun++));
-    const busy = listen(pause);
+    const busy = open();
+    listen(pause, { on: busy });
     await until(() => begun === 8);
     const early = await outcome(open({ answerMs: 200 }).seek(name, name, 'latest'), 5000);
     expect(early.error, 'while it has members').toBeInstanceOf(LogRequestError);
     await place('9:placed');
     await until(() => begun === 9);
-    await busy.stop();
-    expect(await lag(), 'once it has stopped').toBe(0n);
+    await busy.close();
+    expect(await lag(), 'once its client is closed').toBe(0n);
     await log.seek(name, name, 'earliest');
     expect(await read(name)).toHaveLength(9);
     await log.seek(name, name, [{ partition: partitionOf('1', 4), offset: 0n }]);
@@ -279,6 +314,14 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     await sending;
     await log.produce(name, [orderOf('1:cooked')]);
     expect(await lag(), 'records of which each was sent once').toBe(3n);
+    const hasty = open({ bootstrap: [new URL(link.url).host], answerMs: 200, deliveryMs: 0 });
+    await hasty.produce(name, [orderOf('2:placed')]);
+    link.partition('up');
+    expect((await outcome(hasty.produce(name, [orderOf('2:paid')]), 3000)).error).toBeInstanceOf(NotWrittenError);
+    link.reset();
+    link.heal();
+    await hasty.produce(name, [orderOf('2:cooked')]);
+    expect(await lag(), 'and those of another, of which one was given up on its way').toBe(5n);
   });
 
   test('kafka: what a transaction takes back is never handled, and its mark holds up nothing', async () => {
@@ -302,18 +345,21 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
       await transaction[end]();
     }
     await place('1:cooked');
-    await until(async () => (await lag()) === 0n, { timeoutMs: 10_000, what: 'nothing behind' });
+    await until(async () => (await lag()) === 0n, { timeoutMs: 25_000, what: 'nothing behind' });
     expect(got).toEqual(['1:paid', '1:cooked']);
-  });
+  }, 40_000);
 
   test('kafka: a record without a value comes as null, in a topic that keeps the last of each key', async () => {
     const { name, log, listen } = await shop(1, { compacted: true });
+    await log.create({ name: `${name}-whole`, partitions: 1 });
     const admin = new Admin({ clientId: 'look', bootstrapBrokers: [...kafka.bootstrap] });
     onTestFinished(() => admin.close());
-    const [described] = await admin.describeConfigs({
-      resources: [{ resourceType: 2, resourceName: name, configurationKeys: ['cleanup.policy'] }],
+    const described = await admin.describeConfigs({
+      resources: [name, `${name}-whole`].map((resourceName) => ({
+        ...{ resourceType: 2, resourceName, configurationKeys: ['cleanup.policy'] },
+      })),
     });
-    expect(described?.configs[0]?.value).toBe('compact');
+    expect(described.map(({ configs: [config] }) => config?.value)).toEqual(['compact', 'delete']);
     await log.produce(name, [
       { key: '1', value: 'placed', headers: { dish: '鱼' } },
       { key: '1', value: null },
@@ -328,7 +374,8 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
   test('kafka: a consumer whose connection breaks comes back, and misses nothing', async () => {
     const { place, listen } = await shop(2);
     await using link = await kafka.brokers[0].proxy();
-    const behind = open({ bootstrap: [new URL(link.url).host], answerMs: 500 });
+    let errors = 0;
+    const behind = open({ bootstrap: [new URL(link.url).host], answerMs: 500, onError: () => errors++ });
     const got = new Set<string>();
     listen((record) => void got.add(textOf(record)), { on: behind });
     for (let n = 0; n < 3; n++) {
@@ -341,6 +388,54 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     await place('9:placed');
     link.heal();
     await until(() => got.has('9:placed'));
+    expect(errors, 'what made it begin anew').toBeGreaterThan(0);
+  });
+
+  test('kafka: options are taken up to their bounds and refused beyond; what is left out has a default', async () => {
+    const most = 2 ** 31 - 1;
+    class Still extends GroupMember {
+      override start(): void {}
+    }
+    const given: ConstructorParameters<typeof GroupMember>[0][] = [];
+    class Look extends Log {
+      protected override member(options: ConstructorParameters<typeof GroupMember>[0]): GroupMember {
+        given.push(options);
+        return new Still(options);
+      }
+    }
+    const made = (options: Partial<LogOptions> = {}) => {
+      const log = new Look({ bootstrap: ['127.0.0.1:1'], ...options });
+      onTestFinished(() => log.close());
+      return log;
+    };
+    const log = made();
+    const consume = (options: Partial<ConsumeOptions>) =>
+      log.consume({ group: 'cooks', topic: 'orders', ...options }, () => {});
+    const bounds: [string, (value: number) => unknown, good: number[], bad: number[]][] = [
+      ['answerMs', (answerMs) => made({ answerMs }), [1, most], [0, most + 1]],
+      ['deliveryMs', (deliveryMs) => made({ deliveryMs }), [0, most], [-1, most + 1]],
+      ['graceMs', (graceMs) => made({ graceMs }), [0, most], [-1, most + 1]],
+      ['concurrency', (concurrency) => consume({ concurrency }), [1, 10_000], [0, 1.5, 10_001]],
+      ['sessionMs', (sessionMs) => consume({ sessionMs }), [30, most], [29, most + 1]],
+      ['a retry delay', (ms) => consume({ retryDelaysMs: [1, ms] }), [0, most], [-1, most + 1]],
+    ];
+    for (const [what, call, good, bad] of bounds) {
+      for (const value of good) expect(() => call(value), `${what} ${value}`).not.toThrow();
+      for (const value of bad) expect(() => call(value), `${what} ${value}`).toThrow(BadArgumentError);
+    }
+    consume({});
+    expect(given.at(-1)).toMatchObject({
+      ...{ concurrency: 16, retryDelaysMs: [100, 1000, 10_000], sessionMs: 10_000 },
+      connection: { timeout: 5000 },
+    });
+    for (const partitions of [0, 100_001]) {
+      const { error } = await outcome(log.create({ name: 'orders', partitions }));
+      expect(error, `${partitions} partitions`).toBeInstanceOf(BadArgumentError);
+    }
+    for (const partition of [-1, most + 1]) {
+      const { error } = await outcome(log.seek('cooks', 'orders', [{ partition, offset: 0n }]));
+      expect(error, `partition ${partition}`).toBeInstanceOf(BadArgumentError);
+    }
   });
 
   test('kafka: what no log can keep or find is refused, and who is closed says so', async () => {
@@ -357,11 +452,15 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
     // @ts-expect-error: a place that is none
     refused(await outcome(log.seek(name, name, 'middle')));
     refused(await outcome(log.seek(name, name, [{ partition: 0, offset: -1n }])));
+    // @ts-expect-error: an offset that is none
+    refused(await outcome(log.seek(name, name, [{ partition: 0, offset: 1 }])));
     await log.seek(name, name, [{ partition: 0, offset: 50n }]);
     expect(await log.lag(name, name), 'behind a bookmark beyond the end').toEqual(new Map([[0, 0n]]));
     expect(() => log.consume({ group: name, topic: name, concurrency: 0 }, () => {})).toThrow(BadArgumentError);
     expect((await outcome(log.lag(name, `${name}-none`), 5000)).error).toBeInstanceOf(LogRequestError);
     await log.create({ name, partitions: 1 });
+    const unnameable = await outcome(log.create({ name: 'a topic?', partitions: 1 }));
+    expect(unnameable.error).toBeInstanceOf(LogRequestError);
     const alone = new Log({ bootstrap: ['127.0.0.1:1'], answerMs: 50, deliveryMs: 100 });
     expect((await outcome(alone.produce(name, [{ key: 'a', value: 'a' }]), 5000)).error).toBeInstanceOf(
       NotWrittenError,

@@ -1,13 +1,16 @@
+import { until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
 import {
   type Binding,
   BrokerLostError,
+  backoff,
   Confirms,
   headersMatch,
   OffsetTracker,
   partitionOf,
   RefusedError,
   routes,
+  Tenure,
   topicMatches,
   UnroutableMessageError,
 } from '#lab';
@@ -121,6 +124,105 @@ describe('confirms', () => {
     confirms.ack(2, true);
     expect(await standing(sent)).toEqual(['confirmed', BrokerLostError.name]);
     expect(confirms.size).toBe(0);
+  });
+});
+
+describe('pauses', () => {
+  test('who tries again waits twice as long each time, up to five seconds, half of it at random', () => {
+    const most = [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000];
+    for (const [n, ms] of most.entries()) {
+      const pauses = Array.from({ length: 500 }, () => backoff(n + 1));
+      expect(Math.min(...pauses), `the shortest before try ${n + 1}`).toBeGreaterThanOrEqual(ms / 2);
+      expect(Math.min(...pauses)).toBeLessThan(0.6 * ms);
+      expect(Math.max(...pauses), `the longest before try ${n + 1}`).toBeLessThanOrEqual(ms);
+      expect(Math.max(...pauses)).toBeGreaterThan(0.9 * ms);
+    }
+  });
+});
+
+describe('a tenure', () => {
+  type Incoming = Parameters<Tenure['accept']>[0];
+  const recordOf = (offset: bigint, key: string): Incoming => ({
+    ...{ topic: 'orders', partition: 0, leaderEpoch: 1, timestamp: 0n, metadata: {} },
+    ...{ offset, key: Buffer.from(key), value: Buffer.from(`${offset}`), headers: new Map(), headerEntries: [] },
+    commit: () => {},
+    toJSON: () => {
+      throw new Error('nobody asks');
+    },
+  });
+  /** Handlers and commits end when the law says so. */
+  const hired = () => {
+    const begun: bigint[] = [];
+    const ends: (() => void)[] = [];
+    const commits: { offset: bigint; end: () => void }[] = [];
+    const handler = ({ offset }: { readonly offset: bigint }) => {
+      begun.push(offset);
+      return new Promise<void>((resolve) => ends.push(resolve));
+    };
+    const tenure = new Tenure(
+      {
+        ...{ group: 'kitchen', topic: 'orders', concurrency: 10, retryDelaysMs: [], sessionMs: 1000, handler },
+        connection: { bootstrapBrokers: [], clientId: 'law', timeout: 1000 },
+        onError: () => {},
+        bury: async () => {},
+      },
+      ([commit]) => new Promise((resolve) => commits.push({ offset: commit?.offset ?? -1n, end: resolve })),
+    );
+    return { tenure, begun, ends, commits };
+  };
+  const turns = () => new Promise((resolve) => setImmediate(resolve));
+
+  test('it commits what is done, one commit after the other, and is idle when the last is through', async () => {
+    const { tenure, ends, commits } = hired();
+    for (const offset of [0n, 1n, 2n]) await tenure.accept(recordOf(offset, `${offset}`));
+    await until(() => ends.length === 3);
+    let isIdle = false;
+    const idle = tenure.idle().then(() => (isIdle = true));
+    for (const end of ends) {
+      end();
+      await turns();
+    }
+    expect(
+      commits.map(({ offset }) => offset),
+      'while the first is on its way',
+    ).toEqual([1n]);
+    commits[0]?.end();
+    await until(() => commits.length > 1, { what: 'the commit of what was done meanwhile' });
+    await turns();
+    expect(isIdle, 'idle while a commit is on its way').toBe(false);
+    commits[1]?.end();
+    await idle;
+    expect(commits.map(({ offset }) => offset)).toEqual([1n, 3n]);
+  });
+
+  test('it commits nothing once it is over, and drains no longer than it may', async () => {
+    const { tenure, ends, commits } = hired();
+    for (const offset of [0n, 1n]) await tenure.accept(recordOf(offset, `${offset}`));
+    await until(() => ends.length === 2);
+    const from = performance.now();
+    await tenure.drain(30);
+    expect(performance.now() - from, 'milliseconds of a drain that has 30').toBeGreaterThan(28);
+    ends[0]?.();
+    await until(() => commits.length === 1);
+    tenure.end(new Error('shared out anew'));
+    ends[1]?.();
+    commits[0]?.end();
+    await tenure.idle();
+    expect(commits.map(({ offset }) => offset)).toEqual([1n]);
+  });
+
+  test('records of one key wait for the one before, however many came meanwhile', async () => {
+    const { tenure, begun, ends } = hired();
+    for (const offset of [0n, 1n]) await tenure.accept(recordOf(offset, 'one'));
+    await until(() => begun.length === 1);
+    ends[0]?.();
+    await until(() => begun.length === 2, { what: 'the second record' });
+    await tenure.accept(recordOf(2n, 'one'));
+    await turns();
+    expect(begun, 'begun while the second is at work').toEqual([0n, 1n]);
+    ends[1]?.();
+    await until(() => begun.length === 3);
+    ends[2]?.();
   });
 });
 

@@ -22,9 +22,12 @@ export async function rowsOf<R extends QueryResultRow>(db: Db, text: string, val
   }
 }
 
-/** Postgres itself has answered, and not to say that this connection ends (08, 57P): then nothing was done. */
+/**
+ * Postgres itself has answered, and not to say that this connection ends (08, 57P): then nothing was done. 08P01 it says of a
+ * message that it has understood, such as a statement that lacks a parameter.
+ */
 const isAnswer = (error: unknown): error is DatabaseError =>
-  error instanceof DatabaseError && !/^(08...|57P..)$/.test(error.code ?? '');
+  error instanceof DatabaseError && !/^(08(?!P01)...|57P..)$/.test(error.code ?? '');
 
 const LEVELS = ['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const;
 export type IsolationLevel = (typeof LEVELS)[number];

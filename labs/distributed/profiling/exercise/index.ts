@@ -80,7 +80,8 @@ export function shareInterval(_hits: number, _samples: number): [low: number, hi
 
 /**
  * An SVG, `width` pixels wide (default 1200). For each call with any time one `<g>`, which holds a `<title>` that begins with its
- * `label` (`all` for the root), then a `<rect>` with `x`, `y`, `width` and `height`, and a `<text>`. `title` (default 'CPU time')
+ * `label` (`all` for the root), then a `<rect>` with `x`, `y`, `width`, `height` and `fill`, and a `<text>`. The root and V8's own
+ * entries have one colour, functions others, each always the same. `title` (default 'CPU time')
  * stands above them: leave it the uppermost 35 pixels. The `y` of the lowest bar is 18 pixels or more above the lower edge.
  */
 export function flamegraph(_tree: CallTree, _options: FlamegraphOptions = {}): string {

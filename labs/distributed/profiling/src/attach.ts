@@ -93,7 +93,7 @@ export async function whyNot(target: Target, before: readonly Listener[], timeou
       `The inspector of process ${pid} was open already: use that one, or close it first.`,
     );
   }
-  const holder = inspectPort === 0 ? undefined : await holderOf(inspectPort);
+  const holder = await holderOf(inspectPort);
   if (holder && holder.pid !== pid) return new PortTakenError(pid, inspectPort, holder.pid);
   return new TargetSilentError(
     `Process ${pid} opened no inspector in ${timeoutMs} ms: it is very busy, or has a SIGUSR1 listener of its own. One that opens later stays open until the process ends.`,

@@ -39,7 +39,8 @@ export class Attached implements AsyncDisposable {
   /**
    * Samples the main thread: which functions were on the stack, each `intervalUs` (default 1000) microseconds. Save the answer
    * as JSON in a `.cpuprofile` for speedscope, DevTools or VS Code. The target's code is optimised anew at its beginning, and
-   * what it has counted of its own coverage (NODE_V8_COVERAGE) is lost.
+   * what it has counted of its own coverage (NODE_V8_COVERAGE) is lost. Work that comes in step with the samples, as by a timer
+   * of whole milliseconds, is seen at one place each time: a second record with another `intervalUs` tells.
    *
    * @throws BusyError, TargetEndedError, TargetSilentError, InvalidArgumentError
    */

@@ -11,7 +11,6 @@ export interface FlamegraphOptions {
 
 const ROW = 18;
 const HEAD = 44;
-const LETTER = 6.7;
 
 /** Text of any kind as XML: the five signs escaped, what XML cannot hold at all (half surrogates, most controls) replaced. */
 export function escapeXml(text: string): string {
@@ -42,12 +41,12 @@ export function flamegraph(tree: CallTree, { title = 'CPU time', width = 1200 }:
     throw new InvalidArgumentError(`\`width\` is ${inspect(width)}: give pixels, 1 or more.`);
   }
   const { root, idleUs } = tree;
-  const placed = [{ call: root, x: 0, level: 0, wide: root.totalUs === 0 ? 0 : width }];
+  const placed = root.totalUs > 0 ? [{ call: root, x: 0, level: 0, wide: width }] : [];
   for (const { call, x, level } of placed) {
     let from = x;
     for (const child of call.children.toSorted((a, b) => b.totalUs - a.totalUs)) {
-      const wide = root.totalUs === 0 ? 0 : (child.totalUs / root.totalUs) * width;
-      if (wide === 0) break;
+      if (child.totalUs === 0) break;
+      const wide = (child.totalUs / root.totalUs) * width;
       placed.push({ call: child, x: from, level: level + 1, wide });
       from += wide;
     }
@@ -55,14 +54,14 @@ export function flamegraph(tree: CallTree, { title = 'CPU time', width = 1200 }:
   // Level by level: the last one is on the highest.
   const height = HEAD + ROW * (1 + (placed.at(-1)?.level ?? 0)) + 8;
   const bars = placed.map(({ call, x, level, wide }) => {
-    if (wide === 0) return '';
     const y = height - 8 - ROW * (level + 1);
     const text = level === 0 ? 'all' : label(call);
     const figures = `${percent(call.totalUs, root.totalUs)}, of its own ${percent(call.selfUs, root.totalUs)}`;
     return (
       `<g data-level="${level}"><title>${escapeXml(`${text}: ${figures}`)}</title>` +
       `<rect x="${round(x)}" y="${y}" width="${round(wide)}" height="${ROW - 1}" fill="${colour(call, level)}"/>` +
-      `<text x="${round(x + 3)}" y="${y + 13}">${escapeXml(fit(text, wide))}</text></g>`
+      // As much of the text as the bar has room for: what stands in an <svg> of its own ends with it.
+      `<svg x="${round(x)}" y="${y}" width="${round(wide)}" height="${ROW}"><text x="3" y="13">${escapeXml(text)}</text></svg></g>`
     );
   });
   const waited = percent(idleUs, idleUs + root.totalUs);
@@ -79,18 +78,10 @@ export function flamegraph(tree: CallTree, { title = 'CPU time', width = 1200 }:
 const percent = (part: number, all: number) => `${(all === 0 ? 0 : (100 * part) / all).toFixed(1)} %`;
 const round = (pixels: number) => Number(pixels.toFixed(4));
 
-/** As much of the text as the bar has room for; nothing where that would be a letter or two. */
-function fit(text: string, wide: number): string {
-  const letters = [...text];
-  const room = Math.floor((wide - 6) / LETTER);
-  if (letters.length <= room) return text;
-  return room < 3 ? '' : `${letters.slice(0, room - 1).join('')}…`;
-}
-
 /** Warm for what a script does, the same function the same hue; grey for V8's own. */
 function colour(call: Call, level: number): string {
   if (level === 0 || isOwn(call, '(garbage collector)') || isOwn(call, '(program)')) return '#c9c9c9';
   let hash = 0;
-  for (const letter of call.key) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 40;
+  for (const byte of Buffer.from(call.key)) hash = (hash * 31 + byte) % 40;
   return call.url.startsWith('node:') ? `hsl(${190 + hash} 45% 72%)` : `hsl(${10 + hash} 85% 66%)`;
 }

@@ -17,8 +17,10 @@ export function interval(us: number): number {
   throw new InvalidArgumentError(`\`intervalUs\` is ${inspect(us)}: give whole microseconds, 50 to 1000000.`);
 }
 
+const MOST_BYTES = 2 ** 30;
+
 /** @throws InvalidArgumentError unless V8 can sample the heap at it: half a byte ends the whole process. */
 export function spacing(bytes: number): number {
-  if (Number.isInteger(bytes) && bytes >= 1 && bytes <= 2 ** 30) return bytes;
-  throw new InvalidArgumentError(`\`intervalBytes\` is ${inspect(bytes)}: give whole bytes, 1 to ${2 ** 30}.`);
+  if (Number.isInteger(bytes) && bytes >= 1 && bytes <= MOST_BYTES) return bytes;
+  throw new InvalidArgumentError(`\`intervalBytes\` is ${inspect(bytes)}: give whole bytes, 1 to ${MOST_BYTES}.`);
 }

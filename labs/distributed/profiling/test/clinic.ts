@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
+import inspector from 'node:inspector';
 import { createServer as openPort } from 'node:net';
 import { isMainThread, Worker } from 'node:worker_threads';
 
@@ -94,7 +95,11 @@ if (isMainThread && process.send) {
   process.on('disconnect', () => process.exit());
   process.on('message', () => process.send?.({ hot, all, guests, cpuUs: process.cpuUsage().user }));
   const busyWith: Record<string, () => void> = {
-    serving: () => setInterval(serve, 2),
+    // Guests come in groups: who samples in step with them would see each group at many places, one guest always at the same.
+    serving: () =>
+      setInterval(() => {
+        for (let guest = 0; guest < 6; guest++) serve();
+      }, 12),
     looping: () => setImmediate(loopForever),
     // One guest in five has no password.
     logins: () => {
@@ -111,7 +116,19 @@ if (isMainThread && process.send) {
     opening: () => process.once('message', openPorts),
     // As Node.js was before 20.16.
     older: () => Reflect.deleteProperty(process, 'getBuiltinModule'),
-    listening: () => process.on('SIGUSR1', () => {}),
+    listening: () => {
+      process.on('SIGUSR1', () => {});
+      // A port that sends whoever asks for an inspector elsewhere.
+      createServer((_request, response) => {
+        response.end(JSON.stringify([{ webSocketDebuggerUrl: `ws://127.0.0.1:${process.argv[3]}/` }]));
+      }).listen(0, '127.0.0.1');
+    },
+    refusing: () => {
+      Object.defineProperty(performance, 'eventLoopUtilization', { value: undefined });
+      inspector.close = () => {
+        throw new Error('not now');
+      };
+    },
     nothing: () => setInterval(() => {}, 1000),
   };
   busyWith[process.argv[2] ?? 'serving']?.();

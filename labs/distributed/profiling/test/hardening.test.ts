@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { outcome } from '@shared/testkit';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   attach,
   BusyError,
@@ -22,7 +23,7 @@ describe('attach', () => {
   test('a process that is gone, was never there, or whose id is none, is refused', async () => {
     const shop = await openShop('nothing');
     await end(shop.child);
-    for (const pid of [shop.pid, 2 ** 22 + 5]) {
+    for (const pid of [shop.pid, 2 ** 22 + 5, 2 ** 31 - 1]) {
       expect((await outcome(attach(pid))).error, `pid ${pid}`).toBeInstanceOf(NoSuchProcessError);
     }
     await using other = await openShop('nothing');
@@ -44,7 +45,15 @@ describe('attach', () => {
   });
 
   test('a process that has a listener of its own for SIGUSR1 keeps silent; to one that is stopped nothing is sent', async () => {
-    await using own = await openShop('listening');
+    let visitors = 0;
+    const elsewhere = createServer(() => visitors++).listen(0, '127.0.0.1');
+    onTestFinished(() => void elsewhere.close());
+    await once(elsewhere, 'listening');
+    const address = elsewhere.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    await using own = await openShop('listening', undefined, [`${port}`]);
+    // Its own port is open by then.
+    await own.used();
     await using stopped = await openShop('nothing');
     stopped.child.kill('SIGSTOP');
     for (const shop of [own, stopped]) {
@@ -52,6 +61,7 @@ describe('attach', () => {
       expect(error).toBeInstanceOf(TargetSilentError);
     }
     expect(lives(own)).toBe(true);
+    expect(visitors, 'visitors of the address that is named by its port').toBe(0);
     const pending = /^ShdPnd:\s*(\w+)$/m.exec(await readFile(`/proc/${stopped.pid}/status`, 'utf8'))?.[1];
     expect(pending, 'signals that wait for the stopped one').toBe('0000000000000000');
     // Whoever aborts gets his reason, also when nobody has answered by then.

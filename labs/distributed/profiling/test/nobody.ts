@@ -1,5 +1,5 @@
 /** Attaches to a process as a user who may not. */
-import { attach } from '../src/index.ts';
+import { attach } from '#lab';
 
 process.seteuid?.(65_534);
 await attach(Number(process.argv[2]), { timeoutMs: 200 }).then(

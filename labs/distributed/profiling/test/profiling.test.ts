@@ -7,6 +7,7 @@ import {
   type Call,
   callCounts,
   callTree,
+  countCalls,
   flamegraph,
   hottest,
   InvalidArgumentError,
@@ -32,6 +33,8 @@ export function barsOf(svg: string) {
       x: Number(rect?.getAttribute('x')),
       y: Number(rect?.getAttribute('y')),
       width: Number(rect?.getAttribute('width')),
+      height: Number(rect?.getAttribute('height')),
+      fill: rect?.getAttribute('fill'),
     };
   });
 }
@@ -52,6 +55,10 @@ describe('the sampled report', () => {
     }
     expect(root.totalUs, 'from the first sample to the end of the run').toBe(9500);
     const [serve] = root.children;
+    expect(
+      every(root).map(({ samples }) => samples),
+      'samples on top, of the root, serve and hotJson',
+    ).toEqual([0, 2, 7]);
     expect([serve?.selfUs, serve?.children[0]?.selfUs], 'own times of serve and hotJson').toEqual([4000, 5500]);
   });
 
@@ -62,6 +69,8 @@ describe('the sampled report', () => {
         { name: '(idle)', self: 30, line: 0 },
         { name: '(garbage collector)', self: 2, line: 0 },
         { name: '(idle)', self: 2, line: 9 },
+        // It was never found on top.
+        { name: '(idle)', line: 0 },
       ),
     );
     const ms = { work: tree.root.totalUs / 1000, idle: tree.idleUs / 1000, gc: tree.gcUs / 1000 };
@@ -106,6 +115,16 @@ describe('the sampled report', () => {
     const reach = (samples: number) => shareInterval(samples / 2, samples)[1] - shareInterval(samples / 2, samples)[0];
     expect(reach(400) / reach(1600), 'four times the samples, half the doubt').toBeCloseTo(2, 1);
     expect(shareInterval(0, 0), 'nobody looked').toEqual([0, 1]);
+    const small = { name: 'small', calls: [{ name: 'leaf', self: 1, line: 3 }] };
+    const big = { name: 'big', line: 2, calls: [{ name: 'leaf', self: 2, line: 3 }] };
+    const ties = hottest(callTree(draw(small, big)));
+    expect(
+      ties.map(({ name }) => name),
+      'without time of their own, the one with more in all first',
+    ).toEqual([...['leaf', 'big', 'small']]);
+    expect(hottest(callTree(draw({ name: 'serve' }))), 'nobody was found').toMatchObject([
+      { self: 0, total: 0, between: [0, 1] },
+    ]);
     const [hot] = hottest(
       callTree(
         draw({ name: 'hotJson', self: 75 }, { name: 'rest', self: 25, line: 2 }, { name: '(idle)', self: 99, line: 0 }),
@@ -142,6 +161,18 @@ describe('the flame graph', () => {
     const levels = ['all', 'serve', 'hotJson'].map((name) => at(name)?.y ?? NaN);
     expect(levels, 'from the base upwards, each above its caller').toEqual(levels.toSorted((a, b) => b - a));
     expect(new Set(levels).size, 'three levels').toBe(3);
+    expect(at('all')?.x, 'the base').toBe(0);
+    for (const [above, below] of [
+      ['hotJson', 'serve'],
+      ['serve', 'all'],
+    ] as const) {
+      const edge = (at(above)?.y ?? NaN) + (at(above)?.height ?? NaN);
+      expect(edge, `the lower edge of ${above}`).toBeLessThanOrEqual(at(below)?.y ?? NaN);
+    }
+    expect(at('(garbage')?.fill, "V8's own has the colour of the base").toBe(at('all')?.fill);
+    for (const name of ['serve', 'hotJson', 'priceOf'])
+      expect(at(name)?.fill, `the colour of ${name}`).not.toBe(at('all')?.fill);
+    expect(svg, 'figures that are none').not.toMatch(/NaN|Infinity/);
     const height = Number(/height="(\d+)"/.exec(svg)?.[1]);
     for (const { y, text, title } of bars) {
       expect(
@@ -235,9 +266,18 @@ describe('the flame graph', () => {
       { ...drawn, nodes: drawn.nodes.map((node) => ({ ...node, children: [1] })) },
       { ...drawn, nodes: drawn.nodes.map((node) => ({ ...node, children: [77] })) },
       { ...drawn, timeDeltas: [1e308, 1e308, 1e308] },
+      { ...drawn, startTime: 1e308, timeDeltas: [1e308, 0, 0] },
+      { ...drawn, startTime: 1e308, endTime: 1e308 },
+      // One is called twice; and one is called twice, and another one never.
+      ...[drawn.nodes, [...drawn.nodes, ...draw().nodes.map((node) => ({ ...node, id: 3 }))]].map((nodes) => ({
+        ...{ ...drawn, nodes: nodes.map((node) => ({ ...node, children: node.id === 1 ? [2, 2] : [] })) },
+      })),
       // What JSON of any origin may hold.
       ...[null, { nodes: [null] }, { nodes: {} }, { nodes: [{ id: 1, callFrame: {} }] }, nameless, nowhere].map(
         (other) => JSON.parse(JSON.stringify(other && { ...drawn, ...other })),
+      ),
+      ...[{ samples: { length: 3 } }, { timeDeltas: { length: 3 } }, { endTime: '9' }, { timeDeltas: [0, '1', 1] }].map(
+        (other) => JSON.parse(JSON.stringify({ ...drawn, ...other })),
       ),
       JSON.parse('{"nodes":[],"samples":{"length":1},"timeDeltas":{"length":1},"startTime":0,"endTime":1}'),
     ];
@@ -246,6 +286,13 @@ describe('the flame graph', () => {
     const empty = callTree(draw({ name: '(idle)', self: 3, line: 0 }));
     expect(hottest(empty)).toEqual([]);
     expect(barsOf(flamegraph(empty)), 'bars of an idle process').toEqual([]);
+    for (const nobody of [draw(), draw({ name: 'serve', calls: [{ name: 'hotJson', line: 2 }] })]) {
+      const svg = flamegraph(callTree(nobody));
+      expect(barsOf(svg), 'bars where no sample is').toEqual([]);
+      expect(svg).toContain('>0 ms of work in 0 samples; waited 0.0 % of the run<');
+    }
+    expect(barsOf(flamegraph(callTree(drawn)))[0]?.width, 'by default').toBe(1200);
+    expect(barsOf(flamegraph(callTree(drawn), { width: 1 }))[0]?.width, 'the least').toBe(1);
     for (const width of [NaN, 0, -1, Infinity]) {
       expect(() => flamegraph(empty, { width }), `width ${width}`).toThrow(InvalidArgumentError);
     }
@@ -336,6 +383,16 @@ describe('the check-up', () => {
       calls.every(({ url }) => url.startsWith('file:')),
       'only scripts of files',
     ).toBe(true);
+    const ran = (functionName: string, ...counts: number[]) => ({
+      ...{ functionName, isBlockCoverage: false },
+      ranges: counts.map((count, n) => ({ startOffset: n, endOffset: 9, count })),
+    });
+    const script = { scriptId: '7', url: 'file:///shop.ts' };
+    const counted = countCalls([{ ...script, functions: [ran('a', 1, 5), ran('b', 0), ran('c', 3), ran('d')] }]);
+    expect(
+      counted.map(({ name, calls: times }) => `${name} ${times}`),
+      'most first, without the rest',
+    ).toEqual([...['c 3', 'a 1']]);
   });
 });
 

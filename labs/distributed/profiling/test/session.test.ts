@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { outcome, until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
-import { allocations, attach, BusyError, InvalidArgumentError, TargetEndedError } from '#lab';
+import { allocations, attach, BusyError, InvalidArgumentError, ProtocolError, TargetEndedError } from '#lab';
 import { end, openShop } from './processes.ts';
 
 describe('a session', () => {
@@ -93,23 +93,42 @@ describe('a session', () => {
   test('an abort ends the measurement with its reason, and leaves nothing on the signal', async () => {
     await using shop = await openShop('serving');
     await using attached = await attach(shop.pid);
-    const closing = new AbortController();
     const reason = new Error('closing time');
-    const recording = outcome(attached.record({ ms: 60_000, signal: closing.signal }));
-    await until(() => getEventListeners(closing.signal, 'abort').length > 0, { what: 'the wait' });
-    closing.abort(reason);
-    expect((await recording).error).toBe(reason);
-    expect(getEventListeners(closing.signal, 'abort')).toEqual([]);
-    for (const ms of [0, NaN, 2 ** 31]) {
-      expect((await outcome(attached.record({ ms }))).error, `ms ${ms}`).toBeInstanceOf(InvalidArgumentError);
-    }
-    expect((await outcome(attached.record({ ms: 1, intervalUs: 1 }))).error).toBeInstanceOf(InvalidArgumentError);
-    // V8 ends the whole target for these.
-    for (const intervalBytes of [0.5, 1e308, 0]) {
-      const { error } = await outcome(attached.heap({ ms: 1, intervalBytes }));
-      expect(error, `intervalBytes ${intervalBytes}`).toBeInstanceOf(InvalidArgumentError);
+    for (const kind of ['record', 'callCounts', 'heap', 'loop'] as const) {
+      const closing = new AbortController();
+      const measuring = outcome<unknown>(attached[kind]({ ms: 60_000, signal: closing.signal }));
+      await until(() => getEventListeners(closing.signal, 'abort').length > 0, { what: 'the wait' });
+      closing.abort(reason);
+      expect((await measuring).error, kind).toBe(reason);
+      expect(getEventListeners(closing.signal, 'abort')).toEqual([]);
     }
     expect((await attached.record({ ms: 20 })).samples?.length, 'it goes on').toBeGreaterThan(0);
+  });
+
+  test('what no timer keeps, and what V8 cannot sample at, is refused; what is at the bounds is not', async () => {
+    await using shop = await openShop('serving');
+    await using attached = await attach(shop.pid);
+    // Whatever is not refused ends with this.
+    const reason = new Error('closing time');
+    const signal = AbortSignal.abort(reason);
+    const bounds: [string, (value: number) => Promise<unknown>, good: number[], bad: number[]][] = [
+      ['ms', (ms) => attached.record({ ms, signal }), [0.5, 2 ** 31 - 1], [0, -1, NaN, 2 ** 31]],
+      ['intervalUs', (us) => attached.record({ ms: 1, intervalUs: us, signal }), [50, 1e6], [1, 49, 100.5, 1e6 + 1]],
+      // V8 ends the whole target for some of these.
+      ['intervalBytes', (n) => attached.heap({ ms: 1, intervalBytes: n, signal }), [1, 2 ** 30], [0.5, 0, 2 ** 30 + 1]],
+    ];
+    for (const [what, call, good, bad] of bounds) {
+      for (const value of good) expect((await outcome(call(value))).error, `${what} ${value}`).toBe(reason);
+      for (const value of bad)
+        expect((await outcome(call(value))).error, `${what} ${value}`).toBeInstanceOf(InvalidArgumentError);
+    }
+  });
+
+  test('what the target refuses is told: to be measured, or to close its inspector', async () => {
+    await using shop = await openShop('refusing');
+    const attached = await attach(shop.pid);
+    expect((await outcome(attached.loop({ ms: 10 }))).error).toBeInstanceOf(ProtocolError);
+    expect((await outcome(attached.detach(), 3000)).error).toBeInstanceOf(ProtocolError);
   });
 
   test('a target that dies in the middle ends the measurement, and can be left', async () => {

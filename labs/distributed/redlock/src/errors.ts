@@ -80,5 +80,8 @@ export class LeaseLostError extends RedlockError {}
 /** The lease was released before this call. */
 export class LeaseReleasedError extends RedlockError {}
 
-/** A statement of the write failed and its error was swallowed: PostgreSQL has rolled the transaction back. */
+/**
+ * A statement of the write failed and its error was swallowed: PostgreSQL has rolled the transaction back. Or the write
+ * sent its own ROLLBACK or COMMIT.
+ */
 export class WriteRolledBackError extends RedlockError {}

@@ -64,7 +64,8 @@ export class Fencing {
    * is written and the outcome is `stale`. Use the given client for everything that belongs to the write.
    *
    * @throws InvalidArgumentError on a resource that PostgreSQL can't keep, or a fence that is no token of `take`.
-   * @throws what `write` or `pg` throws; WriteRolledBackError when `write` swallowed the error of a statement.
+   * @throws what `write` or `pg` throws; WriteRolledBackError when `write` swallowed the error of a statement,
+   *   or ended the transaction itself.
    */
   async write(resource: string, fence: bigint, write: (tx: PoolClient) => Promise<unknown>): Promise<'ok' | 'stale'> {
     assertName('A resource', resource);
@@ -87,6 +88,11 @@ export class Fencing {
         return 'stale';
       }
       await write(client);
+      if (client.getTransactionStatus() === 'I') {
+        throw new WriteRolledBackError(
+          `The write to ${resource} ended its transaction itself: leave COMMIT and ROLLBACK to Fencing, and throw to undo it.`,
+        );
+      }
       // A transaction with a failed statement answers COMMIT by rolling back, and says so.
       const { command } = await client.query('COMMIT');
       if (command === 'COMMIT') return 'ok';

@@ -91,17 +91,13 @@ export class GrantedLease implements Lease {
   }
 
   async extend(ttlMs: number): Promise<void> {
+    return this.inTurn(() => this.#extend(ttlMs));
+  }
+
+  /** As `extend`, unless the lease lasts longer when it is its turn: what others have asked for is not taken back. */
+  async keep(ttlMs: number): Promise<void> {
     return this.inTurn(async () => {
-      this.throwIfEnded();
-      const until = this.keeper.validUntil(this.keeper.clock.mono(), ttlMs);
-      // A node that shortens the TTL and whose answer is lost would otherwise expire before we think it does.
-      if (until < this.until) this.moveEnd(until, ttlMs);
-      const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs);
-      this.throwIfEnded();
-      if (yes >= this.keeper.quorum) return this.moveEnd(until, ttlMs);
-      if (no <= votes.length - this.keeper.quorum) throw new QuorumUnreachableError(this.resources, 1, votes);
-      this.#lose('a majority of nodes no longer has our token');
-      this.throwIfEnded();
+      if (this.remaining() <= ttlMs) await this.#extend(ttlMs);
     });
   }
 
@@ -130,6 +126,19 @@ export class GrantedLease implements Lease {
     const early = Math.min(ttlMs / 10, 500);
     const ms = Math.max(0, until - this.keeper.clock.mono() - early);
     this.#cancelAlarm = this.keeper.clock.after(ms, () => this.#lose('its TTL ends'), 'background');
+  }
+
+  async #extend(ttlMs: number): Promise<void> {
+    this.throwIfEnded();
+    const until = this.keeper.validUntil(this.keeper.clock.mono(), ttlMs);
+    // A node that shortens the TTL and whose answer is lost would otherwise expire before we think it does.
+    if (until < this.until) this.moveEnd(until, ttlMs);
+    const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs);
+    this.throwIfEnded();
+    if (yes >= this.keeper.quorum) return this.moveEnd(until, ttlMs);
+    if (no <= votes.length - this.keeper.quorum) throw new QuorumUnreachableError(this.resources, 1, votes);
+    this.#lose('a majority of nodes no longer has our token');
+    this.throwIfEnded();
   }
 
   async #release(valid: boolean): Promise<ReleaseOutcome> {

@@ -1,4 +1,7 @@
+import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
+import { InvalidArgumentError } from './errors.ts';
+import { LONGEST_TIMER_MS, within } from './options.ts';
 
 /** One resource needs no script: this is the lock of a single node, `SET key token NX PX ttl`. */
 const ACQUIRE_ALL = `
@@ -28,10 +31,18 @@ return 1`;
 // Always EVAL, never EVALSHA: "NOSCRIPT" would need a second request, which a release to a silent node never gets to send,
 // and which a release can overtake on its way to a slow one.
 
+/** Nothing was sent, so nothing has to be undone. */
+export class NotConnectedError extends Error {}
+
+/** Nodes whose connection broke once. */
+const broken = new WeakSet<Redis>();
+
 /** Takes all keys for `token`, or none. */
 export async function lockNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
-  // A request that waits for a broken connection would keep the caller waiting, and take the lock for nobody.
-  if (['reconnecting', 'close', 'end'].includes(node.status)) throw new Error(`not connected (${node.status})`);
+  // A request that waits for a broken connection would keep the caller waiting, and take the lock for nobody: only the
+  // first one is waited for.
+  if (['reconnecting', 'close', 'end'].includes(node.status)) broken.add(node);
+  if (broken.has(node) && node.status !== 'ready') throw new NotConnectedError(`not connected (${node.status})`);
   const [key] = keys;
   if (key !== undefined && keys.length === 1) return (await node.set(key, token, 'PX', ttlMs, 'NX')) === 'OK';
   return (await node.eval(ACQUIRE_ALL, keys.length, ...keys, token, ttlMs)) === 1;
@@ -67,17 +78,24 @@ class LockNode extends Redis {
  * A broken connection fails its commands at once, and none is sent again: a lock request that arrives late would take
  * the lock for nobody. A socket silent for `silentMs` (default 2,000 ms) with requests pending is given up, so that a
  * hung node can't pile up requests in memory. Connection errors appear as votes; `onError` is told of them too.
+ *
+ * @throws InvalidArgumentError on what is no `redis:` or `rediss:` URL, or a `silentMs` that no timer can wait.
  */
 export function connectNodes(
   urls: readonly string[],
   options: { silentMs?: number; onError?: (error: Error, url: string) => void } = {},
 ): Redis[] {
+  const silentMs = within('silentMs', options.silentMs ?? 2_000, 1, LONGEST_TIMER_MS);
+  // Before the first connection, which nobody could close; ioredis takes an empty one for localhost.
+  const bad = urls.findIndex((url) => !/^rediss?:$/.test(URL.parse(url)?.protocol ?? ''));
+  if (bad >= 0)
+    throw new InvalidArgumentError(`A node has a URL like redis://host:6379; node ${bad} has ${inspect(urls[bad])}.`);
   return urls.map((url) => {
     const node = new LockNode(url, {
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
-      socketTimeout: options.silentMs ?? 2_000,
-      connectTimeout: options.silentMs ?? 2_000,
+      socketTimeout: silentMs,
+      connectTimeout: silentMs,
       retryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
       // Behind a name, a failover can leave the connection at what is now a replica.
       reconnectOnError: (error) => /\bREADONLY\b/.test(error.message),

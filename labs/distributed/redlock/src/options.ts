@@ -14,7 +14,7 @@ export interface RetryOptions {
 
 export interface LockOptions {
   readonly retry?: RetryOptions;
-  /** How long a node may take before its vote is missing, in milliseconds. Default: a quarter of the TTL, at most 50. */
+  /** How long a node may take before its vote is missing, in milliseconds. Default: a quarter of the TTL, from 1 to 50. */
   readonly nodeTimeoutMs?: number;
   /** Allowance for clocks that run at different speeds: this share of the TTL, plus 2 ms. Default 0.01. */
   readonly driftFactor?: number;
@@ -46,21 +46,22 @@ export function planOf(resources: readonly string[], ttlMs: number, given: LockO
   for (const resource of resources) assertName('A resource', resource);
   const twice = resources.find((resource, index) => resources.indexOf(resource) !== index);
   if (twice !== undefined) throw new InvalidArgumentError(`The resource ${twice} is named twice.`);
-  const nodeTimeoutMs = own.nodeTimeoutMs ?? given.nodeTimeoutMs ?? Math.min(50, ttlMs / 4);
-  const { maxMs = 5_000, delayMs = 100, jitterMs = 100 } = { ...given.retry, ...own.retry };
+  const nodeTimeoutMs = own.nodeTimeoutMs ?? given.nodeTimeoutMs ?? Math.max(1, Math.min(50, ttlMs / 4));
+  const retry = (name: keyof RetryOptions, otherwise: number, to = LONGEST_TIMER_MS) =>
+    within(`retry.${name}`, own.retry?.[name] ?? given.retry?.[name] ?? otherwise, 0, to);
   return {
     resources: Object.freeze([...resources]),
     ttlMs,
     driftFactor,
     nodeTimeoutMs: within('nodeTimeoutMs', nodeTimeoutMs, 1, ttlMs),
-    maxMs: within('retry.maxMs', maxMs, 0, Number.POSITIVE_INFINITY),
-    delayMs: within('retry.delayMs', delayMs, 0, LONGEST_TIMER_MS),
-    jitterMs: within('retry.jitterMs', jitterMs, 0, LONGEST_TIMER_MS),
+    maxMs: retry('maxMs', 5_000, Number.POSITIVE_INFINITY),
+    delayMs: retry('delayMs', 100),
+    jitterMs: retry('jitterMs', 100),
   };
 }
 
 /** Node fires a timer beyond this at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** @throws InvalidArgumentError on a TTL that isn't a whole number above the drift allowance. */
 export function assertTtl(ttlMs: number, driftFactor: number): void {
@@ -108,7 +109,8 @@ function addressOf(node: Partial<Redis> | undefined, index: number): string {
   return path ?? `${name === 'localhost' || name === '::1' ? '127.0.0.1' : name}:${port}`;
 }
 
-function within(name: string, value: number, from: number, to: number): number {
+/** @throws InvalidArgumentError on what is no number in this range. */
+export function within(name: string, value: number, from: number, to: number): number {
   if (typeof value === 'number' && value >= from && value <= to) return value;
   throw new InvalidArgumentError(`${name} must be a number from ${from} to ${to}; it is ${inspect(value)}.`);
 }

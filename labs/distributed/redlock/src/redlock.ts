@@ -3,9 +3,11 @@ import type { Redis } from 'ioredis';
 import { type Clock, sleep, systemClock } from './clock.ts';
 import { notAcquired, QuorumUnreachableError } from './errors.ts';
 import { GrantedLease, type Keeper, type Lease } from './lease.ts';
-import { extendNode, lockNode, unlockNode } from './nodes.ts';
+import { extendNode, lockNode, NotConnectedError, unlockNode } from './nodes.ts';
 import { type AcquireOptions, assertTtl, type LockOptions, type Plan, planOf, votersOf } from './options.ts';
 import { type Ballot, poll, type Vote } from './poll.ts';
+
+const FREE_AGAIN_MS = 100;
 
 /**
  * A lock on N independent Redis nodes, held by whoever has a majority of them.
@@ -40,7 +42,11 @@ export class Redlock {
    * @throws LockHeldError, QuorumUnreachableError or TooLateError when `retry.maxMs` has passed.
    * @throws the reason of `options.signal` when it aborts.
    */
-  async acquire(resources: readonly string[], ttlMs: number, options: AcquireOptions = {}): Promise<Lease> {
+  acquire(resources: readonly string[], ttlMs: number, options: AcquireOptions = {}): Promise<Lease> {
+    return this.#acquire(resources, ttlMs, options);
+  }
+
+  async #acquire(resources: readonly string[], ttlMs: number, options: AcquireOptions): Promise<GrantedLease> {
     const { signal } = options;
     const plan = planOf(resources, ttlMs, this.#options, options);
     const deadline = this.clock.mono() + plan.maxMs;
@@ -67,14 +73,15 @@ export class Redlock {
     const elected = ballot.yes >= this.quorum;
     const inTime = validUntil > this.clock.mono();
     if (elected && inTime && !signal?.aborted) return this.grant(this.#keeper(plan), plan, token, validUntil);
-    this.cleanUp(resources, token, ballot);
+    this.cleanUp(resources, token, ballot, start + ttlMs);
     return ballot.votes;
   }
 
   /**
    * Runs `routine` while holding `resources`, extending the lease at half of its TTL for as long as the routine runs.
    * `signal` aborts when the lock can't be kept or `options.signal` aborts: stop, or write under a fencing token.
-   * The routine may release its lease itself. Whoever shortens it below half of its TTL has it end then.
+   * The routine may release its lease itself, or extend it for longer than `ttlMs`; one that shortens it below half of
+   * its TTL may have it end.
    *
    * @throws what `acquire` throws; what the routine throws; LeaseLostError when the routine returned but the lock was
    *   lost while it ran, since what it did may have met another holder.
@@ -85,7 +92,7 @@ export class Redlock {
     routine: (signal: AbortSignal, lease: Lease) => T | Promise<T>,
     options: AcquireOptions = {},
   ): Promise<T> {
-    await using lease = await this.acquire(resources, ttlMs, options);
+    await using lease = await this.#acquire(resources, ttlMs, options);
     // Not AbortSignal.any: what a routine leaves on that signal stays for as long as `options.signal` lives.
     const told = new AbortController();
     const sources = [lease.signal, ...(options.signal ? [options.signal] : [])];
@@ -134,18 +141,29 @@ export class Redlock {
    * Frees every node that has not said no, the silent ones too: their yes may be on its way, and a key left behind
    * blocks everybody, ourselves first, for a whole TTL. Nobody waits for it: each connection keeps its order.
    */
-  protected cleanUp(resources: readonly string[], token: string, ballot: Ballot): void {
+  protected cleanUp(resources: readonly string[], token: string, ballot: Ballot, until: number): void {
     for (const [index, node] of this.nodes.entries()) {
-      if (ballot.votes[index]?.answer !== 'no') this.unlock(node, resources, token).catch(() => {});
+      const { answer, error } = ballot.votes[index] ?? {};
+      if (answer !== 'no' && !(error instanceof NotConnectedError)) this.#free(node, resources, token, until);
     }
   }
 
+  /** A connection that breaks loses what was sent: a node that hung still has the lock to take when it wakes. */
+  #free(node: Redis, resources: readonly string[], token: string, until: number): void {
+    this.unlock(node, resources, token).catch(() => {
+      if (node.status === 'end' || this.clock.mono() > until) return;
+      this.clock.after(FREE_AGAIN_MS, () => this.#free(node, resources, token, until), 'background');
+    });
+  }
+
   /** Extends `lease` until `ended` aborts or the lease is lost; a failed extension is tried again while there's time. */
-  protected async keepAlive(lease: Lease, ttlMs: number, ended: AbortSignal): Promise<void> {
+  protected async keepAlive(lease: GrantedLease, ttlMs: number, ended: AbortSignal): Promise<void> {
     try {
       for (;;) {
-        await sleep(this.clock, Math.max(lease.remaining() - ttlMs / 2, ttlMs / 20), ended);
-        await lease.extend(ttlMs).catch((error: unknown) => {
+        // A lease that lasts longer may be shortened before its half.
+        const left = Math.min(lease.remaining(), ttlMs);
+        await sleep(this.clock, Math.max(left - ttlMs / 2, ttlMs / 20), ended);
+        await lease.keep(ttlMs).catch((error: unknown) => {
           if (!(error instanceof QuorumUnreachableError)) throw error;
         });
       }

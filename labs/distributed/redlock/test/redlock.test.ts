@@ -109,6 +109,23 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       expect(() => new Redlock(nodes), what).toThrow(InvalidArgumentError);
     }
     expect(() => new Redlock([local('127.0.0.1'), local('127.0.0.2')])).not.toThrow();
+    const noNode: [string, unknown, number?][] = [
+      ['an empty URL, which a list that ends in a comma has', [...urls, '']],
+      ['a variable that is not set', [...urls, undefined]],
+      ['no URL', [...urls, 'not a url']],
+      ['a port that no server has', [...urls, 'redis://127.0.0.1:70000']],
+      ['a server of another kind', ['http://127.0.0.1:7000']],
+      ['no silence', urls, 0],
+      ['endless silence', urls, Number.POSITIVE_INFINITY],
+      ['a silence beyond any timer', urls, 2 ** 31],
+    ];
+    const connecting = vi.spyOn(Redis.prototype, 'connect');
+    onTestFinished(() => connecting.mockRestore());
+    for (const [what, to, silentMs] of noNode) {
+      // @ts-expect-error: untyped code can hand in anything
+      expect(() => connectNodes(to, { silentMs }), what).toThrow(InvalidArgumentError);
+    }
+    expect(connecting, 'connections that nobody could close').not.toHaveBeenCalled();
   });
 
   test('what no lock can be made from is refused before anything is sent', async () => {
@@ -370,6 +387,52 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     for (const proxy of proxies.slice(0, 3)) proxy.partition('down');
     await expect(redlock.acquire([key], MINUTE, { retry: ONCE })).rejects.toThrow(QuorumUnreachableError);
     await until(async () => (await keysLeft(nodes, key)) === 0, { timeoutMs: 2_500, what: 'all keys to be gone' });
+    // The request has come through; what frees the key is lost with the connection.
+    for (const proxy of proxies) proxy.heal();
+    await until(async () => (await outcome(redlock.acquire([fresh()], MINUTE, { retry: ONCE }))).value, {
+      what: 'a network that is whole again',
+    });
+    for (const proxy of proxies) proxy.partition('down');
+    const cut = outcome(redlock.acquire([key], MINUTE, { retry: ONCE, nodeTimeoutMs: 1_000 }));
+    await until(async () => (await keysLeft(nodes, key)) === nodes.length, { what: 'all nodes to have the key' });
+    for (const proxy of proxies) proxy.partition('both');
+    expect((await cut).error).toBeInstanceOf(QuorumUnreachableError);
+    for (const proxy of proxies) {
+      proxy.reset();
+      proxy.heal();
+    }
+    await until(async () => (await keysLeft(nodes, key)) === 0, {
+      timeoutMs: 3_000,
+      what: 'the cut nodes to be freed',
+    });
+  });
+
+  test('no request waits in memory for a node whose connection has broken', async () => {
+    const key = fresh();
+    const [link] = await links();
+    const [dark, ...others] = connect([String(link?.url), ...urls.slice(1)], { silentMs: 200 });
+    if (!dark) return expect.fail('no node');
+    const redlock = new Redlock([dark, ...others]);
+    await using _held = await redlock.acquire([key], MINUTE);
+    link?.partition('both');
+    const attempt = () => outcome(redlock.acquire([key], MINUTE, { retry: ONCE }));
+    const seen = async (...statuses: string[]) => {
+      const now = dark.status;
+      await attempt();
+      return statuses.includes(now);
+    };
+    await until(() => seen('close', 'reconnecting'), { what: 'a connection that has broken' });
+    await until(() => ['connecting', 'connect'].includes(dark.status), { what: 'it to be tried again' });
+    const sends = vi.spyOn(dark, 'sendCommand');
+    await attempt();
+    expect(sends.mock.calls.filter(([{ name }]) => name === 'set').length, 'requests for the lock').toBe(0);
+    link?.heal();
+    await until(() => dark.status === 'ready', { timeoutMs: 3_000, what: 'the connection to be back' });
+    await attempt();
+    expect(
+      sends.mock.calls.some(([{ name }]) => name === 'set'),
+      'asked again',
+    ).toBe(true);
   });
 
   test('a split vote among an even number of nodes is refused in bounded time', async () => {
@@ -408,14 +471,34 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
         await until(() => lease.remaining() > MINUTE * 0.9, { what: 'an extension' });
         await until(async () => Number(await nodes[0]?.pttl(key)) > MINUTE / 2, { what: 'an extension on a node' });
       }
+      await manual.advance(lease.remaining() - MINUTE / 2 - 500);
+      // Its answers are on their way when the lock's own extension follows.
+      const answers = Promise.withResolvers<void>();
+      const slow = nodes.map((node) => {
+        const send = node.sendCommand.bind(node);
+        const late: typeof send = (...request) => answers.promise.then(() => send(...request));
+        return vi.spyOn(node, 'sendCommand').mockImplementation(late);
+      });
+      const longer = lease.extend(10 * MINUTE);
+      await manual.advance(1_000);
+      answers.resolve();
+      await longer;
+      for (const spy of slow) spy.mockRestore();
+      await manual.advance(MINUTE / 2);
+      await nodes[0]?.ping();
+      expect(lease.remaining(), 'a minute after the routine has asked for ten').toBeGreaterThan(8 * MINUTE);
+      await lease.extend(MINUTE);
+      const end = lease.validUntil;
+      await manual.advance(MINUTE / 2);
+      await until(() => lease.validUntil > end, { timeoutMs: 3_000, what: 'an extension once it is a minute again' });
       expect(signal.aborted).toBe(false);
       return 'done' as const;
     });
     expect(answer).toBe('done');
     expect(await keysLeft(nodes, key), 'keys once the routine has ended').toBe(0);
     const sends = nodes.map((node) => vi.spyOn(node, 'sendCommand'));
-    await manual.advance(3 * MINUTE);
-    expect(sends.flatMap((send) => send.mock.calls).length, 'requests in three TTLs after the routine').toBe(0);
+    await manual.advance(12 * MINUTE);
+    expect(sends.flatMap((send) => send.mock.calls).length, 'requests in twelve TTLs after the routine').toBe(0);
   });
 
   test('the routine is told when its majority is lost', async ({ skip }) => {
@@ -625,7 +708,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     await using _held = await lock().acquire([key], MINUTE);
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     onTestFinished(() => void vi.restoreAllMocks());
-    const refusal = async (ttlMs: number, options: ConstructorParameters<typeof Redlock>[1] = {}) => {
+    const refusal = async (ttlMs: number, options: ConstructorParameters<typeof Redlock>[1] = {}, own = {}) => {
       let now = 0;
       const [nodeTimeouts, pauses] = [new Set<number>(), new Set<number>()];
       const after: Clock['after'] = (ms, callback) => {
@@ -634,12 +717,16 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
         if (ms >= 100) now += ms;
         return () => {};
       };
-      const { error } = await outcome(lock({ ...options, clock: { mono: () => now, after } }).acquire([key], ttlMs));
+      const asked = lock({ ...options, clock: { mono: () => now, after } }).acquire([key], ttlMs, own);
+      const { error } = await outcome(asked);
       expect(error).toBeInstanceOf(LockHeldError);
       return [[...nodeTimeouts], [...pauses], error instanceof LockHeldError && error.attempts];
     };
     // A quarter of the TTL, at most 50 ms; pauses of 100 ms and half of 100 ms; no attempt after 5,000 ms.
     expect(await refusal(100)).toEqual([[25], [150], 34]);
+    expect(await refusal(3), 'the shortest TTL').toEqual([[1], [150], 34]);
+    const unsaid = { retry: { delayMs: undefined, maxMs: undefined } };
+    expect(await refusal(100, { retry: { delayMs: 500, maxMs: 600 } }, unsaid)).toEqual([[25], [550], 2]);
     expect(await refusal(MINUTE, { retry: { delayMs: 5_000, jitterMs: 0 } })).toEqual([[50], [5_000], 2]);
     expect(await refusal(MINUTE, { retry: { delayMs: 5_001, jitterMs: 0 } })).toEqual([[50], [], 1]);
   });

@@ -103,6 +103,8 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     // Who swallows the error of a statement has written nothing all the same.
     const swallowed = fencing.write(key, 7n, (tx) => tx.query('SELECT no_such_column').catch(() => {}));
     await expect(swallowed).rejects.toThrow(WriteRolledBackError);
+    const undone = fencing.write(key, 7n, (tx) => tx.query('ROLLBACK'));
+    await expect(undone).rejects.toThrow(WriteRolledBackError);
     expect(await put(key, 3n, 'older, but nothing newer was committed')).toBe('ok');
     const { rows } = await pool.query("SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'");
     expect(rows).toEqual([]);

@@ -6,6 +6,11 @@ export type Currency = keyof typeof digits;
 
 const isCurrency = (code: string): code is Currency => Object.hasOwn(digits, code);
 
+function known(currency: string): Currency {
+  if (isCurrency(currency)) return currency;
+  throw new InvalidValueError('Currency', currency, `one of ${Object.keys(digits)}`);
+}
+
 /**
  * An amount in minor units (fen, cents), zero or more, in one currency. A value object: without identity, frozen, equal
  * by value, and impossible to make wrong. Debts and refunds are not negative money: they are other words.
@@ -22,16 +27,16 @@ export class Money {
 
   /** @throws InvalidValueError unless `minor` is a whole number from 0 to 2⁵³ − 1 and `currency` is known. */
   static of(minor: number, currency: string): Money {
-    if (!isCurrency(currency)) throw new InvalidValueError('Currency', currency, `one of ${Object.keys(digits)}`);
+    const code = known(currency);
     if (!Number.isSafeInteger(minor) || minor < 0) {
-      throw new InvalidValueError(`Amount in minor units of ${currency}`, minor, 'a whole number, 0 or more');
+      throw new InvalidValueError(`Amount in minor units of ${code}`, minor, 'a whole number from 0 to 2⁵³ − 1');
     }
-    return new Money(minor, currency);
+    return new Money(minor, code);
   }
 
-  /** "12.50" → 1250. @throws InvalidValueError on more digits than the currency has, a sign, or an exponent. */
+  /** "12.50" → 1250. @throws InvalidValueError on an unknown currency, more digits than it has, a sign, or an exponent. */
   static parse(text: string, currency: string): Money {
-    const places = isCurrency(currency) ? digits[currency] : 0;
+    const places = digits[known(currency)];
     const [, whole = '', fraction = ''] = /^(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
     if (whole === '' || fraction.length > places) {
       throw new InvalidValueError('Amount', text, `digits, with at most ${places} after the point in ${currency}`);
@@ -73,8 +78,8 @@ export class Money {
    * @throws InvalidValueError unless the weights are whole numbers, 0 or more, and not all 0.
    */
   allocate(weights: readonly number[]): readonly Money[] {
-    const bad = weights.find((weight) => !Number.isSafeInteger(weight) || weight < 0);
-    if (bad !== undefined) throw new InvalidValueError('Weight', bad, 'a whole number, 0 or more');
+    const bad = weights.findIndex((weight) => !Number.isSafeInteger(weight) || weight < 0);
+    if (bad !== -1) throw new InvalidValueError('Weight', weights[bad], 'a whole number, 0 or more');
     const sum = weights.reduce((total, weight) => total + BigInt(weight), 0n);
     if (sum === 0n) throw new InvalidValueError('Weights', `[${weights}]`, 'at least one above 0');
     const exact = weights.map((weight) => BigInt(this.minor) * BigInt(weight));
@@ -100,6 +105,8 @@ export class Money {
 
 /** The minor units of `other`, if it may be reckoned with `one`. */
 function minorOf(other: Money, one: Money): number {
+  // What only looks like an amount may be less than nothing.
+  if (!(other instanceof Money)) throw new InvalidValueError('Amount', other, 'one that was made by Money');
   if (other.currency !== one.currency) throw new CurrencyMismatchError(one.currency, other.currency);
   return other.minor;
 }

@@ -137,18 +137,19 @@ export class Order extends Aggregate<OrderEvent> {
     this.#replace(this.#lines.filter((each) => each !== line));
   }
 
-  /** One voucher at a time: a second replaces the first. @throws OrderStateError, CurrencyMismatchError */
+  /** One voucher at a time: a second replaces the first. @throws OrderStateError, CurrencyMismatchError, InvalidValueError */
   redeem(voucher: Money): void {
     this.mustBeDraft('redeem a voucher');
     this.subtotal.min(voucher); // a foreign currency is refused here
     this.#voucher = voucher;
   }
 
-  /** The address may change until the order is paid. @throws OrderStateError */
+  /** The address may change until the order is paid. @throws OrderStateError, InvalidValueError */
   deliverTo(address: Address): void {
     if (this.#status !== 'draft' && this.#status !== 'placed') {
       throw new OrderStateError(this.id, this.#status, 'change the address');
     }
+    if (!(address instanceof Address)) throw new InvalidValueError('Address', address, 'one that was made by Address');
     this.#address = address;
   }
 

@@ -3,9 +3,11 @@ import { DomainError } from '../domain/errors.ts';
 import type { DomainEvent } from '../domain/events.ts';
 import { CorruptRecordError } from '../domain/ports.ts';
 
-/** Creates what is missing, in the first schema of the search path. Part of your migrations. */
+/** Creates what is missing, in the first schema of the search path; one instance after the other. Part of your migrations. */
 export async function migrate(pool: Pool): Promise<void> {
+  // One query is one transaction, which holds the lock to its end: IF NOT EXISTS alone is no help against a twin.
   await pool.query(`
+    SELECT pg_advisory_xact_lock(hashtext('ddd migrate'));
     CREATE TABLE IF NOT EXISTS orders (
       id uuid PRIMARY KEY, version integer NOT NULL, customer_id uuid NOT NULL, status text NOT NULL,
       currency text NOT NULL, city text NOT NULL, street text NOT NULL, voucher bigint NOT NULL CHECK (voucher >= 0));

@@ -9,7 +9,8 @@ export type Ticket = {
 /** Dish → ingredient → grams in a large portion. The kitchen's own book. */
 export type RecipeBook = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
-const portion: Readonly<Record<string, number>> = { small: 0.5, medium: 0.8, large: 1 };
+/** Per cent of a large one: 3 g × 80 / 100 is what scales show, 3 g × 0.8 is 2.4000000000000004. */
+const portion: Readonly<Record<string, number>> = { small: 50, medium: 80, large: 100 };
 const chillies: Readonly<Record<string, number>> = { none: 0, mild: 3, medium: 8, hot: 20 };
 
 /**
@@ -20,12 +21,16 @@ const chillies: Readonly<Record<string, number>> = { none: 0, mild: 3, medium: 8
  */
 export function kitchenTicket(event: DomainEvent, book: RecipeBook): Ticket | undefined {
   if (event.type !== 'order-paid') return undefined;
+  // Ordering tells names in their composed form (NFC); a book may have been written in another.
+  const recipes = new Map(Object.entries(book).map(([dish, recipe]) => [dish.normalize('NFC'), recipe]));
   const pans = event.dishes.flatMap(({ name, size, spiciness, quantity }) => {
-    const [recipe, factor, heat] = [known(book, name), known(portion, size), known(chillies, spiciness)];
-    if (!recipe || factor === undefined || heat === undefined) {
+    const [recipe, percent, heat] = [recipes.get(name), known(portion, size), known(chillies, spiciness)];
+    if (!recipe || percent === undefined || heat === undefined) {
       throw new Error(`The kitchen has no recipe for ${size} ${name}, ${spiciness} spice: add it to the book.`);
     }
-    const ingredients = Object.fromEntries(Object.entries(recipe).map(([what, grams]) => [what, grams * factor]));
+    const ingredients = Object.fromEntries(
+      Object.entries(recipe).map(([what, grams]) => [what, (grams * percent) / 100]),
+    );
     return Array.from({ length: quantity }, () => ({ ingredients, chillies: heat }));
   });
   return { orderId: event.orderId, pans };
