@@ -52,9 +52,12 @@ export class Member {
   }
 }
 
-/** Whether Postgres ends the connection with this. `severity` is in the server's language. */
+/**
+ * Whether Postgres ends the connection with this. `severity` is in the server's language. 08P01 it says of a message that it
+ * has understood, such as a statement that lacks a parameter.
+ */
 function isLast({ code, severity }: DatabaseError): boolean {
-  return /^(08...|57P0[1-5]|25P0[34])$/.test(code ?? '') || /^(FATAL|PANIC)$/.test(severity ?? '');
+  return /^(08(?!P01)...|57P0[1-5]|25P0[34])$/.test(code ?? '') || /^(FATAL|PANIC)$/.test(severity ?? '');
 }
 
 /** Whether it may end a transaction: then it is unknown what became of what was written in it. */

@@ -196,7 +196,8 @@ export class ConnectionPool implements AsyncDisposable {
       };
       const waiter: Waiter = { taken, settle };
       const aborted = () => settle({ error: signal?.reason });
-      const holders = () => [...this.lent].map(({ holder }) => holder).sort((a, b) => b.heldMs - a.heldMs);
+      // In the order of lending, so the longest is the first.
+      const holders = () => [...this.lent].map(({ holder }) => holder);
       const timer = setTimeout(() => settle({ error: new AcquireTimeoutError(timeoutMs, holders()) }), timeoutMs);
       signal?.addEventListener('abort', aborted);
       this.queue.add(waiter);

@@ -164,7 +164,11 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     });
     await end(pid);
     expect((await sleeping).error).toMatchObject({ name: 'ConnectionLostError', outcome: 'unknown' });
-    expect((await outcome(client.query('SELECT 1'))).error).toBeInstanceOf(ConnectionLostError);
+    // What was never sent was never done.
+    expect((await outcome(client.query('SELECT 1'))).error).toMatchObject({
+      name: 'ConnectionLostError',
+      outcome: 'undone',
+    });
     client.release();
     expect(await one(pool)).not.toBe(pid);
   });
@@ -187,13 +191,28 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     }
   });
 
+  test('who comes gets the one that was just used, though another is looked at for somebody who has left', async () => {
+    const { open } = await bank(url);
+    const pool = open({ max: 2, validateAfterMs: 100 });
+    const [silent, used] = await Promise.all([pool.acquire(), pool.acquire()]);
+    silent.release();
+    await until(() => performance.now() - silent.member.idleSince > 100);
+    const left = new AbortController();
+    const gone = outcome(pool.acquire({ signal: left.signal }));
+    left.abort();
+    await gone;
+    used.release();
+    expect((await pool.acquire()).member).toBe(used.member);
+  });
+
   test('a connection behind a network that fell silent is given up, and the caller gets another', async () => {
     const { open, schema } = await bank(url);
     await using net = await postgres.node.proxy();
     const proxied = new URL(url);
     proxied.port = String(net.port);
     const pool = open({ max: 1, validateAfterMs: 0, answerMs: 300 }, proxied.href);
-    const pid = await one(pool);
+    // A first connection may take longer than that.
+    const pid = await until(() => one(pool), { what: 'a first connection' });
     net.partition();
     const client = outcome(pool.acquire());
     await until(() => pool.stats.idle === 0);
@@ -238,9 +257,13 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     expect(greeted.stats.size).toBe(0);
     // A standby says so to whoever is in the way of its recovery.
     const asked = open({ max: 1 }, await scripted('', '40001'));
-    const error = asked.withClient((client) => client.query('SELECT 1'));
-    expect((await outcome(error)).error).toBeInstanceOf(ConnectionLostError);
-    expect(asked.stats.size).toBe(0);
+    // And a server that speaks another language than English has only the code.
+    const foreign = open({ max: 1 }, await scripted('', '57P05', 'I'));
+    for (const pool of [asked, foreign]) {
+      const error = pool.withClient((client) => client.query('SELECT 1'));
+      expect((await outcome(error)).error).toBeInstanceOf(ConnectionLostError);
+      expect(pool.stats.size).toBe(0);
+    }
   });
 
   test('a connection that is not made yet keeps nobody from another', async () => {
@@ -299,6 +322,14 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     const pid = await one(pool);
     await until(async () => (await one(pool)) !== pid, { what: 'another connection' });
     await until(() => pool.stats.size === 1);
+  });
+
+  test('idle connections and leaks are looked for four times within their limit, and at least once a second', async () => {
+    const { open } = await bank(url);
+    const timers = vi.spyOn(globalThis, 'setInterval');
+    onTestFinished(() => timers.mockRestore());
+    for (const options of [{}, { idleMs: 200, leakAfterMs: 60_000 }, { leakAfterMs: 40 }]) open(options);
+    expect(timers.mock.calls.map(([, ms]) => ms)).toEqual([1_000, 50, 10]);
   });
 
   test('open makes min connections before the first caller comes', async () => {
@@ -457,6 +488,8 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     const pool = open({ max: 1 });
     const pid = await one(pool);
     expect((await outcome(pool.withClient((c) => c.query('SELECT 1 / 0')))).error).toMatchObject({ code: '22012' });
+    const lacking = pool.withClient((client) => client.query('SELECT $1::int, $2::int', [1]));
+    expect((await outcome(lacking)).error, 'a parameter lacks').toMatchObject({ name: 'error', code: '08P01' });
     expect(await one(pool)).toBe(pid);
     const circular: { self?: unknown } = {};
     circular.self = circular;
@@ -504,21 +537,16 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
   });
 
   test('a connection lost before the COMMIT has undone its work; lost at the COMMIT, that is unknown', async () => {
-    const { open, end, admin, schema } = await bank(url);
+    const { open, admin, schema } = await bank(url);
     await admin.query(`CREATE TABLE ${schema}.t (n int)`);
     const pool = open({ max: 1 });
+    let inside: unknown;
     const before = pool.withTx(async (tx) => {
       await tx.query('INSERT INTO t VALUES (1)');
-      await end((await pidOf(tx)) ?? 0);
-      // Whoever is inside has not noticed.
-      await until(() =>
-        tx.query('SELECT 1').then(
-          () => false,
-          () => true,
-        ),
-      );
+      inside = await outcome(tx.query('SELECT pg_terminate_backend(pg_backend_pid())'));
     });
     expect((await outcome(before)).error).toMatchObject({ name: 'ConnectionLostError', outcome: 'undone' });
+    expect(inside).toMatchObject({ error: { name: 'ConnectionLostError', outcome: 'undone' } });
     expect((await admin.query(`TABLE ${schema}.t`)).rows).toEqual([]);
 
     await using net = await postgres.node.proxy();
@@ -606,8 +634,9 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
   // ── closing and refusing ──────────────────────────────────────────────────────────────────────────────────────────
 
   test('close serves those who wait, refuses who comes, and leaves no connection', async () => {
-    const { open, backends } = await bank(url);
-    const pool = open({ min: 1, max: 1 });
+    const { open, backends, connection } = await bank(url);
+    const socket = new Socket();
+    const pool = open({ min: 1, max: 1, connection: { ...connection(), stream: () => socket } });
     const held = await pool.acquire();
     const waiting = outcome(pool.withClient(pidOf));
     const closing = pool.close();
@@ -615,6 +644,7 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     held.release();
     expect((await waiting).value).toBeTypeOf('number');
     await closing;
+    expect(socket.destroyed, 'the farewell was said').toBe(true);
     expect((await outcome(pool.open())).error).toBeInstanceOf(PoolClosedError);
     expect(pool.close()).toBe(closing);
     expect(pool.stats).toEqual({ size: 0, idle: 0, lent: 0, waiting: 0 });
@@ -640,6 +670,19 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     await early.close({ graceMs: 0 });
     for (const { error } of await Promise.all(asking)) expect(error).toBeInstanceOf(PoolClosedError);
     await until(async () => early.stats.size === 0 && (await backends('idle')).length === 0);
+  });
+
+  test('a connection that dies while the pool closes is not replaced', async () => {
+    const { open, end } = await bank(url);
+    const pool = await open({ min: 2, max: 2 }).open();
+    const held = await pool.acquire();
+    const pid = await one(pool);
+    const closing = pool.close();
+    await end(pid ?? 0);
+    await until(() => pool.stats.idle === 0, { what: 'the pool to notice' });
+    expect(pool.stats).toEqual({ size: 1, idle: 0, lent: 1, waiting: 0 });
+    held.release();
+    await closing;
   });
 
   test('close does not wait for a connection that nobody waits for', async () => {
@@ -701,8 +744,12 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
       validateAfterMs: 1_000,
       answerMs: 2_000,
     };
-    await using pool = new Probe({ connection: url });
+    const pool = new Probe({ connection: url });
     expect(pool.complete).toMatchObject({ min: 0, max: 10, maxQueue: 100, leakAfterMs: 0, ...waits });
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    onTestFinished(() => timers.mockRestore());
+    await pool.close();
+    expect(timers.mock.calls.map(([, ms]) => ms)).toEqual([5_000]);
   });
 
   test('options that no pool can be made of are refused, and a config is copied', async () => {

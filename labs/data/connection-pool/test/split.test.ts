@@ -1,7 +1,7 @@
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
 import { Client } from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import {
   AcquireTimeoutError,
   ConnectError,
@@ -61,12 +61,12 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
   });
 
   test('a read waits for a lag that is short, and not longer than waitMs', async () => {
-    const { split, count, add, where } = await open(undefined, { waitMs: 3_000 });
+    const { split, count, add, where } = await open(undefined, { waitMs: 60_000 });
     await lagging(async () => {
       const { lsn } = await add(1);
       const patient = split.read(async (client) => [await where(client), await count(client)], { after: lsn });
       setTimeout(() => standby.resumeReplay(), 30);
-      expect(await patient).toEqual(['replica', 1]);
+      expect((await outcome(patient, 4_000)).value).toEqual(['replica', 1]);
     });
   });
 
@@ -79,6 +79,9 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
       expect(error).toMatchObject({ cause: { code: '25006' } });
     }
     expect((await admin.query(`TABLE ${schema}.t`)).rowCount).toBe(0);
+    // Any other refusal is no write.
+    const { error } = await outcome(split.read((client) => client.query('SELECT 1 / 0')));
+    expect(error).toMatchObject({ name: 'error', code: '22012' });
   });
 
   test('reads go to the primary while the replica is down or silent, and it is asked again when it is back', async () => {
@@ -139,7 +142,7 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     inside.release();
   });
 
-  test('a replica that has room is asked before one that is busy', async () => {
+  test('replicas are asked in turn, and one that has room before one that is busy', async () => {
     const { primary, replica, open: another, where } = await open();
     const busy = another({ max: 1, acquireTimeoutMs: 50 }, standby.url);
     const split = new SplitPool({ primary, replicas: [busy, replica] });
@@ -148,6 +151,15 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     await replica.withClient(pidOf, { timeoutMs: 5000 });
     for (let n = 0; n < 4; n++) expect(await split.read(where, { timeoutMs: 500 })).toBe('replica');
     held.release();
+    const asked = () => split.read(async () => (busy.stats.lent > 0 ? 'first' : 'second'));
+    expect([await asked(), await asked(), await asked(), await asked()]).toEqual([
+      'first',
+      'second',
+      'first',
+      'second',
+    ]);
+    await replica.acquire();
+    expect([await asked(), await asked()], 'whosever turn it is').toEqual(['first', 'first']);
   });
 
   test('what a read has from elsewhere says nothing of its replica, and the read is not run twice', async () => {
@@ -163,9 +175,18 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     expect(await split.read(where)).toBe('replica');
   });
 
-  test('waits that no timer can keep are refused', async () => {
+  test('waits that no timer can keep are refused, and what is not said has the documented default', async () => {
     const { primary } = await open();
-    for (const options of [{ waitMs: Number.NaN }, { waitMs: -1 }, { answerMs: Number.POSITIVE_INFINITY }]) {
+    class Probe extends SplitPool {
+      readonly complete = [this.waitMs, this.answerMs];
+    }
+    expect(new Probe({ primary, replicas: [] }).complete).toEqual([50, 1_000]);
+    for (const options of [
+      { waitMs: Number.NaN },
+      { waitMs: -1 },
+      { answerMs: 0 },
+      { answerMs: Number.POSITIVE_INFINITY },
+    ]) {
       expect(() => new SplitPool({ primary, replicas: [] }, options)).toThrow(InvalidArgumentError);
     }
   });
@@ -186,7 +207,7 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
   });
 
   test('a pool that was told the servers the wrong way round finds out with the first write', async () => {
-    const { split, count, add, where } = await open({ primary: standby.url, replica: postgres.url });
+    const { split, primary, count, add, where } = await open({ primary: standby.url, replica: postgres.url });
     expect((await add(1)).value.rowCount).toBe(1);
     expect((await add(2)).value.rowCount).toBe(1);
     await until(async () => (await split.read(where)) === 'replica' && (await split.read(count)) === 2);
@@ -204,6 +225,11 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
       await tx.query('INSERT INTO t VALUES (3)');
     });
     expect((await outcome(own)).error).toMatchObject({ code: '25006' });
+    // Of any other nobody else is asked.
+    const elsewhere = vi.spyOn(primary, 'withClient');
+    const refused = split.write((tx) => tx.query('SELECT 1 / 0'));
+    expect((await outcome(refused)).error).toMatchObject({ code: '22012' });
+    expect(elsewhere).not.toHaveBeenCalled();
   });
 
   // The last one: there are two primaries after it.

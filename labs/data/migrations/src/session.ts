@@ -20,11 +20,7 @@ export const lockOptions = ({ lockTimeoutMs = 500, lockAttempts = 20 }: LockOpti
  * dead client still has the lock. It is closed afterwards, whatever was set on it. @throws ConnectionLostError
  */
 export async function withSession<T>(pool: Pool, lockTimeoutMs: number, body: (client: PoolClient) => Promise<T>) {
-  const client = await pool.connect().catch((error: unknown) => {
-    throw new ConnectionLostError('There is no connection to Postgres', error);
-  });
-  // The pool listens only while nobody has the connection, and an error that nobody hears ends the process.
-  client.on('error', () => {});
+  const client = await listenedTo(pool);
   try {
     await client.query(`SET lock_timeout = ${lockTimeoutMs}`);
     return await body(client);
@@ -37,6 +33,17 @@ export async function withSession<T>(pool: Pool, lockTimeoutMs: number, body: (c
   } finally {
     client.release(true);
   }
+}
+
+/** With a listener from the start: the pool has none while a client is lent, and an error that nobody hears ends the process. */
+function listenedTo(pool: Pool): Promise<PoolClient> {
+  return new Promise((resolve, reject) => {
+    // By callback, since the error can come in one packet with the greeting, before a promise has told anybody.
+    pool.connect((error, client) => {
+      if (client) resolve(client.on('error', () => {}));
+      else reject(new ConnectionLostError('There is no connection to Postgres', error));
+    });
+  });
 }
 
 /**

@@ -639,6 +639,10 @@ await describeWith('migrations', { postgres: () => startPostgres() }, ({ postgre
       ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '${schema} run'`);
     const db = connect({ application_name: `${schema} run` });
     const slow = table('a', { up: ['CREATE TABLE a (id integer)', 'SELECT pg_sleep(10)'] });
+    let heard: number | undefined;
+    db.once('acquire', (client) => queueMicrotask(() => (heard = client.listenerCount('error'))));
+    await migrator([slow], { db }).status();
+    expect(heard, 'who hears of the end of a connection that comes with its beginning').toBe(1);
     const run = outcome(migrator([slow], { db }).up(), 5_000);
     await during(run, `application_name = '${schema} run' AND query ~ 'sleep'`);
     await sever();

@@ -304,11 +304,10 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
       },
       { upsert: true, returnDocument: 'after' },
     );
-    const mark = await claim.catch((error) => (codeOf(error) === DUPLICATE_KEY ? undefined : Promise.reject(error)));
-    if (mark === undefined) return this.takeOver();
+    const mark = await claim.catch((error) => (codeOf(error) === DUPLICATE_KEY ? null : Promise.reject(error)));
+    if (mark === null) return this.takeOver();
     // Until now he could begin another.
     await this.#end(before);
-    if (mark === null) throw new ChangeStreamError(`The bookmark ${JSON.stringify(name)} was removed in between.`);
     if (mark.position !== null && !isPosition(mark.position))
       throw new ChangeStreamError(
         `The bookmark ${JSON.stringify(name)} has no position to follow from (${inspect(mark.position)}): remove it, and all is copied anew.`,
@@ -318,7 +317,7 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
 
   /** A killed process leaves its transaction open, for a minute, and with it a lock on the bookmark. */
   async #end(id: unknown): Promise<void> {
-    if (id === undefined || id === null) return;
+    if (id === null) return;
     const killed = this.options.client.db('admin').command({ killSessions: [{ id }] });
     // Who may not do it, or has a server without it, waits for the minute.
     await killed.catch((error) => (error instanceof MongoServerError ? undefined : Promise.reject(error)));

@@ -1,16 +1,28 @@
 import { getEventListeners } from 'node:events';
 import { startMongo } from '@shared/services';
 import { describeWith, needsMongod, outcome, until } from '@shared/testkit';
-import { type ChangeStream, type CommandStartedEvent, type Document, MongoClient } from 'mongodb';
+import {
+  BSON,
+  type ChangeStream,
+  type Collection,
+  type CommandStartedEvent,
+  type Document,
+  MongoClient,
+  MongoError,
+  MongoNetworkError,
+  MongoServerError,
+} from 'mongodb';
 import { afterAll, expect, test } from 'vitest';
 import {
   auditOf,
   Board,
+  type BoardRow,
   ChangeStreamError,
   changesTouching,
   type DocumentChange,
   FencedError,
   HistoryTooShortError,
+  historyIsGone,
   ImageMissingError,
   InvalidArgumentError,
   isDocumentChange,
@@ -18,6 +30,8 @@ import {
   ProjectionError,
   Projector,
   type ProjectorOptions,
+  positionOfNow,
+  readImage,
   ServerUnreachableError,
   StreamRefusedError,
   type Tx,
@@ -82,6 +96,12 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
       await to.apply(change, tx);
     },
   });
+  /** What the driver says of a transaction that may be tried again. */
+  const passing = () => {
+    const error = new MongoError('try again');
+    error.addErrorLabel('TransientTransactionError');
+    return error;
+  };
   const nothing = { apply: async () => {}, copy: async () => {}, sweep: async () => {} };
   /** While nobody looked orders came and changed (and one was cancelled), and the history of it is gone. */
   const absent = async (cancelled?: number) => {
@@ -148,6 +168,16 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     await expectBoard(it, 'and it is a position to go on from');
   });
 
+  test('the position of a stream stays as long as it was not quiet for the time that it was told', async () => {
+    const it = world();
+    await opened(it);
+    const { saves } = (await it.mark()) ?? {};
+    // Longer than it was up to now: more time than a few answers take.
+    await using _run = start(it.projector({ quietMs: Math.ceil(1.5 * performance.now()) }));
+    await until(() => (polls.get(it.orders.collectionName) ?? 0) > 4, { what: 'a stream that was asked five times' });
+    expect((await it.mark())?.saves, 'times that it was saved').toBe(saves);
+  });
+
   test('when the history is gone it copies anew, and asks no second time', async () => {
     const it = await absent();
     const run = start(it.projector());
@@ -166,6 +196,39 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     await expectBoard(it, 'order 2 was deleted while nobody looked');
     expect(seen, 'what was shown while the new copy was made').toEqual(seen.map(() => before));
     await until(async () => (await db.collection(`w${it.number}_rows`).countDocuments()) === 3, { what: 'the sweep' });
+  });
+
+  test('a copy comes in lists of the size that it was told; the last has the rest, and none is empty', async () => {
+    for (const [count, sizes] of [
+      [3, [2, 1]],
+      [4, [2, 2]],
+    ] as const) {
+      const it = world();
+      await it.orders.insertMany(Array.from({ length: count }, (_, n) => order(n + 1)));
+      const seen: number[] = [];
+      const copy = async (documents: readonly unknown[]) => seen.push(documents.length);
+      await opened(it, it.projector({ projection: { ...nothing, copy }, batch: 2 }));
+      expect(seen, `lists of ${count} orders`).toEqual(sizes);
+    }
+  });
+
+  test('a board that is copied anew while it is read is read again, five times at most', async () => {
+    const it = world();
+    expect(await it.board.read(it.marks, 'board'), 'before anybody has begun').toBe(null);
+    await opened(it);
+    const mark = await it.mark();
+    const unfinished = { findOne: async () => ({ ...mark, position: null }) };
+    const early: typeof it.marks = Object.assign(Object.create(it.marks), unfinished);
+    expect(await it.board.read(early, 'board'), 'before the first copy is whole').toBe(null);
+    const looks = async (copies: number) => {
+      let looked = 0;
+      const findOne = async () => ({ ...mark, generation: Math.min(looked++, copies) });
+      const marks: typeof it.marks = Object.assign(Object.create(it.marks), { findOne });
+      const { error } = await outcome(it.board.read(marks, 'board'));
+      return { looked, error };
+    };
+    expect(await looks(1), 'copied once').toEqual({ looked: 4, error: undefined });
+    expect(await looks(100), 'copied again and again').toEqual({ looked: 10, error: expect.any(ChangeStreamError) });
   });
 
   test.each(['drop', 'rename'] as const)(
@@ -344,6 +407,7 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     expect(error).toBeInstanceOf(ProjectionError);
     expect(error).toMatchObject({ key: 2, cause: new RangeError('no such dish') });
     expect(await it.shown(), 'the bad one left nothing').toEqual({ udon: 1 });
+    expect((await it.mark())?.session, 'the session, which is back in the pool').toBe(null);
     bad = false;
     await using _run = start(it.projector({ projection: picky }));
     await expectBoard(it, 'mended');
@@ -372,7 +436,92 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
       expect(error).toBeInstanceOf(ProjectionError);
       expect(error).toMatchObject({ key: 2 });
     }
+    for (const [step, key] of [
+      ['copy', 2],
+      ['sweep', undefined],
+    ] as const) {
+      const fresh = world();
+      await fresh.orders.insertMany([order(2), order(3)]);
+      const projection = { ...nothing, [step]: () => Promise.reject(new Error('no room')) };
+      const { error } = await outcome(start(fresh.projector({ projection })).ended, 2000);
+      expect(error, step).toBeInstanceOf(ProjectionError);
+      expect(error).toMatchObject({ key });
+    }
+    const no = new MongoError('no');
+    const rows: Collection<BoardRow> = Object.assign(Object.create(db.collection('rows')), {
+      deleteMany: () => Promise.reject(no),
+    });
+    expect((await outcome(new Board<Order>(rows, () => undefined).sweep(1))).error, 'of a board').toBe(no);
     expect(String(new ProjectionError(2n ** 60n, 'x'))).toContain('1152921504606846976');
+  });
+
+  test('what the connection or the server does within a projection is told as theirs, or tried again', async () => {
+    const it = world();
+    await opened(it);
+    await it.orders.insertOne(order(1));
+    const reset = (syscall: string) => Object.assign(new Error('reset'), { syscall });
+    for (const [thrown, kind] of [
+      [new MongoNetworkError('reset'), ServerUnreachableError],
+      [reset('read'), ServerUnreachableError],
+      [reset('write'), ServerUnreachableError],
+      [new MongoServerError({ message: 'interrupted at shutdown', code: 11_601 }), StreamRefusedError],
+    ] as const) {
+      const projection = { ...nothing, apply: () => Promise.reject(thrown) };
+      const { error } = await outcome(start(it.projector({ projection })).ended, 2000);
+      expect(error, String(thrown)).toBeInstanceOf(kind);
+    }
+    let tries = 0;
+    const apply = async (change: DocumentChange<Order>, tx: Tx) => {
+      if (++tries === 1) throw passing();
+      await it.board.apply(change, tx);
+    };
+    await using _run = start(it.projector({ projection: { ...nothing, apply } }));
+    await expectBoard(it, 'the second try has worked');
+    expect(tries).toBe(2);
+  });
+
+  test('what the driver refuses outside of a projection is an error of ours, too', async () => {
+    const it = world();
+    for (const refusal of [new MongoError('odd'), new BSON.BSONError('odd')]) {
+      const findOne = () => Promise.reject(refusal);
+      const marks: typeof it.marks = Object.assign(Object.create(it.marks), { findOne });
+      const { error } = await outcome(it.projector({ marks }).run());
+      expect(error).toBeInstanceOf(ChangeStreamError);
+      expect(error).toMatchObject({ cause: refusal });
+    }
+  });
+
+  test('who is closed with a change in hand tries no second time, and what the projection throws is told all the same', async () => {
+    const it = world();
+    await opened(it);
+    await it.orders.insertOne(order(1));
+    for (const [thrown, told] of [
+      [passing(), undefined],
+      [new RangeError('no such dish'), expect.any(ProjectionError)],
+    ]) {
+      let tries = 0;
+      const apply = async () => {
+        tries += 1;
+        void closing.projector.close();
+        throw thrown;
+      };
+      const closing = start(it.projector({ projection: { ...nothing, apply } }));
+      expect((await outcome(closing.ended, 2000)).error, String(thrown)).toEqual(told);
+      expect(tries, 'tries').toBe(1);
+    }
+  });
+
+  test('who is replaced before his first copy makes none', async () => {
+    const it = world();
+    await it.orders.insertOne(order(1));
+    const marks: typeof it.marks = Object.assign(Object.create(it.marks), {
+      findOneAndUpdate: async (filter: Document, ...rest: [Document, object]) => {
+        if ('epoch' in filter) await it.marks.updateOne({ _id: 'board' }, { $inc: { epoch: 1 } });
+        return it.marks.findOneAndUpdate(filter, ...rest);
+      },
+    });
+    expect((await outcome(it.projector({ marks }).run(), 2000)).error).toBeInstanceOf(FencedError);
+    expect(await db.collection(`w${it.number}_rows`).countDocuments(), 'rows').toBe(0);
   });
 
   test('a history that is shorter than a copy is an error, not a copy for ever', async () => {
@@ -412,6 +561,8 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     const { error } = await outcome(start(it.projector({ before: 'required' })).ended);
     expect(error).toBeInstanceOf(ImageMissingError);
     expect(String(error)).toContain('changeStreamPreAndPostImages');
+    const imageless = { operationType: 'delete', documentKey: { _id: 1 } } as unknown as DocumentChange;
+    expect(() => auditOf(imageless)).toThrow(ImageMissingError);
   });
 
   test('paths are read as they are: in lists, shortened lists, and no field is inherited', async () => {
@@ -440,6 +591,8 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
       ]),
       [{ field: 'items', from: [{ q: 1 }, { q: 5 }, { q: 3 }], to: undefined }],
     ]);
+    const holders = { a: null, b: 'text', c: [7] };
+    expect(['a.b', 'b.length', 'c.0'].map((path) => readImage(holders, path))).toEqual([undefined, undefined, 7]);
     const shortened = {
       operationType: 'update',
       documentKey: { _id: 1 },
@@ -486,6 +639,12 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
       }
     });
     expect(taken).toEqual([]);
+    it.projector({ awaitMs: 1, quietMs: 0, batch: 1 });
+    const left = ['awaitMs', 'quietMs', 'batch'].map((name) => [name, undefined]);
+    expect(Reflect.get(it.projector(Object.fromEntries(left)), 'options'), 'what was left out').toMatchObject({
+      ...{ awaitMs: 1000, quietMs: 10_000, batch: 500 },
+      ...{ before: 'off', document: 'updateLookup', touching: undefined },
+    });
     expect(() => changesTouching([])).toThrow(InvalidArgumentError);
   });
 
@@ -496,6 +655,7 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     const projector = it.projector({ awaitMs: 30_000 });
     const run = outcome(projector.run(abort.signal), 3000);
     await until(async () => (await it.mark())?.position, { what: 'the first copy' });
+    expect((await outcome(projector.run())).error, 'a second run beside it').toBeInstanceOf(InvalidArgumentError);
     abort.abort(reason);
     expect((await run).error).toBe(reason);
     expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
@@ -525,6 +685,10 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     expect((await outcome(closed.ended)).error).toBe(undefined);
     await closed.projector.close();
     expect((await outcome(closed.projector.run())).error, 'a second run').toBeInstanceOf(InvalidArgumentError);
+    const unused = it.projector();
+    await unused.close();
+    expect(Reflect.get(unused, 'session')).toMatchObject({ hasEnded: true });
+    expect((await outcome(unused.run())).error, 'a run after the end').toBeInstanceOf(InvalidArgumentError);
     expect((await it.mark())?.epoch, 'take-overs').toBe(2);
   });
 
@@ -539,6 +703,19 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     const { error } = await outcome(there.projector().run());
     expect(error).toBeInstanceOf(StreamRefusedError);
     expect(error).toBeInstanceOf(ChangeStreamError);
+    const answer = (code: number) => historyIsGone(new MongoServerError({ message: 'no', code }));
+    expect([286, 280, 281].map(answer), 'history lost, token not found, and another answer').toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(historyIsGone(Object.assign(new Error('of somebody else'), { code: 286 }))).toBe(false);
+    const asked: unknown[] = [];
+    const command = async (_hello: unknown, options: unknown) => ({ ok: asked.push(options) });
+    const alone: typeof db = Object.assign(Object.create(db), { command });
+    await using session = client.startSession();
+    expect((await outcome(positionOfNow(alone, session))).error, 'no replica set').toBeInstanceOf(ChangeStreamError);
+    expect(asked).toEqual([{ session }]);
   });
 
   test('the image after a change is the document as it was then', async ({ skip }) => {

@@ -1,4 +1,4 @@
-import { DatabaseError, type Pool, type QueryResultRow, types } from 'pg';
+import { DatabaseError, type Pool, type PoolClient, type QueryResultRow, types } from 'pg';
 import { DisconnectedError, QueryRefusedError } from './errors.ts';
 import { fromJson } from './json.ts';
 
@@ -51,15 +51,11 @@ export function migrateBy(pool: Pool, statements: readonly string[]): Promise<vo
 }
 
 async function withClient<T>(pool: Pool, body: (ask: Ask, lose: (error: Error) => void) => Promise<T>): Promise<T> {
-  const client = await pool.connect().catch((error: unknown) => {
-    throw new DisconnectedError('no', error);
-  });
   let broken: Error | undefined;
   const lose = (error: Error): void => {
     broken ??= error;
   };
-  // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process.
-  client.on('error', lose);
+  const client = await heardBy(pool, lose);
   const query = async <R extends QueryResultRow>({ text, values }: Statement): Promise<R[]> => {
     try {
       // Extended: the simple protocol would run whatever stands after a semicolon.
@@ -79,11 +75,25 @@ async function withClient<T>(pool: Pool, body: (ask: Ask, lose: (error: Error) =
   }
 }
 
+/** With a listener from the start: the pool has none while a client is lent, and an error that nobody hears ends the process. */
+function heardBy(pool: Pool, lose: (error: Error) => void): Promise<PoolClient> {
+  return new Promise((resolve, reject) => {
+    // By callback, since the error can come in one packet with the greeting, before a promise has told anybody.
+    pool.connect((error, client) => {
+      if (client) resolve(client.on('error', lose));
+      else reject(new DisconnectedError('no', error));
+    });
+  });
+}
+
 const plain = (text: string): Statement => ({ text, values: [] });
 
-/** Postgres itself has answered, and not to say that this connection ends (08, 57P). */
+/**
+ * Postgres itself has answered, and not to say that this connection ends (08, 57P). 08P01 it says of a message that it has
+ * understood, such as a statement that lacks a parameter.
+ */
 const isAnswer = (error: unknown): error is DatabaseError =>
-  error instanceof DatabaseError && !/^(08...|57P..)$/.test(error.code ?? '');
+  error instanceof DatabaseError && !/^(08(?!P01)...|57P..)$/.test(error.code ?? '');
 
 /** jsonb with its integers exact: pg's default is JSON.parse, which rounds them. */
 function parserOf(oid: number, format?: 'text' | 'binary') {

@@ -615,6 +615,10 @@ await describeWith('postgres-features', { postgres: () => startPostgres() }, ({ 
     own.on('error', () => {});
     onTestFinished(() => own.end());
     const now = new TextSearch(own, table);
+    let heard: number | undefined;
+    own.once('acquire', (client) => queueMicrotask(() => (heard = client.listenerCount('error'))));
+    await planOf(own, { text: 'SELECT 1', values: [] });
+    expect(heard, 'who hears of the end of a connection that comes with its beginning').toBe(1);
     const lock = await pool.connect();
     await lock.query(`BEGIN; SELECT FROM ${table} WHERE id = 'd555' FOR UPDATE`);
     const running = outcome(now.reindex(), 5_000);

@@ -96,6 +96,8 @@ export function guardClose(app: FastifyInstance, graceMs: number): void {
       for (const each of [server, ...others]) Server.prototype.close.call(each);
       const end = async () => {
         await Promise.race([idle(), grace.promise]);
+        // Who has never asked, as a browser that connects in advance, is not idle to Node.
+        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
         await Promise.all(others.map((other) => new Promise((resolve) => other.close(resolve))));
         Reflect.apply(close, server, [done]);
       };

@@ -409,6 +409,15 @@ describe('the end', () => {
     }
   });
 
+  test('a client that has connected and not asked is not waited for', async () => {
+    const app = await open([]);
+    await app.listen(LOCAL);
+    const socket = connect(portOf(app), '127.0.0.1').on('error', () => {});
+    await once(socket, 'connect');
+    await app.close();
+    await once(socket, 'close');
+  });
+
   test('a client that reads slowly gets its reply to the end', async () => {
     const sent = Promise.withResolvers<void>();
     const size = 2e7;

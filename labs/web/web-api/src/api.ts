@@ -315,6 +315,7 @@ const ofFastify = [
   errorCodes.FST_ERR_CTP_EMPTY_JSON_BODY,
   errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH,
   errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE,
+  errorCodes.FST_ERR_MAX_PARAM_LENGTH,
 ];
 
 /** By class: an upstream's error that has a `statusCode` of its own is not our answer. */
@@ -339,5 +340,6 @@ function bodyOf(error: unknown, status: number): object {
 
 const messages = new Map([
   [413, 'The body is too large.'],
+  [414, 'A part of the path is too long.'],
   [415, 'Send JSON: content-type: application/json.'],
 ]);

@@ -161,6 +161,10 @@ describe('schemas', () => {
     expect((await post('/p/1', JSON.stringify('x'.repeat(2 ** 20)))).text).toContain('too large');
     expect((await post('/p/1', 'hello', 'text/plain')).text).toContain('application/json');
     expect((await post('/p/%ff', '{}')).status).toBe(400);
+    expect(await post(`/p/${'x'.repeat(500)}`, '{}')).toMatchObject({
+      status: 414,
+      text: expect.stringContaining('path'),
+    });
     expect((await post('/p/1?q=%ff', '{}')).status).toBe(400);
     expect(seen).toEqual([]);
     expect((await post('/p/1', '\ufeff{"a":"药"}', 'application/json; charset="UTF-8"')).status).toBe(200);
