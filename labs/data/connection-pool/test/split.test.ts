@@ -84,7 +84,9 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     expect(error).toMatchObject({ name: 'error', code: '22012' });
   });
 
-  test('reads go to the primary while the replica is down or silent, and it is asked again when it is back', async () => {
+  test('reads go to the primary while the replica is down or silent, and it is asked again when it is back', {
+    timeout: 15_000,
+  }, async () => {
     await using net = await standby.proxy();
     const behind = new URL(standby.url);
     behind.port = String(net.port);
@@ -92,13 +94,13 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     expect(await split.read(where)).toBe('replica');
     net.partition();
     expect(await split.read(where), 'it says nothing').toBe('primary');
-    const begun = performance.now();
+    const asked = vi.spyOn(replica, 'acquire');
     expect(await split.read(where), 'it is left alone for a while').toBe('primary');
-    expect(performance.now() - begun).toBeLessThan(350);
+    expect(asked).not.toHaveBeenCalled();
     net.heal();
     net.reset();
     await until(async () => (await split.read(where)) === 'replica', {
-      timeoutMs: 2_500,
+      timeoutMs: 10_000,
       what: 'the replica to be asked again',
     });
     expect(replica.stats.lent).toBe(0);
@@ -233,7 +235,9 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
   });
 
   // The last one: there are two primaries after it.
-  test('after a failover writes go to the promoted standby, and an old primary that comes back is not taken for one', async () => {
+  test('after a failover writes go to the promoted standby, and an old primary that comes back is not taken for one', {
+    timeout: 20_000,
+  }, async () => {
     const { split, count, add, primary, replica } = await open();
     await add(1);
     const { lsn } = await add(2);
@@ -242,7 +246,7 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     expect((await outcome(add(3), 5_000)).error, 'nobody takes writes').toBeDefined();
     expect(await split.read(count), 'the standby still answers').toBe(2);
     await standby.promote();
-    const settled = await until(() => add(4), { timeoutMs: 3_000, what: 'a write on the promoted standby' });
+    const settled = await until(() => add(4), { timeoutMs: 10_000, what: 'a write on the promoted standby' });
     expect(settled.lsn > lsn).toBe(true);
     // It takes writes, too, and whoever does not look at the timelines takes it for the primary.
     await postgres.node.restart();
