@@ -197,11 +197,14 @@ await describeWith(
       const ids = users(40).map((user) => orderIdOf(sku, user, 'r'));
       await Promise.all(users(40).map((user) => buy(user)));
       await ordered(40);
+      // However slow the rest is, one of them is paid in time.
+      const [, winner = '', ...others] = ids;
+      expect(await book.pay(winner, `in-time-${sku}`)).toBe('paid');
       await due(0);
       expect(await book.pay(ids[0] ?? '', `late-${sku}`), 'late, and not cancelled yet').toBe('refunded');
       await due(150);
       const source = random(SEED);
-      const paying = ids.map(async (id, n) => {
+      const paying = [ids[0] ?? '', ...others].map(async (id, n) => {
         await new Promise((done) => setTimeout(done, source.int(0, 250)));
         return { id, said: await book.pay(id, `p-${sku}-${n}`) };
       });
@@ -213,13 +216,14 @@ await describeWith(
       await until(async () => (await book.state(sku)).buyers.size === (await book.state(sku)).paid);
       racing.abort();
       await clock;
-      const states = await Promise.all(paid.map(async ({ id, said }) => `${said}, ${(await book.order(id))?.state}`));
+      const states = await Promise.all(
+        [{ id: winner, said: 'paid' }, ...paid].map(async ({ id, said }) => `${said}, ${(await book.order(id))?.state}`),
+      );
       const counted = countOf(states);
       expect(Object.keys(counted).sort(), `seed ${SEED}`).toEqual(['paid, paid', 'refunded, cancelled']);
       const { stock, paid: sold } = await book.state(sku);
       expect([stock + sold, sold]).toEqual([40, counted['paid, paid']]);
       const late = paid.filter(({ said }) => said === 'refunded').length;
-      const winner = paid.find(({ said }) => said === 'paid')?.id ?? '';
       expect([await book.pay(winner, `second-${sku}`), await book.pay(winner, `second-${sku}`)]).toEqual([
         'refunded',
         'refunded',
@@ -524,14 +528,12 @@ await describeWith(
 
     test('the time limit of a command is none for a worker that waits for entries', async () => {
       const { sku, prefix, hire, buy, ordered, errors } = await open(5);
-      const hasty = connect(node.url, 100);
+      const hasty = connect(node.url, 400);
       onTestFinished(() => hasty.disconnect());
       hire(60_000, { gate: new Gate({ redis: hasty, prefix, tries: 1_000 }) });
-      for (const user of users(5)) {
-        await new Promise((done) => setTimeout(done, 130));
-        await buy(user);
-      }
-      await ordered(5);
+      await new Promise((done) => setTimeout(done, 500));
+      await buy('mo');
+      await ordered(1);
       expect(errors.map(String), sku).toEqual([]);
     });
 
@@ -680,7 +682,7 @@ await describeWith(
     });
 
     test('who tries too often is told to wait, and nobody else; the same request is answered all the same', async () => {
-      const { buy } = await open(5, { tries: 3, windowMs: 300 });
+      const { buy } = await open(5, { tries: 3, windowMs: 60_000 });
       const first = await buy('mo', 'r');
       const tries = ['x', 'y', 'z', 'q'].map((request) => buy('mo', request));
       expect(await outcomes(tries)).toEqual({ duplicate: 2, busy: 2 });
@@ -688,7 +690,9 @@ await describeWith(
         first,
         { outcome: 'ok', orderId: expect.any(String) },
       ]);
-      await until(async () => (await buy('mo', 'later')).outcome === 'duplicate', { what: 'the window to end' });
+      const { buy: soon } = await open(5, { tries: 1, windowMs: 200 });
+      await soon('mo', 'r');
+      await until(async () => (await soon('mo', 'later')).outcome === 'duplicate', { what: 'the window to end' });
     });
 
     test('a Redis that hangs is an error within its time, and to ask again with the same request gets one', async () => {
@@ -924,12 +928,11 @@ await describeWith(
       const body = JSON.stringify({ user: 'mo', sku, requestId: 'r' });
       expect((await fetch(`${url}/buy`, { method: 'POST', headers, body })).status).toBe(503);
       expect((await fetch(`${url}/orders/x`)).status).toBe(500);
-      const at: number[] = [];
+      const asked = performance.now();
       for await (const line of takeLines(await fetch(`${url}/items/${sku}/live`), 2)) {
-        at.push(performance.now());
         expect(JSON.parse(line)).toEqual({ initial: 2, reserved: 0, ordered: 0, paid: 0 });
       }
-      expect((at[1] ?? 0) - (at[0] ?? 0), 'ms from line to line').toBeGreaterThan(100);
+      expect(performance.now() - asked, 'ms to the second line').toBeGreaterThan(150);
     });
 
     test('processes that are killed at random, and a Redis that is emptied, sell everything once', {
