@@ -8,7 +8,7 @@ export interface Outcome<T> {
 
 /**
  * How `promise` ends. To be awaited whenever the law is ready for it: until then a rejection is nobody's fault.
- * @param timeoutMs Milliseconds within which it must end. Default 2000.
+ * @param timeoutMs Milliseconds within which it must end, as in `until`. Default 2000.
  * @throws {DeadlineError} when it has not ended by then: a call that hangs is a failing law, not a hanging suite.
  */
 export function outcome<T>(promise: Promise<T>, timeoutMs = 2000): Promise<Outcome<T>> {

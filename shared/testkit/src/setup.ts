@@ -1,11 +1,16 @@
 // Runs in every worker before its test file (setupFiles of the preset).
 import { flushCompileCache } from 'node:module';
-import { afterAll, afterEach, beforeEach } from 'vitest';
+import { afterAll, afterEach, beforeEach, vi } from 'vitest';
 import { touched } from './evidence.ts';
+import { measurePatience, patient } from './patience.ts';
 import { trace } from './trace.ts';
 
 const pid = process.pid;
 trace({ type: 'worker', pid });
+measurePatience(performance.now());
+const [testTimeout = 5000, hookTimeout = 10_000] = (process.env['LAB_TIMEOUTS'] ?? '').split(' ').map(Number);
+vi.setConfig({ testTimeout: patient(testTimeout), hookTimeout: patient(hookTimeout) });
+
 setInterval(() => trace({ type: 'beat', pid }), 500).unref();
 
 beforeEach(({ task, onTestFailed }) => {

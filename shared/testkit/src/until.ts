@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
+import { patient } from './patience.ts';
 
 export interface UntilOptions {
-  /** Milliseconds until the wait is given up. Default 5000. */
+  /** Milliseconds until the wait is given up, where a machine is slow longer: see `patient`. Default 5000. */
   readonly timeoutMs?: number;
   /** Milliseconds between two probes. Default 5. */
   readonly intervalMs?: number;
@@ -21,7 +22,8 @@ export class DeadlineError extends Error {
  * @throws {DeadlineError} at the deadline, with what was awaited and what the probe saw last; a probe that hangs too.
  */
 export async function until<T>(probe: () => T | Promise<T>, options: UntilOptions = {}): Promise<NonNullable<T>> {
-  const { timeoutMs = 5000, intervalMs = 5, what = 'a truthy value' } = options;
+  const { intervalMs = 5, what = 'a truthy value' } = options;
+  const timeoutMs = patient(options.timeoutMs ?? 5000);
   const deadline = performance.now() + timeoutMs;
   let last = 'no answer came';
   let cause: unknown;

@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { MissingImplementationError, runSuite, type SuiteResult, until } from '../src/index.ts';
+import { patient } from '../src/patience.ts';
 
 // Each test runs a vitest of its own: two at once, and patience on a busy machine.
 vi.setConfig({ maxConcurrency: 2 });
-const patience = 30_000;
+const patience = patient(30_000);
 const lab = resolve(import.meta.dirname, '../fixtures/lab');
 const law = 'counts up by one (and only one)';
 const states = ({ tests }: SuiteResult) => Object.fromEntries(tests.map(({ name, state }) => [name, state]));

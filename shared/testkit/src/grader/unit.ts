@@ -109,13 +109,15 @@ export class Unit {
     const { root, files, request, env, filter, own, onOutput, onGroup } = this.#options;
     const impl = request.impl === undefined ? undefined : resolve(root, request.impl);
     const types = files.some(isTypeTest);
+    const { test: ownTest, ...ownVite } = own;
+    const { testTimeout = 5000, hookTimeout = 10_000 } = ownTest ?? {};
     const pool: TestUserConfig['pool'] = {
       name: 'lab',
       createPoolWorker: (options) =>
         new LabWorker(options, {
           cwd: root,
           // What a test that is cut off leaves in the temporary folder goes with it.
-          env: { ...env, LAB_TRACE: trace, TMPDIR: scratch },
+          env: { ...env, LAB_TRACE: trace, LAB_TIMEOUTS: `${testTimeout} ${hookTimeout}`, TMPDIR: scratch },
           output: onOutput,
           onGroup: (pid, up) => {
             if (up) this.#groups.add(pid);
@@ -124,7 +126,6 @@ export class Unit {
           },
         }),
     };
-    const { test: ownTest, ...ownVite } = own;
     const options: CliOptions = {
       root,
       config: false,
@@ -133,8 +134,6 @@ export class Unit {
       setupFiles: [resolve(kit, 'src/setup.ts')],
       pool,
       maxWorkers: 2,
-      testTimeout: 5000,
-      hookTimeout: 10_000,
       teardownTimeout: 2000,
       reporters: [reporter(root, tell)],
       allowOnly: !process.env['CI'],
