@@ -360,7 +360,7 @@ describe('demos', () => {
     expect(findings).toEqual([{ where, what: expect.stringContaining(what), remedy: expect.stringContaining(remedy) }]);
   });
 
-  test('a demo that takes too long is a warning, half as long again an error, unless the lab says why', async () => {
+  test('a demo that takes too long is a warning, however slow the machine, unless the lab says why', async () => {
     const told = (ms: number): Demos => ({
       of: async () => [{ file: 'demo.ts', events: [], ms, inCompany: false, outcome: 'told', evidence: '' }],
       together: async () => {},
@@ -371,8 +371,8 @@ describe('demos', () => {
     expect(await findingsWith(demos, {}, { demos: told(12_100) })).toEqual([
       { ...finding, what: 'has 12.1 s, and 12 s are the budget', severity: 'warning' },
     ]);
-    expect(await findingsWith(demos, {}, { demos: told(18_100) })).toMatchObject([
-      { ...finding, what: 'has 18.1 s, and 12 s are the budget' },
+    expect(await findingsWith(demos, {}, { demos: told(40_000) })).toEqual([
+      { ...finding, what: 'has 40 s, and 12 s are the budget', severity: 'warning' },
     ]);
     const because = edited(
       at('package.json'),
