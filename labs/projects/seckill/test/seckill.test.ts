@@ -217,7 +217,9 @@ await describeWith(
       racing.abort();
       await clock;
       const states = await Promise.all(
-        [{ id: winner, said: 'paid' }, ...paid].map(async ({ id, said }) => `${said}, ${(await book.order(id))?.state}`),
+        [{ id: winner, said: 'paid' }, ...paid].map(
+          async ({ id, said }) => `${said}, ${(await book.order(id))?.state}`,
+        ),
       );
       const counted = countOf(states);
       expect(Object.keys(counted).sort(), `seed ${SEED}`).toEqual(['paid, paid', 'refunded, cancelled']);
