@@ -19,7 +19,7 @@ export async function flashSale({ redis, pool, buyers, stock, strategy }: Sale) 
   await pool.query('CREATE TABLE IF NOT EXISTS sales (sku text NOT NULL, buyer int NOT NULL)');
   await pool.query('INSERT INTO stock VALUES ($1, $2)', [sku, stock]);
   const nodes = connectNodes(redis.nodes.map((node) => node.url));
-  const redlock = new Redlock(nodes, { nodeTimeoutMs: 500, retry: { maxMs: 30_000, delayMs: 5, jitterMs: 50 } });
+  const redlock = new Redlock(nodes, { nodeTimeoutMs: 500, retry: { maxMs: 30_000, delayMs: 10, jitterMs: 150 } });
 
   const buy = async (buyer: number): Promise<boolean> => {
     const { rows } = await pool.query<{ units: number }>('SELECT units FROM stock WHERE sku = $1', [sku]);

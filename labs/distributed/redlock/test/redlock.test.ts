@@ -770,16 +770,20 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     });
     onTestFinished(() => faults.stop());
     const start = performance.now();
+    /** On a slow machine it takes longer until half of them have had a turn; on a very slow one fewer will do. */
+    const goesOn = () => {
+      const ms = performance.now() - start;
+      return ms < 1_000 || (winners.size <= 25 && ms < 10_000) || spans.length <= 5;
+    };
     const client = async (number: number) => {
       const who = `client ${number}`;
       const dice = random(SEED + number);
       // Every other client lives behind the network that gets cut.
       const redlock = lock(
-        { nodeTimeoutMs: 40, retry: { maxMs: 2_000, delayMs: 5, jitterMs: 40 } },
+        { nodeTimeoutMs: 100, retry: { maxMs: 2_000, delayMs: 5, jitterMs: 150 } },
         number % 2 ? proxies.map((proxy) => proxy.url) : urls,
       );
-      // On a slow machine it takes longer until half of them have had a turn.
-      while (!over.aborted && (performance.now() - start < 1_000 || winners.size <= 25)) {
+      while (!over.aborted && goesOn()) {
         const key = dice.pick(keys);
         const lease = await redlock.acquire([key], TTL).catch(() => delay(5));
         if (!lease) continue;
@@ -793,7 +797,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       }
     };
     const clients = Array.from({ length: 50 }, (_, number) => client(number));
-    await until(() => spans.length > 5, { timeoutMs: 4_000 });
+    await until(() => spans.length > 5, { timeoutMs: 20_000, what: 'six holders' });
     await victim.kill();
     const killed = performance.now();
     // A node without its data comes back no sooner than the locks that it forgot have run out.
@@ -804,5 +808,5 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(
       overlaps(spans).map(([a, b]) => `${a.who} and ${b.who} both hold ${a.key}\n${faults.log.join('\n')}`),
     ).toEqual([]);
-  }, 30_000);
+  }, 60_000);
 });

@@ -13,12 +13,12 @@ const servers = { redis: () => startRedis({ nodes: 5 }), pg: () => startPostgres
 await describeWith('fencing and use', servers, ({ redis, pg }) => {
   const pool = new Pool({ connectionString: pg.url, max: 10 });
   const fencing = new Fencing(pool, 'locker');
-  const lock = () => {
+  const lock = (options?: ConstructorParameters<typeof Redlock>[1]) => {
     const nodes = connectNodes(redis.nodes.map((node) => node.url));
     onTestFinished(() => {
       for (const node of nodes) node.disconnect();
     });
-    return new Redlock(nodes);
+    return new Redlock(nodes, options);
   };
   let lockers = 0;
   const fresh = () => `${redis.namespace}locker:${++lockers}`;
@@ -56,19 +56,19 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     expect(await put(key, newer, 'B again'), 'the newest holder may write again').toBe('ok');
   });
 
-  test('fencing tokens grow from holder to holder', async () => {
+  test('fencing tokens grow from holder to holder', { timeout: 20_000 }, async () => {
     await fencing.migrate();
     const key = fresh();
     const tokens: bigint[] = [];
     await Promise.all(
       Array.from({ length: 20 }, () =>
-        lock().using(
+        lock({ nodeTimeoutMs: 2_000 }).using(
           [key],
           5_000,
           async (_, lease) => {
             tokens.push(await fencing.take(lease));
           },
-          { retry: { maxMs: 10_000, delayMs: 5, jitterMs: 30 } },
+          { retry: { maxMs: 20_000, delayMs: 5, jitterMs: 30 } },
         ),
       ),
     );
