@@ -115,7 +115,7 @@ await describeWith('replication', { mongo: () => startMongo() }, ({ mongo }) => 
     link.lose('insert', 1, () => link.cut());
     const started = performance.now();
     const gone = await failure(insertOnce(notes, { _id: 'a' }, { withinMs: 400 }));
-    expect(performance.now() - started, 'milliseconds of 400, and what a busy machine takes').toBeLessThan(2_500);
+    expect(performance.now() - started, 'milliseconds of 400, and what a busy machine takes').toBeLessThan(10_000);
     link.mend();
     expect(await there.countDocuments()).toBe(1);
     expect(gone).toBeInstanceOf(WriteFailedError);

@@ -118,10 +118,19 @@ export function stay({ mutex, door }: Door): void {
   });
 }
 
-/** Says that it comes, and locks for a moment. */
-export function comeIn({ mutex, door, timeoutMs }: Door & { timeoutMs: number }): string {
+/** Says that it comes, and locks for a moment: when `together` have come, for they start far apart on a busy machine. */
+export function comeIn({
+  mutex,
+  door,
+  timeoutMs,
+  together = 1,
+}: Door & { timeoutMs: number; together?: number }): string {
   const words = new Int32Array(door);
   Atomics.add(words, 0, 1);
+  Atomics.notify(words, 0);
+  for (let here = Atomics.load(words, 0); here < together; here = Atomics.load(words, 0)) {
+    Atomics.wait(words, 0, here, 1_000);
+  }
   return new Mutex(mutex).lock(() => `in, with ${Atomics.add(words, 1, 1)} before`, { timeoutMs });
 }
 
