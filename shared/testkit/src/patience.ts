@@ -1,12 +1,13 @@
-/** Milliseconds in which a machine that is neither slow nor busy starts the process of a test file. */
+/** Milliseconds in which a machine that is neither slow nor busy starts a process of laws, or of a demo. */
 const USUAL_MS = 500;
 const MOST = 6;
 
 let patience = 1;
+measurePatience(performance.now());
 
 /**
- * How much longer than usual the laws of this process wait for what ought to happen: as much longer as it took to start,
- * 1 to 6 times. A deadline is there to end what hangs; one that a slow machine misses would say nothing of the lab.
+ * How much longer than usual this process waits for what ought to happen: as much longer as it took to start, 1 to 6
+ * times. A deadline is there to end what hangs; one that a slow machine misses would say nothing of the lab.
  */
 export const patient = (ms: number): number => Math.round(ms * patience);
 

@@ -2,12 +2,11 @@
 import { flushCompileCache } from 'node:module';
 import { afterAll, afterEach, beforeEach, vi } from 'vitest';
 import { touched } from './evidence.ts';
-import { measurePatience, patient } from './patience.ts';
+import { patient } from './patience.ts';
 import { trace } from './trace.ts';
 
 const pid = process.pid;
 trace({ type: 'worker', pid });
-measurePatience(performance.now());
 const [testTimeout = 5000, hookTimeout = 10_000] = (process.env['LAB_TIMEOUTS'] ?? '').split(' ').map(Number);
 vi.setConfig({ testTimeout: patient(testTimeout), hookTimeout: patient(hookTimeout) });
 

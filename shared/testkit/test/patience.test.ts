@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { measurePatience, patient } from '../src/patience.ts';
 import { until } from '../src/until.ts';
 
-test('on a machine that is slow to start, laws wait longer, and not for ever', async () => {
+test('on a machine that is slow to start, laws and demos wait longer, and not for ever', async () => {
   onTestFinished(() => measurePatience(0));
   const waits = [0, 499, 1_000, 1_750, 60_000].map((startedMs) => {
     measurePatience(startedMs);
