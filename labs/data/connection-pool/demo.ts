@@ -186,7 +186,6 @@ await tell(options, async (story) => {
     const wait = async (slow: (pool: ConnectionPool) => Promise<unknown>) => {
       const pool = await open({ min: 5, max: 5 }).open();
       const jobs = several(5).map(() => slow(pool));
-      await delay(30);
       const waits = await Promise.all(several(20).map(() => quick(pool)));
       await Promise.all(jobs);
       return median(waits);

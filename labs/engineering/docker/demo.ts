@@ -53,11 +53,11 @@ await tell(options, async (story) => {
       const start = `"start": "${process.execPath} ${shop} drain"`;
       await writeFile(join(folder.path, 'package.json'), `{ "name": "shop", "scripts": { ${start} } }`);
       const node = (how: string) => [process.execPath, shop, how];
-      const closing = async (label: string, command: readonly string[]) => {
+      const closing = async (label: string, command: readonly string[], graceMs = GRACE_MS) => {
         await using box = await contain(command, folder.path);
         const visits = customers(box.url, CUSTOMERS, story.signal);
         await delay(250);
-        const { killed, took } = await box.stop(GRACE_MS);
+        const { killed, took } = await box.stop(graceMs);
         const { served, lost } = await visits;
         return { label, pid: box.pid, killed, took, served, lost };
       };
@@ -67,7 +67,8 @@ await tell(options, async (story) => {
         closing('["node"], no handler', node('none')),
       ]);
       const hasty = await closing('["node"], exit at once', node('exit'));
-      const drained = await closing('["node"], Drain', node('drain'));
+      // It needs a third of a second, and on a slow machine longer.
+      const drained = await closing('["node"], Drain', node('drain'), 5 * GRACE_MS);
       const ways = [script, npm, deaf, hasty, drained];
       story.table({
         caption: 'One stop, five ways to start',

@@ -113,11 +113,14 @@ await tell(options, async (story) => {
       moments: angry ? [{ at: angry.at, label: 'p99 above 500 ms', tone: 'bad' }] : [],
       picture: true,
     });
-    const top = Math.max(...open.map(({ perSecond }) => perSecond));
+    // All of the second half: what is heard late in one stretch is counted in the next.
+    const second = open.filter((point) => point.at > 1.2);
+    const before = open.findLast((point) => point.at <= 1.2)?.at ?? 0;
+    const served = second.reduce((sum, { requests }) => sum + requests, 0) / ((second.at(-1)?.at ?? 2.4) - before);
     story.verdict(
       'They serve no more, however many come',
-      `${top.toFixed(0)} a second at best, of ${most}`,
-      top < 1.25 * most,
+      `${served.toFixed(0)} a second in the second half, of ${most}`,
+      served < 1.25 * most,
     );
     story.verdict(
       'The threshold is crossed, and the exit code says so',
@@ -215,10 +218,19 @@ await tell(options, async (story) => {
     const page = await browser.page();
     await page.goto(dashboard.url);
     const plan = { model: 'closed', user: user({ wait: between(0.01, 0.03), tasks: [[1, visit]] }) } as const;
-    const running = run({ ...plan, target: shop.url, stages: at(10, 0.8), everyMs: 200, onPoint: dashboard.show });
+    const seen = new AbortController();
+    const running = run({
+      ...plan,
+      target: shop.url,
+      stages: at(10, 30),
+      everyMs: 200,
+      onPoint: dashboard.show,
+      signal: seen.signal,
+    });
     const curve = page.locator('polyline').first();
     await until(async () => (await curve.getAttribute('points'))?.includes(' '));
     const live = await page.getByRole('status').textContent();
+    seen.abort();
     const report = await running;
     dashboard.finish(report);
     await page.getByText(report.verdict, { exact: true }).waitFor();

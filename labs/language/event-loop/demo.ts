@@ -80,7 +80,7 @@ await tell(options, async (story) => {
     story.verdict(
       'measureDelay says what the customers say',
       `p50 ${ms(block[2])}, ${ms(block[1])} at the door`,
-      Math.abs(block[2] - block[1]) < 40,
+      Math.abs(block[2] - block[1]) < block[4] / 6,
     );
     story.verdict(
       "Node's monitor counts the block as one sample among its idle ones",

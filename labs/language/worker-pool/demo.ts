@@ -174,7 +174,7 @@ await tell(options, async (story) => {
 
   await story.scene('A film that never ends', async () => {
     story.say('Two films get 100 ms each and never end; a third one waits behind them.');
-    const behind = async (lab: Lab) => {
+    const behind = async (lab: Lab, patienceMs: number) => {
       let after = Number.POSITIVE_INFINITY;
       await using(lab, async () => {
         await wait([lab.submit('burn', 20), lab.submit('burn', 20)]);
@@ -182,20 +182,22 @@ await tell(options, async (story) => {
         const third = lab.submit('develop', 3);
         await wait(endless);
         const from = performance.now();
-        const { done } = await wait([third], { timeoutMs: 1_000 });
+        const { done } = await wait([third], { timeoutMs: patienceMs });
         if (done.has(third)) after = performance.now() - from;
       });
       return after;
     };
-    const lost = await behind(new SlotLost<typeof PhotoLab>(shop));
+    const lost = await behind(new SlotLost<typeof PhotoLab>(shop), 1_000);
     story.verdict(
       'A limit that only answers the caller leaves no machine to the third',
       lost === Number.POSITIVE_INFINITY ? 'no photo in 1000 ms' : ms(lost),
       lost > 1_000,
     );
     for (const kind of kinds) {
-      const free = await behind(new Executor({ ...shop, kind }));
-      story.verdict(`Ended and replaced (${kind}): the third is served`, `${ms(free)} after the limits`, free < 1_000);
+      // How soon is the machine's matter: a new process may take it seconds.
+      const free = await behind(new Executor({ ...shop, kind }), 20_000);
+      const served = Number.isFinite(free);
+      story.verdict(`Ended and replaced (${kind}): the third is served`, `${ms(free)} after the limits`, served);
     }
   });
 

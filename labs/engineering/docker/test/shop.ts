@@ -7,7 +7,7 @@ const server = createServer((_request, response) => {
   setTimeout(() => response.end('a yogurt'), 150);
 });
 if (how === 'exit') process.on('SIGTERM', () => process.exit(0));
-if (how === 'drain') void new Drain(server, { lameDuckMs: 200, graceMs: 900 }).drained.then(() => process.exit(0));
+if (how === 'drain') void new Drain(server, { lameDuckMs: 200, graceMs: 4_000 }).drained.then(() => process.exit(0));
 server.listen(0, '127.0.0.1', () => {
   const address = server.address();
   const port = typeof address === 'object' ? address?.port : undefined;
