@@ -35,6 +35,8 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
     const where = async (client: Lease) =>
       (await client.query<{ r: boolean }>('SELECT pg_is_in_recovery() AS r')).rows[0]?.r ? 'replica' : 'primary';
     await until(() => there.query(`TABLE ${home.schema}.t`), { what: 'the table on the standby' });
+    // A first connection may take longer than anybody waits here.
+    for (const pool of [primary, replica]) await until(() => pool.withClient(pidOf), { what: 'a first connection' });
     return { ...home, primary, replica, split, count, add, where };
   };
   const lagging = async (body: () => Promise<void>) => {
