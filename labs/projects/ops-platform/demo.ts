@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { startFolder, startPostgres } from '@shared/services';
 import { tell } from '@shared/story';
-import { until } from '@shared/testkit';
+import { patient, until } from '@shared/testkit';
 import { Machine as ChildOnly } from './pitfalls/child-only.ts';
 import { Ops as NoNews } from './pitfalls/no-news-is-good-news.ts';
 import { Machine as Shell } from './pitfalls/shell.ts';
@@ -31,7 +31,8 @@ await tell(options, async (story) => {
       chain.process(`till-${n}`, { tags: ['till'], vars: { shop: `Shop ${n}` } }),
     ),
   );
-  const leader = chain.lead({ silentMs: 2_000 });
+  // Nobody is silent for so long, on a slow machine neither: that is the subject of a later scene.
+  const patientOne = chain.lead({ silentMs: 60_000 });
   const install = (prices: string) => [
     { name: 'prices', file: { path: 'till/prices', content: prices } },
     { name: 'sign', file: { path: 'till/sign', content: 'Welcome to {{shop}}\n' } },
@@ -161,7 +162,9 @@ await tell(options, async (story) => {
         impl: join(import.meta.dirname, 'pitfalls/child-only.ts'),
       }),
     );
-    naive.lead({ silentMs: 2_000 });
+    naive.lead({ silentMs: patient(2_000) });
+    await patientOne[Symbol.asyncDispose]();
+    await using _ = chain.lead({ silentMs: patient(2_000) });
     const [before, after] = await Promise.all([both(naive, 'naive'), both(chain, 'office')]);
     story.verdict(
       'No news is good news: of the till that vanished it is said',
@@ -186,7 +189,6 @@ await tell(options, async (story) => {
     story.say(
       'A schedule is due. The controller that leads has seen it and is about to start the run, when it is stopped (SIGSTOP), as a virtual machine that is moved. Its lease of 300 ms ends, the other one takes over and starts the run. Then the first goes on.',
     );
-    await leader[Symbol.asyncDispose]();
     const office = async (impl: string, pauses = ''): Promise<{ child: ChildProcess; refused: () => number }> => {
       const args = [
         join(import.meta.dirname, 'test/office.ts'),

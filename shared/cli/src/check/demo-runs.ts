@@ -37,7 +37,7 @@ export interface Demos {
 export interface DemoOptions {
   /** Folder that gets the demo's picture.svg. Default: none is drawn. */
   readonly svg?: (lab: Lab) => string;
-  /** Milliseconds until a story is killed. Default 120 000. */
+  /** Milliseconds until a story is killed. Default 300 000. */
   readonly timeoutMs?: number;
 }
 
@@ -113,7 +113,7 @@ async function tellStory(
 ): Promise<Omit<DemoRun, 'inCompany'>> {
   const output = await exec(process.execPath, [...flags, file, ...args, '--json', '--seed', '1'], {
     cwd: lab.dir,
-    timeoutMs: options.timeoutMs ?? 120_000,
+    timeoutMs: options.timeoutMs ?? 300_000,
   });
   const { events, stray } = readEvents(output.stdout);
   const outcome = output.timedOut

@@ -14,7 +14,7 @@ export interface Output {
 export interface ExecOptions {
   readonly cwd: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Milliseconds after which the program and everything that it started is killed. Default 120 000. */
+  /** Milliseconds after which the program and everything that it started is killed. Default 600 000. */
   readonly timeoutMs?: number;
 }
 
@@ -41,7 +41,7 @@ export function exec(program: string, args: readonly string[], options: ExecOpti
     const timer = setTimeout(() => {
       timedOut = true;
       kill();
-    }, options.timeoutMs ?? 120_000);
+    }, options.timeoutMs ?? 600_000);
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk));

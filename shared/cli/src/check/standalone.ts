@@ -43,7 +43,7 @@ export function standaloneGate(importMs: number): Gate {
   };
 }
 
-export const standalone = standaloneGate(10_000);
+export const standalone = standaloneGate(60_000);
 
 async function tryAlone(root: string, lab: Lab, importMs: number): Promise<readonly Finding[]> {
   await using scratch = await Scratch.outside();
