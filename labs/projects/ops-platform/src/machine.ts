@@ -19,7 +19,7 @@ import {
   Steps,
   Vars,
 } from './runbook.ts';
-import { readService, startService } from './service.ts';
+import { endOfService, readService, startService } from './service.ts';
 
 /** Bytes: more than the content of a step can have. */
 const LARGEST = 2 ** 18;
@@ -313,7 +313,10 @@ export class Machine {
     const now = await readService(record);
     const right = state === 'stopped' ? now === undefined : isDeepStrictEqual(now?.argv, argv);
     if (right || check) return !right;
-    if (now) await this.stop(now.pid, this.graceMs);
+    if (now) {
+      await this.stop(now.pid, this.graceMs);
+      await endOfService(record);
+    }
     if (state === 'running') await startService(record, argv, this.#place());
     return true;
   }

@@ -54,6 +54,20 @@ export async function startService(record: string, argv: readonly string[], plac
   }
 }
 
+/** Milliseconds that the system has to end what was killed. */
+const ENDS_MS = 5_000;
+
+/** What was killed takes its time to end, and keeps its port as long. @throws StepFailedError where it does not end */
+export async function endOfService(record: string): Promise<void> {
+  const end = performance.now() + ENDS_MS;
+  for (let found = await readService(record); found; found = await readService(record)) {
+    if (performance.now() > end) {
+      throw new StepFailedError(`Process ${found.pid} is still there ${ENDS_MS} ms after SIGKILL: see what holds it.`);
+    }
+    await delay(10);
+  }
+}
+
 /** When a process began, in ticks since the start of the system (Linux, proc(5)); undefined where it is none any more. */
 function bornAt(pid: number): string | undefined {
   try {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { startFolder, startPostgres } from '@shared/services';
-import { describeWith, outcome, until } from '@shared/testkit';
+import { describeWith, outcome, patient, until } from '@shared/testkit';
 import { Pool } from 'pg';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import * as lab from '#lab';
@@ -411,6 +411,22 @@ await describeWith(
       ]).toEqual(['changed', 'changed', 'ok']);
     });
 
+    test('a service that is stopped has ended by then, however long the system takes to end it', async () => {
+      const { one, root } = await machine({ graceMs: 0 });
+      const argv = ['sh', '-c', 'trap "" TERM; echo $$ > pid; sleep 60'];
+      await one({ service: { argv } });
+      const pid = Number(await read(root, 'pid'));
+      const kill = process.kill.bind(process);
+      const slow = vi.spyOn(process, 'kill').mockImplementation((to, signal) => {
+        if (signal !== 'SIGKILL') return kill(to, signal);
+        setTimeout(kill, 100, to, signal);
+        return true;
+      });
+      onTestFinished(() => slow.mockRestore());
+      expect((await one({ service: { argv, state: 'stopped' } }))?.state).toBe('changed');
+      expect(await runningIn(pid), 'processes that have not ended').toEqual([]);
+    });
+
     test('a service is the process that was started, and no other of its number or its command', async () => {
       const { one, play, root } = await machine();
       const till = (state = 'running') => one({ service: { argv: ['sleep', '61'], state } });
@@ -463,7 +479,7 @@ await describeWith(
 
     // ── runs ──
 
-    test('a cancel ends what runs and begins nothing more', { timeout: 20_000 }, async () => {
+    test('a cancel ends what runs and begins nothing more', { timeout: patient(20_000) }, async () => {
       const chain = await open();
       const [first] = await Promise.all(['till0', 'till1', 'till2'].map((name) => chain.till(name)));
       chain.lead();
@@ -504,7 +520,7 @@ await describeWith(
     });
 
     test('one whose signs of life come is not given up, however long it takes; who stays away is not given the job later', {
-      timeout: 20_000,
+      timeout: patient(20_000),
     }, async () => {
       const chain = await open();
       await chain.till('slow');
@@ -573,7 +589,9 @@ await describeWith(
       expect(errors.slice(0, 3)).toMatchObject([away, { name: 'UnknownTokenError', status: 401 }, away]);
     });
 
-    test('what was done while no controller was there is heard when one is back', { timeout: 20_000 }, async () => {
+    test('what was done while no controller was there is heard when one is back', {
+      timeout: patient(20_000),
+    }, async () => {
       const chain = await open();
       const { root, token } = await chain.host('till');
       const serve = async (port: number) => {
@@ -599,7 +617,7 @@ await describeWith(
     });
 
     test('whatever was said to be done has been done, though agents are killed and started anew', {
-      timeout: 20_000,
+      timeout: patient(20_000),
     }, async () => {
       const chain = await open();
       const { root, token } = await chain.host('killed');
@@ -624,7 +642,7 @@ await describeWith(
     });
 
     test('a job that waits for another one of its host is not lost while the host is heard', {
-      timeout: 20_000,
+      timeout: patient(20_000),
     }, async () => {
       const chain = await open();
       const { root } = await chain.till('till');
@@ -642,7 +660,9 @@ await describeWith(
       expect(both).toEqual([{ changed: 1 }, { changed: 1 }]);
     });
 
-    test('whoever could not be heard, since nobody was there to hear, is not silent', { timeout: 20_000 }, async () => {
+    test('whoever could not be heard, since nobody was there to hear, is not silent', {
+      timeout: patient(20_000),
+    }, async () => {
       const chain = await open();
       await chain.host('till');
       await chain.host('away');
@@ -664,7 +684,7 @@ await describeWith(
     });
 
     test('a report that is too long for what stands between is given without its output, and nothing is done twice', {
-      timeout: 20_000,
+      timeout: patient(20_000),
     }, async () => {
       const chain = await open();
       const { root, token } = await chain.host('till');
@@ -696,7 +716,7 @@ await describeWith(
     test('agents that wait cost no more than one, and a token that was replaced meanwhile gets no job', async () => {
       const chain = await open();
       const hosts = await Promise.all(Array.from({ length: 20 }, (_, n) => chain.host(`till${n}`)));
-      const api = lab.opsApi(chain.ops, { onError: () => {}, pollMs: 1_000 });
+      const api = lab.opsApi(chain.ops, { onError: () => {}, pollMs: patient(1_000) });
       onTestFinished(() => api.close());
       const url = await api.app.listen({ host: '127.0.0.1', port: 0 });
       const next = vi.spyOn(chain.ops, 'next');
@@ -723,7 +743,7 @@ await describeWith(
     // ── the leader ──
 
     test('schedules: of those that were missed one is made up for or none, and the next is on the grid', {
-      timeout: 20_000,
+      timeout: patient(20_000),
     }, async () => {
       const chain = await open();
       await chain.host('till');
@@ -781,7 +801,7 @@ await describeWith(
     });
 
     test('two controllers at once start a schedule once, and go on when one of them ends', {
-      timeout: 20_000,
+      timeout: patient(20_000),
     }, async () => {
       const chain = await open();
       await chain.host('till');
@@ -800,7 +820,7 @@ await describeWith(
     });
 
     test('a controller whose connections are ended goes on, and a Postgres that is away is an error that says so', {
-      timeout: 20_000,
+      timeout: patient(20_000),
     }, async () => {
       const chain = await open();
       await chain.till('till');
@@ -827,7 +847,9 @@ await describeWith(
       }
     });
 
-    test('a call that Postgres ends half-way says so, and nothing of it is written', { timeout: 20_000 }, async () => {
+    test('a call that Postgres ends half-way says so, and nothing of it is written', {
+      timeout: patient(20_000),
+    }, async () => {
       const { ops, pool } = await open();
       const book = { name: 'r', batch: 1, steps: runs(['true']) };
       for (const name of ['a', 'b']) await ops.addHost('mo', { name });

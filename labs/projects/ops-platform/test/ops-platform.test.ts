@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startFolder, startPostgres } from '@shared/services';
-import { describeWith, outcome, until } from '@shared/testkit';
+import { describeWith, outcome, patient, until } from '@shared/testkit';
 import { expect, onTestFinished, test } from 'vitest';
 import * as lab from '#lab';
 import { Chain, statesOf } from './chain.ts';
@@ -189,7 +189,7 @@ await describeWith(
     });
 
     test('a bad change stops at its first batch, and a host that is unknown counts as a failed one', {
-      timeout: 20_000,
+      timeout: patient(20_000),
     }, async () => {
       const chain = await open();
       for (let n = 10; n < 20; n++) await chain.till(`till${n}`);
@@ -219,7 +219,7 @@ await describeWith(
     });
 
     test('a host that vanishes in the middle of its job is unknown, and so is one that never came', {
-      timeout: 20_000,
+      timeout: patient(20_000),
     }, async () => {
       const chain = await open();
       await chain.host('away');

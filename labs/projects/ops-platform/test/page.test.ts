@@ -1,5 +1,5 @@
 import { startBrowser, startPostgres } from '@shared/services';
-import { describeWith, until } from '@shared/testkit';
+import { describeWith, patient, until } from '@shared/testkit';
 import { expect, onTestFinished, test } from 'vitest';
 import * as lab from '#lab';
 import { Chain } from './chain.ts';
@@ -9,7 +9,7 @@ await describeWith(
   { postgres: () => startPostgres(), browser: () => startBrowser() },
   ({ postgres, browser }) => {
     test('the page shows hosts and runs as they change, starts and cancels, wide and narrow, and makes text of what hosts say', {
-      timeout: 60_000,
+      timeout: patient(60_000),
     }, async () => {
       const chain = await Chain.open({ lab, postgres: postgres.url, schema: 'page' });
       onTestFinished(() => chain[Symbol.asyncDispose]());
