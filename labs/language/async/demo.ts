@@ -243,7 +243,7 @@ await tell(options, async (story) => {
       const program = `${waiting}; console.log('the limit has come')`;
       const args = ['--input-type=module', '--no-warnings', '-e', program];
       return new Promise<{ saw: boolean; text: string }>((resolve) => {
-        execFile(process.execPath, args, { timeout: 10_000 }, (error, stdout) => {
+        execFile(process.execPath, args, { timeout: 60_000 }, (error, stdout) => {
           const [code, saw] = [error?.code ?? 0, stdout.includes('limit')];
           resolve({ saw, text: `ended with code ${code}, ${saw ? 'after' : 'before'} the limit` });
         });
