@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres } from '@shared/services';
-import { describeWith, History, until } from '@shared/testkit';
+import { describeWith, History, outcome, until } from '@shared/testkit';
 import { Pool } from 'pg';
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -310,7 +309,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const append = (commandId: string, expectedVersion: number) =>
       store.append({ stream: 'order-7', expectedVersion, events: [collected(7), collected(7)], commandId });
     const outcomes = await Promise.allSettled(['a', 'b', 'c', 'd'].map((id) => append(id, 0)));
-    const lost = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+    const lost = outcomes.flatMap((ended) => (ended.status === 'rejected' ? [ended.reason] : []));
     expect(lost).toHaveLength(3);
     for (const error of lost) expect(error).toBeInstanceOf(ConflictError);
     await expect(append('e', 1), 'an older version').rejects.toThrow(ConflictError);
@@ -913,8 +912,8 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     for (const groupCommit of [false, true]) {
       const hurried = new PostgresEventStore<OrderEvent>(pool, name, { lockTimeoutMs: 20, groupCommit });
       const outcomes = await Promise.allSettled([2, 3].map((n) => hurried.append(entry(n))));
-      for (const outcome of outcomes)
-        expect(outcome).toMatchObject({ reason: { written: 'no', cause: { code: '55P03' } } });
+      for (const ended of outcomes)
+        expect(ended).toMatchObject({ reason: { written: 'no', cause: { code: '55P03' } } });
     }
     await letGo();
     await first;
@@ -934,11 +933,14 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
         over = steps < stands;
       });
       await meanwhile(slow, () => steps === stands || over, { what: 'the writer to stand' });
-      const quick = store.append(entry(2 * stands + 1)).then(() => 'written');
-      const outcome = await Promise.race([quick, delay(1_000, 'held up', { ref: false })]);
+      const quick = store.append(entry(2 * stands + 1));
+      const told = await outcome(quick).then(
+        () => 'written',
+        () => 'held up',
+      );
       still.resolve();
       await Promise.all([slow, quick]);
-      expect(outcome, `while another writer stood still after step ${stands}`).toBe('written');
+      expect(told, `while another writer stood still after step ${stands}`).toBe('written');
     }
     expect(steps, 'steps of an append').toBe(1);
   });

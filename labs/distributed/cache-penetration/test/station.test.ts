@@ -73,7 +73,8 @@ await describeWith('the parcel station', servers, ({ redis: { nodes, namespace }
 
   test('the database has counted as many queries as the loader', async () => {
     const station = branch(fresh(), LONG);
-    await pool.query('CREATE TABLE counted (id text PRIMARY KEY)');
+    // Without an index: to build one is a scan, too, and the statistics may tell of it late.
+    await pool.query('CREATE TABLE counted (id text)');
     const own = new Pool({ connectionString: pg.url, max: 4 });
     let queries = 0;
     const load = (id: string) => async () => {
@@ -86,8 +87,8 @@ await describeWith('the parcel station', servers, ({ redis: { nodes, namespace }
     await own.end();
     const scans = async () =>
       Number(
-        (await pool.query("SELECT seq_scan + idx_scan AS scans FROM pg_stat_user_tables WHERE relname = 'counted'"))
-          .rows[0]?.scans,
+        (await pool.query("SELECT seq_scan AS scans FROM pg_stat_user_tables WHERE relname = 'counted'")).rows[0]
+          ?.scans,
       );
     await until(async () => (await scans()) >= queries, { what: 'the statistics of the last connection' });
     expect({ loader: queries, database: await scans() }).toEqual({ loader: 20, database: 20 });

@@ -23,7 +23,7 @@ describe('deadlines', () => {
       return { cents: 499n };
     };
     const shop = ends(await openShop({ getPrice: look }, { marginMs: 100 }));
-    const { cents } = await shop.orders.placeOrder({ orderId: '1', sku: 'tea' }, { timeoutMs: 3_000 });
+    const { cents } = await shop.orders.placeOrder({ orderId: '1', sku: 'tea' }, { timeoutMs: 8_000 });
     expect(cents, 'the price that came back').toBe(499n);
     const [counter = Number.NaN, stockroom = Number.NaN, prices = Number.NaN] = [
       shop.left.counter[0],
@@ -31,7 +31,7 @@ describe('deadlines', () => {
       leaf[0],
     ];
     const seen = `left at counter, stockroom, desk: ${[counter, stockroom, prices].map(Math.round).join(', ')} ms`;
-    expect(counter, seen).toBeLessThanOrEqual(3_000);
+    expect(counter, seen).toBeLessThanOrEqual(8_000);
     expect(stockroom, seen).toBeLessThanOrEqual(counter - 100);
     expect(prices, seen).toBeLessThanOrEqual(stockroom - 100);
     expect(prices, seen).toBeGreaterThan(0);

@@ -68,7 +68,7 @@ await describeWith('tracing', { redis: () => startRedis(), postgres: () => start
     ]);
     await company.end('SIGTERM');
     ended = company.ended;
-  }, 20_000);
+  }, 60_000);
   afterAll(() => collector[Symbol.asyncDispose]());
 
   test('one waybill goes through three processes, over HTTP, gRPC, a queue and Postgres', () => {
