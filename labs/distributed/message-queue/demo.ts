@@ -10,7 +10,7 @@ import { Rabbit as Trusting } from './pitfalls/not-mandatory.ts';
 import { Rabbit as Requeuer } from './pitfalls/requeued-at-once.ts';
 import { Log, partitionOf, Rabbit, type Received, type Topology, UnroutableMessageError } from './src/index.ts';
 
-const until = (condition: () => unknown, what: string) => probe(condition, { timeoutMs: 30_000, what });
+const until = (condition: () => unknown, what: string) => probe(condition, { timeoutMs: 90_000, what });
 const range = (count: number) => Array.from({ length: count }, (_, n) => n);
 const QUICK = { retryDelaysMs: [20, 40] };
 
@@ -328,7 +328,7 @@ await tell(options, async (story) => {
     await client.consume(queue, ({ id }) => void found[1].add(id), { prefetch: 200 });
     const missing = (of: Set<string>, within: Set<string>) => [...of].filter((id) => !within.has(id)).length;
     const lost = () => [missing(diary.confirmed, found[0]), missing(letters.confirmed, found[1])];
-    await probe(() => lost().every((count) => count === 0), { timeoutMs: 15_000 }).catch(() => {});
+    await probe(() => lost().every((count) => count === 0), { timeoutMs: 60_000 }).catch(() => {});
     const [ofDiary, ofLetters] = lost();
     story.verdict('Kafka has all that it confirmed', `${ofDiary} of ${diary.confirmed.size} lost`, ofDiary === 0);
     story.verdict('RabbitMQ too', `${ofLetters} of ${letters.confirmed.size} lost`, ofLetters === 0);

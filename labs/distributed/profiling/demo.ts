@@ -18,6 +18,8 @@ import { openInSpeedscope } from './test/speedscope.ts';
 const percent = (share: number) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 const span = ([low, high]: readonly [number, number]) => `${percent(low)} to ${percent(high)}`;
+/** A process that is at work opens its inspector when it comes to it. */
+const PATIENT = { timeoutMs: 30_000 };
 const right = (label: string) => ({ label, align: 'right' as const });
 
 const options = {
@@ -35,13 +37,13 @@ await tell(options, async (story) => {
   const unprepared = async (...more: string[]) => {
     const shop = await open('serving', [], more);
     try {
-      return { shop, attached: bin.use(await attach(shop.pid)) };
+      return { shop, attached: bin.use(await attach(shop.pid, PATIENT)) };
     } catch (error) {
       if (!(error instanceof PortTakenError)) throw error;
       story.say(`Port ${error.port} is another process' here, so the shop was started anew with --inspect-port=0.`);
       await end(shop.child);
       const other = await open('serving', ['--inspect-port=0'], more);
-      return { shop: other, attached: bin.use(await attach(other.pid)) };
+      return { shop: other, attached: bin.use(await attach(other.pid, PATIENT)) };
     }
   };
 
@@ -158,7 +160,7 @@ await tell(options, async (story) => {
         'millisecond. The same shop, each for 450 ms:',
     );
     const shop = await open();
-    const attached = bin.use(await attach(shop.pid));
+    const attached = bin.use(await attach(shop.pid, PATIENT));
     const rows: (string | number)[][] = [];
     const doubts: number[] = [];
     for (const intervalUs of [50_000, 10_000, 1000]) {
@@ -235,7 +237,7 @@ await tell(options, async (story) => {
   await story.scene('The patient lies still', async () => {
     story.say('Two other complaints: a process that answers nobody any more, and one whose memory grows.');
     const stuck = await open('looping');
-    const one = bin.use(await attach(stuck.pid));
+    const one = bin.use(await attach(stuck.pid, PATIENT));
     const loop = await one.loop({ ms: 300 });
     const [hot] = hottest(callTree(await one.record({ ms: 400 }))).filter(({ url }) => url !== '');
     story.verdict(
@@ -246,7 +248,7 @@ await tell(options, async (story) => {
     story.verdict('It is stuck, and the ECG still hears it', `most time in ${hot?.name}`, hot?.name === 'hotJson');
     await one.detach();
     const leaking = await open('leaking');
-    const two = bin.use(await attach(leaking.pid));
+    const two = bin.use(await attach(leaking.pid, PATIENT));
     const [site, ...others] = allocations(await two.heap({ ms: 400 }));
     await two.detach();
     const litter = others.find(({ name }) => name === 'wipeTable')?.share ?? 0;
@@ -294,7 +296,7 @@ await tell(options, async (story) => {
       kinds.size === 4 && rows.every(([, kind, state]) => kind !== 'attached' && state === 'lives'),
     );
     const shop = await open();
-    const visit = await attach(shop.pid);
+    const visit = await attach(shop.pid, PATIENT);
     const at = /127\.0\.0\.1:\d+/.exec(shop.said())?.[0];
     await visit.detach();
     const closed = await fetch(`http://${at}/json/version`).then(
