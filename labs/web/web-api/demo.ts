@@ -35,7 +35,7 @@ const Label = z.object({ id: z.number(), medicine: z.string(), boxes: z.number()
 await tell(options, async (story) => {
   const pg = await story.use(startPostgres());
   await using bin = new AsyncDisposableStack();
-  const pool = bin.adopt(new Pool({ connectionString: pg.url, max: 8, connectionTimeoutMillis: 300 }), (it) =>
+  const pool = bin.adopt(new Pool({ connectionString: pg.url, max: 8, connectionTimeoutMillis: 1000 }), (it) =>
     it.end(),
   );
   pool.on('error', () => {}).on('connect', (client) => client.on('error', () => {}));
@@ -146,7 +146,12 @@ await tell(options, async (story) => {
     story.say(
       'An order needs one of 8 connections. The first counter gives it back when the answer is out (`finish`). The second declares it as a dependency. 8 customers order, and leave before they are answered.',
     );
-    const label = () => delay(30);
+    let [atWork, away] = [0, Promise.withResolvers<void>()];
+    const label = async () => {
+      atWork++;
+      await away.promise;
+      await delay(30);
+    };
     const naive = fastify();
     naive.post('/', async (_, reply) => {
       const client = await pool.connect();
@@ -172,19 +177,25 @@ await tell(options, async (story) => {
       },
     });
     await using api = new Api({ routes: [take], onError });
-    const visit = async (app: FastifyInstance) => {
+    const visit = async (app: FastifyInstance, patience: number) => {
       const url = await open(app);
-      const leave = () => fetch(url, { method: 'POST', signal: AbortSignal.timeout(20) }).catch(() => {});
-      await Promise.all(Array.from({ length: 8 }, leave));
-      await delay(300);
+      [atWork, away] = [0, Promise.withResolvers()];
+      const leaving = new AbortController();
+      const order = () => fetch(url, { method: 'POST', signal: leaving.signal }).catch(() => {});
+      const customers = Promise.all(Array.from({ length: 8 }, order));
+      await until(() => atWork === 8, { timeoutMs: 30_000 });
+      leaving.abort();
+      await customers;
+      away.resolve();
+      await until(() => pool.totalCount === pool.idleCount, { timeoutMs: patience }).catch(() => {});
       const lent = pool.totalCount - pool.idleCount;
       const next = await fetch(url, { method: 'POST' });
       return { lent, next: next.status };
     };
-    const before = await visit(naive);
+    const before = await visit(naive, 300);
     for (const client of borrowed.splice(0)) client.release();
     await naive.close();
-    const after = await visit(api.app);
+    const after = await visit(api.app, 30_000);
     story.table({
       columns: ['the connection', 'still lent', 'the next customer gets'],
       rows: [
@@ -231,7 +242,7 @@ await tell(options, async (story) => {
       return answers.filter(({ statusCode }) => statusCode === 504).length;
     };
     const naive = { told: await visit(raced), kept: 0 };
-    await until(() => pool.totalCount === pool.idleCount);
+    await until(() => pool.totalCount === pool.idleCount, { timeoutMs: 30_000 });
     naive.kept = (await stored('raced')) ?? 0;
     const fixed = await visit(api.app);
     await api.close();
@@ -328,9 +339,11 @@ await tell(options, async (story) => {
         agent.destroy();
       };
       const customers = Promise.all(Array.from({ length: 40 }, (_, n) => customer(n)));
-      await until(() => day.answered > 200);
+      await until(() => day.answered > 200, { timeoutMs: 30_000 });
       child.kill('SIGTERM');
-      day.ended = await Promise.race([ended.then(() => true), delay(1500).then(() => false)]);
+      // Who never ends is not waited for as long as who ends in his time.
+      const patience = delay(mode === 'close' ? 1500 : 30_000, false, { ref: false });
+      day.ended = await Promise.race([ended.then(() => true), patience]);
       day.open = false;
       await Promise.all([customers, ended]);
       days.push(day);

@@ -64,6 +64,7 @@ export async function openShop(
 export async function startBalancer(to: () => number) {
   const sockets = new Set<Socket>();
   let held = Promise.resolve();
+  let asked = 0;
   const balancer = createServer((near) => {
     const far = dial(to(), '127.0.0.1');
     for (const [one, other] of [
@@ -74,7 +75,11 @@ export async function startBalancer(to: () => number) {
       one.on('error', () => other.destroy()).on('close', () => sockets.delete(one));
     }
     // As TCP does: bytes for who has closed are answered by a reset, and what was under way is lost.
-    near.on('data', (bytes) => (far.writable ? far.write(bytes) : near.resetAndDestroy()));
+    near.on('data', (bytes) => {
+      asked += bytes.length;
+      if (far.writable) far.write(bytes);
+      else near.resetAndDestroy();
+    });
     near.on('end', () => far.end());
     far.on('data', (bytes) => void held.then(() => near.write(bytes)));
     far.on('end', () => void held.then(() => near.end()));
@@ -96,5 +101,7 @@ export async function startBalancer(to: () => number) {
     held = promise;
     return resolve;
   };
-  return { port, reset, hold, [Symbol.dispose]: close };
+  /** Bytes that clients have sent. */
+  const sent = () => asked;
+  return { port, reset, hold, sent, [Symbol.dispose]: close };
 }

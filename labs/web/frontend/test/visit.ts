@@ -20,7 +20,7 @@ export class Visit implements AsyncDisposable {
     this.view = view;
     this.front = front;
     this.page = page;
-    page.setDefaultTimeout(8000);
+    page.setDefaultTimeout(20_000);
     page.on('pageerror', (error) => this.thrown.push(error));
   }
 
