@@ -56,7 +56,7 @@ export {
  *
  * What is known in a state stands in that state, and a call remembers the state that it began in. A `State`, by name:
  *
- * - closed: `window`, the results of late;
+ * - closed: `window`, the results of late (and `lastFailure`, for a hardening law);
  * - open: `until`, when its time has passed, and `times`, how often in a row it has opened;
  * - half-open: `times` again, and its probes: how many have `started`, are `done`, and have `failed`.
  *
@@ -146,8 +146,9 @@ export class CircuitBreaker implements Policy {
 
   /** Answers in place of the call. @throws FallbackError, of both errors, when the fallback fails too. */
   protected async fallBack<T>(error: unknown, fallback: (error: unknown) => T | PromiseLike<T>): Promise<T> {
+    const answer = await fallback(error);
     this.totals.fallback++;
-    return fallback(error);
+    return answer;
   }
 
   /** Given: opens the circuit, for the `times`th time in a row. */

@@ -22,7 +22,7 @@ export type StateName = 'closed' | 'open' | 'half-open' | 'isolated';
  * result is evidence only while that very object is current, so each period of a circuit is a generation of its own.
  */
 export type State =
-  | { readonly name: 'closed'; readonly window: Window }
+  | { readonly name: 'closed'; readonly window: Window; lastFailure?: unknown }
   | { readonly name: 'open'; readonly until: number; readonly times: number }
   | { readonly name: 'half-open'; readonly times: number; started: number; done: number; failed: number }
   | { readonly name: 'isolated'; holders: number };
@@ -37,7 +37,7 @@ export interface Transition {
   readonly to: StateName;
   /** When, in milliseconds of the breaker's monotonic clock. */
   readonly at: number;
-  /** The error that opened it; undefined where slowness did, or where nothing opened. */
+  /** The last failure before it opened; undefined where slowness opened it, or where nothing did. */
   readonly cause?: unknown;
 }
 
@@ -55,6 +55,7 @@ export interface Totals {
   readonly slow: number;
   /** Results that came after the period they belonged to, and decided nothing. */
   readonly late: number;
+  /** Answered by their fallback. */
   readonly fallback: number;
   readonly opened: number;
 }
@@ -242,8 +243,13 @@ export class CircuitBreaker implements Policy {
     } else if (pass.name === 'half-open') {
       this.settleProbe(pass, outcome, slow, error);
     } else if (outcome !== 'ignored') {
-      pass.window.record(now, outcome === 'failure', slow);
-      if (this.trips(pass.window)) this.open(1, error);
+      const { window } = pass;
+      window.record(now, outcome === 'failure', slow);
+      if (outcome === 'failure') pass.lastFailure = error;
+      if (this.trips(window)) {
+        const failing = window.failures / window.calls >= this.plan.failureRate;
+        this.open(1, failing ? pass.lastFailure : undefined);
+      }
     }
   }
 
@@ -316,9 +322,10 @@ export class CircuitBreaker implements Policy {
   }
 
   protected async fallBack<T>(error: unknown, fallback: (error: unknown) => T | PromiseLike<T>, signal?: AbortSignal) {
-    this.#totals.fallback++;
     try {
-      return await runCancellable<T>(() => fallback(error), signal);
+      const answer = await runCancellable<T>(() => fallback(error), signal);
+      this.#totals.fallback++;
+      return answer;
     } catch (fallbackError) {
       signal?.throwIfAborted();
       throw new FallbackError(error, fallbackError);

@@ -160,6 +160,7 @@ describe('circuit breaker', () => {
       ['a window of nothing', { window: { type: 'time', size: 0 } }],
       ['a window that is not a number', { window: { type: 'time', size: Number.NaN } }],
       ['no buckets', { window: { type: 'time', size: 1_000, buckets: 0 } }],
+      ['more buckets than memory is for', { window: { type: 'time', size: 2 ** 40, buckets: 2 ** 16 + 1 } }],
       ['a negative slowness', { slowMs: -1 }],
       ['a slow rate of nothing', { slowMs: 100, slowRate: 0 }],
       ['a slow rate without slowness', { slowRate: 0.5 }],
@@ -529,6 +530,7 @@ describe('circuit breaker', () => {
     expect(error).toBeInstanceOf(FallbackError);
     expect(error).toMatchObject({ cause: DOWN, fallbackError: empty });
     expect(String(error)).toMatch(/the cache is empty.*payment: 503/);
+    expect(breaker.snapshot().totals.fallback, 'calls that a fallback answered').toBe(0);
     const strange = Object.create(null);
     const both = await outcome(breaker.run(fail, { fallback: () => Promise.reject(strange) }));
     expect(both.error, 'an error without a text').toMatchObject({ cause: DOWN, fallbackError: strange });
@@ -586,6 +588,16 @@ describe('circuit breaker', () => {
       { breaker: 'payment', from: 'open', to: 'half-open', at: 1_000, cause: undefined },
       { breaker: 'payment', from: 'half-open', to: 'closed', at: 1_000, cause: undefined },
     ]);
+  });
+
+  test('the cause is the last failure also where a success met the rate, and none where slowness did', async () => {
+    const { breaker } = fuse();
+    const slow = fuse({ slowMs: 0 }).breaker;
+    const causes: unknown[] = [];
+    for (const each of [breaker, slow]) each.on('transition', ({ cause }) => causes.push(cause));
+    await feed(breaker, 'xx..');
+    await feed(slow, '..x.');
+    expect(causes).toEqual([DOWN, undefined]);
   });
 
   test('a listener that throws harms neither the call nor the circuit', async () => {

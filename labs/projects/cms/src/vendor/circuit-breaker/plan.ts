@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts';
 import { InvalidOptionError } from './errors.ts';
 import { LONGEST_TIMER_MS, numberOf, shareOf, wholeNumberOf } from './options.ts';
 
-/** The last `size` calls, or the last `size` milliseconds in `buckets` parts (default 10). */
+/** The last `size` calls, or the last `size` milliseconds in `buckets` parts (default 10, at most 65,536). */
 export type WindowOptions =
   | { readonly type: 'count'; readonly size: number }
   | { readonly type: 'time'; readonly size: number; readonly buckets?: number };
@@ -66,7 +66,9 @@ export function planOf(options: BreakerOptions): Plan {
     throw new InvalidOptionError(`window.type must be 'count' or 'time'; it is ${inspect(window.type)}.`);
   }
   wholeNumberOf('window.size', window.size, 1, window.type === 'count' ? 2 ** 24 : inAll);
-  if (window.type === 'time') wholeNumberOf('window.buckets', window.buckets ?? 10, 1, window.size);
+  if (window.type === 'time') {
+    wholeNumberOf('window.buckets', window.buckets ?? 10, 1, Math.min(window.size, 2 ** 16));
+  }
   const minCalls = wholeNumberOf('minCalls', options.minCalls ?? 20, 1, inAll);
   if (window.type === 'count' && minCalls > window.size) {
     throw new InvalidOptionError(
