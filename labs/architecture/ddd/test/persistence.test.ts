@@ -386,6 +386,22 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect(await kitchen.drain(), 'and then there is nothing left').toEqual({ delivered: 0, failed: [] });
   });
 
+  test('a round with a failure ends, and tells of it, though new orders never stop coming', async () => {
+    const request = { ...where, customerId: await registered('500.00'), items: [item] };
+    const ids = [await service.createOrder(request), await service.createOrder(request)];
+    let guests = 10;
+    const rush: Subscriber = async ({ orderId: id }) => {
+      if (id === ids[0]) throw new Error('the kitchen does not answer');
+      if (guests-- > 0) ids.push(await service.createOrder(request));
+    };
+    const { failed } = await relay(ids, rush).drain();
+    expect(failed).toMatchObject([{ message: 'the kitchen does not answer' }]);
+    expect(guests, 'guests who had not come when the round ended').toBeGreaterThan(0);
+    const told: string[] = [];
+    await relay(ids, async ({ orderId: id }) => void told.push(id)).drain();
+    expect(told[0], 'the next round begins with it').toBe(ids[0]);
+  });
+
   test('what one subscriber does to an event, the next one is not told', async () => {
     const customer = await registered('500.00');
     const id = await service.createOrder({ ...where, customerId: customer, items: [item] });

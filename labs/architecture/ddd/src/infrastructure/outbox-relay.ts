@@ -27,7 +27,8 @@ export class OutboxRelay {
   }
 
   /**
-   * Delivers until nothing is left that can be delivered now, events recorded meanwhile included.
+   * Delivers until nothing is left that can be delivered now, events recorded meanwhile included. After a failure, what
+   * is recorded from then on is left to the next round, which begins with the event that failed.
    * @throws what PostgreSQL throws, and when the lock is lost on the way.
    */
   drain(): Promise<Round> {
@@ -59,8 +60,9 @@ export class OutboxRelay {
   async #round(client: PoolClient): Promise<Round> {
     const failed: unknown[] = [];
     const stuck: string[] = [];
+    let last: string | undefined;
     for (let delivered = 0; ; ) {
-      const waiting = await this.#next(client, stuck);
+      const waiting = await this.#next(client, stuck, last);
       if (!waiting) return { delivered, failed };
       try {
         await this.deliver(waiting);
@@ -68,6 +70,8 @@ export class OutboxRelay {
       } catch (error) {
         failed.push(error);
         stuck.push(waiting.aggregateId);
+        // Where events never stop coming, neither would the round, and what failed would never be told again.
+        last ??= await this.#newest(client);
       }
     }
   }
@@ -76,12 +80,18 @@ export class OutboxRelay {
    * The oldest event that waits. An aggregate whose event failed waits as a whole: its later events come later. Asked on
    * the connection that has the lock: who has lost one has lost the other, and another relay may be at work.
    */
-  async #next(client: PoolClient, stuck: readonly string[]): Promise<Waiting | undefined> {
+  async #next(client: PoolClient, stuck: readonly string[], last?: string): Promise<Waiting | undefined> {
     const { rows } = await client.query<Waiting>(
       `SELECT id, aggregate_id AS "aggregateId", event FROM outbox
-       WHERE delivered_at IS NULL AND NOT aggregate_id = ANY ($1::uuid[]) ORDER BY id LIMIT 1`,
-      [stuck],
+       WHERE delivered_at IS NULL AND NOT aggregate_id = ANY ($1::uuid[]) AND ($2::bigint IS NULL OR id <= $2)
+       ORDER BY id LIMIT 1`,
+      [stuck, last],
     );
     return rows[0];
+  }
+
+  async #newest(client: PoolClient): Promise<string | undefined> {
+    const { rows } = await client.query<{ last: string }>('SELECT max(id) AS last FROM outbox');
+    return rows[0]?.last;
   }
 }
