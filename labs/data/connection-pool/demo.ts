@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres } from '@shared/services';
 import { tell } from '@shared/story';
-import { contest, ratio, until } from '@shared/testkit';
+import { contest, patient, ratio, until } from '@shared/testkit';
 import { Client, Pool as PgPool } from 'pg';
 import { ConnectionPool as OldestFirst } from './pitfalls/oldest-first.ts';
 import { ConnectionPool, type Lease, type PoolOptions, SplitPool, Transfers } from './src/index.ts';
@@ -31,7 +31,7 @@ await tell(options, async (story) => {
     open: (o: Partial<PoolOptions> = {}, Pool = ConnectionPool) =>
       bin.adopt(new Pool({ connection: pg.url, ...o }), (pool) => pool.close({ graceMs: 0 })),
     pgPool: (max: number) => {
-      const pool = new PgPool({ connectionString: pg.url, max, connectionTimeoutMillis: 200 });
+      const pool = new PgPool({ connectionString: pg.url, max, connectionTimeoutMillis: patient(200) });
       pool.on('error', () => {});
       return bin.adopt(pool, (it) => void it.end().catch(() => {}));
     },
@@ -92,13 +92,13 @@ await tell(options, async (story) => {
     const careless = pgPool(10);
     const kept = await Promise.all(several(10).map(() => careless.connect()));
     const stuck = await errorsOf(several(5).map(() => careless.query('SELECT 1')));
-    story.say(`pg.Pool, after 200 ms: "${stuck[0]?.message}". By whom?`);
+    story.say(`pg.Pool, after ${patient(200)} ms: "${stuck[0]?.message}". By whom?`);
     story.verdict('Everybody after them waits in vain', `${stuck.length} of 5`, stuck.length === 5);
     for (const client of kept) client.release(true);
 
     const leaks: string[] = [];
     const onLeak = (leak: { taken: string }) => void leaks.push(leak.taken);
-    const pool = open({ max: 10, leakAfterMs: 60, acquireTimeoutMs: 200, onLeak });
+    const pool = open({ max: 10, leakAfterMs: 60, acquireTimeoutMs: patient(200), onLeak });
     async function printReceipt(): Promise<void> {
       const client = await pool.acquire();
       await client.query('SELECT 1');
@@ -139,7 +139,7 @@ await tell(options, async (story) => {
   await scene('Sick tellers, and the night shift', async ({ open, hire }) => {
     const watch = await hire();
     const connection = { connectionString: pg.url, application_name: 'day' };
-    const day = { connection, min: 3, max: 10, idleMs: 250 };
+    const day = { connection, min: 3, max: 10, idleMs: patient(250) };
     const pools = { 'last back, first out': open(day), 'in turn': open(day, OldestFirst) };
     const one = pools['last back, first out'];
     for (const client of await Promise.all(several(10).map(() => one.acquire()))) client.release();
@@ -155,7 +155,7 @@ await tell(options, async (story) => {
       Object.entries(pools).map(async ([label, pool]) => {
         for (const client of await Promise.all(several(10).map(() => pool.acquire()))) client.release();
         const points: [number, number][] = [];
-        while (performance.now() - begun < 900) {
+        while (performance.now() - begun < patient(900)) {
           await pool.withClient((client) => client.query('SELECT 1'));
           points.push([performance.now() - begun, pool.stats.size]);
           await delay(8);
