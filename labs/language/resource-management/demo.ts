@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { inspect } from 'node:util';
 import { startPostgres } from '@shared/services';
 import { tell } from '@shared/story';
-import { outcome } from '@shared/testkit';
+import { outcome, patient } from '@shared/testkit';
 import { Pool, type PoolClient } from 'pg';
 import { acquireAll as promiseAll } from './pitfalls/promise-all.ts';
 import {
@@ -45,7 +45,7 @@ await tell(options, async (story) => {
   await using bin = new AsyncDisposableStack();
   /** Five connections, the lockers of this story; whoever waits for one waits a quarter of a second at most. */
   const lockers = () => {
-    const pool = new Pool({ connectionString: pg.url, max: LOCKERS, connectionTimeoutMillis: 250 });
+    const pool = new Pool({ connectionString: pg.url, max: LOCKERS, connectionTimeoutMillis: patient(250) });
     // Those that are never handed back end with the server.
     pool.on('connect', (client) => void client.on('error', () => {}));
     bin.defer(() => void pool.end());
