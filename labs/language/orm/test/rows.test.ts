@@ -1,5 +1,6 @@
 // Laws on real rows: finding, relations, saving, whatever a user sends.
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { inspect } from 'node:util';
 import { startPostgres } from '@shared/services';
 import { describeWith, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -165,11 +166,12 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
   });
 
   test('get finds the one, or says whether there was none or more', async () => {
-    const { db } = await stocked(pg);
+    const { db, sent } = await stocked(pg);
     const books = Book.objects(db);
     expect((await books.get({ title: 'Book 7' })).price).toBe('7.50');
     expect(await failure(() => books.get({ title: 'none' }))).toBeInstanceOf(DoesNotExistError);
     expect(await failure(() => books.get({ stock: 1 }))).toBeInstanceOf(MultipleObjectsError);
+    expect(sent.at(-1)?.params, 'a second row is enough to know').toEqual([1, 2]);
     expect([(await books.first())?.id, (await books.orderBy('-price').first())?.title]).toEqual([1, 'Book 99']);
     expect(await titles(books.orderBy('id').slice(10, 20).slice(2, 4))).toEqual(['Book 12', 'Book 13']);
     expect(await books.slice(95).selectRelated('author').count()).toBe(5);
@@ -448,7 +450,7 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     ]);
     const shown = await failure(() =>
       Book.objects(db)
-        .filterDynamic({ title: { password: 'x' } })
+        .filterDynamic({ title: { password: 'x', [inspect.custom]: () => 'x' } })
         .all(),
     );
     expect(String(shown), 'what is in an object stays out of messages').toMatch(/it is \[Object\]/);

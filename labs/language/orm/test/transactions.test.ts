@@ -273,6 +273,8 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     const twice = await failure(() => add(db, 'Penguin'));
     expect(twice).toMatchObject({ name: 'ConstraintError', code: '23505', constraint: 'publisher_name_key' });
     expect(String(twice), 'values stay out of messages').not.toContain('Penguin');
+    const long = await failure(() => db.query(`SELECT nonsense, '${'x'.repeat(500)}'`));
+    expect(String(long), 'the beginning of a long statement').toMatch(/ in: SELECT nonsense, 'x{99,400}…$/);
     expect(await failure(() => db.query('SELECT 1', ['not asked for']))).toMatchObject({ code: '08P01' });
     const cycle: { self?: unknown } = {};
     cycle.self = cycle;
@@ -307,7 +309,15 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
         expect.objectContaining({ name: 'InvalidQueryError', message: expect.stringContaining(' 1 to 2147483647.') }),
       );
     await using closed = new Database({ connectionString: pg.url });
-    await closed[Symbol.asyncDispose]();
+    const log: string[] = [];
+    let closing: Promise<unknown> | undefined;
+    await closed.transaction(async () => {
+      closing = closed[Symbol.asyncDispose]().then(() => log.push('closed'));
+      await closed.sql`SELECT 1`;
+      log.push('body');
+    });
+    await closing;
+    expect(log, 'what is at work ends first').toEqual(['body', 'closed']);
     await expect(closed.sql`SELECT 1`).rejects.toThrow(ConnectionError);
   });
 
