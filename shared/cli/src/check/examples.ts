@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { parseSync } from 'oxc-parser';
 import type { Lab } from '../labs.ts';
 import { BlockError, blocksOf } from './blocks.ts';
-import { bins, execBin } from './exec.ts';
+import { execTsc } from './exec.ts';
 import { filesUnder, lineAt, textOf } from './files.ts';
 import type { Finding, Gate } from './gate.ts';
 import { pooled } from './pooled.ts';
@@ -61,7 +61,7 @@ async function compile(root: string, lab: Lab): Promise<readonly Finding[]> {
       include: ['*.ts'],
     }),
   );
-  const output = await execBin(bins.tsc(), ['--noEmit', '--pretty', 'false', '-p', scratch.dir], { cwd: scratch.dir });
+  const output = await execTsc(['--noEmit', '--pretty', 'false', '-p', scratch.dir], { cwd: scratch.dir });
   const place = (file: string, line: number) => `${relative(root, join(lab.dir, file))}:${line}`;
   return diagnosticsOf(output, scratch.dir).flatMap(({ file, where, text }) => {
     const head = heads.get(file);

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { parseSync, Visitor } from 'oxc-parser';
 import type { Lab } from '../labs.ts';
-import { bins, execBin } from './exec.ts';
+import { execTsc } from './exec.ts';
 import { filesUnder } from './files.ts';
 import type { Finding, Gate } from './gate.ts';
 import { pooled } from './pooled.ts';
@@ -36,7 +36,7 @@ async function compare(root: string, lab: Lab): Promise<Finding[]> {
       include: [join(lab.dir, 'src'), join(lab.dir, 'exercise')],
     }),
   );
-  const emitted = await execBin(bins.tsc(), ['-p', scratch.path('tsconfig.emit.json'), ...emit, ...rewrite], {
+  const emitted = await execTsc(['-p', scratch.path('tsconfig.emit.json'), ...emit, ...rewrite], {
     cwd: lab.dir,
   });
   const declarations = (await filesUnder(scratch.dir)).filter((file) => file.endsWith('.d.ts'));
@@ -64,7 +64,7 @@ async function compare(root: string, lab: Lab): Promise<Finding[]> {
       include: ['compare.ts'],
     }),
   );
-  const compared = await execBin(bins.tsc(), ['--noEmit', '--pretty', 'false', '-p', scratch.dir], {
+  const compared = await execTsc(['--noEmit', '--pretty', 'false', '-p', scratch.dir], {
     cwd: scratch.dir,
   });
   const objections = new Map<string, string>();

@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isMissing, isRecord, type Lab } from '../labs.ts';
 import { parseScript } from '../process.ts';
-import { bins, exec, execBin, packageDir } from './exec.ts';
+import { exec, execTsc, packageDir } from './exec.ts';
 import type { Finding, Gate } from './gate.ts';
 import { pooled } from './pooled.ts';
 import { Scratch } from './scratch.ts';
@@ -50,7 +50,7 @@ async function tryAlone(root: string, lab: Lab, importMs: number): Promise<reado
   const manifest: unknown = JSON.parse(await readFile(join(lab.dir, 'package.json'), 'utf8'));
   const missing = await furnish(scratch, root, lab, manifest);
   if (missing.length > 0) return missing;
-  const compiled = await execBin(bins.tsc(), ['--pretty', 'false', '-p', scratch.dir], { cwd: scratch.dir });
+  const compiled = await execTsc(['--pretty', 'false', '-p', scratch.dir], { cwd: scratch.dir });
   return [
     ...diagnosticsOf(compiled, scratch.dir).map((each) => judge(root, lab, each)),
     ...(await tryImport(scratch, root, lab, importMs)),

@@ -4,6 +4,7 @@ import type { TraceEvent } from '../trace.ts';
 /** Reads what was appended to a file since the last read. */
 export class Tail implements Disposable {
   readonly #file: number;
+  readonly #buffer = Buffer.allocUnsafe(65_536);
   #position = 0;
   #rest = '';
 
@@ -14,11 +15,10 @@ export class Tail implements Disposable {
   read(): TraceEvent[] {
     const chunks: Buffer[] = [];
     for (;;) {
-      const buffer = Buffer.alloc(65_536);
-      const bytes = readSync(this.#file, buffer, 0, buffer.length, this.#position);
+      const bytes = readSync(this.#file, this.#buffer, 0, this.#buffer.length, this.#position);
       if (bytes === 0) break;
       this.#position += bytes;
-      chunks.push(buffer.subarray(0, bytes));
+      chunks.push(Buffer.from(this.#buffer.subarray(0, bytes)));
     }
     if (chunks.length === 0) return [];
     const text = this.#rest + Buffer.concat(chunks).toString();

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import type { ViteUserConfig } from 'vitest/config';
@@ -16,6 +16,7 @@ import { Tail } from './tail.ts';
 import { type Hang, Watch } from './watch.ts';
 
 const kit = resolve(import.meta.dirname, '../..');
+const shared = resolve(kit, '..');
 
 export interface UnitOptions {
   readonly root: string;
@@ -139,6 +140,7 @@ export class Unit {
       allowOnly: !process.env['CI'],
       cache: false,
       retry: request.attempts - 1,
+      server: { deps: { external: [sharedSource(root)] } },
       ...ownTest,
       ...(types ? { typecheck: typeTests(root, files, impl, scratch) } : {}),
     };
@@ -168,6 +170,15 @@ export class Unit {
       await vitest.close();
     }
   }
+}
+
+/**
+ * The source of the house's other packages. Node loads it as it is, compiled once for all workers: through vite it would
+ * be transformed anew for each unit, and a hundred files of it belong to every lab with a server.
+ */
+function sharedSource(root: string): RegExp {
+  const own = root.startsWith(shared) ? `(?!${RegExp.escape(relative(shared, root))}/)` : '';
+  return new RegExp(`^${RegExp.escape(shared)}/${own}[^/]+/src/`);
 }
 
 /** What the package's own vitest.config.ts adds to the preset: a transform, a global setup. */
