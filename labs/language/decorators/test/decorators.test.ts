@@ -907,5 +907,18 @@ describe('decorators', () => {
       expect(runAs(rider, () => found([orders], 'GET', '/address'))).toMatch(/Via Roma|a field/);
       expect(() => runAs(guest, () => found([orders], 'GET', '/address'))).toThrow(ForbiddenError);
     }
+    class Twice {
+      @route('GET', '/phone')
+      @requires()
+      @cached({ ...ALWAYS, key: ({ url }: RouteRequest) => url })
+      @requires('rider')
+      phone(_request: RouteRequest) {
+        return '0123';
+      }
+    }
+    const twice = new Twice();
+    expect(runAs(rider, () => found([twice], 'GET', '/phone'))).toBe('0123');
+    const guests = () => runAs(guest, () => found([twice], 'GET', '/phone'));
+    expect(guests, 'a cache between two guards').toThrow(ForbiddenError);
   });
 });

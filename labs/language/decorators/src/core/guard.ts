@@ -22,9 +22,12 @@ export function currentPrincipal(): Principal | undefined {
   return current.getStore();
 }
 
-const guards = new WeakSet<object>();
-/** Is the outermost layer of this method a guard? */
-export const isGuard = (method: object): boolean => guards.has(method);
+const guards = new WeakMap<object, readonly string[]>();
+/** Is the outermost layer of this method a guard that asks for all of these? One further in may be behind a cache. */
+export function asksFor(method: object, permissions: readonly string[]): boolean {
+  const asked = guards.get(method);
+  return asked !== undefined && permissions.every((permission) => asked.includes(permission));
+}
 
 /**
  * Lets only those call who have all the permissions; without any permission, all who are signed in. Nothing of the
@@ -51,7 +54,7 @@ export function guarding(permissions: readonly string[]): Behaviour {
           }
           return Reflect.apply(method, this, args);
         };
-    guards.add(guard);
+    guards.set(guard, permissions);
     return guard;
   };
 }

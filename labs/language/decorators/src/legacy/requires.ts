@@ -1,5 +1,5 @@
 import { UnguardedOverrideError } from '../core/errors.ts';
-import { guarding, isGuard } from '../core/guard.ts';
+import { asksFor, guarding } from '../core/guard.ts';
 import { type Callable, wrap } from '../core/method.ts';
 import { chain, Notes } from '../core/notes.ts';
 import { type MemberDecorator, onMember } from './decorate.ts';
@@ -35,5 +35,6 @@ export function guarded(method: Callable, name: PropertyKey, controller: object)
       `${controller.constructor.name}.${member} overrides ${home.constructor.name}.${member}, which is guarded: write @requires on it too`,
     );
   }
-  return isGuard(method) ? method : wrap(method, String(name), guarding(requirements.own(home, name).flat()));
+  const needed = requirements.own(home, name).flat();
+  return asksFor(method, needed) ? method : wrap(method, String(name), guarding(needed));
 }

@@ -1,4 +1,4 @@
-import { guarding, isGuard } from '../core/guard.ts';
+import { asksFor, guarding } from '../core/guard.ts';
 import { type Callable, isCallable, wrap } from '../core/method.ts';
 import { chain, Notes } from '../core/notes.ts';
 import { type MemberDecorator, onMember } from './decorate.ts';
@@ -28,8 +28,8 @@ export function requires(...permissions: readonly string[]): MemberDecorator {
 
 /** Puts the guard in front of a method that the class `metadata` belongs to, or an ancestor, says to be guarded. */
 export function guarded(method: Callable, name: PropertyKey, metadata: object): Callable {
-  const needed = requirements.all(metadata).get(name);
-  return needed === undefined || isGuard(method) ? method : wrap(method, String(name), guarding(needed.flat()));
+  const needed = requirements.all(metadata).get(name)?.flat();
+  return needed === undefined || asksFor(method, needed) ? method : wrap(method, String(name), guarding(needed));
 }
 
 /** Guards the most derived `name` of an instance, where a subclass has put one in front of the decorated. */

@@ -311,6 +311,18 @@ describe('the legacy dialect', () => {
     expect(runAs(guest, () => call([new Careful()], 'GET', '/address'))).toBe('for those signed in');
     expect(runAs(rider, () => call([new Orders()], 'GET', '/address'))).toBe('Via Roma');
     expect(() => runAs(guest, () => call([new Orders()], 'GET', '/address')), 'a cache above').toThrow(ForbiddenError);
+    class Twice {
+      @route('GET', '/phone')
+      @requires()
+      @cached({ ...ALWAYS, key: () => '' })
+      @requires('rider')
+      phone() {
+        return '0123';
+      }
+    }
+    const twice = new Twice();
+    expect(runAs(rider, () => call([twice], 'GET', '/phone'))).toBe('0123');
+    expect(() => runAs(guest, () => call([twice], 'GET', '/phone')), 'a cache between').toThrow(ForbiddenError);
   });
 
   test('a decorator of the other dialect says so', () => {
