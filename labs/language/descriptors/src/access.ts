@@ -1,4 +1,4 @@
-import { recordOf } from './adopt.ts';
+import { adopt, recordOf } from './adopt.ts';
 import { AttributeError } from './errors.ts';
 import {
   asDescriptor,
@@ -57,10 +57,10 @@ export function mro(o: object): readonly object[] {
   return ('mro' in record ? record : record.type).mro.map(({ self }) => self);
 }
 
-/** Whether `o` is an instance of `type` or of one derived from it. */
+/** Whether `o` is an instance of `type` or of one derived from it; a class is one of its metaclass. */
 export function isInstance(o: unknown, type: object): boolean {
-  const record = typeof o === 'object' && o !== null ? instances.get(o) : undefined;
-  return record?.type.mro.some(({ self }) => self === type) ?? false;
+  const record = typeof o === 'object' && o !== null ? instances.get(o) : adopt(o);
+  return (record && typeOf(record)?.mro.some(({ self }) => self === type)) ?? false;
 }
 
 /** One place where an attribute may be, and whether it is what a read of it gives. */

@@ -156,7 +156,7 @@ export function expose(record: ClassRecord, key: PropertyKey): void {
     // It has been deleted since.
     if (!hit) return Reflect.get(Object.getPrototypeOf(prototype), key, this);
     const found = asDescriptor(hit.value);
-    return found?.get ? found.get(this, record.self) : hit.value;
+    return found?.get ? found.get(this, instances.get(this)?.type.self ?? record.self) : hit.value;
   };
   const set = function set(this: object, value: unknown) {
     const found = find(record.mro, key)?.value;

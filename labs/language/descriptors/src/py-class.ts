@@ -86,6 +86,12 @@ export class InstanceTraps implements ProxyHandler<object> {
     const found = dataDescriptorOf(this.record, key);
     if (!found) return Reflect.defineProperty(target, key, own);
     if ('value' in own && own.configurable !== false) {
+      // The engine would object, but only after the descriptor has taken the value.
+      if (!Reflect.isExtensible(target)) {
+        throw new AttributeError(
+          `${label(this.record, key)} cannot be defined: the object is frozen or sealed. Assign it.`,
+        );
+      }
       write(this.record, key, own.value);
       return true;
     }

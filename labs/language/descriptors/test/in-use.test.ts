@@ -313,6 +313,12 @@ describe('the Proxy in front', () => {
     expect(['rate' in Sub, 'kind' in Sub, 'kind' in Base, 'nothing' in Sub]).toEqual([true, true, false, false]);
     expect([isInstance(new Sub(), Base), isInstance(new Base(), Sub)]).toEqual([true, false]);
     expect([isInstance({}, Base), isInstance(null, Base), isInstance(7, Base)]).toEqual([false, false, false]);
+    const Meta = pyClass('Meta', [], {});
+    const Made = pyClass('Made', [], {}, { metaclass: Meta });
+    class Heir extends Made {}
+    for (const type of [Made, Heir]) expect(isInstance(type, Meta), 'a class, of its metaclass').toBe(true);
+    expect([Made instanceof Meta, isInstance(Made, Made), isInstance(Base, Meta)]).toEqual([true, false, false]);
+    expect([isInstance(new Made(), Meta), isInstance(Object, Meta)]).toEqual([false, false]);
     expect([Reflect.deleteProperty(Sub, 'kind'), Reflect.deleteProperty(Sub, 'nothing')]).toEqual([true, true]);
     expect(['kind' in Sub, 'kind' in new Sub()]).toEqual([false, false]);
     expect([Reflect.set(Base, 'late', 3), getattr(Sub, 'late')]).toEqual([true, 3]);
@@ -529,6 +535,8 @@ describe('the Proxy in front', () => {
     expect([gold.ask('fee'), gold.ask('toString')]).toEqual([4, 5]);
     for (const name of ['fee', 'toString']) delattr(Card, name);
     expect([gold.ask('fee'), gold.ask('toString') === Object.prototype.toString]).toEqual([1, true]);
+    setattr(Fees, 'fee', descriptor({ get: (_o, owner) => owner }));
+    expect(gold.ask('fee'), 'the owner is the class of the instance').toBe(Gold);
   });
 
   test('a JavaScript subclass is known before its first instance, and by its prototype as it is now', () => {
@@ -568,6 +576,9 @@ describe('the Proxy in front', () => {
     expect(fix).toThrow(AttributeError);
     expect(card.limit).toBe(1);
     expect([Reflect.defineProperty(card, 'limit', { value: 5 }), card.limit]).toEqual([true, 5]);
+    Object.seal(card);
+    expect(() => Reflect.defineProperty(card, 'limit', { value: 6 }), 'sealed').toThrow(AttributeError);
+    expect(card.limit).toBe(5);
   });
 
   test('an object that inherits from an instance writes to itself, and a Proxy around it does not', () => {
