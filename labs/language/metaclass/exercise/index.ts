@@ -104,7 +104,8 @@ export class Registry<T extends object> {
 
   /**
    * A class decorator. `from` is the module, `import.meta.url`: when it is evaluated again, as a watcher does with
-   * `card.ts?t=2`, the new class takes the place of the old. Default: a key is taken once. The same class is no news.
+   * `card.ts?t=2`, the new class takes the place of the old; a class of another name under the very same address is a
+   * second owner. Default: a key is taken once. The same class is no news.
    *
    * @throws InvalidArgumentError on an empty key; NotRegistrableError on the base itself or a class that doesn't
    *   extend it; DuplicateKeyError on a key that another class has.

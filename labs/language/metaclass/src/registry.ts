@@ -4,8 +4,8 @@ import { derive, type Meta, typeMeta } from './meta.ts';
 
 interface Entry<T extends object> {
   readonly cls: Class<T, []>;
-  /** The module's address without what a watcher appends to it. */
-  readonly module: string | undefined;
+  /** The module's address, with what a watcher appends to it. */
+  readonly from: string | undefined;
 }
 
 /** The classes that extend one abstract base, by key, in the order of their registration. */
@@ -23,7 +23,8 @@ export class Registry<T extends object> {
    * fields above it. The same class again is no news.
    *
    * `from` is the module, `import.meta.url`: when it is evaluated again, as a watcher does with `card.ts?t=2`, the new
-   * class takes the place of the old. Instances of the old one live on. Default: a key is taken once.
+   * class takes the place of the old. Instances of the old one live on. A class of another name under the very same
+   * address is no new evaluation, but a second owner. Default: a key is taken once.
    *
    * @throws InvalidArgumentError on an empty key and on what is no class; NotRegistrableError on the base itself or a
    *   class that doesn't extend it; DuplicateKeyError on a key that another class has.
@@ -58,10 +59,9 @@ export class Registry<T extends object> {
 
   protected add(key: string, cls: Class<T, []>, from: string | undefined): void {
     this.assertRegistrable(cls);
-    const module = this.moduleOf(from);
     const entry = this.#entries.get(key);
-    if (entry && this.isTaken(entry, cls, module)) throw new DuplicateKeyError(key, entry.cls.name, cls.name);
-    this.#entries.set(key, { cls, module });
+    if (entry && this.isTaken(entry, cls, from)) throw new DuplicateKeyError(key, entry.cls.name, cls.name);
+    this.#entries.set(key, { cls, from });
   }
 
   protected assertRegistrable(cls: Class): void {
@@ -80,8 +80,11 @@ export class Registry<T extends object> {
     return from?.replace(/[?#].*$/s, '');
   }
 
-  protected isTaken(by: Entry<T>, cls: Class, module: string | undefined): boolean {
-    return by.cls !== cls && (module === undefined || by.module !== module);
+  protected isTaken(by: Entry<T>, cls: Class, from: string | undefined): boolean {
+    if (by.cls === cls) return false;
+    if (from === undefined || this.moduleOf(by.from) !== this.moduleOf(from)) return true;
+    // Not every tool gives a module that it evaluates again another address.
+    return by.from === from && by.cls.name !== cls.name;
   }
 }
 

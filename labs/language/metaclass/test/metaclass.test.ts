@@ -524,6 +524,12 @@ describe('registries', () => {
     const last = evaluate('?t=2');
     expect(plugins.get('card')).toBe(last);
     expect(plugins.list()).toEqual(['cash', 'card']);
+    const rival = () => plugins.register('card', 'file:///shop/card.ts?t=2')(class Rival extends Card {});
+    expect(rival, 'a second class of one evaluation').toThrow(DuplicateKeyError);
+    const same = evaluate('?t=2');
+    expect(plugins.get('card'), 'not every tool gives a new address').toBe(same);
+    const renamed = plugins.register('card', 'file:///shop/card.ts?t=3')(class Renamed extends Card {});
+    expect(plugins.get('card')).toBe(renamed);
   });
 
   test('under decorator syntax, the class that is registered is the one that everybody sees', () => {
