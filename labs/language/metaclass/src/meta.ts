@@ -81,8 +81,12 @@ export function derive(base: Meta, steps: (parent: Required<Meta>) => Meta): Met
   const meta: Meta = Object.create(base);
   for (const step of ['prepare', 'create', 'init', 'call'] as const) {
     const value = own[step];
-    // Enumerable: `{ ...meta, init }` is a meta with another init.
-    if (value && value !== base[step]) Object.assign(meta, { [step]: value.bind(own) });
+    const theirs = base[step];
+    // What the class of `base` has may need its private fields; and `typeMeta.call` must stay itself.
+    const inherited = Object.hasOwn(base, step) ? theirs : theirs?.bind(base);
+    const chosen = value && value !== theirs ? value.bind(own) : inherited;
+    // Enumerable and its own: `{ ...meta, init }` is a meta with another init.
+    if (chosen) Object.assign(meta, { [step]: chosen });
   }
   return meta;
 }

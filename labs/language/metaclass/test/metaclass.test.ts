@@ -686,7 +686,10 @@ describe('metas', () => {
     const silent = derive(audit, () => Object.assign(Object.create(null), { init: undefined }));
     defineClass(silent, 'B', [], nothing);
     defineClass({ ...audit, prepare: () => new Map() }, 'C', [], nothing);
-    expect(log).toEqual(['audit A', 'audit B', 'audit C']);
+    defineClass({ ...silent, prepare: () => new Map() }, 'D', [], nothing);
+    const above = derive(new Audit(), () => ({}));
+    defineClass(above, 'E', [], nothing);
+    expect(log).toEqual(['audit A', 'audit B', 'audit C', 'audit D', 'audit E']);
   });
 
   test('two metas that do not extend each other are a conflict', () => {
