@@ -12,7 +12,8 @@ const take = route({
     return 'taken';
   },
 });
-const api = new Api({ routes: [take], onError: (error) => console.error(error) });
+// A connection is given up as idle no sooner than a busy customer asks again.
+const api = new Api({ routes: [take], onError: (error) => console.error(error), drain: { idleMs: 2000 } });
 const stop: Record<string, () => unknown> = {
   exit: () => process.exit(0),
   close: () => api.app.server.close(),
