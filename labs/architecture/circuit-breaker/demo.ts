@@ -183,13 +183,10 @@ await tell(options, async (story) => {
   let bare: Day | undefined;
   let ours: Day | undefined;
   await story.scene('One slow payment, and the whole house is dark', async () => {
-    if (pace > 1) {
-      story.say(`This machine is slow or busy: all times are ${pace} times as long, and as many fewer customers come.`);
-    }
     story.say(
-      `An order holds one of ${CONNECTIONS} database connections while it waits for the payment service: half a second, ` +
+      `An order holds one of ${CONNECTIONS} database connections while it waits for the payment service: ${500 * pace} ms, ` +
         'up to three times, for somebody found that retries help. To read an order takes a connection for a ' +
-        `millisecond. After ${DAY.ill} ms payment is slow, not dead: it takes 5 s.`,
+        `millisecond. After ${DAY.ill} ms payment is slow, not dead: it takes ${5 * pace} s.`,
     );
     bare = await day({ pay: compose(retries, halfASecond) });
     const { starved, reading, perOrder } = bare;
@@ -207,7 +204,7 @@ await tell(options, async (story) => {
 
   await story.scene('The same day, with a fuse', async () => {
     story.say(
-      'A circuit breaker around payment: half of at least 10 calls within half a second open it, for 200 ms; then one ' +
+      `A circuit breaker around payment: half of at least 10 calls within ${500 * pace} ms open it, for ${200 * pace} ms; then one ` +
         'probe. A bulkhead around ordering: 6 of the 8 connections, and not one more.',
     );
     const path: Transition[] = [];
@@ -239,6 +236,11 @@ await tell(options, async (story) => {
   });
 
   await story.scene('Both days in one picture', async () => {
+    if (pace > 1) {
+      story.say(
+        `This machine is slow or busy: a day is ${pace} times as long as elsewhere, and its customers come slower.`,
+      );
+    }
     story.say('What waits in the shop: everybody, or nobody. A call that meets an open circuit is over at once.');
     story.code('src/breaker.ts', { from: 'const pass = this.admit();', to: 'Promise.reject(refusal);' });
     story.lines({

@@ -51,7 +51,6 @@ await tell(options, async (story) => {
   const gate = () => new DatabaseGate({ maxConcurrent: 4, maxWaiting: 16, maxWaitMs: 200 * pace });
 
   await story.scene('All the yoghurt expires on one day', async () => {
-    if (pace > 1) story.say(`This machine is slow or busy: all times are ${pace} times as long.`);
     story.say(
       `${YOGHURTS.length} kinds were put on the shelf this morning, each with the same date; an hour takes ${HOUR} ms here. ` +
         `The depot is Postgres: a query takes ${10 * pace} ms, the pool has 10 connections, and a customer who gets none for ` +
@@ -78,6 +77,7 @@ await tell(options, async (story) => {
   });
 
   await story.scene('Staggered dates', async () => {
+    if (pace > 1) story.say(`This machine is slow or busy: all times are ${pace} times as long as elsewhere.`);
     story.code('src/jitter.ts', { from: 'return Math.max' });
     const cache = new TtlCache(client, { prefix: prefix(), ttlMs: HOUR });
     const { peak } = await day('staggered', (key, load) => cache.getOrLoad(key, load), { expiresIn: HOUR });
