@@ -70,7 +70,7 @@ await tell(options, async (story) => {
       return performance.now() - from;
     };
     await ask(80);
-    // An ordinary machine needs 100 ms.
+    // Three times as many as come in a day, and the shop is at ease.
     return Math.min(5, Math.ceil((await ask(80)) / 250));
   };
   const pace = await paceOf();

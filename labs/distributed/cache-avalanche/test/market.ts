@@ -69,7 +69,7 @@ export async function paceOf(redis: Redis): Promise<number> {
   for (let warm = 0; warm < 10; warm++) await ask();
   const from = now();
   for (let round = 0; round < 20; round++) await ask();
-  // What customers ask in 1.2 s; an ordinary machine needs less than an eighth of that.
+  // What customers ask in 1.2 s: an eighth of that is little enough.
   return Math.min(5, Math.ceil((now() - from) / 150));
 }
 
