@@ -124,7 +124,7 @@ export class Chain implements AsyncDisposable {
         `It is ${run.state}; its jobs: ${run.jobs.map(({ host, state }) => `${host} ${state}`).join(', ')}.`,
       );
     };
-    return until(over, { what: 'the run to end', timeoutMs });
+    return until(over, { what: 'the run to end', timeoutMs, intervalMs: 20 });
   }
 
   /** Starts a runbook of these steps, and waits for its end. */

@@ -645,16 +645,18 @@ await describeWith(
       timeout: patient(20_000),
     }, async () => {
       const chain = await open();
+      const { ops, pool } = chain;
       const { root } = await chain.till('till');
-      chain.lead({ silentMs: 500 });
+      chain.lead();
       const line = 'touch begun; until [ -e go ]; do sleep 0.01; done';
-      await chain.ops.putRunbook('mo', { name: 'long', steps: runs(['sh', '-c', line]) });
-      await chain.ops.putRunbook('mo', { name: 'short', steps: runs(['true']) });
-      const long = await chain.ops.start('mo', { runbook: 'long', target: 'till' });
+      await ops.putRunbook('mo', { name: 'long', steps: runs(['sh', '-c', line]) });
+      await ops.putRunbook('mo', { name: 'short', steps: runs(['true']) });
+      const long = await ops.start('mo', { runbook: 'long', target: 'till' });
       await until(() => read(root, 'begun').then(() => true));
-      const short = await chain.ops.start('mo', { runbook: 'short', target: 'till' });
-      const waited = "SELECT FROM ops_jobs WHERE run = $1 AND since < clock_timestamp() - interval '1 s'";
-      await until(async () => (await chain.pool.query(waited, [short])).rowCount === 1, { what: 'twice the silence' });
+      const short = await ops.start('mo', { runbook: 'short', target: 'till' });
+      const aged = "UPDATE ops_jobs SET since = since - interval '1 min' WHERE run = $1 AND state = 'queued'";
+      await until(async () => (await pool.query(aged, [short])).rowCount, { what: 'the second job to wait' });
+      expect(await ops.run((tx) => ops.lose(tx, 30_000)), 'jobs of a host that is heard, given up').toBe(0);
       await writeFile(join(root, 'go'), '');
       const both = [statesOf(await chain.ended(long)), statesOf(await chain.ended(short))];
       expect(both).toEqual([{ changed: 1 }, { changed: 1 }]);

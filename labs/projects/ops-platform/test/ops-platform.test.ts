@@ -4,7 +4,7 @@ import { startFolder, startPostgres } from '@shared/services';
 import { describeWith, outcome, patient, until } from '@shared/testkit';
 import { expect, onTestFinished, test } from 'vitest';
 import * as lab from '#lab';
-import { Chain, statesOf } from './chain.ts';
+import { Chain, end, statesOf } from './chain.ts';
 import { runningIn } from './processes.ts';
 
 const { AuditLog, Machine, Ops, parseRunbook, StaleFenceError } = lab;
@@ -16,9 +16,9 @@ await describeWith(
   { postgres: () => startPostgres(), folder: () => startFolder('machines') },
   ({ postgres, folder }) => {
     let made = 0;
-    async function open(): Promise<Chain> {
-      const impl = process.env['LAB_IMPL'];
-      const chain = await Chain.open({ lab, postgres: postgres.url, schema: `chain_${++made}`, ...(impl && { impl }) });
+    /** @param impl what the machines of agents' processes are taken from */
+    async function open(impl = process.env['LAB_IMPL'] ?? ''): Promise<Chain> {
+      const chain = await Chain.open({ lab, postgres: postgres.url, schema: `chain_${++made}`, impl });
       onTestFinished(() => chain[Symbol.asyncDispose]());
       return chain;
     }
@@ -123,19 +123,16 @@ await describeWith(
 
     test('a step begins when all that it needs are done, and what needs a failed one is skipped', async () => {
       const { play, root } = await machine();
-      const mark = (name: string, needs: string[], wait = '') => {
-        const argv = ['sh', '-c', `${wait} echo ${name} >> order`];
-        return { name, needs, command: { argv } };
+      const mark = (name: string, ...needs: string[]) => {
+        return { name, needs, command: { argv: ['sh', '-c', `echo ${name} >> order`] } };
       };
-      // `a` and `b` wait for each other: they run at the same time, or not at all.
-      const meets = (mine: string, other: string) => `touch ${mine}; until [ -e ${other} ]; do sleep 0.01; done;`;
       const steps = [
-        mark('last', ['a', 'b']),
-        { ...mark('a', [], meets('one', 'two')), timeoutMs: 2_000 },
-        { ...mark('b', [], meets('two', 'one')), timeoutMs: 2_000 },
+        mark('last', 'a', 'b'),
+        mark('a'),
+        mark('b'),
         { name: 'breaks', command: { argv: ['false'] } },
-        mark('after', ['breaks', 'a']),
-        mark('later', ['after']),
+        mark('after', 'breaks', 'a'),
+        mark('later', 'after'),
       ];
       const reports = await play(steps);
       const states = Object.fromEntries(reports.map(({ name, state }) => [name, state]));
@@ -144,6 +141,16 @@ await describeWith(
       expect((await read(root, 'order')).trim().split('\n').toSorted()).toEqual(['a', 'b', 'last']);
       expect((await read(root, 'order')).trim().split('\n').at(-1)).toBe('last');
       expect(reports.find(({ name }) => name === 'later')?.note).toBe('needs after');
+      // These two wait for each other: they run at the same time, or not at all.
+      const meets = (mine: string, other: string) => {
+        const script = `touch ${mine}; until [ -e ${other} ]; do sleep 0.01; done`;
+        return { name: mine, timeoutMs: 2_000, command: { argv: ['sh', '-c', script] } };
+      };
+      const met = await play([meets('one', 'two'), meets('two', 'one')]);
+      expect(met.map(({ name, state }) => [name, state])).toEqual([
+        ['one', 'changed'],
+        ['two', 'changed'],
+      ]);
     });
 
     test('whoever ends a step ends its children and theirs, those too that do not listen', async () => {
@@ -192,13 +199,6 @@ await describeWith(
       timeout: patient(20_000),
     }, async () => {
       const chain = await open();
-      for (let n = 10; n < 20; n++) await chain.till(`till${n}`);
-      chain.lead();
-      const run = await chain.play([{ name: 'breaks', command: { argv: ['false'] } }], { batch: '20%' });
-      expect([run.state, statesOf(run)]).toEqual(['aborted', { failed: 2, skipped: 8 }]);
-      const good = await chain.play([{ name: 'works', command: { argv: ['true'] } }], { batch: 4 });
-      expect([good.state, statesOf(good)]).toEqual(['done', { changed: 10 }]);
-      expect(good.jobs.map(({ batch }) => batch)).toEqual([0, 0, 0, 0, 1, 1, 1, 1, 2, 2]);
       const decide = (limit: number, ...states: lab.JobState[]) =>
         chain.ops['decide'](
           states.map((state, n) => ({ state, batch: Math.floor(n / 2) })),
@@ -216,12 +216,21 @@ await describeWith(
       for (const [limit, states, decision] of cases) {
         expect(decide(limit, ...states), `two a batch, at most ${limit} % bad: ${states.join(', ')}`).toEqual(decision);
       }
+      for (let n = 10; n < 20; n++) await chain.till(`till${n}`);
+      chain.lead();
+      const run = await chain.play([{ name: 'breaks', command: { argv: ['false'] } }], { batch: '20%' });
+      expect([run.state, statesOf(run)]).toEqual(['aborted', { failed: 2, skipped: 8 }]);
+      const good = await chain.play([{ name: 'works', command: { argv: ['true'] } }], { batch: 4 });
+      expect([good.state, statesOf(good)]).toEqual(['done', { changed: 10 }]);
+      expect(good.jobs.map(({ batch }) => batch)).toEqual([0, 0, 0, 0, 1, 1, 1, 1, 2, 2]);
     });
 
     test('a host that vanishes in the middle of its job is unknown, and so is one that never came', {
       timeout: patient(20_000),
     }, async () => {
-      const chain = await open();
+      // It is of those who wait for agents: the agents themselves are sound.
+      const chain = await open('');
+      chain.lead({ silentMs: 1_000 });
       await chain.host('away');
       const { child, root } = await chain.process('till');
       await chain.ops.putRunbook('mo', {
@@ -229,18 +238,21 @@ await describeWith(
         batch: '100%',
         steps: [{ name: 'slow', command: { argv: ['sh', '-c', 'touch begun; sleep 60'] } }],
       });
-      chain.lead({ silentMs: 1_000 });
       const id = await chain.ops.start('mo', { runbook: 'slow', target: 'all' });
       await until(() => read(root, 'begun').then(() => true), { what: 'the step to begin' });
-      child.kill('SIGKILL');
-      const run = await chain.ended(id);
-      expect([run.state, run.jobs.map(({ host, state }) => [host, state])]).toEqual([
-        'aborted',
-        [
-          ['away', 'unknown'],
-          ['till', 'unknown'],
-        ],
+      await end(child);
+      // A minute later.
+      await chain.pool.query("UPDATE ops_jobs SET since = since - interval '1 min'");
+      const states = async () => {
+        const jobs = new Map((await chain.view(id)).jobs.map(({ host, state }) => [host, state]));
+        return jobs.get('till') === 'running' ? undefined : [...jobs];
+      };
+      // The one that never came has been silent for longer: when the other is given up, so is it.
+      expect(await until(states, { what: 'the job of the till to be over', intervalMs: 20 })).toEqual([
+        ['away', 'unknown'],
+        ['till', 'unknown'],
       ]);
+      expect((await chain.ended(id)).state).toBe('aborted');
     });
 
     test("of two controllers one leads, and what the paused one writes after its lease's end is refused", async () => {
@@ -289,9 +301,11 @@ await describeWith(
       // All have looked before the first can write.
       const gate = await pool.connect();
       await gate.query('BEGIN; LOCK TABLE ops_alerts IN SHARE MODE');
-      const firing = Promise.all(Array.from({ length: 6 }, () => fire('f1')));
-      const waiting = () => gate.query('SELECT FROM pg_locks WHERE NOT granted');
-      await until(async () => (await waiting()).rowCount === 5, { timeoutMs: 1_500 }).catch(() => {});
+      let settled = 0;
+      const firing = Promise.all(Array.from({ length: 6 }, () => fire('f1').finally(() => settled++)));
+      const waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'ops_alerts'::regclass";
+      const looked = async () => ((await gate.query(waiting)).rowCount ?? 0) + settled >= 5;
+      await until(looked, { what: 'as many to wait or to be done as there are connections' });
       await gate.query('COMMIT');
       gate.release();
       const told = await firing;
