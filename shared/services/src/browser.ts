@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +9,9 @@ import { promisify } from 'node:util';
 import { createBrotliDecompress } from 'node:zlib';
 import type { Page } from 'playwright-core';
 import { chooseOwn } from './choose.ts';
-import { EmbeddedServer, temporaryFolder } from './process.ts';
+import { borrow } from './lease.ts';
+import { type Lendable, type Lender, ownProgram } from './lending.ts';
+import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
 import { handle } from './servers.ts';
 import { onPath, oursAlone, type Service } from './service.ts';
 import type { Servers } from './types.ts';
@@ -96,7 +99,69 @@ export async function startBrowser(o: BrowserOptions = {}): Promise<Browser> {
   const { signal } = o;
   signal?.throwIfAborted();
   const program = await chooseOwn(browser, 1, { signal, embedded: true });
-  const [version, { chromium }] = await Promise.all([browser.version(program), import('playwright-core')]);
+  return (await borrowed()) ?? driven(await launch(program, signal));
+}
+
+export const browserLender: Lender = { lend: async () => lendable(await launch(await ownProgram(browser), undefined)) };
+
+/** A Chromium that nobody drives yet. */
+interface Launched extends Servers {
+  readonly url: string;
+}
+
+/** Whoever borrows next finds no page of the last one: each has contexts of its own, and they are closed with it. */
+function lendable(launched: Launched): Lendable {
+  const { url, inspect } = launched;
+  return {
+    servers: launched,
+    nodes: [],
+    urls: [url],
+    inspect,
+    namespace: newNamespace(),
+    renew: async () => ((await tidied(url)) ? lendable(launched) : undefined),
+  };
+}
+
+async function borrowed(): Promise<Browser | undefined> {
+  const loan = await borrow(NAME, {});
+  const [url] = loan?.facts.urls ?? [];
+  if (loan === undefined || url === undefined) return undefined;
+  return driven({ ...loan.handle(NAME, async () => {}), faults: false, url });
+}
+
+/** Closes all contexts, whoever opened them. Says whether nothing is left but the page that was there at the start. */
+async function tidied(url: string): Promise<boolean> {
+  const answers = new Map<number, PromiseWithResolvers<Record<string, unknown>>>();
+  const socket = new WebSocket(url);
+  socket.addEventListener('message', ({ data }) => {
+    const { id, result = {} } = JSON.parse(String(data));
+    answers.get(id)?.resolve(result);
+  });
+  const ended = Promise.withResolvers<never>();
+  ended.promise.catch(() => {});
+  socket.addEventListener('close', () => ended.reject(new Error('the browser is gone')));
+  const ask = (method: string, params = {}) => {
+    const answer = Promise.withResolvers<Record<string, unknown>>();
+    const id = answers.size + 1;
+    answers.set(id, answer);
+    socket.send(JSON.stringify({ id, method, params }));
+    return Promise.race([answer.promise, ended.promise]);
+  };
+  try {
+    await Promise.race([once(socket, 'open'), ended.promise]);
+    const { browserContextIds: left } = await ask('Target.getBrowserContexts');
+    if (!Array.isArray(left)) return false;
+    await Promise.all(left.map((browserContextId) => ask('Target.disposeBrowserContext', { browserContextId })));
+    await ask('Storage.clearCookies');
+    const { targetInfos: pages } = await ask('Target.getTargets', { filter: [{ type: 'page' }] });
+    return Array.isArray(pages) && pages.length === 1 && pages[0].url === FIRST_PAGE;
+  } finally {
+    socket.close();
+  }
+}
+
+async function launch(program: Program, signal: AbortSignal | undefined): Promise<Launched> {
+  const version = await browser.version(program);
   const folder = await temporaryFolder(NAME);
   try {
     const own = { HOME: folder.path, TMPDIR: folder.path, XDG_CONFIG_HOME: folder.path, XDG_CACHE_HOME: folder.path };
@@ -107,7 +172,7 @@ export async function startBrowser(o: BrowserOptions = {}): Promise<Browser> {
       service: NAME,
       program: { path: program.path, env: { ...program.env, ...own } },
       folder: folder.path,
-      args: () => [...FLAGS, `--user-data-dir=${profile}`, 'about:blank'],
+      args: () => [...FLAGS, `--user-data-dir=${profile}`, FIRST_PAGE],
       signal,
       timeoutMs: START_MS,
       ready: async () => {
@@ -117,10 +182,6 @@ export async function startBrowser(o: BrowserOptions = {}): Promise<Browser> {
         return port !== undefined && path !== undefined && path !== '';
       },
     });
-    const connected = await chromium.connectOverCDP(url).catch(async (error: unknown) => {
-      await server.kill();
-      throw error;
-    });
     const common = handle({
       service: NAME,
       origin: 'embedded',
@@ -128,23 +189,43 @@ export async function startBrowser(o: BrowserOptions = {}): Promise<Browser> {
       count: 1,
       inspect: [],
       faults: false,
-      namespace: `labs-${randomBytes(4).toString('hex')}`,
+      namespace: newNamespace(),
       close: async () => {
-        await connected.close().catch(() => {});
         await server.kill();
         await folder.settle();
       },
     });
-    const page = async ({ width = 1280, height = 800, colorScheme = 'light', locale = 'en-US' }: PageOptions = {}) => {
-      const context = await connected.newContext({ viewport: { width, height }, colorScheme, locale });
-      return context.newPage();
-    };
-    return { ...common, url, page };
+    return { ...common, url };
   } catch (error) {
     await folder.settle();
     throw error;
   }
 }
+
+/** With Playwright at its wheel; closing it closes what was launched. */
+async function driven(launched: Launched): Promise<Browser> {
+  try {
+    const { chromium } = await import('playwright-core');
+    const connected = await chromium.connectOverCDP(launched.url);
+    return {
+      ...launched,
+      page: async ({ width = 1280, height = 800, colorScheme = 'light', locale = 'en-US' } = {}) => {
+        const context = await connected.newContext({ viewport: { width, height }, colorScheme, locale });
+        return context.newPage();
+      },
+      [Symbol.asyncDispose]: async () => {
+        await connected.close().catch(() => {});
+        await launched[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await launched[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+const newNamespace = () => `labs-${randomBytes(4).toString('hex')}`;
+const FIRST_PAGE = 'about:blank';
 
 const FLAGS = [
   '--headless',

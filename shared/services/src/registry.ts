@@ -1,5 +1,5 @@
 import { alertmanager } from './alertmanager.ts';
-import { browser } from './browser.ts';
+import { browser, browserLender } from './browser.ts';
 import { buildah } from './buildah.ts';
 import { kafka, kafkaLender } from './kafka.ts';
 import { kubernetes, kubernetesLender } from './kubernetes.ts';
@@ -41,4 +41,5 @@ export const lenders: ReadonlyMap<string, Lender> = new Map([
   [mongodb.name, mongoLender],
   [opensearch.name, opensearchLender],
   [kubernetes.name, kubernetesLender],
+  [browser.name, browserLender],
 ]);

@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
+import { chromium } from 'playwright-core';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type PostgresServers,
   type ReplicatedPostgres,
+  startBrowser,
   startOpenSearch,
   startPostgres,
   startRabbit,
@@ -269,6 +271,23 @@ test('an OpenSearch that is given back is lent again without what was in it; one
   await second.node.kill();
   await second[Symbol.asyncDispose]();
   await using third = await startOpenSearch();
+  expect(third.url).not.toBe(first.url);
+});
+
+test('a browser that is given back is lent again without the pages of the last one; where what all share was used it is not', {
+  timeout: 120_000,
+}, async () => {
+  const first = await startBrowser();
+  await using stays = await chromium.connectOverCDP(first.url);
+  const left = await (await stays.newContext()).newPage();
+  await first[Symbol.asyncDispose]();
+  const second = await startBrowser();
+  expect([second.url, second.namespace !== first.namespace]).toEqual([first.url, true]);
+  expect(left.isClosed()).toBe(true);
+  await (await second.page()).goto('data:text/html,mine');
+  await stays.contexts()[0]?.newPage();
+  await second[Symbol.asyncDispose]();
+  await using third = await startBrowser();
   expect(third.url).not.toBe(first.url);
 });
 
