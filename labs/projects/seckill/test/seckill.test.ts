@@ -64,12 +64,11 @@ await describeWith(
         return worker;
       };
       const buy = (user: string, request = 'r') => gate.buy(user, sku, request);
-      /** Until each reservation is an order. */
-      const ordered = (count: number) =>
-        until(async () => (await book.state(sku)).buyers.size === count && (await waiting()) === 0, {
-          what: `${count} orders`,
-          timeoutMs: ORDERED_MS,
-        });
+      /** When no order is on its way any more, there are `count`: an entry is taken out behind its order, and no more are to come. */
+      const ordered = async (count: number) => {
+        await until(async () => (await waiting()) === 0, { what: 'all orders to be written', timeoutMs: ORDERED_MS });
+        expect((await book.state(sku)).buyers.size, 'orders').toBe(count);
+      };
       /** How long there is to pay from now on. */
       const due = (ms: number) =>
         pool.query(`UPDATE seckill_orders SET due = clock_timestamp() + interval '${ms} ms' WHERE sku = $1`, [sku]);
@@ -541,17 +540,20 @@ await describeWith(
 
     test('a worker that dies with an entry, before or after it is written, leaves it to another', async () => {
       const { buy, book, hire, ordered, stocks, sku, gate } = await open(6);
+      let taken = 0;
       class Dies extends OrderBook {
         override async place(entry: Parameters<OrderBook['place']>[0]) {
+          taken += 1;
           if (entry.user > 'u2') await super.place(entry);
           return new Promise<never>(() => {});
         }
       }
-      const held = async () => Number((await redis.xpending(gate.keys(sku).orders, 'clerks').catch(() => [0]))[0]);
+      const held = async () => (await redis.xpending(gate.keys(sku).orders, 'clerks'))[0];
       for (const [n, user] of users(6).entries()) {
         hire(100_000, { book: new Dies({ pool }) });
         await buy(user);
-        await until(async () => (await held()) > n, { what: `${user}'s entry to be taken`, timeoutMs: ORDERED_MS });
+        await until(() => taken > n, { what: `${user}'s entry to be taken`, timeoutMs: ORDERED_MS });
+        expect(await held(), 'entries in the hands of the dead').toBe(n + 1);
       }
       await until(async () => (await book.state(sku)).buyers.size === 3, { timeoutMs: ORDERED_MS });
       hire(1);
