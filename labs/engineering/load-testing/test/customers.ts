@@ -14,8 +14,7 @@ await work(
         1,
         async (session) => {
           const fate = visits++ === 0 ? fates[session.id % fates.length] : undefined;
-          await session.request(`/visit?${session.id}`, { name: 'visit' });
-          // It befalls a worker in its first task, which is waited for however slow the machine is.
+          // It befalls a worker in its first task, which begins at once however slow the machine is.
           if (fate === 'leaves') process.exit(0);
           if (fate === 'killed') process.kill(process.pid, 'SIGKILL');
           if (fate === 'stops') {
@@ -23,6 +22,7 @@ await work(
             process.kill(process.pid, 'SIGSTOP');
           }
           if (fate === 'hangs') process.kill(process.pid, 'SIGSTOP');
+          await session.request(`/visit?${session.id}`, { name: 'visit' });
         },
       ],
     ],
