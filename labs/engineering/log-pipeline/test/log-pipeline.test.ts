@@ -57,7 +57,7 @@ describe('the logger', () => {
   test('what was logged before a SIGTERM is in the file', async () => {
     const at = place();
     const history = new History<string>();
-    for (const bufferBytes of ['0', '16000']) {
+    for (const bufferBytes of ['16000', '0']) {
       const path = at.file(`${bufferBytes}.log`);
       const { signal } = await run('writer.ts', path, '2000', bufferBytes, 'SIGTERM');
       const saved = linesOf(path).length;
