@@ -1,13 +1,12 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { Code, ConnectError, type ConnectRouter, createClient, createRouterTransport } from '@connectrpc/connect';
+import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect';
 import { trace } from '@opentelemetry/api';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { startPostgres } from '@shared/services';
@@ -17,7 +16,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import * as lab from '#lab';
 import { ArticleSchema, ContentService, MediaService, SearchService, UsersService } from '../src/cms/v1/cms_pb.ts';
 import { provide } from '../src/vendor/tracing/start.ts';
-import { LI, MO, TEXT } from './support.ts';
+import { LI, MO, openGateway, ownFolder, TEXT } from './support.ts';
 
 const GIF = Buffer.from('GIF89a000000');
 
@@ -33,29 +32,10 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
     await own.query(`CREATE SCHEMA hard_${made}; ${tables ? lab.CONTENT_SCHEMA + lab.USERS_SCHEMA : ''}`);
     return { own, database: database.href };
   }
-  async function folder(): Promise<string> {
-    const path = await mkdtemp(join(tmpdir(), 'cms-'));
-    onTestFinished(() => rm(path, { recursive: true, force: true }));
-    return path;
-  }
   async function listen(server: Server): Promise<number> {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     onTestFinished(() => void server.close());
     return (server.address() as AddressInfo).port;
-  }
-  /** A gateway before services that say what they are told to. */
-  async function gatewayBefore(
-    routes: (router: ConnectRouter) => void,
-    more: Partial<lab.GatewayOptions> = {},
-    { Gateway }: Pick<typeof lab, 'Gateway'> = lab,
-  ) {
-    const all = createRouterTransport(routes);
-    const errors: unknown[] = [];
-    const onError = (error: unknown) => void errors.push(error);
-    const services = { content: all, search: all, media: all, users: all };
-    const gateway = new Gateway({ ...services, cacheMs: 0, requestMs: 10_000, searchMs: 5_000, onError, ...more });
-    onTestFinished(() => gateway[Symbol.asyncDispose]());
-    return { gateway, errors, url: await gateway.listen() };
   }
   const page = async (url: string, init: RequestInit = {}) => {
     const answer = await fetch(url, { redirect: 'manual', ...init });
@@ -93,7 +73,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
     const { own } = await place();
     const store = new lab.ContentStore(own);
     const users = new lab.UserStore(own);
-    const media = new lab.MediaStore(await folder());
+    const media = new lab.MediaStore(await ownFolder());
     const index = await indexBefore(() => [200, { hits: { hits: [] } }]);
     const { id } = await store.create(MO, TEXT);
     let slug = 0;
@@ -331,7 +311,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
         return super.latest(...call);
       }
     }
-    const { url, errors } = await gatewayBefore(
+    const { url, errors } = await openGateway(
       (router) =>
         router.service(ContentService, {
           list: () => {
@@ -390,7 +370,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
     const publishAt = timestampFromDate(new Date('2026-12-04T05:06:07Z'));
     let texts = [article(1)];
     const asked: number[] = [];
-    const { url } = await gatewayBefore((router) =>
+    const { url } = await openGateway((router) =>
       router
         .service(ContentService, {
           list: ({ limit }) => {
@@ -439,7 +419,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
     const asked: [string, number, string][] = [];
     const lists: number[] = [];
     const unavailable = () => new ConnectError('away', Code.Unavailable);
-    const { url, errors } = await gatewayBefore((router) =>
+    const { url, errors } = await openGateway((router) =>
       router
         .service(ContentService, {
           find: () => ({ found: { case: 'article', value: article(1) } }),
@@ -500,7 +480,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
   test('a page is as old as cacheMs at most, and a picture is kept for ever', async () => {
     let now = 10_000;
     let asked = 0;
-    const { url } = await gatewayBefore(
+    const { url } = await openGateway(
       (router) =>
         router
           .service(ContentService, {
@@ -536,7 +516,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
   test('whoever writes is asked for his name first, and is told what became of his text', async () => {
     const asked: [string, object][] = [];
     let stale = false;
-    const { url } = await gatewayBefore((router) =>
+    const { url } = await openGateway((router) =>
       router
         .service(UsersService, {
           whoIs: ({ token }) => {
@@ -633,7 +613,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
   });
 
   test('a gateway that leaves answers who has begun to ask, and waits for nobody who never ends', async () => {
-    const { url, gateway } = await gatewayBefore(() => {}, { requestMs: 100 });
+    const { url, gateway } = await openGateway(() => {}, { requestMs: 100 });
     const port = Number(new URL(url).port);
     const ask = async () => {
       const socket = connect(port, '127.0.0.1');
@@ -875,7 +855,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
   // ── services ──
 
   test('a picture is kept whole or not at all, and what cannot be read is not what is not there', async () => {
-    const root = await folder();
+    const root = await ownFolder();
     const media = new lab.MediaStore(join(root, 'deep/er'));
     const id = await media.put(GIF);
     expect([await media.put(GIF), await readdir(join(root, 'deep/er'))]).toEqual([id, [id]]);
@@ -894,7 +874,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
   });
 
   test('a service tells a stranger nothing of its own faults, and takes no user without a name or a role', async () => {
-    const root = await folder();
+    const root = await ownFolder();
     await writeFile(join(root, 'file'), '');
     const errors: unknown[] = [];
     const onError = (error: unknown) => void errors.push(error);
@@ -950,7 +930,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
       socket.on('error', () => {}).on('data', () => socket.resetAndDestroy());
     });
     const lost = `http://127.0.0.1:${await listen(resets)}`;
-    await using here = await lab.serveMedia({ folder: await folder(), onError: () => {} });
+    await using here = await lab.serveMedia({ folder: await ownFolder(), onError: () => {} });
     using nodes = lab.openNodes([lost, here.url]);
     const media = createClient(MediaService, nodes.transport);
     const { id } = await media.upload({ bytes: GIF });

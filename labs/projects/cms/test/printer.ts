@@ -1,5 +1,6 @@
-// Publishes texts as fast as it can, 50 at a time, and tells the index: in a second step, or by the outbox. To be killed.
-// Arguments: database, OpenSearch, index, "second step" or "outbox", how many.
+// Publishes texts as fast as it can, 50 at a time, and tells the index: in a second step, or by the outbox.
+// Arguments: database, OpenSearch, index, "second step" or "outbox", how many, and how many of them are in print when it is
+// killed (-9), before the index is told.
 import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
 import type { Article } from '../src/article.ts';
@@ -8,7 +9,7 @@ import { documentOf, Relay } from '../src/relay.ts';
 import { SearchIndex } from '../src/search.ts';
 import { runTransaction } from '../src/vendor/optimistic-lock/index.ts';
 
-const [database = '', url = '', name = '', how = '', count = '0'] = process.argv.slice(2);
+const [database = '', url = '', name = '', how = '', count = '0', stop = 'Infinity'] = process.argv.slice(2);
 const pool = new Pool({ connectionString: database });
 const index = new SearchIndex({ url, index: name });
 const relay = new Relay({ store: new ContentStore(pool), put: (documents) => index.put(documents) });
@@ -26,6 +27,7 @@ for (let first = rows[0]?.n ?? 0; first < Number(count); first += 50) {
     if (how !== 'outbox') return;
     await tx.query("INSERT INTO cms_outbox (article, trace) SELECT id, '{}' FROM unnest($1::uuid[]) AS id", [ids]);
   });
+  if (first + ids.length >= Number(stop)) process.kill(process.pid, 'SIGKILL');
   const text = { title: 'Kettle', teaser: '', body: 'It boils.', state: 'published', revision: 1 } as const;
   const texts = ids.map((id): Article => ({ ...text, id, slug: id, author: 'mo', publishAt: undefined }));
   if (how === 'outbox') await relay.round();

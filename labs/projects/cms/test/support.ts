@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type ConnectRouter, createRouterTransport } from '@connectrpc/connect';
 import type { OpenSearchServers, PostgresServers } from '@shared/services';
 import { until } from '@shared/testkit';
 import { Pool } from 'pg';
@@ -17,6 +18,28 @@ export const page = async (url: string) => {
   const answer = await fetch(url, { redirect: 'manual' });
   return { status: answer.status, text: await answer.text(), headers: answer.headers };
 };
+
+/** A folder of the law's own. */
+export async function ownFolder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'cms-'));
+  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** A gateway before services that say what they are told to. */
+export async function openGateway(
+  routes: (router: ConnectRouter) => void,
+  more: Partial<lab.GatewayOptions> = {},
+  { Gateway }: Pick<typeof lab, 'Gateway'> = lab,
+) {
+  const all = createRouterTransport(routes);
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => void errors.push(error);
+  const services = { content: all, search: all, media: all, users: all };
+  const gateway = new Gateway({ ...services, cacheMs: 0, requestMs: 10_000, searchMs: 5_000, onError, ...more });
+  onTestFinished(() => gateway[Symbol.asyncDispose]());
+  return { gateway, errors, url: await gateway.listen() };
+}
 
 /** A text as it is after these steps. */
 export async function textIn(store: lab.ContentStore, state: lab.State, text: object = {}, publishAt = new Date(0)) {
@@ -55,14 +78,11 @@ export function openBench(postgres: PostgresServers, search?: OpenSearchServers)
     await pool.query(`CREATE SCHEMA ${schema}`);
     const url = new URL(postgres.url);
     url.searchParams.set('options', `-c search_path=${schema}`);
-    const folder = await mkdtemp(join(tmpdir(), 'cms-'));
+    const folder = await ownFolder();
     const own = new Pool({ connectionString: url.href, max: 8 });
     own.on('error', () => {});
     await own.query(lab.CONTENT_SCHEMA + lab.USERS_SCHEMA);
-    onTestFinished(async () => {
-      await own.end();
-      await rm(folder, { recursive: true, force: true });
-    });
+    onTestFinished(() => own.end());
     const index = `${search?.namespace ?? 'none-'}${made}`;
     return { database: url.href, opensearch: search?.url ?? NOWHERE, index, folder, pool: own };
   }
