@@ -11,7 +11,7 @@ const SEED = Number(process.env['LAB_SEED'] ?? 20_261_204);
 const IMPL = resolve(process.env['LAB_IMPL'] ?? join(import.meta.dirname, '../src/index.ts'));
 
 // An OpenSearch that has just begun takes its time.
-vi.setConfig({ testTimeout: 20_000 });
+vi.setConfig({ testTimeout: 40_000 });
 
 await describeWith(
   'cms: the search',
@@ -19,7 +19,7 @@ await describeWith(
   ({ postgres, search }) => {
     const { place, open, site } = openBench(postgres, search);
     const indexAt = async (at: { opensearch: string; index: string }, url = at.opensearch) => {
-      const index = new lab.SearchIndex({ url, index: at.index });
+      const index = new lab.SearchIndex({ url, index: at.index, timeoutMs: 30_000 });
       onTestFinished(() => index[Symbol.asyncDispose]());
       await index.prepare();
       return index;
@@ -273,7 +273,7 @@ await describeWith(
       const stranger = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
       const asked = await fetch(`${gateway.url}/`, { headers: { traceparent: stranger } });
       expect(asked.headers.get('x-trace-id')).not.toBe('a'.repeat(32));
-    }, 40_000);
+    }, 120_000);
 
     test('a draft is for its author and for editors', async () => {
       const { url, store, own } = await site();
