@@ -133,7 +133,7 @@ await tell(options, async (story) => {
       const { database, pool, store } = await place();
       const name = `${search.namespace}${how === 'outbox' ? 'outbox' : 'dual'}`;
       const inPrint = async () => Number((await pool.query('SELECT count(*) AS n FROM cms_articles')).rows[0]?.n);
-      const index = bin.use(new lab.SearchIndex({ url: search.url, index: name }));
+      const index = bin.use(new lab.SearchIndex({ url: search.url, index: name, timeoutMs: PATIENCE_MS }));
       await index.prepare();
       const printer = join(import.meta.dirname, 'test/printer.ts');
       for (const stop of [300, 650, Number.POSITIVE_INFINITY]) {

@@ -11,7 +11,7 @@ import { runTransaction } from '../src/vendor/optimistic-lock/index.ts';
 
 const [database = '', url = '', name = '', how = '', count = '0', stop = 'Infinity'] = process.argv.slice(2);
 const pool = new Pool({ connectionString: database });
-const index = new SearchIndex({ url, index: name });
+const index = new SearchIndex({ url, index: name, timeoutMs: 60_000 });
 const relay = new Relay({ store: new ContentStore(pool), put: (documents) => index.put(documents) });
 process.stdin.on('close', () => process.exit()).resume();
 const { rows } = await pool.query<{ n: number }>('SELECT count(*)::integer AS n FROM cms_articles');
