@@ -106,20 +106,23 @@ const REGULAR = 'regular';
 
 /**
  * Customers, so many a second. 2 of 100 want a drink that nobody has had before; 3 of 10 come with the face that everybody knows.
- * They come whether or not those before them have been served.
+ * They come whether or not those before them have been served; but where two seconds' worth of them wait, who comes goes on:
+ * a machine that cannot carry them would do nothing else any more.
  */
 export function customers(url: string, perSecond: number): AsyncDisposable {
   const agent = new Agent({ keepAlive: true });
   const began = performance.now();
   let sent = 0;
+  let waiting = 0;
   const timer = setInterval(() => {
     for (const due = ((performance.now() - began) / 1000) * perSecond; sent < due; sent++) {
+      if (waiting >= 2 * perSecond) continue;
+      waiting++;
       const drink = sent % 50 === 7 ? `special-${sent}` : DRINKS[sent % DRINKS.length];
       const customer = sent % 10 < 3 ? REGULAR : `guest-${sent}`;
-      get(`${url}/teas/${drink}?customer=${customer}`, { agent }, (response) => response.resume()).on(
-        'error',
-        () => {},
-      );
+      get(`${url}/teas/${drink}?customer=${customer}`, { agent }, (response) => response.resume())
+        .on('error', () => {})
+        .on('close', () => waiting--);
     }
   }, 10);
   return {
