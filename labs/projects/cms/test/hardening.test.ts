@@ -4,10 +4,11 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
+import { setImmediate } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect';
-import { trace } from '@opentelemetry/api';
+import { Code, ConnectError, type ConnectRouter, createClient, createRouterTransport } from '@connectrpc/connect';
+import { SpanStatusCode, trace } from '@opentelemetry/api';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
@@ -750,7 +751,8 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
           waiting = waiting.filter(({ position }) => !positions.includes(position));
         },
         noteAll: async () => {
-          await Promise.resolve();
+          // Longer than what follows, for whoever does not wait.
+          await setImmediate();
           done.push('noted all');
         },
       },
@@ -802,7 +804,7 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
     expect(lab.documentOf({ ...draft, state: 'published' })).toMatchObject({ live: true, body: 'x' });
   });
 
-  test('a batch goes on with the trace of its oldest note, and names those of the others', async () => {
+  test('a batch goes on with the trace of its oldest note, names those of the others, and says that it failed', async () => {
     const spans: ReadableSpan[] = [];
     const exporter: SpanExporter = {
       export: (some, done) => {
@@ -816,12 +818,17 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
     const of = (digit: string) => ({ traceparent: `00-${digit.repeat(32)}-${digit.repeat(16)}-01` });
     const { round } = relayOf();
     await round(note(1, 1, 'a', of('a')), note(2, 1, 'b', {}), note(3, 1, 'c', of('c')));
+    const failing = relayOf({ put: async () => Promise.reject(new RangeError('away')) });
+    expect((await outcome(failing.round(note(4, 1, 'd', of('d'))))).error).toBeInstanceOf(RangeError);
     await tracing.flush();
-    const relays = spans.map(({ name, attributes, parentSpanContext, links }) => {
+    const relays = spans.map(({ name, attributes, parentSpanContext, links, status }) => {
       const size = attributes['messaging.batch.message_count'];
-      return [name, size, parentSpanContext?.traceId, links.map(({ context }) => context.traceId)];
+      return [name, size, parentSpanContext?.traceId, links.map(({ context }) => context.traceId), status.code];
     });
-    expect(relays).toEqual([['relay', 3, 'a'.repeat(32), ['c'.repeat(32)]]]);
+    expect(relays).toEqual([
+      ['relay', 3, 'a'.repeat(32), ['c'.repeat(32)], SpanStatusCode.UNSET],
+      ['relay', 1, 'd'.repeat(32), [], SpanStatusCode.ERROR],
+    ]);
   });
 
   test('what is repeated pauses when there is nothing to do or it has failed, and ends after what is under way', async () => {
