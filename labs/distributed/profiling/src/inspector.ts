@@ -1,4 +1,4 @@
-import type { HeapProfiler, NodeWorker, Profiler, Runtime } from 'node:inspector';
+import type { HeapProfiler, NodeRuntime, NodeWorker, Profiler, Runtime } from 'node:inspector';
 import { ProtocolError, TargetEndedError, TargetSilentError } from './errors.ts';
 import type { Listener } from './target.ts';
 
@@ -22,6 +22,7 @@ export interface Commands {
   'HeapProfiler.stopSampling': [undefined, HeapProfiler.StopSamplingReturnType];
   'NodeWorker.enable': [NodeWorker.EnableParameterType, unknown];
   'NodeWorker.disable': [undefined, unknown];
+  'NodeRuntime.notifyWhenWaitingForDisconnect': [NodeRuntime.NotifyWhenWaitingForDisconnectParameterType, unknown];
 }
 
 type Message = ReturnType<typeof JSON.parse>;
@@ -81,9 +82,14 @@ export class Inspector {
       socket.addEventListener('error', () => resolve(false));
       signal.addEventListener('abort', () => resolve(false), { once: true });
     });
-    if (open) return inspector;
-    inspector.close();
-    return undefined;
+    if (!open) {
+      inspector.close();
+      return undefined;
+    }
+    // A process that is to end would wait for us to hang up.
+    inspector.on('NodeRuntime.waitingForDisconnect', () => inspector.close());
+    inspector.send('NodeRuntime.notifyWhenWaitingForDisconnect', { enabled: true }).catch(() => {});
+    return inspector;
   }
 
   /**
@@ -129,7 +135,9 @@ export class Inspector {
   }
 
   /** Calls `listener` for each event of this kind. */
-  on(method: 'NodeWorker.attachedToWorker', listener: (event: NodeWorker.AttachedToWorkerEventDataType) => void): void {
+  on(method: 'NodeRuntime.waitingForDisconnect', listener: () => void): void;
+  on(method: 'NodeWorker.attachedToWorker', listener: (event: NodeWorker.AttachedToWorkerEventDataType) => void): void;
+  on(method: string, listener: (event: Message) => void): void {
     this.#heard.set(method, listener);
   }
 

@@ -1,4 +1,4 @@
-import { getEventListeners } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { outcome, until } from '@shared/testkit';
 import { describe, expect, test } from 'vitest';
@@ -69,6 +69,18 @@ describe('a session', () => {
     await delay(300);
     shop.child.kill('SIGCONT');
     expect((await measuring).longestStallMs).toBeGreaterThan(150);
+  });
+
+  test('a process that is to end while it is measured ends, and the measurement says so', async () => {
+    await using shop = await openShop('nothing');
+    await using attached = await attach(shop.pid);
+    const ended = once(shop.child, 'exit');
+    const { signal } = new AbortController();
+    const measuring = outcome(attached.loop({ ms: 60_000, signal }));
+    await until(() => getEventListeners(signal, 'abort').length > 0, { what: 'the wait' });
+    shop.child.disconnect();
+    expect((await measuring).error).toBeInstanceOf(TargetEndedError);
+    await ended;
   });
 
   test('threads are listed: the profile of the main thread has nothing of them', async () => {

@@ -32,32 +32,6 @@ test('a type test that does not hold is a type error', async () => {
   expect(findings.map(({ where }) => where)).toEqual([`${at('test/types.test-d.ts')}:4`]);
 });
 
-test('packages that are checked in one program are checked as each would be alone', async () => {
-  const beside = (name: string, text: string, options = {}) => ({
-    [`labs/language/${name}/package.json`]: '{ "type": "module" }\n',
-    [`labs/language/${name}/tsconfig.json`]: JSON.stringify({
-      extends: '../../../tsconfig.base.json',
-      include: ['.'],
-      ...options,
-    }),
-    [`labs/language/${name}/src/index.ts`]: text,
-    [`labs/language/${name}/attempt/index.ts`]: 'declare global { var attempted: number }\nexport {};\n',
-  });
-  const findings = await findingsWith(types, {
-    ...beside('loud', 'declare global { var loud: number }\nexport {};\n'),
-    ...beside('hearer', 'export const heard = [globalThis.loud,\nglobalThis.attempted];\n'),
-    ...beside('page', 'export const { title } = document;\n', { compilerOptions: { lib: ['esnext', 'dom'] } }),
-    ...beside('pageless', 'export const { title } = document;\n'),
-    ...edited(at('src/counter.ts'), 'return this.#count;', "return 'one';"),
-  });
-  expect(findings.map(({ where }) => where).sort()).toEqual([
-    `${at('src/counter.ts')}:23`,
-    'labs/language/hearer/src/index.ts:1',
-    'labs/language/hearer/src/index.ts:2',
-    'labs/language/pageless/src/index.ts:1',
-  ]);
-});
-
 test('a broken tsconfig is found', async () => {
   const findings = await findingsWith(types, { [at('tsconfig.json')]: '{ "extends": "../gone.json" }\n' });
   expect(findings).not.toEqual([]);
