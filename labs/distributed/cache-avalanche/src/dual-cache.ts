@@ -90,8 +90,10 @@ export class DualCache extends ReadThrough {
   protected async refreshOnce<T>(key: string, looked: Look<T>, update: () => Promise<unknown>): Promise<void> {
     const lease = this.newLease(key);
     if (!(await lease.claim())) return;
-    await update();
-    if (looked.stores.includes(this.a)) await lease.release();
+    const asksA = looked.stores.includes(this.a);
+    // Another process may have refreshed it, and have freed the lease, since this one found nothing in A.
+    if (!asksA || !(await this.a.read(key))) await update();
+    if (asksA) await lease.release();
   }
 
   protected newLease(key: string): Lease {

@@ -171,7 +171,7 @@ export class DatabaseGate {
       ended?.('success');
       return value;
     } catch (error) {
-      ended?.(outer?.aborted ? 'ignored' : (this.#breaker?.judge(error) ?? 'ignored'));
+      ended?.(left(outer) ? 'ignored' : (this.#breaker?.judge(error) ?? 'ignored'));
       throw error;
     } finally {
       cancel();
@@ -179,4 +179,10 @@ export class DatabaseGate {
       this.leaveAfter(loading);
     }
   }
+}
+
+/** Has the caller gone? A cache above that gave the load up has not: the database took too long. */
+function left(outer?: AbortSignal): boolean {
+  // By name: a cache of another lab has an error of its own.
+  return outer?.aborted === true && !(outer.reason instanceof Error && outer.reason.name === LoadTimeoutError.name);
 }

@@ -39,8 +39,9 @@ class CorkedRedis extends Redis {
 
 /**
  * A client with the settings that a cache needs: a command that isn't answered in `timeoutMs` (default 250 ms) fails,
- * so that a hung Redis costs a read that much and no more; a broken connection fails its commands at once and none is
- * sent again. A server that has become a replica is left, for whom the name leads to by now. `onError` is told of connection errors.
+ * so that each layer or cache that a read asks waits so long for a hung Redis, and no longer; a broken connection fails
+ * its commands at once and none is sent again. A server that has become a replica is left, for whom the name leads to by
+ * now. `onError` is told of connection errors.
  * @throws InvalidArgumentError
  */
 export function connectRedis(

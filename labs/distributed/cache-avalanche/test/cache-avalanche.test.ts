@@ -295,6 +295,14 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(signals.map((signal) => signal.aborted)).toEqual([true]);
   });
 
+  test('a database that hangs opens the circuit, also where a cache above the gate gives its load up', async () => {
+    const gate = new DatabaseGate({ breaker: { window: 2 } });
+    const cache = compose(ttlCache({ loadTimeoutMs: 30 }).layer(), gate.layer());
+    const hang = () => new Promise<number>(() => {});
+    for (const key of ['a', 'b']) await expect(cache.read(key, hang)).rejects.toThrow(LoadTimeoutError);
+    expect(gate.stats().circuit).toBe('open');
+  });
+
   test('a load that began before an invalidation is not stored', async () => {
     const prefix = fresh();
     const [here, there] = [ttlCache({ prefix }), ttlCache({ prefix })];
@@ -683,6 +691,26 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(depot.loads).toBe(1);
     depot.open();
     await until(async () => (await there.getOrLoad('a', depot.load)).value === 'new');
+  });
+
+  test('who took the lease after another process had refreshed does not load again', async () => {
+    const prefix = fresh();
+    const load = vi.fn(async () => 'new');
+    await dualCache({ prefix, ttlAMs: 1 }).getOrLoad('a', async () => 'old');
+    await until(async () => (await pttls(prefix)).length === 1, { what: 'A to run out' });
+    const client = connect();
+    const [late, quick] = [dualCache({ prefix }, client), dualCache({ prefix })];
+    await client.ping();
+    const answers = lateAnswers(client);
+    answers.hold();
+    const reading = later(late.getOrLoad('a', load));
+    await answers.held;
+    await until(async () => (await quick.getOrLoad('a', load)).source === 'hit');
+    await until(async () => (await pttls(prefix)).length === 2, { what: 'the lease to be free' });
+    answers.release();
+    await reading;
+    await answered(client);
+    expect(load.mock.calls.length, 'loads').toBe(1);
   });
 
   test('B outlasts A by an hour, jitter included', async () => {
