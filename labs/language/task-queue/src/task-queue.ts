@@ -191,7 +191,8 @@ export class TaskQueue<M extends Tasks> {
 
   /**
    * Takes a task back, and with a chain's or chord's ticket all tasks before it: what waits is removed, what runs has
-   * its signal aborted, what is done stays done. Says how many it met.
+   * its signal aborted and is not run again, what is done stays done. A part that its flow can't do without fails, and
+   * the flow with it, when a worker comes to it. Says how many it met.
    */
   async revoke(id: string): Promise<number> {
     // BullMQ's own defaults stop at ten links and at twenty children of each.
@@ -210,19 +211,28 @@ export class TaskQueue<M extends Tasks> {
     for (;;) {
       const state = await job.getState();
       if (state === 'completed' || state === 'failed' || state === 'unknown' || job.id === undefined) return false;
-      if (state === 'active') {
+      try {
+        if (state !== 'active' && !(await this.#isNeeded(job))) {
+          await job.remove({ removeChildren: false });
+          return true;
+        }
+        // Its worker may be dead, or about to try again: the message is for those that live, the mark for all others.
+        await job.updateData({ ...job.data, revoked: true });
         this.#messages ??= this.#keepOpen(() => new QueueEventsProducer(this.name, this.shared));
         await this.#messages.publishEvent({ eventName: 'revoke', jobId: job.id, sent: String(job.timestamp) });
-        return true;
-      }
-      try {
-        await job.remove({ removeChildren: false });
+        if (state === 'delayed') await job.promote();
         return true;
       } catch (error) {
-        // A worker has taken it since we looked.
+        // A worker has taken it, or has ended it, since we looked.
         if ((await job.getState()) === state) throw error;
       }
     }
+  }
+
+  /** Does another wait for it that must not run without it? Once the last of its parts is removed, BullMQ runs it. */
+  async #isNeeded({ parent, opts }: BullJob): Promise<boolean> {
+    if (parent?.id === undefined || !opts.failParentOnFailure) return false;
+    return (await this.bull.getJobState(parent.id)) === 'waiting-children';
   }
 
   /**
@@ -319,9 +329,18 @@ export class TaskQueue<M extends Tasks> {
   async #send<R>(flow: Flow): Promise<AsyncResult<R>> {
     const { jobId } = flow.opts;
     // BullMQ knows the root, and would run those of its parts again whose results are kept no more.
-    if ((await this.#live().getJobState(jobId)) === 'unknown')
+    if ((await this.#live().getJobState(jobId)) === 'unknown') {
+      await Promise.all((flow.children ?? []).map((part) => this.#forgetFailed(part)));
       await this.#flowProducer().add({ ...flow, prefix: this.shared.prefix });
+    }
     return this.result(jobId);
+  }
+
+  /** What a flow that was taken back has left: BullMQ would wait for ever for a part that has failed before. */
+  async #forgetFailed({ opts, children = [] }: Flow): Promise<void> {
+    if ((await this.bull.getJobState(opts.jobId)) === 'failed')
+      await this.bull.remove(opts.jobId, { removeChildren: false });
+    await Promise.all(children.map((part) => this.#forgetFailed(part)));
   }
 
   /** @throws QueueClosedError */

@@ -157,4 +157,6 @@ export interface Envelope {
   readonly all?: readonly string[];
   /** Milliseconds since 1970. */
   readonly expires?: number;
+  /** Taken back while it ran, or while others waited for it: no run of it begins any more. */
+  readonly revoked?: true;
 }

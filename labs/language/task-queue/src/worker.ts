@@ -94,9 +94,10 @@ export class TaskWorker {
 
   /** Aborts a task that runs here. One that Redis has given to this worker may be under way: it won't begin. */
   revoke(id: string, sent: string): void {
-    if (this.abort(id, new TaskRevokedError(id, undefined, TaskRevokedError.reason))) return;
     const key = `${id}:${sent}`;
     this.#revoked.add(key);
+    // The end of its run forgets it.
+    if (this.abort(id, new TaskRevokedError(id, undefined, TaskRevokedError.reason))) return;
     setTimeout(() => this.#revoked.delete(key), UNDER_WAY_MS).unref();
   }
 
@@ -114,7 +115,8 @@ export class TaskWorker {
     const { name, data, id = '' } = job;
     const definition = Object.hasOwn(this.#tasks, name) ? this.#tasks[name] : undefined;
     if (!definition) throw new UnrecoverableError(`no task is named ${name} in this worker: are its sources old?`);
-    if (this.#revoked.has(`${id}:${job.timestamp}`)) throw new UnrecoverableError(TaskRevokedError.reason);
+    const key = `${id}:${job.timestamp}`;
+    if (data.revoked || this.#revoked.has(key)) throw new UnrecoverableError(TaskRevokedError.reason);
     // One that has been begun before is not said to have never run: its retries go on.
     const isFirst = job.attemptsStarted <= 1;
     if (isFirst && data.expires !== undefined && Date.now() > data.expires)
@@ -134,9 +136,12 @@ export class TaskWorker {
       // `send` has checked it against this very map.
       return storable((await this.run(definition, payload as never, context)) ?? null);
     } catch (error) {
-      throw this.verdict(error, controller.signal);
+      // Not the reason of its signal: a signal aborts once, and may have done so before.
+      if (this.#revoked.has(key)) throw new UnrecoverableError(TaskRevokedError.reason);
+      throw this.verdict(error);
     } finally {
       stopSoftLimit?.();
+      this.#revoked.delete(key);
       // Another run may have begun here meanwhile, where this one had lost its lock.
       if (this.#running.get(id) === controller) this.#running.delete(id);
     }
@@ -162,8 +167,7 @@ export class TaskWorker {
   }
 
   /** What is thrown to BullMQ: an UnrecoverableError isn't retried, whatever attempts are left. */
-  protected verdict(error: unknown, signal: AbortSignal): unknown {
-    if (signal.reason instanceof TaskRevokedError) return new UnrecoverableError(TaskRevokedError.reason);
+  protected verdict(error: unknown): unknown {
     const failure = asError(error);
     if (!(error instanceof PermanentError)) return failure;
     return Object.assign(new UnrecoverableError(failure.message), { stack: failure.stack });

@@ -611,6 +611,84 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(runs).toEqual([ticket.id]);
   });
 
+  test('a revoked task is not tried again, though its soft limit came first', async () => {
+    const clock = new ManualClock();
+    const { promise: enough, resolve } = gate();
+    const signals: AbortSignal[] = [];
+    const scan = async (_: null, { signal }: { signal: AbortSignal }) => {
+      signals.push(signal);
+      await enough;
+      throw new Error('stopped');
+    };
+    const queue = open({ scan: task(scan, { softLimitMs: HOUR, retry: { attempts: 3, baseMs: 1 } }) });
+    const { bull } = await work(queue, { after: clock.after });
+    const ticket = await queue.delay('scan', null);
+    await until(() => signals.length === 1, { what: 'the task to run' });
+    await clock.advance(HOUR);
+    expect(await queue.revoke(ticket.id)).toBe(1);
+    await settle(queue);
+    const ended = once(bull, 'failed');
+    resolve();
+    await ended;
+    await expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
+    expect(signals.length).toBe(1);
+  });
+
+  test('a task revoked after its worker has died does not run again', async () => {
+    const runs: unknown[] = [];
+    const [name, tasks] = [fresh(), { scan: endless(runs) }];
+    const [dead, queue] = [open(tasks, name), open(tasks, name)];
+    const { bull } = await work(dead, { stalledCheckMs: 50 });
+    const ticket = await queue.delay('scan', null);
+    await until(() => runs.length === 1, { what: 'the task to run' });
+    await bull.close(true);
+    expect(await queue.revoke(ticket.id)).toBe(1);
+    const client = new Redis(url);
+    onTestFinished(() => client.disconnect());
+    await client.del(`${prefix}:${name}:${ticket.id}:lock`);
+    await work(queue, { stalledCheckMs: 50, maxStalls: 9 });
+    await expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
+    expect(runs.length).toBe(1);
+  });
+
+  test('nothing runs without the part that was revoked, unless it may skip', async () => {
+    const ran: string[] = [];
+    const bind = task((prints: number[]) => ran.push(prints.join()));
+    const next = task((n: number) => ran.push(`${n}`));
+    const queue = open({ double, bind, next });
+    const later = queue.s('double', 2, { countdownMs: HOUR });
+    const chain = await queue.chain({ ...later, options: { ...later.options, id: 'roll' } }, 'next', 'next');
+    const chord = await queue.chord([queue.s('double', 1), later], 'bind', { id: 'album' });
+    const skips = await queue.chord([queue.s('double', 3), later], 'bind', { id: 'box', onFailure: 'skip' });
+    for (const part of ['roll.0', 'album.1', 'box.1']) expect(await queue.revoke(part), part).toBe(1);
+    await work(queue);
+    await skips.get(PATIENCE);
+    await expect(chain.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
+    await expect(chord.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
+    expect(ran).toEqual(['6']);
+  });
+
+  test('a flow that was taken back while a part of it ran can be sent again', async () => {
+    const { promise: begun, resolve: begin } = gate();
+    let last = false;
+    const scan = task((_: null, { signal }) => {
+      if (last) return 1;
+      begin();
+      return new Promise<number>((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('stopped')));
+      });
+    });
+    const queue = open({ scan, double, list });
+    await work(queue);
+    const send = () => queue.chord([queue.s('scan', null), queue.s('double', 2)], 'list', { id: 'album' });
+    await send();
+    await begun;
+    await queue.revoke('album');
+    await until(async () => (await queue.result('album.0').state()) === 'failed', { what: 'its part to end' });
+    last = true;
+    expect(await (await send()).get(PATIENCE)).toBe('1 4');
+  });
+
   test('a revoke that races with the workers says how many it met, and stops them', LONG, async () => {
     const queue = open({ double, list, scan: endless([]) });
     const tickets = await Promise.all(Array.from({ length: 200 }, (_, film) => queue.delay('double', film)));
