@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { assertCount, type Bus } from './bus.ts';
 import { inform, pause } from './dispatcher.ts';
-import { InvalidArgumentError, UnroutableError } from './errors.ts';
+import { ConnectionLostError, InvalidArgumentError, UnroutableError } from './errors.ts';
 import { transaction } from './inbox.ts';
 import { identifier, type Outbox, type Waiting } from './outbox.ts';
 
@@ -15,7 +15,7 @@ export interface RelayOptions {
    * lock. As long may pass until another relay takes over from one whose connection is dead. Default 30,000.
    */
   readonly roundMs?: number;
-  /** Milliseconds until a key is tried again whose event the broker refused while it took others. Default 5000. */
+  /** Milliseconds until a key is tried again whose event the broker refused while others wait. Default 5000. */
   readonly refusedMs?: number;
   /** Hears of each failed round, and of each event that was refused. Default: nobody does; both are tried again. */
   readonly onError?: (error: unknown) => void;
@@ -100,7 +100,7 @@ export class Relay {
 
   /**
    * A batch failed: which of it? Each alone, so that one event that nobody takes holds up its own key and no other, and
-   * what was taken is not published again in every round. A broker that takes nothing at all is down: its error is thrown.
+   * what was taken is not published again in every round. Where nothing was taken, the error is thrown.
    */
   async #oneByOne(client: PoolClient, waiting: readonly Waiting[], error: unknown): Promise<number> {
     const taken: Waiting[] = [];
@@ -113,18 +113,21 @@ export class Relay {
         taken.push(each);
       } catch (cause) {
         // Without a broker there is no verdict on any event.
-        if (!(cause instanceof UnroutableError) && taken.length === 0) break;
+        if (cause instanceof ConnectionLostError) break;
         refused.set(key, cause);
+        // The event, or the broker? The next round asks with another.
+        if (!(cause instanceof UnroutableError) && taken.length === 0) break;
       }
     }
-    // Where nothing else waits, nothing is held up.
-    if (taken.length === 0) throw error;
-    await this.outbox.mark(client, taken);
+    if (taken.length > 0) await this.outbox.mark(client, taken);
+    // Where nothing else waits, nothing is held up. Behind a full batch there may be more.
+    const alone = waiting.length < this.options.batch && waiting.every(({ event }) => refused.has(event.key));
     const until = performance.now() + this.options.refusedMs;
-    for (const [key, cause] of refused) {
+    for (const [key, cause] of alone ? [] : refused) {
       this.#refused.set(key, until);
       inform(this.options.onError, cause);
     }
+    if (taken.length === 0) throw error;
     return taken.length;
   }
 

@@ -182,6 +182,22 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect(taken.filter((name) => name.startsWith('poison'))).toEqual(['poison0', 'poison1']);
   });
 
+  test('events that no queue takes hold up no other, though they are the oldest and fill a batch', async () => {
+    const refusals = [new UnroutableError('nobody has subscribed'), new Error('message nacked: its queue is full')];
+    for (const refusal of refusals) {
+      const { add, relayTo } = await world();
+      await add(...['p1', 'p2', 'p3', 'p4'].map((key) => placed(key)), placed('a'));
+      const taken: string[] = [];
+      const publish = async (events: readonly Envelope[]) => {
+        for (const { key } of events) if (!key.startsWith('p')) taken.push(key);
+        if (events.some(({ key }) => key.startsWith('p'))) throw refusal;
+      };
+      const relay = relayTo({ publish }, { batch: 3, refusedMs: 60_000 });
+      for (let round = 0; round < 5 && taken.length === 0; round++) await relay.round().catch(() => {});
+      expect([...new Set(taken)], refusal.message).toEqual(['a']);
+    }
+  });
+
   test('an event that commits late is not skipped', async () => {
     const { outbox, add, relayTo } = await world();
     const published: string[] = [];
