@@ -64,11 +64,12 @@ export class StreamsBus implements Bus {
 
   async publish(events: readonly Envelope[], only = ''): Promise<void> {
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
-    const pipeline = this.#redis.pipeline();
+    // All or none: what Redis takes a moment after it has refused the one before would overtake that one.
+    const batch = this.#redis.multi();
     for (const event of events) {
-      pipeline.xadd(`${this.prefix}stream`, '*', 'event', JSON.stringify(event), 'only', only);
+      batch.xadd(`${this.prefix}stream`, '*', 'event', JSON.stringify(event), 'only', only);
     }
-    for (const [error] of (await pipeline.exec()) ?? []) if (error !== null) throw error;
+    for (const [error] of (await batch.exec()) ?? []) if (error !== null) throw error;
   }
 
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
