@@ -110,7 +110,13 @@ export class Projector<E extends NewEvent> {
   async rebuild({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     signal?.throwIfAborted();
     const build = await this.builds.open(this.pool, this.projection);
-    for (let more = true; more; signal?.throwIfAborted()) more = (await this.attempt(build)) > 0;
+    // Where orders never stop coming no batch is empty: two that are not full are at the log's heels, and `switchTo` takes
+    // the last steps. One alone may have ended before a poison event, which the next one tells of.
+    for (let short = 0; short < 2; signal?.throwIfAborted()) {
+      const applied = await this.attempt(build);
+      if (applied === 0) short = 2;
+      else short = applied < this.options.batch ? short + 1 : 0;
+    }
     await this.builds.analyze(this.pool, build);
     await this.switchTo(build);
     await this.builds.dropOld(this.pool);

@@ -755,10 +755,28 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       return events;
     };
     const log = { readAll, backlog: (after: bigint) => store.backlog(after) };
-    await (await projector(board, { batch: 4 }, log)).rebuild();
+    await (await projector(board, { batch: 1 }, log)).rebuild();
     expect(Math.min(...looks), `rows on the board at each look while it was rebuilt: ${looks}`).toBe(3);
     expect(served, 'with each order that came in meanwhile').toEqual([4, 5, 6]);
     expect(await rows(board, { atLeast: told, timeoutMs: 0 }), 'after the switch').toHaveLength(6);
+  });
+
+  test('a rebuild comes to its end, though new orders never stop coming', async () => {
+    const { store, raw, projector, sold } = await open();
+    let orders = 0;
+    while (orders < 8) await raw(++orders);
+    await drain(await projector(sales));
+    let guests = 30;
+    const readAll = async (after: bigint, limit: number) => {
+      if (guests-- > 0) await raw(++orders);
+      return store.readAll(after, limit);
+    };
+    const log = { readAll, backlog: (after: bigint) => store.backlog(after) };
+    const till = await projector(sales, { batch: 3 }, log);
+    await till.rebuild();
+    expect(guests, 'guests who had not come when it ended').toBeGreaterThan(0);
+    await drain(till);
+    expect(await sold(), 'and nothing is missed').toEqual({ cheeseburger: orders * 2 });
   });
 
   test('a rebuild that died goes on where it was', async () => {
