@@ -200,7 +200,7 @@ export class TaskQueue<M extends Tasks> {
     const flow = await this.#flowProducer().getFlow({ id, queueName: this.name, prefix: this.shared.prefix, ...all });
     let met = 0;
     // The root first: once it is gone, no end of a child can start it.
-    for (const job of flow ? nodes(flow) : []) {
+    for (const job of nodes(flow)) {
       if (await this.#takeBack(job)) met += 1;
     }
     return met;
@@ -380,7 +380,9 @@ export class TaskQueue<M extends Tasks> {
 /** The same whenever a flow is sent again: so its parts are as well. */
 const partId = (flow: string, index: number): string => `${flow}.${index}`;
 
-function* nodes(flow: JobNode): Generator<BullJob> {
+/** BullMQ's types don't say that a child that is no longer known is undefined. */
+function* nodes(flow: JobNode | undefined): Generator<BullJob> {
+  if (!flow) return;
   yield flow.job;
   for (const child of flow.children ?? []) yield* nodes(child);
 }

@@ -715,6 +715,18 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     });
   });
 
+  test('a revoked chord goes, though the result of a part is kept no more', async () => {
+    const options = { connection: { url }, prefix, name: fresh(), keepResults: { count: 0 } };
+    const queue = new TaskQueue({ double, list }, options);
+    onTestFinished(() => queue.close());
+    await work(queue);
+    const header = [queue.s('double', 1), queue.s('double', 2, { countdownMs: HOUR })];
+    const { id } = await queue.chord(header, 'list');
+    await until(async () => (await queue.result(`${id}.0`).state()) === 'unknown', { what: 'the first to be done' });
+    expect(await queue.revoke(id)).toBe(2);
+    expect(await queue.bull.getJobCountByTypes('delayed', 'waiting-children')).toBe(0);
+  });
+
   test('a revoked chain goes with all its links, however many they are', async () => {
     const queue = open({ double, text });
     const first = queue.s('double', 1, { countdownMs: HOUR });
