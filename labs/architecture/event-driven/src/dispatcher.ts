@@ -83,7 +83,7 @@ export class Dispatcher {
         const useless = error instanceof UnknownEventError || error instanceof UnreadableEventError;
         const hopeless = useless || attempt >= this.options.maxAttempts;
         if (!hopeless || !(await this.#bury(delivery, error, attempt, signal))) {
-          await pause(this.#wait(attempt), this.#finish.signal);
+          await pause(waitOf(this.options.backoffMs, attempt), this.#finish.signal);
           continue;
         }
       }
@@ -120,14 +120,14 @@ export class Dispatcher {
       return false;
     }
   }
+}
 
-  /** A backoff that throws must not end the tries: the event would be neither done nor dead. */
-  #wait(attempt: number): number {
-    try {
-      return this.options.backoffMs(attempt);
-    } catch {
-      return exponential(attempt);
-    }
+/** What `backoffMs` says. One that throws must not end the tries: an event would be neither done nor dead, a connection lost. */
+export function waitOf(backoffMs: (attempt: number) => number, attempt: number): number {
+  try {
+    return backoffMs(attempt);
+  } catch {
+    return exponential(attempt);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ChannelModel, ConfirmChannel } from 'amqplib';
-import { inform, pause } from './dispatcher.ts';
+import { inform, pause, waitOf } from './dispatcher.ts';
 import { ConnectionLostError } from './errors.ts';
 
 /** A connection without a sign of life for twice as long is a broken one. RabbitMQ alone would wait for 60. */
@@ -166,7 +166,7 @@ export class Sessions {
         if (!stop.aborted) inform(onError, lost);
       }
       if (stop.aborted) return;
-      await pause(backoffMs(attempt), stop);
+      await pause(waitOf(backoffMs, attempt), stop);
       session = await Session.open(this.#options).catch((error: unknown) => {
         if (!stop.aborted) inform(onError, error);
         return undefined;

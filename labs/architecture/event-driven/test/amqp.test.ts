@@ -378,6 +378,28 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     expect(attempts.filter((attempt) => attempt < 2)).toEqual([1, 1]);
   });
 
+  test('rabbit: a backoff that throws ends no connection', async () => {
+    const { open, through } = await world();
+    await using link = await rabbit.node.proxy();
+    let asked = 0;
+    const backoffMs = () => {
+      asked++;
+      throw new Error('no such wait');
+    };
+    const bus = await open(through(link), { backoffMs });
+    link.reset();
+    await until(() => asked >= 2, { what: 'both connections to be tried again' });
+    await until(
+      () =>
+        bus.publish([]).then(
+          () => true,
+          () => false,
+        ),
+      { what: 'the connection to come back' },
+    );
+    await bus.close();
+  });
+
   test('rabbit: a bus that is closed ends, whatever has become of its connection', async () => {
     const { open, through } = await world();
     await using link = await rabbit.node.proxy();
