@@ -86,12 +86,7 @@ export class InstanceTraps implements ProxyHandler<object> {
     const found = dataDescriptorOf(this.record, key);
     if (!found) return Reflect.defineProperty(target, key, own);
     if ('value' in own && own.configurable !== false) {
-      // The engine would object, but only after the descriptor has taken the value.
-      if (!Reflect.isExtensible(target)) {
-        throw new AttributeError(
-          `${label(this.record, key)} cannot be defined: the object is frozen or sealed. Assign it.`,
-        );
-      }
+      this.#assertExtensible(target, key);
       write(this.record, key, own.value);
       return true;
     }
@@ -124,6 +119,14 @@ export class InstanceTraps implements ProxyHandler<object> {
 
   has(target: object, key: PropertyKey): boolean {
     return Object.hasOwn(target, key) || find(this.record.type.mro, key) !== undefined || key in Object.prototype;
+  }
+
+  /** The engine would object too, but only after the descriptor has taken the value. */
+  #assertExtensible(target: object, key: PropertyKey): void {
+    if (Reflect.isExtensible(target)) return;
+    throw new AttributeError(
+      `${label(this.record, key)} cannot be defined: the object is frozen or sealed. Assign it.`,
+    );
   }
 }
 
