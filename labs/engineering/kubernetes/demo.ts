@@ -85,11 +85,14 @@ await tell(options, async (story) => {
     if (k8s.ours) await story.scene(title, body);
     else story.skip(title, 'nodes and kinds of our own belong into a cluster of our own');
   };
+  /** Without those that are on their way down. */
   const podsOf = async (line: string, where?: string) => {
     const { items } = await cluster.list<V1Pod>('v1', 'Pod', namespace);
     return items.filter(
       ({ metadata, spec }) =>
-        metadata?.labels?.['app.kubernetes.io/name'] === line && (where === undefined || spec?.nodeName === where),
+        metadata?.labels?.['app.kubernetes.io/name'] === line &&
+        metadata.deletionTimestamp === undefined &&
+        (where === undefined || spec?.nodeName === where),
     );
   };
   let islands: Kubelet[] = [];
