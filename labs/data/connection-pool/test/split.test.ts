@@ -36,7 +36,7 @@ await describeWith('split pool', { postgres: () => startPostgres({ standby: 1 })
       (await client.query<{ r: boolean }>('SELECT pg_is_in_recovery() AS r')).rows[0]?.r ? 'replica' : 'primary';
     await until(() => there.query(`TABLE ${home.schema}.t`), { what: 'the table on the standby' });
     // A first connection may take longer than anybody waits here.
-    for (const pool of [primary, replica]) await until(() => pool.withClient(pidOf), { what: 'a first connection' });
+    for (const pool of [primary, replica]) await pool.withClient(pidOf, { timeoutMs: 10_000 });
     return { ...home, primary, replica, split, count, add, where };
   };
   const lagging = async (body: () => Promise<void>) => {
