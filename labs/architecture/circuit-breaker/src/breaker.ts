@@ -246,10 +246,7 @@ export class CircuitBreaker implements Policy {
       const { window } = pass;
       window.record(now, outcome === 'failure', slow);
       if (outcome === 'failure') pass.lastFailure = error;
-      if (this.trips(window)) {
-        const failing = window.failures / window.calls >= this.plan.failureRate;
-        this.open(1, failing ? pass.lastFailure : undefined);
-      }
+      if (this.trips(window)) this.open(1, this.isFailing(window) ? pass.lastFailure : undefined);
     }
   }
 
@@ -258,9 +255,13 @@ export class CircuitBreaker implements Policy {
     return pass === this.current;
   }
 
-  protected trips({ calls, failures, slow }: Window): boolean {
-    const { minCalls, failureRate, slowRate } = this.plan;
-    return calls >= minCalls && (failures / calls >= failureRate || slow / calls >= slowRate);
+  protected trips(window: Window): boolean {
+    const { minCalls, slowRate } = this.plan;
+    return window.calls >= minCalls && (this.isFailing(window) || window.slow / window.calls >= slowRate);
+  }
+
+  protected isFailing({ calls, failures }: Window): boolean {
+    return failures / calls >= this.plan.failureRate;
   }
 
   protected settleProbe(pass: Extract<State, { name: 'half-open' }>, outcome: Outcome, slow: boolean, error: unknown) {

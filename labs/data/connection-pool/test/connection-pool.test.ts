@@ -212,7 +212,7 @@ await describeWith('connection pool', { postgres: () => startPostgres() }, ({ po
     proxied.port = String(net.port);
     const pool = open({ max: 1, validateAfterMs: 0, answerMs: 300 }, proxied.href);
     // A first connection may take longer than that.
-    const pid = await until(() => one(pool), { what: 'a first connection' });
+    const pid = await pool.withClient(pidOf, { timeoutMs: 5_000 });
     net.partition();
     const client = outcome(pool.acquire());
     await until(() => pool.stats.idle === 0);
