@@ -146,6 +146,8 @@ async function startCluster(program: Program, count: number, signal: AbortSignal
     const cluster = randomId();
     await Promise.all(plan.map((broker) => writeHome(broker, plan, cluster, data)));
     const levers = await startAll({ program, plan, cluster, signal, archive, flags: [] });
+    // Read at the next start, if there is one.
+    await Promise.all(plan.map((broker) => writeSettings(broker, plan, deadAfterMs)));
     return { version, plan, levers, [Symbol.asyncDispose]: () => folder.settle() };
   } catch (error) {
     await folder.settle();
@@ -357,7 +359,7 @@ async function format(program: Program, data: string, signal: AbortSignal | unde
   try {
     const plan = { index: 0, home: work.path, controller: 1, client: 2, inner: 3, network: 4 };
     const file = join(work.path, 'server.properties');
-    await writeFile(file, properties(settingsOf(plan, [plan], data)));
+    await writeFile(file, properties({ ...settingsOf(plan, [plan], neverDeadMs), 'log.dirs': data }));
     const flags = await jvmFlags({ heapMb: 64, folder: work.path });
     const args = [...flags, ...LOGGING, 'kafka.tools.StorageTool', 'format', '-t', randomId(), '-c', file];
     const options = { cwd: work.path, env: { ...process.env, ...program.env }, ...(signal && { signal }) };
@@ -373,10 +375,21 @@ async function writeHome(broker: Plan, plan: readonly Plan[], cluster: string, b
   await cp(blank, data, { recursive: true });
   const ids = { version: 1, 'cluster.id': cluster, 'node.id': broker.index, 'directory.id': randomId() };
   await writeFile(join(data, 'meta.properties'), properties(ids));
-  await writeFile(join(broker.home, 'server.properties'), properties(settingsOf(broker, plan, data)));
+  await writeSettings(broker, plan, plan.length > 1 ? deadAfterMs : neverDeadMs);
 }
 
-function settingsOf(broker: Plan, plan: readonly Plan[], data: string): Record<string, string | number> {
+const writeSettings = (broker: Plan, plan: readonly Plan[], silentMs: number): Promise<void> =>
+  writeFile(join(broker.home, 'server.properties'), properties(settingsOf(broker, plan, silentMs)));
+
+/**
+ * A dead broker is known as dead within seconds, and one that comes back is let in after as many: the default, 9 s, is
+ * longer than a scene.
+ */
+const deadAfterMs = 2000;
+/** One alone has nobody to be dead for. On a busy machine it would lock itself out, and lead nothing for as long. */
+const neverDeadMs = 600_000;
+
+function settingsOf(broker: Plan, plan: readonly Plan[], silentMs: number): Record<string, string | number> {
   const { index, client, controller, inner, network } = broker;
   const copies = plan.length;
   const enough = copies > 1 ? 2 : 1;
@@ -389,7 +402,7 @@ function settingsOf(broker: Plan, plan: readonly Plan[], data: string): Record<s
     'advertised.listeners': `CLIENT://127.0.0.1:${client},NETWORK://127.0.0.1:${network}`,
     'inter.broker.listener.name': 'CLIENT',
     'listener.security.protocol.map': 'CLIENT:PLAINTEXT,NETWORK:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    'log.dirs': data,
+    'log.dirs': join(broker.home, 'data'),
     'default.replication.factor': copies,
     'min.insync.replicas': enough,
     'offsets.topic.replication.factor': copies,
@@ -403,9 +416,7 @@ function settingsOf(broker: Plan, plan: readonly Plan[], data: string): Record<s
     // A lab's group has nobody else to wait for, and its members time out while somebody watches.
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 500,
-    // A dead broker is known as dead within seconds, and one that comes back is let in after as many: the default, 9 s,
-    // is longer than a scene. One alone has nobody to be mistaken about it.
-    'broker.session.timeout.ms': copies > 1 ? 2000 : 1000,
+    'broker.session.timeout.ms': silentMs,
     'broker.heartbeat.interval.ms': copies > 1 ? 250 : 100,
     // Small: a few clients, on two processors that three brokers share.
     'num.network.threads': 1,

@@ -166,7 +166,12 @@ export class Log {
     };
   }
 
-  /** Records that are there and that the group has not committed, by partition. @throws LogRequestError, BadArgumentError */
+  /**
+   * Records that are there and that the group has not committed, by partition. The mark that ends a transaction counts as
+   * one, until a record behind it is done: it has an offset, and nobody handles it.
+   *
+   * @throws LogRequestError, BadArgumentError
+   */
   async lag(group: string, topic: string): Promise<ReadonlyMap<number, bigint>> {
     checkText(group, 'a group');
     const [ends, starts] = [

@@ -344,10 +344,12 @@ await describeWith('kafka', { kafka: start }, ({ kafka }) => {
       await transaction.send({ messages: [{ topic: name, key: Buffer.from('1'), value: Buffer.from(value) }] });
       await transaction[end]();
     }
+    // Who ends a transaction is answered before its mark is in the log, and it counts as a record that nobody has done.
+    await until(() => got.length > 0, { what: 'the record of the second transaction' });
     await place('1:cooked');
-    await until(async () => (await lag()) === 0n, { timeoutMs: 25_000, what: 'nothing behind' });
+    await until(async () => (await lag()) === 0n, { what: 'nothing behind' });
     expect(got).toEqual(['1:paid', '1:cooked']);
-  }, 40_000);
+  });
 
   test('kafka: a record without a value comes as null, in a topic that keeps the last of each key', async () => {
     const { name, log, listen } = await shop(1, { compacted: true });
