@@ -17,8 +17,12 @@ export class DeadlineError extends Error {
   readonly code = 'DEADLINE';
 }
 
+/** As every stub of an exercise says of itself: time does not write it. */
+const unwritten = /\bnot written yet\b/;
+
 /**
- * Polls `probe` until it returns something truthy, and returns that. A probe that throws counts as "not yet".
+ * Polls `probe` until it returns something truthy, and returns that. A probe that throws counts as "not yet"; a stub that
+ * says that it is not written yet ends the wait with its own error.
  * @throws {DeadlineError} at the deadline, with what was awaited and what the probe saw last; a probe that hangs too.
  */
 export async function until<T>(probe: () => T | Promise<T>, options: UntilOptions = {}): Promise<NonNullable<T>> {
@@ -44,6 +48,7 @@ export async function until<T>(probe: () => T | Promise<T>, options: UntilOption
         last = `it last saw ${inspect(answer.value, { depth: 3, breakLength: 100 })}`;
         cause = undefined;
       } else {
+        if (answer.error instanceof Error && unwritten.test(answer.error.message)) throw answer.error;
         last = `it last threw ${answer.error instanceof Error ? answer.error.message : inspect(answer.error)}`;
         cause = answer.error;
       }

@@ -28,6 +28,16 @@ test('a deadline carries the last error of the probe', async () => {
   await expect(never).rejects.toThrow('it last threw refused');
 });
 
+test('a stub that is not written yet is not waited for', async () => {
+  let asked = 0;
+  const probe = () => {
+    asked++;
+    throw new Error('acquire is not written yet: its comment says what it must do');
+  };
+  await expect(until(probe)).rejects.toThrow('acquire is not written yet');
+  expect(asked).toBe(1);
+});
+
 test('a probe that hangs does not hold up the deadline', async () => {
   const never = until(() => new Promise<boolean>(() => undefined), { timeoutMs: 20 });
   await expect(never).rejects.toBeInstanceOf(DeadlineError);
