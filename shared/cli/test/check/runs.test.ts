@@ -29,7 +29,9 @@ afterEach(() => vi.unstubAllEnvs());
 
 describe('grading', () => {
   test('passes a suite that accepts the reference alone', { timeout: 30_000 }, async () => {
-    expect(await findingsWith(grading, {}, { gradings: gradings(false) })).toEqual([]);
+    const findings = await findingsWith(grading, {}, { gradings: gradings(false) });
+    // How long it takes, and whether that is too long, is the machine's matter.
+    expect(findings.filter(({ severity }) => severity !== 'warning')).toEqual([]);
   });
 
   /** Answers by the implementation asked for: the reference passes, everything else fails, but for `changes`. */
