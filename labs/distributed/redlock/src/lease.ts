@@ -45,7 +45,7 @@ export interface Lease extends AsyncDisposable {
    * @throws LeaseLostError when the lease has ended or a majority no longer has our token.
    * @throws LeaseReleasedError after `release()`.
    * @throws QuorumUnreachableError when too few nodes answered: the lease is then valid until its former end, or the new one
-   *   if that comes sooner.
+   *   if that comes sooner. The request may still arrive, so no later extension is worth more than this one.
    */
   extend(ttlMs: number): Promise<void>;
   /** Frees the lock. Never throws; a second call has the outcome of the first and sends nothing. */
@@ -61,6 +61,8 @@ export class GrantedLease implements Lease {
   #lost: AbortController | undefined;
   #released: Promise<ReleaseOutcome> | undefined;
   #extended: Promise<unknown> = Promise.resolve();
+  /** For how long the shortest extension is good that no majority has confirmed. */
+  #least = Number.POSITIVE_INFINITY;
 
   constructor(keeper: Keeper, resources: readonly string[], token: string, ttlMs: number, validUntil: number) {
     this.keeper = keeper;
@@ -130,12 +132,16 @@ export class GrantedLease implements Lease {
 
   async #extend(ttlMs: number): Promise<void> {
     this.throwIfEnded();
-    const until = this.keeper.validUntil(this.keeper.clock.mono(), ttlMs);
+    const start = this.keeper.clock.mono();
+    // What was sent on a connection that broke can arrive after this one, and is the nodes' last word then.
+    const until = Math.min(this.keeper.validUntil(start, ttlMs), start + this.#least);
+    const worth = Math.min(ttlMs, this.#least);
     // A node that shortens the TTL and whose answer is lost would otherwise expire before we think it does.
-    if (until < this.until) this.moveEnd(until, ttlMs);
+    if (until < this.until) this.moveEnd(until, worth);
     const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs);
+    if (yes < this.keeper.quorum) this.#least = Math.min(this.#least, until - start);
     this.throwIfEnded();
-    if (yes >= this.keeper.quorum) return this.moveEnd(until, ttlMs);
+    if (yes >= this.keeper.quorum) return this.moveEnd(until, worth);
     if (no <= votes.length - this.keeper.quorum) throw new QuorumUnreachableError(this.resources, 1, votes);
     this.#lose('a majority of nodes no longer has our token');
     this.throwIfEnded();

@@ -86,10 +86,14 @@ export function connectNodes(
   options: { silentMs?: number; onError?: (error: Error, url: string) => void } = {},
 ): Redis[] {
   const silentMs = within('silentMs', options.silentMs ?? 2_000, 1, LONGEST_TIMER_MS);
-  // Before the first connection, which nobody could close; ioredis takes an empty one for localhost.
-  const bad = urls.findIndex((url) => !/^rediss?:$/.test(URL.parse(url)?.protocol ?? ''));
+  if (!Array.isArray(urls)) throw new InvalidArgumentError(`Give a list of URLs, not a value of type ${typeof urls}.`);
+  // Before the first connection, which nobody could close. ioredis takes one without a host for localhost, and connects
+  // to "REDISS:" without TLS.
+  const bad = urls.findIndex((url) => !/^rediss?:\/\//.test(url) || !URL.parse(url)?.hostname);
   if (bad >= 0)
-    throw new InvalidArgumentError(`A node has a URL like redis://host:6379; node ${bad} has ${inspect(urls[bad])}.`);
+    throw new InvalidArgumentError(
+      `A node has a URL like redis://host:6379; node ${bad} has ${inspect(urls[bad]).replace(/\/\/.*@/s, '//…@')}.`,
+    );
   return urls.map((url) => {
     const node = new LockNode(url, {
       maxRetriesPerRequest: 0,

@@ -43,20 +43,25 @@ export function planOf(resources: readonly string[], ttlMs: number, given: LockO
   if (!Array.isArray(resources) || resources.length === 0) {
     throw new InvalidArgumentError('Give a list of resources to lock, with one name at least.');
   }
-  for (const resource of resources) assertName('A resource', resource);
-  const twice = resources.find((resource, index) => resources.indexOf(resource) !== index);
-  if (twice !== undefined) throw new InvalidArgumentError(`The resource ${twice} is named twice.`);
+  const names = new Set<string>();
+  for (const resource of resources) {
+    assertName('A resource', resource);
+    if (names.has(resource)) throw new InvalidArgumentError(`The resource ${resource} is named twice.`);
+    names.add(resource);
+  }
   const nodeTimeoutMs = own.nodeTimeoutMs ?? given.nodeTimeoutMs ?? Math.max(1, Math.min(50, ttlMs / 4));
   const retry = (name: keyof RetryOptions, otherwise: number, to = LONGEST_TIMER_MS) =>
     within(`retry.${name}`, own.retry?.[name] ?? given.retry?.[name] ?? otherwise, 0, to);
+  const delayMs = retry('delayMs', 100);
   return {
-    resources: Object.freeze([...resources]),
+    resources: Object.freeze([...names]),
     ttlMs,
     driftFactor,
     nodeTimeoutMs: within('nodeTimeoutMs', nodeTimeoutMs, 1, ttlMs),
     maxMs: retry('maxMs', 5_000, Number.POSITIVE_INFINITY),
-    delayMs: retry('delayMs', 100),
-    jitterMs: retry('jitterMs', 100),
+    delayMs,
+    // Together they are one timer.
+    jitterMs: retry('jitterMs', Math.min(100, LONGEST_TIMER_MS - delayMs), LONGEST_TIMER_MS - delayMs),
   };
 }
 

@@ -113,6 +113,11 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       ['an empty URL, which a list that ends in a comma has', [...urls, '']],
       ['a variable that is not set', [...urls, undefined]],
       ['no URL', [...urls, 'not a url']],
+      ['a list cut at its commas only', [...urls, ' redis://127.0.0.1:7000']],
+      ['a host that is not set, which ioredis takes for localhost', [...urls, 'redis://']],
+      ['no host but a database', [...urls, 'redis:///0']],
+      ['a scheme in capitals, which ioredis connects to without TLS', ['REDISS://127.0.0.1:7000']],
+      ['one URL and no list', 'redis://127.0.0.1:7000'],
       ['a port that no server has', [...urls, 'redis://127.0.0.1:70000']],
       ['a server of another kind', ['http://127.0.0.1:7000']],
       ['no silence', urls, 0],
@@ -126,9 +131,11 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       expect(() => connectNodes(to, { silentMs }), what).toThrow(InvalidArgumentError);
     }
     expect(connecting, 'connections that nobody could close').not.toHaveBeenCalled();
+    expect(() => connectNodes([' redis://:secret@127.0.0.1']), 'what a log may have').toThrow(/^(?!.*secret)/s);
   });
 
   test('what no lock can be made from is refused before anything is sent', async () => {
+    const seats = Array.from({ length: 50_000 }, (_, seat) => `seat:${50_000 - seat}`);
     const bad: [string, unknown, unknown, object?][] = [
       ['a TTL of 0', ['a'], 0],
       ['a negative TTL', ['a'], -5],
@@ -148,8 +155,11 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       ['half an emoji, which any other half would meet as one key', ['user\ud83d'], 1_000],
       ['a name that no database can hold', ['a\0'], 1_000],
       ['a resource twice', ['a', 'b', 'a'], 1_000],
+      // Names compared with each other would keep the process from all else until the test's time is up.
+      ['a resource twice in a long list', [...seats, 'seat:1'], 1_000],
       ['a negative wait', ['a'], 1_000, { retry: { maxMs: -1 } }],
       ['a wait in a text', ['a'], 1_000, { retry: { maxMs: '100' } }],
+      ['a wait beyond any timer', ['a'], 1_000, { retry: { delayMs: 2 ** 30, jitterMs: 2 ** 30 } }],
       ['a node timeout above the TTL', ['a'], 1_000, { nodeTimeoutMs: 1_001 }],
       ['a drift factor of 1', ['a'], 1_000, { driftFactor: 1 }],
     ];
@@ -543,6 +553,19 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     await using _next = await lock().acquire([key], MINUTE, { retry: { delayMs: 5, jitterMs: 5 } });
     expect(lease.remaining(), 'what the first believes when another holds the lock').toBe(0);
     expect(lease.signal.aborted).toBe(true);
+  });
+
+  test('after a shortening that nobody answered no extension is worth more, since it may still arrive', async () => {
+    const key = fresh();
+    const nodes = connect();
+    const lease = await new Redlock(nodes, { nodeTimeoutMs: 100 }).acquire([key], 4_000);
+    loseAnswers(nodes, 500);
+    expect((await outcome(lease.extend(500))).error).toBeInstanceOf(QuorumUnreachableError);
+    await lease.extend(MINUTE);
+    // The network had kept it, and a new connection overtook it.
+    await Promise.all(connect().map((node) => node.pexpire(key, 500)));
+    await using _next = await lock().acquire([key], MINUTE, { retry: { delayMs: 5, jitterMs: 5 } });
+    expect(lease.remaining(), 'what the first believes when another holds the lock').toBe(0);
   });
 
   test('an extension is what a majority says of it', async () => {
