@@ -300,7 +300,10 @@ export class CircuitBreaker implements Policy {
     // A listener that changes the state brings us here again: his news waits until all have heard of this one.
     if (this.#news.length > 1) return;
     for (let news = this.#news[0]; news; news = this.#news[0]) {
-      for (const { tell } of this.#listeners) promised(() => tell(news)).catch(warn);
+      // Of the live set, one who leaves and comes back would be told again, without end.
+      for (const subscription of [...this.#listeners]) {
+        if (this.#listeners.has(subscription)) promised(() => subscription.tell(news)).catch(warn);
+      }
       this.#news.shift();
     }
   }
@@ -313,7 +316,8 @@ export class CircuitBreaker implements Policy {
     if (current.name !== 'open') {
       return new CircuitOpenError(`${this.name} is being probed; no more calls for now.`, this.plan.probeTimeoutMs);
     }
-    const ms = Math.ceil(current.until - this.clock.mono());
+    // It may have ended since it refused.
+    const ms = Math.max(0, Math.ceil(current.until - this.clock.mono()));
     return new CircuitOpenError(`${this.name} is open for another ${ms} ms; not called.`, ms);
   }
 

@@ -551,6 +551,11 @@ describe('circuit breaker', () => {
     Object.defineProperty(Error, 'stackTraceLimit', { writable: false });
     onTestFinished(() => void Object.defineProperty(Error, 'stackTraceLimit', { writable: true }));
     expect((await outcome(breaker.run(pay))).error, 'where the limit is locked').toBeInstanceOf(CircuitOpenError);
+    // The time is up between the refusal and its words.
+    const times = [0, 0, 0, 999, 1_020];
+    const late = fuse({ minCalls: 1, clock: { mono: () => times.shift() ?? 0, after: () => () => {} } }).breaker;
+    await feed(late, 'x');
+    expect((await outcome(late.run(pay))).error).toMatchObject({ retryAfterMs: 0 });
   });
 
   test("the stack of a failure goes on with the circuit's caller, with a time limit and without", async () => {
@@ -633,7 +638,13 @@ describe('circuit breaker', () => {
     breaker.on('transition', twice)();
     breaker.on('transition', twice);
     breaker.on('transition', twice)();
+    const anew = vi.fn(() => {
+      stop();
+      if (anew.mock.calls.length < 10) stop = breaker.on('transition', anew);
+    });
+    let stop = breaker.on('transition', anew);
     await feed(breaker, 'xxxx');
+    expect(anew, 'who leaves and comes back with each change').toHaveBeenCalledTimes(2);
     expect(heard).toEqual([
       ['closed → open', 'open → isolated'],
       ['closed → open', 'open → isolated'],

@@ -9,6 +9,7 @@ import {
   CallTimeoutError,
   CircuitBreaker,
   CircuitOpenError,
+  type Clock,
   compose,
   InvalidOptionError,
   type Policy,
@@ -242,6 +243,15 @@ describe('policies together', () => {
     expect(time.timers(), 'a first wait of 99 ms, when nothing was said').toBe(1);
     await time.pass(0.1);
     expect((await plain).error).toBe(DOWN);
+    const waits = new Set<number>();
+    const after: Clock['after'] = (ms, callback) => {
+      waits.add(ms);
+      queueMicrotask(callback);
+      return () => {};
+    };
+    // 2 ** 1024 is Infinity, and nothing times Infinity is NaN.
+    await outcome(retry({ attempts: 1_100, delayMs: 0, clock: { mono: () => 0, after } }).run(fail));
+    expect(waits).toEqual(new Set([0]));
   });
 
   test('a retry does not repeat what must not or need not be repeated', async () => {

@@ -55,7 +55,7 @@ export function retry(options: RetryOptions): Policy {
           const hopeless = error instanceof RejectedError || attempt >= attempts;
           if (hopeless || !holds(isRetryable, error)) throw error;
         }
-        await sleep(clock, Math.min(random() * delayMs * 2 ** (attempt - 1), LONGEST_TIMER_MS), signal);
+        await sleep(clock, random() * Math.min(delayMs * 2 ** Math.min(attempt - 1, 31), LONGEST_TIMER_MS), signal);
       }
     },
   };
