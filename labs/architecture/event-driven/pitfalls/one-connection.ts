@@ -16,7 +16,7 @@ export class RabbitBus extends Reference {
     await super.resume(session);
   }
 
-  protected override send(channel: ConfirmChannel, event: Envelope, only?: string): Promise<void> {
-    return super.send(this.#consuming?.publisher ?? channel, event, only);
+  protected override send(channel: ConfirmChannel, event: Envelope, ticket: string, only?: string): Promise<void> {
+    return super.send(this.#consuming?.publisher.channel ?? channel, event, ticket, only);
   }
 }

@@ -8,6 +8,8 @@ export class MemoryBus implements Bus {
   readonly #dead: Cemetery;
   /** The first of a group is active, the others stand by. */
   protected readonly groups = new Set<{ group: string; reader: Reader; dispatcher: Dispatcher }>();
+  /** Those that were stopped, and still have something in hand. */
+  readonly #leaving = new Set<Dispatcher>();
   /** Group → the end of what its former consumers have in hand. */
   readonly #left = new Map<string, Promise<unknown>>();
   #closed = false;
@@ -48,10 +50,12 @@ export class MemoryBus implements Bus {
     return {
       stop: async () => {
         this.groups.delete(consumer);
+        this.#leaving.add(dispatcher);
         // Who follows begins once this has ended: two would overtake each other.
         const ended = Promise.all([this.#left.get(group), dispatcher.drain()]);
         this.#left.set(group, ended);
         await ended;
+        this.#leaving.delete(dispatcher);
         if (this.#left.get(group) === ended) this.#left.delete(group);
       },
     };
@@ -62,7 +66,7 @@ export class MemoryBus implements Bus {
     this.#closed = true;
     const dispatchers = [...this.groups].map(({ dispatcher }) => dispatcher);
     this.groups.clear();
-    await Promise.all(dispatchers.map((each) => each.finish()));
+    await Promise.all([...dispatchers, ...this.#leaving].map((each) => each.finish()));
   }
 
   protected dispatcher(group: string, reader: Reader, options: Required<SubscribeOptions>): Dispatcher {

@@ -20,6 +20,8 @@ export function parseEvent(text: string, kept = text): Parsed {
   try {
     const value: unknown = JSON.parse(text);
     assertEnvelope(value);
+    // Nested too deep to be copied: each try would fail by it, and so would its burial.
+    structuredClone(value);
     return { event: value };
   } catch (error) {
     return standIn(kept, String(error));

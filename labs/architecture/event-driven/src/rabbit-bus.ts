@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Channel, ConfirmChannel, ConsumeMessage } from 'amqplib';
 import {
   assertCount,
@@ -86,11 +87,18 @@ export class RabbitBus implements Bus {
 
   async publish(events: readonly Envelope[], only?: string): Promise<void> {
     const session = this.#present(this.#publishing);
-    const sent = Promise.allSettled(events.map((event) => this.send(session.publisher, event, only)));
-    const taken = await session.answer(sent).catch((lost: unknown) => Promise.reject(this.#closed ?? lost));
-    for (const each of taken) if (each.status === 'rejected') throw this.#closed ?? session.lost ?? each.reason;
+    const { publisher } = session;
+    const letGo = (lost: unknown) => Promise.reject(this.#closed ?? lost);
+    // Its own for each time: the same event may be on its way to two groups.
+    const tickets = new Map(events.map((event) => [randomUUID(), event] as const));
+    const sent = [...tickets].map(([ticket, event]) => this.send(publisher.channel, event, ticket, only));
+    const taken = await session.answer(Promise.allSettled(sent)).catch(letGo);
     // The broker returns what it can't route before it confirms it.
-    const homeless = events.filter(({ id }) => session.unroutable.delete(id));
+    const homeless = [...tickets].flatMap(([ticket, event]) => (session.unroutable.delete(ticket) ? [event] : []));
+    if (publisher.next) await session.answer(publisher.next).catch(letGo);
+    for (const each of taken) {
+      if (each.status === 'rejected') throw this.#closed ?? session.lost ?? publisher.refusal ?? each.reason;
+    }
     const [first] = homeless;
     if (first) {
       throw new UnroutableError(
@@ -99,10 +107,12 @@ export class RabbitBus implements Bus {
     }
   }
 
-  /** Resolves when the broker has confirmed. */
-  protected send(channel: ConfirmChannel, event: Envelope, only?: string): Promise<void> {
+  /** Resolves when the broker has confirmed. @param ticket What it names when it returns the event */
+  protected send(channel: ConfirmChannel, event: Envelope, ticket: string, only?: string): Promise<void> {
     const [exchange, route] = only === undefined ? [`${this.prefix}all`, event.type] : ['', this.queueOf(only)];
-    const properties = { persistent: true, mandatory: true, messageId: event.id, contentType: 'application/json' };
+    const headers = { ticket };
+    const contentType = 'application/json';
+    const properties = { persistent: true, mandatory: true, messageId: event.id, contentType, headers };
     return new Promise((resolve, reject) => {
       const confirmed = (error: unknown) => (error ? reject(error) : resolve());
       channel.publish(exchange, route, Buffer.from(JSON.stringify(event)), properties, confirmed);
@@ -117,10 +127,18 @@ export class RabbitBus implements Bus {
       dispatchers: new Set(),
       stopped: false,
     };
+    const assertOpen = () => {
+      if (this.#closing.signal.aborted)
+        throw this.#closed ?? new BusClosedError('the bus is being closed: open another');
+    };
+    assertOpen();
     await this.#serve(this.#present(this.#consuming), consumer).catch((lost: unknown) => {
       throw this.#closed ?? lost;
     });
     this.#consumers.add(consumer);
+    // It may have been closed meanwhile.
+    if (this.#closing.signal.aborted) await this.#stop(consumer);
+    assertOpen();
     return { stop: () => this.#stop(consumer) };
   }
 
@@ -134,7 +152,7 @@ export class RabbitBus implements Bus {
 
   /** Serves the groups on a new connection as on the one before. */
   protected async resume(session: Session): Promise<void> {
-    for (const consumer of this.#consumers) await this.#serve(session, consumer);
+    for (const consumer of this.#consumers) if (!consumer.stopped) await this.#serve(session, consumer);
   }
 
   protected queueOf(group: string): string {
@@ -155,7 +173,7 @@ export class RabbitBus implements Bus {
       ...this.#connection,
       stop: this.#closing.signal,
       setUp: async (session) => {
-        await session.answer(session.publisher.assertExchange(`${this.prefix}all`, 'topic', properties));
+        await session.answer(session.publisher.channel.assertExchange(`${this.prefix}all`, 'topic', properties));
         await setUp(session);
       },
     });
@@ -206,10 +224,11 @@ export class RabbitBus implements Bus {
 
   async #stop(consumer: Consumer): Promise<void> {
     consumer.stopped = true;
-    this.#consumers.delete(consumer);
     const { serving } = consumer;
     // Not cancelled before: the broker would have another go on behind the events that are still in hand here.
     await Promise.all([...consumer.dispatchers].map((each) => each.finish()));
     await serving?.session.answer(serving.channel.close()).catch(() => {});
+    // Until now `close` waits for it too.
+    this.#consumers.delete(consumer);
   }
 }

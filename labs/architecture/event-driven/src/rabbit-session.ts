@@ -19,9 +19,19 @@ export interface SessionOptions {
   readonly setUp: (session: Session) => Promise<void>;
 }
 
+/** A channel to publish on. */
+export interface Publisher {
+  readonly channel: ConfirmChannel;
+  /** What the broker closed it over: an event, not the connection. */
+  refusal?: Error;
+  /** Resolves when there is another. */
+  next?: Promise<unknown>;
+}
+
 /**
  * One connection, from its handshake to its end. What the broker takes away of it (a channel, a consumer) ends it as a
- * whole, so that there is one way back from every loss: the next session.
+ * whole, so that there is one way back from every loss: the next session. All but the channel that is closed over an event
+ * (larger than `max_message_size`, say): else that event would take the connection from all others, again and again.
  *
  * Why by hand: `amqp-connection-manager` keeps in memory what was not confirmed, and sends it when the connection is
  * back, behind what the relay has sent by then; the outbox is that memory already, and it survives us. The `recovery` of
@@ -29,8 +39,7 @@ export interface SessionOptions {
  */
 export class Session {
   readonly connection: ChannelModel;
-  readonly publisher: ConfirmChannel;
-  /** Ids of events that the broker could not route. */
+  /** Tickets of events that the broker could not route. */
   readonly unroutable = new Set<string>();
   /** Resolves when it is gone. */
   readonly over: Promise<ConnectionLostError>;
@@ -39,10 +48,10 @@ export class Session {
   readonly #answerMs: number;
   readonly #waiting = new Set<(lost: ConnectionLostError) => void>();
   #lost: ConnectionLostError | undefined;
+  #publisher: Publisher;
 
-  private constructor(connection: ChannelModel, publisher: ConfirmChannel, cut: AbortController, answerMs: number) {
+  private constructor(connection: ChannelModel, channel: ConfirmChannel, cut: AbortController, answerMs: number) {
     this.connection = connection;
-    this.publisher = publisher;
     this.#cut = cut;
     this.#answerMs = answerMs;
     const { promise, resolve } = Promise.withResolvers<ConnectionLostError>();
@@ -50,9 +59,7 @@ export class Session {
     this.#resolve = resolve;
     connection.on('error', (error) => this.end(error));
     connection.on('close', (error) => this.end(error));
-    publisher.on('error', (error) => this.end(error));
-    publisher.on('close', () => this.end());
-    publisher.on('return', (message) => this.unroutable.add(message.properties.messageId));
+    this.#publisher = this.#publishOn(channel);
   }
 
   /** @throws the client's error, or what `setUp` throws */
@@ -80,6 +87,10 @@ export class Session {
     } finally {
       stop.removeEventListener('abort', giveUp);
     }
+  }
+
+  get publisher(): Publisher {
+    return this.#publisher;
   }
 
   /** Why it is gone; undefined while it is not. */
@@ -114,12 +125,30 @@ export class Session {
     }
   }
 
+  #publishOn(channel: ConfirmChannel): Publisher {
+    const publisher: Publisher = { channel };
+    channel.on('error', (error) => {
+      if (!isVerdict(error)) return this.end(error);
+      publisher.refusal = error;
+      publisher.next = this.connection.createConfirmChannel().then((next) => {
+        this.#publisher = this.#publishOn(next);
+      });
+      publisher.next.catch((lost: unknown) => this.end(lost));
+    });
+    channel.on('close', () => publisher.refusal ?? this.end());
+    channel.on('return', ({ properties }) => this.unroutable.add(properties.headers?.['ticket']));
+    return publisher;
+  }
+
   /** Says goodbye to the broker, and is gone, whether it answers or not. */
   async close(): Promise<void> {
     await this.answer(this.connection.close()).catch(() => {});
     this.end();
   }
 }
+
+/** ACCESS_REFUSED or PRECONDITION_FAILED: said of what was published. */
+const isVerdict = (error: Error): boolean => 'code' in error && (error.code === 403 || error.code === 406);
 
 /** A connection that comes back by itself: one session after another, until it is closed. */
 export class Sessions {

@@ -24,7 +24,17 @@ export interface StreamsOptions {
 
 const KEEP = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0`;
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+-- Redis without memory refuses a script's first write if it is a SET, and no later one: who is to empty it has to begin.
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`;
+// One that is there needs no memory.
+const CREATE = `
+local groups = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('XINFO', 'GROUPS', KEYS[1]) or {}
+for _, group in ipairs(groups) do if group[2] == ARGV[1] then return 0 end end
+redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+return 1`;
 // The lease is looked at in the step that takes: who slept through its end wakes up and takes nothing.
 const TAKE = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('LOST another consumer has the lease') end
@@ -91,10 +101,11 @@ export class StreamsBus implements Bus {
     const subscription = {
       stop: async () => {
         stopping.abort();
-        this.#subscriptions.delete(subscription);
         // The lease lives on this connection until the last try has ended; a dead one ends by its `socketTimeout`.
         await serving;
         connection.disconnect();
+        // Until now `close` waits for it too.
+        this.#subscriptions.delete(subscription);
       },
     };
     this.#subscriptions.add(subscription);
@@ -156,9 +167,7 @@ export class StreamsBus implements Bus {
   }
 
   async #createGroup(redis: Redis, group: string): Promise<void> {
-    await redis.xgroup('CREATE', `${this.prefix}stream`, group, '0', 'MKSTREAM').catch((error: unknown) => {
-      if (!(error instanceof Error && error.message.startsWith('BUSYGROUP '))) throw error;
-    });
+    await redis.eval(CREATE, 1, `${this.prefix}stream`, group);
   }
 
   /** Never throws: an entry that can't be read would come again for ever, and keep all others from coming. */
@@ -191,22 +200,31 @@ export class StreamsBus implements Bus {
         );
       }, this.#leaseMs / 3);
       lost.signal.addEventListener('abort', () => dispatcher.abort());
+      const accept = (delivery: Delivery) => {
+        // What is not acknowledged stays in hand, and in the stream, until it is taken up again.
+        const ack = () =>
+          delivery.ack().catch((error: unknown) => {
+            inform(this.#onError, error);
+            lost.abort();
+          });
+        return dispatcher.accept({ ...delivery, ack });
+      };
       const end = AbortSignal.any([stop, lost.signal]);
       end.addEventListener('abort', () => dispatcher.finish());
       try {
         // Redis may have come back without its data.
         await this.#createGroup(redis, group);
-        await this.#read(redis, group, me, dispatcher, reader, end);
+        await this.#read(redis, group, me, accept, reader, end);
       } catch (error) {
         // The connection broke: what is in hand comes again.
         dispatcher.abort();
         if (!stop.aborted) inform(this.#onError, error);
-        await pause(this.#leaseMs / 3, stop);
       }
       await dispatcher.drain();
       clearInterval(renewal);
       // Over the other connection: the one that reads may still wait for news.
       await within(this.#leaseMs, this.#redis.eval(LEAVE, 1, lease, me)).catch(() => {});
+      await pause(this.#leaseMs / 3, stop);
     }
   }
 
@@ -214,24 +232,24 @@ export class StreamsBus implements Bus {
     redis: Redis,
     group: string,
     me: string,
-    dispatcher: Dispatcher,
+    accept: (delivery: Delivery) => Promise<void>,
     reader: Reader,
     end: AbortSignal,
   ): Promise<void> {
-    const accept = async (list: readonly Entry[]) => {
+    const acceptAll = async (list: readonly Entry[]) => {
       for (const [id, fields] of list) {
         if (end.aborted) return;
         const parsed = this.parse(fields);
         const only = field(fields, 'only');
         const delivery = { ...this.delivery(this.#redis, group, id, parsed.event), ...parsed };
         const concerns = parsed.unreadable !== undefined || reader.types.includes(parsed.event.type);
-        if (concerns && (only === '' || only === group)) await dispatcher.accept(delivery);
+        if (concerns && (only === '' || only === group)) await accept(delivery);
         else await delivery.ack();
       }
     };
     for (let from = '0-0'; !end.aborted; ) {
       const [next, list] = await this.takeOver(redis, group, me, from);
-      await accept(list);
+      await acceptAll(list);
       from = next;
       if (from === '0-0') break;
     }
@@ -241,7 +259,7 @@ export class StreamsBus implements Bus {
       const taken = rows(await this.take(redis, group, me, '>')).flatMap(([, list]) => entries(list));
       last = taken.at(-1)?.[0] ?? last;
       // A script can't block, so another command waits for news, and takes nothing.
-      if (taken.length > 0) await accept(taken);
+      if (taken.length > 0) await acceptAll(taken);
       else await unless(end, redis.xread('COUNT', 1, 'BLOCK', wait, 'STREAMS', stream, last === '0-0' ? '$' : last));
     }
   }

@@ -98,6 +98,47 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await until(() => got.length === 1);
   });
 
+  test('rabbit: of those who publish the same event at the same moment each hears what became of his own', async () => {
+    const { open } = await world();
+    const bus = await open();
+    const { got } = await listen(bus, 'sms');
+    for (const event of numbered('1', 5)) {
+      const replays = ['finance', 'finance', 'sms'].map((group) => bus.publish([event], group));
+      const outcomes = (await Promise.allSettled(replays)).map(({ status }) => status);
+      expect(outcomes, 'no queue, no queue, a queue').toEqual(['rejected', 'rejected', 'fulfilled']);
+    }
+    await until(() => got.length === 5);
+  });
+
+  test('rabbit: an event over which the broker closes the channel holds up its own key, and no other', async () => {
+    const { open: connected, dead, name, url, prefix } = await world();
+    // As it does over a message that is larger than its `max_message_size`: 128 MB, in newer ones 16.
+    class Strict extends RabbitBus {
+      protected override async send(...[channel, event, ticket, only]: Parameters<RabbitBus['send']>) {
+        if (event.key !== 'too large') return super.send(channel, event, ticket, only);
+        const userId = 'somebody else';
+        await new Promise<void>((resolve, reject) => {
+          const confirmed = (error: unknown) => (error ? reject(error) : resolve());
+          channel.publish(`${prefix}all`, event.type, Buffer.from('{}'), { userId }, confirmed);
+        });
+      }
+    }
+    const { got } = await listen(await connected(), 'kitchen');
+    const bus = await Strict.open(url, dead, { prefix, expiresMs: 60_000 });
+    onTestFinished(() => bus.close());
+    const outbox = new Outbox(pool, `${name}_outbox`);
+    await outbox.migrate();
+    await transaction(pool, (tx) => outbox.add(tx, ...['too large', '1', 'too large', '2'].map((key) => placed(key))));
+    const errors: unknown[] = [];
+    const relay = new Relay(pool, outbox, bus, { onError: (error) => errors.push(error) });
+    relay.start();
+    onTestFinished(() => relay.stop());
+    await until(() => new Set(got.map(({ key }) => key)).size === 2, { timeoutMs: 4000, what: 'the other two' });
+    await relay.stop();
+    expect((await outbox.waiting(pool, 9)).map(({ event }) => event.key)).toEqual(['too large', 'too large']);
+    expect(errors.join()).toMatch(/PRECONDITION_FAILED/);
+  });
+
   test('rabbit: poison becomes a dead letter, the others pass, and a replay reaches its own group alone', async () => {
     const { open, dead } = await world();
     const bus = await open();
@@ -205,6 +246,32 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await until(() => got.length === 4, { timeoutMs: 3_000, what: 'the other to take up what has not begun' });
     expect([...begun, ...got.map(centsOf)]).toEqual([0, 1, 2, 3, 4]);
     await subscription.stop();
+  });
+
+  test('rabbit: who closes waits for a subscription that is still being stopped, and takes no other on', async () => {
+    const { open } = await world();
+    const bus = await open();
+    const gate = Promise.withResolvers<void>();
+    onTestFinished(() => gate.resolve());
+    const story: string[] = [];
+    const reader = delivery.reader({
+      OrderPlaced: async () => {
+        story.push('begun');
+        await gate.promise;
+        story.push('cooked');
+      },
+    });
+    const subscription = await bus.subscribe('kitchen', reader, NOW);
+    await bus.publish([placed('1')]);
+    await until(() => story.length > 0);
+    const stopped = subscription.stop();
+    const closed = bus.close().then(() => story.push('closed'));
+    await expect(listen(bus, 'sms')).rejects.toBeInstanceOf(BusClosedError);
+    // Longer than a goodbye takes.
+    await (await open()).close();
+    gate.resolve();
+    await Promise.all([stopped, closed]);
+    expect(story).toEqual(['begun', 'cooked', 'closed']);
   });
 
   test('rabbit: what is not confirmed when the connection breaks is refused, and a later round takes it along', async () => {

@@ -156,6 +156,29 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     expect(got.map(centsOf)).toEqual([1]);
   });
 
+  test('streams: who closes waits for a subscription that is still being stopped', async () => {
+    const bus = world().open();
+    const gate = Promise.withResolvers<void>();
+    onTestFinished(() => gate.resolve());
+    const story: string[] = [];
+    const reader = delivery.reader({
+      OrderPlaced: async () => {
+        story.push('begun');
+        await gate.promise;
+        story.push('cooked');
+      },
+    });
+    const subscription = await bus.subscribe('kitchen', reader, NOW);
+    await bus.publish([placed('1')]);
+    await until(() => story.length > 0);
+    const stopped = subscription.stop();
+    const closed = bus.close().then(() => story.push('closed'));
+    await client.ping();
+    gate.resolve();
+    await Promise.all([stopped, closed]);
+    expect(story).toEqual(['begun', 'cooked', 'closed']);
+  });
+
   test('streams: poison becomes a dead letter with its reason, and the others pass', async () => {
     const { open, dead } = world();
     const bus = open();
@@ -195,6 +218,9 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     const bus = open();
     const good = placed('1');
     const bad = ['no JSON', '42', 'null', '{}', JSON.stringify([good]), JSON.stringify({ ...good, id: 'no UUID' })];
+    // JSON.parse reads it; nothing else that has to do with it gets to its ground.
+    const deep = 10_000;
+    bad.push(JSON.stringify({ ...good, data: 0 }).replace(':0', `:${'['.repeat(deep)}${']'.repeat(deep)}`));
     for (const text of bad) await client.xadd(`${prefix}stream`, '*', 'event', text, 'only', '');
     await client.xadd(`${prefix}stream`, '*', 'greeting', 'hello');
     await bus.publish([good]);
@@ -298,6 +324,47 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await until(() => got.some((event) => centsOf(event) === 2));
     expect(got.map(centsOf)).toEqual([0, 1, 2]);
     await until(async () => Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0);
+  });
+
+  test('streams: an event whose acknowledgement was lost with its connection is handled again, and acknowledged', async () => {
+    const { open, prefix } = world();
+    // Its commands fail with their connection, as one sets it who would rather hear of a failure than wait.
+    const hasty = client.duplicate({ maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false });
+    hasty.on('error', () => {});
+    onTestFinished(() => hasty.disconnect());
+    const id = await hasty.client('ID');
+    const bus = open(1000, hasty);
+    let tries = 0;
+    const reader = delivery.reader({
+      OrderPlaced: async () => {
+        if (++tries === 1) await client.client('KILL', 'ID', id);
+      },
+    });
+    await bus.subscribe('kitchen', reader, NOW);
+    await bus.publish([placed('1')]);
+    const isDone = async () => tries > 1 && Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]) === 0;
+    await until(isDone, { timeoutMs: 4000, what: 'the event to come again, and to be acknowledged' });
+    await until(() => hasty.status === 'ready');
+    expect(await bus.trim()).toBe(1);
+  });
+
+  test('streams: a Redis that has no memory left is emptied by its consumers, also by one that starts only now', async ({
+    skip,
+  }) => {
+    skip(!redis.faults, 'its memory is not ours to limit');
+    const { open } = world();
+    const bus = open(600);
+    const before = await listen(bus, 'kitchen');
+    await bus.publish([placed('0')]);
+    await until(() => before.got.length === 1);
+    await before.subscription.stop();
+    await bus.publish([placed('1'), placed('2')]);
+    await client.config('SET', 'maxmemory', '1');
+    onTestFinished(async () => void (await client.config('SET', 'maxmemory', '0')));
+    await expect(bus.publish([placed('3')])).rejects.toThrow();
+    const { got } = await listen(bus, 'kitchen');
+    await until(() => got.length === 2, { timeoutMs: 4000, what: 'what is in the stream' });
+    expect(await bus.trim()).toBeGreaterThan(0);
   });
 
   test('streams: a consumer that slept through the end of its lease takes nothing when it wakes up', async () => {
