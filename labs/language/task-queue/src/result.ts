@@ -150,7 +150,8 @@ export class AsyncResult<R> {
   async #culprit(job: BullJob): Promise<BullJob> {
     const [, child] = CHILD_FAILED.exec(job.failedReason) ?? [];
     const failed = child === undefined ? undefined : await this.#queue.getJob(child);
-    return failed ? this.#culprit(failed) : job;
+    // A task may fail by the same words, of its own id or of another's.
+    return failed && failed.parent?.id === job.id ? this.#culprit(failed) : job;
   }
 }
 

@@ -74,7 +74,7 @@ export class TaskQueue<M extends Tasks> {
   protected readonly shared: { readonly connection: Connection; readonly prefix: string };
   readonly #keep: KeepJobs;
   readonly #opened: { close(): Promise<void> }[] = [];
-  readonly #workers: TaskWorker[] = [];
+  readonly #workers = new Set<TaskWorker>();
   #closing: Promise<void> | undefined;
   #closed = false;
   #flows: FlowProducer | undefined;
@@ -159,10 +159,9 @@ export class TaskQueue<M extends Tasks> {
     // BullMQ runs children before their parent: the last link is the root, the first one the innermost child.
     const { id = randomUUID(), countdownMs: _, eta: __, ...options } = first.options;
     const idOf = (place: number) => (place === rest.length ? id : partId(id, place));
-    let flow = this.#job({ ...first, options: { ...first.options, id: idOf(0) } });
+    let flow = this.#job(first, undefined, idOf(0));
     for (const [index, task] of rest.entries()) {
-      const own = { ...options, id: idOf(index + 1) };
-      const link = this.#job({ task, payload: undefined, options: own }, { previous: flow.opts.jobId });
+      const link = this.#job({ task, payload: undefined, options }, { previous: flow.opts.jobId }, idOf(index + 1));
       flow = { ...link, children: [this.child(flow, 'fail')] };
     }
     return this.#send(flow);
@@ -246,10 +245,8 @@ export class TaskQueue<M extends Tasks> {
     await events.waitUntilReady();
     if (this.#closing) throw new QueueClosedError(this.name);
     const worker = this.createWorker(options);
-    this.#workers.push(worker);
-    const hear: Messages['revoke'] = ({ jobId, sent }) => worker.revoke(jobId, sent);
-    events.on<Messages, 'revoke'>('revoke', hear);
-    worker.bull.once('closed', () => void events.off<Messages, 'revoke'>('revoke', hear));
+    this.#workers.add(worker);
+    worker.bull.once('closed', () => void this.#workers.delete(worker));
     return worker;
   }
 
@@ -264,7 +261,7 @@ export class TaskQueue<M extends Tasks> {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.close()));
+    await Promise.all([...this.#workers].map((worker) => worker.close()));
     this.#closed = true;
     for (const one of this.#opened.toReversed()) await one.close();
   }
@@ -302,7 +299,11 @@ export class TaskQueue<M extends Tasks> {
     return id;
   }
 
-  #job({ task, payload, options }: Signature, input: Omit<Envelope, 'expires'> = { payload }): Flow {
+  #job(
+    { task, payload, options }: Signature,
+    input: Omit<Envelope, 'expires'> = { payload },
+    id = options.id ?? randomUUID(),
+  ): Flow {
     checkOptions(options);
     if (!Object.hasOwn(this.tasks, task)) throw new InvalidArgumentError(`No task is named ${task}.`);
     try {
@@ -310,7 +311,7 @@ export class TaskQueue<M extends Tasks> {
     } catch (error) {
       throw new InvalidArgumentError(`The payload of ${task} can't be sent: ${error}.`, { cause: error });
     }
-    const { id = randomUUID(), expires } = options;
+    const { expires } = options;
     if (Object.hasOwn(this.bull.keys, id))
       throw new InvalidArgumentError(`The id "${id}" is a key of BullMQ's own: try "task-${id}".`);
     const data: Envelope = expires ? { ...input, expires: expires.getTime() } : input;
@@ -323,7 +324,7 @@ export class TaskQueue<M extends Tasks> {
     if (options.id !== undefined) {
       throw new InvalidArgumentError(`The part ${task} has the id "${options.id}": give the id to the chord itself.`);
     }
-    return this.#job({ ...signature, options: { ...options, id: partId(flow, index) } });
+    return this.#job(signature, undefined, partId(flow, index));
   }
 
   async #send<R>(flow: Flow): Promise<AsyncResult<R>> {
@@ -358,8 +359,12 @@ export class TaskQueue<M extends Tasks> {
 
   #queueEvents(): QueueEvents {
     this.#live();
-    this.#events ??= this.#keepOpen(() => new QueueEvents(this.name, this.shared));
-    return this.#events;
+    if (this.#events) return this.#events;
+    this.#events = this.#keepOpen(() => new QueueEvents(this.name, this.shared));
+    const hear: Messages['revoke'] = ({ jobId, sent }) => {
+      for (const worker of this.#workers) worker.revoke(jobId, sent);
+    };
+    return this.#events.on<Messages, 'revoke'>('revoke', hear);
   }
 
   async #results(): Promise<ResultFeed> {
@@ -378,7 +383,8 @@ export class TaskQueue<M extends Tasks> {
 }
 
 /** The same whenever a flow is sent again: so its parts are as well. */
-const partId = (flow: string, index: number): string => `${flow}.${index}`;
+const partId = (flow: string, index: number): string => `${flow}#${index}`;
+const LIKE_A_PART = /#[0-9]+$/;
 
 /** BullMQ's types don't say that a child that is no longer known is undefined. */
 function* nodes(flow: JobNode | undefined): Generator<BullJob> {
@@ -403,6 +409,8 @@ function checkOptions({ id, countdownMs, eta, expires, priority = 'normal' }: Se
       `The id "${id}" must not be empty, hold a colon or half a character, or be a whole number: try "task-${id}".`,
     );
   }
+  if (id !== undefined && LIKE_A_PART.test(id))
+    throw new InvalidArgumentError(`The id "${id}" reads like that of a part of a flow: end it in another way.`);
   if (!Object.hasOwn(PRIORITY, priority)) throw new InvalidArgumentError(`No priority is named ${priority}.`);
   if (countdownMs !== undefined) integerFrom('countdownMs', countdownMs, 0);
   if (countdownMs !== undefined && eta) throw new InvalidArgumentError('Give countdownMs or eta, not both.');

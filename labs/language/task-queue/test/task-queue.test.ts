@@ -70,6 +70,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       ['an id with a colon', () => queue.delay('double', 1, { id: 'film:7' })],
       ['an id that is a whole number', () => queue.delay('double', 1, { id: '7' })],
       ['an id that is a whole number below 0', () => queue.delay('double', 1, { id: '-7' })],
+      ['an id like that of a part', () => queue.delay('double', 1, { id: 'album#0' })],
       ['an id that is a key of BullMQ', () => queue.delay('double', 1, { id: 'events' })],
       ['a number that JSON has not', () => queue.delay('double', Number.NaN)],
       ['a priority that is none', () => queue.delay('double', 1, JSON.parse('{"priority":"toString"}'))],
@@ -188,11 +189,35 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await Promise.all([(await chord()).get(PATIENCE), (await chain()).get(PATIENCE)])).toEqual(
       await Promise.all(waiting.slice(0, 2).map((ticket) => ticket.get(PATIENCE))),
     );
-    for (const part of ['album.0', 'roll.0']) await (await queue.bull.getJob(part))?.remove();
+    for (const part of ['album#0', 'roll#0']) await (await queue.bull.getJob(part))?.remove();
     await Promise.all([chord(), chain()]);
     await settle(queue);
     expect(ran.length, 'also when only the last result is still kept').toBe(5);
     expect(await queue.bull.getJobCountByTypes('wait', 'waiting-children', 'prioritized', 'active')).toBe(0);
+  });
+
+  test('no part of a flow is a task that somebody has sent under an id of his own', async () => {
+    const queue = open({ double, list });
+    await work(queue);
+    for (const id of ['album.0', 'album-0', 'album/1', 'album 1', 'album#0']) {
+      const sent = queue.delay('double', 50, { id }).then((ticket) => ticket.get(PATIENCE));
+      await sent.catch((error: unknown) => expect(error).toBeInstanceOf(InvalidArgumentError));
+    }
+    const album = await queue.chord([queue.s('double', 1), queue.s('double', 2)], 'list', { id: 'album' });
+    expect(await album.get(PATIENCE)).toBe('2 4');
+  });
+
+  test('a task that fails by the words of BullMQ leads nobody to another task, nor round in a circle', async () => {
+    const quoting = task(async (other: string) => {
+      throw new PermanentError(`child process of order:${other} failed`);
+    });
+    const queue = open({ quoting });
+    await work(queue);
+    const ends = ['first', 'second'].map(async (id) =>
+      (await queue.delay('quoting', 'first', { id })).get(PATIENCE).catch(String),
+    );
+    const told = (id: string) => `TaskFailedError: Task quoting (${id}) failed: child process of order:first failed`;
+    expect(await Promise.all(ends)).toEqual([told('first'), told('second')]);
   });
 
   test('what no retry can mend is not tried again, its stack is kept, and there is a reason for every failure', async () => {
@@ -660,7 +685,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const chain = await queue.chain({ ...later, options: { ...later.options, id: 'roll' } }, 'next', 'next');
     const chord = await queue.chord([queue.s('double', 1), later], 'bind', { id: 'album' });
     const skips = await queue.chord([queue.s('double', 3), later], 'bind', { id: 'box', onFailure: 'skip' });
-    for (const part of ['roll.0', 'album.1', 'box.1']) expect(await queue.revoke(part), part).toBe(1);
+    for (const part of ['roll#0', 'album#1', 'box#1']) expect(await queue.revoke(part), part).toBe(1);
     await work(queue);
     await skips.get(PATIENCE);
     await expect(chain.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
@@ -684,7 +709,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await send();
     await begun;
     await queue.revoke('album');
-    await until(async () => (await queue.result('album.0').state()) === 'failed', { what: 'its part to end' });
+    await until(async () => (await queue.result('album#0').state()) === 'failed', { what: 'its part to end' });
     last = true;
     expect(await (await send()).get(PATIENCE)).toBe('1 4');
   });
@@ -740,6 +765,18 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
   });
 
   // ── many workers, many instances ──────────────────────────────────────────────────────────────────────────────────
+
+  test('a process may have as many workers as it likes', async () => {
+    const warnings: string[] = [];
+    const warn = ({ message }: Error) => void warnings.push(message);
+    process.on('warning', warn);
+    onTestFinished(() => void process.off('warning', warn));
+    const queue = open({ double });
+    const workers = await Promise.all(Array.from({ length: 12 }, () => work(queue)));
+    await turn();
+    expect(warnings).toEqual([]);
+    await Promise.all(workers.map((worker) => worker.close()));
+  });
 
   test('a worker that closes finishes what it runs, and takes nothing more', async () => {
     const { promise: enough, resolve } = gate();
