@@ -66,6 +66,8 @@ interface Messages extends QueueEventsListener {
 /** 1 is the highest of BullMQ, but jobs without any run before it: so every task has one. */
 const PRIORITY = { urgent: 1, normal: 10, background: 100 };
 
+const TRIES_TO_TAKE_BACK = 10;
+
 /** Celery's canvas, typed by a task map, on one BullMQ queue. A thin layer: `bull` is the queue beneath. */
 export class TaskQueue<M extends Tasks> {
   readonly bull: BullQueue;
@@ -207,7 +209,7 @@ export class TaskQueue<M extends Tasks> {
 
   /** Says whether there was anything to take back. */
   async #takeBack(job: BullJob): Promise<boolean> {
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const state = await job.getState();
       if (state === 'completed' || state === 'failed' || state === 'unknown' || job.id === undefined) return false;
       try {
@@ -222,8 +224,8 @@ export class TaskQueue<M extends Tasks> {
         if (state === 'delayed') await job.promote();
         return true;
       } catch (error) {
-        // A worker has taken it, or has ended it, since we looked.
-        if ((await job.getState()) === state) throw error;
+        // A worker has taken it, or has ended it, since we looked. It may be back already, for its next attempt.
+        if (tries >= TRIES_TO_TAKE_BACK && (await job.getState()) === state) throw error;
       }
     }
   }

@@ -3,6 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { describeWith, ManualClock, until } from '@shared/testkit';
+import { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -725,6 +726,19 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const scan = async () => queue.revoke((await queue.delay('scan', null)).id);
     for (let round = 0; round < 6; round++) await Promise.all(Array.from({ length: 20 }, scan));
     await until(async () => (await queue.bull.getActiveCount()) === 0, { what: 'none of them to run on' });
+  });
+
+  test('a revoke is not put off by a task that was taken, and given back for its next attempt, since it was looked at', async () => {
+    const ran: number[] = [];
+    const queue = open({ scan: task((film: number) => ran.push(film)) });
+    const { id } = await queue.delay('scan', 1, { countdownMs: 1 });
+    const locked = new Error(`Job ${id} could not be removed because it is locked by another worker`);
+    const spy = vi.spyOn(Job.prototype, 'remove').mockRejectedValueOnce(locked);
+    onTestFinished(() => spy.mockRestore());
+    expect(await queue.revoke(id)).toBe(1);
+    await work(queue);
+    await (await queue.delay('scan', 2)).get(PATIENCE);
+    expect(ran).toEqual([2]);
   });
 
   test('a revoked chord takes with it what it waits for', async () => {
