@@ -2,7 +2,7 @@ import { text } from './column-types.ts';
 import { InvalidQueryError, UnknownFieldError, ValidationError } from './errors.ts';
 import { FieldExpression, Q } from './expression.ts';
 import { Column, type ManyRelation, type ModelMeta, quote } from './meta.ts';
-import { KeyColumn } from './relation.ts';
+import { foreignKey, KeyColumn } from './relation.ts';
 
 /** SQL text. Two of them are decided without asking: a condition that always holds, and one that never does. */
 type Sql = string;
@@ -114,7 +114,7 @@ export class Compiler {
 
   #exists({ scope, many }: ManyEnd, conditions: readonly object[]): Sql {
     const inner = this.scope(many.source().meta);
-    const via = this.columnSql(inner, inner.meta.column(many.via));
+    const via = this.columnSql(inner, foreignKey(many, scope.meta));
     const match = and([`${via} = ${this.columnSql(scope, scope.meta.pk)}`, this.#all(inner, conditions)]);
     return match === NEVER ? NEVER : `EXISTS (SELECT FROM ${this.from(inner)} WHERE ${match})`;
   }
@@ -132,10 +132,12 @@ export class Compiler {
     const property = properties.get(step);
     if (!property) throw new UnknownFieldError(step, entity.name, properties.keys());
     if (!(property instanceof Column)) return { scope, many: property, rest };
-    if (property instanceof KeyColumn && next !== undefined && property.target().meta.properties.has(next))
-      return this.walk(this.join(scope, property), rest);
     const lookup = next === undefined ? 'exact' : rest;
-    if (!LOOKUPS.includes(lookup)) throw new UnknownFieldError(lookup, path, LOOKUPS);
+    const isLookup = LOOKUPS.includes(lookup);
+    // A lookup first: `author__in` is that, also where an author has a field named `in`.
+    if (property instanceof KeyColumn && !isLookup && property.target().meta.properties.has(next ?? ''))
+      return this.walk(this.join(scope, property), rest);
+    if (!isLookup) throw new UnknownFieldError(lookup, path, LOOKUPS);
     return { column: property, sql: this.columnSql(scope, property), lookup };
   }
 

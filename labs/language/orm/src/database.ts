@@ -63,6 +63,8 @@ export class Database implements AsyncDisposable {
   readonly #listeners = new Set<(statement: Statement) => void>();
   readonly #options: DatabaseOptions;
   readonly #broken = new WeakSet<PoolClient>();
+  /** The end of each connection's last statement: those of a transaction take turns, which `pg` 9 leaves to its user. */
+  readonly #last = new WeakMap<PoolClient, Promise<void>>();
 
   /** @throws InvalidQueryError when `max` or `waitMs` is no number that makes sense. */
   constructor(options: DatabaseOptions) {
@@ -103,11 +105,9 @@ export class Database implements AsyncDisposable {
    * ConnectionError; PoolTimeoutError; TransactionError; InvalidQueryError for `undefined` and what UTF-8 can't say.
    */
   async query(sql: string, params: readonly unknown[] = []): Promise<Result> {
-    // `pg` would send NULL for the one, and another text for the other.
     for (const [at, each] of params.entries()) {
-      if (each === undefined) throw new InvalidQueryError(`$${at + 1} is undefined: say null to mean NULL.`);
-      if (typeof each === 'string' && !each.isWellFormed())
-        throw new InvalidQueryError(`$${at + 1} is a text with half of a surrogate pair.`);
+      const fault = unsendable(each);
+      if (fault) throw new InvalidQueryError(`$${at + 1} ${fault}.`);
     }
     const frame = this.frames.getStore();
     if (!frame) return this.withClient((client) => this.send(client, sql, params));
@@ -122,8 +122,12 @@ export class Database implements AsyncDisposable {
   }
 
   protected async send(client: PoolClient, sql: string, params: readonly unknown[] = []): Promise<Result> {
+    const ask = () => client.query<unknown[]>({ text: sql, values: [...params], rowMode: 'array' });
+    const asked = (this.#last.get(client) ?? Promise.resolve()).then(ask);
+    const over = () => {};
+    this.#last.set(client, asked.then(over, over));
     try {
-      const result = await client.query<unknown[]>({ text: sql, values: [...params], rowMode: 'array' });
+      const result = await asked;
       return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };
     } catch (error) {
       const translated = translate(error, sql);
@@ -220,6 +224,7 @@ export class Database implements AsyncDisposable {
   }
 
   #unconnected(error: unknown): never {
+    if (this.pool.ending) throw new ConnectionError('This Database has been disposed of.', { cause: error });
     if (!(error instanceof Error) || !error.message.includes('timeout')) throw translate(error, 'connect');
     const { totalCount, idleCount, waitingCount } = this.pool;
     const state = `${totalCount} open, ${idleCount} idle, ${waitingCount + 1} waiting`;
@@ -250,6 +255,13 @@ const hasEnded = (frame: Frame | undefined): boolean => frame !== undefined && (
 function tell<T>(what: string, listener: (news: T) => unknown, news: T): void {
   const failed = (error: unknown) => process.emitWarning(`A listener of ${what} failed: ${inspect(error)}`);
   Promise.try(listener, news).catch(failed);
+}
+
+/** What is wrong with a parameter, or in its list: `pg` would send NULL for the one, and another text for the other. */
+function unsendable(value: unknown): string | undefined {
+  if (Array.isArray(value)) return Array.from(value, unsendable).find((fault) => fault !== undefined);
+  if (value === undefined) return 'is undefined: say null to mean NULL';
+  return typeof value === 'string' && !value.isWellFormed() ? 'is a text with half of a surrogate pair' : undefined;
 }
 
 /** The typed error for what the driver threw. */

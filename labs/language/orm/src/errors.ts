@@ -48,7 +48,7 @@ export class NotLoadedError extends OrmError {}
 /** Somebody else has saved or deleted the row since this object was loaded: `refresh()` and decide again. */
 export class StaleObjectError extends OrmError {}
 
-/** Postgres refused a statement. `code` is its SQLSTATE; parameters aren't in the message, since it ends up in logs. */
+/** Postgres refused a statement. `code` is its SQLSTATE. Of the parameters the message has what Postgres quotes, no more. */
 export class QueryError extends OrmError {
   readonly code: string;
   constructor(sql: string, code: string, cause: Error) {

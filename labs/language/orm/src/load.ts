@@ -4,7 +4,7 @@ import type { Database } from './database.ts';
 import { InvalidQueryError } from './errors.ts';
 import { type Batch, Column, keyOf, type ManyRelation, type ModelMeta, Stored } from './meta.ts';
 import type { Model } from './model.ts';
-import { KeyColumn, Ref } from './relation.ts';
+import { foreignKey, KeyColumn, Ref } from './relation.ts';
 
 export type Row = readonly unknown[];
 
@@ -30,7 +30,7 @@ export function reader(compiler: Compiler, at: Scope, paths: readonly string[], 
     if (known || row[key] === null) return known;
     const object = new entity();
     made.set(row[key], object);
-    Stored.setBatch(object, batch);
+    Stored.setBatch(object, batch, row[key]);
     // Its columns are exactly the entity's fields, which the decorators have typed.
     const fields = object as Model & Record<string, unknown>;
     for (const { name, at, column } of slots) fields[name] = column.wrap ? column.wrap(row[at], object) : row[at];
@@ -55,26 +55,31 @@ export async function prefetch(db: Database, meta: ModelMeta, objects: readonly 
     const relation = meta.properties.get(head);
     if (!relation || (relation instanceof Column && !(relation instanceof KeyColumn)))
       throw new InvalidQueryError(`${head} of ${meta.entity.name} is no relation: there is nothing to prefetch.`);
-    const load = relation instanceof KeyColumn ? loadRefs(db, relation, objects) : loadMany(db, relation, objects);
+    const load =
+      relation instanceof KeyColumn ? loadRefs(db, relation, objects) : loadMany(db, meta, relation, objects);
     const other = relation instanceof KeyColumn ? relation.target() : relation.source();
     await prefetch(db, other.meta, await load, rest);
   }
 }
 
 /** What refers to the objects. */
-async function loadMany(db: Database, { name, source, via }: ManyRelation, objects: readonly Model[]) {
+async function loadMany(db: Database, meta: ModelMeta, relation: ManyRelation, objects: readonly Model[]) {
+  const { name, source } = relation;
+  const via = foreignKey(relation, meta).name;
+  // A way back leads to objects that have theirs, with what other paths have loaded on them.
+  const missing = objects.filter((object) => !Object.hasOwn(object, name));
   const query = source()
     .objects(db)
-    .filterDynamic({ [`${via}__in`]: objects.map(keyOf) });
+    .filterDynamic({ [`${via}__in`]: missing.map(keyOf) });
   const found = await query.orderDynamic(source().meta.pk.name).all();
   const groups = Map.groupBy(found, (each): unknown => refOf(each, via)?.id);
-  for (const object of objects) {
+  for (const object of missing) {
     const items = groups.get(keyOf(object)) ?? [];
     // Each of them also knows whose it is: no query on the way back.
     for (const each of items) refOf(each, via)?.set(object);
     Object.defineProperty(object, name, { value: items, configurable: true });
   }
-  return found;
+  return [...new Set(objects.flatMap((object): readonly Model[] => Reflect.get(object, name)))];
 }
 
 /** What the objects refer to. */

@@ -121,8 +121,9 @@ export class ModelMeta {
   protected checkDefinition(): void {
     for (const name of [this.table, ...this.columns.map(({ column }) => column)]) quote(name);
     const names = [...this.properties.keys()];
-    const spoilt = names.find((name) => name.includes('__'));
-    if (spoilt !== undefined) this.#refuse(`${spoilt} has "__" in it, which separates the steps of a lookup`);
+    const spoilt = names.find((name) => `${name}_`.includes('__'));
+    if (spoilt !== undefined)
+      this.#refuse(`${spoilt} has "__" in it or ends with "_", and "__" separates the steps of a lookup`);
     const { name, type } = this.pk;
     if (type().sql.startsWith('timestamp'))
       this.#refuse(`its key ${name} is ${type().sql}: two that are equal are two objects here`);
@@ -163,12 +164,18 @@ export interface Batch {
 /** Where an object came from: undefined until it is first saved or loaded. */
 export class Stored {
   #batch: Batch | undefined;
+  #key: unknown;
 
   static batchOf(object: Stored): Batch | undefined {
     return object.#batch;
   }
-  static setBatch(object: Stored, batch: Batch): void {
+  /** The key of the row, whatever becomes of the property. */
+  static storedKey(object: Stored): unknown {
+    return object.#key;
+  }
+  static setBatch(object: Stored, batch: Batch, key: unknown): void {
     object.#batch = batch;
+    object.#key = key;
   }
 }
 

@@ -37,7 +37,7 @@ export class Model extends Stored {
   static of<M extends Model>(this: EntityClass<M>, values: Values<M>): M {
     const object = new this();
     for (const { name, initial } of this.meta.columns) Reflect.set(object, name, initial);
-    for (const [name, value] of Object.entries(values)) {
+    for (const [name, value] of Object.entries<unknown>(values)) {
       const column = this.meta.column(name);
       if (value === undefined) throw new InvalidQueryError(`${name} is undefined: leave it out, or say null.`);
       const held = value instanceof Model ? Ref.to(value) : value;
@@ -58,8 +58,9 @@ export class Model extends Stored {
   }
 
   /**
-   * Inserts a new object, into `db`; updates the row of one that was loaded or saved before. @throws ValidationError
-   * before anything is sent; StaleObjectError when the version has changed; DoesNotExistError when the row is gone.
+   * Inserts a new object, into `db`; updates the row of one that was loaded or saved before. @throws ValidationError, and
+   * InvalidQueryError where its key was changed, before anything is sent; StaleObjectError when the version has changed;
+   * DoesNotExistError when the row is gone.
    */
   async save(options: { readonly db?: Database } = {}): Promise<this> {
     const rows = entityOf(this).objects(options.db ?? this.#database());
@@ -74,7 +75,7 @@ export class Model extends Stored {
     const changed = columns.filter((column) => column !== pk && column !== version);
     // The types of the columns are known at run time only, and were checked above.
     const changes = Object.fromEntries(changed.map(({ name }) => [name, Reflect.get(this, name)])) as object;
-    this.#assertFound(await rows.filterDynamic(this.sameRow()).update(changes));
+    this.#assertFound(await rows.filterDynamic(this.#ownRow()).update(changes));
     if (version) Reflect.set(this, version.name, Number(Reflect.get(this, version.name)) + 1);
   }
 
@@ -82,6 +83,13 @@ export class Model extends Stored {
   protected sameRow(): Readonly<Record<string, unknown>> {
     const { pk, version = pk } = metaOf(this);
     return { [pk.name]: keyOf(this), [version.name]: Reflect.get(this, version.name) };
+  }
+  /** @throws InvalidQueryError where the key was changed: the row with that key is another. */
+  #ownRow(): Readonly<Record<string, unknown>> {
+    const [now, key] = [keyOf(this), Stored.storedKey(this)];
+    if (now === key) return this.sameRow();
+    const what = `${metaOf(this).pk.name} of ${entityOf(this).name} ${String(key)} is now ${String(now)}`;
+    throw new InvalidQueryError(`${what}, and a row keeps its key: make a new object, or update() the key.`);
   }
   #assertFound(count: number): void {
     if (count > 0) return;
@@ -92,12 +100,12 @@ export class Model extends Stored {
 
   /** Deletes the row; what refers to it does as its `onDelete` says. @throws ConstraintError, and as `save`. */
   async delete(): Promise<void> {
-    this.#assertFound(await entityOf(this).objects(this.#database()).filterDynamic(this.sameRow()).delete());
+    this.#assertFound(await entityOf(this).objects(this.#database()).filterDynamic(this.#ownRow()).delete());
   }
 
   /** Reads the row again, over what this object holds. @throws DoesNotExistError. */
   async refresh(): Promise<this> {
-    const fresh = await entityOf(this).objects(this.#database()).byKey(keyOf(this));
+    const fresh = await entityOf(this).objects(this.#database()).byKey(Stored.storedKey(this));
     for (const { name } of metaOf(this).columns) Reflect.set(this, name, Reflect.get(fresh, name));
     return this;
   }

@@ -155,8 +155,9 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     const params = given.map((column) => objects.map((object) => column.encode(Reflect.get(object, column.name))));
     const { rows } = await this.db.query(sql, params);
     for (const [at, object] of objects.entries()) {
-      Reflect.set(object, pk.name, rows[at]?.[0]);
-      Stored.setBatch(object, { db: this.db, loads: new Map() });
+      const key = rows[at]?.[0];
+      Reflect.set(object, pk.name, key);
+      Stored.setBatch(object, { db: this.db, loads: new Map() }, key);
     }
   }
   /** Changes all rows in one statement, without loading them; their versions count up. Returns how many. */

@@ -1,6 +1,6 @@
-import { InvalidQueryError, NotLoadedError } from './errors.ts';
+import { DefinitionError, InvalidQueryError, NotLoadedError } from './errors.ts';
 import type { FieldDecorator, FieldOptions } from './field.ts';
-import { Column, declareOn, entityOf, keyOf, Stored, snakeCase } from './meta.ts';
+import { Column, declareOn, entityOf, keyOf, type ManyRelation, type ModelMeta, Stored, snakeCase } from './meta.ts';
 import type { EntityClass, Model } from './model.ts';
 import type { PkOf, RefKey } from './types.ts';
 
@@ -80,6 +80,14 @@ export class KeyColumn extends Column {
     if (value === null || value instanceof Ref) return value;
     return new Ref(this.target, value, this.name, owner);
   }
+}
+
+/** The other end of a relation to many of `entity`. @throws DefinitionError where it refers to another, or to its base. */
+export function foreignKey({ name, source, via }: ManyRelation, { entity }: ModelMeta): KeyColumn {
+  const column = source().meta.column(via);
+  if (column instanceof KeyColumn && column.target() === entity) return column;
+  const other = column instanceof KeyColumn ? `refers to ${column.target().name}` : 'is no foreign key';
+  throw new DefinitionError(`${name} leads nowhere from ${entity.name}: ${via} of ${source().name} ${other}.`);
 }
 
 export interface ForeignKeyOptions extends Pick<FieldOptions<never>, 'null' | 'unique' | 'column'> {

@@ -65,14 +65,13 @@ export type Where<M> = { readonly [P in AnyPath<M>]?: At<M, P> } & {
   readonly [P in AnyPath<M> as If<M, P, string, 'contains' | 'icontains' | 'startswith' | 'endswith'>]?: string;
 } & {
   readonly [P in AnyPath<M> as If<M, P, string | number | Date, 'gt' | 'gte' | 'lt' | 'lte'>]?: Present<At<M, P>>;
-} & {
-  // What has one of these is an object, a reference, a query or a promise: no condition, though it may have an `id`.
-  readonly [K in 'save' | 'isLoaded' | 'toSql' | 'then']?: never;
-};
+} & Plain;
+/** What has one of these is an object, a reference, a query or a promise: no list of values, though it may have an `id`. */
+type Plain = { readonly [K in 'save' | 'isLoaded' | 'toSql' | 'then']?: never };
 
 /** What an object is made from. Which of them are required is found by validation: defaults and keys may be left out. */
-export type Values<M> = { [K in FieldKey<M> | RefKey<M>]?: Given<M[K]> };
+export type Values<M> = { [K in FieldKey<M> | RefKey<M>]?: Given<M[K]> } & Plain;
 type NumberKey<M> = { [K in FieldKey<M>]: M[K] extends number ? K : never }[FieldKey<M>];
 type Computed<M, V> = Present<V> extends number ? FieldExpression<NumberKey<M>> : never;
 /** What rows are changed to: a value, or an expression of the row's own numbers. */
-export type Changes<M> = { [K in FieldKey<M> | RefKey<M>]?: Given<M[K]> | Computed<M, M[K]> };
+export type Changes<M> = { [K in FieldKey<M> | RefKey<M>]?: Given<M[K]> | Computed<M, M[K]> } & Plain;

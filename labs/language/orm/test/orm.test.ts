@@ -7,9 +7,11 @@ import {
   Entity,
   type EntityClass,
   Field,
+  ForeignKey,
   Model,
   Q,
   Ref,
+  Reverse,
   ValidationError,
 } from '#lab';
 import { Author, Book, Dated, Order } from './bookshop.ts';
@@ -73,6 +75,7 @@ test('a class that no table can be made from is refused with the reason', () => 
     [made({ id: 'id' }), /no field but its key/],
     [made({ id: 'id', a: 'n', b: 'n' }), /column n/],
     [made({ id: 'id', a__b: 'n' }), /"__"/],
+    [made({ id: 'id', class_: 'n' }), /class_ has .* ends with "_"/],
     [made({ id: 'id', a: 'a' }, ['id'], 'x'.repeat(64)), /63 bytes/],
     [made({ id: 'id', a: 'a\0b' }), /without NUL/],
     [made({ id: 'id', a: '\ud83d' }), /1 to 63 bytes of text/],
@@ -88,6 +91,36 @@ test('a class that no table can be made from is refused with the reason', () => 
   expect(made({ id: 'id', a: 'a' }, ['id'], 'x'.repeat(63)).meta.table).toHaveLength(63);
   for (const scale of [0, 4]) expect(() => Field.decimal({ digits: 4, scale })).not.toThrow();
   expect(() => [Field.char({ max: 1 }), Field.decimal({ digits: 1, scale: 0 })]).not.toThrow();
+});
+
+test('a relation to many is the other end of a foreign key to this very class, or is refused', async () => {
+  @Entity()
+  class Shelf extends Model {
+    @Field.int({ primaryKey: true }) declare id: number;
+    @Field.text() declare label: string;
+    @Reverse(() => Book, 'author') declare books: readonly Book[];
+  }
+  @Entity()
+  class Poet extends Author {}
+  for (const objects of [Shelf.objects(db), Poet.objects(db)])
+    for (const query of [
+      objects.filterDynamic({ books__title: 'x' }),
+      objects.filterDynamic({ books__isnull: true }),
+      objects.prefetch('books'),
+    ])
+      expect(String(await failure(() => query.all()))).toMatch(/^DefinitionError: .*author of Book refers to Author/);
+});
+
+test('a lookup keeps its meaning behind a foreign key to a class with a field of that name', () => {
+  @Entity()
+  class Trade extends Model {
+    @Field.int({ primaryKey: true }) declare id: number;
+    @Field.int() declare in: number;
+    @ForeignKey(() => Trade, { onDelete: 'cascade' }) declare before: Ref<Trade>;
+  }
+  const trades = Trade.objects(db);
+  expect(trades.filterDynamic({ before__in: [1, 2] }).toSql().params).toEqual([[1, 2]]);
+  expect(trades.filterDynamic({ before__in__gt: 1 }).toSql().sql).toMatch(/JOIN.* WHERE t1."in" > \$1$/);
 });
 
 test('validation reports all that is wrong at once, before anything is sent', async () => {
@@ -208,6 +241,9 @@ test('an undefined is refused everywhere', async () => {
     () => books.create({ title }),
     () => db.sql`DELETE FROM book WHERE title = ${title} OR ${title} IS NULL`,
     () => db.query('SELECT $1', [title]),
+    () => db.sql`SELECT ${[[1, 2], [title]]}::int[], ${new Array(1)}::int[]`,
+    () => db.sql`SELECT ${new Array(1)}::int[]`,
+    () => db.sql`SELECT ${['\ud83d']}::text[]`,
     () => books.filter(undefined as never).all(),
     () => (books.filter as () => typeof books).call(books).all(),
   ]);

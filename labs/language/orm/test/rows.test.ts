@@ -238,6 +238,8 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     expect(queries).toBe(3);
     const [around] = await Author.objects(db).prefetch('books__author__books').orderBy('id').all();
     expect(around?.books[0]?.author.value.books, 'there and back again').toHaveLength(10);
+    const [house] = await Publisher.objects(db).prefetch('authors__books', 'authors__publisher__authors').all();
+    expect(house?.authors[0]?.books, 'no path takes away what another has loaded').toHaveLength(10);
     expect((await Author.objects(db).prefetch('publisher').orderBy('id').all())[1]?.publisher).toBeNull();
     await refused(
       ['title', 'toString'].map(
@@ -295,6 +297,20 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     book.blurb = 'Sold out';
     expect(await failure(() => book.save()), 'a rule of its class').toBeInstanceOf(ValidationError);
     expect((await book.refresh()).blurb).toBeNull();
+  });
+
+  test('an object whose key was changed is no other row', async () => {
+    const { db, sent } = await open(pg);
+    const [one, two] = await Publisher.objects(db).bulkCreate([{ name: 'A' }, { name: 'B' }]);
+    for (const object of [await Publisher.objects(db).get({ name: 'A' }), one ?? fail()]) {
+      object.id = two?.id ?? 0;
+      const before = sent.length;
+      await refused([() => object.save(), () => object.delete()]);
+      expect(sent.length - before).toBe(0);
+      expect(await object.refresh(), 'its own row').toMatchObject({ id: 1, name: 'A' });
+      await object.save();
+    }
+    expect(await Publisher.objects(db).count()).toBe(2);
   });
 
   test('a save of stale data is refused and changes nothing', async () => {

@@ -26,11 +26,13 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
 
   test('what returns is committed, what throws is rolled back, however deep in the calls', async () => {
     const { db } = await open(pg, { max: 2 });
+    const warned = vi.spyOn(process, 'emitWarning');
+    onTestFinished(() => warned.mockRestore());
     const service = async (name: string) => (await add(db, name)).refresh();
     const made = await db.transaction(async () => {
       const own = await backend(db);
       const { name } = await service('A');
-      expect(await Promise.all([backend(db), backend(db)])).toEqual([own, own]);
+      expect(await Promise.all([backend(db), backend(db), backend(db)])).toEqual([own, own, own]);
       return name;
     });
     expect(made).toBe('A');
@@ -40,6 +42,10 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     });
     await expect(failing).rejects.toThrow('no');
     expect(await names(db)).toEqual(['A']);
+    expect(
+      warned,
+      'side by side in a transaction they take turns: the driver will queue them no more',
+    ).not.toBeCalled();
   });
 
   test('concurrent transactions never share a connection', async () => {
@@ -318,7 +324,7 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     });
     await closing;
     expect(log, 'what is at work ends first').toEqual(['body', 'closed']);
-    await expect(closed.sql`SELECT 1`).rejects.toThrow(ConnectionError);
+    await expect(closed.sql`SELECT 1`).rejects.toThrow(new ConnectionError('This Database has been disposed of.'));
   });
 
   test('a server that is away gives a typed error, and is used again when it is back', async ({ skip }) => {

@@ -67,6 +67,10 @@ test('an object and a change have known names and values of their types', () => 
   Book.of({ title: 7 });
   // @ts-expect-error another entity
   Book.of({ author: book });
+  // @ts-expect-error an object of another entity, though it has an id too
+  authors.bulkCreate([book]);
+  // @ts-expect-error nor are these changes
+  authors.update(book);
   // @ts-expect-error a text for a number
   books.update({ stock: 'x' });
   // @ts-expect-error no such column
