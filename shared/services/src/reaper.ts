@@ -40,13 +40,14 @@ function tell(message: { id: number; add?: Belonging }): void {
 }
 
 function startReaper(): Writable {
+  const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
   const reaper = spawn(process.execPath, [fileURLToPath(new URL('./reaper-main.ts', import.meta.url))], {
     // A session of its own: Ctrl-C in the terminal does not reach it.
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
     cwd: '/',
     // Without NODE_OPTIONS: a loader or an inspector of the parent's must not come along.
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+    env: { PATH, HOME, NODE_COMPILE_CACHE },
   });
   const { stdin } = reaper;
   stdin.on('error', () => {});

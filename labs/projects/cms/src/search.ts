@@ -1,4 +1,4 @@
-import { Client, errors } from '@opensearch-project/opensearch';
+import type { Client } from '@opensearch-project/opensearch';
 import { z } from 'zod';
 import { checkAmount, checkWords, InvalidInputError, UnavailableError } from './errors.ts';
 import { step } from './trace.ts';
@@ -65,23 +65,29 @@ const MAPPINGS = {
 
 /** What readers can search for, in OpenSearch. It may be late, and it may be lost: the texts are elsewhere. */
 export class SearchIndex implements AsyncDisposable {
-  protected readonly client: Client;
+  /** Loaded where it is used: it is hundreds of files, and of the five services one alone asks OpenSearch. */
+  protected readonly client: Promise<Client>;
   protected readonly index: string;
 
   /** @throws InvalidInputError */
   constructor({ url, index = 'cms-articles', timeoutMs = 5_000 }: SearchOptions) {
     checkAmount('timeoutMs', timeoutMs, 1, 600_000);
     if (!/^[a-z0-9][a-z0-9-]{0,99}$/.test(index)) throw new InvalidInputError('index', index, 'a-z, 0-9 and "-"');
-    this.client = new Client({ node: url, maxRetries: 0, requestTimeout: timeoutMs });
+    if (!URL.canParse(url)) throw new InvalidInputError('url', url, 'a URL');
+    this.client = import('@opensearch-project/opensearch').then(
+      ({ Client }) => new Client({ node: url, maxRetries: 0, requestTimeout: timeoutMs }),
+    );
+    // Each request says it.
+    this.client.catch(() => {});
     this.index = index;
   }
 
   /** Makes the index where it is missing. */
   async prepare(): Promise<void> {
     if (await this.#exists()) return;
-    await this.#ask('make its index', () => {
+    await this.#ask('make its index', (client) => {
       const settings = { number_of_shards: 1, auto_expand_replicas: '0-1' as const, analysis: ANALYSIS };
-      return this.client.indices
+      return client.indices
         .create({ index: this.index, body: { settings, mappings: MAPPINGS } })
         .catch((error: unknown) => {
           // Somebody else has made it meanwhile.
@@ -91,7 +97,7 @@ export class SearchIndex implements AsyncDisposable {
   }
 
   async #exists(): Promise<boolean> {
-    const { body } = await this.#ask('look for its index', () => this.client.indices.exists({ index: this.index }));
+    const { body } = await this.#ask('look for its index', (client) => client.indices.exists({ index: this.index }));
     return body;
   }
 
@@ -110,14 +116,13 @@ export class SearchIndex implements AsyncDisposable {
   async #bulk(documents: readonly Document[]): Promise<readonly string[]> {
     const lines = documents.map((document) => this.operation(document));
     const body = lines.flatMap(({ action, source }) => (source === undefined ? [action] : [action, source]));
-    const said = await this.#ask('take documents', () =>
-      this.client.bulk({ index: this.index, refresh: true, body }).catch((error: unknown) => {
+    const said = await this.#ask('take documents', (client) =>
+      client.bulk({ index: this.index, refresh: true, body }).catch((error: unknown) => {
         if (isRefusal(error)) return error;
         throw error;
       }),
     );
-    if (!(said instanceof errors.ResponseError))
-      return said.body.items.map((item) => verdictOf(Object.values(item)[0]));
+    if (!(said instanceof Error)) return said.body.items.map((item) => verdictOf(Object.values(item)[0]));
     // One of them can't even be read, and the whole of it was refused: which one?
     if (documents.length === 1) return [said.message.slice(0, 500)];
     const each: string[] = [];
@@ -136,8 +141,8 @@ export class SearchIndex implements AsyncDisposable {
         ...(except !== '' && { must_not: [{ ids: { values: [except] } }] }),
       },
     };
-    return this.#ask('search', async () => {
-      const { body } = await this.client.search({
+    return this.#ask('search', async (client) => {
+      const { body } = await client.search({
         index: this.index,
         body: { query, size: limit, _source: ['slug', 'title', 'teaser'] },
       });
@@ -156,27 +161,28 @@ export class SearchIndex implements AsyncDisposable {
     return { action, source: live ? { ...document } : { id, revision, live } };
   }
 
-  async #ask<T>(what: string, request: () => Promise<T>): Promise<T> {
+  async #ask<T>(what: string, request: (client: Client) => Promise<T>): Promise<T> {
     try {
-      return await step(`opensearch ${what}`, request);
+      return await step(`opensearch ${what}`, async () => request(await this.client));
     } catch (cause) {
       throw new UnavailableError(`OpenSearch (asked to ${what})`, cause);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.client.close();
+    await (await this.client).close();
   }
 }
 
 function errorType(error: unknown): unknown {
-  const body: unknown = error instanceof errors.ResponseError ? error.body : undefined;
+  const body: unknown = error instanceof Error && 'body' in error ? error.body : undefined;
   return z.object({ error: z.object({ type: z.string() }) }).safeParse(body).data?.error.type;
 }
 
 /** An answer to what was asked: to ask again changes nothing. */
-function isRefusal(error: unknown): error is errors.ResponseError {
-  return error instanceof errors.ResponseError && (error.statusCode === 400 || error.statusCode === 413);
+function isRefusal(error: unknown): error is Error {
+  if (!(error instanceof Error && error.name === 'ResponseError' && 'statusCode' in error)) return false;
+  return error.statusCode === 400 || error.statusCode === 413;
 }
 
 interface Verdict {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
-import type { ViteUserConfig } from 'vitest/config';
+import type { Plugin, ViteUserConfig } from 'vitest/config';
 import type { CliOptions, TestUserConfig } from 'vitest/node';
 import { createVitest } from 'vitest/node';
 import { reporter } from '../reporter.ts';
@@ -146,11 +146,7 @@ export class Unit {
     };
     const vite: ViteUserConfig = {
       ...ownVite,
-      resolve: {
-        ...ownVite.resolve,
-        // Without an implementation the lab's own import map decides.
-        alias: impl === undefined ? [] : [{ find: /^#lab$/, replacement: impl }],
-      },
+      plugins: [...(ownVite.plugins ?? []), implementation(impl)],
     };
     const sink = new Writable({
       write: (chunk, _encoding, done) => {
@@ -170,6 +166,20 @@ export class Unit {
       await vitest.close();
     }
   }
+}
+
+/**
+ * What `#lab` is; without an implementation the lab's own import map decides. A plugin and no alias: aliases are in the key
+ * of every module that vitest keeps transformed, so that each pitfall would have all of the lab transformed anew.
+ */
+function implementation(impl: string | undefined): Plugin {
+  return {
+    name: 'lab:implementation',
+    enforce: 'pre',
+    resolveId: (id) => (id === '#lab' ? impl : undefined),
+    configureVitest: ({ defineCacheKeyGenerator }) =>
+      defineCacheKeyGenerator(({ sourceCode }) => (sourceCode.includes('#lab') ? impl : undefined)),
+  };
 }
 
 /**
