@@ -67,13 +67,13 @@ async function loadMany(db: Database, meta: ModelMeta, relation: ManyRelation, o
   const { name, source } = relation;
   const via = foreignKey(relation, meta).name;
   // A way back leads to objects that have theirs, with what other paths have loaded on them.
-  const missing = objects.filter((object) => !Object.hasOwn(object, name));
+  const without = objects.filter((object) => !Object.hasOwn(object, name));
   const query = source()
     .objects(db)
-    .filterDynamic({ [`${via}__in`]: missing.map(keyOf) });
+    .filterDynamic({ [`${via}__in`]: without.map(keyOf) });
   const found = await query.orderDynamic(source().meta.pk.name).all();
   const groups = Map.groupBy(found, (each): unknown => refOf(each, via)?.id);
-  for (const object of missing) {
+  for (const object of without) {
     const items = groups.get(keyOf(object)) ?? [];
     // Each of them also knows whose it is: no query on the way back.
     for (const each of items) refOf(each, via)?.set(object);
