@@ -12,17 +12,14 @@ export type Callable = (this: unknown, ...args: unknown[]) => unknown;
 export type Behaviour = (method: Callable, name: string) => Callable;
 
 /**
- * The method with the behaviour around it. Name, length and kind (async, generator) stay as they were, so the next
- * decorator above sees what the author wrote.
+ * The method with the behaviour around it. Name, length, kind (async, generator) and what others have put on it stay as
+ * they were, so the next decorator above sees what the author wrote.
  */
 export function wrap<M extends AnyMethod>(method: M, name: string, behaviour: Behaviour): M {
   // The two casts of this library: arguments go through as they come, so the wrapper's type is the method's.
   const wrapper = behaviour(method as unknown as Callable, name);
   Object.setPrototypeOf(wrapper, Object.getPrototypeOf(method));
-  Object.defineProperties(wrapper, {
-    name: { value: method.name, configurable: true },
-    length: { value: method.length, configurable: true },
-  });
+  Object.defineProperties(wrapper, Object.getOwnPropertyDescriptors(method));
   return wrapper as unknown as M;
 }
 

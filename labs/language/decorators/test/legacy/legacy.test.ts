@@ -168,8 +168,11 @@ describe('the legacy dialect', () => {
   });
 
   test('a wrapped method keeps the metadata that others put on it', () => {
+    const NOTED = Symbol('noted');
     const version = (value: string) => (_target: object, _name: string | symbol, descriptor: { value?: object }) => {
-      if (descriptor.value) Reflect.defineMetadata('version', value, descriptor.value);
+      if (!descriptor.value) return;
+      Reflect.defineMetadata('version', value, descriptor.value);
+      Object.defineProperty(descriptor.value, NOTED, { value });
     };
     class Kitchen {
       @timed(() => {})
@@ -181,6 +184,7 @@ describe('the legacy dialect', () => {
     }
     expect(new Kitchen().cook()).toBe('rice');
     expect(Reflect.getMetadata('version', Kitchen.prototype.cook)).toBe('2');
+    expect(Reflect.get(Kitchen.prototype.cook, NOTED), 'as a property of the method').toBe('2');
   });
 
   test('parameters arrive as their declared types', () => {
