@@ -1,5 +1,5 @@
-import type { Pool } from 'pg';
-import { ConflictError, InvalidArgumentError } from './errors.ts';
+import { DatabaseError, type Pool } from 'pg';
+import { ConflictError, InvalidArgumentError, StoreError } from './errors.ts';
 import type { Append, Backlog, EventStore, NewEvent, Recorded } from './event-store.ts';
 import { GroupCommit } from './group-commit.ts';
 import { checkedEvent, checkedJson, checkedText, checkedWhole, identifier } from './text.ts';
@@ -101,13 +101,19 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
       command: checkedText('command id', commandId),
       events: events.map(checkedEvent),
     });
-    const position = this.options.groupCommit
-      ? await this.group.add(entry, entry.length)
-      : (await this.write([entry]))[0];
-    if (typeof position === 'bigint') return position;
-    throw new ConflictError(
-      `${stream} is no longer at version ${expectedVersion}, or command ${commandId} is known: read it again and decide anew.`,
-    );
+    const conflict = (cause?: unknown) =>
+      new ConflictError(
+        `${stream} is no longer at version ${expectedVersion}, or command ${commandId} is known: read it again and decide anew.`,
+        { cause },
+      );
+    try {
+      const { groupCommit } = this.options;
+      const position = groupCommit ? await this.group.add(entry, entry.length) : (await this.write([entry]))[0];
+      if (typeof position === 'bigint') return position;
+    } catch (error) {
+      throw isOldSnapshot(error) ? conflict(error) : error;
+    }
+    throw conflict();
   }
 
   /** One statement for all of them. @returns where each ends, in their order; null for a conflict */
@@ -156,3 +162,12 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
     return rows[0] ?? { events: 0, ms: 0 };
   }
 }
+
+/**
+ * Where `default_transaction_isolation` is not "read committed", the append sees what there was when it began to wait for
+ * the lock: not its own look finds the conflict, but the keys of the tables, or Postgres.
+ */
+const isOldSnapshot = (error: unknown): boolean =>
+  error instanceof StoreError &&
+  error.cause instanceof DatabaseError &&
+  (error.cause.code === '23505' || error.cause.code === '40001');

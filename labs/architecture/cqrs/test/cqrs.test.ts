@@ -317,6 +317,31 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect((await store.read('order-7')).map(({ version }) => version)).toEqual([1, 2]);
   });
 
+  test('of several decisions on one version one is written, whatever isolation the database has by default', async () => {
+    for (const isolation of ['repeatable read', 'serializable']) {
+      const { name } = await open();
+      const own = new Pool({
+        connectionString: postgres.url,
+        options: `-c default_transaction_isolation=${isolation.replace(' ', '\\ ')}`,
+      });
+      own.on('error', () => {});
+      onTestFinished(() => own.end());
+      for (const groupCommit of [false, true]) {
+        const store = new PostgresEventStore<OrderEvent>(own, name, { groupCommit });
+        const appends = Array.from({ length: 5 }, (_, n) =>
+          store.append({ ...entry(n, `order-${groupCommit}`), commandId: `${groupCommit}${n}` }),
+        );
+        const refused = (await Promise.allSettled(appends)).flatMap((each) =>
+          each.status === 'rejected' ? [each.reason] : [],
+        );
+        expect(
+          refused.map((error) => error instanceof ConflictError),
+          `${isolation}: ${refused}`,
+        ).toEqual([true, true, true, true]);
+      }
+    }
+  });
+
   test('whoever was slower decides anew on what is there by then', async () => {
     const { store, send } = await open();
     let overtaken = async () => {};
