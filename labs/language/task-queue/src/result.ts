@@ -91,10 +91,11 @@ export class AsyncResult<R> {
 
   async #wait(timeoutMs: number): Promise<R> {
     const deadline = performance.now() + timeoutMs;
-    const feed = await this.#feed();
     let failed: string | undefined;
     let gone = false;
     for (let seen = false; ; seen = true) {
+      // Each time: it may have been closed.
+      const feed = await this.#feed();
       const left = deadline - performance.now();
       // Listen first, then look: what happens in between is in one of them.
       const { arrived, ignore } = feed.news(this.id, Math.max(0, Math.min(left, LOOK_AGAIN_MS)));

@@ -77,6 +77,7 @@ export class TaskQueue<M extends Tasks> {
   readonly #keep: KeepJobs;
   readonly #opened: { close(): Promise<void> }[] = [];
   readonly #workers = new Set<TaskWorker>();
+  readonly #underWay = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
   #closed = false;
   #flows: FlowProducer | undefined;
@@ -112,7 +113,7 @@ export class TaskQueue<M extends Tasks> {
     options: SendOptions = {},
   ): Promise<AsyncResult<ResultOf<M, N>>> {
     const { name, data, opts } = this.#job(this.s(task, payload, options));
-    await this.#live().add(name, data, opts);
+    await this.#call((bull) => bull.add(name, data, opts));
     return this.result(opts.jobId);
   }
 
@@ -124,7 +125,7 @@ export class TaskQueue<M extends Tasks> {
   /** Sends all at once; the results come in the order of the signatures. */
   async group<const S extends readonly Signature<NameOf<M>>[]>(signatures: S): Promise<GroupResult<ResultsOf<M, S>>> {
     const jobs = signatures.map((signature) => this.#job(signature));
-    await this.#live().addBulk(jobs);
+    await this.#call((bull) => bull.addBulk(jobs));
     const parts: unknown = jobs.map(({ opts }) => this.result(opts.jobId));
     return new GroupResult(parts as GroupResult<ResultsOf<M, S>>['parts']);
   }
@@ -182,12 +183,13 @@ export class TaskQueue<M extends Tasks> {
     else checkCron(schedule);
     const { name, data, opts } = this.#job(this.s(task, payload));
     const { jobId: _, delay: __, ...template } = opts;
-    await this.#live().upsertJobScheduler(this.scheduleId(id), repeat, { name, data, opts: template });
+    const job = { name, data, opts: template };
+    await this.#call((bull) => bull.upsertJobScheduler(this.scheduleId(id), repeat, job));
   }
 
   /** Ends a schedule. Says whether there was one. */
   async endBeat(id: string): Promise<boolean> {
-    return this.#live().removeJobScheduler(this.scheduleId(id));
+    return this.#call((bull) => bull.removeJobScheduler(this.scheduleId(id)));
   }
 
   /**
@@ -196,6 +198,10 @@ export class TaskQueue<M extends Tasks> {
    * the flow with it, when a worker comes to it. Says how many it met.
    */
   async revoke(id: string): Promise<number> {
+    return this.#call(() => this.#revoke(id));
+  }
+
+  async #revoke(id: string): Promise<number> {
     // BullMQ's own defaults stop at ten links and at twenty children of each.
     const all = { depth: Number.POSITIVE_INFINITY, maxChildren: 2 ** 31 - 1 };
     const flow = await this.#flowProducer().getFlow({ id, queueName: this.name, prefix: this.shared.prefix, ...all });
@@ -241,6 +247,10 @@ export class TaskQueue<M extends Tasks> {
    * @throws EvictionPolicyError, or InvalidArgumentError on an option
    */
   async worker(options: TaskWorkerOptions = {}): Promise<TaskWorker> {
+    return this.#call(() => this.#hire(options));
+  }
+
+  async #hire(options: TaskWorkerOptions): Promise<TaskWorker> {
     await this.ready();
     // A worker that cannot hear must not begin: its tasks could not be revoked.
     const events = this.#queueEvents();
@@ -253,8 +263,8 @@ export class TaskQueue<M extends Tasks> {
   }
 
   /**
-   * Closes what this queue has opened: its workers first (they finish what they run, which may still send), then the
-   * connections. From then on it sends nothing: QueueClosedError. While Redis is away BullMQ's connections don't close:
+   * Closes what this queue has opened: its workers first (they finish what they run, which may still send), then, once
+   * what is being sent has been, the connections. From then on it sends nothing: QueueClosedError. While Redis is away BullMQ's connections don't close:
    * give a shutdown a limit of its own, `setTimeout(process.exit, 30_000).unref()`.
    */
   close(): Promise<void> {
@@ -264,7 +274,9 @@ export class TaskQueue<M extends Tasks> {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#workers].map((worker) => worker.close()));
+    await Promise.allSettled(this.#underWay);
     this.#closed = true;
+    await Promise.allSettled(this.#underWay);
     for (const one of this.#opened.toReversed()) await one.close();
   }
 
@@ -331,11 +343,13 @@ export class TaskQueue<M extends Tasks> {
 
   async #send<R>(flow: Flow): Promise<AsyncResult<R>> {
     const { jobId } = flow.opts;
-    // BullMQ knows the root, and would run those of its parts again whose results are kept no more.
-    if ((await this.#live().getJobState(jobId)) === 'unknown') {
+    const flows = this.#flowProducer();
+    await this.#call(async (bull) => {
+      // BullMQ knows the root, and would run those of its parts again whose results are kept no more.
+      if ((await bull.getJobState(jobId)) !== 'unknown') return;
       await Promise.all((flow.children ?? []).map((part) => this.#forgetFailed(part)));
-      await this.#flowProducer().add({ ...flow, prefix: this.shared.prefix });
-    }
+      await flows.add({ ...flow, prefix: this.shared.prefix });
+    });
     return this.result(jobId);
   }
 
@@ -344,6 +358,17 @@ export class TaskQueue<M extends Tasks> {
     if ((await this.bull.getJobState(opts.jobId)) === 'failed')
       await this.bull.remove(opts.jobId, { removeChildren: false });
     await Promise.all(children.map((part) => this.#forgetFailed(part)));
+  }
+
+  /** What has begun is done before the connections close. @throws QueueClosedError */
+  async #call<T>(make: (bull: BullQueue) => Promise<T>): Promise<T> {
+    const call = make(this.#live());
+    this.#underWay.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#underWay.delete(call);
+    }
   }
 
   /** @throws QueueClosedError */
@@ -406,7 +431,7 @@ function checkCron({ cron, tz }: Extract<Schedule, { cron: string }>): void {
 }
 
 function checkOptions({ id, countdownMs, eta, expires, priority = 'normal' }: SendOptions): void {
-  if (id !== undefined && (id === '' || id.includes(':') || /^-?[0-9]+$/.test(id) || !id.isWellFormed())) {
+  if (id !== undefined && (id === '' || id.includes(':') || /^(-?[0-9]+|NaN)$/.test(id) || !id.isWellFormed())) {
     throw new InvalidArgumentError(
       `The id "${id}" must not be empty, hold a colon or half a character, or be a whole number: try "task-${id}".`,
     );

@@ -71,6 +71,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       ['an id with a colon', () => queue.delay('double', 1, { id: 'film:7' })],
       ['an id that is a whole number', () => queue.delay('double', 1, { id: '7' })],
       ['an id that is a whole number below 0', () => queue.delay('double', 1, { id: '-7' })],
+      ['an id that BullMQ takes for a number', () => queue.delay('double', 1, { id: 'NaN' })],
       ['an id like that of a part', () => queue.delay('double', 1, { id: 'album#0' })],
       ['an id that is a key of BullMQ', () => queue.delay('double', 1, { id: 'events' })],
       ['a number that JSON has not', () => queue.delay('double', Number.NaN)],
@@ -855,6 +856,32 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const unused = open(tasks, name);
     await unused.close();
     await expect(unused.result('album').get(PATIENCE), 'a connection is opened').rejects.toThrow(QueueClosedError);
+  });
+
+  test('what was being sent when its queue was closed is sent, and whoever waits for a result is told', async () => {
+    const name = fresh();
+    const office = open({ double, list }, name);
+    const calls: ((queue: typeof office) => Promise<unknown>)[] = [
+      (queue) => queue.delay('double', 1),
+      (queue) => queue.group([queue.s('double', 1)]),
+      (queue) => queue.chord([queue.s('double', 1)], 'list', { id: 'album' }),
+      (queue) => queue.chain(queue.s('double', 1, { id: 'roll' }), 'double'),
+      (queue) => queue.beat('daily', { everyMs: HOUR }, 'double', 1),
+      (queue) => queue.revoke('album'),
+    ];
+    for (const call of calls) {
+      const queue = open({ double, list }, name);
+      const made = call(queue);
+      const [outcome] = await Promise.allSettled([made, queue.close()]);
+      expect(outcome, String(call)).toMatchObject({ status: 'fulfilled' });
+    }
+    const queue = open({ double, list }, name);
+    const { id } = await queue.delay('double', 1, { countdownMs: HOUR });
+    const told = Promise.all(
+      [queue.result(id).get(PATIENCE), queue.worker()].map((late) => expect(late).rejects.toThrow(QueueClosedError)),
+    );
+    await queue.close();
+    await told;
   });
 
   test('the rate limit holds over all workers together', async () => {
