@@ -88,14 +88,22 @@ export class RabbitBus implements Bus {
   async publish(events: readonly Envelope[], only?: string): Promise<void> {
     const session = this.#present(this.#publishing);
     const { publisher } = session;
-    const letGo = (lost: unknown) => Promise.reject(this.#closed ?? lost);
-    // Its own for each time: the same event may be on its way to two groups.
-    const tickets = new Map(events.map((event) => [randomUUID(), event] as const));
-    const sent = [...tickets].map(([ticket, event]) => this.send(publisher.channel, event, ticket, only));
-    const taken = await session.answer(Promise.allSettled(sent)).catch(letGo);
-    // The broker returns what it can't route before it confirms it.
-    const homeless = [...tickets].flatMap(([ticket, event]) => (session.unroutable.delete(ticket) ? [event] : []));
-    if (publisher.next) await session.answer(publisher.next).catch(letGo);
+    const homeless: Envelope[] = [];
+    const inTurn = async (story: readonly Envelope[]) => {
+      for (const event of story) {
+        // Its own for each time: the same event may be on its way to two groups.
+        const ticket = randomUUID();
+        await session.answer(this.send(publisher.channel, event, ticket, only));
+        // The broker returns what it can't route before it confirms it.
+        if (!session.unroutable.delete(ticket)) continue;
+        homeless.push(event);
+        return;
+      }
+    };
+    // Of one key each waits for the one before: what the broker takes must not overtake what it has refused.
+    const stories = Map.groupBy(events, ({ key }) => key);
+    const taken = await Promise.allSettled([...stories.values()].map(inTurn));
+    if (publisher.next) await session.answer(publisher.next).catch(() => {});
     for (const each of taken) {
       if (each.status === 'rejected') throw this.#closed ?? session.lost ?? publisher.refusal ?? each.reason;
     }

@@ -98,6 +98,20 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await until(() => got.length === 1);
   });
 
+  test('rabbit: of one order nothing is published behind what was refused', async () => {
+    const { open } = await world();
+    const bus = await open();
+    const got: string[] = [];
+    const reader = delivery.reader({ OrderPaid: async ({ key }) => void got.push(key) });
+    await bus.subscribe('kitchen', reader, NOW);
+    const paid = (key: string) => delivery.create('OrderPaid', key, { dish: '鱼香肉丝饭', cents: 1800 });
+    // Nobody wants to know what was placed.
+    await expect(bus.publish([placed('1'), paid('1'), paid('2')])).rejects.toBeInstanceOf(UnroutableError);
+    await bus.publish([paid('3')]);
+    await until(() => got.includes('3'));
+    expect(got).toEqual(['2', '3']);
+  });
+
   test('rabbit: of those who publish the same event at the same moment each hears what became of his own', async () => {
     const { open } = await world();
     const bus = await open();
