@@ -67,6 +67,8 @@ interface Messages extends QueueEventsListener {
 const PRIORITY = { urgent: 1, normal: 10, background: 100 };
 
 const TRIES_TO_TAKE_BACK = 10;
+/** What is being sent to a Redis that is away holds up nobody who closes, for longer than this. */
+const SENDING_MS = 5_000;
 
 /** Celery's canvas, typed by a task map, on one BullMQ queue. A thin layer: `bull` is the queue beneath. */
 export class TaskQueue<M extends Tasks> {
@@ -274,9 +276,11 @@ export class TaskQueue<M extends Tasks> {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#workers].map((worker) => worker.close()));
-    await Promise.allSettled(this.#underWay);
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, SENDING_MS);
+    await Promise.race([Promise.allSettled(this.#underWay), late]);
+    clearTimeout(timer);
     this.#closed = true;
-    await Promise.allSettled(this.#underWay);
     for (const one of this.#opened.toReversed()) await one.close();
   }
 

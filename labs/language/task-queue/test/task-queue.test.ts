@@ -884,6 +884,23 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await told;
   });
 
+  test('what is being sent to a Redis that is away holds up no close for long', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const queue = new TaskQueue({ double }, { connection: { url: 'redis://127.0.0.1:1' } });
+    queue.bull.on('error', () => {});
+    let closed = false;
+    queue.delay('double', 1).catch(() => {});
+    void queue.close().then(() => {
+      closed = true;
+    });
+    for (let second = 0; second < 60 && !closed; second++) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      await turn();
+    }
+    expect(closed, 'after a minute').toBe(true);
+  });
+
   test('the rate limit holds over all workers together', async () => {
     let runs = 0;
     const name = fresh();
