@@ -9,10 +9,10 @@ import {
 } from 'pg';
 import { StoreError } from './errors.ts';
 
-export type Begin = 'BEGIN' | 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+export type Begin = 'BEGIN ISOLATION LEVEL READ COMMITTED' | 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
 export interface TransactionOptions {
-  /** Default "BEGIN". */
+  /** Default: read committed, whatever the database's own is: who has waited for a lock sees what was done meanwhile. */
   readonly begin?: Begin;
   /** Milliseconds for which we may stand still inside it; then Postgres ends it and frees its locks. Default 10,000. */
   readonly idleMs?: number;
@@ -26,7 +26,7 @@ export interface TransactionOptions {
 export async function inTransaction<T>(
   pool: Pool,
   body: (tx: PoolClient) => Promise<T>,
-  { begin = 'BEGIN', idleMs = 10_000 }: TransactionOptions = {},
+  { begin = 'BEGIN ISOLATION LEVEL READ COMMITTED', idleMs = 10_000 }: TransactionOptions = {},
 ): Promise<T> {
   return connected(pool, async (client, lose) => {
     try {

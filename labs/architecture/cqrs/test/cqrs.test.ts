@@ -317,7 +317,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect((await store.read('order-7')).map(({ version }) => version)).toEqual([1, 2]);
   });
 
-  test('of several decisions on one version one is written, whatever isolation the database has by default', async () => {
+  test('whatever isolation the database has by default, of several decisions one is written, and of several who migrate and rebuild none fails', async () => {
     for (const isolation of ['repeatable read', 'serializable']) {
       const { name } = await open();
       const own = new Pool({
@@ -326,6 +326,11 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       });
       own.on('error', () => {});
       onTestFinished(() => own.end());
+      const instances = [1, 2, 3].map(
+        () => new Projector(own, new PostgresEventStore<OrderEvent>(own, name), board, { prefix: name }),
+      );
+      await Promise.all(instances.map((each) => each.migrate()));
+      await Promise.all(instances.map((each) => each.rebuild()));
       for (const groupCommit of [false, true]) {
         const store = new PostgresEventStore<OrderEvent>(own, name, { groupCommit });
         const appends = Array.from({ length: 5 }, (_, n) =>
