@@ -10,7 +10,10 @@ export interface BulkheadOptions {
   readonly concurrent: number;
   /** Callers who may wait for a slot; the next one is refused. Default 0. */
   readonly queue?: number;
-  /** Longest wait in the queue, in milliseconds. Default 1,000. */
+  /**
+   * Longest wait in the queue, in milliseconds. Default 1,000. Keep it well below the `timeoutMs` of a circuit around the
+   * bulkhead: a call that runs out of time in the queue counts as a failure there.
+   */
   readonly queueTimeoutMs?: number;
   readonly clock?: Clock;
 }
