@@ -51,14 +51,14 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     polls.set(collection, (polls.get(collection) ?? 0) + 1);
   });
   /**
-   * Waits until it is so, or nothing more comes: no run goes on, or its stream was asked thirty times and each time what
+   * Waits until it is so, or nothing more comes: no run goes on, or its stream was asked fifteen times and each time what
    * it had to tell was dealt with. On a busy machine that takes longer, too.
    */
   const soon = async (it: World, condition: () => Promise<boolean>) => {
     const asked = () => polls.get(it.orders.collectionName) ?? 0;
     const before = asked();
-    const isOver = async () => (await condition()) || it.isOver() || asked() > before + 30;
-    await until(isOver, { timeoutMs: 3000, intervalMs: 10 }).catch(() => {});
+    const isOver = async () => (await condition()) || it.isOver() || asked() > before + 15;
+    await until(isOver, { timeoutMs: 3000, intervalMs: 20 }).catch(() => {});
   };
   /** The board, as soon as it is what the orders say; else what it shows in the end. */
   const settled = async (it: World) => {
