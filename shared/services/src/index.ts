@@ -9,7 +9,7 @@ import type { MongoOptions, MongoServers } from './mongo.ts';
 import type { OpenSearchOptions, OpenSearchServers } from './opensearch.ts';
 import type { PostgresOptions, PostgresServers, ReplicatedPostgres } from './postgres.ts';
 import type { Standby } from './postgres-standby.ts';
-import type { AlertingPrometheus, PrometheusOptions, PrometheusServers, ScrapeJob } from './prometheus.ts';
+import type { AlertingPrometheus, PrometheusOptions, PrometheusServers, Promtool, ScrapeJob } from './prometheus.ts';
 import type { RabbitOptions, RabbitServers } from './rabbit.ts';
 import type { RedisCluster, RedisClusterOptions, RedisOptions, RedisServers } from './redis.ts';
 import type { ClusterNode } from './redis-cluster.ts';
@@ -56,6 +56,7 @@ export type {
   PostgresServers,
   PrometheusOptions,
   PrometheusServers,
+  Promtool,
   RabbitOptions,
   RabbitServers,
   RedisCluster,
@@ -162,6 +163,14 @@ export async function startPrometheus(
 export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusServers>;
 export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusServers> {
   return (await import('./prometheus.ts')).startPrometheus(o);
+}
+
+/**
+ * Finds the program that checks and tests rules (`promtool test rules FILE`), of the Prometheus that would be started.
+ * @throws MissingServerError, BadSettingError
+ */
+export async function findPromtool(): Promise<Promtool> {
+  return (await import('./prometheus.ts')).findPromtool();
 }
 
 /**

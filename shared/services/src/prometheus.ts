@@ -37,6 +37,11 @@ export interface PrometheusServers extends Servers {
   setRules(yaml: string): Promise<void>;
 }
 
+/** The program that checks and tests rules, where it came along with Prometheus. */
+export interface Promtool extends AsyncDisposable {
+  readonly path?: string;
+}
+
 /** One with an Alertmanager behind it. */
 export interface AlertingPrometheus extends PrometheusServers {
   readonly alertmanagerUrl: string;
@@ -144,8 +149,7 @@ export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusS
     const node = new PrometheusNode(url, server, config);
     // Like later ones, so that they are refused like those.
     if (rules !== '') await node.write('rules.yml', rules);
-    const beside = join(dirname(await realpath(program.path)), 'promtool');
-    const promtool = (await exists(beside)) ? beside : await onPath('promtool');
+    const promtool = await promtoolOf(program);
     const common = handle({
       service: NAME,
       origin: 'embedded',
@@ -172,6 +176,17 @@ export async function startPrometheus(o: PrometheusOptions): Promise<PrometheusS
     await folder.settle();
     throw error;
   }
+}
+
+/** Prometheus' own engine as a program: nothing runs, and there is nothing to end. */
+export async function findPromtool(): Promise<Promtool> {
+  const path = await promtoolOf(await chooseOwn(prometheus, 1, {}));
+  return { ...(path !== undefined && { path }), [Symbol.asyncDispose]: async () => {} };
+}
+
+async function promtoolOf({ path }: Program): Promise<string | undefined> {
+  const beside = join(dirname(await realpath(path)), 'promtool');
+  return (await exists(beside)) ? beside : onPath('promtool');
 }
 
 interface Config {

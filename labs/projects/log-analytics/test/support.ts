@@ -6,6 +6,21 @@ import { join } from 'node:path';
 export const lineOf = (at: number, path = '/', status = 200, ms = 10): string =>
   `${new Date(at).toISOString()} GET ${path} ${status} ${ms}`;
 
+export const SEED = Number(process.env['LAB_SEED'] ?? 20_261_129);
+export const NOON = Date.parse('2025-11-29T12:00:00Z');
+/** Ten seconds a window, five for stragglers, thirty for the silent. */
+export const O = { windowMs: 10_000, latenessMs: 5_000, idleMs: 30_000, holdMs: 600_000 };
+
+/** Seconds after noon, which can be read. */
+export const after = (ms: number) => (ms - NOON) / 1_000;
+/** The lines of each window that was touched, by its start after noon in seconds. */
+export const linesOf = (windows: readonly { start: number; lines: number }[]) =>
+  Object.fromEntries(windows.map(({ start, lines }) => [after(start), lines]));
+/** Seconds after noon, as lines. */
+export const at = (...seconds: number[]) => seconds.map((it) => lineOf(NOON + it * 1_000));
+/** It rings at a tenth of errors, three windows in a row, and no more at a fiftieth. */
+export const RULE = { name: 'errors', share: 0.1, clear: 0.02, windows: 3, least: 20 };
+
 /** In pieces of `size`. */
 export const piecesOf = <T>(all: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size));
