@@ -19,9 +19,9 @@ export interface MadeClass {
  */
 export type Decorate<B extends Class = Class> = <C extends B>(cls: C, context?: ClassDecoratorContext<C>) => C;
 
-/** Whether `new` accepts it. Nothing of `value` is run. */
+/** Whether `new` and `extends` accept it; a bound class has no prototype. Nothing of `value` is run. */
 export function isClass(value: unknown): value is MadeClass {
-  if (typeof value !== 'function') return false;
+  if (typeof value !== 'function' || Object(value.prototype) !== value.prototype) return false;
   try {
     Reflect.construct(Object, [], value);
     return true;
@@ -107,7 +107,9 @@ export function intercept<C extends Class>(
     },
   });
   // `new instance.constructor()` would otherwise lead behind the Proxy.
-  Object.defineProperty(cls.prototype, 'constructor', { value: proxy, writable: true, configurable: true });
+  const way = { value: proxy, writable: true, configurable: true };
+  if (!Reflect.defineProperty(cls.prototype, 'constructor', way))
+    throw new InvalidArgumentError(`${cls.name} is frozen: its instances would lead behind what wraps it.`);
   insides.set(proxy, cls);
   return proxy;
 }

@@ -86,7 +86,8 @@ export function derive(base: Meta, steps: (parent: Required<Meta>) => Meta): Met
     const inherited = Object.hasOwn(base, step) ? theirs : theirs?.bind(base);
     const chosen = value && value !== theirs ? value.bind(own) : inherited;
     // Enumerable and its own: `{ ...meta, init }` is a meta with another init.
-    if (chosen) Object.assign(meta, { [step]: chosen });
+    if (chosen)
+      Object.defineProperty(meta, step, { value: chosen, enumerable: true, writable: true, configurable: true });
   }
   return meta;
 }
@@ -98,8 +99,8 @@ export function derive(base: Meta, steps: (parent: Required<Meta>) => Meta): Met
  * The meta is `meta`, or that of a base if it extends `meta`.
  *
  * @throws InvalidArgumentError on a base that is no class or given twice, and on an async body; FinalClassError on a
- *   final base; MetaConflictError when two metas are unrelated; InvalidStepError when `prepare` returns no Map or
- *   `create` no class, and from `new` when `call` returns no object.
+ *   final base; MetaConflictError when two metas are unrelated; InvalidStepError when `prepare` returns no Map, `create`
+ *   no class or `init` a promise, and from `new` when `call` returns no object.
  */
 export function defineClass(
   meta: Meta,
@@ -113,9 +114,7 @@ export function defineClass(
   const steps = complete(chosen);
   const ns = asNamespace(name, steps.prepare(name, bases, { ...kw }));
   const done: unknown = body(ns);
-  if (typeof done === 'object' && done !== null && 'then' in done) {
-    // Nobody else hears of it, should it fail later.
-    Promise.resolve(done).catch(() => {});
+  if (isLate(done)) {
     throw new InvalidArgumentError(
       `The body of ${name} is async: what it defines would come after the class. Await before.`,
     );
@@ -126,8 +125,17 @@ export function defineClass(
   metas.set(cls, chosen);
   orders.set(cls, order);
   origins.set(cls, raw);
-  steps.init(cls, name, bases, ns, { ...kw });
+  const seen: unknown = steps.init(cls, name, bases, ns, { ...kw });
+  if (isLate(seen))
+    throw new InvalidStepError(`init must be done with ${name} when it returns; it returned a promise.`);
   return cls;
+}
+
+/** Whether it is a promise. Nobody else hears of it, should it fail later. */
+function isLate(done: unknown): boolean {
+  if (typeof done !== 'object' || done === null || !('then' in done)) return false;
+  Promise.resolve(done).catch(() => {});
+  return true;
 }
 
 /** The meta that made `cls` or the nearest of its ancestors; `typeMeta` where there is none. */
@@ -204,7 +212,9 @@ function asClass(name: string, created: unknown): MadeClass {
 /** A class without members; one without a constructor of its own, where there is no `body`, costs nothing at `new`. */
 function shell(name: string, base: MadeClass | undefined, body: unknown): Class {
   if (body === undefined) return base ? class extends base {} : class {};
-  if (typeof body !== 'function') throw new InvalidArgumentError(`${name}.constructor is no function.`);
+  // An async one would fail where nobody hears it.
+  if (typeof body !== 'function' || Object.prototype.toString.call(body) !== '[object Function]')
+    throw new InvalidArgumentError(`${name}.constructor is no plain function.`);
   const run = (self: object, args: readonly unknown[]) => void Reflect.apply(body, self, args);
   if (!base) {
     return class {

@@ -687,9 +687,11 @@ describe('metas', () => {
     defineClass(silent, 'B', [], nothing);
     defineClass({ ...audit, prepare: () => new Map() }, 'C', [], nothing);
     defineClass({ ...silent, prepare: () => new Map() }, 'D', [], nothing);
-    const above = derive(new Audit(), () => ({}));
+    const above = Object.freeze(derive(Object.freeze(new Audit()), () => ({})));
     defineClass(above, 'E', [], nothing);
-    expect(log).toEqual(['audit A', 'audit B', 'audit C', 'audit D', 'audit E']);
+    const frozen = derive(above, (parent) => ({ init: (...args) => parent.init(...args) }));
+    defineClass(frozen, 'F', [], nothing);
+    expect(log).toEqual(['audit A', 'audit B', 'audit C', 'audit D', 'audit E', 'audit F']);
   });
 
   test('two metas that do not extend each other are a conflict', () => {
@@ -807,15 +809,17 @@ describe('metas', () => {
       expect(() => defineClass(typeMeta, 'B', [base], body)).toThrow(InvalidArgumentError);
     }
     expect(() => defineClass(typeMeta, 'B', [A, A], body)).toThrow(/names its base A twice/);
-    const bad = (ns: Namespace) => void ns.set('constructor', 'none');
-    expect(() => defineClass(typeMeta, 'B', [], bad)).toThrow(InvalidArgumentError);
+    for (const none of ['none', async () => {}, function* () {}]) {
+      const bad = (ns: Namespace) => void ns.set('constructor', none);
+      expect(() => defineClass(typeMeta, 'B', [], bad), String(none)).toThrow(InvalidArgumentError);
+    }
     const late = async (ns: Namespace) => void ns.set('x', 1);
     expect(() => defineClass(typeMeta, 'B', [], late), 'its class would be empty').toThrow(InvalidArgumentError);
     const failing = () => Promise.reject(new Error('what nobody hears'));
     expect(() => defineClass(typeMeta, 'B', [], failing)).toThrow(InvalidArgumentError);
     const spec = { name: 'Shop', methods: { pay: {} } };
     const inspected = [implementing(spec), new Registry(Plugin).register('x'), prefixed('x'), singleton(), final()];
-    const exported: Class[] = [...noClass, JSON.parse.bind(null), Object.create(null)];
+    const exported: Class[] = [...noClass, JSON.parse.bind(null), Object.create(null), A.bind(null)];
     for (const each of exported) {
       for (const decorate of inspected)
         expect(() => Reflect.apply(decorate, null, [each])).toThrow(InvalidArgumentError);
@@ -827,6 +831,12 @@ describe('metas', () => {
     expect(bodies).toBe(0);
     const arrow: Meta = { create: () => JSON.parse('{}') };
     expect(() => defineClass(arrow, 'B', [], nothing)).toThrow(InvalidStepError);
+    const checksLate: Meta = { init: () => Promise.reject(new Error('what nobody hears')) };
+    expect(() => defineClass(checksLate, 'B', [], nothing), 'it would pass all').toThrow(InvalidStepError);
+    class Fixed {}
+    Object.freeze(Fixed.prototype);
+    for (const decorate of [singleton(), final()])
+      expect(() => Reflect.apply(decorate, null, [Fixed])).toThrow(InvalidArgumentError);
   });
 
   test('a final base is refused by defineClass while no subclass exists', () => {
