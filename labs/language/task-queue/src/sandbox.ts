@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { InvalidArgumentError, PermanentError } from './errors.ts';
 import {
   checkLimit,
@@ -24,6 +24,7 @@ export interface Start {
   readonly payload: Json;
   readonly id: string;
   readonly attempt: number;
+  readonly line: MessagePort;
 }
 
 /** What the thread is told: why its signal aborts. */
@@ -69,23 +70,29 @@ export function sandboxed<F extends (payload: never, context: TaskContext) => Re
 
 /** Starts one run of `module` in a thread. Whoever starts it ends it: its result alone doesn't. */
 export function startThread(module: URL, payload: Json, { id, attempt, signal, progress }: TaskContext) {
-  const start: Start = { module: module.href, payload, id, attempt };
-  const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: start });
+  // A line of our own: what a module says over its `parentPort` is for somebody else.
+  const { port1: here, port2: line } = new MessageChannel();
+  const start: Start = { module: module.href, payload, id, attempt, line };
+  const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: start, transferList: [line] });
   const { promise: result, resolve, reject } = Promise.withResolvers<Result>();
   const abort = () => {
     const { name, message }: Error = signal.reason;
-    thread.postMessage({ name, message } satisfies Abort);
+    here.postMessage({ name, message } satisfies Abort);
   };
   if (signal.aborted) abort();
   signal.addEventListener('abort', abort);
-  thread.on('message', (said: Said) => {
+  const hear = (said: Said) => {
     if ('progress' in said) progress(said.progress).catch(reject);
     else if ('value' in said) resolve(said.value);
     else reject(revive(said));
-  });
+  };
+  here.on('message', hear);
   thread.on('error', reject);
   thread.on('exit', (code) => {
     signal.removeEventListener('abort', abort);
+    // Its last words may be under way.
+    for (let last = receiveMessageOnPort(here); last; last = receiveMessageOnPort(here)) hear(last.message);
+    here.close();
     reject(new Error(`its thread ended with code ${code} before it had a result`));
   });
   return { thread, result };

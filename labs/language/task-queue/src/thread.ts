@@ -1,13 +1,13 @@
 // What runs in the thread of a sandboxed task. Started by `startThread`, imported by nobody.
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { asError, LockLostError, PermanentError, SoftTimeLimitError, TaskRevokedError } from './errors.ts';
 import type { Abort, Said, Start } from './sandbox.ts';
 
-const { module, payload, id, attempt }: Start = workerData;
+const { module, payload, id, attempt, line }: Start = workerData;
 const controller = new AbortController();
-const tell = (said: Said) => parentPort?.postMessage(said);
+const tell = (said: Said) => line.postMessage(said);
 
-parentPort?.on('message', ({ name, message }: Abort) => {
+line.on('message', ({ name, message }: Abort) => {
   // Errors lose their class on the way.
   if (name === TaskRevokedError.name) controller.abort(new TaskRevokedError(id, undefined, TaskRevokedError.reason));
   else controller.abort(new (name === LockLostError.name ? LockLostError : SoftTimeLimitError)(message));

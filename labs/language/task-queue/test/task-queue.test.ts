@@ -492,14 +492,16 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const queue = open({ once: inThread(), patient });
     await work(queue, { concurrency: 3 });
     const send = (name: 'once' | 'patient', act: Exclude<Order, { port: number }>['act']) => queue.delay(name, { act });
-    const [told, forgot, refused, crashed] = await Promise.all([
+    const [told, chatted, forgot, refused, crashed] = await Promise.all([
       send('once', 'tell'),
+      send('once', 'chat'),
       send('patient', 'forget'),
       send('patient', 'refuse'),
       send('once', 'crash'),
     ]);
     expect(await told.get(LONG_PATIENCE)).toBe(`${told.id} in run 1`);
     expect(await told.progress()).toBe(40);
+    expect(await chatted.get(LONG_PATIENCE)).toBe(`${chatted.id} in run 1`);
     await expect(refused.get(LONG_PATIENCE)).rejects.toThrow('refused in run 1');
     await expect(crashed.get(LONG_PATIENCE)).rejects.toThrow('its thread ended with code 7');
     await expect(forgot.get(LONG_PATIENCE)).rejects.toThrow(/its result can't be stored: #<Promise>/);

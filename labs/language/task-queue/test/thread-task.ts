@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { parentPort } from 'node:worker_threads';
 import type { TaskContext } from '#lab';
 // Not from #lab: every run pays for what its thread imports, and that would be all of BullMQ.
 import { PermanentError } from '../src/errors.ts';
@@ -10,7 +11,7 @@ import { PermanentError } from '../src/errors.ts';
 const ENOUGH = 400_000;
 
 export type Order =
-  | { readonly act: 'tell' | 'refuse' | 'crash' | 'forget' }
+  | { readonly act: 'tell' | 'refuse' | 'crash' | 'forget' | 'chat' }
   /** Says over a line what happens to it, and ignores it; the line is closed when the task's thread ends. */
   | { readonly act: 'wait' | 'loop'; readonly port: number };
 
@@ -20,6 +21,8 @@ export default async function run(order: Order, { id, attempt, signal, progress 
     if (order.act === 'refuse') throw new PermanentError(`refused in run ${attempt}`);
     if (order.act === 'crash') process.exit(7);
     if (order.act === 'forget') return JSON.parse('[0]', (key, part) => (key === '' ? part : Promise.resolve()));
+    // As modules do that are made for other threads than ours.
+    for (const said of order.act === 'chat' ? [{ value: 'another' }, 'ready', null] : []) parentPort?.postMessage(said);
     await progress(40);
     return `${id} in run ${attempt}`;
   }
