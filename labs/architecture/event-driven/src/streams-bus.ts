@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis, RedisOptions } from 'ioredis';
 import {
+  assertCount,
   type Bus,
   type Cemetery,
   completeOptions,
@@ -18,6 +19,8 @@ export interface StreamsOptions {
   readonly prefix?: string;
   /** Milliseconds after which a silent consumer's work goes to another of its group. Default 5000. */
   readonly leaseMs?: number;
+  /** Milliseconds that Redis may take for its answer to what is published. Default 10,000. */
+  readonly answerMs?: number;
   /** Hears of each failure of a group's reading loop, which begins anew. Default: nobody does. */
   readonly onError?: (error: unknown) => void;
 }
@@ -55,20 +58,23 @@ export class StreamsBus implements Bus {
   readonly #dead: Cemetery;
   protected readonly prefix: string;
   readonly #leaseMs: number;
+  readonly #answerMs: number;
   readonly #onError: (error: unknown) => void;
   readonly #subscriptions = new Set<Subscription>();
   #closed = false;
 
   /** @param redis for publishing; each subscription opens a connection like it. It remains yours to close. */
   constructor(redis: Redis, dead: Cemetery, options: StreamsOptions = {}) {
-    const { prefix = 'events:', leaseMs = 5000, onError = () => {} } = options;
+    const { prefix = 'events:', leaseMs = 5000, answerMs = 10_000, onError = () => {} } = options;
     if (!Number.isInteger(leaseMs) || leaseMs < 50) {
       throw new InvalidArgumentError(`leaseMs is ${leaseMs}: give whole milliseconds, at least 50`);
     }
+    assertCount('answerMs', answerMs);
     this.#redis = redis;
     this.#dead = dead;
     this.prefix = prefix;
     this.#leaseMs = leaseMs;
+    this.#answerMs = answerMs;
     this.#onError = onError;
   }
 
@@ -79,13 +85,13 @@ export class StreamsBus implements Bus {
     for (const event of events) {
       batch.xadd(`${this.prefix}stream`, '*', 'event', JSON.stringify(event), 'only', only);
     }
-    for (const [error] of (await batch.exec()) ?? []) if (error !== null) throw error;
+    for (const [error] of (await within(this.#answerMs, batch.exec())) ?? []) if (error !== null) throw error;
   }
 
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
     const settings = completeOptions(group, options);
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
-    await this.#createGroup(this.#redis, group);
+    await within(this.#answerMs, this.#createGroup(this.#redis, group));
     // It may have been closed meanwhile.
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
     const stopping = new AbortController();

@@ -9,6 +9,7 @@ import {
   type Bus,
   BusClosedError,
   type Cemetery,
+  ConnectionLostError,
   delivery,
   type Envelope,
   HandlerTimeoutError,
@@ -66,6 +67,7 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     for (const leaseMs of [1, 99.5]) {
       expect(() => new StreamsBus(client, { add: async () => {} }, { leaseMs })).toThrow(InvalidArgumentError);
     }
+    expect(() => new StreamsBus(client, { add: async () => {} }, { answerMs: 0 })).toThrow(InvalidArgumentError);
   });
 
   test('streams: a group that comes later gets what was published before', async () => {
@@ -381,6 +383,23 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await until(async () => got.length > 1 || (await refused()) > before, { what: 'it to try' });
     expect(got.map(centsOf), 'the other one has the lease').toEqual([0]);
     expect(Number((await client.xpending(`${prefix}stream`, 'kitchen'))[0]), 'events taken').toBe(0);
+  });
+
+  test('streams: who publishes to a Redis that falls silent hears so in time', async ({ skip }) => {
+    skip(!redis.faults, 'it cuts the network, and this server is not ours');
+    const { prefix } = world();
+    await using net = await redis.nodes[0].proxy();
+    const far = new Redis(net.url);
+    far.on('error', () => {});
+    onTestFinished(() => far.disconnect());
+    const bus = new StreamsBus(far, { add: async () => {} }, { prefix, answerMs: 200 });
+    await bus.publish([placed('1', 0)]);
+    net.partition();
+    await expect(bus.publish([placed('1', 1)])).rejects.toBeInstanceOf(ConnectionLostError);
+    await expect(listen(bus, 'kitchen')).rejects.toBeInstanceOf(ConnectionLostError);
+    net.heal();
+    const published = () => bus.publish([placed('1', 1)]).then(() => true);
+    await until(() => published().catch(() => false));
   });
 
   test('streams: a consumer whose connection dies without a word is followed by another, and can be stopped', async ({
