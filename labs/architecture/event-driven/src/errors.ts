@@ -15,7 +15,10 @@ export class UnknownEventError extends EventError {}
 /** What came from the broker is no event. Kept with its text as a dead letter: mend the text, and publish it anew. */
 export class UnreadableEventError extends EventError {}
 
-/** The broker has no queue for the event. It stays in the outbox; subscribe a group to its type. */
+/**
+ * The broker has no queue for the event, or no group for its replay. It stays in the outbox, or a dead letter; subscribe a
+ * group to its type.
+ */
 export class UnroutableError extends EventError {}
 
 /**

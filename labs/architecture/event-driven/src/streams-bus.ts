@@ -10,7 +10,7 @@ import {
   type Subscription,
 } from './bus.ts';
 import { Dispatcher, inform, pause, within } from './dispatcher.ts';
-import { BusClosedError, InvalidArgumentError } from './errors.ts';
+import { BusClosedError, InvalidArgumentError, UnroutableError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
 import { type Parsed, parseEvent } from './parse.ts';
 
@@ -80,6 +80,13 @@ export class StreamsBus implements Bus {
 
   async publish(events: readonly Envelope[], only = ''): Promise<void> {
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
+    // Nobody would read it, and the next trimming would drop it.
+    if (
+      only !== '' &&
+      !(await within(this.#answerMs, this.#groups())).some((fields) => field(fields, 'name') === only)
+    ) {
+      throw new UnroutableError(`there is no group ${only}: subscribe it first`);
+    }
     // All or none: what Redis takes a moment after it has refused the one before would overtake that one.
     const batch = this.#redis.multi();
     for (const event of events) {
@@ -129,10 +136,8 @@ export class StreamsBus implements Bus {
    */
   async trim(): Promise<number> {
     const stream = `${this.prefix}stream`;
-    if ((await this.#redis.exists(stream)) === 0) return 0;
-    const groups = rows(await this.#redis.xinfo('GROUPS', stream));
     let oldest: string | undefined;
-    for (const fields of groups) {
+    for (const fields of await this.#groups()) {
       const pending = rows([await this.#redis.xpending(stream, field(fields, 'name'))])[0];
       const next = typeof pending?.[1] === 'string' ? pending[1] : after(field(fields, 'last-delivered-id'));
       if (oldest === undefined || compare(next, oldest) < 0) oldest = next;
@@ -170,6 +175,11 @@ export class StreamsBus implements Bus {
 
   #lease(group: string): string {
     return `${this.prefix}lease:${group}`;
+  }
+
+  async #groups(): Promise<unknown[][]> {
+    const stream = `${this.prefix}stream`;
+    return (await this.#redis.exists(stream)) === 0 ? [] : rows(await this.#redis.xinfo('GROUPS', stream));
   }
 
   async #createGroup(redis: Redis, group: string): Promise<void> {

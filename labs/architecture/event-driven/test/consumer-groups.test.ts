@@ -17,6 +17,7 @@ import {
   StreamsBus,
   UnknownEventError,
   UnreadableEventError,
+  UnroutableError,
 } from '#lab';
 
 /** No machine is so slow that a consumer loses its lease. */
@@ -81,6 +82,19 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     const before = await asked();
     for (let n = 0; n < 100; n++) await client.ping();
     expect((await asked()) - before, 'questions meanwhile').toBeLessThan(20);
+  });
+
+  test('streams: a replay to a group that is not there is an error', async () => {
+    const bus = world().open();
+    await expect(bus.publish([placed('1')], 'kitchen'), 'no stream').rejects.toBeInstanceOf(UnroutableError);
+    await listen(bus, 'sms');
+    await expect(bus.publish([placed('1')], 'kitchen')).rejects.toBeInstanceOf(UnroutableError);
+    const { got, subscription } = await listen(bus, 'kitchen');
+    await subscription.stop();
+    // It is not here at the moment; what it is sent waits for it.
+    await bus.publish([placed('2')], 'kitchen');
+    await listen(bus, 'kitchen').then((back) => until(() => back.got.length === 1));
+    expect(got).toEqual([]);
   });
 
   test('streams: what Redis does not take is an error', async () => {
