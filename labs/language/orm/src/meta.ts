@@ -50,7 +50,8 @@ export class Column {
   fault(value: unknown): string | undefined {
     const raw = this.raw(value);
     if (raw === null && this.options.null) return undefined;
-    if (raw === null || raw === undefined) return 'is required';
+    if (raw === null || raw === undefined)
+      return value === raw ? 'is required' : 'refers to an object that has not been saved';
     return this.type().check(raw) ?? this.options.validate?.(raw);
   }
   encode(value: unknown): unknown {

@@ -106,6 +106,7 @@ export function ForeignKey<T extends Model, const O extends ForeignKeyOptions & 
 /**
  * `@Reverse(() => Book, 'author') declare books: readonly Book[]`: the objects whose foreign key `via` is this one.
  * Reading them sends no query, since in a loop that would be N+1: it throws a NotLoadedError until they are prefetched.
+ * Asked of an entity that `via` doesn't refer to, as one that inherits from it, it is a DefinitionError.
  */
 export function Reverse<T extends Model>(source: () => EntityClass<T>, via: RefKey<T>): FieldDecorator<readonly T[]> {
   return (owner: object, name: string) => {

@@ -14,7 +14,7 @@ import {
   Reverse,
   ValidationError,
 } from '#lab';
-import { Author, Book, Dated, Order } from './bookshop.ts';
+import { Author, Book, Dated, Order, Publisher } from './bookshop.ts';
 import { failure, refused } from './shop.ts';
 
 /** Nobody listens there: what sends nothing doesn't notice. */
@@ -135,6 +135,9 @@ test('validation reports all that is wrong at once, before anything is sent', as
   ]);
   const good = { title: 'x', price: '1.00', author: 1 };
   expect(await failure(() => books.create({ ...good, price: '1e2' }))).toBeInstanceOf(ValidationError);
+  const unsaved = Author.of({ name: 'A' });
+  for (const each of [Book.of({ ...good, author: unsaved }), Author.of({ name: 'B', publisher: Publisher.of({}) })])
+    expect(each.validate().map(({ message }) => message)).toEqual(['refers to an object that has not been saved']);
   const emptied = Object.assign<Book, object>(Book.of(good), { stock: undefined, blurb: undefined });
   const forgotten = await failure(() => emptied.save({ db }));
   expect(String(forgotten), 'no default in place of a value').toMatch(/stock is required; blurb is required/);
