@@ -46,7 +46,10 @@ export class DeadLetters implements Cemetery {
     );
   }
 
-  /** Oldest first. @param group Default: of all groups. */
+  /**
+   * Oldest first. One that was replayed and died again counts as new: replay the later ones of its key after it.
+   * @param group Default: of all groups.
+   */
   async list(group?: string): Promise<DeadLetter[]> {
     const { rows } = await this.#pool.query<DeadLetter>(
       `SELECT "group", event, reason, attempts FROM ${this.#table} WHERE $1::text IS NULL OR "group" = $1 ORDER BY at`,

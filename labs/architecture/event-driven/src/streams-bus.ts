@@ -43,6 +43,13 @@ const TAKE = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('LOST another consumer has the lease') end
 if ARGV[3] == '>' then return redis.call('XREADGROUP', 'GROUP', ARGV[2], ARGV[1], 'COUNT', 100, 'STREAMS', KEYS[2], '>') end
 return redis.call('XAUTOCLAIM', KEYS[2], ARGV[2], ARGV[1], 0, ARGV[3], 'COUNT', 100)`;
+// A consumer's name stays in its group for ever, and each start brings another. With one that has something in hand, Redis
+// would forget that too.
+const TIDY = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return end
+for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[2], ARGV[2])) do
+  if one[2] ~= ARGV[1] and one[4] == 0 then redis.call('XGROUP', 'DELCONSUMER', KEYS[2], ARGV[2], one[2]) end
+end`;
 const LEAVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 type Entry = readonly [id: string, fields: readonly string[]];
@@ -270,6 +277,7 @@ export class StreamsBus implements Bus {
       if (from === '0-0') break;
     }
     const stream = `${this.prefix}stream`;
+    await redis.eval(TIDY, 2, this.#lease(group), stream, me, group);
     const wait = Math.min(Math.floor(this.#leaseMs / 3), 200);
     for (let last = '0-0'; !end.aborted; ) {
       const taken = rows(await this.take(redis, group, me, '>')).flatMap(([, list]) => entries(list));

@@ -470,6 +470,23 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     expect([a.got.map(centsOf), b.got.map(centsOf)]).toEqual([[0, 1, 2, 3], [4]]);
   });
 
+  test('streams: consumers that have gone leave no name behind', async () => {
+    const { open, prefix } = world();
+    const bus = open();
+    const consumers = async () => names(await client.xinfo('CONSUMERS', `${prefix}stream`, 'kitchen'));
+    const seen = new Set<string>();
+    for (const key of ['1', '2', '3']) {
+      const { got, subscription } = await listen(bus, 'kitchen');
+      await bus.publish([placed(key)]);
+      await until(() => got.length === 1);
+      const [present, ...gone] = await consumers();
+      expect(gone).toEqual([]);
+      seen.add(present ?? '');
+      await subscription.stop();
+    }
+    expect(seen.size).toBe(3);
+  });
+
   test('streams: a slow group takes no more in hand than it may', async () => {
     const { open, prefix } = world();
     const bus = open();
