@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
@@ -146,7 +146,7 @@ export class Unit {
     };
     const vite: ViteUserConfig = {
       ...ownVite,
-      plugins: [...(ownVite.plugins ?? []), implementation(impl)],
+      plugins: [...(ownVite.plugins ?? []), implementation(root, impl)],
     };
     const sink = new Writable({
       write: (chunk, _encoding, done) => {
@@ -169,17 +169,24 @@ export class Unit {
 }
 
 /**
- * What `#lab` is; without an implementation the lab's own import map decides. A plugin and no alias: aliases are in the key
- * of every module that vitest keeps transformed, so that each pitfall would have all of the lab transformed anew.
+ * Makes `#lab` a module of its own, which hands on `impl`, or what the package's import map says. It was an alias, which is
+ * in the key of every module that vitest keeps transformed: the whole lab was transformed anew for each of its pitfalls.
  */
-function implementation(impl: string | undefined): Plugin {
+function implementation(root: string, impl: string | undefined): Plugin {
+  const id = '\0lab:implementation';
   return {
-    name: 'lab:implementation',
+    name: 'lab:handed-on',
     enforce: 'pre',
-    resolveId: (id) => (id === '#lab' ? impl : undefined),
-    configureVitest: ({ defineCacheKeyGenerator }) =>
-      defineCacheKeyGenerator(({ sourceCode }) => (sourceCode.includes('#lab') ? impl : undefined)),
+    resolveId: (asked) => (asked === '#lab' ? id : undefined),
+    load: (asked) => (asked === id ? `export * from ${JSON.stringify(impl ?? reference(root))};` : undefined),
   };
+}
+
+function reference(root: string): string {
+  const { imports }: { imports?: Record<string, string> } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  );
+  return resolve(root, imports?.['#lab'] ?? '');
 }
 
 /**
