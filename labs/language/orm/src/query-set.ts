@@ -57,7 +57,9 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     return this.with({ order: names });
   }
   /** Rows from index `from` up to, not including, `to`: within an earlier slice. No filter after it. */
-  slice(from: number, to = Number.POSITIVE_INFINITY): QuerySet<M> {
+  slice(from: number, ...upTo: readonly [] | readonly [to: number]): QuerySet<M> {
+    // Left out is the end of all rows; a limit that is undefined is not.
+    const to = upTo.length === 0 ? Number.POSITIVE_INFINITY : upTo[0];
     const whole = Number.isSafeInteger(from) && (Number.isSafeInteger(to) || to === Number.POSITIVE_INFINITY);
     if (!whole || from < 0 || to < from)
       throw new InvalidQueryError(`A slice counts from the start, 0 ≤ from ≤ to; it is ${from} to ${to}.`);
@@ -188,7 +190,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     const scope = compiler.scope(this.meta);
     const head = what(compiler, scope);
     const where = compiler.where(scope, this.asked.conditions);
-    if (!everything) this.assertNarrowed(where, verb);
+    if (everything !== true) this.assertNarrowed(where, verb);
     if (where === NEVER) return 0;
     const key = compiler.columnSql(scope, this.meta.pk);
     const found = `${key} IN (SELECT ${key} FROM ${compiler.from(scope)} WHERE ${where} FOR NO KEY UPDATE OF ${scope.alias})`;

@@ -47,6 +47,9 @@ test('a condition has a known name, a lookup of its type and a value of its type
 
 test('an order and a relation are known names', () => {
   books.orderBy('-price', 'author__name').selectRelated('author', 'author__publisher').prefetch('author__books');
+  books.slice(10).slice(0, 5);
+  // @ts-expect-error an undefined limit is not the end
+  books.slice(0, undefined);
   // @ts-expect-error no such column
   books.orderBy('-prize');
   // @ts-expect-error many values have no order
