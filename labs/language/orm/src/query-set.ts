@@ -7,6 +7,9 @@ import { keyOf, type ModelMeta, quote, Stored } from './meta.ts';
 import type { EntityClass, Model } from './model.ts';
 import type { Changes, ColumnPath, RefPath, RelationPath, Values, Where } from './types.ts';
 
+/** New objects whose INSERT is on its way. */
+const inserting = new WeakSet<Model>();
+
 /** What a query asks for: at first all rows, as objects, in no order. Never changed: each step makes a new one. */
 export class Query {
   readonly conditions: readonly Condition[] = [];
@@ -155,11 +158,19 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     const arrays = given.map(({ type }, at) => `$${at + 1}::${type().array}[]`).join(', ');
     const sql = `INSERT INTO ${quote(table)} (${names}) SELECT * FROM unnest(${arrays}) RETURNING ${quote(pk.column)}`;
     const params = given.map((column) => objects.map((object) => column.encode(Reflect.get(object, column.name))));
-    const { rows } = await this.db.query(sql, params);
-    for (const [at, object] of objects.entries()) {
-      const key = rows[at]?.[0];
-      Reflect.set(object, pk.name, key);
-      Stored.setBatch(object, { db: this.db, loads: new Map() }, key);
+    // Saved by two at once, or twice in the list, one object would be two rows.
+    if (objects.some((object) => inserting.has(object)) || new Set(objects).size < objects.length)
+      throw new InvalidQueryError(`One ${this.entity.name} is being inserted twice: await its first save.`);
+    for (const object of objects) inserting.add(object);
+    try {
+      const { rows } = await this.db.query(sql, params);
+      for (const [at, object] of objects.entries()) {
+        const key = rows[at]?.[0];
+        Reflect.set(object, pk.name, key);
+        Stored.setBatch(object, { db: this.db, loads: new Map() }, key);
+      }
+    } finally {
+      for (const object of objects) inserting.delete(object);
     }
   }
   /** Changes all rows in one statement, without loading them; their versions count up. Returns how many. */

@@ -293,6 +293,12 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     expect(await failure(() => Publisher.of({ name: 'E' }).save())).toBeInstanceOf(InvalidQueryError);
     const author = await Author.objects(db).create({ name: 'F', publisher: 77 });
     expect((await author.publisher?.load())?.name, 'what was saved knows its database').toBe('D');
+    const once = Author.of({ name: 'once' });
+    await refused([() => Promise.all([once.save({ db }), once.save({ db })])]);
+    await refused([() => Author.objects(db).bulkCreate([author, author])]);
+    await until(() => once.id !== undefined, { what: 'the first save' });
+    await once.save();
+    expect(await Author.objects(db).filter({ name: 'once' }).count(), 'one object, one row').toBe(1);
     const book = await Book.objects(db).create({ title: 'G', price: '1.00', stock: 3, author });
     book.blurb = 'Sold out';
     expect(await failure(() => book.save()), 'a rule of its class').toBeInstanceOf(ValidationError);
