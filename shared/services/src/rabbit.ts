@@ -279,7 +279,11 @@ async function environment(program: Program, folder: string, id: string): Promis
     RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
     ...((await linkPlugins(program, join(folder, 'plugins'))) && { RABBITMQ_PLUGINS_DIR: join(folder, 'plugins') }),
     RABBITMQ_ALLOW_INPUT: '1',
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-noinput -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: [
+      '-noinput -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}',
+      // Its threads sleep while they wait, instead of spinning beside whoever they wait for.
+      '+sbwt none +sbwtdcpu none +sbwtdio none',
+    ].join(' '),
   };
 }
 
