@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { InvalidArgumentError, LONGEST_TIMER_MS, LONGEST_TTL_MS, whole } from './errors.ts';
 import { jitterTtl } from './jitter.ts';
 import { Lease } from './lease.ts';
-import { type CacheOptions, good, type Look, ReadThrough } from './read-through.ts';
+import { type CacheOptions, good, type Look, ReadThrough, type Update } from './read-through.ts';
 import type { Entry, Store } from './store.ts';
 
 export interface DualCacheOptions extends CacheOptions {
@@ -78,7 +78,7 @@ export class DualCache extends ReadThrough {
     return jitterTtl(this.#ttlMs[store === this.a ? 0 : 1], this.#spread);
   }
 
-  protected override refresh<T>(key: string, looked: Look<T>, update: () => Promise<unknown>): void {
+  protected override refresh<T>(key: string, looked: Look<T>, update: () => Promise<Update<T>>): void {
     if (this.#refreshing.has(key)) return;
     this.#refreshing.add(key);
     this.refreshOnce(key, looked, update)
@@ -86,14 +86,14 @@ export class DualCache extends ReadThrough {
       .finally(() => this.#refreshing.delete(key));
   }
 
-  /** One process of all refreshes. Where that fails, or A is down, the lease stays: next try after `leaseMs`. */
-  protected async refreshOnce<T>(key: string, looked: Look<T>, update: () => Promise<unknown>): Promise<void> {
+  /** One process of all refreshes. Where that fails, or A is down or full, the lease stays: next try after `leaseMs`. */
+  protected async refreshOnce<T>(key: string, looked: Look<T>, update: () => Promise<Update<T>>): Promise<void> {
     const lease = this.newLease(key);
     if (!(await lease.claim())) return;
     const asksA = looked.stores.includes(this.a);
     // Another process may have refreshed it, and have freed the lease, since this one found nothing in A.
-    if (!asksA || !(await this.a.read(key))) await update();
-    if (asksA) await lease.release();
+    const done = (asksA && (await this.a.read(key))) || !(await update()).down;
+    if (asksA && done) await lease.release();
   }
 
   protected newLease(key: string): Lease {

@@ -56,6 +56,14 @@ export interface Answer<T> {
   readonly goodFor: number;
 }
 
+/** What a load brought, and how storing it went. */
+export interface Update<T> extends Answer<T> {
+  /** False when a store refused it. */
+  readonly kept: boolean;
+  /** True when a store couldn't be asked, or had no room. */
+  readonly down: boolean;
+}
+
 /** A load, with what the layer below says of its age. */
 type Ask<T> = (signal: AbortSignal) => Promise<Read<T>>;
 
@@ -127,7 +135,7 @@ export abstract class ReadThrough {
   protected abstract ttlOf(store: Store): number;
 
   /** Sees to it that a stale value is replaced, while its readers go on. Must not throw. */
-  protected refresh<T>(_key: string, _looked: Look<T>, _update: () => Promise<unknown>): void {}
+  protected refresh<T>(_key: string, _looked: Look<T>, _update: () => Promise<Update<T>>): void {}
 
   protected newStore(redis: Redis, suffix: string): Store {
     const tombstoneMs = 2 * this.#loadTimeoutMs + 60_000;
@@ -177,22 +185,24 @@ export abstract class ReadThrough {
     ask: Ask<T>,
     stores: readonly Store[],
     closing?: AbortSignal,
-  ): Promise<Answer<T> & { kept: boolean }> {
+  ): Promise<Update<T>> {
     const places = await this.#places(key, stores);
+    const down = places.length < stores.length;
     const [since, before] = [this.clock.mono(), this.#asked];
     const loaded = await this.#ask(ask, closing);
     // Until here an invalidation would have had the value refused, if a store could be asked.
     const goodFor = places.length > 0 ? this.#asked : before;
-    if (loaded.source === 'stale' || loaded.source === 'refused') return { read: loaded, kept: true, goodFor: before };
+    const secondHand = loaded.source === 'stale' || loaded.source === 'refused';
+    if (secondHand) return { read: loaded, kept: true, down, goodFor: before };
     const text = pack(key, loaded.value, Date.now() - loaded.ageMs - (this.clock.mono() - since));
     // What the next one will get.
     const read = { ...loaded, value: unpack<T>(text).value };
     try {
       const kept = await this.keep(key, text, places);
-      return { read, kept, goodFor: kept ? goodFor : before };
+      return { read, kept, down, goodFor: kept ? goodFor : before };
     } catch (error) {
       this.report('redis-down', key, error);
-      return { read, kept: true, goodFor: before };
+      return { read, kept: true, down: true, goodFor: before };
     }
   }
 

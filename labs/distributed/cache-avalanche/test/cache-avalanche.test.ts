@@ -808,6 +808,21 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     }
   });
 
+  test('what A has no room for is not loaded anew by every reader', async ({ skip }) => {
+    skip(!redis.faults, 'it limits the memory of a server, and this one is not ours');
+    if (!second) throw new Error('two servers were asked for');
+    const full = connect(second.url);
+    const cache = dualCache({ backup: connect(node.url), ttlAMs: 1, ttlBMs: MINUTE, leaseMs: MINUTE }, full);
+    await cache.getOrLoad('a', async () => 'old');
+    onTestFinished(async () => void (await full.config('SET', 'maxmemory', '0')));
+    await full.config('SET', 'maxmemory', '1');
+    const load = vi.fn(async () => 'new');
+    await until(async () => (await cache.getOrLoad('a', load)).value === 'new', { what: 'B to have it' });
+    for (let reader = 0; reader < 20; reader++)
+      expect(await cache.getOrLoad('a', load)).toMatchObject({ source: 'stale', value: 'new' });
+    expect(load.mock.calls.length, 'loads').toBe(1);
+  });
+
   // ── an empty cache ────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('a warm-up loads a few at a time, reports what failed, and leaves the crowd nothing to load', async () => {

@@ -31,10 +31,12 @@ local holder = redis.call('GET', KEYS[2])
 return {'held', holder, redis.call('PTTL', KEYS[2])}`);
 
 // An invalidation deletes the lease, and an expired lease may have a new holder: either way the value is too old to keep.
+// The deletion first, here and below: a server whose memory is full refuses SET, but not in a script that has already
+// deleted. Else the lease would stay, and hold up whoever asks next.
 const COMMIT = new Script(`
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`);
 
 const RENEW = new Script(`
@@ -43,8 +45,9 @@ return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
 
 const RELEASE = new Script(`
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[2])
 if ARGV[2] ~= '' then redis.call('SET', KEYS[3], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3]) end
-return redis.call('DEL', KEYS[2])`);
+return 1`);
 
 const DISCARD = new Script(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end

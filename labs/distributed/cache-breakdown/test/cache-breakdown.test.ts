@@ -953,6 +953,24 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     }
   }, 15_000);
 
+  test('a lease ends with its load, also where the memory of Redis is full by then', async ({ skip }) => {
+    skip(!redis.faults, 'it limits the memory of a server, and this one is not ours');
+    const client = connect();
+    const [here, there] = [shop({}, client), shop({ timeoutMs: 1_000 })];
+    onTestFinished(async () => void (await client.config('SET', 'maxmemory', '0')));
+    for (const end of [async () => '12.90', () => Promise.reject(new Error('the depot is closed'))]) {
+      const key = fresh();
+      const load = async () => {
+        await client.config('SET', 'maxmemory', '1');
+        return end();
+      };
+      await outcome(price(here, key, load));
+      await client.config('SET', 'maxmemory', '0');
+      const next = (await outcome(price(there, key, async () => '9.90'))).value;
+      expect(['12.90', '9.90'], 'the price for the next one').toContain(next);
+    }
+  });
+
   test('an invalidation that Redis did not take is an error', async () => {
     const client = connect('redis://127.0.0.1:1');
     await expect(shop({}, client).invalidate(fresh())).rejects.toThrow(InvalidationFailedError);
