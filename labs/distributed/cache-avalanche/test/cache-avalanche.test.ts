@@ -210,9 +210,14 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     }
   });
 
-  test('a lost server is looked for ever more seldom', () => {
-    const { retryStrategy } = connect().options;
-    expect([1, 2, 99].map((attempt) => retryStrategy?.(attempt))).toEqual([50, 100, 1_000]);
+  test('a lost server fails its commands at once, and is looked for ever more seldom', async () => {
+    const client = connect('redis://127.0.0.1:1');
+    let attempts = 0;
+    client.on('close', () => attempts++);
+    for (const _ of ['first', 'second']) await expect(client.ping()).rejects.toThrow(Error);
+    expect(attempts, 'attempts to connect').toBe(1);
+    expect([1, 2, 99].map((attempt) => client.options.retryStrategy?.(attempt))).toEqual([50, 100, 1_000]);
+    expect(await client.quit()).toBe('OK');
   });
 
   test('keys that are stored together do not expire together', async () => {

@@ -25,9 +25,17 @@ export class Script {
   }
 }
 
-/** Writes what is sent in one tick of the event loop at once: under load, one system call for many requests. */
+/**
+ * Writes what is sent in one tick of the event loop at once: under load, one system call for many requests. While the
+ * connection is broken it keeps nothing for the next one.
+ */
 class CorkedRedis extends Redis {
   override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
+    // Else each command would wait for the next attempt to connect. `quit` ends those.
+    if (command.name !== 'quit' && ['reconnecting', 'close'].includes(this.status)) {
+      command.reject(new Error(`not connected (${this.status})`));
+      return command.promise;
+    }
     const socket = this.stream;
     if (this.status === 'ready' && socket.writableCorked === 0) {
       socket.cork();
