@@ -276,10 +276,15 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
       if (this.#stopped && attempts > 1) throw new MongoError('The projector is closed, and there was no answer.');
       return work(session);
     };
-    await this.session.withTransaction(attempt, {
+    const options = {
       readConcern: { level: 'snapshot' },
       writeConcern: { w: 'majority' },
       readPreference: 'primary',
+    } as const;
+    await this.session.withTransaction(attempt, options).catch((error: unknown) => {
+      // A commit whose socket breaks: the driver (7.9) asks the socket's own error for labels, which it has none of.
+      if (!(error instanceof TypeError && error.message.includes('hasErrorLabel'))) throw error;
+      throw new MongoNetworkError('the connection broke in a commit', { cause: error });
     });
     this.#savedAt = performance.now();
   }

@@ -12,7 +12,7 @@ import {
   MongoNetworkError,
   MongoServerError,
 } from 'mongodb';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import {
   auditOf,
   Board,
@@ -393,6 +393,20 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     await using _successor = start(it.counter());
     await until(all, { what: 'all orders' });
     expect(await it.points.countDocuments({ points: { $ne: 1 } })).toBe(0);
+  });
+
+  test('a commit whose socket breaks is told as a lost connection', async () => {
+    const it = world();
+    const shaky = new MongoClient(mongo.url);
+    await using _shaky = { [Symbol.asyncDispose]: () => shaky.close(true) };
+    const open = shaky.startSession.bind(shaky);
+    vi.spyOn(shaky, 'startSession').mockImplementation((options) => {
+      const session = open(options);
+      const broken = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' });
+      return Object.assign(session, { commitTransaction: () => Promise.reject(broken) });
+    });
+    const { error } = await outcome(start(again(it, shaky.db(), shaky).counter()).ended);
+    expect(error).toBeInstanceOf(ServerUnreachableError);
   });
 
   test('a projection that throws stops at that change, and the next run begins with it', async () => {
