@@ -1,6 +1,6 @@
 import { History } from '@shared/testkit';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   Address,
   CurrencyMismatchError,
@@ -155,6 +155,18 @@ describe('values', () => {
     expect(() => orderId('7')).toThrow(InvalidValueError);
     expect(() => customerId("' OR 1=1")).toThrow(InvalidValueError);
     expect(() => Order.draft(customerId(), home, 'gold')).toThrow(InvalidValueError);
+  });
+
+  test('a text that is far too long is refused before it is composed', () => {
+    const longest = '\u1f82'.repeat(80);
+    expect(new Dish(longest.normalize('NFD'), Size.Small, Spiciness.None).name).toBe(longest);
+    // Marks in the wrong order, for the one who sorts them: the work grows with the square of their number.
+    const marks = `e${'\u0301\u0327'.repeat(2_000)}`;
+    const composed = vi.spyOn(String.prototype, 'normalize');
+    onTestFinished(() => composed.mockRestore());
+    expect(() => new Dish(marks, Size.Small, Spiciness.None)).toThrow(InvalidValueError);
+    expect(() => new Address(marks, 'Chaoyang 1')).toThrow(InvalidValueError);
+    expect(composed.mock.calls.length, 'times that it was composed').toBe(0);
   });
 });
 
