@@ -3,7 +3,7 @@ import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { choose } from './choose.ts';
-import { COMPOSE_OPENSEARCH_CLUSTER, composeLever, containers, listens } from './compose.ts';
+import { COMPOSE_OPENSEARCH_CLUSTER, composeLever, containers, onceItListens } from './compose.ts';
 import { LoginRefusedError, redact, StartTimeoutError, UnreachableUrlError } from './errors.ts';
 import { FaultyNode, type Lever } from './faults.ts';
 import { archiveClasses, installJava, jvmFlags, madeOnce } from './java.ts';
@@ -183,15 +183,12 @@ async function startServer(o: {
     ],
     signal,
     timeoutMs: START_MS,
-    ready: async ({ port }) => {
-      const health = async () =>
+    ready: ({ port }) =>
+      onceItListens(port, async () => {
         // 408 until what was there before a restart can be searched; nobody else's cluster has our name.
-        pageOf(`${localUrl(port)}/_cluster/health?wait_for_status=yellow&timeout=500ms`).catch(() => '');
-      // Nobody listens for seconds: to knock is a fifth of what a request costs.
-      if ((await listens(port)) && (await health()).includes(`"cluster_name":"${cluster}"`)) return true;
-      await sleep(25);
-      return false;
-    },
+        const health = await pageOf(`${localUrl(port)}/_cluster/health?wait_for_status=yellow&timeout=500ms`);
+        return health.includes(`"cluster_name":"${cluster}"`);
+      }),
   });
 }
 

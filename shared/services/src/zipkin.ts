@@ -2,10 +2,9 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { chooseOwn } from './choose.ts';
-import { listens } from './compose.ts';
+import { onceItListens } from './compose.ts';
 import { FaultyNode } from './faults.ts';
 import { archiveClasses, installJava, jvmFlags, madeOnce } from './java.ts';
 import { EmbeddedServer, type Program, temporaryFolder } from './process.ts';
@@ -110,18 +109,12 @@ async function startServer(o: {
     ],
     signal,
     timeoutMs: START_MS,
-    ready: async ({ port }) => {
-      // What its page shows in a corner: no stranger has it.
-      const ours = async () =>
-        pageOf(`${localUrl(port)}/zipkin/config.json`).then(
-          async (config) => config.includes(id) && (await pageOf(`${localUrl(port)}/health`)) !== '',
-          () => false,
-        );
-      // Nobody listens for seconds: to knock is a fifth of what a request costs.
-      if ((await listens(port)) && (await ours())) return true;
-      await sleep(25);
-      return false;
-    },
+    ready: ({ port }) =>
+      onceItListens(port, async () => {
+        // What its page shows in a corner: no stranger has it.
+        const config = await pageOf(`${localUrl(port)}/zipkin/config.json`);
+        return config.includes(id) && (await pageOf(`${localUrl(port)}/health`)) !== '';
+      }),
   });
 }
 

@@ -36,11 +36,16 @@ export async function lessorOf(root: string, ahead: boolean): Promise<Lessor | u
 }
 
 function lessorFor(manifest: string): string | undefined {
-  const { imports }: { imports?: Record<string, string> } = JSON.parse(readFileSync(manifest, 'utf8'));
-  if (imports?.['#lab'] === undefined) return undefined;
+  if (referenceOf(manifest) === undefined) return undefined;
   try {
     return createRequire(manifest).resolve('@shared/services/lessor');
   } catch {
     return undefined;
   }
+}
+
+/** What a package's import map says of `#lab`, relative to it; undefined for one that is no lab. */
+export function referenceOf(manifest: string): string | undefined {
+  const { imports }: { imports?: Record<string, string> } = JSON.parse(readFileSync(manifest, 'utf8'));
+  return imports?.['#lab'];
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
@@ -9,6 +9,7 @@ import { reporter } from '../reporter.ts';
 import type { TraceEvent } from '../trace.ts';
 import { isTypeTest, typeTests } from '../type-tests.ts';
 import { LabWorker } from './lab-worker.ts';
+import { referenceOf } from './lessor.ts';
 import { killGroup, type RunRequest } from './messages.ts';
 import type { Report } from './report.ts';
 import { removeScratch, scratchFolder } from './scratch.ts';
@@ -178,15 +179,12 @@ function implementation(root: string, impl: string | undefined): Plugin {
     name: 'lab:handed-on',
     enforce: 'pre',
     resolveId: (asked) => (asked === '#lab' ? id : undefined),
-    load: (asked) => (asked === id ? `export * from ${JSON.stringify(impl ?? reference(root))};` : undefined),
+    load: (asked) => {
+      if (asked !== id) return undefined;
+      const own = () => resolve(root, referenceOf(join(root, 'package.json')) ?? '');
+      return `export * from ${JSON.stringify(impl ?? own())};`;
+    },
   };
-}
-
-function reference(root: string): string {
-  const { imports }: { imports?: Record<string, string> } = JSON.parse(
-    readFileSync(join(root, 'package.json'), 'utf8'),
-  );
-  return resolve(root, imports?.['#lab'] ?? '');
 }
 
 /**
