@@ -22,6 +22,7 @@ import {
   UnroutableError,
 } from '#lab';
 import { crashEverywhere } from './crash.ts';
+import { closedWhileItStops } from './kitchen.ts';
 
 /** BEGIN, the order, the lock, the event, COMMIT: the outbox is the same for every broker. */
 const OUTBOX_STEPS = 5;
@@ -265,26 +266,11 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
   test('rabbit: who closes waits for a subscription that is still being stopped, and takes no other on', async () => {
     const { open } = await world();
     const bus = await open();
-    const gate = Promise.withResolvers<void>();
-    onTestFinished(() => gate.resolve());
-    const story: string[] = [];
-    const reader = delivery.reader({
-      OrderPlaced: async () => {
-        story.push('begun');
-        await gate.promise;
-        story.push('cooked');
-      },
-    });
-    const subscription = await bus.subscribe('kitchen', reader, NOW);
-    await bus.publish([placed('1')]);
-    await until(() => story.length > 0);
-    const stopped = subscription.stop();
-    const closed = bus.close().then(() => story.push('closed'));
+    const { story, finish } = await closedWhileItStops(bus);
     await expect(listen(bus, 'sms')).rejects.toBeInstanceOf(BusClosedError);
     // Longer than a goodbye takes.
     await (await open()).close();
-    gate.resolve();
-    await Promise.all([stopped, closed]);
+    await finish();
     expect(story).toEqual(['begun', 'cooked', 'closed']);
   });
 

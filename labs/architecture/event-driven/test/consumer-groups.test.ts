@@ -19,6 +19,7 @@ import {
   UnreadableEventError,
   UnroutableError,
 } from '#lab';
+import { closedWhileItStops } from './kitchen.ts';
 
 /** No machine is so slow that a consumer loses its lease. */
 const LEASE_MS = 60_000;
@@ -173,25 +174,9 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
   });
 
   test('streams: who closes waits for a subscription that is still being stopped', async () => {
-    const bus = world().open();
-    const gate = Promise.withResolvers<void>();
-    onTestFinished(() => gate.resolve());
-    const story: string[] = [];
-    const reader = delivery.reader({
-      OrderPlaced: async () => {
-        story.push('begun');
-        await gate.promise;
-        story.push('cooked');
-      },
-    });
-    const subscription = await bus.subscribe('kitchen', reader, NOW);
-    await bus.publish([placed('1')]);
-    await until(() => story.length > 0);
-    const stopped = subscription.stop();
-    const closed = bus.close().then(() => story.push('closed'));
+    const { story, finish } = await closedWhileItStops(world().open());
     await client.ping();
-    gate.resolve();
-    await Promise.all([stopped, closed]);
+    await finish();
     expect(story).toEqual(['begun', 'cooked', 'closed']);
   });
 

@@ -266,8 +266,8 @@ export class TaskQueue<M extends Tasks> {
 
   /**
    * Closes what this queue has opened: its workers first (they finish what they run, which may still send), then, once
-   * what is being sent has been, the connections. From then on it sends nothing: QueueClosedError. While Redis is away BullMQ's connections don't close:
-   * give a shutdown a limit of its own, `setTimeout(process.exit, 30_000).unref()`.
+   * what is being sent has been, the connections. From then on it sends nothing: QueueClosedError. While Redis is away
+   * BullMQ's connections don't close: give a shutdown a limit of its own, `setTimeout(process.exit, 30_000).unref()`.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
