@@ -44,11 +44,28 @@ function fromProc(folder: string): Seen[] {
 /** undefined: no, and its children need not be followed. */
 function livesIn(pid: number, folder: string): boolean | undefined {
   try {
-    return within(readlinkSync(`/proc/${pid}/cwd`), folder) ? true : undefined;
+    return within(homeOf(pid), folder) ? true : undefined;
   } catch {
     // Root without CAP_SYS_PTRACE (a container) may not look at a process that it started as another user.
     if (process.geteuid?.() !== 0) return undefined;
     return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(folder);
+  }
+}
+
+/** Who is killed has no home any more, while threads of his still have his ports and files. */
+function homeOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      try {
+        return readlinkSync(`/proc/${pid}/task/${thread}/cwd`);
+      } catch {
+        // The next one may have it.
+      }
+    }
+    throw error;
   }
 }
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { parseLsof, parsePs, processesIn } from '../src/belongings.ts';
 import { entrust } from '../src/reaper.ts';
-import { Script, segmentsUnder, stillThere, temporary, until } from './support.ts';
+import { listens, Script, segmentsUnder, stillThere, temporary, until } from './support.ts';
 
 const WITHIN_MS = 2000;
 
@@ -101,6 +101,25 @@ test('only what lives in the folder is ended: neither a neighbour of the same pa
     .split(/\s+/);
   expect(await processesIn(folder.path)).not.toContain(Number(sleeper));
   for (const child of [neighbour, inside, person]) child.kill('SIGKILL');
+});
+
+test('who is killed lives there until the last of his threads is gone, and his ports with them', async () => {
+  await using folder = await world();
+  const crowd = `
+    const { Worker } = require('node:worker_threads');
+    const memory = 'new Array(100).fill().map(() => Buffer.alloc(100_000, 1)); setInterval(() => {}, 1000)';
+    const ready = Array.from({ length: 12 }, () => new Promise((r) => new Worker(memory, { eval: true }).once('online', r)));
+    const server = require('node:net').createServer().listen(0, '127.0.0.1');
+    Promise.all(ready).then(() => console.log(server.address().port));`;
+  const seen: boolean[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    const child = spawn(process.execPath, ['-e', crowd], { cwd: folder.path, stdio: ['ignore', 'pipe', 'ignore'] });
+    const port = Number(await new Promise((resolve) => child.stdout.once('data', resolve)));
+    child.kill('SIGKILL');
+    while ((await processesIn(folder.path)).length > 0);
+    seen.push(await listens(port));
+  }
+  expect(seen).toEqual([false, false, false, false, false]);
 });
 
 test('a belonging that is settled is not settled again', async () => {
