@@ -223,7 +223,7 @@ export class Projector<E extends NewEvent> {
     await this.inTransaction(async (tx) => {
       await this.builds.serialise(tx);
       const { live, next } = await this.builds.hold(tx, build);
-      if (!next || live?.build === build) return;
+      if (!next || (live && live.build >= build)) return;
       await this.catchUp(tx, next, live?.position ?? 0n);
       await this.builds.switchTo(tx, build);
     });

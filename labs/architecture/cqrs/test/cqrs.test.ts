@@ -864,6 +864,33 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect((await live.lag()).events, 'it stays').toBe(0);
   });
 
+  test('a rebuild that a later one has overtaken leaves that one live, also where it died before it had dropped the old', async () => {
+    const { name, store, raw, projector, sold } = await open();
+    await raw(1);
+    await drain(await projector(sales));
+    const gate = Promise.withResolvers<void>();
+    onTestFinished(() => gate.resolve());
+    let looked = false;
+    const readAll = async (after: bigint, limit: number) => {
+      looked = true;
+      await gate.promise;
+      return store.readAll(after, limit);
+    };
+    const slow = await projector({ ...sales, version: 2 }, {}, { readAll, backlog: (after) => store.backlog(after) });
+    const lingers = slow.rebuild();
+    await meanwhile(lingers, () => looked, { what: 'the earlier one to read the log' });
+    const dies = connections((statement) => {
+      if (statement.startsWith('DELETE')) throw new Error('the machine is gone');
+    });
+    const latest: Projection<OrderEvent> = { ...sales, version: 3 };
+    await expect(new Projector(dies, store, latest, { prefix: name }).rebuild()).rejects.toThrow('the machine is gone');
+    gate.resolve();
+    await lingers;
+    await raw(2);
+    await drain(await projector(latest));
+    expect(await sold(), 'the code of the later one has counted on').toEqual({ cheeseburger: 4 });
+  });
+
   test('a rebuild that meets a poison event leaves the live read model as it is', async () => {
     const { raw, projector, sold } = await open();
     await raw(1);
