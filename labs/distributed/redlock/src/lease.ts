@@ -11,7 +11,12 @@ export interface Keeper {
    * @throws InvalidArgumentError on a TTL that `acquire` would refuse.
    */
   validUntil(start: number, ttlMs: number): number;
-  extendAll(lease: Lease, ttlMs: number): Promise<Ballot>;
+  /** `sent` is handed each request: its answer may come after the ballot, or never. */
+  extendAll(
+    lease: Lease,
+    ttlMs: number,
+    sent: (node: number, answer: Promise<boolean>) => Promise<boolean>,
+  ): Promise<Ballot>;
   releaseAll(lease: Lease): Promise<Ballot>;
 }
 
@@ -39,13 +44,14 @@ export interface Lease extends AsyncDisposable {
   throwIfEnded(): void;
   /**
    * Starts the TTL anew, from now, on a majority of the nodes; a shorter one shortens the lease. Extensions of one
-   * lease run one after the other.
+   * lease run one after the other. A request without an answer may still arrive, even after a later one: an extension
+   * that needs the vote of a node which left a shorter one unanswered is worth no more than that one.
    *
    * @throws InvalidArgumentError on a TTL that `acquire` would refuse.
    * @throws LeaseLostError when the lease has ended or a majority no longer has our token.
    * @throws LeaseReleasedError after `release()`.
    * @throws QuorumUnreachableError when too few nodes answered: the lease is then valid until its former end, or the new one
-   *   if that comes sooner. The request may still arrive, so no later extension is worth more than this one.
+   *   if that comes sooner.
    */
   extend(ttlMs: number): Promise<void>;
   /** Frees the lock. Never throws; a second call has the outcome of the first and sends nothing. */
@@ -61,8 +67,9 @@ export class GrantedLease implements Lease {
   #lost: AbortController | undefined;
   #released: Promise<ReleaseOutcome> | undefined;
   #extended: Promise<unknown> = Promise.resolve();
-  /** For how long the shortest extension is good that no majority has confirmed. */
-  #least = Number.POSITIVE_INFINITY;
+  /** Extensions on their way to a node, and by node the shortest whose connection broke: all of them may still arrive. */
+  readonly #open = new Set<{ readonly node: number; readonly ttlMs: number }>();
+  readonly #least: number[] = [];
 
   constructor(keeper: Keeper, resources: readonly string[], token: string, ttlMs: number, validUntil: number) {
     this.keeper = keeper;
@@ -133,18 +140,39 @@ export class GrantedLease implements Lease {
   async #extend(ttlMs: number): Promise<void> {
     this.throwIfEnded();
     const start = this.keeper.clock.mono();
-    // What was sent on a connection that broke can arrive after this one, and is the nodes' last word then.
-    const until = Math.min(this.keeper.validUntil(start, ttlMs), start + this.#least);
-    const worth = Math.min(ttlMs, this.#least);
+    const until = this.keeper.validUntil(start, ttlMs);
     // A node that shortens the TTL and whose answer is lost would otherwise expire before we think it does.
-    if (until < this.until) this.moveEnd(until, worth);
-    const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs);
-    if (yes < this.keeper.quorum) this.#least = Math.min(this.#least, until - start);
+    if (until < this.until) this.moveEnd(until, ttlMs);
+    const before = [...this.#open];
+    const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs, (...sent) => this.#follow(ttlMs, ...sent));
     this.throwIfEnded();
-    if (yes >= this.keeper.quorum) return this.moveEnd(until, worth);
+    if (yes >= this.keeper.quorum) {
+      const open = before.filter((request) => this.#open.has(request));
+      const voters = votes.filter(({ answer }) => answer === 'yes').map(({ node }) => node);
+      const broken = voters.map((node) => this.#least[node] ?? ttlMs);
+      const late = open.filter(({ node }) => voters.includes(node)).map((request) => request.ttlMs);
+      const worth = Math.min(ttlMs, ...broken, ...late);
+      const end = this.keeper.validUntil(start, worth);
+      if (end > this.until) this.moveEnd(end, worth);
+      return;
+    }
     if (no <= votes.length - this.keeper.quorum) throw new QuorumUnreachableError(this.resources, 1, votes);
     this.#lose('a majority of nodes no longer has our token');
     this.throwIfEnded();
+  }
+
+  /** What was sent on a connection that broke can arrive after all later requests, and is a node's last word then. */
+  async #follow(ttlMs: number, node: number, answer: Promise<boolean>): Promise<boolean> {
+    const request = { node, ttlMs };
+    this.#open.add(request);
+    try {
+      return await answer;
+    } catch (error) {
+      this.#least[node] = Math.min(ttlMs, this.#least[node] ?? ttlMs);
+      throw error;
+    } finally {
+      this.#open.delete(request);
+    }
   }
 
   async #release(valid: boolean): Promise<ReleaseOutcome> {

@@ -184,8 +184,10 @@ export class Redlock {
         assertTtl(ttlMs, plan.driftFactor);
         return this.validUntil(start, ttlMs, plan.driftFactor);
       },
-      extendAll: (lease, ttlMs) =>
-        this.ask(plan.nodeTimeoutMs, (node) => extendNode(node, lease.resources, lease.token, ttlMs)),
+      extendAll: (lease, ttlMs, sent) =>
+        this.ask(plan.nodeTimeoutMs, (node) =>
+          sent(this.nodes.indexOf(node), extendNode(node, lease.resources, lease.token, ttlMs)),
+        ),
       releaseAll: (lease) => this.ask(plan.nodeTimeoutMs, (node) => this.unlock(node, lease.resources, lease.token)),
     };
   }

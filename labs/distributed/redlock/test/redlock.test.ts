@@ -65,13 +65,13 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     await until(async () => (await keysLeft(nodes, key)) === 0, { timeoutMs: 3_000, what });
   };
   const expired = (key: string) => gone(key, `${key} to expire`);
-  /** From now on the answers to requests that have the word `about` are lost; the nodes do what they are asked. */
-  const loseAnswers = (nodes: readonly Redis[], about: string | number) => {
+  /** From now on the answers to requests that have a word of `about` are lost; the nodes do what they are asked. */
+  const loseAnswers = (nodes: readonly Redis[], ...about: (string | number)[]) => {
     for (const node of nodes) {
       const send = node.sendCommand.bind(node);
       vi.spyOn(node, 'sendCommand').mockImplementation((command, stream) => {
         const answer = send(command, stream);
-        if (!command.args.some((word) => String(word) === String(about))) return answer;
+        if (!command.args.some((word) => about.map(String).includes(String(word)))) return answer;
         command.promise.catch(() => {});
         return new Promise(() => {});
       });
@@ -571,6 +571,27 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     await lease.extend(MINUTE);
     expect(lease.remaining(), 'extended once more').toBeGreaterThan(900);
     expect(lease.remaining()).toBeLessThan(1_000);
+  });
+
+  test('an extension that needs a node which left a shorter one unanswered is worth no more than that', async () => {
+    const { clock } = handClock();
+    const nodes = connect(urls.slice(0, 3));
+    const [first, second, third] = nodes;
+    if (!first || !second || !third) return expect.fail('three nodes');
+    const lease = await new Redlock(nodes, { clock }).acquire([fresh()], MINUTE);
+    loseAnswers([third], 1_000, 2 * MINUTE);
+    await lease.extend(1_000);
+    await lease.extend(2 * MINUTE);
+    expect(lease.remaining(), 'two other nodes hold it for two minutes').toBeGreaterThan(MINUTE);
+    await lease.extend(900);
+    await Promise.all([first.ping(), second.ping(), third.ping()]);
+    await lease.extend(2 * MINUTE);
+    expect(lease.remaining(), 'a shorter one that all nodes have answered').toBeGreaterThan(MINUTE);
+    await lease.extend(1_000);
+    // The third node's connection broke, and the network has kept what was sent on it. Now the first is cut off.
+    loseAnswers([first], MINUTE);
+    await lease.extend(MINUTE);
+    expect(lease.remaining(), 'what two nodes hold, of which one may end within a second').toBeLessThan(1_000);
   });
 
   test('an extension is what a majority says of it', async () => {
