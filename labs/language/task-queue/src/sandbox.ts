@@ -68,12 +68,17 @@ export function sandboxed<F extends (payload: never, context: TaskContext) => Re
   return { ...rest, run, sandbox: { module, hardLimitMs } };
 }
 
+// Where src/ is compiled, so is the thread. Below node_modules it has to be: Node strips no types there.
+const entry = import.meta.url.endsWith('.ts')
+  ? new URL('./thread.ts', import.meta.url)
+  : new URL('./thread.js', import.meta.url);
+
 /** Starts one run of `module` in a thread. Whoever starts it ends it: its result alone doesn't. */
 export function startThread(module: URL, payload: Json, { id, attempt, signal, progress }: TaskContext) {
   // A line of our own: what a module says over its `parentPort` is for somebody else.
   const { port1: here, port2: line } = new MessageChannel();
   const start: Start = { module: module.href, payload, id, attempt, line };
-  const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: start, transferList: [line] });
+  const thread = new Worker(entry, { workerData: start, transferList: [line] });
   const { promise: result, resolve, reject } = Promise.withResolvers<Result>();
   const abort = () => {
     const { name, message }: Error = signal.reason;
