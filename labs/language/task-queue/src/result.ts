@@ -92,6 +92,7 @@ export class AsyncResult<R> {
   async #wait(timeoutMs: number): Promise<R> {
     const deadline = performance.now() + timeoutMs;
     let failed: string | undefined;
+    let removed = false;
     let gone = false;
     for (let seen = false; ; seen = true) {
       // Each time: it may have been closed.
@@ -106,14 +107,15 @@ export class AsyncResult<R> {
         if (end === 'failed') throw await this.#failure();
         if (end === 'unknown') {
           if (failed !== undefined) throw told(this.id, undefined, failed);
-          if (!seen) throw new UnknownTaskError(`No task ${this.id} in ${this.#queue.name}: is its result kept?`);
-          if (gone) throw new TaskRevokedError(this.id, undefined, TaskRevokedError.reason);
+          if (removed) throw new TaskRevokedError(this.id, undefined, TaskRevokedError.reason);
+          if (!seen || gone)
+            throw new UnknownTaskError(`No task ${this.id} in ${this.#queue.name}: is its result kept?`);
           // Where its end is not kept, the event that tells of it may be under way.
           gone = true;
         }
         if (left <= 0) throw new ResultTimeoutError(`Task ${this.id} has no result after ${timeoutMs} ms.`);
         const news = await arrived;
-        if (news === 'removed') gone = true;
+        if (news === 'removed') removed = true;
         else if (news !== 'look' && 'value' in news) return news.value as R;
         else if (news !== 'look') failed = news.failed;
       } finally {

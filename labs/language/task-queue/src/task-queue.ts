@@ -34,7 +34,7 @@ import { TaskWorker, type TaskWorkerOptions } from './worker.ts';
 export type Connection = Redis | { readonly url: string };
 
 export interface TaskQueueOptions {
-  /** A server, or a client to be shared (a worker wants its `maxRetriesPerRequest` to be null). */
+  /** A server, or a client to be shared (workers, and who waits for results, want its `maxRetriesPerRequest` null). */
   readonly connection: Connection;
   /** The queue's name. Producers and workers with one name share it. Default `tasks`. */
   readonly name?: string;
@@ -42,7 +42,7 @@ export interface TaskQueueOptions {
   readonly prefix?: string;
   /**
    * How long results and failures are kept, `age` in seconds: as long as somebody may ask for them, or send the same id
-   * again. Default: an hour, and 10 000 of them at most.
+   * again. Whole numbers from 0 on. Default: an hour, and 10 000 of them at most.
    */
   readonly keepResults?: KeepJobs;
 }
@@ -87,11 +87,13 @@ export class TaskQueue<M extends Tasks> {
   #feed: ResultFeed | undefined;
   #messages: QueueEventsProducer | undefined;
 
+  /** @throws InvalidArgumentError on numbers in `keepResults` that are not whole */
   constructor(tasks: M, options: TaskQueueOptions) {
     this.tasks = tasks;
     this.name = options.name ?? 'tasks';
     this.shared = { connection: options.connection, prefix: options.prefix ?? 'bull' };
     this.#keep = options.keepResults ?? { age: 3_600, count: 10_000 };
+    for (const [name, value = 0] of Object.entries(this.#keep)) integerFrom(`keepResults.${name}`, value, 0);
     this.bull = this.#keepOpen(() => new Queue<Envelope, Json, string, Envelope, Json, string>(this.name, this.shared));
   }
 
@@ -426,18 +428,24 @@ function* nodes(flow: JobNode | undefined): Generator<BullJob> {
 
 function checkCron({ cron, tz }: Extract<Schedule, { cron: string }>): void {
   try {
-    defaultRepeatStrategy(Date.now(), { pattern: cron, tz });
+    // The empty pattern is every minute to its parser, and none to BullMQ.
+    if (cron !== '' && defaultRepeatStrategy(Date.now(), { pattern: cron, tz }) !== undefined) return;
   } catch (error) {
     throw new InvalidArgumentError(`"${cron}" is no cron pattern, or "${tz}" no time zone: ${error}.`, {
       cause: error,
     });
   }
+  throw new InvalidArgumentError(`"${cron}" is the pattern of no day.`);
 }
 
 function checkOptions({ id, countdownMs, eta, expires, priority = 'normal' }: SendOptions): void {
-  if (id !== undefined && (id === '' || id.includes(':') || /^(-?[0-9]+|NaN)$/.test(id) || !id.isWellFormed())) {
+  if (
+    id !== undefined &&
+    (id === '' || id.includes(':') || /^([0-9]+|-0+|NaN)$/.test(id) || Number(id) < 0 || !id.isWellFormed())
+  ) {
     throw new InvalidArgumentError(
-      `The id "${id}" must not be empty, hold a colon or half a character, or be a whole number: try "task-${id}".`,
+      `The id "${id}" must not be empty, hold a colon or half a character, or be a whole number or one below 0: ` +
+        `try "task-${id}".`,
     );
   }
   if (id !== undefined && LIKE_A_PART.test(id))

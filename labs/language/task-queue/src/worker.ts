@@ -42,6 +42,12 @@ export interface TaskWorkerOptions {
   readonly after?: After;
 }
 
+/** One that runs here. It has ended when BullMQ may forget its lock. */
+interface Run {
+  readonly controller: AbortController;
+  readonly ended: Promise<void>;
+}
+
 /** Milliseconds between a task's being taken in Redis and its beginning here, at most. */
 const UNDER_WAY_MS = 5_000;
 
@@ -55,7 +61,7 @@ export class TaskWorker {
   readonly bull: Worker<Envelope, Json, string>;
   readonly #tasks: Tasks;
   readonly #after: After;
-  readonly #running = new Map<string, AbortController>();
+  readonly #running = new Map<string, Run>();
   readonly #revoked = new Set<string>();
 
   /** @throws InvalidArgumentError on a number that is not a whole one above 0; `maxStalls` may be 0. */
@@ -81,15 +87,15 @@ export class TaskWorker {
     });
     this.bull.on('error', options.onError ?? ((error) => console.error(error)));
     this.bull.on('lockRenewalFailed', (ids) => {
-      for (const id of ids) this.abort(id, new LockLostError(`Another worker has taken over task ${id}.`));
+      for (const id of ids) this.abort(id, lockLost(id));
     });
   }
 
   /** Aborts the signal of a task that runs here. Says whether one does. */
   abort(id: string, reason: Error): boolean {
-    const controller = this.#running.get(id);
-    controller?.abort(reason);
-    return controller !== undefined;
+    const run = this.#running.get(id);
+    run?.controller.abort(reason);
+    return run !== undefined;
   }
 
   /** Aborts a task that runs here. One that Redis has given to this worker may be under way: it won't begin. */
@@ -124,7 +130,10 @@ export class TaskWorker {
 
     const controller = new AbortController();
     const stopSoftLimit = this.startSoftLimit(definition, id, controller);
-    this.#running.set(id, controller);
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    // It may be this worker that has taken it over: from now on, BullMQ renews the new lock and misses no other.
+    this.abort(id, lockLost(id));
+    this.#running.set(id, { controller, ended });
     try {
       const payload = await this.payload(job);
       const context = {
@@ -142,8 +151,11 @@ export class TaskWorker {
     } finally {
       stopSoftLimit?.();
       this.#revoked.delete(key);
-      // Another run may have begun here meanwhile, where this one had lost its lock.
-      if (this.#running.get(id) === controller) this.#running.delete(id);
+      const last = this.#running.get(id);
+      // BullMQ forgets locks by the task's id: the end of this run would be that of the lock of one that goes on here.
+      if (last?.controller === controller) this.#running.delete(id);
+      else await last?.ended;
+      end();
     }
   }
 
@@ -166,11 +178,14 @@ export class TaskWorker {
     return ids.map(of).filter((value) => value !== undefined);
   }
 
-  /** What is thrown to BullMQ: an UnrecoverableError isn't retried, whatever attempts are left. */
+  /**
+   * What is thrown to BullMQ: an UnrecoverableError isn't retried, whatever attempts are left. It goes by the names of
+   * errors, and what a task throws may have one of them: after a DelayedError it would leave the task as it is.
+   */
   protected verdict(error: unknown): unknown {
-    const failure = asError(error);
-    if (!(error instanceof PermanentError)) return failure;
-    return Object.assign(new UnrecoverableError(failure.message), { stack: failure.stack });
+    const { message, stack } = asError(error);
+    const verdict = error instanceof PermanentError ? new UnrecoverableError(message) : new Error(message);
+    return Object.assign(verdict, { stack, cause: error });
   }
 
   protected run(definition: Task<never, Result>, payload: never, context: TaskContext): Promise<Result> | Result {
@@ -207,6 +222,8 @@ export class TaskWorker {
     return this.#after(softLimitMs, () => controller.abort(error));
   }
 }
+
+const lockLost = (id: string) => new LockLostError(`Another worker has taken over task ${id}.`);
 
 /** The task has had its effect: running it again would not make its result one that can be stored. */
 function storable(result: Json): Json {

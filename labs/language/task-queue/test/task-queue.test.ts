@@ -66,11 +66,13 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
   test('what no task can be sent with is refused before anything is sent', async () => {
     const queue = open({ double, list });
     const soon = new Date(Date.now() + HOUR);
+    const broken = { connection: { url }, prefix, name: fresh() };
     const bad: [string, () => Promise<unknown>][] = [
       ['an empty id', () => queue.delay('double', 1, { id: '' })],
       ['an id with a colon', () => queue.delay('double', 1, { id: 'film:7' })],
       ['an id that is a whole number', () => queue.delay('double', 1, { id: '7' })],
       ['an id that is a whole number below 0', () => queue.delay('double', 1, { id: '-7' })],
+      ['an id that is another number below 0', () => queue.delay('double', 1, { id: '-7.5' })],
       ['an id that BullMQ takes for a number', () => queue.delay('double', 1, { id: 'NaN' })],
       ['an id like that of a part', () => queue.delay('double', 1, { id: 'album#0' })],
       ['an id that is a key of BullMQ', () => queue.delay('double', 1, { id: 'events' })],
@@ -91,7 +93,10 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       ['a schedule without an id', () => queue.beat('', { everyMs: 60 }, 'double', 1)],
       ['a schedule of 0 ms', () => queue.beat('tick', { everyMs: 0 }, 'double', 1)],
       ['a schedule by no calendar', () => queue.beat('tick', { cron: 'daily', tz: 'UTC' }, 'double', 1)],
+      ['a schedule by an empty calendar', () => queue.beat('tick', { cron: '', tz: 'UTC' }, 'double', 1)],
+      ['a day that never comes', () => queue.beat('tick', { cron: '0 9 31 4,6 *', tz: 'UTC' }, 'double', 1)],
       ['a time zone that is none', () => queue.beat('tick', { cron: '0 9 * * *', tz: 'Asia/Peking' }, 'double', 1)],
+      ['results kept for NaN seconds', async () => new TaskQueue({}, { ...broken, keepResults: { age: Number.NaN } })],
       ['no task at all at once', () => queue.worker({ concurrency: 0 })],
       ['a lock of half a millisecond', () => queue.worker({ lockMs: 0.5 })],
       ['a limit that fires at once', async () => task(() => 1, { softLimitMs: 2 ** 31 })],
@@ -143,6 +148,18 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await settle(forgetful);
     await work(forgetful);
     expect(String(await waiting), 'a failure that is not kept').toContain('the film is black');
+  });
+
+  test('who waits for a task that Redis has lost is not told that somebody took it back', async () => {
+    const queue = open({ double });
+    const ticket = await queue.delay('double', 1);
+    await expect(ticket.get(0)).rejects.toThrow(ResultTimeoutError);
+    const outcome = expect(ticket.get(PATIENCE)).rejects.toThrow(UnknownTaskError);
+    await settle(queue);
+    const client = new Redis(url);
+    onTestFinished(() => client.disconnect());
+    await client.del(await client.keys(`${prefix}:${queue.name}:*`));
+    await outcome;
   });
 
   test('who waits for a result is told in time, though Redis does not answer', async () => {
@@ -220,6 +237,24 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     );
     const told = (id: string) => `TaskFailedError: Task quoting (${id}) failed: child process of order:first failed`;
     expect(await Promise.all(ends)).toEqual([told('first'), told('second')]);
+  });
+
+  test('a task that throws an error by the name of one of BullMQ is tried again as any other', async () => {
+    const named =
+      (name: string) =>
+      async (_: null, { attempt }: { attempt: number }) => {
+        if (attempt === 1) throw Object.assign(new Error('of the train'), { name });
+        return attempt;
+      };
+    const retry = { baseMs: 1 };
+    const queue = open({
+      late: task(named('DelayedError'), { retry }),
+      waiting: task(named('WaitingError'), { retry }),
+      derailed: task(named('UnrecoverableError'), { retry }),
+    });
+    await work(queue, { concurrency: 3 });
+    const trains = await queue.group([queue.s('late', null), queue.s('waiting', null), queue.s('derailed', null)]);
+    expect(await trains.get(PATIENCE)).toEqual([2, 2, 2]);
   });
 
   test('what no retry can mend is not tried again, its stack is kept, and there is a reason for every failure', async () => {
@@ -598,6 +633,33 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await queue.revoke(id);
     await until(() => runs[1]?.signal.aborted, { what: 'the abort' });
   });
+
+  test(
+    'a task that runs again in the worker that had lost it keeps its lock, and the run before is told',
+    LONG,
+    async () => {
+      const runs: { readonly signal: AbortSignal; readonly end: () => void }[] = [];
+      const scan = task((_: null, { signal }) => new Promise<void>((end) => void runs.push({ signal, end })));
+      const queue = open({ scan });
+      const { bull } = await work(queue, { concurrency: 2, lockMs: 2_000, stalledCheckMs: 100, maxStalls: 9 });
+      const { id } = await queue.delay('scan', null);
+      await until(() => runs.length === 1, { what: 'the first run' });
+      onTestFinished(() => {
+        for (const { end } of runs) end();
+      });
+      const client = new Redis(url);
+      onTestFinished(() => client.disconnect());
+      await client.del(`${prefix}:${queue.name}:${id}:lock`);
+      await until(() => runs.length === 2, { what: 'the second run' });
+      expect(runs[0]?.signal.reason).toBeInstanceOf(LockLostError);
+      runs[0]?.end();
+      await settle(queue);
+      // Where nobody renews it, a third run begins beside the second, which isn't told.
+      const [renewed] = await once(bull, 'locksRenewed', { signal: AbortSignal.timeout(PATIENCE) });
+      expect(renewed.jobIds).toEqual([id]);
+      expect(runs[1]?.signal.aborted).toBe(false);
+    },
+  );
 
   // ── changed minds ─────────────────────────────────────────────────────────────────────────────────────────────────
 
