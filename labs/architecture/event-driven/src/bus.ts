@@ -32,7 +32,8 @@ export interface Subscription {
  */
 export interface Bus {
   /**
-   * Resolves once the broker has all of them safely. @param only deliver to this group alone (a replay).
+   * Resolves once the broker has all of them safely. @param only deliver to this group alone (a replay); where it has no
+   *   handler for the type, it is a dead letter again
    * @throws UnroutableError, ConnectionLostError, BusClosedError, or the client's error: then some may have been taken,
    *   publish all again
    */

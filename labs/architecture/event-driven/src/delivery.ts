@@ -18,7 +18,7 @@ export const delivery = new Catalogue<DeliveryEvents>({
   // Version 1 had yuan.
   OrderPlaced: {
     version: 2,
-    upcast: { 1: (old: { dish: string; yuan: number }) => ({ dish: old.dish, cents: old.yuan * 100 }) },
+    upcast: { 1: (old: { dish: string; yuan: number }) => ({ dish: old.dish, cents: Math.round(old.yuan * 100) }) },
   },
   OrderPaid: {},
   MealReady: {},

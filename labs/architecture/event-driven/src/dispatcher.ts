@@ -15,6 +15,9 @@ export class Dispatcher {
   readonly #lanes = new Map<string, Promise<void>>();
   readonly #abort = new AbortController();
   readonly #finish = new AbortController();
+  /** A signal for each try and each wait: one for all would be asked through its whole list by each that joins or leaves. */
+  readonly #tries = new Set<AbortController>();
+  readonly #waits = new Set<AbortController>();
   readonly #waiting: (() => void)[] = [];
   #inHand = 0;
 
@@ -60,13 +63,15 @@ export class Dispatcher {
   /** No try begins any more: what is not done when the present ones end comes again. Resolves when nothing is in hand. */
   finish(): Promise<void> {
     this.#finish.abort();
+    for (const each of this.#waits) each.abort();
     return this.drain();
   }
 
   /** Somebody else serves the group now, or nobody: retries end, nothing more is acknowledged. */
   abort(): void {
     this.#abort.abort();
-    this.#finish.abort();
+    for (const each of this.#tries) each.abort(this.#abort.signal.reason);
+    this.finish();
   }
 
   protected laneOf({ event }: Delivery): string {
@@ -78,12 +83,12 @@ export class Dispatcher {
     for (let attempt = 1; !this.#finish.signal.aborted; attempt++) {
       try {
         if (unreadable !== undefined) throw unreadable;
-        await this.#try(event, signal);
+        await this.#try(event);
       } catch (error) {
         const useless = error instanceof UnknownEventError || error instanceof UnreadableEventError;
         const hopeless = useless || attempt >= this.options.maxAttempts;
         if (!hopeless || !(await this.#bury(delivery, error, attempt, signal))) {
-          await pause(waitOf(this.options.backoffMs, attempt), this.#finish.signal);
+          await this.#rest(waitOf(this.options.backoffMs, attempt));
           continue;
         }
       }
@@ -92,11 +97,18 @@ export class Dispatcher {
     }
   }
 
-  async #try(event: Envelope, signal: AbortSignal): Promise<void> {
+  async #rest(ms: number): Promise<void> {
+    if (this.#finish.signal.aborted) return;
+    const over = new AbortController();
+    this.#waits.add(over);
+    await pause(ms, over.signal);
+    this.#waits.delete(over);
+  }
+
+  async #try(event: Envelope): Promise<void> {
     const { timeoutMs } = this.options;
     const over = new AbortController();
-    const end = () => over.abort(signal.reason);
-    signal.addEventListener('abort', end);
+    this.#tries.add(over);
     try {
       // A copy for each try: what a handler does to its event, the next try and the dead letter don't see.
       await within(timeoutMs, this.reader.handle(structuredClone(event), over.signal), () => {
@@ -105,7 +117,7 @@ export class Dispatcher {
         return late;
       });
     } finally {
-      signal.removeEventListener('abort', end);
+      this.#tries.delete(over);
     }
   }
 

@@ -38,7 +38,7 @@ export type Handlers<Events> = {
 /** What a group does, and with which types. Made by `Catalogue.reader`. */
 export interface Reader {
   readonly types: readonly string[];
-  /** @throws UnknownEventError, or what the handler throws */
+  /** @throws UnknownEventError, also where there is no handler, or what the handler throws */
   handle(event: Envelope, signal: AbortSignal): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export class Catalogue<Events extends object> {
   /**
    * A new event of the current version. `cause` is the event that it answers: correlation and trace are passed on.
    * @throws InvalidArgumentError without a key, for a key above 512 characters, and for data that JSON or PostgreSQL
-   *   can't hold: a bigint, a cycle, U+0000, half a surrogate pair. Better here than in the middle of a transaction
+   *   can't hold: NaN, a bigint, a cycle, U+0000, half a surrogate pair. Better here than in the middle of a transaction
    */
   create<Type extends keyof Events & string>(
     type: Type,
@@ -102,13 +102,21 @@ export class Catalogue<Events extends object> {
 
   /** A reader of the types that have a handler. Handlers get the current version. */
   reader(handlers: Handlers<Events>): Reader {
-    const byType = new Map<string, unknown>(Object.entries(handlers));
+    const byType = new Map<string, unknown>();
+    // Methods of a class are no entries of its objects.
+    for (const type of Object.keys(this.#definitions)) {
+      const handler: unknown = Reflect.get(handlers, type);
+      if (handler !== undefined) byType.set(type, handler);
+    }
     return {
       types: [...byType.keys()],
       handle: async (event, signal) => {
-        const handler = byType.get(event.type);
         const current = this.read(event);
-        if (typeof handler === 'function') await Reflect.apply(handler, undefined, [current, signal]);
+        const handler = byType.get(event.type);
+        if (typeof handler !== 'function') {
+          throw new UnknownEventError(`${event.type}: no handler. Deploy a reader that has one, then replay it.`);
+        }
+        await Reflect.apply(handler, handlers, [current, signal]);
       },
     };
   }
@@ -120,7 +128,11 @@ const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i;
 function assertStorable(what: string, value: unknown): void {
   let json: string | undefined;
   try {
-    json = JSON.stringify(value);
+    json = JSON.stringify(value, (_name, each: unknown) => {
+      // It would be stored as null.
+      if (typeof each === 'number' && !Number.isFinite(each)) throw new TypeError(`it has ${each} for a number`);
+      return each;
+    });
   } catch (cause) {
     throw new InvalidArgumentError(`${what} is no JSON: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,

@@ -35,7 +35,7 @@ export class MemoryBus implements Bus {
       for (const { group, reader, dispatcher } of this.groups) {
         if (asked.has(group)) continue;
         asked.add(group);
-        if (!reader.types.includes(event.type) || (only !== undefined && only !== group)) continue;
+        if (only === undefined ? !reader.types.includes(event.type) : only !== group) continue;
         room.push(dispatcher.accept({ event, ack: async () => {} }, this.#left.get(group)));
       }
     }

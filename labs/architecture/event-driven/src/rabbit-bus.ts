@@ -222,7 +222,11 @@ export class RabbitBus implements Bus {
       if (message === null) return session.end(new Error(`the queue of ${group} was deleted`));
       const parsed = parseEvent(message.content.toString());
       const delivery = { ...this.delivery(channel, message, parsed.event), ...parsed };
-      if (!consumer.stopped) dispatcher.accept(delivery).catch(() => {});
+      if (consumer.stopped) return;
+      // A queue stays bound to the types of former readers. What is replayed came by no exchange: it is a dead letter again.
+      const passes = message.fields.exchange !== '' && !reader.types.includes(parsed.event.type);
+      if (passes && !parsed.unreadable) channel.ack(message);
+      else dispatcher.accept(delivery).catch(() => {});
     };
     consuming = true;
     await session.answer(channel.consume(queue, receive));

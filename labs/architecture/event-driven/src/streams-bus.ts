@@ -73,9 +73,8 @@ export class StreamsBus implements Bus {
   /** @param redis for publishing; each subscription opens a connection like it. It remains yours to close. */
   constructor(redis: Redis, dead: Cemetery, options: StreamsOptions = {}) {
     const { prefix = 'events:', leaseMs = 5000, answerMs = 10_000, onError = () => {} } = options;
-    if (!Number.isInteger(leaseMs) || leaseMs < 50) {
-      throw new InvalidArgumentError(`leaseMs is ${leaseMs}: give whole milliseconds, at least 50`);
-    }
+    assertCount('leaseMs', leaseMs);
+    if (leaseMs < 50) throw new InvalidArgumentError(`leaseMs is ${leaseMs}: give at least 50`);
     assertCount('answerMs', answerMs);
     this.#redis = redis;
     this.#dead = dead;
@@ -149,7 +148,7 @@ export class StreamsBus implements Bus {
       const next = typeof pending?.[1] === 'string' ? pending[1] : after(field(fields, 'last-delivered-id'));
       if (oldest === undefined || compare(next, oldest) < 0) oldest = next;
     }
-    return oldest === undefined ? 0 : this.#redis.xtrim(stream, 'MINID', oldest);
+    return oldest === undefined ? 0 : Number(await this.#redis.xtrim(stream, 'MINID', oldest));
   }
 
   protected dispatcher(group: string, reader: Reader, options: Required<SubscribeOptions>): Dispatcher {
@@ -173,6 +172,7 @@ export class StreamsBus implements Bus {
       // A command whose connection broke fails, rather than being sent again: what it had taken has to be taken up first.
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
+      stringNumbers: false,
       // A connection that died without a word is noticed: while it lives there is an answer every 200 ms.
       socketTimeout: Math.max(1000, this.#leaseMs),
       // A failover behind the name: this server is a replica now, and the name leads to another.
@@ -186,7 +186,7 @@ export class StreamsBus implements Bus {
 
   async #groups(): Promise<unknown[][]> {
     const stream = `${this.prefix}stream`;
-    return (await this.#redis.exists(stream)) === 0 ? [] : rows(await this.#redis.xinfo('GROUPS', stream));
+    return Number(await this.#redis.exists(stream)) === 0 ? [] : rows(await this.#redis.xinfo('GROUPS', stream));
   }
 
   async #createGroup(redis: Redis, group: string): Promise<void> {
@@ -266,7 +266,8 @@ export class StreamsBus implements Bus {
         const only = field(fields, 'only');
         const delivery = { ...this.delivery(this.#redis, group, id, parsed.event), ...parsed };
         const concerns = parsed.unreadable !== undefined || reader.types.includes(parsed.event.type);
-        if (concerns && (only === '' || only === group)) await accept(delivery);
+        // What is replayed was a dead letter: where nobody has a handler for it, it is one again.
+        if (only === '' ? concerns : only === group) await accept(delivery);
         else await delivery.ack();
       }
     };

@@ -184,6 +184,24 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     expect(sms.got.map(({ key }) => key)).toEqual(['poison', '1', '2']);
   });
 
+  test('rabbit: a replay to a group that has no handler for it is a dead letter again', async () => {
+    const { open, dead } = await world();
+    const bus = await open();
+    // It had one before: its queue is still bound to the type, and what passes it by is none of its concern.
+    const former = await bus.subscribe('sms', delivery.reader({ OrderRefunded: async () => {} }), NOW);
+    await former.stop();
+    const { got } = await listen(bus, 'sms');
+    const lost = delivery.create('OrderRefunded', '2', { cents: 1 });
+    await bus.publish([delivery.create('OrderRefunded', '1', { cents: 1 })]);
+    await dead.add('sms', lost, new Error('no signal'), 20);
+    await dead.replay('sms', lost.id, bus);
+    await bus.publish([placed('3')]);
+    await until(async () => got.length === 1 && (await dead.list()).length > 0, { what: 'its burial' });
+    expect(await dead.list()).toMatchObject([
+      { group: 'sms', event: lost, reason: expect.stringMatching(/^UnknownEventError/) },
+    ]);
+  });
+
   test('rabbit: what is no event becomes a dead letter with its text, and no replay', async () => {
     const { open, dead, prefix, url } = await world();
     const bus = await open();

@@ -12,6 +12,7 @@ import {
   EventError,
   InvalidArgumentError,
   MemoryBus,
+  type Reader,
   UnknownEventError,
   UnroutableError,
 } from '#lab';
@@ -77,6 +78,26 @@ test('a reader has the types of its handlers, and hands them the current version
   expect(got).toEqual([1800]);
 });
 
+test('handlers may be methods of an object, and what is no handler is none', async () => {
+  class Kitchen {
+    readonly cooked: string[] = [];
+    readonly OrderPaid = undefined;
+    async OrderPlaced({ key }: Envelope) {
+      this.cooked.push(key);
+    }
+  }
+  const kitchen = new Kitchen();
+  const reader: Reader = Reflect.apply(delivery.reader, delivery, [kitchen]);
+  expect(reader.types).toEqual(['OrderPlaced']);
+  await reader.handle(placed('1'), new AbortController().signal);
+  expect(kitchen.cooked).toEqual(['1']);
+});
+
+test('a price of a year that had yuan is one of whole cents', () => {
+  const old = { ...placed('1'), version: 1, data: { dish: 'noodles', yuan: 18.15 } };
+  expect(delivery.read(old).data).toEqual({ dish: 'noodles', cents: 1815 });
+});
+
 test('a type or a version that nobody knows is refused', () => {
   const event = order('order-1');
   for (const bad of [
@@ -96,7 +117,8 @@ test('what cannot be stored is refused when the event is made', () => {
   round.self = round;
   const make = (key: string, dish: unknown) => () =>
     Reflect.apply(delivery.create, delivery, ['OrderPlaced', key, { dish, cents: 1 }]);
-  for (const dish of ['a\0b', 'half \ud83d', 1n, round]) expect(make('1', dish)).toThrow(InvalidArgumentError);
+  for (const dish of ['a\0b', 'half \ud83d', 1n, round, Number.NaN, [Number.POSITIVE_INFINITY]])
+    expect(make('1', dish)).toThrow(InvalidArgumentError);
   for (const key of ['', 'a\0b', 'half \udc00', 'k'.repeat(513)])
     expect(make(key, 'rice')).toThrow(InvalidArgumentError);
   for (const dish of ['\\u0000', '😀', '鱼香肉丝饭']) expect(make('1', dish)).not.toThrow();
@@ -161,6 +183,27 @@ test('who publishes does not wait for a slow group', async () => {
   await bus.publish(numbered('1', 5));
   await until(() => sms.got.length === 5);
   gate.resolve();
+});
+
+test('what an event costs does not grow with how many are in hand', async () => {
+  // A signal asks each listener that it has before it takes one more, or lets one go.
+  const listening = vi.spyOn(EventTarget.prototype, 'addEventListener');
+  onTestFinished(() => listening.mockRestore());
+  const bus = new MemoryBus();
+  const gate = Promise.withResolvers<void>();
+  let failed = 0;
+  const refuse = async () => {
+    await gate.promise;
+    failed++;
+    throw new Error('no rice');
+  };
+  await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: refuse }), { backoffMs: () => 60_000 });
+  await bus.publish(Array.from({ length: 100 }, (_, n) => placed(String(n))));
+  gate.resolve();
+  await until(() => failed === 100, { what: 'all to have failed once' });
+  await bus.close();
+  const listeners = Map.groupBy(listening.mock.contexts, (signal) => signal);
+  expect(Math.max(...[...listeners.values()].map(({ length }) => length)), 'listeners of one signal').toBeLessThan(10);
 });
 
 test('a group that takes no more in hand holds up who publishes, and no other group', async () => {
@@ -372,6 +415,16 @@ test('a replay to a group that is not here is an error', async () => {
   await bus.publish([placed('1')], 'kitchen');
   await subscription.stop();
   await expect(bus.publish([placed('1')], 'kitchen')).rejects.toBeInstanceOf(UnroutableError);
+});
+
+test('a replay to a group that has no handler for it is a dead letter again', async () => {
+  const buried: string[] = [];
+  const bus = new MemoryBus({ add: async (group, { type }, { name }) => void buried.push(`${group} ${type} ${name}`) });
+  onTestFinished(() => bus.close());
+  await listen(bus, 'sms');
+  await bus.publish([delivery.create('OrderRefunded', '1', { cents: 1 })], 'sms');
+  await until(() => buried.length === 1, { what: 'its burial' });
+  expect(buried).toEqual(['sms OrderRefunded UnknownEventError']);
 });
 
 test('whatever handler, backoff or cemetery throw, an event is tried again or becomes a dead letter', async () => {

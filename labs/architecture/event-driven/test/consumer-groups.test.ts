@@ -66,7 +66,7 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
   };
 
   test('streams: a lease is not made of nonsense', () => {
-    for (const leaseMs of [1, 99.5]) {
+    for (const leaseMs of [1, 99.5, 2 ** 31]) {
       expect(() => new StreamsBus(client, { add: async () => {} }, { leaseMs })).toThrow(InvalidArgumentError);
     }
     expect(() => new StreamsBus(client, { add: async () => {} }, { answerMs: 0 })).toThrow(InvalidArgumentError);
@@ -96,6 +96,32 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await bus.publish([placed('2')], 'kitchen');
     await listen(bus, 'kitchen').then((back) => until(() => back.got.length === 1));
     expect(got).toEqual([]);
+  });
+
+  test('streams: a replay to a group that has no handler for it is a dead letter again', async () => {
+    const { open, dead } = world();
+    const bus = open();
+    const { got } = await listen(bus, 'sms');
+    // Of another group it is no concern.
+    await listen(bus, 'kitchen');
+    const refunded = delivery.create('OrderRefunded', '1', { cents: 1 });
+    await bus.publish([refunded]);
+    await bus.publish([refunded], 'sms');
+    await bus.publish([placed('2')]);
+    await until(() => got.length === 1 && dead.length > 0, { what: 'its burial' });
+    expect(dead).toMatchObject([{ group: 'sms', key: '1', error: expect.any(UnknownEventError) }]);
+  });
+
+  test('streams: a client that answers with text for numbers serves as any other', async () => {
+    const texts = client.duplicate({ stringNumbers: true });
+    onTestFinished(() => texts.disconnect());
+    const bus = world().open(LEASE_MS, texts);
+    expect(await bus.trim()).toBe(0);
+    const { got, subscription } = await listen(bus, 'kitchen');
+    await bus.publish([placed('1')]);
+    await until(() => got.length === 1, { what: 'the event' });
+    await subscription.stop();
+    expect(await bus.trim()).toBe(1);
   });
 
   test('streams: what Redis does not take is an error', async () => {
