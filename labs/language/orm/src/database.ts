@@ -28,7 +28,7 @@ export interface DatabaseOptions {
 export interface TransactionOptions {
   /** Default: the server's, which is read committed unless somebody changed it. */
   readonly isolation?: (typeof LEVELS)[number];
-  /** How often to run the body again after a SerializationError. Default 0: a body may have effects elsewhere. */
+  /** Runs of the body after a SerializationError: make its queries in it. Default 0: it may have effects elsewhere. */
   readonly retries?: number;
 }
 
@@ -63,6 +63,7 @@ export class Database implements AsyncDisposable {
   readonly #listeners = new Set<(statement: Statement) => void>();
   readonly #options: DatabaseOptions;
   readonly #broken = new WeakSet<PoolClient>();
+  #ended: Promise<void> | undefined;
   /** The end of each connection's last statement: those of a transaction take turns, which `pg` 9 leaves to its user. */
   readonly #last = new WeakMap<PoolClient, Promise<void>>();
 
@@ -142,7 +143,8 @@ export class Database implements AsyncDisposable {
   /**
    * Runs `body` in a transaction, inside of another one in a savepoint: committed when it returns, rolled back when it
    * throws. @throws what the body throws; SerializationError after the last of `retries`; TransactionError beside a
-   * savepoint, and where the COMMIT became a ROLLBACK, because the body has swallowed the error of a statement.
+   * savepoint, and where the COMMIT became a ROLLBACK, because the body has swallowed the error of a statement;
+   * ConnectionError, also where the connection broke at the COMMIT: then only the database knows whether it was done.
    */
   async transaction<T>(body: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const outer = this.frames.getStore();
@@ -242,8 +244,9 @@ export class Database implements AsyncDisposable {
   }
 
   /** Ends all connections, once they are idle. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.pool.ending) await this.pool.end();
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#ended ??= this.pool.end();
+    return this.#ended;
   }
 }
 

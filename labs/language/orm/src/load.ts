@@ -55,10 +55,10 @@ export async function prefetch(db: Database, meta: ModelMeta, objects: readonly 
     const relation = meta.properties.get(head);
     if (!relation || (relation instanceof Column && !(relation instanceof KeyColumn)))
       throw new InvalidQueryError(`${head} of ${meta.entity.name} is no relation: there is nothing to prefetch.`);
-    const load =
-      relation instanceof KeyColumn ? loadRefs(db, relation, objects) : loadMany(db, meta, relation, objects);
-    const other = relation instanceof KeyColumn ? relation.target() : relation.source();
-    await prefetch(db, other.meta, await load, rest);
+    const isKey = relation instanceof KeyColumn;
+    const other = isKey ? relation.target().meta : relation.source().meta;
+    const found = await (isKey ? loadRefs(db, relation, objects) : loadMany(db, meta, relation, objects));
+    await prefetch(db, other, found, rest);
   }
 }
 

@@ -33,8 +33,10 @@ export class Model extends Stored {
     return new this.querySet<M>(db, this);
   }
 
-  /** A new object, with defaults; `save({ db })` makes it a row. @throws UnknownFieldError. */
+  /** A new object, with defaults; `save({ db })` makes it a row. @throws UnknownFieldError; InvalidQueryError. */
   static of<M extends Model>(this: EntityClass<M>, values: Values<M>): M {
+    if (values instanceof Stored)
+      throw new InvalidQueryError(`A ${this.name} is made of values; this is an object of ${entityOf(values).name}.`);
     const object = new this();
     for (const { name, initial } of this.meta.columns) Reflect.set(object, name, initial);
     for (const [name, value] of Object.entries<unknown>(values)) {

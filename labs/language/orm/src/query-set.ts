@@ -3,7 +3,7 @@ import type { Database, Statement } from './database.ts';
 import { DoesNotExistError, InvalidQueryError, MultipleObjectsError, ValidationError } from './errors.ts';
 import { kept, Q } from './expression.ts';
 import { prefetch, reader } from './load.ts';
-import { keyOf, type ModelMeta, quote, Stored } from './meta.ts';
+import { entityOf, keyOf, type ModelMeta, quote, Stored } from './meta.ts';
 import type { EntityClass, Model } from './model.ts';
 import type { Changes, ColumnPath, RefPath, RelationPath, Values, Where } from './types.ts';
 
@@ -140,7 +140,8 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   }
   /** Inserts many in one statement, checked all before; generated keys are filled in. */
   async bulkCreate(rows: readonly (Values<M> | M)[]): Promise<readonly M[]> {
-    const objects = rows.map((row) => (row instanceof this.entity ? row : this.entity.of(row as Values<M>)));
+    const own = (row: Values<M> | M): row is M => row instanceof this.entity && entityOf(row) === this.entity;
+    const objects = rows.map((row) => (own(row) ? row : this.entity.of(row as Values<M>)));
     const issues = objects.flatMap((object, row) =>
       object.validate().map((issue) => (objects.length > 1 ? { ...issue, row } : issue)),
     );
@@ -174,8 +175,8 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     }
   }
   /** Changes all rows in one statement, without loading them; their versions count up. Returns how many. */
-  update(changes: Changes<M>, options: { readonly everything?: boolean } = {}): Promise<number> {
-    return this.#change('update', options, (compiler, scope) => {
+  update(changes: Changes<M>, { everything }: { readonly everything?: boolean } = {}): Promise<number> {
+    return this.#change('update', everything, (compiler, scope) => {
       const sets = Object.entries(changes).map(([name, value]) => compiler.assignment(scope, name, value));
       if (sets.length === 0) throw new InvalidQueryError('update() needs at least one field to change.');
       const { table, version } = this.meta;
@@ -184,24 +185,20 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     });
   }
   /** Deletes all rows; what refers to them does as its `onDelete` says. Returns how many. @throws ConstraintError. */
-  delete(options: { readonly everything?: boolean } = {}): Promise<number> {
-    return this.#change('delete', options, (_, { alias }) => `DELETE FROM ${quote(this.meta.table)} AS ${alias}`);
+  delete({ everything }: { readonly everything?: boolean } = {}): Promise<number> {
+    return this.#change('delete', everything, (_, { alias }) => `DELETE FROM ${quote(this.meta.table)} AS ${alias}`);
   }
   /**
    * UPDATE and DELETE have no LEFT JOIN: where a condition needs one, the rows are found first, and locked. Else whoever
    * had to wait for a row would change it though the condition holds no more.
    */
-  async #change(
-    verb: 'update' | 'delete',
-    { everything = false }: { readonly everything?: boolean },
-    what: (compiler: Compiler, scope: Scope) => string,
-  ): Promise<number> {
+  async #change(verb: 'update' | 'delete', whole: unknown, what: (compiler: Compiler, scope: Scope) => string) {
     this.assertUnsliced(`${verb}d`);
     const compiler = this.compiler();
     const scope = compiler.scope(this.meta);
     const head = what(compiler, scope);
     const where = compiler.where(scope, this.asked.conditions);
-    if (everything !== true) this.assertNarrowed(where, verb);
+    if (whole !== true) this.assertNarrowed(where, verb);
     if (where === NEVER) return 0;
     const key = compiler.columnSql(scope, this.meta.pk);
     const found = `${key} IN (SELECT ${key} FROM ${compiler.from(scope)} WHERE ${where} FOR NO KEY UPDATE OF ${scope.alias})`;

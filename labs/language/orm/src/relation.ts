@@ -1,5 +1,5 @@
 import { DefinitionError, InvalidQueryError, NotLoadedError } from './errors.ts';
-import type { FieldDecorator, FieldOptions } from './field.ts';
+import type { FieldDecorator, FieldOptions, Value } from './field.ts';
 import { Column, declareOn, entityOf, keyOf, type ManyRelation, type ModelMeta, Stored, snakeCase } from './meta.ts';
 import type { EntityClass, Model } from './model.ts';
 import type { PkOf, RefKey } from './types.ts';
@@ -60,7 +60,6 @@ export class Ref<T extends Model> {
 }
 
 export type OnDelete = 'cascade' | 'protect' | 'setNull';
-type Forgets = { readonly null: true } | { readonly onDelete: Exclude<OnDelete, 'setNull'> };
 
 export class KeyColumn extends Column {
   readonly target: () => EntityClass;
@@ -90,16 +89,17 @@ export function foreignKey({ name, source, via }: ManyRelation, { entity }: Mode
   throw new DefinitionError(`${name} leads nowhere from ${entity.name}: ${via} of ${source().name} ${other}.`);
 }
 
-export interface ForeignKeyOptions extends Pick<FieldOptions<never>, 'null' | 'unique' | 'column'> {
+export interface ForeignKeyOptions<N extends boolean = boolean>
+  extends Pick<FieldOptions<never, N>, 'null' | 'unique' | 'column'> {
   /** What becomes of this row when the other is deleted: it goes too, it forbids that, or it forgets (needs `null`). */
-  readonly onDelete: OnDelete;
+  readonly onDelete: N extends true ? OnDelete : Exclude<OnDelete, 'setNull'>;
 }
 
 /** `@ForeignKey(() => Author, { onDelete: 'protect' }) declare author: Ref<Author>`. Indexed. */
-export function ForeignKey<T extends Model, const O extends ForeignKeyOptions & Forgets>(
+export function ForeignKey<T extends Model, N extends boolean = false>(
   target: () => EntityClass<T>,
-  options: O,
-): FieldDecorator<O extends { readonly null: true } ? Ref<T> | null : Ref<T>> {
+  options: ForeignKeyOptions<N>,
+): FieldDecorator<Value<N, Ref<T>>> {
   return (owner: object, name: string) => declareOn(owner, new KeyColumn(name, options, target));
 }
 

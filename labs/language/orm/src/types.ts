@@ -20,6 +20,7 @@ type Target<V> =
 export type RefKey<M> = { [K in Own<M>]: Present<M[K]> extends RefLike ? K : never }[Own<M>];
 type ManyKey<M> = { [K in Own<M>]: Present<M[K]> extends ManyLike ? K : never }[Own<M>];
 type FieldKey<M> = { [K in Own<M>]: Present<M[K]> extends Method | RefLike | ManyLike ? never : K }[Own<M>];
+type Step<M, Kinds extends keyof Keys<M>> = Keys<M>[Exclude<Kinds, 'field'>];
 type Keys<M> = { ref: RefKey<M>; many: ManyKey<M>; field: FieldKey<M> };
 
 /** How many relations a path may cross. Each makes the compiler's work several times larger. */
@@ -28,10 +29,7 @@ type Hops = [1, 1];
 type Path<M, Kinds extends keyof Keys<M>, D extends 1[] = Hops> =
   | Keys<M>[Kinds]
   | (D extends [1, ...infer R extends 1[]]
-      ? { [K in Keys<M>[Exclude<Kinds, 'field'>]]: `${K}__${Path<Target<M[K]>, Kinds, R>}` }[Keys<M>[Exclude<
-          Kinds,
-          'field'
-        >]]
+      ? { [K in Step<M, Kinds>]: `${K}__${Path<Target<M[K]>, Kinds, R>}` }[Step<M, Kinds>]
       : never);
 /** Columns that a row of `M` has or that a chain of its foreign keys leads to. */
 export type ColumnPath<M> = Path<M, 'ref' | 'field'>;

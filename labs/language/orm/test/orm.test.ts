@@ -111,6 +111,33 @@ test('a relation to many is the other end of a foreign key to this very class, o
       expect(String(await failure(() => query.all()))).toMatch(/^DefinitionError: .*author of Book refers to Author/);
 });
 
+test('an object of a class that extends the entity is no row of its table', async () => {
+  @Entity()
+  class Poet extends Author {}
+  const poet = Object.assign(Poet.of({ name: 'Ann' }), { id: 7 });
+  // Saved again, it would be a row of its own table, which is another's.
+  await refused([() => Author.objects(db).bulkCreate([poet]), () => Author.objects(db).create(poet as never)]);
+});
+
+test('a prefetch from a class that no table can be made from fails its caller, and nobody else', async () => {
+  class Draft extends Model {
+    @ForeignKey(() => Book, { onDelete: 'cascade' }) declare book: Ref<Book>;
+  }
+  @Entity()
+  class Note extends Model {
+    @Field.int({ primaryKey: true }) declare id: number;
+    @ForeignKey(() => Draft, { onDelete: 'cascade' }) declare draft: Ref<Draft>;
+    @Reverse(() => Draft, 'book') declare drafts: readonly Draft[];
+  }
+  const unhandled = vi.fn();
+  process.on('unhandledRejection', unhandled);
+  onTestFinished(() => void process.off('unhandledRejection', unhandled));
+  for (const relation of ['draft', 'drafts'] as const)
+    expect(await failure(() => Note.objects(db).prefetch(relation).all())).toBeInstanceOf(DefinitionError);
+  await new Promise(setImmediate);
+  expect(unhandled).not.toBeCalled();
+});
+
 test('a lookup keeps its meaning behind a foreign key to a class with a field of that name', () => {
   @Entity()
   class Trade extends Model {

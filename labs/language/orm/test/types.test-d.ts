@@ -98,6 +98,12 @@ test("a property that is not of its column's type does not compile", () => {
     @ForeignKey(() => Author, { onDelete: 'cascade' }) declare e: Ref<Book>;
     // @ts-expect-error what never is NULL can't forget
     @ForeignKey(() => Author, { onDelete: 'setNull' }) declare g: Ref<Author>;
+    // @ts-expect-error what has null: false neither
+    @ForeignKey(() => Author, { null: false, onDelete: 'setNull' }) declare h: Ref<Author>;
+    // @ts-expect-error no such option: the column would not be unique
+    @Field.char({ max: 5, unqiue: true }) declare i: string;
+    // @ts-expect-error nor of a foreign key
+    @ForeignKey(() => Author, { onDelete: 'cascade', unqiue: true }) declare j: Ref<Author>;
     // @ts-expect-error no foreign key of Book
     @Reverse(() => Book, 'title') declare f: readonly Book[];
   }
