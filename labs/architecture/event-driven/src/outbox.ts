@@ -42,7 +42,9 @@ export class Outbox {
 
   /**
    * Writes the events with the change that they tell of. `tx` is that change's open transaction. Give all its events in
-   * one call: two transactions that add the same keys one by one, in different orders, may wait for each other.
+   * one call: two transactions that add the same keys one by one, in different orders, may wait for each other. Each key
+   * is a lock until the commit: some thousands are all that PostgreSQL has room for, whoever asks for one
+   * (`max_locks_per_transaction`), so write tens of thousands of orders in several transactions.
    */
   async add(tx: PoolClient, ...events: readonly Envelope[]): Promise<void> {
     // Positions are given out at the insert, not at the commit. Under these locks the two orders agree for a key. They are
