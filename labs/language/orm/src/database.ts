@@ -49,6 +49,8 @@ export interface Frame {
   readonly client: PoolClient;
   /** The transaction or savepoint around this savepoint. */
   readonly outer: Frame | undefined;
+  /** 0 of the transaction: no savepoint has the name of one around it. */
+  readonly depth: number;
   readonly afterCommit: (() => unknown)[];
   ended: boolean;
   /** A savepoint is open above it. */
@@ -172,7 +174,7 @@ export class Database implements AsyncDisposable {
     if (level !== isolation) throw new InvalidQueryError(`There is no isolation level ${isolation}.`);
     const hooks: (() => unknown)[] = [];
     const result = await this.withClient(async (client) => {
-      const frame: Frame = { client, outer: undefined, afterCommit: hooks, ended: false, covered: false };
+      const frame: Frame = { client, outer: undefined, depth: 0, afterCommit: hooks, ended: false, covered: false };
       await this.send(client, level ? `BEGIN ISOLATION LEVEL ${level}` : 'BEGIN');
       return this.#inside(frame, body, 'COMMIT', 'ROLLBACK');
     });
@@ -187,12 +189,13 @@ export class Database implements AsyncDisposable {
   async #savepoint<T>(outer: Frame, body: () => Promise<T>, { isolation, retries }: TransactionOptions): Promise<T> {
     if (isolation || retries) throw new InvalidQueryError('Isolation and retries belong to the outermost transaction.');
     this.assertOpen(outer);
-    const frame = { ...outer, outer, afterCommit: [] };
+    const frame = { ...outer, outer, depth: outer.depth + 1, afterCommit: [] };
+    const name = `orm${frame.depth}`;
     outer.covered = true;
     try {
-      await this.send(outer.client, 'SAVEPOINT orm');
-      // Of several with one name the last is meant. A rollback leaves it, and the server would keep each to the end.
-      const result = await this.#inside(frame, body, 'RELEASE orm', 'ROLLBACK TO orm; RELEASE orm');
+      await this.send(outer.client, `SAVEPOINT ${name}`);
+      // Both end those above it, too. A rollback leaves it, and the server would keep each to the end.
+      const result = await this.#inside(frame, body, `RELEASE ${name}`, `ROLLBACK TO ${name}; RELEASE ${name}`);
       outer.afterCommit.push(...frame.afterCommit);
       return result;
     } finally {

@@ -99,6 +99,28 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     });
   });
 
+  test('an inner transaction that fails is undone whole, also where one of its own is still open', async () => {
+    const { db } = await open(pg);
+    const forgotten: Promise<unknown>[] = [];
+    await db.transaction(async () => {
+      await db.transaction(async () => {
+        await add(db, 'outer');
+        const inner = db.transaction(async () => {
+          await add(db, 'inner');
+          forgotten.push(failure(() => db.transaction(() => add(db, 'innermost'))));
+        });
+        await expect(inner).rejects.toThrow(TransactionError);
+      });
+      const beside = db.transaction(async () => {
+        await add(db, 'beside');
+        throw new Error('beside');
+      });
+      await expect(beside).rejects.toThrow('beside');
+    });
+    expect(await Promise.all(forgotten)).toEqual([expect.any(TransactionError)]);
+    expect(await names(db)).toEqual(['outer']);
+  });
+
   test('a statement beside an open savepoint is refused: it would land in it, or wait for ever', async () => {
     const { db } = await stocked(pg);
     await db.transaction(async () => {
