@@ -5,7 +5,11 @@ import type { Layer } from './layers.ts';
 import { unlessAborted } from './read-through.ts';
 
 export interface GateOptions {
-  /** Loads that this process has under way at once; over all processes, no more than the database's pool. Default 10. */
+  /**
+   * Loads that this process has under way at once; over all processes, no more than the database's pool. Default 10. A
+   * load that goes through the same gate once more needs a second place: so many of them at once wait for each other,
+   * until `maxWaitMs`.
+   */
   readonly maxConcurrent?: number;
   /** Loads that may wait for their turn; the next one is refused at once. Default 100. */
   readonly maxWaiting?: number;

@@ -39,7 +39,10 @@ export interface HotCacheOptions extends Freshness {
   readonly leaseMs?: number;
   /** Bound of one read: waiting for others and the load together. Who joins too late for it waits once more. Default 5,000. */
   readonly timeoutMs?: number;
-  /** Loads of this process at once, whatever Redis does. Default 8. */
+  /**
+   * Loads of this process at once, whatever Redis does. Default 8. A load that reads another key of this cache may need a
+   * second turn: so many of them at once wait for each other, until `timeoutMs`. Give those a cache of their own.
+   */
   readonly maxLoads?: number;
   /**
    * A load that goes on after its time, or when its callers have gone, still burdens the database, so it keeps its turn;
