@@ -220,6 +220,19 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(await client.quit()).toBe('OK');
   });
 
+  test('a connection on which Redis hangs is given up with all that waits in it, and the next one serves', async () => {
+    await using link = await node.proxy();
+    const client = connectRedis(link.url, { timeoutMs: 60 });
+    onTestFinished(() => client.disconnect());
+    const served = () => until(() => client.ping());
+    await served();
+    link.partition();
+    await expect(client.ping()).rejects.toThrow(Error);
+    await until(() => client.status !== 'ready', { what: 'the connection to be given up', timeoutMs: 3_000 });
+    link.heal();
+    await served();
+  });
+
   test('keys that are stored together do not expire together', async () => {
     const prefix = fresh();
     const cache = ttlCache({ prefix, ttlMs: HOUR });
