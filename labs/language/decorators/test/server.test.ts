@@ -235,6 +235,20 @@ describe('the server', () => {
     await server.close();
   });
 
+  test('a closing server answers all that one connection has asked', async () => {
+    let asked = 0;
+    const { server, orders } = await start({ identify: () => void asked++ });
+    const client = connect(Number(new URL(server.url).port));
+    client.setEncoding('utf8');
+    client.write(['/slow', '/orders/7', '/slow'].map((path) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`).join(''));
+    await until(() => asked === 3);
+    const closing = server.close();
+    orders.hold.resolve('served');
+    const answers = (await Array.fromAsync(client)).join('').match(/served|"id":"7"/g);
+    expect(answers, 'in the order of the requests').toEqual(['served', '"id":"7"', 'served']);
+    await closing;
+  });
+
   test('a request that never ends holds up a closing server no longer than the drain', async () => {
     const { server, get, orders } = await start({ drainMs: 30 });
     const waiting = get('/slow').catch(() => 'cut');

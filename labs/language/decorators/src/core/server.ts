@@ -90,7 +90,8 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
       return problem(new HttpError(500, 'internal', 'something went wrong here'));
     });
     if (!request.complete && !request.destroyed) lingerOver(request);
-    if (closing) response.setHeader('connection', 'close');
+    // Node ends a connection with the answer that says so, whoever waits behind it.
+    if (closing && open.get(socket) === 1) response.setHeader('connection', 'close');
     try {
       send(response, result, request.method === 'HEAD');
     } catch (error) {
