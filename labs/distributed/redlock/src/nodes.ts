@@ -37,6 +37,16 @@ export class NotConnectedError extends Error {}
 /** Nodes whose connection broke once. */
 const broken = new WeakSet<Redis>();
 
+/** A client with `stringNumbers` gives the number as text. */
+async function count(
+  node: Redis,
+  script: string,
+  keys: readonly string[],
+  ...args: (string | number)[]
+): Promise<number> {
+  return Number(await node.eval(script, keys.length, ...keys, ...args));
+}
+
 /** Takes all keys for `token`, or none. */
 export async function lockNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
   // A request that waits for a broken connection would keep the caller waiting, and take the lock for nobody: only the
@@ -45,17 +55,17 @@ export async function lockNode(node: Redis, keys: readonly string[], token: stri
   if (broken.has(node) && node.status !== 'ready') throw new NotConnectedError(`not connected (${node.status})`);
   const [key] = keys;
   if (key !== undefined && keys.length === 1) return (await node.set(key, token, 'PX', ttlMs, 'NX')) === 'OK';
-  return (await node.eval(ACQUIRE_ALL, keys.length, ...keys, token, ttlMs)) === 1;
+  return (await count(node, ACQUIRE_ALL, keys, token, ttlMs)) === 1;
 }
 
 /** Deletes those keys that still carry `token`; true when all did. */
 export async function unlockNode(node: Redis, keys: readonly string[], token: string): Promise<boolean> {
-  return (await node.eval(RELEASE, keys.length, ...keys, token)) === keys.length;
+  return (await count(node, RELEASE, keys, token)) === keys.length;
 }
 
 /** Sets the time to live of all keys anew, if all still carry `token`. */
 export async function extendNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
-  return (await node.eval(EXTEND, keys.length, ...keys, token, ttlMs)) === 1;
+  return (await count(node, EXTEND, keys, token, ttlMs)) === 1;
 }
 
 /** Under load, what is sent in one tick of the event loop is written at once: one system call for many requests. */

@@ -176,6 +176,19 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     }
   });
 
+  test('a client of the caller that gives numbers as text is understood', async () => {
+    const nodes = urls.map((url) => new Redis(url, { stringNumbers: true }));
+    onTestFinished(() => {
+      for (const node of nodes) node.disconnect();
+    });
+    const redlock = new Redlock(nodes, PATIENT);
+    for (const keys of [[fresh()], [fresh(), fresh()]]) {
+      const lease = await redlock.acquire(keys, MINUTE, { retry: ONCE });
+      await lease.extend(MINUTE);
+      expect(await lease.release()).toBe('released');
+    }
+  });
+
   test('what the caller changes after the call changes nothing, and a lease is frozen', async () => {
     const [key, other] = [fresh(), fresh()];
     const [nodes, names] = [connect(), [key, '__proto__', 'constructor']];
