@@ -48,9 +48,9 @@ class CorkedRedis extends Redis {
 /**
  * A client with the settings that a cache needs: a command that isn't answered in `timeoutMs` (default 250 ms) fails,
  * so that each layer or cache that a read asks waits so long for a hung Redis, and no longer; a broken connection fails
- * its commands at once and none is sent again. One on which nothing comes for ten times `timeoutMs` is broken off: ioredis
- * keeps what has timed out until its answer comes, and a server that hangs would fill the memory. A server that has become
- * a replica is left, for whom the name leads to by now. `onError` is told of connection errors.
+ * its commands at once and none is sent again. One on which nothing comes for ten times `timeoutMs`, at least a second, is
+ * broken off: ioredis keeps what has timed out until its answer comes, and a server that hangs would fill the memory. A
+ * server that has become a replica is left, for whom the name leads to by now. `onError` is told of connection errors.
  * @throws InvalidArgumentError
  */
 export function connectRedis(
@@ -62,7 +62,7 @@ export function connectRedis(
   const timeoutMs = whole('timeoutMs', options.timeoutMs ?? 250, 1, longest);
   const redis = new CorkedRedis(url, {
     commandTimeout: timeoutMs,
-    socketTimeout: Math.min(10 * timeoutMs, longest),
+    socketTimeout: Math.min(Math.max(1_000, 10 * timeoutMs), longest),
     connectTimeout: 2_000,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
