@@ -7,6 +7,7 @@ import {
   type Bus,
   BusClosedError,
   Catalogue,
+  Dispatcher,
   delivery,
   type Envelope,
   EventError,
@@ -407,6 +408,26 @@ test('a consumer that follows another waits for what that one still has in hand'
   await stopped;
   expect(story).toEqual(['the first cooked 0', 'the first cooked 1']);
   await until(() => second.got.length === 1);
+});
+
+test('who has lost his group tells each handler at work, and acknowledges nothing', async () => {
+  const story: string[] = [];
+  const reader = delivery.reader({
+    OrderPlaced: ({ key }, signal) => {
+      story.push(`begun ${key}`);
+      return new Promise<void>((resolve) => {
+        signal.addEventListener('abort', () => resolve(void story.push(`told ${key}`)));
+      });
+    },
+  });
+  const options = { ...NOW, maxAttempts: 20, concurrency: 16, timeoutMs: 60_000 };
+  const dispatcher = new Dispatcher('kitchen', reader, options, { add: async () => {} });
+  const ack = async () => void story.push('acknowledged');
+  for (const key of ['1', '2']) await dispatcher.accept({ event: placed(key), ack });
+  await until(() => story.length === 2, { what: 'both to begin' });
+  dispatcher.abort();
+  await dispatcher.drain();
+  expect(story).toEqual(['begun 1', 'begun 2', 'told 1', 'told 2']);
 });
 
 test('a replay to a group that is not here is an error', async () => {
