@@ -193,8 +193,18 @@ export class RabbitBus implements Bus {
   }
 
   async #serve(session: Session, consumer: Consumer): Promise<void> {
-    const { group, reader, options } = consumer;
     const channel = await session.answer(session.connection.createChannel());
+    try {
+      await this.#serveOn(channel, session, consumer);
+    } catch (error) {
+      // A connection has 2047 of them.
+      await session.answer(channel.close()).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #serveOn(channel: Channel, session: Session, consumer: Consumer): Promise<void> {
+    const { group, reader, options } = consumer;
     const dispatcher = this.dispatcher(group, reader, options);
     consumer.dispatchers.add(dispatcher);
     let consuming = false;

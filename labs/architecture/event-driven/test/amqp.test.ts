@@ -435,6 +435,17 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     expect(lost.length).toBe(1);
   });
 
+  test('rabbit: a group that can not be served leaves no channel behind', async () => {
+    const { open, url } = await world();
+    const address = new URL(url);
+    // One to declare the exchange, one to serve a group.
+    address.searchParams.set('channelMax', '2');
+    const bus = await open(address.href);
+    const idle = delivery.reader({});
+    for (let n = 0; n < 2; n++) await expect(bus.subscribe('k'.repeat(256), idle)).rejects.toThrow('255');
+    await bus.subscribe('sms', idle);
+  });
+
   test('rabbit: a consumer whose queue was deleted declares it again', async () => {
     const { open, prefix, url } = await world();
     const bus = await open(url, { backoffMs: () => 1 });
