@@ -3,6 +3,7 @@ import { flushCompileCache } from 'node:module';
 import { afterAll, afterEach, beforeEach, vi } from 'vitest';
 import { touched } from './evidence.ts';
 import { patient } from './patience.ts';
+import { keepResolved } from './resolved.ts';
 import { trace } from './trace.ts';
 
 const pid = process.pid;
@@ -22,5 +23,8 @@ beforeEach(({ task, onTestFailed }) => {
 
 afterEach(({ task }) => trace({ type: 'end', pid, id: task.id }));
 
-// A worker is killed at its end, and would leave nothing compiled for the next.
-afterAll(() => flushCompileCache());
+// A worker is killed at its end, and would leave nothing compiled and nothing found for the next.
+afterAll(() => {
+  flushCompileCache();
+  keepResolved();
+});

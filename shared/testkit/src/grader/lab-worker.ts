@@ -12,6 +12,8 @@ export interface LabWorkerOptions {
   readonly onGroup: (pid: number, up: boolean) => void;
 }
 
+const RESOLVED = new URL('../resolved.ts', import.meta.url).href;
+
 type Listener = Parameters<PoolWorker['on']>[1];
 
 /**
@@ -47,7 +49,7 @@ export class LabWorker implements PoolWorker {
     const child = fork(join(this.#pool.distPath, 'workers/forks.js'), [], {
       cwd,
       env: { ...this.#pool.env, ...env },
-      execArgv: this.#pool.execArgv,
+      execArgv: [...this.#pool.execArgv, '--import', RESOLVED],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'advanced',
       detached: true,

@@ -119,7 +119,13 @@ export class Unit {
         new LabWorker(options, {
           cwd: root,
           // What a test that is cut off leaves in the temporary folder goes with it.
-          env: { ...env, LAB_TRACE: trace, LAB_TIMEOUTS: `${testTimeout} ${hookTimeout}`, TMPDIR: scratch },
+          env: {
+            ...env,
+            ...resolvedBefore(root),
+            LAB_TRACE: trace,
+            LAB_TIMEOUTS: `${testTimeout} ${hookTimeout}`,
+            TMPDIR: scratch,
+          },
           output: onOutput,
           onGroup: (pid, up) => {
             if (up) this.#groups.add(pid);
@@ -194,6 +200,14 @@ function implementation(root: string, impl: string | undefined): Plugin {
 function sharedSource(root: string): RegExp {
   const own = root.startsWith(shared) ? `(?!${RegExp.escape(relative(shared, root))}/)` : '';
   return new RegExp(`^${RegExp.escape(shared)}/${own}[^/]+/src/`);
+}
+
+/** Where a package's workers keep what they found; of one that is not the house's, nobody does. */
+function resolvedBefore(root: string): Record<string, string> {
+  const house = resolve(shared, '..');
+  const name = relative(house, root);
+  if (name.startsWith('..')) return {};
+  return { LAB_RESOLVED: join(house, 'node_modules/.cache/resolved', `${name.replaceAll('/', '-')}.json`) };
 }
 
 /** What the package's own vitest.config.ts adds to the preset: a transform, a global setup. */
