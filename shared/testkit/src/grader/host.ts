@@ -17,6 +17,7 @@ const root = process.cwd();
 const kit = resolve(import.meta.dirname, '../..');
 const lanes = new Lanes(Number(process.argv[2] ?? 2));
 const groups = new Set<number>();
+const atWork = new Set<Unit>();
 const runs = new Map<number, AbortController>();
 const own = ownConfig(root);
 const lessor = lessorOf(root, process.argv[3] === 'ahead');
@@ -71,7 +72,7 @@ async function run(id: number, request: RunRequest, signal: AbortSignal): Promis
   let start: number | undefined;
   await Promise.all(
     grouped(request.files ?? filesNaming(request.names ?? []), together).map(async (files) => {
-      using _lane = await lanes.enter();
+      using _lane = await lanes.enter(() => startsElsewhere(files));
       if (over.aborted) return;
       start ??= performance.now();
       const late = (): void => {
@@ -98,7 +99,9 @@ async function run(id: number, request: RunRequest, signal: AbortSignal): Promis
         },
       });
       units.push(unit);
+      atWork.add(unit);
       await unit.run();
+      atWork.delete(unit);
       if (unit.isCut) complete = false;
       units.splice(units.indexOf(unit), 1);
     }),
@@ -110,6 +113,11 @@ async function run(id: number, request: RunRequest, signal: AbortSignal): Promis
 
 function testFiles(): readonly string[] {
   return [...globSync('test/**/*.test.ts', { cwd: root }), ...globSync(typeTestFiles, { cwd: root })].sort();
+}
+
+/** Whether one of these files waits for its servers already, on another implementation: meanwhile a lane has better use. */
+function startsElsewhere(files: readonly string[]): boolean {
+  return [...atWork].some((unit) => unit.starting && unit.files.some((file) => files.includes(file)));
 }
 
 /** The files that have these names in their text; all of them where a name is not written out in any. */

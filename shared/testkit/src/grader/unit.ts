@@ -87,6 +87,10 @@ export class Unit {
     for (const pid of this.#groups) killGroup(pid);
   }
 
+  get files(): readonly string[] {
+    return this.#options.files;
+  }
+
   get isCut(): boolean {
     return this.#cut;
   }
