@@ -35,6 +35,8 @@ const NAME = 'kubernetes';
 const VERSION = '1.34.2';
 const DEFAULT_PORT = 6443;
 const START_MS = 90_000;
+/** Go tidies up a quarter as often: the API server's start is the dearest of all, and a fifth of it was that. */
+const ENV = { GOGC: '400' };
 const localUrl = (port: number) => `https://127.0.0.1:${port}`;
 
 const STAMP = 'k8s.io/component-base/version';
@@ -143,7 +145,7 @@ async function startControlPlane(program: Program, signal: AbortSignal | undefin
     const start = (name: keyof typeof programs, port: number, args: string[], ready: () => Promise<boolean>) =>
       EmbeddedServer.start({
         service: NAME,
-        program: { ...program, path: join(beside, programs[name]) },
+        program: { ...program, path: join(beside, programs[name]), env: { ...program.env, ...ENV } },
         folder: join(folder.path, name),
         args: () => args,
         port,
