@@ -10,7 +10,7 @@ import {
   type Subscription,
 } from './bus.ts';
 import { Dispatcher, inform, pause, within } from './dispatcher.ts';
-import { BusClosedError, InvalidArgumentError, UnroutableError } from './errors.ts';
+import { BusClosedError, ConnectionLostError, InvalidArgumentError, UnroutableError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
 import { type Parsed, parseEvent } from './parse.ts';
 
@@ -98,7 +98,10 @@ export class StreamsBus implements Bus {
     for (const event of events) {
       batch.xadd(`${this.prefix}stream`, '*', 'event', JSON.stringify(event), 'only', only);
     }
-    for (const [error] of (await within(this.#answerMs, batch.exec())) ?? []) if (error !== null) throw error;
+    const replies = await within(this.#answerMs, batch.exec());
+    // A WATCH on this connection, of whoever shares it: Redis has kept nothing, and says no error.
+    if (replies === null) throw new ConnectionLostError('a WATCH on its connection undid the batch: publish it again');
+    for (const [error] of replies) if (error !== null) throw error;
   }
 
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {

@@ -130,6 +130,18 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await expect(open().publish([placed('1')])).rejects.toThrow('WRONGTYPE');
   });
 
+  test('streams: what a WATCH of somebody else undoes is an error', async () => {
+    const { open, prefix } = world();
+    const shared = client.duplicate();
+    onTestFinished(() => shared.disconnect());
+    const bus = open(LEASE_MS, shared);
+    await shared.watch(`${prefix}stock`);
+    await client.set(`${prefix}stock`, '7');
+    await expect(bus.publish([placed('1')])).rejects.toThrow(ConnectionLostError);
+    await bus.publish([placed('1')]);
+    expect(await client.xlen(`${prefix}stream`)).toBe(1);
+  });
+
   test('streams: what Redis refuses in the middle of a batch is not overtaken by what it takes a moment later', async ({
     skip,
   }) => {
