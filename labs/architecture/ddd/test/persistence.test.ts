@@ -180,6 +180,38 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect((await orders.get(order.id)).version).toBe(2);
   });
 
+  test('whatever isolation the database has by default, the second editor is refused and an order is charged once', async () => {
+    for (const isolation of ['repeatable read', 'serializable']) {
+      const options = `-c default_transaction_isolation=${isolation.replace(' ', '\\ ')}`;
+      const own = new Pool({ connectionString: pg.url, options });
+      onTestFinished(() => own.end());
+      const order = draft();
+      await orders.save(order);
+      const customer = await registered('500.00');
+      const editors = await Promise.all([1, 2].map(() => orders.get(order.id)));
+      const charged = await Promise.all([1, 2].map(() => customers.get(customer)));
+      await using row = await hold(
+        `SELECT FROM orders WHERE id = '${order.id}' FOR UPDATE; LOCK TABLE charges IN SHARE MODE`,
+      );
+      const saves = [
+        ...editors.map((editor, index) => {
+          editor.changeQuantity(fish, index + 3);
+          return outcome(new PostgresOrders(own).save(editor));
+        }),
+        ...charged.map((each) => {
+          each.charge(order.id, yuan('256.00'));
+          return outcome(new PostgresCustomers(own).save(each));
+        }),
+      ];
+      await until(async () => (await row.waiting()).length === 4, { what: 'all to wait' });
+      await row.release();
+      const [one = '', other = '', ...charges] = await Promise.all(saves);
+      expect([one, other].sort(), isolation).toEqual(['ConcurrencyError', 'saved']);
+      expect(charges.sort(), isolation).toEqual(['AlreadyChargedError', 'saved']);
+      expect(String((await customers.get(customer)).balance)).toBe('244.00 CNY');
+    }
+  });
+
   test('a row that breaks a rule is a fault, and no answer to the guest', async () => {
     const order = draft();
     await orders.save(order);

@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from 'pg';
+import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import type { OrderEvent } from '../domain/events.ts';
 import type { OrderId } from '../domain/ids.ts';
 import { Order, type OrderSnapshot } from '../domain/order.ts';
@@ -50,7 +50,7 @@ export class PostgresOrders implements OrderRepository {
            VALUES ($1, $2::integer + 1, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING`
         : `UPDATE orders SET version = version + 1, customer_id = $3, status = $4, currency = $5, city = $6,
              street = $7, voucher = $8 WHERE id = $1 AND version = $2`;
-    const { rowCount } = await db.query({
+    const saving = db.query({
       name: version === 0 ? 'order-new' : 'order-next',
       text: `
         WITH saved AS (${row} RETURNING id),
@@ -79,6 +79,11 @@ export class PostgresOrders implements OrderRepository {
         JSON.stringify(lines),
         JSON.stringify(events),
       ],
+    });
+    // Where the database's default is not "read committed", Postgres itself refuses whoever has waited for the row.
+    const { rowCount } = await saving.catch((error: unknown) => {
+      if (error instanceof DatabaseError && error.code === '40001') return { rowCount: 0 };
+      throw error;
     });
     return rowCount === 1;
   }

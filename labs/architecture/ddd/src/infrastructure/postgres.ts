@@ -48,11 +48,14 @@ export async function borrow<T>(
   }
 }
 
-/** Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. */
+/**
+ * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. Read committed, whatever the
+ * database's default is: who has waited for a row sees what was done meanwhile.
+ */
 export function inOneTransaction<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
   return borrow(pool, async (tx, spoil) => {
     try {
-      await tx.query('BEGIN');
+      await tx.query('BEGIN ISOLATION LEVEL READ COMMITTED');
       const result = await body(tx);
       await tx.query('COMMIT');
       return result;
