@@ -45,7 +45,8 @@ export interface Lease extends AsyncDisposable {
   /**
    * Starts the TTL anew, from now, on a majority of the nodes; a shorter one shortens the lease. Extensions of one
    * lease run one after the other. A request without an answer may still arrive, even after a later one: an extension
-   * that needs the vote of a node which left a shorter one unanswered is worth no more than that one.
+   * that needs the vote of a node which left a shorter one unanswered is worth no more than that one. A vote that comes
+   * after the majority's may spare it that node's, and lengthens the lease when it comes.
    *
    * @throws InvalidArgumentError on a TTL that `acquire` would refuse.
    * @throws LeaseLostError when the lease has ended or a majority no longer has our token.
@@ -70,6 +71,8 @@ export class GrantedLease implements Lease {
   /** Extensions on their way to a node, and by node the shortest whose connection broke: all of them may still arrive. */
   readonly #open = new Set<{ readonly node: number; readonly ttlMs: number }>();
   readonly #least: number[] = [];
+  /** Answers count until the next turn. */
+  #turn = 0;
 
   constructor(keeper: Keeper, resources: readonly string[], token: string, ttlMs: number, validUntil: number) {
     this.keeper = keeper;
@@ -123,7 +126,10 @@ export class GrantedLease implements Lease {
 
   /** One extension after the other: the answer to an earlier one must not undo what a later one has shortened. */
   protected inTurn(extension: () => Promise<void>): Promise<void> {
-    const turn = this.#extended.then(extension);
+    const turn = this.#extended.then(() => {
+      this.#turn++;
+      return extension();
+    });
     this.#extended = turn.catch(() => {});
     return turn;
   }
@@ -144,18 +150,25 @@ export class GrantedLease implements Lease {
     // A node that shortens the TTL and whose answer is lost would otherwise expire before we think it does.
     if (until < this.until) this.moveEnd(until, ttlMs);
     const before = [...this.#open];
-    const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs, (...sent) => this.#follow(ttlMs, ...sent));
-    this.throwIfEnded();
-    if (yes >= this.keeper.quorum) {
-      const open = before.filter((request) => this.#open.has(request));
-      const voters = votes.filter(({ answer }) => answer === 'yes').map(({ node }) => node);
-      const broken = voters.map((node) => this.#least[node] ?? ttlMs);
-      const late = open.filter(({ node }) => voters.includes(node)).map((request) => request.ttlMs);
-      const worth = Math.min(ttlMs, ...broken, ...late);
+    const turn = this.#turn;
+    const worths: number[] = [];
+    // Those who answer after the majority count too: one of the majority may still hear of a shorter extension.
+    const count = (node: number) => {
+      const open = before.filter((request) => request.node === node && this.#open.has(request));
+      worths.push(Math.min(ttlMs, this.#least[node] ?? ttlMs, ...open.map((request) => request.ttlMs)));
+      const worth = worths.sort((a, b) => b - a)[this.keeper.quorum - 1];
+      if (worth === undefined || this.#turn !== turn || this.remaining() <= 0) return;
       const end = this.keeper.validUntil(start, worth);
       if (end > this.until) this.moveEnd(end, worth);
-      return;
-    }
+    };
+    const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs, async (node, answer) => {
+      const done = await this.#follow(ttlMs, node, answer);
+      if (done) count(node);
+      return done;
+    });
+    this.throwIfEnded();
+    if (yes >= this.keeper.quorum) return;
+    this.#turn++;
     if (no <= votes.length - this.keeper.quorum) throw new QuorumUnreachableError(this.resources, 1, votes);
     this.#lose('a majority of nodes no longer has our token');
     this.throwIfEnded();
