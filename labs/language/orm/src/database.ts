@@ -275,9 +275,9 @@ function translate(error: unknown, sql: string): unknown {
   // A TypeError is about a parameter that can't be sent, such as a cycle: the server hasn't heard of it.
   if (!(error instanceof Error) || error instanceof TypeError) return error;
   const code = error instanceof DatabaseError ? error.code : undefined;
-  // 08P01 is said of a message that Postgres has understood.
+  // 08P01 is said of a message that Postgres has understood; 25P03 and 25P04 are the last words of a connection.
   const said = error instanceof AggregateError ? error.errors.join(', ') : error.message;
-  if (!code || /^(08(?!P01)|57P)/.test(code))
+  if (!code || /^(08(?!P01)|57P|25P0[34])/.test(code))
     return new ConnectionError(`${said}: is the server up?`, { cause: error });
   if (code === '40001' || code === '40P01') return new SerializationError(sql, code, error);
   if (code.startsWith('23')) return new ConstraintError(sql, code, error);

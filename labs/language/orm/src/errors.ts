@@ -36,7 +36,7 @@ export class ValidationError extends OrmError {
   }
 }
 
-/** `get()` found no row, or the row of an object is gone. */
+/** `get()` found no row, or the row of an object is gone, or a trigger kept it out. */
 export class DoesNotExistError extends OrmError {}
 
 /** `get()` found more than one row: filter by something unique, or ask for `first()`. */

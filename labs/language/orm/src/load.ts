@@ -68,10 +68,8 @@ async function loadMany(db: Database, meta: ModelMeta, relation: ManyRelation, o
   const via = foreignKey(relation, meta).name;
   // A way back leads to objects that have theirs, with what other paths have loaded on them.
   const without = objects.filter((object) => !Object.hasOwn(object, name));
-  const query = source()
-    .objects(db)
-    .filterDynamic({ [`${via}__in`]: without.map(keyOf) });
-  const found = await query.orderDynamic(source().meta.pk.name).all();
+  const which = { [`${via}__in`]: without.map(keyOf) };
+  const found = await source().objects(db).filterDynamic(which).orderDynamic(source().meta.pk.name).all();
   const groups = Map.groupBy(found, (each): unknown => refOf(each, via)?.id);
   for (const object of without) {
     const items = groups.get(keyOf(object)) ?? [];

@@ -138,7 +138,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   async create(values: Values<M>): Promise<M> {
     return this.entity.of(values).save({ db: this.db });
   }
-  /** Inserts many in one statement, checked all before; generated keys are filled in. */
+  /** Inserts many in one statement, checked all before; fills in generated keys. Throws where a trigger keeps one out. */
   async bulkCreate(rows: readonly (Values<M> | M)[]): Promise<readonly M[]> {
     const own = (row: Values<M> | M): row is M => row instanceof this.entity && entityOf(row) === this.entity;
     const objects = rows.map((row) => (own(row) ? row : this.entity.of(row as Values<M>)));
@@ -164,7 +164,9 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
       throw new InvalidQueryError(`One ${this.entity.name} is being inserted twice: await its first save.`);
     for (const object of objects) inserting.add(object);
     try {
-      const { rows } = await this.db.query(sql, params);
+      const { rows, count } = await this.db.query(sql, params);
+      if (count < objects.length)
+        throw new DoesNotExistError(`Of ${objects.length} rows ${count} were inserted: a trigger keeps some out.`);
       for (const [at, object] of objects.entries()) {
         const key = rows[at]?.[0];
         Reflect.set(object, pk.name, key);

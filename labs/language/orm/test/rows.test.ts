@@ -369,6 +369,18 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     await refused([() => Author.objects(db).bulkCreate([{ id: 20_000, name: 'A' }, { name: 'B' }])]);
   });
 
+  test('where a trigger keeps rows out, no object gets the key of another', async () => {
+    const { db } = await open(pg);
+    await db.query(`CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`);
+    onTestFinished(async () => void (await db.query('DROP FUNCTION skip CASCADE')));
+    const when = `BEFORE INSERT ON publisher FOR EACH ROW WHEN (NEW.name = 'out')`;
+    await db.query(`CREATE TRIGGER skip ${when} EXECUTE FUNCTION skip()`);
+    const [out, kept] = [Publisher.of({ name: 'out' }), Publisher.of({ name: 'kept' })];
+    expect(await failure(() => out.save({ db }))).toBeInstanceOf(DoesNotExistError);
+    expect(await failure(() => Publisher.objects(db).bulkCreate([out, kept]))).toBeInstanceOf(DoesNotExistError);
+    expect([out.id, kept.id]).toEqual([undefined, undefined]);
+  });
+
   const HOSTILE = [
     "' OR '1'='1",
     "'; DROP TABLE book; --",
