@@ -15,7 +15,10 @@ export interface RelayOptions {
    * lock. As long may pass until another relay takes over from one whose connection is dead. Default 30,000.
    */
   readonly roundMs?: number;
-  /** Milliseconds until a key is tried again whose event the broker refused while others wait. Default 5000. */
+  /**
+   * Milliseconds until a key is tried again whose event the broker refused while others wait. Default 5000; longer where
+   * so many are refused that to try them again would take more than half of the time.
+   */
   readonly refusedMs?: number;
   /** Hears of each failed round, and of each event that was refused. Default: nobody does; both are tried again. */
   readonly onError?: (error: unknown) => void;
@@ -80,12 +83,13 @@ export class Relay {
   }
 
   protected async carry(client: PoolClient): Promise<number> {
+    const began = performance.now();
     const waiting = await this.outbox.waiting(client, this.options.batch, this.#held());
     if (waiting.length === 0) return 0;
     try {
       await this.bus.publish(waiting.map(({ event }) => event));
     } catch (error) {
-      return await this.#oneByOne(client, waiting, error);
+      return await this.#oneByOne(client, waiting, error, began);
     }
     await this.outbox.mark(client, waiting);
     return waiting.length;
@@ -102,7 +106,7 @@ export class Relay {
    * A batch failed: which of it? Each alone, so that one event that nobody takes holds up its own key and no other, and
    * what was taken is not published again in every round. Where nothing was taken, the error is thrown.
    */
-  async #oneByOne(client: PoolClient, waiting: readonly Waiting[], error: unknown): Promise<number> {
+  async #oneByOne(client: PoolClient, waiting: readonly Waiting[], error: unknown, began: number): Promise<number> {
     const taken: Waiting[] = [];
     const refused = new Map<string, unknown>();
     for (const each of waiting) {
@@ -122,7 +126,11 @@ export class Relay {
     if (taken.length > 0) await this.outbox.mark(client, taken);
     // Where nothing else waits, nothing is held up. Behind a full batch there may be more.
     const alone = waiting.length < this.options.batch && waiting.every(({ event }) => refused.has(event.key));
-    const until = performance.now() + this.options.refusedMs;
+    const { idleMs, refusedMs } = this.options;
+    const now = performance.now();
+    // Of thousands the oldest would have their turn again and again, and those behind them never.
+    const turnMs = (now - began + (taken.length === 0 ? idleMs : 0)) / refused.size;
+    const until = now + Math.max(refusedMs, 2 * turnMs * this.#refused.size);
     for (const [key, cause] of alone ? [] : refused) {
       this.#refused.set(key, until);
       inform(this.options.onError, cause);

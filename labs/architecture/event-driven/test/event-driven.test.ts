@@ -196,6 +196,27 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     }
   });
 
+  test('events that no queue takes hold up no other, however many they are', async () => {
+    // Time passes when it is told to.
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const refusals = [new UnroutableError('nobody has subscribed'), new Error('message nacked: its queue is full')];
+    for (const refusal of refusals) {
+      const { add, relayTo } = await world();
+      await add(...Array.from({ length: 20 }, (_, n) => placed(`p${n}`)), placed('a'));
+      const taken: string[] = [];
+      const publish = async (events: readonly Envelope[]) => {
+        vi.advanceTimersByTime(10);
+        for (const { key } of events) if (!key.startsWith('p')) taken.push(key);
+        if (events.some(({ key }) => key.startsWith('p'))) throw refusal;
+      };
+      // The first of them have their turn again before all have had it.
+      const relay = relayTo({ publish }, { batch: 3, refusedMs: 50 });
+      for (let round = 0; round < 40 && taken.length === 0; round++) await relay.round().catch(() => {});
+      expect([...new Set(taken)], refusal.message).toEqual(['a']);
+    }
+  });
+
   test('an event that commits late is not skipped', async () => {
     const { outbox, add, relayTo } = await world();
     const published: string[] = [];
