@@ -21,7 +21,7 @@ export interface TransactionOptions {
 /**
  * Runs `body` between `begin` and COMMIT; whatever it throws, it throws after a ROLLBACK.
  *
- * @throws StoreError when the connection can't be had, or was lost meanwhile: whatever `body` made of that
+ * @throws StoreError when the connection can't be had, or was lost or didn't answer in time: whatever `body` made of that
  */
 export async function inTransaction<T>(
   pool: Pool,
@@ -29,17 +29,35 @@ export async function inTransaction<T>(
   { begin = 'BEGIN ISOLATION LEVEL READ COMMITTED', idleMs = 10_000 }: TransactionOptions = {},
 ): Promise<T> {
   return connected(pool, async (client, lose) => {
+    let silent = false;
+    const tx = watched(client, (error) => {
+      silent = true;
+      lose(error);
+    });
     try {
-      await client.query(`${begin}; SET LOCAL idle_in_transaction_session_timeout = ${idleMs}`);
-      const result = await body(client);
-      await client.query('COMMIT');
+      await tx.query(`${begin}; SET LOCAL idle_in_transaction_session_timeout = ${idleMs}`);
+      const result = await body(tx);
+      await tx.query('COMMIT');
       return result;
     } catch (error) {
       // The connection itself says whether it was lost: whoever was inside may have caught its error, or have one of his own.
-      const alive = await client.query('ROLLBACK').catch(lose);
+      const alive = !silent && (await client.query('ROLLBACK').catch(lose));
       throw alive ? error : lost(error);
     }
   });
+}
+
+/** The connection, and who hears of a question that pg no longer waits for (`query_timeout`): its error is a plain one. */
+function watched(client: PoolClient, unanswered: (error: unknown) => void): PoolClient {
+  const query = (...asked: unknown[]): unknown => {
+    const answer: unknown = Reflect.apply(client.query, client, asked);
+    if (answer instanceof Promise)
+      answer.catch((error: unknown) => {
+        if (error instanceof Error && error.message === 'Query read timeout') unanswered(error);
+      });
+    return answer;
+  };
+  return new Proxy(client, { get: (of, key) => (key === 'query' ? query : Reflect.get(of, key)) });
 }
 
 /**

@@ -652,6 +652,36 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     }
   });
 
+  test('an answer that nobody waits for any more is no verdict on the event, whatever its handler says', async () => {
+    for (const said of ['the error as it is', 'an error of its own']) {
+      const { name, raw, sold, projector } = await open();
+      const gate = await pool.connect();
+      onTestFinished(() => gate.release(true));
+      const lock = `hashtext('stall'), hashtext('${name}')`;
+      await gate.query(`SELECT pg_advisory_lock(${lock})`);
+      let stalls = true;
+      const on: typeof sales.on = {
+        OrderCollected: async (tx, table, event) => {
+          const question = { text: `SELECT pg_advisory_xact_lock(${lock})`, query_timeout: 50 };
+          const error: unknown = stalls ? await tx.query(question).then(String, (given: unknown) => given) : undefined;
+          if (!stalls) return sales.on.OrderCollected?.(tx, table, event);
+          // When the transaction is rolled back, the database answers again.
+          await gate.query(`SELECT pg_advisory_unlock(${lock})`);
+          stalls = false;
+          throw said === 'the error as it is' ? error : new Error('the grill is out', { cause: error });
+        },
+      };
+      const told: unknown[] = [];
+      const till = await projector({ ...sales, on }, { onError: (error) => told.push(error) });
+      await raw(1);
+      await till.round().catch((error: unknown) => told.push(error));
+      expect(told, said).toMatchObject([{ constructor: StoreError, written: 'unknown' }]);
+      await drain(till);
+      expect(await sold(), said).toEqual({ cheeseburger: 2 });
+      expect((await till.lag()).paused, said).toBeUndefined();
+    }
+  });
+
   test('a verdict is about the build that failed, whichever is live by then', async () => {
     const { name, store, raw, projector, sold } = await open();
     await raw(1);
