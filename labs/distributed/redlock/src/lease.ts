@@ -1,3 +1,4 @@
+import { ReplyError } from 'ioredis';
 import type { Clock } from './clock.ts';
 import { LeaseLostError, LeaseReleasedError, QuorumUnreachableError } from './errors.ts';
 import type { Ballot } from './poll.ts';
@@ -181,7 +182,8 @@ export class GrantedLease implements Lease {
     try {
       return await answer;
     } catch (error) {
-      this.#least[node] = Math.min(ttlMs, this.#least[node] ?? ttlMs);
+      // An error of the node's own is an answer.
+      if (!(error instanceof ReplyError)) this.#least[node] = Math.min(ttlMs, this.#least[node] ?? ttlMs);
       throw error;
     } finally {
       this.#open.delete(request);

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { startRedis } from '@shared/services';
 import { chaos, describeWith, History, ManualClock, outcome, overlaps, random, until } from '@shared/testkit';
-import { Cluster, Redis } from 'ioredis';
+import { Cluster, Redis, ReplyError } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type Clock,
@@ -616,6 +616,14 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     loseAnswers([first], MINUTE);
     await lease.extend(MINUTE);
     expect(lease.remaining(), 'what two nodes hold, of which one may end within a second').toBeLessThan(1_000);
+    const busy = connect();
+    const other = await new Redlock(busy, { clock }).acquire([fresh()], MINUTE);
+    for (const node of busy) {
+      vi.spyOn(node, 'sendCommand').mockImplementationOnce(() => Promise.reject(new ReplyError('BUSY')));
+    }
+    expect((await outcome(other.extend(1_000))).error).toBeInstanceOf(QuorumUnreachableError);
+    await other.extend(MINUTE);
+    expect(other.remaining(), 'after a shorter one that all nodes have refused').toBeGreaterThan(1_000);
   });
 
   test('an extension is what a majority says of it', async () => {
