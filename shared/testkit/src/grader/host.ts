@@ -72,7 +72,7 @@ async function run(id: number, request: RunRequest, signal: AbortSignal): Promis
   let start: number | undefined;
   await Promise.all(
     grouped(request.files ?? filesNaming(request.names ?? []), together).map(async (files) => {
-      using _lane = await lanes.enter(() => startsElsewhere(files));
+      using _lane = await lanes.enter(() => beginsElsewhere(files));
       if (over.aborted) return;
       start ??= performance.now();
       const late = (): void => {
@@ -115,9 +115,12 @@ function testFiles(): readonly string[] {
   return [...globSync('test/**/*.test.ts', { cwd: root }), ...globSync(typeTestFiles, { cwd: root })].sort();
 }
 
-/** Whether one of these files waits for its servers already, on another implementation: meanwhile a lane has better use. */
-function startsElsewhere(files: readonly string[]): boolean {
-  return [...atWork].some((unit) => unit.starting && unit.files.some((file) => files.includes(file)));
+/**
+ * Whether one of these files is about to begin on another implementation, and waits for its servers, maybe: meanwhile a lane
+ * has better use.
+ */
+function beginsElsewhere(files: readonly string[]): boolean {
+  return [...atWork].some((unit) => !unit.begun && unit.files.some((file) => files.includes(file)));
 }
 
 /** The files that have these names in their text; all of them where a name is not written out in any. */

@@ -105,6 +105,11 @@ export class Unit {
     return this.#watch.starting;
   }
 
+  /** Whether it has come to its first test: it has what it needs. */
+  get begun(): boolean {
+    return this.#watch.begun;
+  }
+
   #take(event: TraceEvent): void {
     if (this.#cut) return;
     this.#watch.take(event);

@@ -16,6 +16,7 @@ export class Watch {
   #loading: number | undefined;
   #running: Hang['running'];
   #starting = false;
+  #begun = false;
 
   constructor(blockedMs: number, loadMs: number) {
     this.#blockedMs = blockedMs;
@@ -32,6 +33,11 @@ export class Watch {
     return this.#starting;
   }
 
+  /** Whether it has come to its first test. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
   take(event: TraceEvent): void {
     if (!('pid' in event)) return;
     const now = performance.now();
@@ -43,6 +49,7 @@ export class Watch {
     }
     if (event.type === 'start') {
       this.#loading = undefined;
+      this.#begun = true;
       this.#running = { id: event.id, name: event.name };
     }
     if (event.type === 'end' && this.#running?.id === event.id) this.#running = undefined;
