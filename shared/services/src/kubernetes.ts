@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { chooseOwn, wishedOrigin } from './choose.ts';
 import { FaultyNode } from './faults.ts';
 import { buildByGo, builtByGo, type GoRecipe, goOutlook } from './go.ts';
-import { apiOf } from './kubernetes-api.ts';
+import { type Api, apiOf } from './kubernetes-api.ts';
 import { borrow } from './lease.ts';
 import { type Lendable, type Lender, ownProgram } from './lending.ts';
 import { freePort, onFreePorts } from './ports.ts';
@@ -109,19 +109,21 @@ const startRetrying = (program: Program, signal: AbortSignal | undefined) =>
   onFreePorts(() => startControlPlane(program, signal));
 
 export const kubernetesLender: Lender = {
-  lend: async () => lendable(await startRetrying(await ownProgram(kubernetes), undefined)),
+  lend: async () => {
+    const servers = await startRetrying(await ownProgram(kubernetes), undefined);
+    return lendable(servers, apiOf(servers.kubeconfig));
+  },
   most: 1,
 };
 
 /** Whoever borrows next finds no node, no custom resource and no namespace of the last one's. */
-function lendable(servers: KubernetesServers): Lendable {
+function lendable(servers: KubernetesServers, api: Api): Lendable {
   const { node, url, inspect, namespace, kubeconfig } = servers;
   const renew = async () => {
-    const api = apiOf(kubeconfig);
     if (!(await api.clear())) return undefined;
     const next = newNamespace();
     await api.createNamespace(next);
-    return lendable({ ...servers, namespace: next });
+    return lendable({ ...servers, namespace: next }, api);
   };
   const calls = { kubeconfig: async () => kubeconfig };
   return { servers, nodes: [node], urls: [url], inspect, namespace, calls, renew };
