@@ -16,8 +16,8 @@ export interface RelayOptions {
    */
   readonly roundMs?: number;
   /**
-   * Milliseconds until a key is tried again whose event the broker refused while others wait. Default 5000; longer where
-   * so many are refused that to try them again would take more than half of the time.
+   * Milliseconds until a key is tried again whose event the broker refused while others wait, counted from when it takes
+   * one of those, or has refused them all. Default 5000.
    */
   readonly refusedMs?: number;
   /** Hears of each failed round, and of each event that was refused. Default: nobody does; both are tried again. */
@@ -36,7 +36,7 @@ export class Relay {
   protected readonly options: Required<RelayOptions>;
   #stopping = new AbortController();
   #running: Promise<void> | undefined;
-  /** Key → when it is tried again, on the monotonic clock. */
+  /** Key → when it is tried again, on the monotonic clock. Not before the others have been: thousands would never be. */
   readonly #refused = new Map<string, number>();
 
   /** @throws InvalidArgumentError */
@@ -83,15 +83,18 @@ export class Relay {
   }
 
   protected async carry(client: PoolClient): Promise<number> {
-    const began = performance.now();
     const waiting = await this.outbox.waiting(client, this.options.batch, this.#held());
-    if (waiting.length === 0) return 0;
+    if (waiting.length === 0) {
+      this.#letBack();
+      return 0;
+    }
     try {
       await this.bus.publish(waiting.map(({ event }) => event));
     } catch (error) {
-      return await this.#oneByOne(client, waiting, error, began);
+      return await this.#oneByOne(client, waiting, error);
     }
     await this.outbox.mark(client, waiting);
+    this.#letBack();
     return waiting.length;
   }
 
@@ -102,11 +105,16 @@ export class Relay {
     return [...this.#refused.keys()];
   }
 
+  #letBack(): void {
+    const until = performance.now() + this.options.refusedMs;
+    for (const [key, at] of this.#refused) if (at === Number.POSITIVE_INFINITY) this.#refused.set(key, until);
+  }
+
   /**
    * A batch failed: which of it? Each alone, so that one event that nobody takes holds up its own key and no other, and
    * what was taken is not published again in every round. Where nothing was taken, the error is thrown.
    */
-  async #oneByOne(client: PoolClient, waiting: readonly Waiting[], error: unknown, began: number): Promise<number> {
+  async #oneByOne(client: PoolClient, waiting: readonly Waiting[], error: unknown): Promise<number> {
     const taken: Waiting[] = [];
     const refused = new Map<string, unknown>();
     for (const each of waiting) {
@@ -126,15 +134,11 @@ export class Relay {
     if (taken.length > 0) await this.outbox.mark(client, taken);
     // Where nothing else waits, nothing is held up. Behind a full batch there may be more.
     const alone = waiting.length < this.options.batch && waiting.every(({ event }) => refused.has(event.key));
-    const { idleMs, refusedMs } = this.options;
-    const now = performance.now();
-    // Of thousands the oldest would have their turn again and again, and those behind them never.
-    const turnMs = (now - began + (taken.length === 0 ? idleMs : 0)) / refused.size;
-    const until = now + Math.max(refusedMs, 2 * turnMs * this.#refused.size);
     for (const [key, cause] of alone ? [] : refused) {
-      this.#refused.set(key, until);
+      this.#refused.set(key, Number.POSITIVE_INFINITY);
       inform(this.options.onError, cause);
     }
+    if (taken.length > 0 || alone) this.#letBack();
     if (taken.length === 0) throw error;
     return taken.length;
   }
