@@ -14,7 +14,7 @@ import {
   standard,
 } from '#lab';
 
-const { buildRouter, rateLimit, requires, route } = standard;
+const { buildRouter, cached, rateLimit, requires, route } = standard;
 const HOUR = 3_600_000;
 
 const kitchen = () => {
@@ -59,6 +59,9 @@ const kitchen = () => {
     }
     @route('GET', '/passed-on') passedOn({ headers }: RouteRequest) {
       return fetch(`http://${headers.host}/packed`);
+    }
+    @route('GET', '/kept') @cached({ ttlMs: HOUR, max: 1, key: () => '' }) kept() {
+      return new Response('kept', { headers: { 'content-type': 'text/plain' } });
     }
     @route('GET', '/large') large() {
       return new Response('x'.repeat(2 ** 25));
@@ -193,6 +196,13 @@ describe('the server', () => {
     expect((await get('/packed')).body, 'what is packed stays so').toBe('abc');
     expect((await get('/passed-on')).body, 'what fetch gave is passed on').toBe('abc');
     expect((await get('/orders/7')).status, 'and the server lives').toBe(200);
+  });
+
+  test('a Response that is cached is sent to each who asks', async () => {
+    const { get } = await start();
+    const first = await get('/kept');
+    const others = await Promise.all([get('/kept'), get('/kept')]);
+    expect([first, ...others].map(({ body }) => body)).toEqual(['kept', 'kept', 'kept']);
   });
 
   test('an onError that throws is a warning, and the client still has its answer', async () => {

@@ -138,7 +138,7 @@ interface Answer {
   readonly body?: string | Buffer;
 }
 
-/** A handler's own Response, read before anything of it is sent: one that can't be is a 500, not a cut connection. */
+/** A copy of a handler's own Response, which may be cached. It is read before it is sent: else a fault would cut it off. */
 async function read(response: Response): Promise<Answer> {
   if (response.status === 0) throw new TypeError('Response.error() is no answer');
   const headers = new Headers(response.headers);
@@ -147,7 +147,7 @@ async function read(response: Response): Promise<Answer> {
   for (const name of ours) headers.delete(name);
   // What `fetch` gave is unpacked, and still says that it is packed; only a Response of fetch has a URL.
   if (response.url !== '') headers.delete('content-encoding');
-  return { status: response.status, headers, body: Buffer.from(await response.arrayBuffer()) };
+  return { status: response.status, headers, body: Buffer.from(await response.clone().arrayBuffer()) };
 }
 
 /** @throws TypeError where JSON has no such value. */
