@@ -107,8 +107,10 @@ export interface SharedBloomOptions extends FilterOptions {
  *
  * Redis allocates a bitmap in one step. One of 400 MB took longer than the 250 ms of `connectRedis`: for a rebuild of
  * that size, use a client with more patience.
- * Give its keys no TTL and the server no `allkeys-*` eviction. A server that comes back with an older copy of its data
- * (an old snapshot, a replica promoted too early) has lost the newest ids: rebuild at once.
+ * Give its keys no TTL and the server no `allkeys-*` eviction. A server that comes back empty lets everybody pass: rebuild
+ * it `pendingMs` later and not at once, since an id that was added before the restart, and whose row isn't committed yet, is
+ * known to nobody. One with an older copy of its data (an old snapshot, a replica promoted too early) has lost the newest
+ * ids, committed ones too: rebuild at once, and again `pendingMs` later.
  */
 export class SharedBloom extends Filter {
   protected readonly redis: Redis;
