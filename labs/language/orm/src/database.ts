@@ -229,6 +229,7 @@ export class Database implements AsyncDisposable {
   }
 
   #unconnected(error: unknown): never {
+    if (error instanceof TypeError) throw new ConnectionError('The connectionString is no URL.', { cause: error });
     if (this.pool.ending) throw new ConnectionError('This Database has been disposed of.', { cause: error });
     if (!(error instanceof Error) || !error.message.includes('timeout')) throw translate(error, 'connect');
     const { totalCount, idleCount, waitingCount } = this.pool;
@@ -237,7 +238,7 @@ export class Database implements AsyncDisposable {
     throw new PoolTimeoutError(`${what}: raise max, or look for long transactions.`, { cause: error });
   }
   protected async withClient<T>(use: (client: PoolClient) => Promise<T>): Promise<T> {
-    const client = await this.pool.connect().catch((error: unknown) => this.#unconnected(error));
+    const client = await Promise.try(() => this.pool.connect()).catch((error: unknown) => this.#unconnected(error));
     try {
       return await use(client);
     } finally {

@@ -66,8 +66,7 @@ export class Model extends Stored {
    */
   async save(options: { readonly db?: Database } = {}): Promise<this> {
     const rows = entityOf(this).objects(options.db ?? this.#database());
-    if (!Stored.batchOf(this)) await rows.bulkCreate([this]);
-    else await this.#update(rows);
+    await (Stored.batchOf(this) ? this.#update(rows) : rows.bulkCreate([this]));
     return this;
   }
   async #update(rows: QuerySet<Model>): Promise<void> {

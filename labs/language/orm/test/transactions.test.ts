@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import dns from 'node:dns';
+import { inspect } from 'node:util';
 import { startPostgres } from '@shared/services';
 import { describeWith, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -316,6 +317,10 @@ await describeWith('transactions', { pg: startPostgres }, ({ pg }) => {
     onTestFinished(() => both.mockRestore());
     await using nobody = new Database({ connectionString: 'postgres://a:b@localhost:1/x' });
     await expect(nobody.sql`SELECT 1`).rejects.toThrow(/ECONNREFUSED 127.0.0.1:1.*ECONNREFUSED 127.0.0.2:1/);
+    await using typo = new Database({ connectionString: 'postgres://a:b#c@localhost:1/x' });
+    const unread = await failure(() => typo.transaction(() => typo.sql`SELECT 1`));
+    expect(unread, 'a password that is not encoded').toMatchObject({ name: 'ConnectionError' });
+    expect(inspect(unread)).toMatch(/connectionString(?!.*b#c)/s);
   });
 
   test('whoever waits too long for a connection learns why', async () => {
