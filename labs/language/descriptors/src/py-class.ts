@@ -49,7 +49,8 @@ export interface ClassOptions {
   readonly metaclass?: AnyClass;
 }
 
-export type DefineClass = <N extends Namespace, const B extends readonly AnyClass[]>(
+// `object`, not Namespace, which an empty body would be inferred as: any name would be an `unknown` of its instances.
+export type DefineClass = <N extends object, const B extends readonly AnyClass[]>(
   name: string,
   bases: B,
   namespace: N & ThisType<Instance<N, B>>,
