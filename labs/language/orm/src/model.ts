@@ -22,7 +22,7 @@ export class Model extends Stored {
     metas.set(this, meta);
     return meta;
   }
-  /** What `objects` makes: a class that extends QuerySet may add steps of your own. */
+  /** What `objects` makes: a class that extends QuerySet, to do one of its steps otherwise. */
   protected static readonly querySet: typeof QuerySet = QuerySet;
   protected static describe(): ModelMeta {
     return new ModelMeta(this);
