@@ -53,6 +53,7 @@ export class LocalBloom extends Filter {
   #current: Bitmap | undefined;
   #next: Bitmap | undefined;
   #recent: { readonly until: number; readonly print: Fingerprint }[] = [];
+  #tidy = 0;
 
   constructor(options: FilterOptions & { readonly clock?: Clock }) {
     super(options);
@@ -79,8 +80,11 @@ export class LocalBloom extends Filter {
 
   protected override async insert(prints: readonly Fingerprint[]): Promise<void> {
     const now = this.#clock.mono();
-    const done = this.#recent.findIndex(({ until }) => until > now);
-    this.#recent.splice(0, done < 0 ? this.#recent.length : done);
+    // Not with each: all that stay would be moved for one that goes.
+    if (now >= this.#tidy) {
+      this.#recent = this.#recent.filter(({ until }) => until > now);
+      this.#tidy = now + this.pendingMs;
+    }
     for (const print of prints) {
       this.#recent.push({ until: now + this.pendingMs, print });
       this.#current?.set(print);

@@ -488,6 +488,26 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     }
   });
 
+  test('an id is added as quickly after two hundred thousand in the minute before as after none', async () => {
+    const quickest = async (before: number) => {
+      let now = 0;
+      const clock = { mono: () => now };
+      const filter = new LocalBloom({ capacity: 1_000, pendingMs: before, clock });
+      const add = async (many: number) => {
+        const start = performance.now();
+        // Each at a time of its own: from now on one goes for each that comes.
+        for (let n = 0; n < many; n++) await filter.add(`parcel ${now++}`);
+        return performance.now() - start;
+      };
+      await add(before);
+      const rounds: number[] = [];
+      for (let round = 0; round < 10; round++) rounds.push(await add(100));
+      return Math.min(...rounds);
+    };
+    const [few, many] = [await quickest(1), await quickest(200_000)];
+    expect(many / few, `${few} ms for a hundred, and ${many} ms`).toBeLessThan(12);
+  });
+
   test('a rebuild that fails, or that another one overtakes, leaves the filter in use as it is', async () => {
     const ids = names('parcel ', 100);
     for (const { kind, filter } of filters({ pendingMs: 0 })) {
