@@ -9,7 +9,7 @@ export * from '../src/index.ts';
 export class Redlock extends Reference {
   protected override async keepAlive(lease: Lease, ttlMs: number): Promise<void> {
     const again = () => {
-      for (const node of this.nodes) extendNode(node, lease.resources, lease.token, ttlMs).catch(() => {});
+      for (const node of this.nodes) extendNode(node, lease.resources, lease.token, ttlMs, Date.now()).catch(() => {});
       lease.extend(ttlMs).catch(() => {});
       void this.keepAlive(lease, ttlMs);
     };

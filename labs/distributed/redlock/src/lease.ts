@@ -1,4 +1,3 @@
-import { ReplyError } from 'ioredis';
 import type { Clock } from './clock.ts';
 import { LeaseLostError, LeaseReleasedError, QuorumUnreachableError } from './errors.ts';
 import type { Ballot } from './poll.ts';
@@ -12,12 +11,8 @@ export interface Keeper {
    * @throws InvalidArgumentError on a TTL that `acquire` would refuse.
    */
   validUntil(start: number, ttlMs: number): number;
-  /** `sent` is handed each request: its answer may come after the ballot, or never. */
-  extendAll(
-    lease: Lease,
-    ttlMs: number,
-    sent: (node: number, answer: Promise<boolean>) => Promise<boolean>,
-  ): Promise<Ballot>;
+  /** `number` is that of the extension, from 1 on: a node that has heard of a later one refuses it. */
+  extendAll(lease: Lease, ttlMs: number, number: number): Promise<Ballot>;
   releaseAll(lease: Lease): Promise<Ballot>;
 }
 
@@ -45,9 +40,7 @@ export interface Lease extends AsyncDisposable {
   throwIfEnded(): void;
   /**
    * Starts the TTL anew, from now, on a majority of the nodes; a shorter one shortens the lease. Extensions of one
-   * lease run one after the other. A request without an answer may still arrive, even after a later one: an extension
-   * that needs the vote of a node which left a shorter one unanswered is worth no more than that one. A vote that comes
-   * after the majority's may spare it that node's, and lengthens the lease when it comes.
+   * lease run one after the other, and a node that has heard of a later one refuses an earlier one that comes late.
    *
    * @throws InvalidArgumentError on a TTL that `acquire` would refuse.
    * @throws LeaseLostError when the lease has ended or a majority no longer has our token.
@@ -69,11 +62,7 @@ export class GrantedLease implements Lease {
   #lost: AbortController | undefined;
   #released: Promise<ReleaseOutcome> | undefined;
   #extended: Promise<unknown> = Promise.resolve();
-  /** Extensions on their way to a node, and by node the shortest whose connection broke: all of them may still arrive. */
-  readonly #open = new Set<{ readonly node: number; readonly ttlMs: number }>();
-  readonly #least: number[] = [];
-  /** Answers count until the next turn. */
-  #turn = 0;
+  #extensions = 0;
 
   constructor(keeper: Keeper, resources: readonly string[], token: string, ttlMs: number, validUntil: number) {
     this.keeper = keeper;
@@ -127,10 +116,7 @@ export class GrantedLease implements Lease {
 
   /** One extension after the other: the answer to an earlier one must not undo what a later one has shortened. */
   protected inTurn(extension: () => Promise<void>): Promise<void> {
-    const turn = this.#extended.then(() => {
-      this.#turn++;
-      return extension();
-    });
+    const turn = this.#extended.then(extension);
     this.#extended = turn.catch(() => {});
     return turn;
   }
@@ -146,48 +132,15 @@ export class GrantedLease implements Lease {
 
   async #extend(ttlMs: number): Promise<void> {
     this.throwIfEnded();
-    const start = this.keeper.clock.mono();
-    const until = this.keeper.validUntil(start, ttlMs);
+    const until = this.keeper.validUntil(this.keeper.clock.mono(), ttlMs);
     // A node that shortens the TTL and whose answer is lost would otherwise expire before we think it does.
     if (until < this.until) this.moveEnd(until, ttlMs);
-    const before = [...this.#open];
-    const turn = this.#turn;
-    const worths: number[] = [];
-    // Those who answer after the majority count too: one of the majority may still hear of a shorter extension.
-    const count = (node: number) => {
-      const open = before.filter((request) => request.node === node && this.#open.has(request));
-      worths.push(Math.min(ttlMs, this.#least[node] ?? ttlMs, ...open.map((request) => request.ttlMs)));
-      const worth = worths.sort((a, b) => b - a)[this.keeper.quorum - 1];
-      if (worth === undefined || this.#turn !== turn || this.remaining() <= 0) return;
-      const end = this.keeper.validUntil(start, worth);
-      if (end > this.until) this.moveEnd(end, worth);
-    };
-    const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs, async (node, answer) => {
-      const done = await this.#follow(ttlMs, node, answer);
-      if (done) count(node);
-      return done;
-    });
+    const { yes, no, votes } = await this.keeper.extendAll(this, ttlMs, ++this.#extensions);
     this.throwIfEnded();
-    if (yes >= this.keeper.quorum) return;
-    this.#turn++;
+    if (yes >= this.keeper.quorum) return this.moveEnd(until, ttlMs);
     if (no <= votes.length - this.keeper.quorum) throw new QuorumUnreachableError(this.resources, 1, votes);
     this.#lose('a majority of nodes no longer has our token');
     this.throwIfEnded();
-  }
-
-  /** What was sent on a connection that broke can arrive after all later requests, and is a node's last word then. */
-  async #follow(ttlMs: number, node: number, answer: Promise<boolean>): Promise<boolean> {
-    const request = { node, ttlMs };
-    this.#open.add(request);
-    try {
-      return await answer;
-    } catch (error) {
-      // An error of the node's own is an answer.
-      if (!(error instanceof ReplyError)) this.#least[node] = Math.min(ttlMs, this.#least[node] ?? ttlMs);
-      throw error;
-    } finally {
-      this.#open.delete(request);
-    }
   }
 
   async #release(valid: boolean): Promise<ReleaseOutcome> {

@@ -15,17 +15,20 @@ return 1`;
 const RELEASE = `
 local freed = 0
 for _, key in ipairs(KEYS) do
-  if redis.call('GET', key) == ARGV[1] then
+  local token = string.match(redis.call('GET', key) or '', '[^#]*')
+  if token == ARGV[1] then
     freed = freed + redis.call('DEL', key)
   end
 end
 return freed`;
 
+// Numbered, "token#3": on a connection that broke, an extension can arrive after the one that was sent on the next.
 const EXTEND = `
 for _, key in ipairs(KEYS) do
-  if redis.call('GET', key) ~= ARGV[1] then return 0 end
+  local token, last = string.match(redis.call('GET', key) or '', '([^#]*)#?(.*)')
+  if token ~= ARGV[1] or (tonumber(last) or 0) >= tonumber(ARGV[3]) then return 0 end
 end
-for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
+for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1] .. '#' .. ARGV[3], 'PX', ARGV[2]) end
 return 1`;
 
 // Always EVAL, never EVALSHA: "NOSCRIPT" would need a second request, which a release to a silent node never gets to send,
@@ -63,9 +66,15 @@ export async function unlockNode(node: Redis, keys: readonly string[], token: st
   return (await count(node, RELEASE, keys, token)) === keys.length;
 }
 
-/** Sets the time to live of all keys anew, if all still carry `token`. */
-export async function extendNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
-  return (await count(node, EXTEND, keys, token, ttlMs)) === 1;
+/** Sets the time to live of all keys anew, if all still carry `token` and no extension with this number or a higher one. */
+export async function extendNode(
+  node: Redis,
+  keys: readonly string[],
+  token: string,
+  ttlMs: number,
+  number: number,
+): Promise<boolean> {
+  return (await count(node, EXTEND, keys, token, ttlMs, number)) === 1;
 }
 
 /** Under load, what is sent in one tick of the event loop is written at once: one system call for many requests. */

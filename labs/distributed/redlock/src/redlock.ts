@@ -114,7 +114,7 @@ export class Redlock {
 
   // The steps of the algorithm, each a method of its own, so that a variant (see pitfalls/) changes just one.
 
-  /** 122 random bits, new for each attempt: a late answer to an old attempt can't be taken for this one. */
+  /** 122 random bits, no `#`, new for each attempt: a late answer to an old attempt can't be taken for this one. */
   protected newToken(): string {
     return randomUUID();
   }
@@ -184,10 +184,8 @@ export class Redlock {
         assertTtl(ttlMs, plan.driftFactor);
         return this.validUntil(start, ttlMs, plan.driftFactor);
       },
-      extendAll: (lease, ttlMs, sent) =>
-        this.ask(plan.nodeTimeoutMs, (node) =>
-          sent(this.nodes.indexOf(node), extendNode(node, lease.resources, lease.token, ttlMs)),
-        ),
+      extendAll: (lease, ttlMs, number) =>
+        this.ask(plan.nodeTimeoutMs, (node) => extendNode(node, lease.resources, lease.token, ttlMs, number)),
       releaseAll: (lease) => this.ask(plan.nodeTimeoutMs, (node) => this.unlock(node, lease.resources, lease.token)),
     };
   }
