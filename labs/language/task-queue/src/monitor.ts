@@ -1,5 +1,6 @@
 import { QueueEvents } from 'bullmq';
 import type { BullQueue } from './result.ts';
+import { connected } from './worker.ts';
 
 export interface Snapshot {
   /** Tasks by state, now. */
@@ -78,8 +79,9 @@ export class Monitor {
     return this.#queue.exportPrometheusMetrics();
   }
 
-  close(): Promise<void> {
-    return this.#events.close();
+  async close(): Promise<void> {
+    await connected(this.#events);
+    await this.#events.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Worker as Thread } from 'node:worker_threads';
-import { UnrecoverableError, Worker, type WorkerOptions } from 'bullmq';
+import { type QueueEvents, RedisConnection, UnrecoverableError, Worker, type WorkerOptions } from 'bullmq';
 import {
   asError,
   HardTimeLimitError,
@@ -109,6 +109,8 @@ export class TaskWorker {
 
   /** Takes no more tasks, and resolves when those that run have ended. What waits, waits for other workers. */
   async close(): Promise<void> {
+    await this.bull.pause(true);
+    await connected(this.bull);
     await this.bull.close();
   }
 
@@ -221,6 +223,18 @@ export class TaskWorker {
     const error = new SoftTimeLimitError(`Task ${id} has run for more than ${softLimitMs} ms.`);
     return this.#after(softLimitMs, () => controller.abort(error));
   }
+}
+
+/** A client of ioredis that is told to disconnect while it waits to connect again does neither: its end never comes. */
+export async function connected({ backend }: Pick<QueueEvents | Worker, 'backend'>): Promise<void> {
+  const clients = [backend.client, backend.blockingClient];
+  // One that has ended, or was never there, is no worse.
+  await Promise.allSettled(
+    clients.map(async (one) => {
+      const client = await one;
+      if (client) await RedisConnection.waitUntilReady(client);
+    }),
+  );
 }
 
 const lockLost = (id: string) => new LockLostError(`Another worker has taken over task ${id}.`);

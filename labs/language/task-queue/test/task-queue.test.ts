@@ -61,6 +61,22 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     onTestFinished(() => void vi.useRealTimers());
   };
 
+  /** The same Redis by way of lines that a test may cut. */
+  const relayed = async () => {
+    const { port, hostname } = new URL(url);
+    const lines: [Socket, Socket][] = [];
+    const relay = createServer((near) => {
+      const far = connect(Number(port), hostname);
+      for (const end of [near, far]) end.on('error', () => {});
+      near.pipe(far).pipe(near);
+      lines.push([near, far]);
+    });
+    onTestFinished(() => void relay.close());
+    await once(relay.listen(0), 'listening');
+    const address = relay.address();
+    return { near: `redis://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`, lines };
+  };
+
   const module = new URL('./thread-task.ts', import.meta.url);
   const double = task((n: number) => n * 2);
   const text = task((n: number) => `${n} prints`);
@@ -178,22 +194,11 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
   });
 
   test('who waits for a result is told in time, though Redis does not answer', async () => {
-    const { port, hostname } = new URL(url);
-    const lines: [Socket, Socket][] = [];
-    const relay = createServer((near) => {
-      const far = connect(Number(port), hostname);
-      for (const end of [near, far]) end.on('error', () => {});
-      near.pipe(far).pipe(near);
-      lines.push([near, far]);
-    });
-    await once(relay.listen(0), 'listening');
-    const address = relay.address();
-    const near = `redis://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+    const { near, lines } = await relayed();
     const queue = new TaskQueue({ double }, { connection: { url: near }, prefix, name: fresh() });
     onTestFinished(async () => {
       for (const [one, other] of lines) one.pipe(other);
       await queue.close();
-      relay.close();
     });
     const ticket = await queue.delay('double', 1);
     await expect(ticket.get(0)).rejects.toThrow(ResultTimeoutError);
@@ -982,6 +987,30 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     for (let second = 0; second < 60 && !closed; second++) {
       await vi.advanceTimersByTimeAsync(1_000);
       await turn();
+    }
+    expect(closed, 'after a minute').toBe(true);
+  });
+
+  test('a queue whose connections have just broken closes when they are back', async () => {
+    const { near, lines } = await relayed();
+    const office = open({ double });
+    await settle(office);
+    const options = { connection: { url: near }, prefix, name: fresh() };
+    const [desk, queue] = [new TaskQueue({ double }, options), new TaskQueue({ double }, options)];
+    const { bull } = await work(queue);
+    const monitor = await new Monitor(queue.bull).ready();
+    await (await desk.delay('double', 1)).get(PATIENCE);
+    const clients = [await bull.backend.client, await bull.backend.blockingClient];
+    holdTimers();
+    for (const [end] of lines) end.end();
+    while (clients.some((client) => client?.status === 'ready')) await turn();
+    let closed = false;
+    void Promise.all([desk, queue, monitor].map((one) => one.close())).then(() => {
+      closed = true;
+    });
+    for (let second = 0; second < 60 && !closed; second++) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      await settle(office);
     }
     expect(closed, 'after a minute').toBe(true);
   });
