@@ -23,10 +23,11 @@ end
 return freed`;
 
 // Numbered, "token#3": on a connection that broke, an extension can arrive after the one that was sent on the next.
+// The same number again is no news: a client that sends again what its connection left unanswered is told yes.
 const EXTEND = `
 for _, key in ipairs(KEYS) do
   local token, last = string.match(redis.call('GET', key) or '', '([^#]*)#?(.*)')
-  if token ~= ARGV[1] or (tonumber(last) or 0) >= tonumber(ARGV[3]) then return 0 end
+  if token ~= ARGV[1] or (tonumber(last) or 0) > tonumber(ARGV[3]) then return 0 end
 end
 for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1] .. '#' .. ARGV[3], 'PX', ARGV[2]) end
 return 1`;
@@ -66,7 +67,7 @@ export async function unlockNode(node: Redis, keys: readonly string[], token: st
   return (await count(node, RELEASE, keys, token)) === keys.length;
 }
 
-/** Sets the time to live of all keys anew, if all still carry `token` and no extension with this number or a higher one. */
+/** Sets the time to live of all keys anew, if all still carry `token` and no extension with a higher number. */
 export async function extendNode(
   node: Redis,
   keys: readonly string[],

@@ -597,6 +597,14 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       expect(lease.remaining(), 'what the holder believes').toBeGreaterThan(MINUTE);
       expect(await held(), 'what a majority holds').toBeGreaterThan(MINUTE);
     }
+    // A client of the caller's own sends again, on the next connection, what was done on the one that broke.
+    for (const [index, node] of nodes.entries()) {
+      const send = node.sendCommand.bind(node);
+      const twice: typeof send = (command, stream) =>
+        others[index]?.call(command.name, ...command.args.map(String)).then(() => send(command, stream));
+      vi.spyOn(node, 'sendCommand').mockImplementationOnce(twice);
+    }
+    expect((await outcome(lease.extend(MINUTE))).error, 'sent again').toBeUndefined();
     // The number is no part of the token.
     expect(await lease.release()).toBe('released');
     await gone(key, 'the release of all nodes');
