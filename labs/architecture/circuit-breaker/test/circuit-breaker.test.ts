@@ -670,6 +670,17 @@ describe('circuit breaker', () => {
     expect(await breaker.run(pay)).toBe('paid');
   });
 
+  test('a listener that holds a circuit by hand for a moment takes it from no other hand', async () => {
+    const { breaker } = fuse();
+    breaker.on('transition', ({ to }) => {
+      if (to === 'isolated') breaker.isolate()[Symbol.dispose]();
+    });
+    const deployment = breaker.isolate();
+    expect(breaker.state).toBe('isolated');
+    deployment[Symbol.dispose]();
+    expect(breaker.state).toBe('closed');
+  });
+
   test('a snapshot says what was counted', async () => {
     const { breaker, pass } = fuse({ slowMs: 0 });
     await feed(breaker, '.x.x');
