@@ -168,13 +168,15 @@ export class CircuitBreaker implements Policy {
 
   /** Holds the circuit open by hand (a deployment, an incident) until every handle has been disposed; then it closes. */
   isolate(): Disposable {
-    if (this.current.name !== 'isolated') this.enter({ name: 'isolated', holders: 0 });
-    const held = this.current;
+    const { current } = this;
+    const held = current.name === 'isolated' ? current : { name: 'isolated' as const, holders: 0 };
+    // Before anybody is told: a listener may take it too, and let go.
+    held.holders++;
+    if (held !== current) this.enter(held);
     let holding = true;
-    if (held.name === 'isolated') held.holders++;
     return {
       [Symbol.dispose]: () => {
-        if (holding && held.name === 'isolated' && --held.holders === 0) this.enter(this.closed());
+        if (holding && --held.holders === 0) this.enter(this.closed());
         holding = false;
       },
     };
