@@ -24,7 +24,8 @@ return freed`;
 
 // Numbered, "token#3": on a connection that broke, an extension can arrive after the one that was sent on the next.
 // The same number again is no news: a client that sends again what its connection left unanswered is told yes.
-const EXTEND = `
+// allow-oom, of Redis 7: a node that is full takes no new lock, and keeps those that it has.
+const EXTEND = `#!lua flags=allow-oom
 for _, key in ipairs(KEYS) do
   local token, last = string.match(redis.call('GET', key) or '', '([^#]*)#?(.*)')
   if token ~= ARGV[1] or (tonumber(last) or 0) > tonumber(ARGV[3]) then return 0 end

@@ -610,6 +610,23 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     await gone(key, 'the release of all nodes');
   });
 
+  test('a node that is out of memory takes no new lock, and extends and frees those that it has', async ({ skip }) => {
+    skip(!redis.faults, NOT_OURS);
+    const nodes = connect();
+    const lease = await new Redlock(nodes).acquire([fresh()], MINUTE);
+    const limit = (bytes: number) => Promise.all(nodes.map((node) => node.config('SET', 'maxmemory', bytes)));
+    await limit(1);
+    try {
+      const { error } = await outcome(lock().acquire([fresh()], MINUTE, { retry: ONCE }));
+      expect(error).toBeInstanceOf(QuorumUnreachableError);
+      await lease.extend(2 * MINUTE);
+      expect(lease.remaining()).toBeGreaterThan(MINUTE);
+      expect(await lease.release()).toBe('released');
+    } finally {
+      await limit(0);
+    }
+  });
+
   test('an extension is what a majority says of it', async () => {
     const votes = async (forgotten: number, silent: number) => {
       const [key, nodes] = [fresh(), connect()];
