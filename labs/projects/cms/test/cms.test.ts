@@ -7,7 +7,7 @@ import { createServer, connect as dial } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect';
+import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -20,7 +20,6 @@ import {
   SearchService,
   UsersService,
 } from '../src/cms/v1/cms_pb.ts';
-import { mediaRoutes, tellErrors } from '../src/services.ts';
 import { startCollector } from './collector.ts';
 import { type Article, ArticleSchema as OldArticle, ContentService as OldContent } from './old/cms/v1/cms_pb.ts';
 import { serveOld } from './old/node.ts';
@@ -201,9 +200,19 @@ await describeWith('cms', { postgres: () => startPostgres() }, ({ postgres }) =>
 
   test('a picture is what its bytes say, and nothing else is taken', async () => {
     const folder = await ownFolder();
-    const interceptors = [tellErrors(() => {})];
-    const media = createRouterTransport(mediaRoutes(new lab.MediaStore(folder)), { router: { interceptors } });
-    const { url } = await openGateway((router) => router.service(UsersService, { whoIs: () => MO }), { media });
+    const media = new lab.MediaStore(folder);
+    const refuse = (error: unknown) => {
+      throw error instanceof lab.CmsError ? new ConnectError(error.message, error.code) : error;
+    };
+    const { url } = await openGateway((router) =>
+      router.service(UsersService, { whoIs: () => MO }).service(MediaService, {
+        upload: async ({ bytes }) => ({ id: await media.put(bytes).catch(refuse) }),
+        download: async ({ id }) => {
+          const { bytes, type } = await media.get(id);
+          return { bytes: new Uint8Array(bytes), type };
+        },
+      }),
+    );
     const upload = (bytes: Buffer | string, type: string) =>
       fetch(`${url}/api/media`, {
         method: 'POST',
@@ -376,6 +385,9 @@ await describeWith('cms', { postgres: () => startPostgres() }, ({ postgres }) =>
     await using collector = await startCollector();
     const child = start('media', { FOLDER: stores.folder, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
     const line = once(createInterface({ input: child.stdout }), 'line');
+    const { sockets, url: hung } = await openHung();
+    const front = start('gateway', { CONTENT: hung, SEARCH: NOWHERE, MEDIA: NOWHERE, USERS: NOWHERE });
+    const frontLine = once(createInterface({ input: front.stdout }), 'line');
     const wrong: readonly (readonly [string, NodeJS.ProcessEnv, string])[] = [
       ['printer', {}, '"printer" is no service: content, search, media, users, gateway.'],
       ['media', {}, 'FOLDER is not set: media needs it.'],
@@ -401,6 +413,18 @@ await describeWith('cms', { postgres: () => startPostgres() }, ({ postgres }) =>
       collector.tree('a'.repeat(32)).map(({ span }) => span.name),
       'told before it left',
     ).toEqual(['Download']);
+    // Whoever has asked is answered, be it that the text can't be had.
+    const frontUrl = String((await frontLine)[0]);
+    const asked = outcome(page(frontUrl), 10_000);
+    await until(() => sockets.size > 0, { what: 'the content service to be asked' });
+    const frontGone = once(front, 'exit');
+    front.kill('SIGTERM');
+    await until(async () => (await outcome(fetch(`${frontUrl}/style.css`))).error !== undefined, {
+      what: 'it to leave',
+    });
+    for (const socket of sockets) socket.destroy();
+    expect([503, 504]).toContain((await asked).value?.status);
+    expect(await frontGone).toEqual([0, null]);
   }, 40_000);
 
   test('a node of the release before and one of this release serve side by side, and an old edit keeps the new field', async () => {
@@ -615,21 +639,22 @@ await describeWith('cms', { postgres: () => startPostgres() }, ({ postgres }) =>
     const { url, own, store } = await site();
     const { mo } = await staff(url, own);
     const { id } = await textIn(store, 'draft');
+    const calls = {
+      'SELECT FROM cms_articles FOR UPDATE': () => mo.edit(id, 1, { body: 'x' }),
+      'LOCK TABLE cms_users': () => post(`${url}/api/login`, { name: 'mo', password: 'password-of-mo' }),
+    };
     const held = await own.connect();
-    await held.query('BEGIN');
-    await held.query('SELECT FROM cms_articles WHERE id = $1 FOR UPDATE', [id]);
-    const asked = mo.edit(id, 1, { body: 'x' });
-    const waiting = async () =>
-      (
-        await pool.query(
-          "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE OF a%'",
-        )
-      ).rows[0]?.pid;
-    await pool.query('SELECT pg_terminate_backend($1)', [await until(waiting)]);
-    expect((await asked).status).toBe(503);
-    await held.query('ROLLBACK');
-    held.release();
-    expect((await mo.edit(id, 1, { body: 'x' })).status).toBe(200);
+    onTestFinished(() => held.release(true));
+    for (const [lock, call] of Object.entries(calls)) {
+      await held.query(`BEGIN; ${lock}`);
+      const asked = call();
+      const end =
+        'SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))';
+      await until(async () => ((await held.query(end)).rowCount ?? 0) > 0, { what: `a call to wait for ${lock}` });
+      expect((await asked).status, lock).toBe(503);
+      await held.query('ROLLBACK');
+      expect((await call()).status, lock).toBe(200);
+    }
     expect((await page(`${url}/`)).status).toBe(200);
   });
 
