@@ -24,13 +24,16 @@ return freed`;
 
 // Numbered, "token#3": on a connection that broke, an extension can arrive after the one that was sent on the next.
 // The same number again is no news: a client that sends again what its connection left unanswered is told yes.
-// allow-oom, of Redis 7: a node that is full takes no new lock, and keeps those that it has.
-const EXTEND = `#!lua flags=allow-oom
+// PEXPIRE first: a node that is full refuses a script's first SET, and none that follows a write.
+const EXTEND = `
 for _, key in ipairs(KEYS) do
   local token, last = string.match(redis.call('GET', key) or '', '([^#]*)#?(.*)')
   if token ~= ARGV[1] or (tonumber(last) or 0) > tonumber(ARGV[3]) then return 0 end
 end
-for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1] .. '#' .. ARGV[3], 'PX', ARGV[2]) end
+for _, key in ipairs(KEYS) do
+  redis.call('PEXPIRE', key, ARGV[2])
+  redis.call('SET', key, ARGV[1] .. '#' .. ARGV[3], 'PX', ARGV[2])
+end
 return 1`;
 
 // Always EVAL, never EVALSHA: "NOSCRIPT" would need a second request, which a release to a silent node never gets to send,
