@@ -14,8 +14,9 @@ export type Condition = object | Q<Condition>;
 export interface Scope {
   readonly meta: ModelMeta;
   readonly alias: string;
+  /** How it stands in the FROM. */
+  readonly sql: Sql;
   readonly joins: Map<string, Scope>;
-  readonly joinSql: Sql[];
 }
 /** Where a path ends: at a column with a lookup, or at a relation to many, with the rest of the path. */
 type ColumnEnd = { readonly column: Column; readonly sql: Sql; readonly lookup: string };
@@ -37,9 +38,7 @@ function flag(name: string, value: unknown): boolean {
   throw new InvalidQueryError(`${name} is true or false; it is a ${typeof value}.`);
 }
 
-const COMPARISONS: ReadonlyMap<string, string> = new Map(
-  Object.entries({ exact: '=', gt: '>', gte: '>=', lt: '<', lte: '<=' }),
-);
+const COMPARISONS = new Map(Object.entries({ exact: '=', gt: '>', gte: '>=', lt: '<', lte: '<=' }));
 const PATTERNS: ReadonlyMap<string, readonly [operator: string, before: string, after: string]> = new Map([
   ['contains', ['LIKE', '%', '%']],
   ['startswith', ['LIKE', '', '%']],
@@ -54,10 +53,11 @@ export class Compiler {
   #aliases = 0;
 
   scope(meta: ModelMeta): Scope {
-    return { meta, alias: `t${this.#aliases++}`, joins: new Map(), joinSql: [] };
+    const alias = `t${this.#aliases++}`;
+    return { meta, alias, sql: `${quote(meta.table)} AS ${alias}`, joins: new Map() };
   }
-  from({ meta, alias, joinSql }: Scope): Sql {
-    return [`${quote(meta.table)} AS ${alias}`, ...joinSql].join(' ');
+  from(scope: Scope): Sql {
+    return [scope, ...scope.joins.values()].map(({ sql }) => sql).join(' ');
   }
   columnSql({ alias }: Scope, column: Column): Sql {
     return `${alias}.${quote(column.column)}`;
@@ -133,23 +133,21 @@ export class Compiler {
     if (!property) throw new UnknownFieldError(step, entity.name, properties.keys());
     if (!(property instanceof Column)) return { scope, many: property, rest };
     const lookup = next === undefined ? 'exact' : rest;
-    const isLookup = LOOKUPS.includes(lookup);
     // A lookup first: `author__in` is that, also where an author has a field named `in`.
-    if (property instanceof KeyColumn && !isLookup && property.target().meta.properties.has(next ?? ''))
+    if (LOOKUPS.includes(lookup)) return { column: property, sql: this.columnSql(scope, property), lookup };
+    if (property instanceof KeyColumn && property.target().meta.properties.has(next ?? ''))
       return this.walk(this.join(scope, property), rest);
-    if (!isLookup) throw new UnknownFieldError(lookup, path, LOOKUPS);
-    return { column: property, sql: this.columnSql(scope, property), lookup };
+    throw new UnknownFieldError(lookup, path, LOOKUPS);
   }
 
   join(scope: Scope, column: KeyColumn): Scope {
-    const { joins, joinSql } = scope;
     const key = `${scope.alias}.${column.name}`;
-    const found = joins.get(key);
+    const found = scope.joins.get(key);
     if (found) return found;
-    const joined: Scope = { ...this.scope(column.target().meta), joins, joinSql };
-    const on = `${this.columnSql(joined, joined.meta.pk)} = ${this.columnSql(scope, column)}`;
-    joinSql.push(`LEFT JOIN ${quote(joined.meta.table)} AS ${joined.alias} ON ${on}`);
-    joins.set(key, joined);
+    const other = this.scope(column.target().meta);
+    const on = `${this.columnSql(other, other.meta.pk)} = ${this.columnSql(scope, column)}`;
+    const joined = { ...other, sql: `LEFT JOIN ${other.sql} ON ${on}`, joins: scope.joins };
+    scope.joins.set(key, joined);
     return joined;
   }
 

@@ -12,7 +12,6 @@ import {
   SerializationError,
   TransactionError,
 } from './errors.ts';
-import type { Row } from './load.ts';
 import type { Batch } from './meta.ts';
 
 export interface DatabaseOptions {
@@ -32,6 +31,7 @@ export interface TransactionOptions {
   readonly retries?: number;
 }
 
+export type Row = readonly unknown[];
 export interface Statement {
   readonly sql: string;
   readonly params: readonly unknown[];
@@ -63,20 +63,19 @@ export class Database implements AsyncDisposable {
   /** The transaction around a call, wherever the call is made from. */
   protected readonly frames = new AsyncLocalStorage<Frame>();
   readonly #listeners = new Set<(statement: Statement) => void>();
-  readonly #options: DatabaseOptions;
+  readonly #onRepeatedLoad: DatabaseOptions['onRepeatedLoad'];
   readonly #broken = new WeakSet<PoolClient>();
   #ended: Promise<void> | undefined;
   /** The end of each connection's last statement: those of a transaction take turns, which `pg` 9 leaves to its user. */
   readonly #last = new WeakMap<PoolClient, Promise<void>>();
 
   /** @throws InvalidQueryError when `max` or `waitMs` is no number that makes sense. */
-  constructor(options: DatabaseOptions) {
-    const { connectionString, max = 10, waitMs = 5_000 } = options;
+  constructor({ connectionString, max = 10, waitMs = 5_000, onRepeatedLoad }: DatabaseOptions) {
     // `pg` takes 0 and NaN for no limit, and a timer takes what is too large for 1 ms.
     for (const [name, value] of Object.entries({ max, waitMs }))
       if (!(Number.isInteger(value) && value >= 1 && value < 2 ** 31))
         throw new InvalidQueryError(`${name} is ${value}: give a whole number from 1 to ${2 ** 31 - 1}.`);
-    this.#options = options;
+    this.#onRepeatedLoad = onRepeatedLoad;
     this.pool = new Pool({ connectionString, max, connectionTimeoutMillis: waitMs });
     // A connection that breaks fails its statement, and is replaced. Without listeners it would end the process too.
     this.pool.on('error', () => {});
@@ -100,7 +99,7 @@ export class Database implements AsyncDisposable {
     Error.captureStackTrace(caller, load);
     const at = /(?:file:\/\/)?([^ (]+:\d+:\d+)/.exec(caller.stack)?.[1] ?? 'an unknown place';
     const what = `${relation} is loaded one by one at ${at}: add .selectRelated('${relation}') to the query.`;
-    tell('onRepeatedLoad', this.#options.onRepeatedLoad ?? process.emitWarning, new RepeatedLoadWarning(what));
+    tell('onRepeatedLoad', this.#onRepeatedLoad ?? process.emitWarning, new RepeatedLoadWarning(what));
   }
 
   /**
@@ -108,10 +107,7 @@ export class Database implements AsyncDisposable {
    * ConnectionError; PoolTimeoutError; TransactionError; InvalidQueryError for `undefined` and what UTF-8 can't say.
    */
   async query(sql: string, params: readonly unknown[] = []): Promise<Result> {
-    for (const [at, each] of params.entries()) {
-      const fault = unsendable(each);
-      if (fault) throw new InvalidQueryError(`$${at + 1} ${fault}.`);
-    }
+    for (const [at, each] of params.entries()) assertSendable(each, `$${at + 1}`);
     const frame = this.frames.getStore();
     if (!frame) return this.withClient((client) => this.send(client, sql, params));
     this.assertOpen(frame);
@@ -144,8 +140,7 @@ export class Database implements AsyncDisposable {
 
   /**
    * Runs `body` in a transaction, inside of another one in a savepoint: committed when it returns, rolled back when it
-   * throws. @throws what the body throws; SerializationError after the last of `retries`; TransactionError beside a
-   * savepoint, and where the COMMIT became a ROLLBACK, because the body has swallowed the error of a statement;
+   * throws. @throws what the body throws; SerializationError after the last of `retries`; TransactionError;
    * ConnectionError, also where the connection broke at the COMMIT: then only the database knows whether it was done.
    */
   async transaction<T>(body: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
@@ -234,7 +229,7 @@ export class Database implements AsyncDisposable {
     if (!(error instanceof Error) || !error.message.includes('timeout')) throw translate(error, 'connect');
     const { totalCount, idleCount, waitingCount } = this.pool;
     const state = `${totalCount} open, ${idleCount} idle, ${waitingCount + 1} waiting`;
-    const what = `No connection within ${this.#options.waitMs ?? 5_000} ms (${state})`;
+    const what = `No connection within ${this.pool.options.connectionTimeoutMillis} ms (${state})`;
     throw new PoolTimeoutError(`${what}: raise max, or look for long transactions.`, { cause: error });
   }
   protected async withClient<T>(use: (client: PoolClient) => Promise<T>): Promise<T> {
@@ -264,11 +259,12 @@ function tell<T>(what: string, listener: (news: T) => unknown, news: T): void {
   Promise.try(listener, news).catch(failed);
 }
 
-/** What is wrong with a parameter, or in its list: `pg` would send NULL for the one, and another text for the other. */
-function unsendable(value: unknown): string | undefined {
-  if (Array.isArray(value)) return Array.from(value, unsendable).find((fault) => fault !== undefined);
-  if (value === undefined) return 'is undefined: say null to mean NULL';
-  return typeof value === 'string' && !value.isWellFormed() ? 'is a text with half of a surrogate pair' : undefined;
+/** A parameter, or what is in its list: `pg` would send NULL for the one, and another text for the other. */
+function assertSendable(value: unknown, name: string): void {
+  if (Array.isArray(value)) for (const each of value) assertSendable(each, name);
+  if (value === undefined) throw new InvalidQueryError(`${name} is undefined: say null to mean NULL.`);
+  if (typeof value === 'string' && !value.isWellFormed())
+    throw new InvalidQueryError(`${name} is a text with half of a surrogate pair.`);
 }
 
 /** The typed error for what the driver threw. */

@@ -15,16 +15,14 @@ export const F = <const K extends string>(name: K) => ({
   minus: (by: number) => new FieldExpression(name, -by),
 });
 
-/**
- * A condition as it is now: its object, its lists and dates are the caller's to change.
- * @throws InvalidQueryError for what says nothing: an empty or foreign object must never mean "all rows".
- */
+/** A condition as it is now: its object, its lists and dates are the caller's to change. */
 export function kept<C>(condition: C): C {
   if (condition instanceof Q) return condition;
   const isObject = typeof condition === 'object' && condition !== null;
   const prototype: unknown = isObject ? Object.getPrototypeOf(condition) : undefined;
   const own = isObject && (prototype === Object.prototype || prototype === null) ? Object.entries(condition) : [];
   const what = isObject ? 'an empty or foreign object' : String(condition);
+  // What says nothing must never mean "all rows".
   if (own.length === 0)
     throw new InvalidQueryError(`A condition is an object like { title: 'x' } or a Q; it is ${what}.`);
   const date = (value: unknown): unknown => (value instanceof Date ? new Date(value) : value);
@@ -43,14 +41,8 @@ export class Q<W> {
     this.parts = parts.map(kept);
   }
   // Inferred from where the condition is used, so that a wrong key is an error there.
-  static and<W>(...parts: readonly (NoInfer<W> | Q<NoInfer<W>>)[]): Q<W> {
-    return new Q<W>('and', parts);
-  }
-  static or<W>(...parts: readonly (NoInfer<W> | Q<NoInfer<W>>)[]): Q<W> {
-    return new Q<W>('or', parts);
-  }
+  static readonly and = <W>(...parts: readonly (NoInfer<W> | Q<NoInfer<W>>)[]) => new Q<W>('and', parts);
+  static readonly or = <W>(...parts: readonly (NoInfer<W> | Q<NoInfer<W>>)[]) => new Q<W>('or', parts);
   /** Also true where the condition is NULL. */
-  static not<W>(part: NoInfer<W> | Q<NoInfer<W>>): Q<W> {
-    return new Q<W>('not', [part]);
-  }
+  static readonly not = <W>(part: NoInfer<W> | Q<NoInfer<W>>) => new Q<W>('not', [part]);
 }

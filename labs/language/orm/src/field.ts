@@ -2,11 +2,8 @@ import * as types from './column-types.ts';
 import { Column, declareOn } from './meta.ts';
 
 /** Accepts a property of exactly the type that the column holds: `@Field.int() declare title: string` doesn't compile. */
-export type FieldDecorator<V> = <T extends object, K extends string & keyof T>(
-  target: T & Holds<T, K, V>,
-  key: K,
-) => void;
-type Holds<T, K, V> = K extends keyof T ? (Same<T[K], V> extends true ? unknown : { 'this column holds': V }) : never;
+export type FieldDecorator<V> = <T, K extends string & keyof T>(target: T & Holds<T[K], V>, key: K) => void;
+type Holds<P, V> = Same<P, V> extends true ? object : { 'this column holds': V };
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
 export interface FieldOptions<V, N extends boolean = boolean> {

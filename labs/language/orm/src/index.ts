@@ -1,11 +1,5 @@
 export { Compiler } from './compiler.ts';
-export {
-  Database,
-  type DatabaseOptions,
-  type Result,
-  type Statement,
-  type TransactionOptions,
-} from './database.ts';
+export * from './database.ts';
 export * from './errors.ts';
 export { F, Q } from './expression.ts';
 export { Field, type FieldOptions } from './field.ts';

@@ -1,12 +1,10 @@
 // From rows to objects, and from objects to what they are related to.
 import type { Compiler, Scope } from './compiler.ts';
-import type { Database } from './database.ts';
+import type { Database, Row } from './database.ts';
 import { InvalidQueryError } from './errors.ts';
 import { type Batch, Column, keyOf, type ManyRelation, type ModelMeta, Stored } from './meta.ts';
 import type { Model } from './model.ts';
 import { foreignKey, KeyColumn, Ref } from './relation.ts';
-
-export type Row = readonly unknown[];
 
 /** Makes an object of a row, none where a join found none. Rows with the same key share it (100 books, 10 authors). */
 type Reader = (row: Row, batch: Batch) => Model | undefined;
@@ -34,10 +32,7 @@ export function reader(compiler: Compiler, at: Scope, paths: readonly string[], 
     // Its columns are exactly the entity's fields, which the decorators have typed.
     const fields = object as Model & Record<string, unknown>;
     for (const { name, at, column } of slots) fields[name] = column.wrap ? column.wrap(row[at], object) : row[at];
-    for (const { name, read } of joined) {
-      const [ref, other] = [fields[name], read(row, batch)];
-      if (ref instanceof Ref && other) ref.set(other);
-    }
+    for (const { name, read } of joined) refOf(object, name)?.set(read(row, batch));
     return object;
   };
 }
@@ -88,10 +83,7 @@ async function loadRefs(db: Database, { name, target }: KeyColumn, objects: read
   const which = { [`${target().meta.pk.name}__in`]: keys };
   const found = await target().objects(db).filterDynamic(which).all();
   const byKey = new Map(found.map((each) => [keyOf(each), each]));
-  for (const ref of missing) {
-    const object = byKey.get(ref.id);
-    if (object) ref.set(object);
-  }
+  for (const ref of missing) ref.set(byKey.get(ref.id));
   return [...new Set(refs.filter(({ isLoaded }) => isLoaded).map(({ value }) => value))];
 }
 

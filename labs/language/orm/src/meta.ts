@@ -17,9 +17,7 @@ export function quote(name: string): string {
 export const snakeCase = (name: string): string =>
   name.replace(/(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/g, '_').toLowerCase();
 
-export interface ColumnOptions extends FieldOptions<unknown> {
-  readonly version?: boolean;
-}
+export type ColumnOptions = FieldOptions<unknown> & { readonly version?: boolean };
 
 /** One column of one table: what a decorator wrote down about a property. */
 export class Column {
@@ -101,10 +99,8 @@ export class ModelMeta {
 
   /** @throws DefinitionError when no table can be made from the class. */
   constructor(entity: EntityClass) {
-    const table = entities.get(entity);
-    if (table === undefined) throw new DefinitionError(`${entity.name} has no table: put @Entity() above it.`);
     this.entity = entity;
-    this.table = table;
+    this.table = entities.get(entity) ?? this.#refuse('put @Entity() above it');
     this.properties = this.collect();
     this.columns = [...this.properties.values()].filter((each) => each instanceof Column);
     this.pk = this.#only('primaryKey') ?? this.#refuse('it has no field with { primaryKey: true }');
@@ -121,10 +117,13 @@ export class ModelMeta {
 
   protected checkDefinition(): void {
     for (const name of [this.table, ...this.columns.map(({ column }) => column)]) quote(name);
-    const names = [...this.properties.keys()];
-    const spoilt = names.find((name) => `${name}_`.includes('__'));
-    if (spoilt !== undefined)
-      this.#refuse(`${spoilt} has "__" in it or ends with "_", and "__" separates the steps of a lookup`);
+    const blank = new this.entity();
+    for (const name of this.properties.keys()) {
+      if (`${name}_`.includes('__'))
+        this.#refuse(`${name} has "__" in it or ends with "_", and "__" separates the steps of a lookup`);
+      if (Object.hasOwn(blank, name))
+        this.#refuse(`its class sets ${name} itself, over what a row holds: write "declare ${name}: …", without "!"`);
+    }
     const { name, type } = this.pk;
     if (type().sql.startsWith('timestamp'))
       this.#refuse(`its key ${name} is ${type().sql}: two that are equal are two objects here`);
@@ -132,10 +131,6 @@ export class ModelMeta {
     if (twice) this.#refuse(`two fields have the column ${twice.column}`);
     if (!this.columns.some((column) => column !== this.pk && column !== this.version))
       this.#refuse('it has no field but its key');
-    const blank = new this.entity();
-    const hidden = names.find((name) => Object.hasOwn(blank, name));
-    if (hidden !== undefined)
-      this.#refuse(`its class sets ${hidden} itself, over what a row holds: write "declare ${hidden}: …", without "!"`);
   }
 
   /** @throws UnknownFieldError, which lists the choices. */
@@ -167,13 +162,9 @@ export class Stored {
   #batch: Batch | undefined;
   #key: unknown;
 
-  static batchOf(object: Stored): Batch | undefined {
-    return object.#batch;
-  }
+  static readonly batchOf = (object: Stored): Batch | undefined => object.#batch;
   /** The key of the row, whatever becomes of the property. */
-  static storedKey(object: Stored): unknown {
-    return object.#key;
-  }
+  static readonly storedKey = (object: Stored): unknown => object.#key;
   static setBatch(object: Stored, batch: Batch, key: unknown): void {
     object.#batch = batch;
     object.#key = key;

@@ -10,10 +10,7 @@ export type EntityClass<M extends Model = Model> = (new () => M) & typeof Model;
 
 const metas = new WeakMap<object, ModelMeta>();
 
-/**
- * An active record: an object is a row and knows how to save itself. Two queries give two objects; what that could lose,
- * a `version` field finds. After a rollback an object may hold what the database doesn't: `refresh()` it.
- */
+/** An active record: a row that can save itself. After a rollback it may hold what the database doesn't: `refresh()` it. */
 export class Model extends Stored {
   // biome-ignore-start lint/complexity/noThisInStatic: these are for the classes that extend this one.
   /** What the decorators wrote down. @throws DefinitionError when no table can be made from the class. */
@@ -60,12 +57,11 @@ export class Model extends Stored {
   }
 
   /**
-   * Inserts a new object, into `db`; updates the row of one that was loaded or saved before. @throws ValidationError, and
-   * InvalidQueryError where its key was changed, before anything is sent; StaleObjectError when the version has changed;
-   * DoesNotExistError when the row is gone.
+   * Inserts a new object, into `db`; updates the row of one that was loaded or saved before. @throws ValidationError;
+   * InvalidQueryError where its key was changed; StaleObjectError; DoesNotExistError.
    */
-  async save(options: { readonly db?: Database } = {}): Promise<this> {
-    const rows = entityOf(this).objects(options.db ?? this.#database());
+  async save({ db }: { readonly db?: Database } = {}): Promise<this> {
+    const rows = this.#rows(db);
     await (Stored.batchOf(this) ? this.#update(rows) : rows.bulkCreate([this]));
     return this;
   }
@@ -76,7 +72,7 @@ export class Model extends Stored {
     const changed = columns.filter((column) => column !== pk && column !== version);
     // The types of the columns are known at run time only, and were checked above.
     const changes = Object.fromEntries(changed.map(({ name }) => [name, Reflect.get(this, name)])) as object;
-    this.#assertFound(await rows.filterDynamic(this.#ownRow()).update(changes));
+    await this.#change(rows, (row) => row.update(changes));
     if (version) Reflect.set(this, version.name, Number(Reflect.get(this, version.name)) + 1);
   }
 
@@ -85,35 +81,32 @@ export class Model extends Stored {
     const { pk, version = pk } = metaOf(this);
     return { [pk.name]: keyOf(this), [version.name]: Reflect.get(this, version.name) };
   }
-  /** @throws InvalidQueryError where the key was changed: the row with that key is another. */
-  #ownRow(): Readonly<Record<string, unknown>> {
+  /** Changes the row of this object. One with a key that the object was given since is another. */
+  async #change(rows: QuerySet<Model>, change: (row: QuerySet<Model>) => Promise<number>): Promise<void> {
+    const { entity, version } = metaOf(this);
     const [now, key] = [keyOf(this), Stored.storedKey(this)];
-    if (now === key) return this.sameRow();
-    const what = `${metaOf(this).pk.name} of ${entityOf(this).name} ${String(key)} is now ${String(now)}`;
-    throw new InvalidQueryError(`${what}, and a row keeps its key: make a new object, or update() the key.`);
-  }
-  #assertFound(count: number): void {
-    if (count > 0) return;
-    const which = `${entityOf(this).name} ${String(keyOf(this))} has been`;
-    if (!metaOf(this).version) throw new DoesNotExistError(`${which} deleted since it was loaded.`);
-    throw new StaleObjectError(`${which} changed or deleted since it was loaded: refresh() and decide again.`);
+    const row = `${entity.name} ${String(key)}`;
+    if (now !== key)
+      throw new InvalidQueryError(`${row} keeps its key, not ${String(now)}: make a new object, or update() the key.`);
+    if ((await change(rows.filterDynamic(this.sameRow()))) > 0) return;
+    if (!version) throw new DoesNotExistError(`${row} has been deleted since it was loaded.`);
+    throw new StaleObjectError(`${row} has been changed or deleted since it was loaded: refresh() and decide again.`);
   }
 
   /** Deletes the row; what refers to it does as its `onDelete` says. @throws ConstraintError, and as `save`. */
   async delete(): Promise<void> {
-    this.#assertFound(await entityOf(this).objects(this.#database()).filterDynamic(this.#ownRow()).delete());
+    await this.#change(this.#rows(), (row) => row.delete());
   }
 
   /** Reads the row again, over what this object holds. @throws DoesNotExistError. */
   async refresh(): Promise<this> {
-    const fresh = await entityOf(this).objects(this.#database()).byKey(Stored.storedKey(this));
+    const fresh = await this.#rows().byKey(Stored.storedKey(this));
     for (const { name } of metaOf(this).columns) Reflect.set(this, name, Reflect.get(fresh, name));
     return this;
   }
 
-  #database(): Database {
-    const batch = Stored.batchOf(this);
-    if (!batch) throw new InvalidQueryError(`This ${entityOf(this).name} is from no database yet: save({ db }) it.`);
-    return batch.db;
+  #rows(db = Stored.batchOf(this)?.db): QuerySet<Model> {
+    if (db) return entityOf(this).objects(db);
+    throw new InvalidQueryError(`This ${entityOf(this).name} is from no database yet: save({ db }) it.`);
   }
 }

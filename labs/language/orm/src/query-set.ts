@@ -20,10 +20,7 @@ export class Query {
   readonly prefetched: readonly string[] = [];
 }
 
-/**
- * A query on one entity: each step returns a new set and sends nothing; `all`, `get`, `first` and the like send one
- * statement, and so does iterating, once. It has no `then`: returned from an async function it stays a query.
- */
+/** A query on one entity: its steps send nothing. It has no `then`: returned from an async function it stays a query. */
 export class QuerySet<M extends Model> implements AsyncIterable<M> {
   protected readonly db: Database;
   protected readonly entity: EntityClass<M>;
@@ -181,19 +178,15 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     return this.#change('update', everything, (compiler, scope) => {
       const sets = Object.entries(changes).map(([name, value]) => compiler.assignment(scope, name, value));
       if (sets.length === 0) throw new InvalidQueryError('update() needs at least one field to change.');
-      const { table, version } = this.meta;
+      const { version } = this.meta;
       if (version) sets.push(`${quote(version.column)} = ${compiler.columnSql(scope, version)} + 1`);
-      return `UPDATE ${quote(table)} AS ${scope.alias} SET ${sets.join(', ')}`;
+      return `UPDATE ${scope.sql} SET ${sets.join(', ')}`;
     });
   }
   /** Deletes all rows; what refers to them does as its `onDelete` says. Returns how many. @throws ConstraintError. */
   delete({ everything }: { readonly everything?: boolean } = {}): Promise<number> {
-    return this.#change('delete', everything, (_, { alias }) => `DELETE FROM ${quote(this.meta.table)} AS ${alias}`);
+    return this.#change('delete', everything, (_, { sql }) => `DELETE FROM ${sql}`);
   }
-  /**
-   * UPDATE and DELETE have no LEFT JOIN: where a condition needs one, the rows are found first, and locked. Else whoever
-   * had to wait for a row would change it though the condition holds no more.
-   */
   async #change(verb: 'update' | 'delete', whole: unknown, what: (compiler: Compiler, scope: Scope) => string) {
     this.assertUnsliced(`${verb}d`);
     const compiler = this.compiler();
@@ -202,15 +195,16 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     const where = compiler.where(scope, this.asked.conditions);
     if (whole !== true) this.assertNarrowed(where, verb);
     if (where === NEVER) return 0;
+    // They have no LEFT JOIN: where a condition needs one, the rows are found first, and locked. Else whoever had to wait
+    // for a row would change it though the condition holds no more.
     const key = compiler.columnSql(scope, this.meta.pk);
     const found = `${key} IN (SELECT ${key} FROM ${compiler.from(scope)} WHERE ${where} FOR NO KEY UPDATE OF ${scope.alias})`;
     return (await this.db.query(`${head} WHERE ${scope.joins.size === 0 ? where : found}`, compiler.params)).count;
   }
   /** Also `exclude` of an empty list is no filter. */
   protected assertNarrowed(where: string, verb: string): void {
-    if (where !== ALWAYS) return;
-    const what = `${verb}() without a filter would reach every ${this.entity.name}`;
-    throw new InvalidQueryError(`${what}: give { everything: true } to say so.`);
+    if (where === ALWAYS)
+      throw new InvalidQueryError(`${verb}() would reach every ${this.entity.name}: give { everything: true } for it.`);
   }
 
   protected compiler(): Compiler {

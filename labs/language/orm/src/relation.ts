@@ -51,7 +51,7 @@ export class Ref<T extends Model> {
     this.#object = await this.target().objects(batch.db).byKey(this.#key);
     return this.#object;
   }
-  set(object: T): void {
+  set(object: T | undefined): void {
     this.#object = object;
   }
   toJSON(): unknown {
@@ -103,14 +103,11 @@ export function ForeignKey<T extends Model, N extends boolean = false>(
   return (owner: object, name: string) => declareOn(owner, new KeyColumn(name, options, target));
 }
 
-/**
- * `@Reverse(() => Book, 'author') declare books: readonly Book[]`: the objects whose foreign key `via` is this one.
- * Reading them sends no query, since in a loop that would be N+1: it throws a NotLoadedError until they are prefetched.
- * Asked of an entity that `via` doesn't refer to, as one that inherits from it, it is a DefinitionError.
- */
+/** `@Reverse(() => Book, 'author') declare books: readonly Book[]`: the objects whose foreign key `via` is this one. */
 export function Reverse<T extends Model>(source: () => EntityClass<T>, via: RefKey<T>): FieldDecorator<readonly T[]> {
   return (owner: object, name: string) => {
     declareOn(owner, { name, source, via });
+    // A query here would be N+1 in a loop.
     const get = () => {
       throw new NotLoadedError(`${name} is not loaded: add .prefetch('${name}') to the query.`);
     };
