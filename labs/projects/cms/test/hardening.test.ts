@@ -478,6 +478,21 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
     expect(errors).toHaveLength(1);
   });
 
+  test('what the search refuses is an answer: it is taken away from nobody', async () => {
+    const { url, gateway, errors } = await openGateway((router) =>
+      router.service(SearchService, {
+        search: () => {
+          throw new ConnectError('too many words', Code.InvalidArgument);
+        },
+      }),
+    );
+    for (let n = 0; n < 6; n++) {
+      const { status, text } = await page(`${url}/search?q=kettles`);
+      expect([status, text.includes('too many words')]).toEqual([400, true]);
+    }
+    expect([gateway.breaker.state, errors]).toEqual(['closed', []]);
+  });
+
   test('a page is as old as cacheMs at most, and a picture is kept for ever', async () => {
     let now = 10_000;
     let asked = 0;
@@ -867,6 +882,11 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
     const id = await media.put(GIF);
     expect([await media.put(GIF), await readdir(join(root, 'deep/er'))]).toEqual([id, [id]]);
     expect(await media.get(id)).toEqual({ bytes: GIF, type: 'image/gif' });
+    // Whoever is told its address finds all of it, of the largest ones too.
+    for (let n = 0; n < 5; n++) {
+      const { bytes } = await media.get(await media.put(Buffer.concat([GIF], 2 ** 20 - n)));
+      expect(bytes.length).toBe(2 ** 20 - n);
+    }
     const other = id.replace(/^./, (digit) => (digit === '0' ? '1' : '0'));
     for (const none of [other, 'x', `${id}.png`, '../x.gif']) {
       expect((await outcome(media.get(none))).error, none).toBeInstanceOf(lab.NotFoundError);
