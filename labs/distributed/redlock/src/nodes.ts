@@ -61,9 +61,13 @@ export async function lockNode(node: Redis, keys: readonly string[], token: stri
   // first one is waited for.
   if (['reconnecting', 'close', 'end'].includes(node.status)) broken.add(node);
   if (broken.has(node) && node.status !== 'ready') throw new NotConnectedError(`not connected (${node.status})`);
-  const [key] = keys;
-  if (key !== undefined && keys.length === 1) return (await node.set(key, token, 'PX', ttlMs, 'NX')) === 'OK';
-  return (await count(node, ACQUIRE_ALL, keys, token, ttlMs)) === 1;
+  const [key = '', ...more] = keys;
+  const taken =
+    more.length === 0
+      ? (await node.set(key, token, 'PX', ttlMs, 'NX')) === 'OK'
+      : (await count(node, ACQUIRE_ALL, keys, token, ttlMs)) === 1;
+  // A client of the caller's own may have sent again what the node had done already: the key that is there is ours.
+  return taken || (node.options.autoResendUnfulfilledCommands !== false && (await node.get(key)) === token);
 }
 
 /** Deletes those keys that still carry `token`; true when all did. */

@@ -77,6 +77,15 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       });
     }
   };
+  /** A client sends the next request again, on its next connection, when the one that it was done on breaks. */
+  const sendAgain = (nodes: readonly Redis[], others: readonly Redis[]) => {
+    for (const [index, node] of nodes.entries()) {
+      const send = node.sendCommand.bind(node);
+      const twice: typeof send = (command, stream) =>
+        others[index]?.call(command.name, ...command.args.map(String)).then(() => send(command, stream));
+      vi.spyOn(node, 'sendCommand').mockImplementationOnce(twice);
+    }
+  };
   const withDown = async (count: number, fault: 'kill' | 'pause', body: () => Promise<void>) => {
     const victims = redis.nodes.slice(0, count);
     await Promise.all(victims.map((node) => node[fault]()));
@@ -186,6 +195,20 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       const lease = await redlock.acquire(keys, MINUTE, { retry: ONCE });
       await lease.extend(MINUTE);
       expect(await lease.release()).toBe('released');
+    }
+  });
+
+  test('a client of the caller that sends again does not keep him from the lock that it took', async () => {
+    const [nodes, others] = [urls.map((url) => new Redis(url)), connect()];
+    onTestFinished(() => {
+      for (const node of nodes) node.disconnect();
+    });
+    await Promise.all(nodes.map((node) => node.ping()));
+    for (const keys of [[fresh()], [fresh(), fresh()]]) {
+      sendAgain(nodes, others);
+      const { error, value: lease } = await outcome(new Redlock(nodes, PATIENT).acquire(keys, MINUTE, { retry: ONCE }));
+      expect(error).toBeUndefined();
+      expect(await lease?.release()).toBe('released');
     }
   });
 
@@ -597,13 +620,7 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       expect(lease.remaining(), 'what the holder believes').toBeGreaterThan(MINUTE);
       expect(await held(), 'what a majority holds').toBeGreaterThan(MINUTE);
     }
-    // A client of the caller's own sends again, on the next connection, what was done on the one that broke.
-    for (const [index, node] of nodes.entries()) {
-      const send = node.sendCommand.bind(node);
-      const twice: typeof send = (command, stream) =>
-        others[index]?.call(command.name, ...command.args.map(String)).then(() => send(command, stream));
-      vi.spyOn(node, 'sendCommand').mockImplementationOnce(twice);
-    }
+    sendAgain(nodes, others);
     expect((await outcome(lease.extend(MINUTE))).error, 'sent again').toBeUndefined();
     // The number is no part of the token.
     expect(await lease.release()).toBe('released');
