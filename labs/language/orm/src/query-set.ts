@@ -20,7 +20,7 @@ export class Query {
   readonly prefetched: readonly string[] = [];
 }
 
-/** A query on one entity: its steps send nothing. It has no `then`: returned from an async function it stays a query. */
+/** A query on one entity: each step is a new set and sends nothing. It has no `then`: async functions can return it. */
 export class QuerySet<M extends Model> implements AsyncIterable<M> {
   protected readonly db: Database;
   protected readonly entity: EntityClass<M>;
