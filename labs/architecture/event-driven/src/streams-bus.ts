@@ -176,6 +176,8 @@ export class StreamsBus implements Bus {
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
       stringNumbers: false,
+      // Of the client's own, for quick commands: it would end each wait for news, and with it the lease and all tries.
+      commandTimeout: undefined,
       // A connection that died without a word is noticed: while it lives there is an answer every 200 ms.
       socketTimeout: Math.max(1000, this.#leaseMs),
       // A failover behind the name: this server is a replica now, and the name leads to another.

@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { describeWith, until } from '@shared/testkit';
-import { Redis } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import {
   type Bus,
@@ -122,6 +122,20 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await until(() => got.length === 1, { what: 'the event' });
     await subscription.stop();
     expect(await bus.trim()).toBe(1);
+  });
+
+  test('streams: a client with little time for its commands waits for news as any other', async () => {
+    const { open, errors } = world();
+    const hurried = client.duplicate();
+    onTestFinished(() => hurried.disconnect());
+    // Only where it reads: on a slow machine it would have no time for anything.
+    hurried.duplicate = (own) => client.duplicate<RedisOptions>({ commandTimeout: 1, ...own });
+    const bus = open(LEASE_MS, hurried);
+    const { got } = await listen(bus, 'kitchen');
+    await bus.publish([placed('1')]);
+    await until(() => got.length === 1, { what: 'the event' });
+    for (let n = 0; n < 100; n++) await client.ping();
+    expect(errors).toEqual([]);
   });
 
   test('streams: what Redis does not take is an error', async () => {
