@@ -53,7 +53,8 @@ export class Catalogue<Events extends object> {
   /**
    * A new event of the current version. `cause` is the event that it answers: correlation and trace are passed on.
    * @throws InvalidArgumentError without a key, for a key above 512 characters, and for data that JSON or PostgreSQL
-   *   can't hold: NaN, a bigint, a cycle, U+0000, half a surrogate pair. Better here than in the middle of a transaction
+   *   can't hold: NaN, an invalid Date, a Map or a Set, a bigint, a cycle, U+0000, half a surrogate pair. Better here than
+   *   in the middle of a transaction
    */
   create<Type extends keyof Events & string>(
     type: Type,
@@ -128,9 +129,12 @@ const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i;
 function assertStorable(what: string, value: unknown): void {
   let json: string | undefined;
   try {
-    json = JSON.stringify(value, (_name, each: unknown) => {
-      // It would be stored as null.
+    json = JSON.stringify(value, function (this: object, name, each: unknown) {
+      // It would be stored as null,
       if (typeof each === 'number' && !Number.isFinite(each)) throw new TypeError(`it has ${each} for a number`);
+      if (each === null && Reflect.get(this, name) instanceof Date) throw new TypeError('it has an invalid date');
+      // and these as {}.
+      if (each instanceof Map || each instanceof Set) throw new TypeError('it has a Map or a Set');
       return each;
     });
   } catch (cause) {

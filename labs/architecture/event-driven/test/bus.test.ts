@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { until } from '@shared/testkit';
@@ -118,11 +119,18 @@ test('what cannot be stored is refused when the event is made', () => {
   round.self = round;
   const make = (key: string, dish: unknown) => () =>
     Reflect.apply(delivery.create, delivery, ['OrderPlaced', key, { dish, cents: 1 }]);
-  for (const dish of ['a\0b', 'half \ud83d', 1n, round, Number.NaN, [Number.POSITIVE_INFINITY]])
-    expect(make('1', dish)).toThrow(InvalidArgumentError);
+  const nothing = [
+    Number.NaN,
+    [Number.POSITIVE_INFINITY],
+    { at: new Date(Number.NaN) },
+    new Map([['rice', 1]]),
+    [new Set()],
+  ];
+  for (const dish of ['a\0b', 'half \ud83d', 1n, round, ...nothing])
+    expect(make('1', dish), inspect(dish)).toThrow(InvalidArgumentError);
   for (const key of ['', 'a\0b', 'half \udc00', 'k'.repeat(513)])
     expect(make(key, 'rice')).toThrow(InvalidArgumentError);
-  for (const dish of ['\\u0000', '😀', '鱼香肉丝饭']) expect(make('1', dish)).not.toThrow();
+  for (const dish of ['\\u0000', '😀', '鱼香肉丝饭', null, new Date(0)]) expect(make('1', dish)).not.toThrow();
 });
 
 test('a bus is not made of nonsense', async () => {
