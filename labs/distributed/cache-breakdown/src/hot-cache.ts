@@ -31,7 +31,10 @@ export interface Freshness {
 export interface HotCacheOptions extends Freshness {
   /** Put before each key in Redis. Default "cache-breakdown:1:": the lab, and the version of what it stores. */
   readonly prefix?: string;
-  /** How long this process may answer from its own memory; as long an invalidation elsewhere isn't heard. Default 0. */
+  /**
+   * How long this process may answer from its own memory; as long an invalidation elsewhere isn't heard. Default 0. It
+   * counts from when Redis was asked, or, without Redis, the database: a load that takes longer isn't kept there.
+   */
   readonly nearMs?: number;
   /** Keys in that memory. Default 1,000. */
   readonly nearKeys?: number;
@@ -308,10 +311,11 @@ export class HotCache {
       signal.throwIfAborted();
       const token = randomUUID();
       const goodFor = this.#asked;
+      const asked = this.clock.mono();
       let found: Found;
       try {
         found = await this.store.find(key, token, 0, waitedFor);
-        const read = found.kind === 'value' && (await this.#read<T>(key, found, load, plan, signal));
+        const read = found.kind === 'value' && (await this.#read<T>(key, found, load, plan, asked, signal));
         if (read) return { read, goodFor };
       } catch (error) {
         this.#onEvent({ type: 'redis-down', key, error });
@@ -337,12 +341,13 @@ export class HotCache {
     found: Found & { kind: 'value' },
     load: Load<T>,
     plan: Plan,
+    asked: number,
     signal: AbortSignal,
   ): Promise<Read<T> | undefined> {
     const envelope = await this.#open<T>(key, found.text);
     if (!envelope) return undefined;
     const now = this.clock.mono();
-    const entry = this.#remember(key, envelope, now + found.leftMs, signal);
+    const entry = this.#remember(key, envelope, now + found.leftMs, asked, signal);
     const remaining = entry.freshUntil - now;
     if (remaining <= 0 || refreshEarly(remaining, entry.loadMs, plan.beta)) this.#refresh(key, load, plan, entry);
     return { value: envelope.value, source: remaining > 0 ? 'hit' : 'stale', ageMs: Math.max(0, now - entry.bornAt) };
@@ -360,7 +365,7 @@ export class HotCache {
   }
 
   /** Loads under the lease `token` and stores; `kept` is false when the lease was lost meanwhile. */
-  async #load<T>(key: string, load: Load<T>, plan: Plan, token: string, signal: AbortSignal, old?: Entry) {
+  async #load<T>(key: string, load: Load<T>, plan: Plan, token: string, signal: AbortSignal, refresh = false) {
     const stop = this.store.keepAlive(key, token, this.clock);
     const before = this.#asked;
     let envelope: Envelope<T>;
@@ -374,7 +379,7 @@ export class HotCache {
     } catch (error) {
       stop();
       // Before anybody hears of it: whoever asks again may load again.
-      await this.#giveUp(key, token, error, old).catch(() => {});
+      await this.#giveUp(key, token, error, refresh).catch(() => {});
       throw error;
     } finally {
       stop();
@@ -382,10 +387,11 @@ export class HotCache {
     const read: Read<T> = { value: envelope.value, source: 'load', ageMs: 0 };
     // Until here an invalidation would have had the value refused.
     const goodFor = this.#asked;
+    const asked = this.clock.mono();
     try {
       const keepMs = plan.ttlMs + plan.staleMs;
       const kept = await this.store.commit(key, token, text, keepMs);
-      if (kept) this.#remember(key, envelope, this.clock.mono() + keepMs, signal);
+      if (kept) this.#remember(key, envelope, this.clock.mono() + keepMs, asked, signal);
       else this.#onEvent({ type: 'refused', key });
       return { read, kept, goodFor: kept ? goodFor : before };
     } catch (error) {
@@ -396,10 +402,9 @@ export class HotCache {
   }
 
   /** A failed refresh keeps its lease while there is an old value: the next attempt shall not be the next reader's. */
-  async #giveUp(key: string, token: string, error: unknown, old?: Entry): Promise<void> {
-    const keepMs = old ? Math.min(this.leaseMs, Math.floor(old.goneAt - this.clock.mono())) : 0;
-    if (keepMs > 0) await this.store.renew(key, token, keepMs);
-    else await this.store.release(key, token, old ? '' : reasonFor(error));
+  async #giveUp(key: string, token: string, error: unknown, refresh: boolean): Promise<void> {
+    if (refresh) await this.store.rest(key, token);
+    else await this.store.release(key, token, reasonFor(error));
   }
 
   /** Without Redis: no lease, so nothing is stored but in this process, for `nearMs`. */
@@ -408,7 +413,7 @@ export class HotCache {
     const value = await this.#ask(key, load, signal);
     const now = this.clock.mono();
     const envelope = decode<T>(encode(key, { value, loadMs: now - start, ttlMs: plan.ttlMs, staleMs: 0 }));
-    this.#remember(key, envelope, now + plan.ttlMs, signal);
+    this.#remember(key, envelope, now + plan.ttlMs, start, signal);
     return { value: envelope.value, source: 'load', ageMs: 0 };
   }
 
@@ -430,23 +435,27 @@ export class HotCache {
     const refreshing = this.refreshes.run(key, async (signal) => {
       const plan = planOf(this.#plan, options);
       const token = randomUUID();
-      const found = await this.store.find(key, token, Math.ceil(entry.goneAt - this.clock.mono()));
-      if (found.kind === 'granted') await this.#load(key, load, plan, token, signal, entry);
+      const asked = this.clock.mono();
+      const found = await this.store.find(key, token, Math.ceil(entry.goneAt - asked));
+      if (found.kind === 'granted') await this.#load(key, load, plan, token, signal, true);
       if (found.kind !== 'value') return;
       // Somebody was quicker.
       const envelope = await this.#open(key, found.text);
-      if (envelope) this.#remember(key, envelope, this.clock.mono() + found.leftMs, signal);
+      if (envelope) this.#remember(key, envelope, this.clock.mono() + found.leftMs, asked, signal);
     });
     refreshing.catch((error: unknown) => {
       if (!this.#closed) this.refreshFailed(key, error);
     });
   }
 
-  /** An entry of this process; in its memory only if nothing was invalidated since the flight of `signal` began. */
-  #remember(key: string, envelope: Envelope<unknown>, goneAt: number, signal: AbortSignal): Entry {
+  /**
+   * An entry of this process; in its memory only if nothing was invalidated since the flight of `signal` began. `asked`:
+   * an invalidation elsewhere after that may not be in it.
+   */
+  #remember(key: string, envelope: Envelope<unknown>, goneAt: number, asked: number, signal: AbortSignal): Entry {
     const { value, loadMs, ttlMs, staleMs } = envelope;
     const freshUntil = goneAt - staleMs;
-    const nearUntil = Math.min(this.clock.mono() + this.#nearMs, freshUntil);
+    const nearUntil = Math.min(asked + this.#nearMs, freshUntil);
     const entry = { value, loadMs, bornAt: freshUntil - ttlMs, freshUntil, goneAt, nearUntil };
     const current = this.flights.isCurrent(key, signal) || this.refreshes.isCurrent(key, signal);
     if (current && this.#nearMs > 0) this.#near.set(key, entry);

@@ -43,6 +43,12 @@ const RENEW = new Script(`
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
 
+const REST = new Script(`
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 then return redis.call('DEL', KEYS[2]) end
+return redis.call('PEXPIRE', KEYS[2], math.min(left, ARGV[2]))`);
+
 const RELEASE = new Script(`
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
@@ -98,9 +104,14 @@ export class LeasedStore {
     return (await COMMIT.run(this.redis, this.keys(key), token, text, keepMs)) === 1;
   }
 
-  /** Has the lease last for `ms` from now. */
-  async renew(key: string, token: string, ms = this.leaseMs): Promise<boolean> {
-    return (await RENEW.run(this.redis, this.keys(key), token, ms)) === 1;
+  /** Has the lease last for its time from now. */
+  async renew(key: string, token: string): Promise<boolean> {
+    return (await RENEW.run(this.redis, this.keys(key), token, this.leaseMs)) === 1;
+  }
+
+  /** Has the lease last for its time from now, but no longer than there is a value. */
+  async rest(key: string, token: string): Promise<void> {
+    await REST.run(this.redis, this.keys(key), token, this.leaseMs);
   }
 
   /** Renews the lease at each third of its time, until the returned function is called or the lease is lost. */

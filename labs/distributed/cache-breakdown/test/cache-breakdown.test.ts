@@ -776,6 +776,33 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect((await cache.getOrLoad(key, async () => tag)).ageMs).toBe(0);
   });
 
+  test('what was on its way when a key was invalidated elsewhere does not begin its time in the memory then', async () => {
+    for (const way of ['to Redis', 'from Redis', 'past Redis']) {
+      const key = fresh();
+      const client = way === 'past Redis' ? connect('redis://127.0.0.1:1') : connect();
+      let now = 0;
+      const cache = shop({ nearMs: 1_000, clock: { ...systemClock, mono: () => now } }, client);
+      await price(cache, fresh(), async () => 'any');
+      if (way === 'from Redis') await price(shop(), key, async () => '12.90');
+      const answers = lateAnswers(client);
+      if (way === 'from Redis') answers.hold();
+      const { load, open, asked } = depot(() => '12.90');
+      const before = price(cache, key, load);
+      if (way !== 'from Redis') await asked(before);
+      if (way === 'to Redis') {
+        answers.hold();
+        open();
+      }
+      if (way !== 'past Redis') await Promise.race([answers.held, before]);
+      await shop().invalidate(key);
+      now += 1_000;
+      open();
+      answers.release();
+      expect(await before, `who asked before, ${way}`).toBe('12.90');
+      expect(await price(cache, key, async () => '9.90'), `nearMs later, ${way}`).toBe('9.90');
+    }
+  });
+
   test('what was loaded before an invalidation does not get into the memory after it', async () => {
     const key = fresh();
     const cache = shop({ nearMs: MINUTE });
@@ -864,6 +891,19 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
       what: 'a new value, once the old one is gone',
     });
   }, 15_000);
+
+  test('a refresh that fails after an invalidation elsewhere holds nobody up', async () => {
+    const key = fresh();
+    const failed = vi.fn();
+    // From its memory, and nearly always with a refresh.
+    const cache = shop({ nearMs: MINUTE, leaseMs: MINUTE, beta: 1e12, onEvent: failed });
+    const other = shop({ leaseMs: MINUTE, timeoutMs: 1_000 });
+    await price(cache, key, async () => '12.90');
+    await other.invalidate(key);
+    expect(await price(cache, key, () => Promise.reject(new Error('the depot is closed')))).toBe('12.90');
+    await until(() => failed.mock.calls.length > 0, { what: 'the refresh to fail' });
+    expect((await outcome(price(other, key, async () => '9.90'))).value, 'the next one who loads').toBe('9.90');
+  });
 
   test('a refresh whose lease is answered too late takes it for nobody', async () => {
     const key = fresh();
