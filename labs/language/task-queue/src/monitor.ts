@@ -1,6 +1,6 @@
 import { QueueEvents } from 'bullmq';
 import type { BullQueue } from './result.ts';
-import { connected } from './worker.ts';
+import { closeConnected } from './worker.ts';
 
 export interface Snapshot {
   /** Tasks by state, now. */
@@ -79,9 +79,8 @@ export class Monitor {
     return this.#queue.exportPrometheusMetrics();
   }
 
-  async close(): Promise<void> {
-    await connected(this.#events);
-    await this.#events.close();
+  close(): Promise<void> {
+    return closeConnected(this.#events);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -29,7 +29,7 @@ import {
   type Taking,
   type Tasks,
 } from './tasks.ts';
-import { connected, TaskWorker, type TaskWorkerOptions } from './worker.ts';
+import { closeConnected, TaskWorker, type TaskWorkerOptions } from './worker.ts';
 
 export type Connection = Redis | { readonly url: string };
 
@@ -283,8 +283,7 @@ export class TaskQueue<M extends Tasks> {
     await Promise.race([Promise.allSettled(this.#underWay), late]);
     clearTimeout(timer);
     this.#closed = true;
-    if (this.#events) await connected(this.#events);
-    for (const one of this.#opened.toReversed()) await one.close();
+    for (const one of this.#opened.toReversed()) await (one instanceof QueueEvents ? closeConnected(one) : one.close());
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -110,8 +110,7 @@ export class TaskWorker {
   /** Takes no more tasks, and resolves when those that run have ended. What waits, waits for other workers. */
   async close(): Promise<void> {
     await this.bull.pause(true);
-    await connected(this.bull);
-    await this.bull.close();
+    await closeConnected(this.bull);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -225,16 +224,18 @@ export class TaskWorker {
   }
 }
 
-/** A client of ioredis that is told to disconnect while it waits to connect again does neither: its end never comes. */
-export async function connected({ backend }: Pick<QueueEvents | Worker, 'backend'>): Promise<void> {
-  const clients = [backend.client, backend.blockingClient];
-  // One that has ended, or was never there, is no worse.
-  await Promise.allSettled(
-    clients.map(async (one) => {
-      const client = await one;
-      if (client) await RedisConnection.waitUntilReady(client);
-    }),
-  );
+/**
+ * A client of ioredis that is told to disconnect while it waits to connect again does neither: its end never comes. BullMQ
+ * tells the one that blocks: so this waits for that one, and lets nothing come in between.
+ */
+export async function closeConnected(one: QueueEvents | Worker): Promise<void> {
+  try {
+    const client = await (one.backend.blockingClient ?? one.backend.client);
+    while (client.status !== 'ready') await RedisConnection.waitUntilReady(client);
+  } catch {
+    // One that has ended, or was never there, is no worse.
+  }
+  await one.close();
 }
 
 const lockLost = (id: string) => new LockLostError(`Another worker has taken over task ${id}.`);
