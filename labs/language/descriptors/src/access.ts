@@ -1,4 +1,4 @@
-import { adopt, recordOf } from './adopt.ts';
+import { adopt, makerOf, recordOf } from './adopt.ts';
 import { AttributeError } from './errors.ts';
 import {
   asDescriptor,
@@ -63,6 +63,14 @@ export function isInstance(o: unknown, type: object): boolean {
   return (record && typeOf(record)?.mro.some(({ self }) => self === type)) ?? false;
 }
 
+/** `o instanceof type`: along the prototypes too, where an heir of an instance and a Proxy around one are told. */
+export function descends(o: unknown, type: object): boolean {
+  if (isInstance(o, type)) return true;
+  if ((typeof o !== 'object' && typeof o !== 'function') || o === null) return false;
+  const prototype: object | null = Object.getPrototypeOf(o);
+  return adopt(makerOf(prototype))?.mro.some(({ self }) => self === type) || descends(prototype, type);
+}
+
 /** One place where an attribute may be, and whether it is what a read of it gives. */
 export interface LookupStep {
   readonly place: LookupPlace;
@@ -88,7 +96,7 @@ export function explain(o: object, name: PropertyKey): readonly LookupStep[] {
     ['own dictionary', winner === 'own dictionary' ? 'it is there' : 'it is not there'],
     ['non-data descriptor', inClass],
     ['class value', inClass],
-    ['JavaScript', 'what every object inherits'],
+    ['JavaScript', 'what it inherits in JavaScript'],
     ['__getattr__', hook ? 'the class has the hook' : 'no class has the hook'],
   ];
   const last = places.findIndex(([place]) => place === winner);

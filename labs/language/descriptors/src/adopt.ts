@@ -15,6 +15,8 @@ export function adopt(ctor: unknown): ClassRecord | undefined {
   if (typeof ctor !== 'function') return undefined;
   const known = classes.get(ctor);
   if (known) return known;
+  const maker = makerOf(ctor.prototype);
+  if (maker && maker !== ctor) return adopt(maker);
   const base = adopt(Object.getPrototypeOf(ctor));
   const body: unknown = base && ctor.prototype;
   if (!base || typeof body !== 'object' || body === null) return undefined;
@@ -23,6 +25,13 @@ export function adopt(ctor: unknown): ClassRecord | undefined {
   record.mro = [record, ...base.mro];
   classes.set(ctor, record);
   return record;
+}
+
+/** The class that has this prototype. A Proxy around a class has the same, and is no other class. */
+export function makerOf(prototype: unknown): object | undefined {
+  if (typeof prototype !== 'object' || prototype === null) return undefined;
+  const maker: unknown = Reflect.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
+  return typeof maker === 'function' && maker.prototype === prototype ? maker : undefined;
 }
 
 /** What a class body says; its accessors are properties. */

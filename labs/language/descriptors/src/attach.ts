@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from './errors.ts';
-import { find, instances, read, remove, write } from './lookup.ts';
+import { dataDescriptorOf, find, instances, read, remove, write } from './lookup.ts';
 import type { ValueOf } from './protocol.ts';
 import { isHeir, isLocked, type Namespace, ofTheInstance, ours, pyClass } from './py-class.ts';
 
@@ -30,7 +30,7 @@ export function attach(target: object, attributes: Namespace): object {
   const known = proxies.get(target);
   if (known?.attributes === attributes) return known.proxy;
   if (known) throw new InvalidArgumentError('This object has other attributes attached. Name them all at once.');
-  const fixed = Reflect.ownKeys(attributes).find((key) => isFixed(target, key));
+  const fixed = Reflect.ownKeys(attributes).find((key) => isFixed(target, key, true));
   if (fixed !== undefined) {
     throw new InvalidArgumentError(`The object's own ${String(fixed)} is fixed: no descriptor may answer for it.`);
   }
@@ -38,7 +38,7 @@ export function attach(target: object, attributes: Namespace): object {
   const type = ours(name, pyClass(name, [], attributes));
   const answers = (key: PropertyKey) => find(type.mro, key) !== undefined;
   const bound = new WeakMap<object, unknown>();
-  const entry = { self: target, type, raw: Object.create(null) };
+  const entry = { self: target, type, raw: Object.create(null), rest: target };
   const proxy: object = new Proxy(target, {
     get(_target, key) {
       if (answers(key)) return read(entry, key);
@@ -64,7 +64,7 @@ export function attach(target: object, attributes: Namespace): object {
       // The engine objects where a fixed property is said to be deleted: before the descriptor has done it, not after.
       if (!answers(key)) return Reflect.deleteProperty(target, key);
       if (isLocked(target, key, true)) return false;
-      remove(entry, key);
+      if (dataDescriptorOf(entry, key) || Object.hasOwn(entry.raw, key)) remove(entry, key);
       return true;
     },
     defineProperty(_target, key, own) {
@@ -85,13 +85,15 @@ export function attach(target: object, attributes: Namespace): object {
     });
   };
   entry.self = proxy;
+  entry.rest = proxy;
   instances.set(proxy, entry);
   proxies.set(target, { proxy, attributes });
   proxies.set(proxy, { proxy, attributes });
   return proxy;
 }
 
-function isFixed(target: object, key: PropertyKey): boolean {
+/** Does the engine allow no other value than the target's own, or (`written`) no talk of a write? */
+function isFixed(target: object, key: PropertyKey, written = false): boolean {
   const own = Reflect.getOwnPropertyDescriptor(target, key);
-  return own?.configurable === false && own.writable === false;
+  return own?.configurable === false && (own.writable === false || (written && !own.writable && !(own.get && own.set)));
 }

@@ -18,6 +18,8 @@ export interface InstanceRecord {
   readonly self: object;
   readonly type: ClassRecord;
   readonly raw: Record<PropertyKey, unknown>;
+  /** The Proxy of an object of others: what the attached attributes don't answer for is there. */
+  readonly rest?: object;
 }
 
 export const classes = new WeakMap<object, ClassRecord>();
@@ -43,7 +45,7 @@ interface Hit {
   readonly value: unknown;
 }
 
-/** The instance's own dictionary: what is written here passes every descriptor by. */
+/** The instance's own dictionary: what is written here passes every descriptor by. With `attach`, that of the attributes. */
 export function vars(o: object): Record<PropertyKey, unknown> {
   const record = instances.get(o);
   if (!record) throw new NotPyObjectError('Only an instance of a pyClass has a dictionary to write to.');
@@ -82,19 +84,27 @@ export function lookup(holder: Holder, key: PropertyKey): Found | undefined {
   if (get) return { place: 'non-data descriptor', read: get };
   if (hit) return { place: 'class value', read: () => hit.value };
   // Where Python's root is `object`, ours is Object (for a class, Function): `toString`, `constructor`, `name`.
-  const root = 'mro' in holder ? holder.raw : Object.prototype;
-  const from = 'mro' in holder ? holder.raw : holder.type.raw.prototype;
+  const root = 'mro' in holder ? holder.raw : (holder.rest ?? Object.prototype);
+  const from = 'mro' in holder ? holder.raw : (holder.rest ?? holder.type.raw.prototype);
   if (key in root) return { place: 'JavaScript', read: () => Reflect.get(from, key, holder.self) };
   return undefined;
 }
 
 /** What the object itself has. An instance gives it as it is; a class lets its descriptors answer, without an instance. */
 function lookupOwn(holder: Holder, key: PropertyKey): (() => unknown) | undefined {
-  if (!('mro' in holder)) return Object.hasOwn(holder.raw, key) ? () => holder.raw[key] : undefined;
+  if (!('mro' in holder)) {
+    const own = ownOf(holder, key);
+    return Object.hasOwn(own, key) ? () => Reflect.get(own, key, holder.self) : undefined;
+  }
   const hit = find(holder.mro, key);
   if (!hit) return undefined;
   const found = asDescriptor(hit.value);
   return () => (found?.get ? found.get(undefined, holder.self) : hit.value);
+}
+
+/** Where the object itself has `key`, or would get it. */
+function ownOf({ type, raw, rest }: InstanceRecord, key: PropertyKey): object {
+  return rest && !find(type.mro, key) ? rest : raw;
 }
 
 /** The `__getattr__` of the class, which is asked when all else has failed. */
@@ -138,14 +148,20 @@ export function write(holder: Holder, key: PropertyKey, value: unknown): void {
     // The prototype of a JavaScript class is its dictionary, and says all but a descriptor itself.
     const isSaid = holder.self === holder.raw && !isDescriptor(value);
     if (!isSaid && key !== 'constructor') expose(holder, key);
-  } else if (!put(holder.raw, key, value)) {
-    throw refused('the object is frozen or sealed');
+  } else {
+    const own = ownOf(holder, key);
+    const isPut = own === holder.rest ? Reflect.set(own, key, value) : put(own, key, value, holder.self);
+    if (!isPut) throw refused('the object is frozen or sealed');
   }
 }
 
 /** As an assignment does: a sealed object's properties take new values. Only a new one is defined, be it `__proto__`. */
-function put(raw: object, key: PropertyKey, value: unknown): boolean {
-  return Object.hasOwn(raw, key) ? Reflect.set(raw, key, value) : Reflect.defineProperty(raw, key, assigned(value));
+function put(own: object, key: PropertyKey, value: unknown, self: object): boolean {
+  const said = Reflect.getOwnPropertyDescriptor(own, key);
+  if (!said) return Reflect.defineProperty(own, key, assigned(value));
+  if (!said.set) return Reflect.set(own, key, value);
+  said.set.call(self, value);
+  return true;
 }
 
 /** For `super.key` in a JavaScript subclass, read or assigned, which goes along the prototypes and never asks a Proxy. */
@@ -155,8 +171,10 @@ export function expose(record: ClassRecord, key: PropertyKey): void {
     const hit = find(record.mro, key);
     // It has been deleted since.
     if (!hit) return Reflect.get(Object.getPrototypeOf(prototype), key, this);
-    const found = asDescriptor(hit.value);
-    return found?.get ? found.get(this, instances.get(this)?.type.self ?? record.self) : hit.value;
+    const instance = instances.get(this);
+    // `Card.prototype.spend.call(card)`: a method of the prototype waits for its `this`.
+    const found = instance || isDescriptor(hit.value) ? asDescriptor(hit.value) : undefined;
+    return found?.get ? found.get(this, instance?.type.self ?? record.self) : hit.value;
   };
   const set = function set(this: object, value: unknown) {
     const found = find(record.mro, key)?.value;
@@ -164,7 +182,8 @@ export function expose(record: ClassRecord, key: PropertyKey): void {
     if (isDataDescriptor(found) && found.set) found.set(this, value);
     else if (isDataDescriptor(found)) throw new AttributeError(`${label(record, key)} has a descriptor without set.`);
     else if (this === prototype) write(record, key, value);
-    else if (!put(instance?.raw ?? this, key, value)) throw new AttributeError(`${label(record, key)} is frozen.`);
+    else if (!put(instance?.raw ?? this, key, value, this))
+      throw new AttributeError(`${label(record, key)} is frozen.`);
   };
   Object.defineProperty(prototype, key, { get, set, configurable: true });
 }
@@ -179,8 +198,9 @@ export function remove(holder: Holder, key: PropertyKey): void {
   } else if ('mro' in holder) {
     if (!holder.dict.delete(key)) throw refused('the class has none of its own');
   } else {
-    if (!Object.hasOwn(holder.raw, key)) throw refused('the instance has none of its own');
-    if (!Reflect.deleteProperty(holder.raw, key)) throw refused('the object is frozen or sealed');
+    const own = ownOf(holder, key);
+    if (!Object.hasOwn(own, key)) throw refused('the instance has none of its own');
+    if (!Reflect.deleteProperty(own, key)) throw refused('the object is frozen or sealed');
   }
 }
 

@@ -1,4 +1,4 @@
-import { isInstance } from './access.ts';
+import { descends } from './access.ts';
 import { adopt, dictionaryOf } from './adopt.ts';
 import { AttributeError, ClassDefinitionError } from './errors.ts';
 import {
@@ -160,7 +160,7 @@ class ClassTraps implements ProxyHandler<AnyClass> {
 
   get(target: AnyClass, key: PropertyKey, receiver: unknown): unknown {
     if (key === 'prototype') return target.prototype;
-    if (key === Symbol.hasInstance) return (o: unknown) => isInstance(o, Object(receiver));
+    if (key === Symbol.hasInstance) return (o: unknown) => descends(o, adopt(receiver)?.self ?? this.#record.self);
     if (typeof key === 'symbol' || PROBES.has(key)) return lookup(this.#record, key)?.read();
     return read(this.#record, key, () => undefined);
   }

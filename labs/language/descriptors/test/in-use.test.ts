@@ -11,6 +11,7 @@ import {
   DescriptorNameError,
   delattr,
   descriptor,
+  explain,
   getattr,
   guarded,
   hasattr,
@@ -430,6 +431,69 @@ describe('the Proxy in front', () => {
     expect(() => setattr(double, 'balance', 1_000)).toThrow(ValidationError);
   });
 
+  test('a method of a base is called on whom it is told, by way of the prototype too', () => {
+    const Card = pyClass('Card', [], {
+      note: 'none',
+      __init__(note: string) {
+        this.note = note;
+      },
+      who(): unknown {
+        return this;
+      },
+    });
+    const Gold = pyClass('Gold', [Card], {
+      __init__(note: string) {
+        Reflect.apply(Reflect.get(Card.prototype, '__init__'), this, [`${note}, gold`]);
+      },
+    });
+    const [gold, plain] = [new Gold('Ada'), new Card('Bob')];
+    expect([gold.note, plain.note, getattr(Card, 'note')]).toEqual(['Ada, gold', 'Bob', 'none']);
+    expect(Card.prototype.who.call(gold) === gold, 'not the prototype').toBe(true);
+    class Loud extends Card {}
+    expect(Loud.prototype.who.call(plain) === plain, 'inherited by a JavaScript subclass').toBe(true);
+  });
+
+  test('an accessor that an instance has itself runs on the instance', () => {
+    const card = new (pyClass('Card', [], { balance: range(0, 100, { default: 10 }) }))();
+    Object.defineProperty(card, 'twice', {
+      get(this: typeof card) {
+        return this.balance * 2;
+      },
+      set(this: typeof card, twice: number) {
+        this.balance = twice / 2;
+      },
+    });
+    expect(getattr(card, 'twice')).toBe(20);
+    Object.assign(card, { twice: 40 });
+    expect([card.balance, getattr(card, 'twice')]).toEqual([20, 40]);
+    expect(() => setattr(card, 'twice', 400)).toThrow(ValidationError);
+  });
+
+  test('instanceof is not misled by what stands in front: an heir, a Proxy, a Proxy around the class', () => {
+    const [Fees, Rates] = [pyClass('Fees', [], { fee: 1 }), pyClass('Rates', [], { rate: 2 })];
+    const Card = pyClass('Card', [Fees, Rates], { limit: range(0, 9, { default: 5 }) });
+    class Gold extends Card {}
+    const gold = new Gold();
+    const fronts = [gold, new Proxy(gold, {}), Object.create(gold), attach(gold, {}), Gold.prototype];
+    for (const [index, front] of fronts.entries()) {
+      const seen = [Fees, Rates, Card, Gold].map((type) => front instanceof type);
+      expect(seen, `front ${index}`).toEqual([true, true, true, front !== Gold.prototype]);
+    }
+    for (const other of [{}, null, Card, () => 1, new Fees()]) expect(other instanceof Card).toBe(false);
+    const Outer = new Proxy(Card, {});
+    class Late extends Outer {}
+    for (const Type of [Outer, Late]) {
+      const card = new Type();
+      expect([card.limit, card.rate, card instanceof Type, card instanceof Card]).toEqual([5, 2, true, true]);
+    }
+    expect([gold instanceof Outer, new Fees() instanceof Outer]).toEqual([true, false]);
+    class Silver extends Card {}
+    const around = new Proxy(Silver, {});
+    expect([mro(around)[0] === Silver, new around() instanceof Silver, isInstance(new around(), Silver)]).toEqual([
+      ...[true, true, true],
+    ]);
+  });
+
   test('a hook that answers anything does not make a promise of the object', async () => {
     const Remote = pyClass('Remote', [], { __getattr__: (name: string) => () => `called ${name}` });
     const remote = new Remote();
@@ -637,6 +701,50 @@ describe('the Proxy in front', () => {
     vault.limit = 7;
     expect(() => setattr(vault, 'limit', 10)).toThrow(ValidationError);
     expect([vault.limit, 'limit' in vault, 'nobody' in vault]).toEqual([7, true, false]);
+  });
+
+  test('what an object has itself is asked, assigned and deleted by name, behind descriptors too', () => {
+    class Desk {
+      #drawer = 'locked';
+      note?: string = 'none';
+      get drawer() {
+        return this.#drawer;
+      }
+      set drawer(state: string) {
+        this.#drawer = state;
+      }
+    }
+    const desk = attach(new Desk(), { limit: range(0, 9, { default: 5 }), score: lazy(() => 7), kind: 'desk' });
+    const has = (name: string) => hasattr(desk, name);
+    expect(['note', 'drawer', 'limit', 'score', 'kind', 'toString', 'nobody'].map(has)).toEqual([
+      ...[true, true, true, true, true, true, false],
+    ]);
+    expect([getattr(desk, 'note'), getattr(desk, 'drawer')]).toEqual(['none', 'locked']);
+    for (const [name, value] of Object.entries({ note: 'mine', drawer: 'open', late: 1, limit: 7, kind: 'shelf' })) {
+      setattr(desk, name, value);
+      expect([Reflect.get(desk, name), getattr(desk, name)], name).toEqual([value, value]);
+    }
+    expect(Object.keys(desk), 'they are its own').toEqual(['note', 'late']);
+    const placeOf = (name: string) => explain(desk, name).find((step) => step.wins)?.place;
+    expect(['note', 'drawer', 'limit'].map(placeOf)).toEqual(['own dictionary', 'JavaScript', 'data descriptor']);
+    delattr(desk, 'note');
+    expect([has('note'), 'note' in desk]).toEqual([false, false]);
+    expect(() => delattr(desk, 'note')).toThrow(AttributeError);
+    expect(() => getattr(desk, 'note')).toThrow(AttributeError);
+    expect(Reflect.deleteProperty(desk, 'score'), 'not computed yet: nothing to forget, as in any object').toBe(true);
+    expect([desk.score, Reflect.deleteProperty(desk, 'score'), desk.score]).toEqual([7, true, 7]);
+    const closed = attach(Object.freeze({ note: 'mine' }), { limit: range(0, 9) });
+    expect(() => setattr(closed, 'note', 'yours')).toThrow(AttributeError);
+    expect(() => delattr(closed, 'note')).toThrow(AttributeError);
+    expect(getattr(closed, 'note')).toBe('mine');
+    const map = attach(new Map([['Ada', 1]]), { limit: range(0, 9) });
+    expect([getattr(map, 'size'), getattr(map, 'get') === map.get]).toEqual([1, true]);
+    const fixed = Object.freeze({
+      get limit() {
+        return 5;
+      },
+    });
+    expect(() => attach(fixed, { limit: range(0, 9) }), 'an accessor without set, fixed').toThrow(InvalidArgumentError);
   });
 
   test('a class or a function in a property stays what it is, behind descriptors too', () => {
