@@ -112,16 +112,19 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     expect(dead).toMatchObject([{ group: 'sms', key: '1', error: expect.any(UnknownEventError) }]);
   });
 
-  test('streams: a client that answers with text for numbers serves as any other', async () => {
-    const texts = client.duplicate({ stringNumbers: true });
-    onTestFinished(() => texts.disconnect());
-    const bus = world().open(LEASE_MS, texts);
-    expect(await bus.trim()).toBe(0);
-    const { got, subscription } = await listen(bus, 'kitchen');
-    await bus.publish([placed('1')]);
-    await until(() => got.length === 1, { what: 'the event' });
-    await subscription.stop();
-    expect(await bus.trim()).toBe(1);
+  test('streams: a client that answers with text for numbers, or with objects for lists, serves as any other', async () => {
+    for (const shape of [{ stringNumbers: true }, { replyMapping: 'resp3' }] satisfies RedisOptions[]) {
+      const shaped = client.duplicate<RedisOptions>(shape);
+      onTestFinished(() => shaped.disconnect());
+      const bus = world().open(LEASE_MS, shaped);
+      expect(await bus.trim()).toBe(0);
+      const { got, subscription } = await listen(bus, 'kitchen');
+      await bus.publish([placed('1')]);
+      await bus.publish([placed('1')], 'kitchen');
+      await until(() => got.length === 2, { what: 'the event and its replay' });
+      await subscription.stop();
+      expect(await bus.trim()).toBe(2);
+    }
   });
 
   test('streams: a client with little time for its commands waits for news as any other', async () => {
