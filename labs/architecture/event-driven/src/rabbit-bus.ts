@@ -71,7 +71,7 @@ export class RabbitBus implements Bus {
 
   /**
    * Connects and declares the exchange.
-   * @throws InvalidArgumentError, or the client's error; it is tried again only once it has worked
+   * @throws InvalidArgumentError, ConnectionLostError, or the client's error; it is tried again only once it has worked
    */
   static async open(url: string, dead: Cemetery, options: RabbitOptions = {}): Promise<RabbitBus> {
     const bus = new this(url, dead, options);

@@ -1,5 +1,5 @@
 import type { ChannelModel, ConfirmChannel } from 'amqplib';
-import { inform, pause, waitOf } from './dispatcher.ts';
+import { inform, pause, waitOf, within } from './dispatcher.ts';
 import { ConnectionLostError } from './errors.ts';
 
 /** A connection without a sign of life for twice as long is a broken one. RabbitMQ alone would wait for 60. */
@@ -62,7 +62,7 @@ export class Session {
     this.#publisher = this.#publishOn(channel);
   }
 
-  /** @throws the client's error, or what `setUp` throws */
+  /** @throws ConnectionLostError, the client's error, or what `setUp` throws */
   static async open({ url, stop, answerMs, setUp }: SessionOptions): Promise<Session> {
     const cut = new AbortController();
     const giveUp = () => cut.abort();
@@ -78,7 +78,9 @@ export class Session {
       const { connect } = await import('amqplib');
       const connection = await connect(address.href, options);
       connection.on('error', () => {});
-      const session = new Session(connection, await connection.createConfirmChannel(), cut, answerMs);
+      // The client's own limit ends with the handshake, and its heartbeat is slow to tell.
+      const channel = await within(answerMs, connection.createConfirmChannel());
+      const session = new Session(connection, channel, cut, answerMs);
       await setUp(session);
       return session;
     } catch (error) {

@@ -1,4 +1,6 @@
 // Comes first in the alphabet: its broker takes longest to start.
+import { once } from 'node:events';
+import { connect as connectTo, createServer } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { startPostgres, startRabbit } from '@shared/services';
@@ -362,6 +364,39 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     link.heal();
     const published = () => bus.publish([placed('1')]).then(() => true);
     await until(() => published().catch(() => false));
+  });
+
+  test('rabbit: who opens a bus at a broker that falls silent hears so in time, whichever answer it owes', async () => {
+    const { open, through } = await world();
+    const target = { host: rabbit.node.host, port: rabbit.node.port };
+    /** A way to the broker that swallows its answers but the first few. */
+    const gagged = async (answers: number) => {
+      const closed = Promise.withResolvers<void>();
+      const way = createServer({ noDelay: true }, (near) => {
+        const far = connectTo(target);
+        for (const socket of [near, far]) socket.on('error', () => {});
+        let left = answers;
+        far.on('data', (data) => left-- > 0 && near.write(data));
+        near.pipe(far);
+        near.on('close', () => closed.resolve());
+      });
+      onTestFinished(() => void way.close());
+      await once(way.listen(0, '127.0.0.1'), 'listening');
+      const address = way.address();
+      if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
+      return { port: address.port, closed: closed.promise };
+    };
+    const ends: string[] = [];
+    // Start, tune, open-ok; then the channel to publish on, its confirmations, the exchange.
+    for (const answers of [0, 1, 2, 3, 4, 5]) {
+      const way = await gagged(answers);
+      open(through(way), { answerMs: 100 }).then(
+        () => ends.push(`opened after ${answers}`),
+        () => way.closed.then(() => ends.push('refused')),
+      );
+    }
+    await until(() => ends.length === 6, { timeoutMs: 3_000, what: 'each to be refused, and its connection given up' });
+    expect(ends).toEqual(Array.from({ length: 6 }, () => 'refused'));
   });
 
   test('rabbit: after a broken connection a consumer comes back by itself, and what it had in hand has one effect', async () => {
