@@ -84,7 +84,8 @@ export class Dispatcher {
       try {
         if (unreadable !== undefined) throw unreadable;
         await this.#try(event);
-      } catch (error) {
+      } catch (thrown) {
+        const error = errorOf(thrown);
         const useless = error instanceof UnknownEventError || error instanceof UnreadableEventError;
         const hopeless = useless || attempt >= this.options.maxAttempts;
         if (!hopeless || !(await this.#bury(delivery, error, attempt, signal))) {
@@ -122,15 +123,23 @@ export class Dispatcher {
   }
 
   /** Whether the dead letter is safe. Where it is not, the event is tried again rather than lost. */
-  async #bury({ event }: Delivery, error: unknown, attempts: number, signal: AbortSignal): Promise<boolean> {
+  async #bury({ event }: Delivery, error: Error, attempts: number, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false;
-    const reason = error instanceof Error ? error : new Error(typeof error === 'string' ? error : inspect(error));
     try {
-      await this.dead.add(this.group, event, reason, attempts);
+      await this.dead.add(this.group, event, error, attempts);
       return true;
     } catch {
       return false;
     }
+  }
+}
+
+/** What a handler threw, as an error. What can't even be looked at (a revoked proxy, say) must not end the tries either. */
+function errorOf(thrown: unknown): Error {
+  try {
+    return thrown instanceof Error ? thrown : new Error(typeof thrown === 'string' ? thrown : inspect(thrown));
+  } catch {
+    return new Error('what was thrown can not be shown');
   }
 }
 

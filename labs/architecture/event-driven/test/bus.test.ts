@@ -468,7 +468,11 @@ test('whatever handler, backoff or cemetery throw, an event is tried again or be
   });
   onTestFinished(() => bus.close());
   const bare: unknown = Object.assign(Object.create(null), { code: 7 });
-  const reader = delivery.reader({ OrderPlaced: ({ key }) => Promise.reject(key === '1' ? bare : 'no rice') });
+  // Nobody can look at it: the draft of a reducer that has ended, say.
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const thrown: Readonly<Record<string, unknown>> = { 1: bare, 2: 'no rice', 3: revoked.proxy };
+  const reader = delivery.reader({ OrderPlaced: ({ key }) => Promise.reject(thrown[key]) });
   const backoffMs = (attempt: number) => {
     if (attempt === 1) throw new Error('no such wait');
     return 1;
@@ -478,7 +482,9 @@ test('whatever handler, backoff or cemetery throw, an event is tried again or be
   await until(() => buried.length === 1, { timeoutMs: 3_000, what: 'the first to become a dead letter' });
   await bus.publish([placed('2')]);
   await until(() => buried.length === 2, { timeoutMs: 3_000, what: 'the second to become a dead letter' });
-  expect(buried).toEqual([expect.stringMatching(/^1: .*code: 7/), '2: no rice']);
+  await bus.publish([placed('3')]);
+  await until(() => buried.length === 3, { timeoutMs: 3_000, what: 'the third to become a dead letter' });
+  expect(buried).toEqual([expect.stringMatching(/^1: .*code: 7/), '2: no rice', expect.stringMatching(/^3: ./)]);
 });
 
 test('a wait beyond any timer is a long one', async () => {
