@@ -214,6 +214,20 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     }
   });
 
+  test('whatever isolation the database has by default, an order refuses no other order', async () => {
+    // As Postgres reads a small table: whole, and what others write to it meanwhile is a conflict to "serializable".
+    const whole = ['indexscan', 'bitmapscan', 'indexonlyscan'].map((way) => `-c enable_${way}=off`).join(' ');
+    const options = `-c default_transaction_isolation=serializable ${whole}`;
+    const own = new Pool({ connectionString: pg.url, options });
+    onTestFinished(() => own.end());
+    // Nobody's transaction ends before everybody has begun his.
+    await using table = await hold('LOCK TABLE outbox IN SHARE MODE');
+    const saves = Array.from({ length: 8 }, () => outcome(new PostgresOrders(own).save(draft())));
+    await until(async () => (await table.waiting()).length === 8, { what: 'all to wait' });
+    await table.release();
+    expect(await Promise.all(saves)).toEqual(Array(8).fill('saved'));
+  });
+
   test('a row that breaks a rule is a fault, and no answer to the guest', async () => {
     const order = draft();
     await orders.save(order);

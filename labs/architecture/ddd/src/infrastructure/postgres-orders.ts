@@ -50,7 +50,7 @@ export class PostgresOrders implements OrderRepository {
            VALUES ($1, $2::integer + 1, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING`
         : `UPDATE orders SET version = version + 1, customer_id = $3, status = $4, currency = $5, city = $6,
              street = $7, voucher = $8 WHERE id = $1 AND version = $2`;
-    const saving = db.query({
+    const query = {
       name: version === 0 ? 'order-new' : 'order-next',
       text: `
         WITH saved AS (${row} RETURNING id),
@@ -79,12 +79,15 @@ export class PostgresOrders implements OrderRepository {
         JSON.stringify(lines),
         JSON.stringify(events),
       ],
-    });
-    // Where the database's default is not "read committed", Postgres itself refuses whoever has waited for the row.
-    const { rowCount } = await saving.catch((error: unknown) => {
-      if (error instanceof DatabaseError && error.code === '40001') return { rowCount: 0 };
-      throw error;
-    });
-    return rowCount === 1;
+    };
+    // Where the database's default is not "read committed", Postgres refuses whoever has waited for the row, or only met
+    // another order on the way. Nothing was written: asked again, the row itself says whether its version is another.
+    for (;;) {
+      try {
+        return (await db.query(query)).rowCount === 1;
+      } catch (error) {
+        if (!(error instanceof DatabaseError && error.code === '40001')) throw error;
+      }
+    }
   }
 }
