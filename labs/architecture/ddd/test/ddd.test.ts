@@ -368,6 +368,7 @@ describe('the order', () => {
     expect(Order.restore(order.snapshot()).events, 'what happened before is not news').toEqual([]);
     const [line] = order.snapshot().lines;
     const foreign = JSON.parse('"eaten"');
+    const misread = JSON.parse('{}');
     const bad = {
       'quantity 0': { lines: [{ ...(line ?? fail()), quantity: 0 }] },
       'a voucher below zero': { voucher: -1 },
@@ -376,10 +377,17 @@ describe('the order', () => {
       'one dish on two lines': { lines: [line ?? fail(), line ?? fail()] },
       'a sum beyond all bounds': { lines: [{ ...(line ?? fail()), unitPrice: Number.MAX_SAFE_INTEGER }] },
       'an unknown size': { lines: [{ ...(line ?? fail()), size: 'gigantic' }] },
+      'no id': { id: misread.id },
+      'no customer': { customerId: misread.customerId },
+      'no version': { version: misread.version },
+      'a version that is text': { version: JSON.parse('"1"') },
+      'a version below zero': { version: -1 },
     };
     for (const [name, part] of Object.entries(bad)) {
       expect(() => Order.restore({ ...order.snapshot(), ...part }), name).toThrow(InvalidValueError);
     }
+    const guest = { ...Customer.register(yuan('1.00')).snapshot(), id: misread.id };
+    expect(() => Customer.restore(guest), 'a customer without an id').toThrow(InvalidValueError);
   });
 
   test('an order that the customer cannot pay is not placed', () => {

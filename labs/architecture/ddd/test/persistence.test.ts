@@ -237,6 +237,8 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     await expect(orders.get(order.id)).rejects.toBeInstanceOf(CorruptRecordError);
     await expect(orders.get(order.id)).rejects.toThrow('eaten');
     await expect(customers.get(customer)).rejects.toBeInstanceOf(CorruptRecordError);
+    const unsaved = pool.query('UPDATE customers SET version = 0 WHERE id = $1', [customer]);
+    await expect(unsaved, 'a row that was never saved').rejects.toThrow('version');
     const asking = httpApi(service)(new Request(`http://restaurant/orders/${order.id}`));
     await expect(asking, 'what he sent was not wrong').rejects.toBeInstanceOf(CorruptRecordError);
   });

@@ -18,8 +18,9 @@ export class Order extends Aggregate<OrderEvent> {
   readonly #customerId: CustomerId;
 
   protected constructor(snapshot: OrderSnapshot) {
-    super(orderId(snapshot.id), snapshot.version);
-    this.#customerId = customerId(snapshot.customerId);
+    // String: `undefined`, as of a column by another name, would be the wish for a new id.
+    super(orderId(String(snapshot.id)), snapshot.version);
+    this.#customerId = customerId(String(snapshot.customerId));
   }
 
   /** An empty order. `id` defaults to a new one. @throws InvalidValueError on an unknown currency. */

@@ -1,3 +1,5 @@
+import { InvalidValueError } from './errors.ts';
+
 /**
  * The root of an aggregate: an entity (equal by identity) that is loaded, changed and saved as a whole, with the version
  * that it was loaded at and the events that it recorded since. It knows nothing of how it is saved.
@@ -7,7 +9,11 @@ export abstract class Aggregate<Event> {
   #version: number;
   #events: readonly Event[] = [];
 
+  /** @throws InvalidValueError unless `version` is a whole number, 0 or more. */
   constructor(id: string, version: number) {
+    if (!Number.isSafeInteger(version) || version < 0) {
+      throw new InvalidValueError('Version', version, 'a whole number, 0 or more');
+    }
     // `readonly` is a promise of the compiler alone.
     Object.defineProperty(this, 'id', { value: id, enumerable: true });
     this.#version = version;

@@ -18,7 +18,7 @@ export class Customer extends Aggregate<CustomerEvent> {
   #balance: Money;
 
   protected constructor({ id, version, balance, currency }: CustomerSnapshot) {
-    super(customerId(id), version);
+    super(customerId(String(id)), version); // as in Order: `undefined` is no wish for a new id
     this.#balance = Money.of(balance, currency);
   }
 

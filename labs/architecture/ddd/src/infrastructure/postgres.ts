@@ -9,14 +9,15 @@ export async function migrate(pool: Pool): Promise<void> {
   await pool.query(`
     SELECT pg_advisory_xact_lock(hashtext('ddd migrate'));
     CREATE TABLE IF NOT EXISTS orders (
-      id uuid PRIMARY KEY, version integer NOT NULL, customer_id uuid NOT NULL, status text NOT NULL,
+      id uuid PRIMARY KEY, version integer NOT NULL CHECK (version > 0), customer_id uuid NOT NULL, status text NOT NULL,
       currency text NOT NULL, city text NOT NULL, street text NOT NULL, voucher bigint NOT NULL CHECK (voucher >= 0));
     CREATE TABLE IF NOT EXISTS order_lines (
       order_id uuid NOT NULL REFERENCES orders, position integer NOT NULL, name text NOT NULL, size text NOT NULL,
       spiciness text NOT NULL, unit_price bigint NOT NULL CHECK (unit_price >= 0),
       quantity integer NOT NULL CHECK (quantity > 0), PRIMARY KEY (order_id, position));
     CREATE TABLE IF NOT EXISTS customers (
-      id uuid PRIMARY KEY, version integer NOT NULL, balance bigint NOT NULL CHECK (balance >= 0), currency text NOT NULL);
+      id uuid PRIMARY KEY, version integer NOT NULL CHECK (version > 0), balance bigint NOT NULL CHECK (balance >= 0),
+      currency text NOT NULL);
     CREATE TABLE IF NOT EXISTS charges (order_id uuid PRIMARY KEY, customer_id uuid NOT NULL, outcome text NOT NULL);
     CREATE TABLE IF NOT EXISTS outbox (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, aggregate_id uuid NOT NULL, event jsonb NOT NULL,
