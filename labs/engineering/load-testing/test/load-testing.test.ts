@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import { getEventListeners, once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createPort } from 'node:net';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describeWith, random, until } from '@shared/testkit';
@@ -31,10 +33,16 @@ import {
   user,
   work,
 } from '#lab';
-import { steps } from '../src/generator.ts';
-import { settingsOf } from '../src/plan.ts';
-import { Recorder } from '../src/recorder.ts';
 import { startShop } from './start.ts';
+
+/** A whole copy of src/ brings its own parts. */
+const part = (file: string) => {
+  const own = resolve(process.env['LAB_IMPL'] ?? 'src/index.ts', '..', file);
+  return pathToFileURL(existsSync(own) ? own : join(import.meta.dirname, '../src', file)).href;
+};
+const { steps }: typeof import('../src/generator.ts') = await import(part('generator.ts'));
+const { settingsOf }: typeof import('../src/plan.ts') = await import(part('plan.ts'));
+const { Recorder }: typeof import('../src/recorder.ts') = await import(part('recorder.ts'));
 
 const SEED = Number(process.env['LAB_SEED'] ?? 20_261);
 /** Whose answers, and how many, is what most laws are about: a busy machine must not refuse them. */

@@ -1,8 +1,15 @@
+import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parentPort } from 'node:worker_threads';
 import type { TaskContext } from '#lab';
+
 // Not from #lab: every run pays for what its thread imports, and that would be all of BullMQ.
-import { PermanentError } from '../src/errors.ts';
+const lab = resolve(import.meta.dirname, '..');
+const own = resolve(lab, process.env['LAB_IMPL'] ?? 'src/index.ts', '../errors.ts');
+const errors = pathToFileURL(existsSync(own) ? own : resolve(lab, 'src/errors.ts'));
+const { PermanentError }: typeof import('#lab') = await import(errors.href);
 
 /**
  * A loop that nobody ends gives up after so many microseconds, so that a suite ends too: of its own computing, so that a
