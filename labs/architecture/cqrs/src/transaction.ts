@@ -29,14 +29,15 @@ export async function inTransaction<T>(
   { begin = 'BEGIN ISOLATION LEVEL READ COMMITTED', idleMs = 10_000 }: TransactionOptions = {},
 ): Promise<T> {
   return connected(pool, async (client, lose) => {
-    let silent = false;
+    let silent: unknown;
     const tx = watched(client, (error) => {
-      silent = true;
+      silent = error;
       lose(error);
     });
     try {
       await tx.query(`${begin}; SET LOCAL idle_in_transaction_session_timeout = ${idleMs}`);
       const result = await body(tx);
+      if (silent) throw silent;
       await tx.query('COMMIT');
       return result;
     } catch (error) {
