@@ -198,8 +198,8 @@ export class Projector<E extends NewEvent> {
 
   protected async handle(tx: PoolClient, build: Build, event: Recorded<E>, before: number): Promise<void> {
     const on: { readonly [type: string]: Handler<E> | undefined } = this.projection.on;
-    // The type comes from the log: `constructor` is something that every object has.
-    if (!Object.hasOwn(on, event.type)) return;
+    // The type comes from the log: `constructor` is something that every object has. The handlers may be those of a class.
+    if (event.type in Object.prototype && !Object.hasOwn(on, event.type)) return;
     await this.orPoison(build, event, before, async () => on[event.type]?.(tx, build.table, event));
   }
 
