@@ -115,11 +115,17 @@ export class Projector<E extends NewEvent> {
     for (let short = 0; short < 2; signal?.throwIfAborted()) {
       const applied = await this.attempt(build);
       if (applied === 0) short = 2;
-      else short = applied < this.options.batch ? short + 1 : 0;
+      else short = applied < this.options.batch && (await this.nearEnd(build)) ? short + 1 : 0;
     }
     await this.builds.analyze(this.pool, build);
     await this.switchTo(build);
     await this.builds.dropOld(this.pool);
+  }
+
+  /** Whether less than a batch is left. A log may have pages of its own: that it gave few events doesn't say that few are left. */
+  protected async nearEnd(build: number): Promise<boolean> {
+    const seen = await this.builds.find(this.pool, build);
+    return !seen || (await this.log.backlog(seen.position)).events < this.options.batch;
   }
 
   /** One batch of one build. What comes before a poison event is applied; then the live one is paused. */

@@ -850,6 +850,28 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect(await sold(), 'and nothing is missed').toEqual({ cheeseburger: orders * 2 });
   });
 
+  test('a rebuild leaves less than a batch to be done while the live one waits, also where the log gives few events at a time', async () => {
+    const { store, raw, projector, sold } = await open();
+    let orders = 0;
+    while (orders < 30) await raw(++orders);
+    const live = await projector(sales);
+    await drain(live);
+    let held = 0;
+    const readAll = async (after: bigint) => {
+      if (orders < 40) {
+        await raw(++orders);
+        if ((await live.round()) === 0) held++;
+      }
+      return store.readAll(after, 3);
+    };
+    const log = { readAll, backlog: (after: bigint) => store.backlog(after) };
+    const till = await projector(sales, { batch: 5 }, log);
+    await till.rebuild();
+    expect(held, 'orders that the live one could not take').toBeLessThanOrEqual(2);
+    await drain(till);
+    expect(await sold()).toEqual({ cheeseburger: orders * 2 });
+  });
+
   test('a rebuild that died goes on where it was', async () => {
     const { store, raw, projector, sold } = await open();
     for (let n = 1; n <= 6; n++) await raw(n);
