@@ -53,7 +53,8 @@ export class Queries {
         if (performance.now() >= deadline)
           throw new StaleReadError(projection.name, answer.position, atLeast, timeoutMs);
       }
-      await delay(intervalMs, undefined, signal && { signal }).catch(() => {});
+      const left = Math.max(deadline - performance.now(), 0);
+      await delay(Math.min(intervalMs, left), undefined, signal && { signal }).catch(() => {});
     }
   }
 

@@ -537,7 +537,9 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const screen = await projector(board, { idleMs: 1 });
     onTestFinished(() => screen.stop());
     const { position } = await send('7', { type: 'place', customer: 'Li', items: BURGER });
-    const late = await rows(board, { atLeast: position, timeoutMs: 30 }).catch((error: unknown) => error);
+    const late = await rows(board, { atLeast: position, timeoutMs: 30, intervalMs: 60_000 }).catch(
+      (error: unknown) => error,
+    );
     expect(late).toBeInstanceOf(StaleReadError);
     expect(late).toMatchObject({ position: 0n, atLeast: position });
     expect(await rows(board), 'who does not ask for more gets the old board at once').toEqual([]);
