@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { InvalidArgumentError } from './errors.ts';
 
 /**
@@ -28,7 +29,7 @@ export function checkedEvent({ type, data, ...more }: { readonly type: string; r
 /** @throws InvalidArgumentError unless it is milliseconds to wait, which may be without end */
 export function checkedWait(what: string, value: number): number {
   if (typeof value === 'number' && value >= 0) return value;
-  throw new InvalidArgumentError(`${what} is ${value}: give milliseconds, 0 or more.`);
+  throw new InvalidArgumentError(`${what} is ${inspect(value)}: give milliseconds, 0 or more.`);
 }
 
 /**
@@ -95,5 +96,5 @@ export function identifier(name: string): string {
 /** @throws InvalidArgumentError unless it is a whole number from `least` to `most`, by default what a timer can wait */
 export function checkedWhole(what: string, value: number, least: number, most = 2 ** 31 - 1): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new InvalidArgumentError(`${what} is ${value}: give a whole number from ${least} to ${most}.`);
+  throw new InvalidArgumentError(`${what} is ${inspect(value)}: give a whole number from ${least} to ${most}.`);
 }
