@@ -42,6 +42,8 @@ return 1`;
 /** Nothing was sent, so nothing has to be undone. */
 export class NotConnectedError extends Error {}
 
+export const isBroken = (node: Redis): boolean => ['reconnecting', 'close', 'end'].includes(node.status);
+
 /** Nodes whose connection broke once. */
 const broken = new WeakSet<Redis>();
 
@@ -59,7 +61,7 @@ async function count(
 export async function lockNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
   // A request that waits for a broken connection would keep the caller waiting, and take the lock for nobody: only the
   // first one is waited for.
-  if (['reconnecting', 'close', 'end'].includes(node.status)) broken.add(node);
+  if (isBroken(node)) broken.add(node);
   if (broken.has(node) && node.status !== 'ready') throw new NotConnectedError(`not connected (${node.status})`);
   const [key = '', ...more] = keys;
   const taken =

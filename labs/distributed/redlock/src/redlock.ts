@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { type Clock, sleep, systemClock } from './clock.ts';
 import { notAcquired, QuorumUnreachableError } from './errors.ts';
 import { GrantedLease, type Keeper, type Lease } from './lease.ts';
-import { extendNode, lockNode, NotConnectedError, unlockNode } from './nodes.ts';
+import { extendNode, isBroken, lockNode, NotConnectedError, unlockNode } from './nodes.ts';
 import { type AcquireOptions, assertTtl, type LockOptions, type Plan, planOf, votersOf } from './options.ts';
 import { type Ballot, poll, type Vote } from './poll.ts';
 
@@ -144,16 +144,25 @@ export class Redlock {
   protected cleanUp(resources: readonly string[], token: string, ballot: Ballot, until: number): void {
     for (const [index, node] of this.nodes.entries()) {
       const { answer, error } = ballot.votes[index] ?? {};
-      if (answer !== 'no' && !(error instanceof NotConnectedError)) this.#free(node, resources, token, until);
+      if (answer === 'no' || error instanceof NotConnectedError) continue;
+      const broken = isBroken(node) || (answer === 'error' && error?.name !== 'ReplyError');
+      this.#free(node, resources, token, until, broken ? FREE_AGAIN_MS : 0);
     }
   }
 
-  /** A connection that breaks loses what was sent: a node that hung still has the lock to take when it wakes. */
-  #free(node: Redis, resources: readonly string[], token: string, until: number): void {
-    this.unlock(node, resources, token).catch(() => {
+  /**
+   * A connection that breaks loses what was sent, or the network delivers it after what the next one brings: a node that
+   * then has nothing to free is asked again, after `pauseMs` and ever longer pauses, until the TTL has passed.
+   */
+  #free(node: Redis, resources: readonly string[], token: string, until: number, pauseMs: number): void {
+    const again = (ms: number, next: number) => {
       if (node.status === 'end' || this.clock.mono() > until) return;
-      this.clock.after(FREE_AGAIN_MS, () => this.#free(node, resources, token, until), 'background');
-    });
+      this.clock.after(ms, () => this.#free(node, resources, token, until, next), 'background');
+    };
+    this.unlock(node, resources, token).then(
+      (freed) => !freed && pauseMs > 0 && again(pauseMs, 2 * pauseMs),
+      () => again(FREE_AGAIN_MS, FREE_AGAIN_MS),
+    );
   }
 
   /** Extends `lease` until `ended` aborts or the lease is lost; a failed extension is tried again while there's time. */

@@ -453,6 +453,60 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     });
   });
 
+  test('a request for the lock that comes later than its clean-up is undone as well', async () => {
+    const { manual, clock } = handClock();
+    const [key, nodes, others] = [fresh(), connect(), connect()];
+    await Promise.all([...nodes, ...others].map((node) => node.ping()));
+    const sends = nodes.map((node) => vi.spyOn(node, 'sendCommand'));
+    const refusal = (async () => others[0]?.call('refused'))();
+    const broken = () => Promise.reject(new Error('Connection is closed.'));
+    // The network keeps what was sent on a connection that has broken.
+    const late: (() => Promise<unknown>)[] = [];
+    const kept = (index: number, answer: () => Promise<unknown>) =>
+      sends[index]?.mockImplementationOnce(({ name, args }) => {
+        late.push(async () => others[index]?.call(name, ...args.map(String)));
+        return answer();
+      });
+    const silence = () => new Promise(() => {});
+    sends[0]?.mockImplementationOnce(() => refusal);
+    sends[1]?.mockImplementationOnce(() => outcome(refusal).then(broken));
+    kept(2, () => outcome(refusal).then(broken));
+    // Of these two it breaks once the outcome is known: with the clean-up, and before it.
+    kept(3, silence)?.mockImplementationOnce(broken);
+    const [last] = nodes.slice(4);
+    if (!last) return expect.fail('no node');
+    kept(4, () => {
+      last.status = 'reconnecting';
+      return silence();
+    })?.mockImplementationOnce(async () => {
+      last.status = 'ready';
+      return 0;
+    });
+    const { error } = await outcome(new Redlock(nodes, { clock }).acquire([key], 5_000, { retry: ONCE }));
+    expect(error).toBeInstanceOf(QuorumUnreachableError);
+    await manual.advance(100);
+    await Promise.all(nodes.map((node) => node.ping()));
+    await Promise.all(late.map((arrive) => arrive()));
+    expect(await keysLeft(others, key), 'keys that have come late').toBe(3);
+    // Step by step: each pause begins with an answer.
+    const wait = async (steps: number) => {
+      for (let step = 0; step < steps; step++) {
+        await manual.advance(100);
+        await Promise.all(nodes.map((node) => node.ping()));
+      }
+      return sends.map(({ mock }) => mock.calls.filter(([{ name }]) => name === 'eval').length);
+    };
+    await wait(20);
+    expect(await keysLeft(others, key), 'keys that have come late, 2 s later').toBe(0);
+    await wait(40);
+    await manual.advance(MINUTE);
+    const requests = await wait(1);
+    expect(requests[0], 'requests to the node that has refused').toBe(1);
+    expect(Math.max(...requests), `requests to free each node: ${requests}`).toBeLessThan(10);
+    await manual.advance(MINUTE);
+    expect(await wait(1), 'once the TTL has passed').toEqual(requests);
+  });
+
   test('no request waits in memory for a node whose connection has broken', async () => {
     const key = fresh();
     const [link] = await links();
