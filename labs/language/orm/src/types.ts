@@ -69,7 +69,7 @@ type Plain = { readonly [K in 'save' | 'isLoaded' | 'toSql' | 'then']?: never };
 
 /** What an object is made from. Which of them are required is found by validation: defaults and keys may be left out. */
 export type Values<M> = { [K in FieldKey<M> | RefKey<M>]?: Given<M[K]> } & Plain;
-type NumberKey<M> = { [K in FieldKey<M>]: M[K] extends number ? K : never }[FieldKey<M>];
-type Computed<M, V> = Present<V> extends number ? FieldExpression<NumberKey<M>> : never;
-/** What rows are changed to: a value, or an expression of the row's own numbers. */
+type FieldOf<M, V> = { [K in FieldKey<M>]: M[K] extends V ? K : never }[FieldKey<M>];
+type Computed<M, V> = Present<V> extends number ? FieldExpression<FieldOf<M, V>> : never;
+/** What rows are changed to: a value, or an expression of the row's own numbers, NULL only where that may be. */
 export type Changes<M> = { [K in FieldKey<M> | RefKey<M>]?: Given<M[K]> | Computed<M, M[K]> } & Plain;

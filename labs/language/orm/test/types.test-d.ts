@@ -64,6 +64,7 @@ test('an object and a change have known names and values of their types', () => 
   Book.of({ title: 'x', price: '1.00', author, stock: 3 }).author = Ref.to(author);
   books.filter({ id: 1 }).update({ stock: F('id').minus(1), title: 'x', author: 7 });
   authors.update({ born: F('id').plus(1900) });
+  authors.update({ born: F('born').plus(1) });
   // @ts-expect-error no such field
   Book.of({ titel: 'x' });
   // @ts-expect-error a number in a text column
@@ -82,6 +83,8 @@ test('an object and a change have known names and values of their types', () => 
   books.update({ title: F('title').plus(1) });
   // @ts-expect-error nor is a number made of one
   books.update({ stock: F('title').plus(1) });
+  // @ts-expect-error what is never NULL takes nothing that may be
+  authors.update({ id: F('born').plus(1) });
 });
 
 test("a property that is not of its column's type does not compile", () => {
