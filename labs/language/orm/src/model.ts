@@ -10,7 +10,7 @@ export type EntityClass<M extends Model = Model> = (new () => M) & typeof Model;
 
 const metas = new WeakMap<object, ModelMeta>();
 
-/** An active record: a row that can save itself. After a rollback it may hold what the database doesn't: `refresh()` it. */
+/** A row that can save itself. What was rolled back it still holds, its version too: `refresh()` before the next save. */
 export class Model extends Stored {
   // biome-ignore-start lint/complexity/noThisInStatic: these are for the classes that extend this one.
   /** What the decorators wrote down. @throws DefinitionError when no table can be made from the class. */
