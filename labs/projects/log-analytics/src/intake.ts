@@ -18,7 +18,10 @@ const MOST_CHARACTERS = 5_000;
 const MOST_IN_ALL = 2 ** 20;
 
 export interface IntakeOptions {
-  /** Give it a `commandTimeout`, or a Redis that hangs hangs its callers. */
+  /**
+   * Give it a `commandTimeout`, or a Redis that hangs hangs its callers, and a `socketTimeout`: ioredis keeps what has timed out,
+   * lines and all, until its answer comes.
+   */
   readonly redis: Redis;
   /** The stream's name. Default `log-analytics:lines`. */
   readonly key?: string;

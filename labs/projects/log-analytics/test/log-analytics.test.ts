@@ -29,8 +29,8 @@ await describeWith(
   ({ postgres, redis: servers }) => {
     const [node] = servers.nodes;
     const pools: Pool[] = [];
-    const connect = (url = node.url) => {
-      const client = new Redis(url, { commandTimeout: 10_000, maxRetriesPerRequest: 0 });
+    const connect = (url = node.url, commandTimeout = 10_000) => {
+      const client = new Redis(url, { commandTimeout, socketTimeout: commandTimeout, maxRetriesPerRequest: 0 });
       client.on('error', () => {});
       return client;
     };
@@ -437,18 +437,27 @@ await describeWith(
     test('a store that is away is an error that says so, and nothing is lost by it', async () => {
       const link = await node.proxy();
       const far = connect(link.url);
+      const hasty = connect(link.url, 100);
       onTestFinished(async () => {
-        far.disconnect();
+        for (const client of [far, hasty]) client.disconnect();
         await link[Symbol.asyncDispose]();
       });
-      const { intake, drain, total } = await open({ redis: far });
+      const { intake, drain, key, total } = await open({ redis: far });
       await intake.take('shop-1', 0, at(1));
       await link.reset();
       const cut = await outcome(intake.take('shop-1', 1, at(2)), 12_000);
       if (cut.error !== undefined) expect(cut.error).toBeInstanceOf(StoreUnavailableError);
       await until(async () => (await intake.take('shop-1', 1, at(2))) === 'taken', { what: 'Redis to be back' });
+      const hung = new Intake({ redis: hasty, key });
+      const taken = async () => (await hung.take('shop-1', 2, at(3))) === 'taken';
+      await until(() => hung.depth());
+      link.partition();
+      await expect(taken(), 'one that hangs').rejects.toThrow(StoreUnavailableError);
+      await until(() => hasty.status !== 'ready', { what: 'the connection to be given up, with what waits in it' });
+      link.heal();
+      await until(taken, { what: 'Redis to answer' });
       await drain();
-      expect(await total()).toEqual([2, 2]);
+      expect(await total()).toEqual([3, 3]);
       const nowhere = new Pool({ connectionString: 'postgres://127.0.0.1:1/none' });
       nowhere.on('error', () => {});
       const away = new Book({ pool: nowhere });

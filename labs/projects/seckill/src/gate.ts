@@ -35,7 +35,10 @@ export interface GateState {
 }
 
 export interface GateOptions {
-  /** Connected; with `commandTimeout`, or a silent Redis holds each caller for ever. */
+  /**
+   * Connected; with `commandTimeout`, or a silent Redis holds each caller for ever, and with `socketTimeout`: ioredis keeps
+   * what has timed out until its answer comes, and on a Redis that hangs until the memory is full.
+   */
   readonly redis: Redis;
   /** Of all keys. Default 'seckill:'. */
   readonly prefix?: string;

@@ -35,7 +35,7 @@ await describeWith(
     pool.on('error', () => {});
     const [node] = servers.nodes;
     const connect = (url = node.url, commandTimeout = 10_000) => {
-      const client = new Redis(url, { commandTimeout, maxRetriesPerRequest: 0 });
+      const client = new Redis(url, { commandTimeout, socketTimeout: commandTimeout, maxRetriesPerRequest: 0 });
       client.on('error', () => {});
       return client;
     };
@@ -702,20 +702,24 @@ await describeWith(
     test('a Redis that hangs is an error within its time, and to ask again with the same request gets one', async () => {
       const { gate, sku, prefix, stocks } = await open(5);
       const net = await node.proxy();
-      const slow = connect(net.url, 500);
+      const slow = connect(net.url, 200);
       onTestFinished(async () => {
         slow.disconnect();
         await net[Symbol.asyncDispose]();
       });
       const distant = new Gate({ redis: slow, prefix });
-      await distant.state(sku);
+      await until(() => outcome(distant.state(sku)).then(({ value }) => value), { what: 'it to be connected' });
       net.partition('down');
       expect((await outcome(distant.buy('mo', sku, 'r'))).error).toBeInstanceOf(StoreUnavailableError);
       await until(async () => (await stocks())[0] === 4);
-      expect([await gate.buy('mo', sku, 'r'), (await stocks())[0]]).toEqual([
-        { outcome: 'ok', orderId: orderIdOf(sku, 'mo', 'r') },
-        4,
-      ]);
+      const one = { outcome: 'ok', orderId: orderIdOf(sku, 'mo', 'r') };
+      expect([await gate.buy('mo', sku, 'r'), (await stocks())[0]]).toEqual([one, 4]);
+      await until(() => slow.status !== 'ready', { what: 'the connection to be given up, with what waits in it' });
+      net.heal();
+      const again = await until(async () => (await outcome(distant.buy('mo', sku, 'r'))).value, {
+        what: 'another one',
+      });
+      expect([again, (await stocks())[0]]).toEqual([one, 4]);
     });
 
     test('a Postgres that is away is an error that says so', async () => {
