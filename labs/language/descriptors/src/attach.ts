@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from './errors.ts';
-import { dataDescriptorOf, find, instances, read, remove, write } from './lookup.ts';
+import { dataDescriptorOf, find, instances, read, remove, usable, write } from './lookup.ts';
 import type { ValueOf } from './protocol.ts';
 import { isHeir, isLocked, type Namespace, ofTheInstance, ours, pyClass } from './py-class.ts';
 
@@ -41,7 +41,7 @@ export function attach(target: object, attributes: Namespace): object {
   const entry = { self: target, type, raw: Object.create(null), rest: target };
   const proxy: object = new Proxy(target, {
     get(_target, key) {
-      if (answers(key)) return read(entry, key);
+      if (answers(key)) return usable(key, read(entry, key));
       const value: unknown = Reflect.get(target, key, target);
       if (isFixed(target, key)) return value;
       if (typeof value !== 'function' || key === 'constructor') return outside(value);
@@ -51,7 +51,7 @@ export function attach(target: object, attributes: Namespace): object {
         outside(Reflect.apply(method, target, ITERATES.has(key) ? args.map(told) : args));
       const method = bound.get(value) ?? new Proxy(value, { apply });
       bound.set(value, method);
-      return method;
+      return usable(key, method);
     },
     set(_target, key, value, receiver) {
       const heir = isHeir(receiver, proxy);
@@ -79,7 +79,8 @@ export function attach(target: object, attributes: Namespace): object {
   const outside = (value: unknown) => (value === target ? proxy : value);
   /** `map.forEach((value, key, map) => …)`: what is called back must not get hold of it either. */
   const told = (callback: unknown) => {
-    if (typeof callback !== 'function') return callback;
+    // `container.find(Logger)` looks a class up: it must be the same one.
+    if (typeof callback !== 'function' || isClass(callback)) return callback;
     return new Proxy(callback, {
       apply: (call, self, args) => outside(Reflect.apply(call as () => unknown, self, args.map(outside))),
     });
@@ -91,6 +92,8 @@ export function attach(target: object, attributes: Namespace): object {
   proxies.set(proxy, { proxy, attributes });
   return proxy;
 }
+
+const isClass = (value: object) => Reflect.getOwnPropertyDescriptor(value, 'prototype')?.writable === false;
 
 /** Does the engine allow no other value than the target's own, or (`written`) no talk of a write? */
 function isFixed(target: object, key: PropertyKey, written = false): boolean {

@@ -142,8 +142,8 @@ export function lazy<T, O extends object = object>(compute: (o: O) => T): Attrib
       Reflect.defineProperty(own, key, assigned(value));
       if (value instanceof Promise) {
         value.catch(() => {
-          // Not `delete`, which throws where the object has been frozen meanwhile.
-          if (own[key] === value) Reflect.deleteProperty(own, key);
+          // A frozen dictionary has what the class inherits; and `delete` would throw there.
+          if (Reflect.getOwnPropertyDescriptor(own, key)?.value === value) Reflect.deleteProperty(own, key);
         });
       }
       return value;

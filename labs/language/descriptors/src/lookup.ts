@@ -70,6 +70,18 @@ export function asDescriptor(value: unknown): Attribute | undefined {
   return descriptor({ get: (o) => (o === undefined ? value : value.bind(o)) });
 }
 
+/**
+ * A method of the instance as the engine's `using` takes it: V8 of Node 24 accepts neither a bound function nor a Proxy.
+ * Source: https://github.com/nodejs/node/issues/65482
+ */
+export function usable(key: PropertyKey, method: unknown): unknown {
+  const isAsked = (key === Symbol.dispose || key === Symbol.asyncDispose) && typeof method === 'function';
+  if (!isAsked) return method;
+  return function dispose(this: unknown) {
+    return Reflect.apply(method, this, []);
+  };
+}
+
 /** `object.__getattribute__` of CPython, and for a class `type.__getattribute__`: the order is theirs. */
 export function lookup(holder: Holder, key: PropertyKey): Found | undefined {
   const type = typeOf(holder);

@@ -13,6 +13,7 @@ import {
   lookup,
   read,
   remove,
+  usable,
   write,
 } from './lookup.ts';
 import { linearize } from './mro.ts';
@@ -70,7 +71,7 @@ export class InstanceTraps implements ProxyHandler<object> {
 
   /** As `getattr`, but a missing attribute is undefined: `await`, JSON and inspectors try names that nobody has. */
   get(_target: object, key: PropertyKey, _receiver: unknown): unknown {
-    if (typeof key === 'symbol' || PROBES.has(key)) return lookup(this.record, key)?.read();
+    if (typeof key === 'symbol' || PROBES.has(key)) return usable(key, lookup(this.record, key)?.read());
     return read(this.record, key, () => undefined);
   }
 
@@ -118,8 +119,8 @@ export class InstanceTraps implements ProxyHandler<object> {
     return Reflect.setPrototypeOf(target, this.getPrototypeOf()) && Reflect.preventExtensions(target);
   }
 
-  has(target: object, key: PropertyKey): boolean {
-    return Object.hasOwn(target, key) || find(this.record.type.mro, key) !== undefined || key in Object.prototype;
+  has(_target: object, key: PropertyKey): boolean {
+    return lookup(this.record, key) !== undefined;
   }
 
   /** The engine would object too, but only after the descriptor has taken the value. */
@@ -160,14 +161,19 @@ class ClassTraps implements ProxyHandler<AnyClass> {
 
   get(target: AnyClass, key: PropertyKey, receiver: unknown): unknown {
     if (key === 'prototype') return target.prototype;
-    if (key === Symbol.hasInstance) return (o: unknown) => descends(o, adopt(receiver)?.self ?? this.#record.self);
-    if (typeof key === 'symbol' || PROBES.has(key)) return lookup(this.#record, key)?.read();
-    return read(this.#record, key, () => undefined);
+    // A JavaScript subclass inherits from this Proxy: its metaclass is asked for it, not for this class.
+    const self = adopt(receiver)?.self ?? this.#record.self;
+    const holder = self === this.#record.self ? this.#record : { ...this.#record, self };
+    if (key === Symbol.hasInstance) return (o: unknown) => descends(o, self);
+    if (typeof key === 'symbol' || PROBES.has(key)) return lookup(holder, key)?.read();
+    return read(holder, key, () => undefined);
   }
 
   set(_target: AnyClass, key: PropertyKey, value: unknown, receiver: unknown): boolean {
-    if (receiver !== this.#record.self) return Reflect.set({}, key, value, receiver);
-    write(this.#record, key, value);
+    const type = adopt(receiver);
+    const isOurs = type === this.#record || (type && dataDescriptorOf(type, key));
+    if (!isOurs) return Reflect.set({}, key, value, receiver);
+    write(type, key, value);
     return true;
   }
 
@@ -176,8 +182,8 @@ class ClassTraps implements ProxyHandler<AnyClass> {
     return true;
   }
 
-  has(target: AnyClass, key: PropertyKey): boolean {
-    return key in target || find(this.#record.mro, key) !== undefined;
+  has(_target: AnyClass, key: PropertyKey): boolean {
+    return lookup(this.#record, key) !== undefined;
   }
 
   construct(_target: AnyClass, args: readonly unknown[], newTarget: NewableFunction): object {

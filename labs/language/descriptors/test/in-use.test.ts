@@ -555,6 +555,22 @@ describe('the Proxy in front', () => {
     await turn();
   });
 
+  test('a computation that a frozen object keeps no longer may fail, and only its reader is told', async () => {
+    const stop = Promise.withResolvers<string>();
+    const Card = pyClass('Card', [], { late: lazy(() => stop.promise) });
+    const [frozen, forgot] = [Object.freeze(new Card()), new Card()];
+    const waiting = [frozen.late, forgot.late];
+    delattr(forgot, 'late');
+    Object.freeze(forgot);
+    const uncaught = vi.fn();
+    process.on('unhandledRejection', uncaught);
+    stop.reject(new Error('closed'));
+    for (const each of waiting) await expect(each).rejects.toThrow('closed');
+    await turn();
+    process.off('unhandledRejection', uncaught);
+    expect(uncaught.mock.calls).toEqual([]);
+  });
+
   test('a sealed object takes new values for what it has, and refuses the rest before anything changes', () => {
     const card = new (pyClass('Card', [], { limit: range(0, 10) }))();
     setattr(card, 'note', 'mine');
@@ -636,6 +652,29 @@ describe('the Proxy in front', () => {
     expect(() => Reflect.construct(Card, [], class {})).toThrow(ClassDefinitionError);
   });
 
+  test('a JavaScript subclass is of the metaclass too: its dots ask the same descriptors, for itself', () => {
+    const label = descriptor<string>({ get: (of) => (of === undefined ? 'none' : `label of ${nameOf(of)}`) });
+    const nameOf = (of: object) => ('name' in of ? String(of.name) : '?');
+    const Meta = pyClass('Meta', [], { limit: range(0, 10), label, kind: 'class' });
+    const Card = pyClass('Card', [], { owner: descriptor({ get: (_o, owner) => owner }) }, { metaclass: Meta });
+    class Gold extends Card {}
+    Object.assign(Card, { limit: 5 });
+    Object.assign(new Proxy(Card, {}), { colour: 'gold' });
+    expect(getattr(new Card(), 'colour'), 'a Proxy around a class writes to the class').toBe('gold');
+    expect(() => Reflect.get(Gold, 'limit'), 'that is the limit of Card').toThrow(AttributeError);
+    expect(() => Object.assign(Gold, { limit: 11 })).toThrow(ValidationError);
+    Object.assign(Gold, { limit: 7, note: 'a static of its own' });
+    for (const [type, limit] of [[Card, 5] as const, [Gold, 7] as const]) {
+      expect(['limit', 'label', 'owner', 'kind'].map((name) => Reflect.get(type, name))).toEqual([
+        ...[limit, `label of ${type.name}`, type, 'class'],
+      ]);
+      for (const name of ['limit', 'label', 'owner', 'kind']) {
+        expect([Reflect.get(type, name), name in type], name).toEqual([getattr(type, name), true]);
+      }
+    }
+    expect([Object.keys(Gold), 'note' in Card, 'nobody' in Gold]).toEqual([['note'], false, false]);
+  });
+
   test('what cannot be fixed is refused before it is written', () => {
     const card = new (pyClass('Card', [], { limit: range(0, 10, { default: 1 }) }))();
     const fix = () => Object.defineProperty(card, 'limit', { value: 5, configurable: false });
@@ -677,6 +716,34 @@ describe('the Proxy in front', () => {
     }
     expect(card.balance).toBe(10);
     expect(Object.getPrototypeOf({})).toBe(Object.prototype);
+  });
+
+  test('the engine can dispose of an instance, of a subclass, and of an object behind descriptors', async () => {
+    const gone: unknown[] = [];
+    const Card = pyClass('Card', [], {
+      [Symbol.dispose]() {
+        gone.push(this);
+      },
+      async [Symbol.asyncDispose]() {
+        gone.push(this);
+      },
+    });
+    class Gold extends Card {}
+    class Desk {
+      #drawer = 'locked';
+      [Symbol.dispose]() {
+        gone.push(this.#drawer);
+      }
+    }
+    // The engine's own: what is compiled for the suite makes an ordinary call of `using`.
+    const [stack, later] = [new DisposableStack(), new AsyncDisposableStack()];
+    const cards = [stack.use(new Card()), stack.use(new Gold()), later.use(new Gold())];
+    stack.use(attach(new Desk(), { limit: range(0, 9) }));
+    stack.use(attach({}, { [Symbol.dispose]: () => void gone.push('attached') }));
+    stack.dispose();
+    await later.disposeAsync();
+    const named = gone.map((each) => (typeof each === 'string' ? each : cards.findIndex((card) => card === each)));
+    expect(named).toEqual(['attached', 'locked', 1, 0, 2]);
   });
 
   // ── objects of others ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -752,6 +819,23 @@ describe('the Proxy in front', () => {
     const desk = attach({ Kind: Map, help }, {});
     expect(new desk.Kind([[1, 2]]).size).toBe(1);
     expect([desk.help(), desk.help.pages]).toEqual(['helped', 3]);
+  });
+
+  test('a class that a method is asked for is the same class, behind descriptors too', () => {
+    class Logger {}
+    class Container {
+      readonly #made = new Map<unknown, string>([
+        [Logger, 'the logger'],
+        [Map, 'the map'],
+      ]);
+      find(type: unknown) {
+        return this.#made.get(type);
+      }
+    }
+    const container = attach(new Container(), { limit: range(0, 9) });
+    expect([container.find(Logger), container.find(Map), container.find(Set)]).toEqual([
+      ...['the logger', 'the map', undefined],
+    ]);
   });
 
   test('what is fixed in an object stays what it is, behind descriptors too', () => {
