@@ -1,7 +1,6 @@
-import { inspect } from 'node:util';
 import { type Call, type Policy, promised, runCancellable, type TimeLimit } from './call.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { CallTimeoutError, CircuitOpenError, FallbackError, RejectedError } from './errors.ts';
+import { CallTimeoutError, CircuitOpenError, FallbackError, RejectedError, tellable } from './errors.ts';
 import { LONGEST_TIMER_MS, numberOf } from './options.ts';
 import { type BreakerOptions, type Plan, planOf } from './plan.ts';
 import { CountWindow, TimeWindow, type Window } from './window.ts';
@@ -224,12 +223,12 @@ export class CircuitBreaker implements Policy {
 
   /** What an error says of the dependency's health. */
   protected judge(error: unknown, signal: AbortSignal | undefined): Outcome {
-    if (signal?.aborted || error instanceof RejectedError) return 'ignored';
-    if (error instanceof CallTimeoutError) return 'failure';
+    if (signal?.aborted) return 'ignored';
     try {
-      return this.plan.isFailure(error) ? 'failure' : 'ignored';
+      if (error instanceof RejectedError) return 'ignored';
+      return error instanceof CallTimeoutError || this.plan.isFailure(error) ? 'failure' : 'ignored';
     } catch {
-      // A predicate that trips over an error it did not expect has not found it harmless.
+      // Who trips over an error that he did not expect (a revoked proxy can't even be looked at) has not found it harmless.
       return 'failure';
     }
   }
@@ -344,4 +343,4 @@ export class CircuitBreaker implements Policy {
   }
 }
 
-const warn = (error: unknown) => process.emitWarning(error instanceof Error ? error : inspect(error));
+const warn = (error: unknown) => process.emitWarning(tellable(error));

@@ -52,7 +52,7 @@ export function retry(options: RetryOptions): Policy {
           return await runCancellable(call, signal);
         } catch (error) {
           signal?.throwIfAborted();
-          const hopeless = error instanceof RejectedError || attempt >= attempts;
+          const hopeless = attempt >= attempts || holds((thrown) => thrown instanceof RejectedError, error);
           if (hopeless || !holds(isRetryable, error)) throw error;
         }
         await sleep(clock, random() * Math.min(delayMs * 2 ** Math.min(attempt - 1, 31), LONGEST_TIMER_MS), signal);
@@ -61,7 +61,7 @@ export function retry(options: RetryOptions): Policy {
   };
 }
 
-/** A predicate that trips over an error it did not expect has not found it worth another try. */
+/** A predicate that trips over an error it did not expect (a revoked proxy can't even be looked at) does not hold. */
 function holds(predicate: (error: unknown) => boolean, error: unknown): boolean {
   try {
     return predicate(error);

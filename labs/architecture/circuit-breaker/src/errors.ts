@@ -48,9 +48,16 @@ export class FallbackError extends ResilienceError {
   readonly fallbackError: unknown;
 
   constructor(cause: unknown, fallbackError: unknown) {
-    super(`The fallback failed (${text(fallbackError)}) after the call did: ${text(cause)}`, { cause });
+    super(`The fallback failed (${tellable(fallbackError)}) after the call did: ${tellable(cause)}`, { cause });
     this.fallbackError = fallbackError;
   }
 }
 
-const text = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : inspect(error));
+/** An error as it is, if it has a text; anything else in words, also what nobody can look at. */
+export function tellable(error: unknown): Error | string {
+  try {
+    return error instanceof Error && String(error) ? error : inspect(error);
+  } catch {
+    return 'what nobody can look at';
+  }
+}

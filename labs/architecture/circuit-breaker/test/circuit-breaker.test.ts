@@ -536,6 +536,29 @@ describe('circuit breaker', () => {
     expect(both.error, 'an error without a text').toMatchObject({ cause: DOWN, fallbackError: strange });
   });
 
+  test('what is thrown, and nobody can look at, is a failure as any other', async () => {
+    // The draft of a reducer that has ended, say; or an error whose text throws.
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const untold = Object.assign(new Error(), { message: Symbol('untold') });
+    for (const thrown of [proxy, untold]) {
+      const fails = () => Promise.reject(thrown);
+      const { breaker, pass } = await blown();
+      await pass(1_000);
+      expect((await outcome(breaker.run(fails))).error === thrown, 'the error of a probe').toBe(true);
+      await pass(1_000);
+      expect(await breaker.run(pay, { timeoutMs: 300 }), 'after a probe that failed so').toBe('paid');
+      expect(await breaker.run(fails, { fallback: () => 'pay at the door' })).toBe('pay at the door');
+      const both = await outcome(breaker.run(fail, { fallback: fails }));
+      expect(both.error).toBeInstanceOf(FallbackError);
+      expect(both.error instanceof FallbackError && both.error.fallbackError === thrown).toBe(true);
+      const warned = begun(once(process, 'warning', { signal: AbortSignal.timeout(1_000) }));
+      breaker.on('transition', fails);
+      using _deployment = breaker.isolate();
+      expect(await warned, 'of a listener').toHaveLength(1);
+    }
+  });
+
   // ── what others see ─────────────────────────────────────────────────────────────────────────────────────────────
 
   test('a refusal says who, why and until when, and builds no stack trace', async () => {

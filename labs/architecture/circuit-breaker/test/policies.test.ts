@@ -243,6 +243,13 @@ describe('policies together', () => {
     expect(time.timers(), 'a first wait of 99 ms, when nothing was said').toBe(1);
     await time.pass(0.1);
     expect((await plain).error).toBe(DOWN);
+    // What nobody can look at is no refusal.
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const opaque = vi.fn(() => Promise.reject(proxy));
+    const thrown = await outcome(retry({ attempts: 2, delayMs: 0 }).run(opaque));
+    expect(thrown.error === proxy, 'the error of the last attempt').toBe(true);
+    expect(opaque).toHaveBeenCalledTimes(2);
     const waits = new Set<number>();
     const after: Clock['after'] = (ms, callback) => {
       waits.add(ms);
