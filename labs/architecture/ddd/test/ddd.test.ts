@@ -323,6 +323,9 @@ describe('the order', () => {
     expect([order.id, order.customerId, guest.id]).toEqual(known);
     expect(order.snapshot()).toEqual(before);
     expect(Object.keys(order), 'an id is still part of what is seen').toContain('id');
+    order.committed(order.events);
+    for (const { events } of [draft(), order, Customer.register(yuan('1.00'))])
+      expect(() => Reflect.apply(Array.prototype.push, events, ['forged']), 'nothing to tell').toThrow(TypeError);
   });
 
   test('what only looks like a value gets into no order', () => {

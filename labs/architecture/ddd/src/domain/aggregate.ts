@@ -26,7 +26,7 @@ export abstract class Aggregate<Event> {
 
   /** What has happened since it was loaded or saved, oldest first. */
   get events(): readonly Event[] {
-    return this.#events;
+    return Object.freeze(this.#events);
   }
 
   /** For repositories, once a transaction with `saved` (what `events` was) has been committed; never before. */
@@ -42,7 +42,7 @@ export abstract class Aggregate<Event> {
 
   /** As it was, whoever reads it meanwhile: what others will be told is what has been decided. */
   protected record(event: Event): void {
-    this.#events = Object.freeze([...this.#events, frozen(event)]);
+    this.#events = [...this.#events, frozen(event)];
   }
 }
 
