@@ -464,6 +464,31 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect(told).toMatchObject([{ type: 'order-placed', total: { minor: 12_800 } }]);
   });
 
+  test('a relay needs one connection, and marks what it has told on that', async () => {
+    await relay([]).drain();
+    const placed = [draft(), draft(), draft()];
+    for (const order of placed) {
+      order.place();
+      await orders.save(order);
+    }
+    const one = new Pool({ connectionString: pg.url, max: 1, connectionTimeoutMillis: 100 });
+    const told: string[] = [];
+    let closed: Promise<void> | undefined;
+    // The program ends in the middle of a round, and the pool with it: it waits for whoever has a connection.
+    const sms: Subscriber = async ({ orderId: id }) => {
+      told.push(id);
+      if (told.length === 2) closed = one.end();
+    };
+    const round = await new OutboxRelay(one, [sms]).drain();
+    await closed;
+    expect(round, 'what could not be marked would be told again').toEqual({ delivered: 3, failed: [] });
+    await relay(
+      placed.map(({ id }) => id),
+      async ({ orderId: id }) => void told.push(id),
+    ).drain();
+    expect(told, 'each of them once').toEqual(placed.map(({ id }) => id));
+  });
+
   test('two restaurants in one database do not wait for each other', async () => {
     await pool.query('DROP SCHEMA IF EXISTS next_door CASCADE; CREATE SCHEMA next_door');
     const theirs = new Pool({ connectionString: pg.url, options: '-c search_path=next_door' });
@@ -523,7 +548,7 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect(told, history.toString()).toEqual(ids.slice(0, 1));
     expect(died.mock.calls.map(([error]) => String(error))).toEqual([]);
     await relay(ids, async ({ orderId: id }) => void told.push(id)).drain();
-    expect(told, 'at least once').toEqual(ids);
+    expect([...new Set(told)], 'at least once').toEqual(ids);
   });
 
   test('whatever fails on the way, every order ends paid or declined and the money adds up', async () => {

@@ -46,15 +46,16 @@ export class OutboxRelay {
   }
 
   /** Told first and marked afterwards: a crash in between means once more, not never. */
-  protected async deliver(waiting: Waiting): Promise<void> {
+  protected async deliver(waiting: Waiting, client: PoolClient): Promise<void> {
     // One object for all of them: what one does to it must not be what the next is told.
     const event = frozen(waiting.event);
     for (const subscriber of this.subscribers) await subscriber(event);
-    await this.mark(waiting);
+    await this.mark(waiting, client);
   }
 
-  protected async mark({ id }: Waiting): Promise<void> {
-    await this.pool.query('UPDATE outbox SET delivered_at = now() WHERE id = $1', [id]);
+  /** On the connection that it has: a pool that is small, busy or closing may have no other, and all would be told again. */
+  protected async mark({ id }: Waiting, client: PoolClient): Promise<void> {
+    await client.query('UPDATE outbox SET delivered_at = now() WHERE id = $1', [id]);
   }
 
   async #round(client: PoolClient): Promise<Round> {
@@ -65,7 +66,7 @@ export class OutboxRelay {
       const waiting = await this.#next(client, stuck, last);
       if (!waiting) return { delivered, failed };
       try {
-        await this.deliver(waiting);
+        await this.deliver(waiting, client);
         delivered += 1;
       } catch (error) {
         failed.push(error);
