@@ -223,6 +223,10 @@ describe('decorators', () => {
       @timed((timing) => seen.push(timing)) spill() {
         throw new Error('spilt');
       }
+      @timed((timing) => seen.push(timing)) look(): unknown {
+        // biome-ignore lint/suspicious/noThenProperty: a thenable whose `then` answers nothing
+        return { then: (resolve: (look: string) => void) => void resolve('done') };
+      }
     }
     const kitchen = new Kitchen();
     const baking = kitchen.bake();
@@ -233,10 +237,12 @@ describe('decorators', () => {
     expect(() => kitchen.spill()).toThrow('spilt');
     oven.promise = Promise.reject(new Error('burnt'));
     await expect(kitchen.bake()).rejects.toThrow('burnt');
+    expect(await kitchen.look(), 'all that `await` takes is waited for').toBe('done');
     expect(seen.map(({ name, ok }) => [name, ok])).toEqual([
       ['bake', true],
       ['spill', false],
       ['bake', false],
+      ['look', true],
     ]);
     expect(seen.every(({ ms }) => ms >= 0)).toBe(true);
   });

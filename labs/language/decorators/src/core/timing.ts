@@ -28,7 +28,8 @@ export function timing(sink: (timing: Timing) => void): Behaviour {
         throw error;
       }
       if (isPromise(result)) {
-        return result.then(
+        // Of a query, whatever its own `then` may return.
+        return (result instanceof Promise ? result : Promise.resolve(result)).then(
           (value) => {
             report(true);
             return value;
