@@ -785,6 +785,26 @@ describe('decorators', () => {
     }
     expect(() => runAs(rider, () => new Nearest().address()), 'what the nearest says').toThrow(ForbiddenError);
     expect(runAs(somebody('Chi', 'chef'), () => new Nearest().address())).toBe('Nearest');
+    const bound = (_method: unknown, context: ClassMethodDecoratorContext<object>) => {
+      context.addInitializer(function () {
+        const method: unknown = Reflect.get(this, context.name);
+        if (typeof method === 'function') Reflect.set(this, context.name, method.bind(this));
+      });
+    };
+    class Bound {
+      @requires('rider') @bound address(): string {
+        return 'Via Roma';
+      }
+    }
+    class Loose extends Bound {
+      override address() {
+        return 'Loose';
+      }
+    }
+    for (const orders of [new Loose(), new Loose()]) {
+      expect(() => orders.address(), 'what a decorator below has bound').toThrow(UnauthenticatedError);
+      expect(runAs(rider, () => orders.address())).toBe('Loose');
+    }
   });
 
   // ── route ─────────────────────────────────────────────────────────────────────────────────────────────────────────

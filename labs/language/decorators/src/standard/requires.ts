@@ -32,18 +32,21 @@ export function guarded(method: Callable, name: PropertyKey, metadata: object): 
   return needed === undefined || asksFor(method, needed) ? method : wrap(method, String(name), guarding(needed));
 }
 
-/** Guards the most derived `name` of an instance, where a subclass has put one in front of the decorated. */
+/**
+ * Guards the most derived `name` of an instance, where a subclass has put one in front of the decorated; and its own,
+ * which a decorator further in may have bound before.
+ */
 function guardOverride(instance: unknown, name: PropertyKey, metadata: object): void {
   if (typeof instance !== 'object' || instance === null) return;
-  for (const prototype of chain(Object.getPrototypeOf(instance))) {
-    const owner = Object.hasOwn(prototype.constructor, Symbol.metadata) ? metadataOf(prototype.constructor) : undefined;
+  for (const at of chain(instance)) {
+    const owner = Object.hasOwn(at.constructor, Symbol.metadata) ? metadataOf(at.constructor) : undefined;
     if (owner === metadata) return;
-    const descriptor = Object.getOwnPropertyDescriptor(prototype, name);
+    const descriptor = Object.getOwnPropertyDescriptor(at, name);
     if (!descriptor || !isCallable(descriptor.value)) continue;
     if (owner !== undefined && requirements.own(owner, name).length > 0) return;
     // Not `metadata`: a class in between may require something else, and its own initializer comes after this one.
-    const nearest = metadataOf(prototype.constructor) ?? metadata;
-    Object.defineProperty(prototype, name, { ...descriptor, value: guarded(descriptor.value, name, nearest) });
-    return;
+    const nearest = metadataOf(at.constructor) ?? metadata;
+    Object.defineProperty(at, name, { ...descriptor, value: guarded(descriptor.value, name, nearest) });
+    if (at !== instance) return;
   }
 }
