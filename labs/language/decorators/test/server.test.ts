@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { until } from '@shared/testkit';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -40,8 +41,11 @@ const kitchen = () => {
     @route('GET', '/broken/:how') odd({ params: { how } }: RouteRequest<'/broken/:how'>): unknown {
       const used = new Response('read before');
       void used.text();
+      const unseen = Proxy.revocable({}, {});
+      unseen.revoke();
       const answers: Record<string, () => unknown> = {
         null: () => Promise.reject(null),
+        unseen: () => Promise.reject(unseen.proxy),
         success: () => new HttpError(200, 'fine', 'no error at all'),
         function: () => () => {},
         used: () => used,
@@ -72,6 +76,10 @@ const kitchen = () => {
     @route('GET', '/slow') async slow({ signal }: RouteRequest) {
       signal.addEventListener('abort', () => this.gone.push(signal.reason));
       return this.hold.promise;
+    }
+    @route('GET', '/left') async left({ signal }: RouteRequest) {
+      signal.addEventListener('abort', () => this.gone.push(signal.reason));
+      await delay(HOUR, undefined, { signal });
     }
   }
   return new Orders();
@@ -186,10 +194,10 @@ describe('the server', () => {
     expect(answer.status).toBe(500);
     expect(JSON.stringify(answer.body)).not.toContain('hunter2');
     expect(errors).toEqual([new Error('password=hunter2')]);
-    for (const how of ['null', 'success', 'function', 'used', 'network']) {
+    for (const how of ['null', 'unseen', 'success', 'function', 'used', 'network']) {
       expect((await get(`/broken/${how}`)).status, how).toBe(500);
     }
-    expect(errors.length).toBe(6);
+    expect(errors.length).toBe(7);
     const sized = await get('/sized');
     expect(sized.body, 'its length is what it has').toBe('abc');
     expect(sized.headers.get('keep-alive'), 'of another connection').not.toBe('timeout=999');
@@ -269,14 +277,20 @@ describe('the server', () => {
   });
 
   test('a handler hears of a client that has gone', async () => {
-    const { server, orders } = await start();
-    const leave = new AbortController();
-    const asking = fetch(`${server.url}/slow`, { signal: leave.signal });
-    asking.catch(() => {});
-    await until(async () => (await fetch(`${server.url}/orders/1`)).ok);
-    leave.abort();
-    await until(() => orders.gone.length === 1);
-    orders.hold.resolve('to nobody');
-    expect(orders.gone).toEqual([new Error('the client has gone')]);
+    let asked = 0;
+    const { server, orders, errors } = await start({ identify: () => void asked++ });
+    const clients = ['GET /slow', 'GET /left', 'POST /orders'].map((line) => {
+      const client = connect(Number(new URL(server.url).port));
+      client.write(`${line} HTTP/1.1\r\nhost: x\r\n${line.startsWith('POST') ? 'content-length: 9\r\n' : ''}\r\n`);
+      return client;
+    });
+    await until(() => asked === 3);
+    for (const client of clients) client.destroy();
+    await until(() => orders.gone.length === 2);
+    expect(orders.gone).toEqual([new Error('the client has gone'), new Error('the client has gone')]);
+    const fault = new Error('the database is full');
+    orders.hold.reject(fault);
+    await server.close();
+    expect(errors, 'what went wrong here is told, and not that somebody left').toEqual([fault]);
   });
 });

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isNativeError } from 'node:util/types';
 import { BadRequestError, HttpError, RateLimitedError } from './errors.ts';
 import { type Principal, runAs } from './guard.ts';
 import { checkOption, LONGEST_TIMER_MS, warnOf } from './method.ts';
@@ -28,8 +29,8 @@ export interface RunningServer extends AsyncDisposable {
 }
 
 /**
- * Serves the routes by HTTP. What a handler returns becomes JSON, undefined becomes 204, a `Response` is sent as it is.
- * An HttpError is answered with its status, code and message; any other error with a bare 500.
+ * Serves the routes by HTTP. What a handler returns becomes JSON, undefined becomes 204, a `Response` is sent as it is,
+ * when its body has ended. An HttpError is answered with its status, code and message; any other error with a bare 500.
  *
  * @throws what `listen` throws (a port in use); MisuseError on bad options.
  */
@@ -81,11 +82,15 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
       if (!response.writableFinished) gone.abort(new Error('the client has gone'));
     });
     const report = (error: unknown) => {
-      if (!gone.signal.aborted) void warnOf('onError failed', () => onError(error));
+      // That the client has gone is no fault; what fails after it has gone may be one.
+      const leaving: readonly unknown[] = [request.errored, gone.signal.reason].filter(Boolean);
+      if (leaving.includes(error) || (isNativeError(error) && leaving.includes(error.cause))) return;
+      void warnOf('onError failed', () => onError(error));
     };
     // Whoever started the server is not who calls.
     const result = await runAs(undefined, () => answer(request, gone.signal)).catch((error: unknown) => {
-      if (error instanceof HttpError) return refusal(error);
+      // Whatever was thrown: of a revoked proxy, `instanceof` alone would throw, and nobody would answer.
+      if (isNativeError(error) && error instanceof HttpError) return refusal(error);
       report(error);
       return problem(new HttpError(500, 'internal', 'something went wrong here'));
     });
