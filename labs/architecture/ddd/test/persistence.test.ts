@@ -471,7 +471,7 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
       order.place();
       await orders.save(order);
     }
-    const one = new Pool({ connectionString: pg.url, max: 1, connectionTimeoutMillis: 100 });
+    const one = new Pool({ connectionString: pg.url, max: 1, connectionTimeoutMillis: 2_000 });
     const told: string[] = [];
     let closed: Promise<void> | undefined;
     // The program ends in the middle of a round, and the pool with it: it waits for whoever has a connection.
