@@ -10,7 +10,8 @@ const requirements = new Notes<readonly string[]>();
  * Lets only those call who have all the permissions; without any permission, all who are signed in (see `runAs`).
  *
  * The dialect sees no instance being made, so it can't guard the override of a subclass: `buildRouter` refuses one that
- * doesn't say what it requires. Direct calls of such an override are not guarded.
+ * doesn't say what it requires, but for a field, which can't: the router guards it. Direct calls of either are not
+ * guarded.
  *
  * @throws UnauthenticatedError, ForbiddenError from the call; MisuseError where it guards nothing.
  */
@@ -28,7 +29,10 @@ export function requires(...permissions: readonly string[]): MemberDecorator {
 export function guarded(method: Callable, name: PropertyKey, controller: object): Callable {
   const home = chain(controller).find((at) => requirements.own(at, name).length > 0);
   if (home === undefined) return method;
-  const nearest = chain(controller).find((at) => Object.hasOwn(at, name));
+  // What the instance has of its own, bound by its constructor or a field, can say nothing: it is guarded here.
+  const nearest = chain(controller)
+    .drop(1)
+    .find((at) => Object.hasOwn(at, name));
   if (nearest !== home) {
     const member = String(name);
     throw new UnguardedOverrideError(

@@ -315,6 +315,14 @@ describe('the legacy dialect', () => {
     expect(runAs(guest, () => call([new Careful()], 'GET', '/address'))).toBe('for those signed in');
     expect(runAs(rider, () => call([new Orders()], 'GET', '/address'))).toBe('Via Roma');
     expect(() => runAs(guest, () => call([new Orders()], 'GET', '/address')), 'a cache above').toThrow(ForbiddenError);
+    class Bound extends Orders {
+      constructor() {
+        super();
+        this.address = this.address.bind(this);
+      }
+    }
+    expect(runAs(rider, () => call([new Bound()], 'GET', '/address'))).toBe('Via Roma');
+    expect(() => runAs(guest, () => call([new Bound()], 'GET', '/address')), 'bound').toThrow(ForbiddenError);
     class Twice {
       @route('GET', '/phone')
       @requires()
