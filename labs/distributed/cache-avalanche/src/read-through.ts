@@ -14,7 +14,10 @@ import { type Entry, pack, Store, unpack } from './store.ts';
 export interface CacheOptions {
   /** Put before each key in Redis. Default "cache-avalanche:1:": the lab, and the version of what it stores. */
   readonly prefix?: string;
-  /** How long a load may take before its callers get a LoadTimeoutError, in milliseconds. Default 5,000. */
+  /**
+   * How long a load may take before its callers get a LoadTimeoutError, in milliseconds. Default 5,000. The same in every
+   * process: an invalidation is remembered for twice that and a minute, by the option of whoever invalidates.
+   */
   readonly loadTimeoutMs?: number;
   readonly clock?: Clock;
   /** Told what went wrong without harming the caller: for logs and counters. Must not throw. */
@@ -262,8 +265,13 @@ export abstract class ReadThrough {
     closing?.addEventListener('abort', onClose, { once: true });
     const expire = () => abort.abort(new LoadTimeoutError(this.#loadTimeoutMs));
     const cancel = this.clock.after(this.#loadTimeoutMs, expire);
+    const since = this.clock.mono();
     try {
-      return await unlessAborted(ask(abort.signal), abort.signal);
+      const loaded = await unlessAborted(ask(abort.signal), abort.signal);
+      // A process that was stopped may see the answer before its timer: no fence may be left that would refuse it.
+      if (this.clock.mono() - since > this.#loadTimeoutMs) expire();
+      abort.signal.throwIfAborted();
+      return loaded;
     } finally {
       cancel();
       closing?.removeEventListener('abort', onClose);

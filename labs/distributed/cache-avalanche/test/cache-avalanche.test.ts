@@ -348,6 +348,21 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect((await there.getOrLoad('a', async () => 'new')).value).not.toBe('old');
   });
 
+  test('a load through which its process was stopped is late, also where its answer comes before its timer', async () => {
+    let stoppedMs = 0;
+    const cache = ttlCache({ clock: { ...systemClock, mono: () => systemClock.mono() + stoppedMs } });
+    const signals: AbortSignal[] = [];
+    const stopped = async (signal: AbortSignal) => {
+      signals.push(signal);
+      // Longer than any invalidation is remembered.
+      stoppedMs += HOUR;
+      return 'old';
+    };
+    await expect(cache.getOrLoad('a', stopped)).rejects.toThrow(LoadTimeoutError);
+    expect(signals.map((signal) => signal.aborted)).toEqual([true]);
+    expect(await cache.getOrLoad('a', async () => 'new')).toMatchObject({ value: 'new', source: 'load' });
+  });
+
   test('who asks after an invalidation elsewhere does not get what was on its way to or from Redis', async () => {
     for (const way of ['to', 'from']) {
       const [prefix, client] = [fresh(), connect()];
