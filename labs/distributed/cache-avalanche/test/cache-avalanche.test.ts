@@ -1,4 +1,5 @@
 import { getEventListeners, once } from 'node:events';
+import { connect as connectSocket, createServer } from 'node:net';
 import { startRedis } from '@shared/services';
 import { describeWith, lateAnswers, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -218,6 +219,27 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(attempts, 'attempts to connect').toBe(1);
     expect([1, 2, 99].map((attempt) => client.options.retryStrategy?.(attempt))).toEqual([50, 100, 1_000]);
     expect(await client.quit()).toBe('OK');
+  });
+
+  test('a server that is still loading its data is asked nevertheless, and nothing waits until it has', async () => {
+    // A server of ours is ready too soon: between it and the client, INFO says that it is not.
+    const link = createServer((client) => {
+      const server = connectSocket(node.port, node.host);
+      server.on('error', () => {}).on('close', () => client.destroy());
+      server.on('data', (data) =>
+        client.write(data.toString('latin1').replace('\nloading:0', '\nloading:1'), 'latin1'),
+      );
+      client.on('error', () => {}).on('close', () => server.destroy());
+      client.pipe(server);
+    });
+    onTestFinished(() => void link.close());
+    await once(link.listen(0, '127.0.0.1'), 'listening');
+    const address = link.address();
+    if (typeof address !== 'object' || address === null) throw new Error('a port was expected');
+    const client = connectRedis(`redis://127.0.0.1:${address.port}`, { timeoutMs: 1_000 });
+    onTestFinished(() => client.disconnect());
+    // Its own "LOADING" comes at once, and nothing is kept for later.
+    expect(await client.exists('dish')).toEqual(expect.any(Number));
   });
 
   test('a connection on which Redis hangs is given up with all that waits in it, and the next one serves', async () => {

@@ -66,6 +66,8 @@ export function connectRedis(
     connectTimeout: 2_000,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
+    // While a server loads its data it would keep every command, timed out or not. The server itself refuses at once.
+    enableReadyCheck: false,
     retryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
     reconnectOnError: (error) => /\bREADONLY\b/.test(error.message),
   });
