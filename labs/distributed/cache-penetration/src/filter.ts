@@ -69,7 +69,7 @@ export abstract class Filter {
 
   /**
    * Builds a new filter from all `ids` beside the one in use, and changes over in one step. What is added meanwhile
-   * goes into both. `ids` must read the database after this call has begun, as a generator does.
+   * goes into both. `ids` must read the database when it is asked for the first, not before, as a generator does.
    *
    * @returns how many ids it read. @throws what `ids` throws, what Redis throws, and RebuildLostError when another
    *   rebuild has taken over; the filter in use stays as it is.

@@ -67,8 +67,18 @@ local slot = redis.call('HGET', KEYS[1], 'current') == '2' and 3 or 2
 redis.call('DEL', KEYS[slot])
 redis.call('SETBIT', KEYS[slot], string.format('%.0f', bits - 1), 0)
 redis.call('HSET', KEYS[1], 'next', slot, 'token', token, slot .. 'bits', bits, slot .. 'hashes', hashes)
-local next = open('next')
-for _, print in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. now(), '+inf')) do put(next, print) end`);
+return now()`);
+
+// What was added lately, a page at a time: nobody else is answered while a script runs. What is added from now on goes
+// into both filters, and what ends before its page is reached has been committed before `ids` is asked.
+const CARRY = script(`
+local next = redis.call('HGET', KEYS[1], 'token') == ARGV[1] and open('next')
+if not next then return 'lost' end
+local page = redis.call('ZSCAN', KEYS[4], ARGV[3], 'COUNT', 1000)
+for i = 1, #page[2], 2 do
+  if tonumber(page[2][i + 1]) > tonumber(ARGV[2]) then put(next, page[2][i]) end
+end
+return page[1]`);
 
 const FILL = script(`
 local next = redis.call('HGET', KEYS[1], 'token') == ARGV[1] and open('next')
@@ -152,16 +162,27 @@ export class SharedBloom extends Filter {
 
   protected override async begin(): Promise<Build> {
     const token = randomUUID();
-    await BEGIN.run(this.redis, this.keys, token, this.shape.bits, this.shape.hashes);
+    const begun = await BEGIN.run(this.redis, this.keys, token, this.shape.bits, this.shape.hashes);
     const check = (done: unknown) => {
       if (done !== 1) throw new RebuildLostError('Another rebuild has begun since, or the new filter was evicted.');
     };
-    return {
+    const build: Build = {
       add: async (prints) => check(await FILL.run(this.redis, this.keys, token, ...prints.map(text))),
       swap: async () => check(await SWAP.run(this.redis, this.keys, token)),
       // A build that is never abandoned costs its memory and is overwritten by the next.
       abandon: async () => void (await ABANDON.run(this.redis, this.keys, token).catch(() => {})),
     };
+    try {
+      let cursor = '0';
+      do {
+        cursor = String(await CARRY.run(this.redis, this.keys, token, Number(begun), cursor));
+        check(cursor === 'lost' ? 0 : 1);
+      } while (cursor !== '0');
+    } catch (error) {
+      await build.abandon();
+      throw error;
+    }
+    return build;
   }
 }
 

@@ -530,6 +530,38 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     expect(many / few, `${few} ms for a hundred, and ${many} ms`).toBeLessThan(12);
   });
 
+  test('others are answered while a rebuild begins, however much was added in the minute before', async () => {
+    const { redis, prefix } = setUp();
+    const options = { capacity: 10_000, fpp: 0.5, prefix };
+    // Redis knows the scripts from here on.
+    await new SharedBloom(redis, { ...options, name: 'none' }).rebuild([]);
+    const filter = new SharedBloom(redis, { ...options, name: 'parcels' });
+    const lately = names('parcel ', 8_000);
+    await filter.add(...lately);
+    const other = connect();
+    await other.ping();
+    let [begun, answered] = [false, 0];
+    const ids = function* () {
+      begun = true;
+      yield 'newest';
+    };
+    const rebuilding = filter.rebuild(ids()).finally(() => {
+      begun = true;
+    });
+    while (!begun) {
+      await other.ping();
+      answered++;
+    }
+    await rebuilding;
+    expect(answered, 'times that another client was answered').toBeGreaterThan(5);
+    expect(
+      await refused(
+        filter,
+        lately.filter((_, index) => index % 40 === 0),
+      ),
+    ).toEqual([]);
+  });
+
   test('a rebuild that fails, or that another one overtakes, leaves the filter in use as it is', async () => {
     const ids = names('parcel ', 100);
     for (const { kind, filter } of filters({ pendingMs: 0 })) {
@@ -564,13 +596,14 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     const [slow, quick] = [new SharedBloom(redis, options), new SharedBloom(connect(), options)];
     // Redis knows the scripts from here on.
     await slow.rebuild(['old']);
-    let commands = 0;
+    let [commands, changeOver] = [0, 0];
     const send = redis.sendCommand.bind(redis);
     vi.spyOn(redis, 'sendCommand').mockImplementation(async (command, stream) => {
-      // Begun, filled, and now the change-over.
-      if (++commands === 3) await quick.rebuild(['newest']);
+      if (++commands === changeOver) await quick.rebuild(['newest']);
       return send(command, stream);
     });
+    await slow.rebuild(['old']);
+    [commands, changeOver] = [0, commands];
     await expect(slow.rebuild(['old'])).rejects.toThrow(RebuildLostError);
     expect(await quick.mayContain('newest')).toBe(true);
   });
