@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from './errors.ts';
 import { dataDescriptorOf, find, instances, read, remove, usable, write } from './lookup.ts';
 import type { ValueOf } from './protocol.ts';
-import { isHeir, isLocked, type Namespace, ofTheInstance, ours, pyClass } from './py-class.ts';
+import { isFixed, isHeir, isLocked, type Namespace, ofTheInstance, ours, pyClass } from './py-class.ts';
 
 /** Methods that call what they are given, tell it the object itself, and don't keep it. */
 const ITERATES: ReadonlySet<PropertyKey> = new Set(
@@ -68,11 +68,20 @@ export function attach(target: object, attributes: Namespace): object {
       return true;
     },
     defineProperty(_target, key, own) {
-      const will = { configurable: false, writable: false, ...Reflect.getOwnPropertyDescriptor(target, key), ...own };
-      if (answers(key) && !will.configurable && !will.writable) {
-        throw new InvalidArgumentError(`A descriptor answers for ${String(key)}: it can't be fixed or frozen.`);
+      if (!answers(key)) return Reflect.defineProperty(target, key, own);
+      const said = Reflect.getOwnPropertyDescriptor(target, key);
+      const will = { configurable: false, writable: false, ...said, ...own };
+      // What is refused here, the engine would object to after the write.
+      const isOpen = Reflect.isExtensible(target) && said?.configurable !== false && own.configurable !== false;
+      if (own.get || own.set || !(will.configurable || will.writable) || ('value' in own && !isOpen)) {
+        throw new InvalidArgumentError(
+          `A descriptor answers for ${String(key)}: it can't be fixed, frozen or computed.`,
+        );
       }
-      return Reflect.defineProperty(target, key, own);
+      if (!('value' in own)) return Reflect.defineProperty(target, key, own);
+      // A class field is defined, not assigned.
+      write(entry, key, own.value);
+      return true;
     },
     has: (_target, key) => answers(key) || key in target,
   });
@@ -94,9 +103,3 @@ export function attach(target: object, attributes: Namespace): object {
 }
 
 const isClass = (value: object) => Reflect.getOwnPropertyDescriptor(value, 'prototype')?.writable === false;
-
-/** Does the engine allow no other value than the target's own, or (`written`) no talk of a write? */
-function isFixed(target: object, key: PropertyKey, written = false): boolean {
-  const own = Reflect.getOwnPropertyDescriptor(target, key);
-  return own?.configurable === false && (own.writable === false || (written && !own.writable && !(own.get && own.set)));
-}

@@ -140,8 +140,9 @@ export function lazy<T, O extends object = object>(compute: (o: O) => T): Attrib
       if (Object.hasOwn(own, key)) return own[key] as T;
       const value = compute(o);
       Reflect.defineProperty(own, key, assigned(value));
-      if (value instanceof Promise) {
-        value.catch(() => {
+      // Not `instanceof`: a Promise may be of another realm.
+      if (Object.prototype.toString.call(value) === '[object Promise]') {
+        Promise.resolve(value).catch(() => {
           // A frozen dictionary has what the class inherits; and `delete` would throw there.
           if (Reflect.getOwnPropertyDescriptor(own, key)?.value === value) Reflect.deleteProperty(own, key);
         });

@@ -156,6 +156,9 @@ export function write(holder: Holder, key: PropertyKey, value: unknown): void {
     if (!found.set) throw refused('its descriptor has no set');
     found.set(holder.self, value);
   } else if ('mro' in holder) {
+    if (holder.dict.has(key) ? Object.isFrozen(holder.raw) : !Reflect.isExtensible(holder.raw)) {
+      throw refused('the class is frozen or sealed');
+    }
     holder.dict.set(key, value);
     // The prototype of a JavaScript class is its dictionary, and says all but a descriptor itself.
     const isSaid = holder.self === holder.raw && !isDescriptor(value);
@@ -163,7 +166,7 @@ export function write(holder: Holder, key: PropertyKey, value: unknown): void {
   } else {
     const own = ownOf(holder, key);
     const isPut = own === holder.rest ? Reflect.set(own, key, value) : put(own, key, value, holder.self);
-    if (!isPut) throw refused('the object is frozen or sealed');
+    if (!isPut) throw refused('it is read-only, or the object frozen or sealed');
   }
 }
 
@@ -208,11 +211,12 @@ export function remove(holder: Holder, key: PropertyKey): void {
     if (!found.delete) throw refused('its descriptor has no delete');
     found.delete(holder.self);
   } else if ('mro' in holder) {
+    if (Object.isSealed(holder.raw)) throw refused('the class is frozen or sealed');
     if (!holder.dict.delete(key)) throw refused('the class has none of its own');
   } else {
     const own = ownOf(holder, key);
     if (!Object.hasOwn(own, key)) throw refused('the instance has none of its own');
-    if (!Reflect.deleteProperty(own, key)) throw refused('the object is frozen or sealed');
+    if (!Reflect.deleteProperty(own, key)) throw refused('it is fixed, or the object frozen or sealed');
   }
 }
 

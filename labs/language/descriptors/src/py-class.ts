@@ -70,9 +70,10 @@ export class InstanceTraps implements ProxyHandler<object> {
   }
 
   /** As `getattr`, but a missing attribute is undefined: `await`, JSON and inspectors try names that nobody has. */
-  get(_target: object, key: PropertyKey, _receiver: unknown): unknown {
-    if (typeof key === 'symbol' || PROBES.has(key)) return usable(key, lookup(this.record, key)?.read());
-    return read(this.record, key, () => undefined);
+  get(target: object, key: PropertyKey, _receiver: unknown): unknown {
+    if (typeof key !== 'symbol' && !PROBES.has(key)) return read(this.record, key, () => undefined);
+    const value = lookup(this.record, key)?.read();
+    return isFixed(target, key) ? value : usable(key, value);
   }
 
   set(_target: object, key: PropertyKey, value: unknown, receiver: unknown): boolean {
@@ -104,7 +105,9 @@ export class InstanceTraps implements ProxyHandler<object> {
   deleteProperty(target: object, key: PropertyKey): boolean {
     // The engine would object, but only after the descriptor has deleted its value.
     if (isLocked(target, key, dataDescriptorOf(this.record, key) !== undefined)) {
-      throw new AttributeError(`${label(this.record, key)} cannot be deleted: the object is frozen or sealed.`);
+      throw new AttributeError(
+        `${label(this.record, key)} cannot be deleted: it is fixed, or the object frozen or sealed.`,
+      );
     }
     if (dataDescriptorOf(this.record, key) || Object.hasOwn(target, key)) remove(this.record, key);
     return true;
@@ -142,6 +145,12 @@ export function isHeir(o: object, self: object): boolean {
 
 export function ofTheInstance(record: InstanceRecord, key: PropertyKey): AttributeError {
   return new AttributeError(`${label(record, key)} is an attribute of the instance, not of its heirs.`);
+}
+
+/** Does the engine allow no other value than the target's own, or (`written`) no talk of a write? */
+export function isFixed(target: object, key: PropertyKey, written = false): boolean {
+  const own = Reflect.getOwnPropertyDescriptor(target, key);
+  return own?.configurable === false && (own.writable === false || (written && !own.writable && !(own.get && own.set)));
 }
 
 /** Would the engine object, were `key` said to be deleted? `stays`: the target's own property is still there then. */

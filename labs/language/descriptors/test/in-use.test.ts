@@ -199,6 +199,11 @@ describe('managed attributes', () => {
     }))();
     expect(() => flaky.score).toThrow('down');
     expect(flaky.score).toBe(2);
+    // As in Jest, whose tests have a Promise of their own: that of `node:fs` is another.
+    const foreign = vi.fn(runInNewContext(`() => Promise.reject('down')`) as () => Promise<number>);
+    const far = new (pyClass('Card', [], { score: lazy(foreign) }))();
+    for (let read = 0; read < 2; read++) await expect(far.score, 'a Promise of another realm').rejects.toBe('down');
+    expect(foreign.mock.calls.length).toBe(2);
   });
 
   test('a lazy attribute without a name says so', () => {
@@ -378,6 +383,41 @@ describe('the Proxy in front', () => {
     expect(() => Object.defineProperty(card, 'balance', { value: 99 })).toThrow(PermissionDeniedError);
     expect(() => Object.defineProperty(card, 'balance', { get: () => 99 })).toThrow(AttributeError);
     expect(card.balance).toBe(10);
+    const attributes = { balance: range(0, 100), score: lazy(() => 7), kind: 'desk' };
+    class Desk {
+      constructor() {
+        // biome-ignore lint/correctness/noConstructorReturn: what the law is about
+        return attach(this, attributes);
+      }
+      seen(): unknown {
+        return Reflect.get(this, 'balance');
+      }
+    }
+    class Filled extends Desk {
+      balance = 99;
+      score = 8;
+      kind = 'shelf';
+    }
+    class Overdrawn extends Desk {
+      balance = 1_000_000;
+    }
+    const desk = new Filled();
+    expect([desk.balance, desk.score, desk.kind], 'behind attach').toEqual([99, 8, 'shelf']);
+    expect([desk.seen(), Object.keys(desk)], 'nor does it lie where no descriptor has seen it').toEqual([
+      undefined,
+      [],
+    ]);
+    expect(() => new Overdrawn()).toThrow(ValidationError);
+    const closed = Object.preventExtensions(attach({}, attributes));
+    for (const own of [
+      { get: () => 99, configurable: true },
+      { value: 98, writable: true, configurable: false },
+    ]) {
+      expect(() => Reflect.defineProperty(desk, 'balance', own)).toThrow(InvalidArgumentError);
+    }
+    const field = { value: 98, writable: true, enumerable: true, configurable: true };
+    expect(() => Reflect.defineProperty(closed, 'balance', field)).toThrow(InvalidArgumentError);
+    expect([desk.balance, hasattr(closed, 'balance')], 'refused before it is written').toEqual([99, false]);
   });
 
   test('private fields, accessors and super work in a subclass', () => {
@@ -467,6 +507,12 @@ describe('the Proxy in front', () => {
     Object.assign(card, { twice: 40 });
     expect([card.balance, getattr(card, 'twice')]).toEqual([20, 40]);
     expect(() => setattr(card, 'twice', 400)).toThrow(ValidationError);
+    Object.defineProperties(card, { id: { value: 7 }, half: { get: () => 5 } });
+    for (const name of ['id', 'half']) {
+      expect(() => setattr(card, name, 8), 'nobody has frozen the card').toThrow(/read-only/);
+      expect(() => delattr(card, name)).toThrow(/fixed/);
+      expect(() => Reflect.deleteProperty(card, name)).toThrow(/fixed/);
+    }
   });
 
   test('instanceof is not misled by what stands in front: an heir, a Proxy, a Proxy around the class', () => {
@@ -584,6 +630,17 @@ describe('the Proxy in front', () => {
     expect([getattr(card, 'note'), card.limit]).toEqual(['yours', 5]);
     Object.freeze(card);
     expect(() => setattr(card, 'note', 'theirs')).toThrow(AttributeError);
+    const Base = pyClass('Base', [], { rate: 1 });
+    class Gold extends Base {}
+    setattr(Gold, 'fee', 2);
+    for (const [type, name] of [[Base, 'rate'] as const, [Gold, 'fee'] as const]) {
+      Object.freeze(type);
+      const before = getattr(type, name);
+      const changes = [() => setattr(type, name, 9), () => setattr(type, 'late', 9), () => delattr(type, name)];
+      for (const change of changes) expect(change, `a frozen class: ${type.name}`).toThrow(AttributeError);
+      expect([getattr(new type(), name), hasattr(type, 'late')]).toEqual([before, false]);
+    }
+    expect(() => Object.assign(Base, { rate: 9 })).toThrow(AttributeError);
     const desk = attach(Object.seal({ limit: 1 }), { limit: range(0, 10) });
     desk.limit = 5;
     expect(Reflect.deleteProperty(desk, 'limit')).toBe(false);
@@ -740,10 +797,12 @@ describe('the Proxy in front', () => {
     const cards = [stack.use(new Card()), stack.use(new Gold()), later.use(new Gold())];
     stack.use(attach(new Desk(), { limit: range(0, 9) }));
     stack.use(attach({}, { [Symbol.dispose]: () => void gone.push('attached') }));
+    // What is fixed in an instance has to be given as it is.
+    stack.use(Object.defineProperty(new Card(), Symbol.dispose, { value: () => void gone.push('fixed') }));
     stack.dispose();
     await later.disposeAsync();
     const named = gone.map((each) => (typeof each === 'string' ? each : cards.findIndex((card) => card === each)));
-    expect(named).toEqual(['attached', 'locked', 1, 0, 2]);
+    expect(named).toEqual(['fixed', 'attached', 'locked', 1, 0, 2]);
   });
 
   // ── objects of others ─────────────────────────────────────────────────────────────────────────────────────────────
