@@ -21,7 +21,10 @@ export class FilterUnavailableError extends CacheError {}
 /** Another rebuild took over, or the half-built filter was evicted. The filter in use is untouched. */
 export class RebuildLostError extends CacheError {}
 
-/** The client asked for too many things that don't exist: answer 429, with `retryAfterMs` in the Retry-After header. */
+/**
+ * The client asked for too many things that don't exist: answer 429, with a Retry-After header of
+ * `Math.ceil(retryAfterMs / 1000)`, which counts seconds.
+ */
 export class BannedError extends CacheError {
   readonly client: string;
   readonly retryAfterMs: number;
