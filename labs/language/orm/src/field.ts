@@ -28,7 +28,7 @@ const define =
 
 /** `@Field.char({ max: 50 }) declare title: string`. With `declare`: a plain class field would hide what the row holds. */
 export const Field = {
-  /** 32 bits. `version: true` counts the saves, so that a save of stale data is refused. */
+  /** 32 bits. `version: true` counts the saves, so that a save of stale data is refused; it is never NULL. */
   int: <N extends boolean = false>(options?: FieldOptions<number, N> & { readonly version?: boolean }) =>
     define(types.int, options),
   /** `digits` in all, `scale` of them after the point. Money belongs here. */

@@ -129,8 +129,7 @@ export class ModelMeta {
       this.#refuse(`its key ${name} is ${type().sql}: two that are equal are two objects here`);
     const twice = this.columns.find((one) => this.columns.some((two) => two !== one && two.column === one.column));
     if (twice) this.#refuse(`two fields have the column ${twice.column}`);
-    if (!this.columns.some((column) => column !== this.pk && column !== this.version))
-      this.#refuse('it has no field but its key');
+    if (this.columns.every((one) => [this.pk, this.version].includes(one))) this.#refuse('it has no field but its key');
   }
 
   /** @throws UnknownFieldError, which lists the choices. */
@@ -144,6 +143,7 @@ export class ModelMeta {
   #only(flag: 'primaryKey' | 'version'): Column | undefined {
     const [first, second] = this.columns.filter(({ options }) => options[flag]);
     if (second) this.#refuse(`both ${first?.name} and ${second.name} have { ${flag}: true }`);
+    if (first?.options.null) this.#refuse(`${first.name} has { ${flag}: true } and may be NULL`);
     return first;
   }
   #refuse(why: string): never {

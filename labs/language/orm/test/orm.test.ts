@@ -66,9 +66,17 @@ test('a class that no table can be made from is refused with the reason', () => 
     @Field.int({ primaryKey: true }) declare id: number;
     @Field.text() title = '';
   }
+  @Entity()
+  class Uncounted extends Model {
+    @Field.int({ primaryKey: true }) declare id: number;
+    @Field.text() declare title: string;
+    // NULL + 1 is NULL: of two clerks who have loaded it, both would save.
+    @Field.int({ version: true, null: true }) declare version: number | null;
+  }
   const cases: [EntityClass, RegExp][] = [
     [Hidden, /sets title itself, over what a row holds: write "declare title/],
     [Moment, /its key at is timestamp/],
+    [Uncounted, /version has { version: true } and may be NULL/],
     [Bare, /@Entity\(\)/],
     [made({ n: 'n' }), /primaryKey/],
     [made({ a: 'a', b: 'b' }, ['a', 'b']), /both a and b/],
