@@ -29,7 +29,7 @@ export interface BreakerOptions {
     readonly permits?: number;
     /** Share of failed or slow probes with which the circuit still closes, from 0 to below 1. Default 0. */
     readonly maxFailureRate?: number;
-    /** A probe that takes longer is cancelled and has failed, in milliseconds. Default 5,000. */
+    /** A probe that takes longer is cancelled and has failed, in milliseconds. Default 5,000, or `timeoutMs` if longer. */
     readonly probeTimeoutMs?: number;
   };
   /** Time limit of each call, in milliseconds; `run` may set another. Default: none. */
@@ -80,6 +80,10 @@ export function planOf(options: BreakerOptions): Plan {
   }
   const maxFailureRate = numberOf('halfOpen.maxFailureRate', halfOpen.maxFailureRate ?? 0, 0, 1);
   if (maxFailureRate === 1) throw new InvalidOptionError('halfOpen.maxFailureRate must be below 1: all may fail.');
+  const { timeoutMs } = options;
+  if (timeoutMs !== undefined) numberOf('timeoutMs', timeoutMs, 1, LONGEST_TIMER_MS);
+  // A service that takes longer when it's well would else never be let back in.
+  const probeTimeoutMs = halfOpen.probeTimeoutMs ?? Math.max(5_000, timeoutMs ?? 0);
   if (typeof isFailure !== 'function') throw new InvalidOptionError('isFailure must be a function of an error.');
   return {
     window,
@@ -90,11 +94,8 @@ export function planOf(options: BreakerOptions): Plan {
     openMs: openMsOf(options.openMs ?? 5_000),
     permits: wholeNumberOf('halfOpen.permits', halfOpen.permits ?? 1, 1, inAll),
     maxFailureRate,
-    probeTimeoutMs: numberOf('halfOpen.probeTimeoutMs', halfOpen.probeTimeoutMs ?? 5_000, 1, LONGEST_TIMER_MS),
-    timeoutMs:
-      options.timeoutMs === undefined
-        ? Number.POSITIVE_INFINITY
-        : numberOf('timeoutMs', options.timeoutMs, 1, LONGEST_TIMER_MS),
+    probeTimeoutMs: numberOf('halfOpen.probeTimeoutMs', probeTimeoutMs, 1, LONGEST_TIMER_MS),
+    timeoutMs: timeoutMs ?? Number.POSITIVE_INFINITY,
     isFailure,
   };
 }

@@ -412,6 +412,25 @@ describe('circuit breaker', () => {
     expect(await breaker.run(pay)).toBe('paid');
   });
 
+  test('a probe may take as long as any call, where halfOpen does not say less', async () => {
+    const { clock, pass } = handClock();
+    const breaker = new CircuitBreaker({ clock, minCalls: 1, timeoutMs: 60_000 });
+    await feed(breaker, 'x');
+    await pass(5_000);
+    const report = pending();
+    const probe = outcome(breaker.run(report.call));
+    await pass(20_000);
+    report.resolve();
+    expect((await probe).error, 'of an answer that takes 20 s, as always').toBeUndefined();
+    expect(breaker.state, 'of a service that is well').toBe('closed');
+    await feed(breaker, 'x');
+    await pass(5_000);
+    const hung = outcome(breaker.run(pending().call));
+    await pass(60_000);
+    expect(breaker.state, 'after the time limit of each call').toBe('open');
+    expect((await hung).error).toBeInstanceOf(CallTimeoutError);
+  });
+
   test('a probe that proves nothing gives its permit back', async () => {
     const declined = new Error('402: card declined');
     const { breaker, pass } = await blown({ isFailure: (error) => error !== declined });
