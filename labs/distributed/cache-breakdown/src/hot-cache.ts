@@ -359,7 +359,7 @@ export class HotCache {
     } catch (error) {
       this.#onEvent({ type: 'undecodable', key, error });
       // Where that is refused the text would be found again and again: then it's as if Redis were down.
-      await this.store.discard(key, text);
+      await this.store.discard(key);
       return undefined;
     }
   }

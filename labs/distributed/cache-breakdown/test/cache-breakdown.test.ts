@@ -256,6 +256,10 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(await price(cache, key, async () => '13.50')).toBe('13.50');
     expect(events.map(({ type }) => type)).toEqual(['undecodable']);
     expect(await price(shop(), key, async () => 'loaded again')).toBe('13.50');
+    // Nor is it text, as what another program has compressed.
+    await client.set(stored ?? '', Buffer.from([0x1f, 0x8b, 0xff]), 'PX', MINUTE);
+    expect((await outcome(shop({ timeoutMs: 1_000 }).getOrLoad(key, async () => '13.90'))).value?.value).toBe('13.90');
+    expect(await price(shop(), key, async () => 'loaded again')).toBe('13.90');
     // Nor can it be deleted: Redis takes no writes, as a primary that has lost its replicas.
     await client.set(stored ?? '', '{"price":', 'PX', MINUTE);
     onTestFinished(async () => void (await client.config('SET', 'min-replicas-to-write', '0')));
