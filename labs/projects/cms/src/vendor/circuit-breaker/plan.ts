@@ -29,7 +29,10 @@ export interface BreakerOptions {
     readonly permits?: number;
     /** Share of failed or slow probes with which the circuit still closes, from 0 to below 1. Default 0. */
     readonly maxFailureRate?: number;
-    /** A probe that takes longer is cancelled and has failed, in milliseconds. Default 5,000, or `timeoutMs` if longer. */
+    /**
+     * A probe that takes longer is cancelled and has failed, in milliseconds, also where `run` was given a longer limit.
+     * Default: 5,000, or the breaker's `timeoutMs` if that is longer.
+     */
     readonly probeTimeoutMs?: number;
   };
   /** Time limit of each call, in milliseconds; `run` may set another. Default: none. */
