@@ -31,6 +31,7 @@ export interface SearchProjectorOptions {
 
 /** No stream's document has this id: theirs begin otherwise. */
 const CHECKPOINT = 'checkpoint';
+const DOCUMENTS = { bool: { must_not: [{ ids: { values: [CHECKPOINT] } }] } };
 
 /**
  * Copies the log into an index. OpenSearch has no transaction over two documents, so documents and checkpoint can't be
@@ -80,11 +81,16 @@ export class SearchProjector<E extends NewEvent, D extends object> {
     if (!taken) await this.publish();
   }
 
-  /** From now on queries are answered from this version: call it when `round` finds nothing more. One step for who asks. */
+  /**
+   * From now on queries are answered from this version: call it when `round` finds nothing more. One step for who asks. The
+   * index before it is left: who had begun to ask is answered from that.
+   */
   async publish(): Promise<void> {
     const { alias, index } = this;
-    const filter = { bool: { must_not: [{ ids: { values: [CHECKPOINT] } }] } };
-    const actions = [{ remove: { index: `${alias}-*`, alias, must_exist: false } }, { add: { index, alias, filter } }];
+    // Else it would show nothing of what was written since its last refresh, and the version before has shown it.
+    await answered(this.client.indices.refresh({ index }));
+    const added = { index, alias, filter: DOCUMENTS };
+    const actions = [{ remove: { index: `${alias}-*`, alias, must_exist: false } }, { add: added }];
     await answered(this.client.indices.updateAliases({ body: { actions } }));
   }
 
@@ -96,7 +102,7 @@ export class SearchProjector<E extends NewEvent, D extends object> {
    * @throws StoreError when OpenSearch doesn't answer: call it again
    */
   async round(): Promise<number> {
-    const position = await positionIn(this.client, this.index);
+    const { position } = await checkpointIn(this.client, this.index);
     const read = await this.log.readAll(position, this.batch);
     let events = read.filter((event) => event.position > position);
     events.sort((a, b) => Number(a.position - b.position));
@@ -215,23 +221,27 @@ export class SearchQueries {
     query: object,
     { atLeast = 0n, timeoutMs = 1_000, limit = 10 }: SearchOptions = {},
   ): Promise<readonly D[]> {
-    const index = indexName(this.prefix, name);
+    let index = indexName(this.prefix, name);
     checkedWait('timeoutMs', timeoutMs);
     checkedWhole('limit', limit, 1, 10_000);
     if (atLeast > 0n) {
-      await this.reached(name, index, atLeast, timeoutMs);
+      // From here on that index itself: another one may be published any moment, which has not come as far.
+      index = await this.reached(name, index, atLeast, timeoutMs);
       // It is written, and a search would not see it before the next refresh: who waits for his own order pays for one now.
       await answered(this.client.indices.refresh({ index }));
     }
-    const { body } = await answered(this.client.search({ index, body: { query, size: limit } }));
+    const { body } = await answered(
+      this.client.search({ index, body: { query, post_filter: DOCUMENTS, size: limit } }),
+    );
     return body.hits.hits.flatMap(({ _source }) => (_source === undefined ? [] : [_source]));
   }
 
-  protected async reached(name: string, index: string, atLeast: bigint, timeoutMs: number): Promise<void> {
+  /** @returns the index that has come so far */
+  protected async reached(name: string, alias: string, atLeast: bigint, timeoutMs: number): Promise<string> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
-      const position = await positionIn(this.client, index);
-      if (position >= atLeast) return;
+      const { position, index } = await checkpointIn(this.client, alias);
+      if (position >= atLeast) return index;
       if (performance.now() >= deadline) throw new StaleReadError(name, position, atLeast, timeoutMs);
       await delay(5);
     }
@@ -273,13 +283,14 @@ export const orderSearch: SearchProjection<OrderEvent, OrderDocument> = {
   },
 };
 
-async function positionIn(client: Client, index: string): Promise<bigint> {
+/** How far an index has come, and which one an alias stands for. */
+async function checkpointIn(client: Client, index: string): Promise<{ position: bigint; index: string }> {
   try {
     const { body } = await answered(client.get({ index, id: CHECKPOINT }));
-    return BigInt(body._version ?? 0);
+    return { position: BigInt(body._version ?? 0), index: body._index };
   } catch (error) {
     const { cause } = error instanceof StoreError ? error : { cause: undefined };
-    if (cause instanceof errors.ResponseError && cause.statusCode === 404) return 0n;
+    if (cause instanceof errors.ResponseError && cause.statusCode === 404) return { position: 0n, index };
     throw error;
   }
 }
