@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   defaultRepeatStrategy,
   FlowProducer,
@@ -69,6 +70,12 @@ const PRIORITY = { urgent: 1, normal: 10, background: 100 };
 const TRIES_TO_TAKE_BACK = 10;
 /** What is being sent to a Redis that is away holds up nobody who closes, for longer than this. */
 const SENDING_MS = 5_000;
+/** A sender that has died in its turn holds up the next one for so long. */
+const TURN_MS = 10_000;
+const TURN = {
+  takeTurn: "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])",
+  endTurn: "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1])",
+};
 
 /** Celery's canvas, typed by a task map, on one BullMQ queue. A thin layer: `bull` is the queue beneath. */
 export class TaskQueue<M extends Tasks> {
@@ -152,7 +159,7 @@ export class TaskQueue<M extends Tasks> {
     const own = this.#job({ task: callback, payload: undefined, options: rest });
     const before = header.map((signature, index) => this.#part(signature, own.opts.jobId, index));
     const last = { ...own, data: { ...own.data, all: before.map(({ opts }) => opts.jobId) } };
-    return this.#send({ ...last, children: before.map((job) => this.child(job, onFailure)) });
+    return this.#send({ ...last, children: before.map((job) => this.child(job, onFailure)) }, rest.id !== undefined);
   }
 
   /**
@@ -171,7 +178,7 @@ export class TaskQueue<M extends Tasks> {
       const link = this.#job({ task, payload: undefined, options }, { previous: flow.opts.jobId }, idOf(index + 1));
       flow = { ...link, children: [this.child(flow, 'fail')] };
     }
-    return this.#send(flow);
+    return this.#send(flow, first.options.id !== undefined);
   }
 
   /**
@@ -347,16 +354,39 @@ export class TaskQueue<M extends Tasks> {
     return this.#job(signature, undefined, partId(flow, index));
   }
 
-  async #send<R>(flow: Flow): Promise<AsyncResult<R>> {
+  /** Nobody else has sent a flow whose id was made for it. */
+  async #send<R>(flow: Flow, isNamed: boolean): Promise<AsyncResult<R>> {
     const { jobId } = flow.opts;
     const flows = this.#flowProducer();
-    await this.#call(async (bull) => {
-      // BullMQ knows the root, and would run those of its parts again whose results are kept no more.
-      if ((await bull.getJobState(jobId)) !== 'unknown') return;
-      await Promise.all((flow.children ?? []).map((part) => this.#forgetFailed(part)));
-      await flows.add({ ...flow, prefix: this.shared.prefix });
-    });
+    const add = () => flows.add({ ...flow, prefix: this.shared.prefix });
+    await this.#call<unknown>(() => (isNamed ? this.#inTurn(jobId, () => this.#sendOnce(flow, add)) : add()));
     return this.result(jobId);
+  }
+
+  async #sendOnce({ opts, children = [] }: Flow, add: () => Promise<JobNode>): Promise<void> {
+    // BullMQ knows the root, and would run those of its parts again whose results are kept no more.
+    if ((await this.bull.getJobState(opts.jobId)) !== 'unknown') return;
+    for (let waits = true; waits; ) {
+      await Promise.all(children.map((part) => this.#forgetFailed(part)));
+      const sent = await add();
+      waits = await this.#waitsForEver(sent);
+      // The root first, as in `revoke`; what runs or is done stays.
+      for (const job of waits ? nodes(sent) : [])
+        if ((await job.getState()) === 'waiting-children') await job.remove({ removeChildren: false });
+    }
+  }
+
+  /** One sender of an id at a time: what BullMQ is told twice, it adds to the flow that is under way. */
+  async #inTurn(id: string, send: () => Promise<void>): Promise<void> {
+    const client = await this.bull.backend.client;
+    for (const [name, lua] of Object.entries(TURN)) client.defineCommand(name, { numberOfKeys: 1, lua });
+    const [key, sender] = [`${this.bull.toKey(id)}:sending`, randomUUID()];
+    while (!(await client.runCommand('takeTurn', [key, sender, TURN_MS]))) await pause(10);
+    try {
+      await send();
+    } finally {
+      await client.runCommand('endTurn', [key, sender]);
+    }
   }
 
   /** What a flow that was taken back has left: BullMQ would wait for ever for a part that has failed before. */
@@ -364,6 +394,16 @@ export class TaskQueue<M extends Tasks> {
     if ((await this.bull.getJobState(opts.jobId)) === 'failed')
       await this.bull.remove(opts.jobId, { removeChildren: false });
     await Promise.all(children.map((part) => this.#forgetFailed(part)));
+  }
+
+  /** Has a part failed since it was looked at, and before the flow was there to be told? */
+  async #waitsForEver({ job, children = [] }: JobNode): Promise<boolean> {
+    const states = await Promise.all(children.map((part) => part.job.getState()));
+    const failed = children.filter((_, index) => states[index] === 'failed');
+    // One that fails from now on is no dependency any more.
+    const { unprocessed = [] } = failed.length > 0 ? await job.getDependencies() : {};
+    if (failed.some((part) => unprocessed.includes(`${job.queueQualifiedName}:${part.job.id}`))) return true;
+    return (await Promise.all(children.map((part) => this.#waitsForEver(part)))).includes(true);
   }
 
   /** What has begun is done before the connections close. @throws QueueClosedError */

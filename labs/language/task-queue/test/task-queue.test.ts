@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { describeWith, ManualClock, until } from '@shared/testkit';
-import { Job } from 'bullmq';
+import { FlowProducer, Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -249,6 +249,35 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await settle(queue);
     expect(ran.length, 'also when only the last result is still kept').toBe(5);
     expect(await queue.bull.getJobCountByTypes('wait', 'waiting-children', 'prioritized', 'active')).toBe(0);
+  });
+
+  test('a flow that two send at once under one id is one flow', async () => {
+    const ran: number[] = [];
+    const { promise: enough, resolve: end } = gate();
+    const broken = task((film: number): number => {
+      ran.push(film);
+      throw new PermanentError('the film is black');
+    });
+    const queue = open({ broken, late: task((n: number) => enough.then(() => n)), list });
+    await work(queue, { concurrency: 2 });
+    const send = () =>
+      queue.chord([queue.s('broken', 1), queue.s('late', 2)], 'list', { id: 'album', onFailure: 'skip' });
+    // The one who has looked first, and adds last: unless the other one waits for him.
+    const add = FlowProducer.prototype.add;
+    let other: ReturnType<typeof send> | undefined;
+    const spy = vi.spyOn(FlowProducer.prototype, 'add').mockImplementationOnce(async function (
+      this: FlowProducer,
+      flow,
+    ) {
+      other = send();
+      await Promise.race([other.then(() => until(() => ran.length > 0, { what: 'the part to fail' })), settle(queue)]);
+      return add.call(this, flow);
+    });
+    onTestFinished(() => spy.mockRestore());
+    const tickets = await Promise.all([send(), until(() => other, { what: 'the other one to send' })]);
+    end();
+    expect(await Promise.all(tickets.map((ticket) => ticket.get(PATIENCE)))).toEqual(['2', '2']);
+    expect(ran).toEqual([1]);
   });
 
   test('no part of a flow is a task that somebody has sent under an id of his own', async () => {
@@ -814,6 +843,44 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await until(async () => (await queue.result('album#0').state()) === 'failed', { what: 'its part to end' });
     last = true;
     expect(await (await send()).get(PATIENCE)).toBe('1 4');
+  });
+
+  test('a flow that is sent again while what was taken back of it ends does not wait for ever', async () => {
+    const begun = new Map<string, () => void>();
+    const scan = task((_: null, { id }) => {
+      if (begun.has(id)) return 1;
+      return new Promise<number>((_resolve, reject) => {
+        begun.set(id, () => reject(new PermanentError('stopped')));
+      });
+    });
+    const queue = open({ scan, double, list });
+    await work(queue, { concurrency: 4 });
+    const parts = () => [queue.s('scan', null), queue.s('double', 2)];
+    const flows = {
+      album: () => queue.chord(parts(), 'list', { id: 'album' }),
+      print: () => queue.chord(parts(), 'list', { id: 'print', onFailure: 'skip' }),
+      roll: () => queue.chain(queue.s('scan', null, { id: 'roll' }), 'double', 'double'),
+    };
+    for (const [id, send] of Object.entries(flows)) {
+      const part = `${id}#0`;
+      const failed = () =>
+        until(async () => (await queue.result(part).state()) === 'failed', { what: 'the part to end' });
+      await send();
+      await until(() => begun.has(part), { what: 'the part to begin' });
+      await queue.revoke(id);
+      // It ends when it has been looked at, and before the flow is there again.
+      const add = FlowProducer.prototype.add;
+      const spy = vi.spyOn(FlowProducer.prototype, 'add').mockImplementationOnce(async function (
+        this: FlowProducer,
+        flow,
+      ) {
+        begun.get(part)?.();
+        await failed();
+        return add.call(this, flow);
+      });
+      onTestFinished(() => spy.mockRestore());
+      expect(await (await send()).get(PATIENCE)).toBe(id === 'roll' ? 4 : '1 4');
+    }
   });
 
   test('a revoke that races with the workers says how many it met, and stops them', LONG, async () => {
