@@ -54,7 +54,9 @@ return 'maybe'`);
 
 const ADD = script(`
 local at, current, next = now(), open('current'), open('next')
-redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', at)
+-- Of what has ended some two thousand at a time: nobody is answered while a whole import is forgotten.
+local bound = redis.call('ZRANGE', KEYS[4], 2000, 2000, 'WITHSCORES')[2] or at
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', math.min(at, bound))
 for i = 2, #ARGV do
   redis.call('ZADD', KEYS[4], at + ARGV[1], ARGV[i])
   if current then put(current, ARGV[i]) end

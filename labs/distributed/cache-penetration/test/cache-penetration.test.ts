@@ -562,6 +562,32 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     ).toEqual([]);
   });
 
+  test('others are answered while an id is added, however many ended in the minute before', async () => {
+    const { redis, prefix, keys } = setUp();
+    const filter = new SharedBloom(redis, { capacity: 100, name: 'parcels', prefix });
+    await filter.rebuild([]);
+    await filter.add('first');
+    const types = await Promise.all((await keys()).map(async (key) => ({ key, type: await redis.type(key) })));
+    // Where it is kept with its time: thirty thousand at once, all of whose time is over.
+    for (const { key } of types.filter(({ type }) => type === 'zset')) {
+      const fill = "for i = 1, 30000 do redis.call('ZADD', KEYS[1], i / 1e6, 'parcel ' .. i) end";
+      await redis.eval(fill, 2, `${prefix}ended`, key);
+      let shares: number[] = [];
+      for (let round = 0; round < 2; round++) {
+        await redis.copy(`${prefix}ended`, key, 'REPLACE');
+        const timed = async (work: () => Promise<unknown>) => {
+          const start = performance.now();
+          await work();
+          return performance.now() - start;
+        };
+        const one = await timed(() => filter.add('second'));
+        await redis.copy(`${prefix}ended`, key, 'REPLACE');
+        shares = [...shares, one / (await timed(() => redis.zremrangebyscore(key, '-inf', 1)))];
+      }
+      expect(Math.min(...shares), 'of the time in which all are removed').toBeLessThan(0.5);
+    }
+  });
+
   test('a rebuild that fails, or that another one overtakes, leaves the filter in use as it is', async () => {
     const ids = names('parcel ', 100);
     for (const { kind, filter } of filters({ pendingMs: 0 })) {
