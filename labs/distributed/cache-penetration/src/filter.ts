@@ -7,7 +7,10 @@ export interface FilterOptions {
   readonly capacity: number;
   /** p: the share of unknown ids that it lets pass once `capacity` ids are in. Default 0.01. */
   readonly fpp?: number;
-  /** Keeps an attacker from choosing ids that pass. The same in all processes that share a filter. Default "". */
+  /**
+   * Keeps an attacker from choosing ids that pass. The same in all processes that share a filter: with another one a
+   * shared filter is another, which lets everybody pass until its first rebuild; the old one stays in Redis. Default "".
+   */
   readonly secret?: string;
   /**
    * The longest time from `add` to the commit of its row, in milliseconds: for so long a rebuild that has just begun

@@ -131,7 +131,9 @@ export class SharedBloom extends Filter {
   constructor(redis: Redis, options: SharedBloomOptions) {
     super(options);
     this.redis = redis;
-    const key = `${options.prefix ?? 'cache-penetration:1:'}bloom:{${named('The name', options.name)}}`;
+    const name = `${options.prefix ?? 'cache-penetration:1:'}bloom:{${named('The name', options.name)}}`;
+    // Under another secret the bits of this one say no to everybody.
+    const key = `${name}:${this.fingerprint('').a}`;
     this.keys = [key, `${key}:a`, `${key}:b`, `${key}:recent`];
   }
 

@@ -450,6 +450,20 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     expect(await refused(local, strangers), 'a filter in the process, of the same size').toEqual(turnedAway);
   });
 
+  test('a secret that has changed refuses nobody, and strangers again after a rebuild', async () => {
+    const { redis, prefix } = setUp();
+    const under = (secret: string) => new SharedBloom(redis, { capacity: 100, name: 'parcels', prefix, secret });
+    const ids = names('parcel ', 100);
+    await under('of autumn').rebuild(ids);
+    const filter = under('of winter');
+    expect(await refused(filter, ids)).toEqual([]);
+    await filter.add('newest');
+    expect(await refused(filter, ids), 'and an id was added since').toEqual([]);
+    await filter.rebuild(ids);
+    expect(await refused(filter, ['newest', ...ids])).toEqual([]);
+    expect(await refused(filter, ['stranger'])).toEqual(['stranger']);
+  });
+
   test('an id that is gone is refused after a rebuild, and no other with it', async () => {
     const ids = names('parcel ', 1_000);
     const [stay, gone] = [ids.slice(0, 500), ids.slice(500)];
