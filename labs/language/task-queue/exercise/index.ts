@@ -13,7 +13,7 @@ import type {
   TaskWorkerOptions,
 } from '../src/index.ts';
 import type { BullQueue } from '../src/result.ts';
-import type { ChainResult, Links, NameOf, PayloadOf, ResultOf, ResultsOf, Taking } from '../src/tasks.ts';
+import type { ChainResult, Links, NameOf, Parts, PayloadOf, ResultOf, ResultsOf, Taking } from '../src/tasks.ts';
 
 // Given: the words of the subject, the errors, the monitor, and the tickets. `new AsyncResult(id, bull, feed)` waits for
 // a result; `feed` returns a `ResultFeed` (src/result.ts) on BullMQ's QueueEvents. `startThread` (src/sandbox.ts) starts a
@@ -113,10 +113,14 @@ export class TaskQueue<M extends Tasks> {
    * task of the header fails for good, so does the callback (`fail`, the default), or it gets the results of the
    * others (`skip`).
    */
-  chord<const S extends readonly Signature<NameOf<M>>[], C extends Taking<M, ResultsOf<M, S>>>(
+  chord<
+    const S extends readonly Signature<NameOf<M>>[],
+    C extends Taking<M, Parts<M, S, F>>,
+    F extends 'fail' | 'skip' = 'fail',
+  >(
     _header: S,
     _callback: C,
-    _options: SendOptions & { readonly onFailure?: 'fail' | 'skip' } = {},
+    _options: SendOptions & { readonly onFailure?: F } = {},
   ): Promise<AsyncResult<ResultOf<M, C>>> {
     return todo('chord');
   }

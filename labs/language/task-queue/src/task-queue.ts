@@ -22,6 +22,7 @@ import {
   type Json,
   type Links,
   type NameOf,
+  type Parts,
   type PayloadOf,
   type ResultOf,
   type ResultsOf,
@@ -149,10 +150,14 @@ export class TaskQueue<M extends Tasks> {
    *
    * @throws InvalidArgumentError when a part has an id: the id is the chord's, and sending it again does nothing.
    */
-  async chord<const S extends readonly Signature<NameOf<M>>[], C extends Taking<M, ResultsOf<M, S>>>(
+  async chord<
+    const S extends readonly Signature<NameOf<M>>[],
+    C extends Taking<M, Parts<M, S, F>>,
+    F extends 'fail' | 'skip' = 'fail',
+  >(
     header: S,
     callback: C,
-    options: SendOptions & { readonly onFailure?: 'fail' | 'skip' } = {},
+    options: SendOptions & { readonly onFailure?: F } = {},
   ): Promise<AsyncResult<ResultOf<M, C>>> {
     if (header.length === 0) throw new InvalidArgumentError('A chord needs at least one task before its callback.');
     const { onFailure = 'fail', ...rest } = options;

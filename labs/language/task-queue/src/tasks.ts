@@ -1,8 +1,8 @@
 import { InvalidArgumentError } from './errors.ts';
 
 /**
- * What survives the journey through Redis; of the numbers, the finite ones. Declare payloads by `type`: an `interface`
- * could grow a method later.
+ * What survives the journey through Redis; of the numbers, the finite ones. A result of `undefined`, or one in a list,
+ * comes as null. Declare payloads by `type`: an `interface` could grow a method later.
  */
 export type Json = string | number | boolean | null | undefined | readonly Json[] | { readonly [key: string]: Json };
 
@@ -85,11 +85,15 @@ export type Tasks = Readonly<Record<string, Task<never, Result>>>;
 
 export type NameOf<M extends Tasks> = keyof M & string;
 export type PayloadOf<M extends Tasks, N extends keyof M> = Parameters<M[N]['run']>[0];
-export type ResultOf<M extends Tasks, N extends keyof M> = Awaited<ReturnType<M[N]['run']>>;
+/** As it comes back from Redis. */
+export type ResultOf<M extends Tasks, N extends keyof M> = Stored<Awaited<ReturnType<M[N]['run']>>>;
+// Not member by member: the NoInfer of `task` keeps them together. Void is no Json, and promises nothing.
+type Stored<R> = [undefined, R] extends [R, Json] ? (R & {}) | null : R;
 
 /** The names of the tasks whose payload may be an `In`. */
 export type Taking<M extends Tasks, In> = {
-  [N in NameOf<M>]: In extends PayloadOf<M, N> ? N : never;
+  // As a whole: a link takes all that the one before may give.
+  [N in NameOf<M>]: [In] extends [PayloadOf<M, N>] ? N : never;
 }[NameOf<M>];
 
 /**
@@ -127,6 +131,11 @@ export interface Signature<N extends string = string> {
 export type ResultsOf<M extends Tasks, S extends readonly Signature[]> = {
   -readonly [I in keyof S]: S[I] extends Signature<infer N extends NameOf<M>> ? ResultOf<M, N> : never;
 };
+
+/** What the callback of a chord gets. One that is skipped leaves no hole: the others move up. */
+export type Parts<M extends Tasks, S extends readonly Signature[], F> = 'skip' extends F
+  ? ResultsOf<M, S>[number][]
+  : ResultsOf<M, S>;
 
 /** `urgent` overtakes `normal`, which overtakes `background`; within one of them it is first come, first served. */
 export type Priority = 'urgent' | 'normal' | 'background';

@@ -5,12 +5,21 @@ import { type AsyncResult, sandboxed, TaskQueue, task } from '#lab';
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
 
+type Film = { readonly name: string };
 const tasks = {
   double: task((n: number) => n * 2),
   text: task((n: number) => String(n)),
   length: task((s: string) => s.length),
   note: task((_: string) => {}),
   list: task((parts: number[]) => parts.join(' ')),
+  name: task((n: number) => (n > 0 ? String(n) : undefined)),
+  find: task((name: string): Film | undefined => (name === '' ? undefined : { name })),
+  show: task((_: Film | undefined) => {}),
+  showNone: task((_: Film | null) => {}),
+  either: task((n: number) => (n > 0 ? n : 'none')),
+  takeEither: task((_: number | string) => {}),
+  lists: task((_: (number | string)[]) => {}),
+  pair: task(([n, s]: readonly [number, string]) => s.repeat(n)),
 };
 declare const queue: TaskQueue<typeof tasks>;
 declare const module: URL;
@@ -68,11 +77,52 @@ test('a link that does not take what the one before gives is refused, and the er
   queue.chain(first, ...some);
 });
 
+test('a link takes all that the one before may give, and so does a callback', () => {
+  queue.chain(queue.s('either', 1), 'takeEither');
+  queue.chord([queue.s('either', 1), first], 'lists');
+  queue.chain(
+    queue.s('either', 1),
+    // @ts-expect-error a string for a number, now and then
+    'double',
+  );
+  const parts = [first, queue.s('text', 1)];
+  queue.chord(parts, 'lists');
+  // @ts-expect-error a string among the numbers
+  queue.chord(parts, 'list');
+});
+
 test('a chord gives its callback the list of what its header gives', () => {
   const bound = queue.chord([first, queue.s('length', 'x')], 'list');
   same<typeof bound, Promise<AsyncResult<string>>>(true);
   // @ts-expect-error a string among the numbers
   queue.chord([first, queue.s('text', 1)], 'list');
+});
+
+test('the callback of a chord that may skip does not count on the places of its list', () => {
+  const header = [first, queue.s('text', 1)] as const;
+  queue.chord(header, 'pair');
+  queue.chord(header, 'pair', { onFailure: 'fail' });
+  queue.chord([first, first], 'list', { onFailure: 'skip' });
+  // @ts-expect-error the one of the two that has failed is left out
+  queue.chord(header, 'pair', { onFailure: 'skip' });
+  const onFailure = Math.random() < 0.5 ? 'skip' : 'fail';
+  // @ts-expect-error it may be left out
+  queue.chord(header, 'pair', { onFailure });
+});
+
+test('what a task gives comes as it is stored: undefined as null', () => {
+  const name = queue.delay('name', 1);
+  same<typeof name, Promise<AsyncResult<string | null>>>(true);
+  const film = queue.delay('find', 'x').then((ticket) => ticket.get());
+  film satisfies Promise<Film | null>;
+  // @ts-expect-error null for undefined
+  film satisfies Promise<Film | undefined>;
+  queue.chain(queue.s('find', 'x'), 'showNone');
+  queue.chain(
+    queue.s('find', 'x'),
+    // @ts-expect-error null for undefined
+    'show',
+  );
 });
 
 test('a payload is of its task, and survives the journey', () => {
