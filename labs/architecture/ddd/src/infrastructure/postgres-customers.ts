@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { Customer, type CustomerSnapshot } from '../domain/customer.ts';
 import type { CustomerId } from '../domain/ids.ts';
 import { AlreadyChargedError, ConcurrencyError, type CustomerRepository, NotFoundError } from '../domain/ports.ts';
-import { announce, inOneTransaction, restored } from './postgres.ts';
+import { announce, inOneTransaction, insist, restored } from './postgres.ts';
 
 /** Customers in PostgreSQL: `customers`, `charges` and `outbox`. */
 export class PostgresCustomers implements CustomerRepository {
@@ -13,11 +13,11 @@ export class PostgresCustomers implements CustomerRepository {
   }
 
   async get(id: CustomerId): Promise<Customer> {
-    const { rows } = await this.pool.query<{ snapshot: CustomerSnapshot }>(
-      `SELECT json_build_object('id', id, 'version', version, 'balance', balance, 'currency', currency) AS snapshot
+    const { rows } = await insist<{ snapshot: CustomerSnapshot }>(this.pool, {
+      text: `SELECT json_build_object('id', id, 'version', version, 'balance', balance, 'currency', currency) AS snapshot
        FROM customers WHERE id = $1`,
-      [id],
-    );
+      values: [id],
+    });
     const [row] = rows;
     if (!row) throw new NotFoundError('customer', id);
     return restored('customer', id, () => Customer.restore(row.snapshot));

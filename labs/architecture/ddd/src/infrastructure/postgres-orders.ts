@@ -1,9 +1,9 @@
-import { DatabaseError, type Pool, type PoolClient } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import type { OrderEvent } from '../domain/events.ts';
 import type { OrderId } from '../domain/ids.ts';
 import { Order, type OrderSnapshot } from '../domain/order.ts';
 import { ConcurrencyError, NotFoundError, type OrderRepository } from '../domain/ports.ts';
-import { restored } from './postgres.ts';
+import { insist, restored } from './postgres.ts';
 
 /** Orders in PostgreSQL: `orders`, `order_lines` and `outbox`, written together or not at all. */
 export class PostgresOrders implements OrderRepository {
@@ -15,14 +15,14 @@ export class PostgresOrders implements OrderRepository {
 
   async get(id: OrderId): Promise<Order> {
     // One statement, so that order and lines are of one moment. JSON, so that bigint comes as a number.
-    const { rows } = await this.pool.query<{ snapshot: OrderSnapshot }>(
-      `SELECT json_build_object('id', id, 'version', version, 'customerId', customer_id, 'status', status,
+    const { rows } = await insist<{ snapshot: OrderSnapshot }>(this.pool, {
+      text: `SELECT json_build_object('id', id, 'version', version, 'customerId', customer_id, 'status', status,
          'currency', currency, 'city', city, 'street', street, 'voucher', voucher,
          'lines', coalesce((SELECT json_agg(json_build_object('name', name, 'size', size, 'spiciness', spiciness,
            'unitPrice', unit_price, 'quantity', quantity) ORDER BY position) FROM order_lines WHERE order_id = id), '[]')
        ) AS snapshot FROM orders WHERE id = $1`,
-      [id],
-    );
+      values: [id],
+    });
     const [row] = rows;
     if (!row) throw new NotFoundError('order', id);
     return restored('order', id, () => Order.restore(row.snapshot));
@@ -80,14 +80,6 @@ export class PostgresOrders implements OrderRepository {
         JSON.stringify(events),
       ],
     };
-    // Where the database's default is not "read committed", Postgres refuses whoever has waited for the row, or only met
-    // another order on the way. Nothing was written: asked again, the row itself says whether its version is another.
-    for (;;) {
-      try {
-        return (await db.query(query)).rowCount === 1;
-      } catch (error) {
-        if (!(error instanceof DatabaseError && error.code === '40001')) throw error;
-      }
-    }
+    return (await insist(db, query)).rowCount === 1;
   }
 }

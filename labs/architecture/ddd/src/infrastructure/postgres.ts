@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from 'pg';
+import { DatabaseError, type Pool, type PoolClient, type QueryConfig, type QueryResult, type QueryResultRow } from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { DomainEvent } from '../domain/events.ts';
 import { CorruptRecordError } from '../domain/ports.ts';
@@ -65,6 +65,24 @@ export function inOneTransaction<T>(pool: Pool, body: (tx: PoolClient) => Promis
       throw error;
     }
   });
+}
+
+/**
+ * The answer to one statement, which is a transaction by itself. Where the database's default is not "read committed",
+ * Postgres refuses whoever has waited for a row, or only met others on the way, readers too. Nothing was done then: asked
+ * again, the row itself says how it is now.
+ */
+export async function insist<Row extends QueryResultRow>(
+  db: Pool | PoolClient,
+  query: QueryConfig,
+): Promise<QueryResult<Row>> {
+  for (;;) {
+    try {
+      return await db.query<Row>(query);
+    } catch (error) {
+      if (!(error instanceof DatabaseError && error.code === '40001')) throw error;
+    }
+  }
 }
 
 /** What `restore` makes of a row. @throws CorruptRecordError when the row breaks a rule of the domain. */
