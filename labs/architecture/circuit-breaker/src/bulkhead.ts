@@ -70,7 +70,8 @@ export class Bulkhead implements Policy {
       this.leave();
       throw signal.reason;
     }
-    return this.execute(call, signal);
+    // Awaited, so that the stack of a failure goes on with our caller.
+    return await this.execute(call, signal);
   }
 
   protected execute<T>(call: Call<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -16,7 +16,8 @@ export function compose(...policies: readonly Policy[]): Policy {
         (inner, policy) => (own) => policy.run(inner, { signal: own }),
         call,
       );
-      return policies.length > 0 ? nested(signal) : runCancellable(call, signal);
+      // Awaited, so that the stack of a failure goes on with our caller.
+      return await (policies.length > 0 ? nested(signal) : runCancellable(call, signal));
     },
   };
 }

@@ -210,6 +210,23 @@ describe('policies together', () => {
     expect(await compose().run(() => 7), 'no policy at all').toBe(7);
   });
 
+  test('the stack of a failure goes on with the caller of each policy, alone and composed', async () => {
+    const [again, circuit, slots] = [retry({ attempts: 1 }), new CircuitBreaker(), new Bulkhead({ concurrent: 1 })];
+    const policies = { again, slots, none: compose(), one: compose(circuit), all: compose(again, circuit, slots) };
+    for (const [what, policy] of Object.entries(policies)) {
+      const charge = async () => {
+        await null;
+        throw new Error('payment: 503');
+      };
+      const placeOrder = async () => {
+        await policy.run(charge);
+      };
+      const { error } = await outcome(placeOrder());
+      expect(error).toEqual(new Error('payment: 503'));
+      expect(error instanceof Error && error.stack, what).toMatch(/at (async )?placeOrder/);
+    }
+  });
+
   const persistent = (options: Partial<RetryOptions> = {}) => {
     const time = handClock();
     const policy = retry({ attempts: 3, delayMs: 100, random: () => 0.5, clock: time.clock, ...options });
