@@ -18,7 +18,7 @@ export interface BreakerOptions {
   readonly minCalls?: number;
   /** Share of failures that opens the circuit, above 0 and at most 1. Default 0.5. */
   readonly failureRate?: number;
-  /** Milliseconds from which a call counts as slow. Default: none does. */
+  /** Milliseconds from which a call counts as slow, above 0. Default: none does. */
   readonly slowMs?: number;
   /** Share of slow calls that opens the circuit, above 0 and at most 1. Default 1. */
   readonly slowRate?: number;
@@ -80,6 +80,9 @@ export function planOf(options: BreakerOptions): Plan {
   }
   if (options.slowRate !== undefined && options.slowMs === undefined) {
     throw new InvalidOptionError('slowRate needs slowMs: from how many milliseconds is a call slow?');
+  }
+  if (options.slowMs === 0) {
+    throw new InvalidOptionError('slowMs must be above 0, for no call takes less: leave it out if none is to be slow.');
   }
   const maxFailureRate = numberOf('halfOpen.maxFailureRate', halfOpen.maxFailureRate ?? 0, 0, 1);
   if (maxFailureRate === 1) throw new InvalidOptionError('halfOpen.maxFailureRate must be below 1: all may fail.');

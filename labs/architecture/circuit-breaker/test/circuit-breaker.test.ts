@@ -51,8 +51,12 @@ function fuse(options: BreakerOptions = {}) {
   return { ...time, breaker };
 }
 
-const feed = async (breaker: CircuitBreaker, calls: string) => {
-  for (const each of calls) await breaker.run(each === '.' ? pay : fail).catch(() => {});
+/** Calls that succeed (.) or fail, one after the other; each takes as long as `work`. */
+const feed = async (breaker: CircuitBreaker, calls: string, work?: () => Promise<unknown>) => {
+  for (const each of calls) {
+    const call = each === '.' ? pay : fail;
+    await breaker.run(work ? () => work().then(call) : call).catch(() => {});
+  }
 };
 
 async function blown(options: BreakerOptions = {}) {
@@ -162,6 +166,7 @@ describe('circuit breaker', () => {
       ['no buckets', { window: { type: 'time', size: 1_000, buckets: 0 } }],
       ['more buckets than memory is for', { window: { type: 'time', size: 2 ** 40, buckets: 2 ** 16 + 1 } }],
       ['a negative slowness', { slowMs: -1 }],
+      ['a slowness that no call is below', { slowMs: 0 }],
       ['a slow rate of nothing', { slowMs: 100, slowRate: 0 }],
       ['a slow rate without slowness', { slowRate: 0.5 }],
       ['an endless opening', { openMs: Number.POSITIVE_INFINITY }],
@@ -178,7 +183,7 @@ describe('circuit breaker', () => {
     for (const [what, options] of bad) expect(() => fuse(options), what).toThrow(InvalidOptionError);
     const least: BreakerOptions[] = [
       { window: { type: 'count', size: 1 }, minCalls: 1, failureRate: 1, openMs: 0, timeoutMs: 1 },
-      { window: { type: 'time', size: 1, buckets: 1 }, minCalls: 1, slowMs: 0, slowRate: 1 },
+      { window: { type: 'time', size: 1, buckets: 1 }, minCalls: 1, slowMs: 0.1, slowRate: 1 },
       { window: { type: 'time', size: 10 }, halfOpen: { permits: 1, maxFailureRate: 0, probeTimeoutMs: 1 } },
     ];
     for (const options of least) expect(() => fuse(options), JSON.stringify(options)).not.toThrow();
@@ -639,11 +644,11 @@ describe('circuit breaker', () => {
 
   test('the cause is the last failure also where a success met the rate, and none where slowness did', async () => {
     const { breaker } = fuse();
-    const slow = fuse({ slowMs: 0 }).breaker;
+    const slow = fuse({ slowMs: 1 });
     const causes: unknown[] = [];
-    for (const each of [breaker, slow]) each.on('transition', ({ cause }) => causes.push(cause));
+    for (const each of [breaker, slow.breaker]) each.on('transition', ({ cause }) => causes.push(cause));
     await feed(breaker, 'xx..');
-    await feed(slow, '..x.');
+    await feed(slow.breaker, '..x.', () => slow.pass(1));
     expect(causes).toEqual([DOWN, undefined]);
   });
 
@@ -724,8 +729,8 @@ describe('circuit breaker', () => {
   });
 
   test('a snapshot says what was counted', async () => {
-    const { breaker, pass } = fuse({ slowMs: 0 });
-    await feed(breaker, '.x.x');
+    const { breaker, pass } = fuse({ slowMs: 1 });
+    await feed(breaker, '.x.x', () => pass(1));
     await outcome(breaker.run(pay));
     await pass(250);
     expect(breaker.snapshot()).toEqual({
