@@ -417,6 +417,18 @@ describe('decorators', () => {
     expect([await menu.dishes(), await menu.dishes(), runs]).toEqual([1, 1, 1]);
   });
 
+    // biome-ignore lint/suspicious/noThenProperty: sent when it is awaited, as Supabase's is
+    const sent = { then: (give: (limit: unknown) => void) => give(currentSignal()) };
+    class Page {
+      @cached(ALWAYS) dishes() {
+        return sent;
+      }
+      @timeout(HOUR) async hasty() {
+        return this.dishes();
+      }
+    }
+    expect(await new Page().hasty(), 'aborted by nobody: others wait for it, too').toBe(undefined);
+
   test('what throws or rejects is not remembered', async () => {
     let calls = 0;
     class Kitchen {

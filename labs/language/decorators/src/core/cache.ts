@@ -48,9 +48,11 @@ export function caching(options: CacheOptions): Behaviour {
         cache.set(wanted, known);
         return known.value;
       }
-      const result = unhurried(() => Reflect.apply(method, this, args));
-      // A query that runs anew for each `await` is settled once, and its result is kept.
-      const value = isPromise(result) ? Promise.resolve(result) : result;
+      const value = unhurried(() => {
+        const result = Reflect.apply(method, this, args);
+        // A query that runs anew for each `await` is settled once, and its result is kept.
+        return isPromise(result) ? Promise.resolve(result) : result;
+      });
       const entry: Entry = { value, validUntil: clock.mono() + ttlMs };
       remember(cache, wanted, entry, max);
       if (value instanceof Promise) {
