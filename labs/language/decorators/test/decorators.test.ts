@@ -415,7 +415,6 @@ describe('decorators', () => {
     }
     const menu = new Menu();
     expect([await menu.dishes(), await menu.dishes(), runs]).toEqual([1, 1, 1]);
-  });
 
     // biome-ignore lint/suspicious/noThenProperty: sent when it is awaited, as Supabase's is
     const sent = { then: (give: (limit: unknown) => void) => give(currentSignal()) };
@@ -429,6 +428,7 @@ describe('decorators', () => {
     }
     expect(await new Page().hasty(), 'aborted by nobody: others wait for it, too').toBe(undefined);
 
+  });
   test('what throws or rejects is not remembered', async () => {
     let calls = 0;
     class Kitchen {
@@ -757,6 +757,9 @@ describe('decorators', () => {
         return 'Via Roma';
       }
     }
+      @requires('rider') async *all() {
+        yield body();
+      }
     class Plain extends Orders {
       override address() {
         body();
@@ -767,6 +770,7 @@ describe('decorators', () => {
       @requires('chef') override address() {
         return 'Stated';
       }
+    expect(() => runAs(slow, () => new Orders().all()), 'async is no help to it').toThrow(/no generator/);
     }
     class Busy extends Orders {
       @requires('chef') cook() {}

@@ -5,7 +5,7 @@ import { type Behaviour, type Callable, isAsync, isPromise } from './method.ts';
 /** Who calls. */
 export interface Principal {
   readonly name: string;
-  /** May ask elsewhere and answer with a promise; then only methods declared `async` can be guarded. */
+  /** May ask elsewhere and answer with a promise; then only methods declared `async` can be guarded, and no generators. */
   can(permission: string): boolean | Promise<boolean>;
 }
 
@@ -34,7 +34,8 @@ export function asksFor(method: object, permissions: readonly string[]): boolean
  * method runs before that is known. An async method rejects, any other throws.
  *
  * @throws UnauthenticatedError without a principal, ForbiddenError without a permission.
- * @throws MisuseError where the principal answers with a promise and the method is not `async`: the call is refused.
+ * @throws MisuseError where the principal answers with a promise and the method is not `async`, or is a generator: the
+ *   call is refused.
  */
 export function guarding(permissions: readonly string[]): Behaviour {
   if (permissions.some((permission) => typeof permission !== 'string' || permission === '')) {
@@ -50,7 +51,9 @@ export function guarding(permissions: readonly string[]): Behaviour {
           const answer = admit(permissions, name);
           if (answer !== undefined) {
             answer.catch(() => {});
-            throw new MisuseError(`${name} can't wait for the principal's answer: declare it async`);
+            throw new MisuseError(
+              `${name} can't wait for the principal's answer: only an async method can, and no generator`,
+            );
           }
           return Reflect.apply(method, this, args);
         };
