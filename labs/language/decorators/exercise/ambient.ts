@@ -12,14 +12,16 @@ export class Transactions<T extends Transaction> {
     todo('Transactions');
   }
 
-  /** The transaction that this code runs in; undefined outside of `run`. */
+  /** The transaction that this code runs in; undefined outside of `run`. @throws MisuseError when that one has ended. */
   get current(): T | undefined {
     return todo('current');
   }
 
   /**
-   * Commits when `body` returns, rolls back when it throws. Within another `run` it joins that one: and then its
-   * failure undoes the whole, even where somebody in between catches the error.
+   * Commits when `body` returns, rolls back when it throws, or where the commit fails. Within another `run` it joins
+   * that one: and then its failure undoes the whole, even where somebody in between catches the error.
+   *
+   * @throws what `body`, a joined `run`, begin and commit throw; MisuseError when the one to join has ended.
    */
   run<R>(_body: () => R | Promise<R>): Promise<R> {
     return todo('run');

@@ -669,6 +669,22 @@ describe('decorators', () => {
     ]);
   });
 
+    const told: string[] = [];
+    const deferred = new Transactions(async () => ({
+      async commit() {
+        told.push('commit');
+        throw new Error('no such customer');
+      },
+      rollback: async () => void told.push('rollback'),
+    }));
+    await expect(deferred.run(() => 'placed')).rejects.toThrow('no such customer');
+    expect(told, 'a commit that fails leaves nothing open').toEqual(['commit', 'rollback']);
+    const query = Object.assign(Promise.resolve<number | undefined>(0), {
+      // biome-ignore lint/suspicious/noThenProperty: it begins when it is awaited, as the queries of Knex and Mongoose do
+      then: (give: (id: number | undefined) => void) => give(transactions.current?.id),
+    });
+    expect(await transactions.run(() => query), 'the query is in it').toBe(3);
+
   // ── requires ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('nobody, and nobody without the permission, gets past a guard', async () => {
@@ -682,6 +698,25 @@ describe('decorators', () => {
       }
       @requires('rider') accessor tip = 0;
     }
+  test('what goes on after the end of its transaction is refused', async () => {
+    const { account, history, transactions } = bank();
+    const [slow, late] = [Promise.withResolvers<void>(), Promise.withResolvers<unknown>()];
+    class Shop {
+      @transactional(transactions) async checkout() {
+        await Promise.all([account.debit('no money'), this.ship()]);
+      }
+      async ship() {
+        await slow.promise;
+        late.resolve(Promise.allSettled([account.debit(), (async () => transactions.current)()]));
+      }
+    }
+    await expect(new Shop().checkout()).rejects.toThrow('no money');
+    slow.resolve();
+    const refused = { status: 'rejected', reason: expect.any(MisuseError) };
+    expect(await late.promise, 'nobody would commit it').toEqual([refused, refused]);
+    expect(history.ops).toEqual(['begin 1', 'debit in 1', 'rollback 1']);
+  });
+
     const orders = new Orders();
     expect(() => orders.mine()).toThrow(UnauthenticatedError);
     await expect(orders.address(), 'an async method rejects').rejects.toThrow(UnauthenticatedError);
