@@ -201,6 +201,7 @@ describe('decorators', () => {
       ['a timeout beyond any timer', () => timeout(2 ** 31)],
       ['a limit of 0', () => rateLimit({ limit: 0, perMs: 1 })],
       ['a limit per no time', () => rateLimit({ limit: 1, perMs: 0 })],
+      ['a limit that remembers nobody', () => rateLimit({ limit: 1, perMs: 1, max: 0 })],
       ['an empty permission', () => requires('')],
       ['a path without a slash', () => route('GET', 'orders')],
       ['a parameter without a name', () => route('GET', '/orders/:')],
@@ -427,8 +428,8 @@ describe('decorators', () => {
       }
     }
     expect(await new Page().hasty(), 'aborted by nobody: others wait for it, too').toBe(undefined);
-
   });
+
   test('what throws or rejects is not remembered', async () => {
     let calls = 0;
     class Kitchen {
@@ -606,6 +607,18 @@ describe('decorators', () => {
     await ann();
     await expect(ann()).rejects.toThrow(RateLimitedError);
     expect(call).toHaveBeenCalledTimes(4);
+
+    class Codes {
+      @rateLimit({ limit: 1, perMs: HOUR, max: 20_000, clock, key: (phone: string) => phone }) send(phone: string) {
+        return phone;
+      }
+    }
+    const codes = new Codes();
+    for (let phone = 0; phone < 20_000; phone++) codes.send(`${phone}`);
+    expect(() => codes.send('0'), 'among as many as it is to remember').toThrow(RateLimitedError);
+    codes.send('one more');
+    expect(codes.send('1'), 'forgotten: its call is the longest ago').toBe('1');
+    expect(() => codes.send('0'), 'its call is not').toThrow(RateLimitedError);
   });
 
   /** A bank that keeps a record of what it was told. */
@@ -655,19 +668,6 @@ describe('decorators', () => {
     const failing = broken.run(() => Promise.reject(new Error('no money')));
     await expect(failing, 'a rollback that fails hides no error').rejects.toThrow('no money');
     expect(String(warned.mock.calls[0])).toContain('no connection');
-  });
-
-  test('a call within a transaction joins it, and its failure undoes the whole', async () => {
-    const { account, history } = bank();
-    await account.transfer();
-    await expect(account.transfer('no money')).rejects.toThrow('no money');
-    await expect(account.shrug(), 'caught in between').rejects.toThrow('no money');
-    expect(history.ops).toEqual([
-      ...['begin 1', 'debit in 1', 'debit in 1', 'commit 1'],
-      ...['begin 2', 'debit in 2', 'debit in 2', 'rollback 2'],
-      ...['begin 3', 'debit in 3', 'rollback 3'],
-    ]);
-  });
 
     const told: string[] = [];
     const deferred = new Transactions(async () => ({
@@ -684,20 +684,20 @@ describe('decorators', () => {
       then: (give: (id: number | undefined) => void) => give(transactions.current?.id),
     });
     expect(await transactions.run(() => query), 'the query is in it').toBe(3);
+  });
 
-  // ── requires ──────────────────────────────────────────────────────────────────────────────────────────────────────
+  test('a call within a transaction joins it, and its failure undoes the whole', async () => {
+    const { account, history } = bank();
+    await account.transfer();
+    await expect(account.transfer('no money')).rejects.toThrow('no money');
+    await expect(account.shrug(), 'caught in between').rejects.toThrow('no money');
+    expect(history.ops).toEqual([
+      ...['begin 1', 'debit in 1', 'debit in 1', 'commit 1'],
+      ...['begin 2', 'debit in 2', 'debit in 2', 'rollback 2'],
+      ...['begin 3', 'debit in 3', 'rollback 3'],
+    ]);
+  });
 
-  test('nobody, and nobody without the permission, gets past a guard', async () => {
-    const body = vi.fn();
-    class Orders {
-      @requires() mine() {
-        body();
-      }
-      @requires('rider', 'city:rome') async address() {
-        body();
-      }
-      @requires('rider') accessor tip = 0;
-    }
   test('what goes on after the end of its transaction is refused', async () => {
     const { account, history, transactions } = bank();
     const [slow, late] = [Promise.withResolvers<void>(), Promise.withResolvers<unknown>()];
@@ -717,6 +717,19 @@ describe('decorators', () => {
     expect(history.ops).toEqual(['begin 1', 'debit in 1', 'rollback 1']);
   });
 
+  // ── requires ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  test('nobody, and nobody without the permission, gets past a guard', async () => {
+    const body = vi.fn();
+    class Orders {
+      @requires() mine() {
+        body();
+      }
+      @requires('rider', 'city:rome') async address() {
+        body();
+      }
+      @requires('rider') accessor tip = 0;
+    }
     const orders = new Orders();
     expect(() => orders.mine()).toThrow(UnauthenticatedError);
     await expect(orders.address(), 'an async method rejects').rejects.toThrow(UnauthenticatedError);
@@ -744,6 +757,9 @@ describe('decorators', () => {
       @requires('rider') note() {
         body();
       }
+      @requires('rider') async *all() {
+        yield body();
+      }
     }
     const answer = Promise.withResolvers<boolean>();
     const slow: Principal = { name: 'Slo', can: () => answer.promise };
@@ -754,6 +770,7 @@ describe('decorators', () => {
     answer.resolve(false);
     await expect(asking).rejects.toThrow(ForbiddenError);
     expect(() => runAs(slow, () => new Orders().note()), 'a sync method cannot wait').toThrow(MisuseError);
+    expect(() => runAs(slow, () => new Orders().all()), 'async is no help to it').toThrow(/no generator/);
     expect(body, 'after a no').not.toHaveBeenCalled();
   });
 
@@ -792,9 +809,6 @@ describe('decorators', () => {
         return 'Via Roma';
       }
     }
-      @requires('rider') async *all() {
-        yield body();
-      }
     class Plain extends Orders {
       override address() {
         body();
@@ -805,7 +819,6 @@ describe('decorators', () => {
       @requires('chef') override address() {
         return 'Stated';
       }
-    expect(() => runAs(slow, () => new Orders().all()), 'async is no help to it').toThrow(/no generator/);
     }
     class Busy extends Orders {
       @requires('chef') cook() {}

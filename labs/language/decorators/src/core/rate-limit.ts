@@ -10,6 +10,11 @@ export interface RateLimitOptions {
   readonly perMs: number;
   /** Who shares a limit, from the method's own arguments. Default: the principal's name; all who have none share one. */
   key?(...args: readonly unknown[]): string;
+  /**
+   * Callers remembered for each instance. Default 10,000. Above it, those whose limit is whole again are forgotten, then
+   * whose last call is the longest ago: they begin anew.
+   */
+  readonly max?: number;
   readonly clock?: Pick<Clock, 'mono'>;
 }
 
@@ -19,9 +24,6 @@ interface Bucket {
   at: number;
 }
 
-/** Callers whose buckets are kept; above it, those that are full again are forgotten, then the oldest. */
-const MAX_BUCKETS = 10_000;
-
 /**
  * Lets through `limit` calls per `perMs`, for each caller of each instance. What is refused never reaches the method;
  * an async method rejects, any other throws. This process only: several share nothing.
@@ -29,9 +31,10 @@ const MAX_BUCKETS = 10_000;
  * @throws RateLimitedError from the call; MisuseError on bad options.
  */
 export function limiting(options: RateLimitOptions): Behaviour {
-  const { limit, perMs, key = () => currentPrincipal()?.name ?? '', clock = systemClock } = options;
+  const { limit, perMs, key = () => currentPrincipal()?.name ?? '', max = 10_000, clock = systemClock } = options;
   checkOption('limit of @rateLimit', limit, 1, Number.MAX_SAFE_INTEGER, true);
   checkOption('perMs of @rateLimit', perMs, Number.MIN_VALUE, Number.MAX_SAFE_INTEGER);
+  checkOption('max of @rateLimit', max, 1, Number.POSITIVE_INFINITY, true);
   const perToken = perMs / limit;
   return (method, name) => {
     const instances = new WeakMap<object, Map<string, Bucket>>();
@@ -47,7 +50,7 @@ export function limiting(options: RateLimitOptions): Behaviour {
       bucket.at = now;
       buckets.delete(wanted);
       buckets.set(wanted, bucket);
-      if (buckets.size > MAX_BUCKETS) forget(buckets, now - perMs);
+      if (buckets.size > max) forget(buckets, now - perMs, max);
       // Time comes in fractions: a bucket that is a billionth short is full enough.
       if (bucket.tokens < 1 - 1e-9) {
         const error = new RateLimitedError(name, (1 - bucket.tokens) * perToken);
@@ -61,9 +64,9 @@ export function limiting(options: RateLimitOptions): Behaviour {
 }
 
 /** In the order of their last use: the first that is younger ends it. */
-function forget(buckets: Map<string, Bucket>, fullSince: number): void {
+function forget(buckets: Map<string, Bucket>, fullSince: number, max: number): void {
   for (const [key, { at }] of buckets) {
-    if (at > fullSince && buckets.size <= MAX_BUCKETS) return;
+    if (at > fullSince && buckets.size <= max) return;
     buckets.delete(key);
   }
 }
