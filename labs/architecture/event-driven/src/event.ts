@@ -53,8 +53,8 @@ export class Catalogue<Events extends object> {
   /**
    * A new event of the current version. `cause` is the event that it answers: correlation and trace are passed on.
    * @throws InvalidArgumentError without a key, for a key above 512 characters, and for data that JSON or PostgreSQL
-   *   can't hold: NaN, an invalid Date, a Map or a Set, a bigint, a cycle, U+0000, half a surrogate pair. Better here than
-   *   in the middle of a transaction
+   *   can't hold: NaN, an invalid Date, undefined in a list, a Map, a Set, an Error, a Promise, a bigint, a cycle, U+0000,
+   *   half a surrogate pair. Better here than in the middle of a transaction
    */
   create<Type extends keyof Events & string>(
     type: Type,
@@ -126,6 +126,11 @@ export class Catalogue<Events extends object> {
 /** `JSON.stringify` escapes what is no well-formed text, and U+0000; PostgreSQL refuses both. */
 const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i;
 
+/** What JSON leaves out of an object, and keeps the place of in a list. */
+const NOTHING = new Set<string>(['undefined', 'function', 'symbol']);
+/** What JSON sees nothing of. */
+const EMPTY = [Map, Set, Error, Promise];
+
 function assertStorable(what: string, value: unknown): void {
   let json: string | undefined;
   try {
@@ -133,8 +138,9 @@ function assertStorable(what: string, value: unknown): void {
       // It would be stored as null,
       if (typeof each === 'number' && !Number.isFinite(each)) throw new TypeError(`it has ${each} for a number`);
       if (each === null && Reflect.get(this, name) instanceof Date) throw new TypeError('it has an invalid date');
+      if (Array.isArray(this) && NOTHING.has(typeof each)) throw new TypeError(`a list of it has ${typeof each}`);
       // and these as {}.
-      if (each instanceof Map || each instanceof Set) throw new TypeError('it has a Map or a Set');
+      if (EMPTY.some((kind) => each instanceof kind)) throw new TypeError('it has a Map, Set, Error or Promise');
       return each;
     });
   } catch (cause) {
