@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { Bus, Cemetery } from './bus.ts';
 import { NoDeadLetterError, UnreadableEventError } from './errors.ts';
 import type { Envelope } from './event.ts';
-import { identifier, MIGRATING } from './outbox.ts';
+import { identifier, isMigrated, MIGRATING } from './outbox.ts';
 import { UNREADABLE, UUID } from './parse.ts';
 
 /** An event that a group could not handle. */
@@ -28,6 +28,7 @@ export class DeadLetters implements Cemetery {
 
   /** Creates the table where it is missing. Part of your migrations. */
   async migrate(): Promise<void> {
+    if (await isMigrated(this.#pool, this.#table, 'json')) return;
     await this.#pool.query(`${MIGRATING}
       CREATE TABLE IF NOT EXISTS ${this.#table} ("group" text, id uuid, event json NOT NULL, reason text NOT NULL,
         attempts int NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY ("group", id));

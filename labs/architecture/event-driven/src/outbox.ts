@@ -28,6 +28,7 @@ export class Outbox {
 
   /** Creates the table where it is missing. Part of your migrations. */
   async migrate(): Promise<void> {
+    if (await isMigrated(this.pool, this.table, 'jsonb')) return;
     const index = (name: string) => identifier(`${this.table.slice(1, -1)}_${name}`);
     await this.pool.query(`${MIGRATING}
       CREATE TABLE IF NOT EXISTS ${this.table} (
@@ -98,5 +99,18 @@ export class Outbox {
 
 /** "IF NOT EXISTS" is no lock: of two that migrate at once, one would fail. */
 export const MIGRATING = "SELECT pg_advisory_xact_lock(hashtextextended('labs event-driven', 0));";
+
+/**
+ * Whether the table is there, with events of that type. "IF NOT EXISTS" locks it to say so: it waits for an import, or for a
+ * backup, and whoever comes to write waits behind it.
+ */
+export async function isMigrated(pool: Pool, table: string, type: 'json' | 'jsonb'): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `SELECT FROM pg_attribute WHERE attrelid = to_regclass(quote_ident(current_schema()) || '.' || $1::text)
+       AND attname = 'event' AND atttypid = $2::text::regtype`,
+    [table, type],
+  );
+  return rowCount === 1;
+}
 
 export const identifier = (name: string) => `"${name.replaceAll('"', '""')}"`;

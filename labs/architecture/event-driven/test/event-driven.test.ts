@@ -70,6 +70,23 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect(migrated.filter(({ status }) => status === 'rejected')).toEqual([]);
   });
 
+  test('who migrates what is there waits for nobody who uses it, and nobody for him', async () => {
+    const [outbox, dead] = [new Outbox(pool, 'used_outbox'), new DeadLetters(pool, 'used_dead')];
+    const migrate = () => Promise.all([outbox.migrate(), dead.migrate()]);
+    await migrate();
+    await transaction(pool, async (tx) => {
+      await outbox.add(tx, placed('a long import'));
+      await tx.query('SELECT FROM used_dead');
+      let migrated = false;
+      const migrating = migrate().then(() => {
+        migrated = true;
+      });
+      onTestFinished(() => migrating);
+      await until(async () => migrated || (await lockWaits()) > 0);
+      expect(migrated, 'migrated beside an import and a backup').toBe(true);
+    });
+  });
+
   test('whoever hears of errors and throws ends no relay', async () => {
     const { add, relayTo } = await world();
     const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
