@@ -10,7 +10,7 @@ export interface DeadLetter {
   readonly group: string;
   /** What was no event has the type "Unreadable", and its text in `data.text`. */
   readonly event: Envelope;
-  /** The last try's error. */
+  /** The last try's error, and what stands behind it. */
   readonly reason: string;
   readonly attempts: number;
 }
@@ -39,7 +39,7 @@ export class DeadLetters implements Cemetery {
   /** Twice the same is one: a crash before the acknowledgement brings the event, and its death, again. */
   async add(group: string, event: Envelope, error: Error, attempts: number): Promise<void> {
     // PostgreSQL's text has no U+0000; an error may quote one.
-    const reason = `${error.name}: ${error.message}`.toWellFormed().replaceAll('\0', '\uFFFD');
+    const reason = told(error).toWellFormed().replaceAll('\0', '\uFFFD');
     await this.#pool.query(
       `INSERT INTO ${this.#table} VALUES ($1, $2, $3, $4, $5)
        ON CONFLICT ("group", id) DO UPDATE SET reason = excluded.reason, attempts = excluded.attempts, at = now()`,
@@ -86,4 +86,15 @@ export class DeadLetters implements Cemetery {
     );
     return rows[0];
   }
+}
+
+/** With its causes: of a host that is down, "fetch failed" is all that `fetch` itself says, and of two addresses nothing. */
+function told(error: Error): string {
+  const all = new Set([error]);
+  // A set goes on to what is added meanwhile, and a chain without an end ends.
+  for (const each of all) {
+    const behind: unknown[] = each instanceof AggregateError ? [...each.errors, each.cause] : [each.cause];
+    for (const cause of behind) if (cause instanceof Error) all.add(cause);
+  }
+  return [...all].map(({ name, message }) => `${name}: ${message}`).join('; ');
 }

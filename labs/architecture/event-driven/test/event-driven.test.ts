@@ -525,4 +525,14 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     const replay = dead.replay('kitchen', 'no such id', { publish: async () => {} });
     await expect(replay).rejects.toBeInstanceOf(NoDeadLetterError);
   });
+
+  test('a dead letter says what stands behind its error', async () => {
+    const { dead } = await world();
+    const addresses = ['::1', '127.0.0.1'].map((address) => new Error(`connect ECONNREFUSED ${address}:443`));
+    const error = new TypeError('fetch failed', { cause: new AggregateError(addresses) });
+    // A chain without an end has to be told too.
+    for (const each of addresses) each.cause = error;
+    await dead.add('kitchen', placed('1'), error, 20);
+    expect((await dead.list())[0]?.reason).toMatch(/^TypeError: fetch failed.*ECONNREFUSED ::1.*ECONNREFUSED 127/);
+  });
 });
