@@ -151,7 +151,10 @@ export class PerpetualCache implements AsyncDisposable {
     return missing('refreshing');
   }
 
-  /** Has `key` loaded anew every `refreshMs`, by whichever process has the lease. @throws InvalidArgumentError once closed. */
+  /**
+   * Has `key` loaded anew every `refreshMs`, by whichever process has the lease, however often this is said.
+   * @throws InvalidArgumentError once closed.
+   */
   keepFresh<T>(_key: string, _load: Load<T>): void {
     missing('keepFresh');
   }

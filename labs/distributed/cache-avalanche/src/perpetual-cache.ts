@@ -18,7 +18,7 @@ export interface PerpetualCacheOptions extends CacheOptions {
 }
 
 interface Kept {
-  readonly load: Load<unknown>;
+  load: Load<unknown>;
   dueAt: number;
   loading: boolean;
 }
@@ -58,14 +58,16 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
   }
 
   /**
-   * Has `key` loaded anew every `refreshMs`, by this process or another one that keeps it too. All processes that share
-   * the prefix should keep the same keys. @throws InvalidArgumentError once closed.
+   * Has `key` loaded anew every `refreshMs`, by this process or another one that keeps it too. All caches that share
+   * the prefix should keep the same keys: one of them refreshes. @throws InvalidArgumentError once closed.
    */
   keepFresh<T>(key: string, load: Load<T>): void {
     named('The key', key);
     if (this.#closing.signal.aborted)
       throw new InvalidArgumentError(`This cache is closed, ${key} can't be kept fresh.`);
-    this.#kept.set(key, { load, dueAt: Number.NEGATIVE_INFINITY, loading: false });
+    // Said again while it is being loaded, it stays the same one: else the next beat would load it beside that.
+    const kept = this.#kept.get(key) ?? { loading: false };
+    this.#kept.set(key, Object.assign(kept, { load, dueAt: Number.NEGATIVE_INFINITY }));
     this.#cancel ??= this.clock.after(0, () => this.#tick(), 'background');
   }
 

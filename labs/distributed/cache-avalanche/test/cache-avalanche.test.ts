@@ -586,7 +586,10 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const depot = new Depot((load) => load);
     cache.keepFresh('a', depot.load);
     const loads: number[] = [];
+    const again = new Depot((load) => load);
     for (const ends of [true, true, false, false]) {
+      // As a handler does that says it before each read.
+      cache.keepFresh('b', again.load);
       await clock.manual.advance(loads.length === 0 ? 0 : 70_000);
       await answered(client);
       loads.push(depot.loads);
@@ -594,7 +597,9 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       await answered(client);
     }
     expect(loads, 'begun after 0, 70, 140 and 210 s').toEqual([1, 2, 3, 3]);
+    expect(again.loads, 'of a key that was kept again while it was being loaded').toBe(1);
     depot.open();
+    again.open();
   });
 
   test('a kept value is as old as its load, and stale beyond staleMs', async () => {
