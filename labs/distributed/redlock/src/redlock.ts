@@ -155,13 +155,14 @@ export class Redlock {
    * then has nothing to free is asked again, after `pauseMs` and ever longer pauses, until the TTL has passed.
    */
   #free(node: Redis, resources: readonly string[], token: string, until: number, pauseMs: number): void {
-    const again = (ms: number, next: number) => {
+    const again = (ms: number) => {
       if (node.status === 'end' || this.clock.mono() > until) return;
-      this.clock.after(ms, () => this.#free(node, resources, token, until, next), 'background');
+      this.clock.after(ms, () => this.#free(node, resources, token, until, 2 * ms), 'background');
     };
     this.unlock(node, resources, token).then(
-      (freed) => !freed && pauseMs > 0 && again(pauseMs, 2 * pauseMs),
-      () => again(FREE_AGAIN_MS, FREE_AGAIN_MS),
+      (freed) => !freed && pauseMs > 0 && again(pauseMs),
+      // A connection is soon back; an error of the node's own may last, and each refused attempt would add its requests.
+      (error?: Error) => again(error?.name === 'ReplyError' ? Math.max(pauseMs, FREE_AGAIN_MS) : FREE_AGAIN_MS),
     );
   }
 

@@ -507,6 +507,30 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(await wait(1), 'once the TTL has passed').toEqual(requests);
   });
 
+  test('a node that answers with errors is asked ever more seldom to free what it may have taken', async () => {
+    const { manual, clock } = handClock();
+    const [key, node] = [fresh(), new Redis(redis.nodes[0]?.url ?? '')];
+    onTestFinished(() => node.disconnect());
+    // A key of another type: what is asked about it is answered with an error.
+    await node.hset(key, 'not', 'a lock');
+    const sends = vi.spyOn(node, 'sendCommand');
+    const { error } = await outcome(new Redlock([node], { clock }).acquire([key], MINUTE, { retry: ONCE }));
+    expect(error).toBeInstanceOf(QuorumUnreachableError);
+    const wait = async (seconds: number) => {
+      for (let step = 0; step < 10 * seconds; step++) {
+        await manual.advance(100);
+        await node.ping();
+      }
+    };
+    await wait(10);
+    const asked = sends.mock.calls.filter(([{ name }]) => name === 'eval').length;
+    expect(asked, 'requests to free the node, in 10 s').toBeLessThan(10);
+    const token = sends.mock.calls.find(([{ name }]) => name === 'set')?.[0].args[1];
+    await node.set(key, String(token));
+    await wait(20);
+    expect(await node.exists(key), 'keys that are left once it answers').toBe(0);
+  });
+
   test('no request waits in memory for a node whose connection has broken', async () => {
     const key = fresh();
     const [link] = await links();
