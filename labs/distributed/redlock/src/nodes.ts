@@ -102,6 +102,16 @@ class LockNode extends Redis {
   }
 }
 
+/** ioredis takes a URL without a host for localhost, connects to "REDISS:" without TLS, and selects the database NaN. */
+function isNodeUrl(url: string): boolean {
+  if (!/^rediss?:\/\//.test(url) || !URL.parse(url)?.hostname) return false;
+  try {
+    return Number.isInteger(new Redis(url, { lazyConnect: true }).options.db);
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Connects to the lock nodes with the settings that a lock needs.
  *
@@ -109,7 +119,8 @@ class LockNode extends Redis {
  * the lock for nobody. A socket silent for `silentMs` (default 2,000 ms) with requests pending is given up, so that a
  * hung node can't pile up requests in memory. Connection errors appear as votes; `onError` is told of them too.
  *
- * @throws InvalidArgumentError on what is no `redis:` or `rediss:` URL, or a `silentMs` that no timer can wait.
+ * @throws InvalidArgumentError on what is no `redis:` or `rediss:` URL, one whose path is no database or whose password
+ *   isn't percent-encoded, or a `silentMs` that no timer can wait.
  */
 export function connectNodes(
   urls: readonly string[],
@@ -117,12 +128,12 @@ export function connectNodes(
 ): Redis[] {
   const silentMs = within('silentMs', options.silentMs ?? 2_000, 1, LONGEST_TIMER_MS);
   if (!Array.isArray(urls)) throw new InvalidArgumentError(`Give a list of URLs, not a value of type ${typeof urls}.`);
-  // Before the first connection, which nobody could close. ioredis takes one without a host for localhost, and connects
-  // to "REDISS:" without TLS.
-  const bad = urls.findIndex((url) => !/^rediss?:\/\//.test(url) || !URL.parse(url)?.hostname);
+  // Before the first connection, which nobody could close.
+  const bad = urls.findIndex((url) => !isNodeUrl(url));
   if (bad >= 0)
     throw new InvalidArgumentError(
-      `A node has a URL like redis://host:6379; node ${bad} has ${inspect(urls[bad]).replace(/\/\/.*@/s, '//…@')}.`,
+      `A node has a URL like redis://:password@host:6379/0, percent-encoded; node ${bad} has ` +
+        `${inspect(urls[bad]).replace(/\/\/.*@/s, '//…@')}.`,
     );
   return urls.map((url) => {
     const node = new LockNode(url, {

@@ -128,6 +128,8 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       ['a scheme in capitals, which ioredis connects to without TLS', ['REDISS://127.0.0.1:7000']],
       ['one URL and no list', 'redis://127.0.0.1:7000'],
       ['a port that no server has', [...urls, 'redis://127.0.0.1:70000']],
+      ['a path that is no database, which ioredis selects as NaN', ['redis://127.0.0.1:7000/locks']],
+      ['a password with a bare %', [...urls, 'redis://:100%@127.0.0.1:7000']],
       ['a server of another kind', ['http://127.0.0.1:7000']],
       ['no silence', urls, 0],
       ['endless silence', urls, Number.POSITIVE_INFINITY],
