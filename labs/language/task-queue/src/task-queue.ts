@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import {
   defaultRepeatStrategy,
   FlowProducer,
@@ -372,7 +373,7 @@ export class TaskQueue<M extends Tasks> {
     // BullMQ knows the root, and would run those of its parts again whose results are kept no more.
     if ((await this.bull.getJobState(opts.jobId)) !== 'unknown') return;
     for (let waits = true; waits; ) {
-      await Promise.all(children.map((part) => this.#forgetFailed(part)));
+      await Promise.all(children.map((part) => this.#forget(part)));
       const sent = await add();
       waits = await this.#waitsForEver(sent);
       // The root first, as in `revoke`; what runs or is done stays.
@@ -394,11 +395,18 @@ export class TaskQueue<M extends Tasks> {
     }
   }
 
-  /** What a flow that was taken back has left: BullMQ would wait for ever for a part that has failed before. */
-  async #forgetFailed({ opts, children = [] }: Flow): Promise<void> {
-    if ((await this.bull.getJobState(opts.jobId)) === 'failed')
-      await this.bull.remove(opts.jobId, { removeChildren: false });
-    await Promise.all(children.map((part) => this.#forgetFailed(part)));
+  /**
+   * What a flow that was taken back has left: BullMQ would wait for ever for a part that has failed before, and take the
+   * result of one that was sent with another payload. Says whether the part is to run.
+   */
+  async #forget(part: Flow): Promise<boolean> {
+    const isNew = (await Promise.all((part.children ?? []).map((each) => this.#forget(each)))).includes(true);
+    const left = await this.bull.getJob(part.opts.jobId);
+    const state = await left?.getState();
+    if (!left || state === 'active' || state === 'unknown') return true;
+    if (state !== 'failed' && !isNew && alike(workOf(left), workOf(part))) return false;
+    await this.bull.remove(part.opts.jobId, { removeChildren: false });
+    return true;
   }
 
   /** Has a part failed since it was looked at, and before the flow was there to be told? */
@@ -463,6 +471,13 @@ export class TaskQueue<M extends Tasks> {
 /** The same whenever a flow is sent again: so its parts are as well. */
 const partId = (flow: string, index: number): string => `${flow}#${index}`;
 const LIKE_A_PART = /#[0-9]+$/;
+
+/** What a job does, wherever it is. */
+const workOf = ({ name, data: { payload, previous } }: Pick<Flow, 'name' | 'data'>) => ({ name, payload, previous });
+
+/** Do they say the same as JSON, whatever the order of their keys? */
+const alike = (one: object, other: object): boolean =>
+  isDeepStrictEqual(JSON.parse(JSON.stringify(one)), JSON.parse(JSON.stringify(other)));
 
 /** BullMQ's types don't say that a child that is no longer known is undefined. */
 function* nodes(flow: JobNode | undefined): Generator<BullJob> {

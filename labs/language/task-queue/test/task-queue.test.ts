@@ -845,6 +845,44 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await (await send()).get(PATIENCE)).toBe('1 4');
   });
 
+  test('a flow that is sent again with other parts, once it was taken back, takes no result of the old ones', async () => {
+    const made: number[] = [];
+    const print = task((n: number) => {
+      made.push(n);
+      return n;
+    });
+    const queue = open({ print, double, text, list });
+    const album = (...films: number[]) =>
+      queue.chord(
+        films.map((n) => queue.s('print', n)),
+        'list',
+        { id: 'album', countdownMs: HOUR },
+      );
+    const roll = (n: number) => queue.chain(queue.s('print', n, { id: 'roll' }), 'double', 'text');
+    const done = (...ids: string[]) =>
+      until(
+        async () =>
+          (await Promise.all(ids.map((id) => queue.result(id).state()))).every((state) => state === 'completed'),
+        { what: `${ids} to be done` },
+      );
+    await album(1, 2);
+    const worker = await work(queue);
+    await done('album#0', 'album#1');
+    await queue.revoke('album');
+    made.length = 0;
+    // The second one is as it was: what is done stays done.
+    const films = await queue.chord([queue.s('print', 7), queue.s('print', 2)], 'list', { id: 'album' });
+    expect(await films.get(PATIENCE)).toBe('7 2');
+    expect(made).toEqual([7]);
+    await done('roll', (await roll(1)).id);
+    await worker.close();
+    // As the board does it, and as Redis does where results are kept for a while only.
+    await queue.bull.remove('roll', { removeChildren: false });
+    const again = await roll(5);
+    await work(queue);
+    expect(await again.get(PATIENCE)).toBe('10 prints');
+  });
+
   test('a flow that is sent again while what was taken back of it ends does not wait for ever', async () => {
     const begun = new Map<string, () => void>();
     const scan = task((_: null, { id }) => {
