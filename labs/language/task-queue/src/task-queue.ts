@@ -11,6 +11,7 @@ import {
   QueueEvents,
   type QueueEventsListener,
   QueueEventsProducer,
+  type RepeatOptions,
 } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { EvictionPolicyError, InvalidArgumentError, QueueClosedError } from './errors.ts';
@@ -189,7 +190,8 @@ export class TaskQueue<M extends Tasks> {
 
   /**
    * Sends `task` on a schedule, whatever the number of instances that call this with the same `id`: the schedule lives
-   * in Redis. A cron pattern needs its time zone. Calling it again with another schedule changes it.
+   * in Redis. A cron pattern needs its time zone. Calling it again with another schedule changes it; a strike that is due
+   * by then, and waits for a worker, is not lost.
    * @throws InvalidArgumentError also on an empty `id`, and on a pattern or a time zone that is none
    */
   async beat<N extends NameOf<M>>(id: string, schedule: Schedule, task: N, payload: PayloadOf<M, N>): Promise<void> {
@@ -201,7 +203,20 @@ export class TaskQueue<M extends Tasks> {
     const { name, data, opts } = this.#job(this.s(task, payload));
     const { jobId: _, delay: __, ...template } = opts;
     const job = { name, data, opts: template };
-    await this.#call((bull) => bull.upsertJobScheduler(this.scheduleId(id), repeat, job));
+    await this.#call(() => this.#inTurn(id, () => this.#schedule(this.scheduleId(id), repeat, job)));
+  }
+
+  /** BullMQ would drop a strike that is due and that no worker has taken yet, for the next one of the calendar. */
+  async #schedule(
+    id: string,
+    repeat: RepeatOptions,
+    job: Parameters<BullQueue['upsertJobScheduler']>[2],
+  ): Promise<void> {
+    const { next = 0, name, pattern, tz, every, template } = (await this.bull.getJobScheduler(id)) ?? {};
+    const waits = ['delayed', 'prioritized', 'waiting'].includes(await this.bull.getJobState(`repeat:${id}:${next}`));
+    if (waits && alike({ name, pattern, tz, every, data: {}, ...template }, { ...repeat, ...job })) return;
+    const isDue = waits && 'pattern' in repeat && next <= Date.now();
+    await this.bull.upsertJobScheduler(id, isDue ? { ...repeat, immediately: true } : repeat, job);
   }
 
   /** Ends a schedule. Says whether there was one. */

@@ -1193,6 +1193,29 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await office.endBeat('daily')).toBe(false);
   });
 
+  test('a strike that is due, and still waits for a worker, is lost by no instance that starts', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const ran: string[] = [];
+    const name = fresh();
+    const tasks = { report: task((kind: string) => void ran.push(kind)) };
+    const start = async (kind: string) => {
+      const instance = open(tasks, name);
+      await instance.beat('hourly', { cron: '0 * * * *', tz: 'UTC' }, 'report', kind);
+      return instance;
+    };
+    await start('first');
+    for (const [hours, kind] of ['first', 'second'].entries()) {
+      vi.setSystemTime(Date.now() + HOUR);
+      const [instance] = await Promise.all([start(kind), start(kind)]);
+      const worker = await work(instance);
+      await until(() => ran.length > hours, { what: 'a strike' });
+      await worker.close();
+    }
+    expect(await (await start('second')).bull.getJobCountByTypes('prioritized', 'wait')).toBe(0);
+    expect(ran).toEqual(['first', 'second']);
+  });
+
   test('a schedule by calendar strikes in its time zone', async () => {
     const queue = open({ report: task(() => null) });
     await queue.beat('morning', { cron: '0 9 * * *', tz: 'Asia/Shanghai' }, 'report', null);
