@@ -46,7 +46,8 @@ export function poll<Node>(question: {
       resolve({ votes, yes, no });
     };
     const onAbort = () => decide('silent');
-    const cancel = clock.after(timeoutMs, onAbort);
+    // An event loop that was busy runs its timers before it reads: an answer that has come by now is not silence.
+    const cancel = clock.after(timeoutMs, () => setImmediate(onAbort));
     signal?.addEventListener('abort', onAbort);
     const count = (vote: Vote) => {
       if (decided) return;
