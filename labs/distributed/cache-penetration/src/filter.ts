@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { named, whole } from './errors.ts';
 import type { Layer, OnEvent } from './layers.ts';
 import { type BloomShape, bloomShape, type Fingerprint, fingerprint } from './sizing.ts';
@@ -88,6 +89,8 @@ export abstract class Filter {
           await build.add(batch);
           count += batch.length;
           batch = [];
+          // `ids` may have them all at hand, and the process would serve nobody until the last.
+          await setImmediate();
         }
       }
       await build.add(batch);

@@ -1,5 +1,6 @@
 import { getEventListeners, once } from 'node:events';
 import { connect as connectSocket, createServer } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { describeWith, History, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -489,6 +490,18 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
         })(),
       );
       expect(seen.flat(), kind).toEqual([]);
+    }
+  });
+
+  test('a process serves others while it rebuilds a filter from a list that it has at hand', async () => {
+    for (const { kind, filter } of filters({ capacity: 5_000 })) {
+      let [rebuilt, turns] = [false, 0];
+      const rebuilding = filter.rebuild(names('parcel ', 5_000)).finally(() => {
+        rebuilt = true;
+      });
+      for (; !rebuilt; turns++) await setImmediate();
+      expect(await rebuilding).toBe(5_000);
+      expect(turns, `${kind}: turns of the event loop`).toBeGreaterThan(3);
     }
   });
 
