@@ -36,6 +36,9 @@ return { misses, redis.call('PTTL', KEYS[1]) }`);
 
 const LOOK = new Script(`return { tonumber(redis.call('GET', KEYS[1]) or '0'), redis.call('PTTL', KEYS[1]) }`);
 
+/** Redis can't tell. */
+const UNTOLD: Verdict = Object.freeze({ allowed: true, misses: 0, retryAfterMs: 0 });
+
 /**
  * Bans whoever asks too often for what doesn't exist (请求监控: 1 minute, 100 misses). Only misses count, so a busy
  * customer is never banned. Each step is one script, so the count is exact and never without an end.
@@ -81,10 +84,11 @@ export class MissGuard {
   layer(client: string): Layer {
     return {
       read: async <T>(key: string, load: Load<T>, next: Next) => {
-        const { allowed, retryAfterMs } = await this.allow(client);
-        if (!allowed) throw new BannedError(client, retryAfterMs);
+        const verdict = await this.allow(client);
+        if (!verdict.allowed) throw new BannedError(client, verdict.retryAfterMs);
         const read = await next(key, load);
-        if (this.counts(read)) await this.recordMiss(client);
+        // A Redis that hangs has cost its time once.
+        if (verdict !== UNTOLD && this.counts(read)) await this.recordMiss(client);
         return read;
       },
     };
@@ -104,7 +108,7 @@ export class MissGuard {
       return this.verdict(await script.run(this.redis, [key], ...args));
     } catch (error) {
       this.#onEvent({ type: 'redis-down', doing, error });
-      return { allowed: true, misses: 0, retryAfterMs: 0 };
+      return UNTOLD;
     }
   }
 

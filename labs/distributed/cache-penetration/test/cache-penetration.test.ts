@@ -856,6 +856,9 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
       const sends = vi.spyOn(redis, 'sendCommand');
       expect(await cache.lookup('known', async () => 'a row')).toBe('a row');
       expect(sends.mock.calls.length, 'times that one lookup waited for Redis').toBe(1);
+      sends.mockClear();
+      await protect({ guard }, '203.0.113.7').read('unknown', async () => null);
+      expect(sends.mock.calls.length, 'times that the guard of one miss waited for it').toBe(1);
       expect((await station.read('unknown', async () => null)).value).toBeNull();
       expect(await station.read('known', async () => 'a row')).toMatchObject({ value: 'a row', source: 'load' });
       const commit = vi.fn(async () => {});
