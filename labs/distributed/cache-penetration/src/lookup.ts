@@ -13,7 +13,10 @@ export interface LookupOptions {
   readonly nullTtlMs?: number;
   /** Put before each key in Redis. Default "cache-penetration:1:": the lab, and the version of what it stores. */
   readonly prefix?: string;
-  /** A load that takes longer than this is not stored, in milliseconds. Default 60 s. */
+  /**
+   * A load that takes longer than this is not stored, in milliseconds. The same in all processes that share the keys: an
+   * invalidation is remembered for twice as long as its own process says. Default 60 s.
+   */
   readonly fenceMs?: number;
   readonly clock?: Clock;
   readonly onEvent?: OnEvent;
