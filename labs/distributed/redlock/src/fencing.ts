@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import type { Pool, PoolClient } from 'pg';
+import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import { InvalidArgumentError, WriteRolledBackError } from './errors.ts';
 import type { Lease } from './lease.ts';
 import { assertName } from './options.ts';
@@ -82,8 +82,7 @@ export class Fencing {
       this.#pool.connect((error, lent) => (lent ? resolve(lent.on('error', lose)) : reject(error)));
     });
     try {
-      await client.query('BEGIN');
-      if (!(await this.admit(client, resource, fence))) {
+      if (!(await this.#begin(client, resource, fence))) {
         await client.query('ROLLBACK');
         return 'stale';
       }
@@ -103,6 +102,22 @@ export class Fencing {
     } finally {
       client.off('error', lose);
       client.release(broken);
+    }
+  }
+
+  /**
+   * Where the database's default is not "read committed", PostgreSQL refuses whoever has waited for the row. Nothing is
+   * written by then: asked again, the row itself says which token is the newest.
+   */
+  async #begin(tx: PoolClient, resource: string, fence: bigint): Promise<boolean> {
+    for (;;) {
+      await tx.query('BEGIN');
+      try {
+        return await this.admit(tx, resource, fence);
+      } catch (error) {
+        if (!(error instanceof DatabaseError && error.code === '40001')) throw error;
+        await tx.query('ROLLBACK');
+      }
     }
   }
 

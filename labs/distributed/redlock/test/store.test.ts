@@ -85,6 +85,37 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     expect(outcomes[fences.indexOf(29n)]).toBe('ok');
   });
 
+  test('whatever isolation the database has by default, who has waited for another writer is let in or is stale', async () => {
+    await fencing.migrate();
+    for (const isolation of ['repeatable read', 'serializable']) {
+      const options = `-c default_transaction_isolation=${isolation.replace(' ', '\\ ')}`;
+      const own = new Pool({ connectionString: pg.url, options });
+      onTestFinished(() => own.end());
+      const key = fresh();
+      const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const first = fencing.write(key, 5n, async () => {
+        begun.resolve();
+        await gate.promise;
+      });
+      await begun.promise;
+      const levels: unknown[] = [];
+      const others = [3n, 7n].map((fence) =>
+        new Fencing(own, 'locker').write(key, fence, async (tx) => {
+          levels.push((await tx.query('SHOW transaction_isolation')).rows[0]?.transaction_isolation);
+        }),
+      );
+      const waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+      await until(async () => (await pool.query(waits)).rowCount === 2, { what: 'both to wait' });
+      gate.resolve();
+      expect(await first).toBe('ok');
+      expect(
+        (await Promise.all(others.map((other) => outcome(other)))).map(({ value, error }) => value ?? error),
+      ).toEqual(['stale', 'ok']);
+      // What the database does for the other statements of a write is not taken from it.
+      expect(levels).toEqual([isolation]);
+    }
+  });
+
   test('a write that fails leaves no mark and no open transaction', async () => {
     await fencing.migrate();
     const key = fresh();
