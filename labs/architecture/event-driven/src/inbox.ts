@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from 'pg';
+import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import { within } from './dispatcher.ts';
 import { ConnectionLostError, RolledBackError } from './errors.ts';
 import type { Envelope } from './event.ts';
@@ -37,11 +37,20 @@ export class Inbox {
     event: Pick<Envelope, 'id'>,
     effect: (tx: PoolClient) => Promise<unknown>,
   ): Promise<'done' | 'duplicate'> {
-    return transaction(this.#pool, async (tx) => {
-      if (!(await this.note(tx, consumer, event.id))) return 'duplicate';
-      await effect(tx);
-      return 'done';
-    });
+    let noted = false;
+    try {
+      return await transaction(this.#pool, async (tx) => {
+        const fresh = await this.note(tx, consumer, event.id);
+        noted = true;
+        if (!fresh) return 'duplicate';
+        await effect(tx);
+        return 'done';
+      });
+    } catch (error) {
+      // Where the database's default is not "read committed", it refuses who has waited for the same note: now it is there.
+      if (noted || !(error instanceof DatabaseError && error.code === '40001')) throw error;
+      return await this.once(consumer, event, effect);
+    }
   }
 
   /**
@@ -67,6 +76,7 @@ export class Inbox {
 /**
  * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK.
  * @param limitMs Milliseconds that all of it may take, and as many to get a connection. Default: no limit.
+ * @param begin Default: as the database has it by default.
  * @throws ConnectionLostError after that; then the connection is given up, and what it had begun is rolled back
  * @throws RolledBackError when `body` swallowed the error of a statement, or ended the transaction itself
  */
@@ -74,6 +84,7 @@ export async function transaction<T>(
   pool: Pool,
   body: (tx: PoolClient) => Promise<T>,
   limitMs = Number.POSITIVE_INFINITY,
+  begin: 'BEGIN' | 'BEGIN ISOLATION LEVEL READ COMMITTED' = 'BEGIN',
 ): Promise<T> {
   let broken: Error | undefined;
   const lose = (error: Error) => {
@@ -91,7 +102,7 @@ export async function transaction<T>(
   });
   const work = async () => {
     try {
-      await client.query('BEGIN');
+      await client.query(begin);
       const result = await body(client);
       if (client.getTransactionStatus() === 'I') {
         throw new RolledBackError(

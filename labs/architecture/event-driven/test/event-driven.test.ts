@@ -352,6 +352,32 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect(await other.relayTo({ publish: async () => {} }).round()).toBe(1);
   });
 
+  test('whatever isolation the database has by default, a relay at work refuses no order', async () => {
+    const options = '-c default_transaction_isolation=serializable';
+    const own = new pg.Pool({ connectionString: postgres.url, options });
+    onTestFinished(() => own.end());
+    const { outbox, add, effect, effects } = await world();
+    const table = outbox.name.replace('outbox', 'effects');
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const publish = async () => {
+      begun.resolve();
+      await gate.promise;
+    };
+    await add(placed('1'));
+    const round = new Relay(own, outbox, { publish }).round();
+    onTestFinished(() => gate.resolve());
+    await begun.promise;
+    // It has read what another changes, which is no conflict yet: there is an order of the two in which all is true.
+    const order = transaction(own, async (tx) => {
+      await tx.query(`SELECT count(*) FROM ${table}`);
+      await transaction(own, effect('by another'));
+      await outbox.add(tx, placed('2'));
+    });
+    expect(await order.then(() => 'placed', String)).toBe('placed');
+    gate.resolve();
+    expect([await round, await effects()]).toEqual([1, ['by another']]);
+  });
+
   test('a relay whose connection to Postgres dies without a word is followed by another, comes back, and can be stopped', async ({
     skip,
   }) => {
@@ -495,6 +521,29 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     gate.resolve();
     await Promise.all([first, ...others]);
     expect(await effects()).toEqual(['cooked']);
+  });
+
+  test('whatever isolation the database has by default, who has waited for the same delivery hears that it is a duplicate', async () => {
+    for (const isolation of ['repeatable read', 'serializable']) {
+      const options = `-c default_transaction_isolation=${isolation.replace(' ', '\\ ')}`;
+      const own = new pg.Pool({ connectionString: postgres.url, options });
+      onTestFinished(() => own.end());
+      const { inbox, effect, effects } = await world();
+      const inboxThere = new Inbox(own, `w${worlds}_inbox`);
+      const event = placed('1');
+      const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const first = inbox.once('kitchen', event, async (tx) => {
+        begun.resolve();
+        await gate.promise;
+        await effect('cooked')(tx);
+      });
+      onTestFinished(() => gate.resolve());
+      await begun.promise;
+      const second = inboxThere.once('kitchen', event, effect('cooked')).catch(String);
+      await until(async () => (await lockWaits()) === 1);
+      gate.resolve();
+      expect([await first, await second, await effects()], isolation).toEqual(['done', 'duplicate', ['cooked']]);
+    }
   });
 
   test('pruning the inbox forgets what is old, and nothing else', async () => {
