@@ -165,9 +165,7 @@ export class PostgresEventStore<E extends NewEvent> implements EventStore<E> {
 
 /**
  * Where `default_transaction_isolation` is not "read committed", the append sees what there was when it began to wait for
- * the lock: not its own look finds the conflict, but the keys of the tables, or Postgres.
+ * the lock: not its own look finds the conflict, but the keys of the tables.
  */
 const isOldSnapshot = (error: unknown): boolean =>
-  error instanceof StoreError &&
-  error.cause instanceof DatabaseError &&
-  (error.cause.code === '23505' || error.cause.code === '40001');
+  error instanceof StoreError && error.cause instanceof DatabaseError && error.cause.code === '23505';

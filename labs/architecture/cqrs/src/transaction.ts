@@ -62,18 +62,22 @@ function watched(client: PoolClient, unanswered: (error: unknown) => void): Pool
 }
 
 /**
- * Asks one thing, in a transaction of its own.
+ * Asks one thing, in a transaction of its own; again where the database's default is not "read committed", and it refuses
+ * whoever only met others on the way: nothing was done then.
  *
  * @throws StoreError when the connection can't be had or was lost, and when Postgres refused
  */
 export async function ask<R extends QueryResultRow>(pool: Pool, query: QueryConfig): Promise<QueryResult<R>> {
   return connected(pool, async (client, lose) => {
-    try {
-      return await client.query<R>(query);
-    } catch (error) {
-      if (isAnswer(error)) throw new StoreError(`Postgres refused: ${error.message}`, 'no', error);
-      lose(error);
-      throw lost(error);
+    for (;;) {
+      try {
+        return await client.query<R>(query);
+      } catch (error) {
+        if (error instanceof DatabaseError && error.code === '40001') continue;
+        if (isAnswer(error)) throw new StoreError(`Postgres refused: ${error.message}`, 'no', error);
+        lose(error);
+        throw lost(error);
+      }
     }
   });
 }

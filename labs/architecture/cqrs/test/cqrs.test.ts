@@ -351,6 +351,24 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     }
   });
 
+  test('whatever isolation the database has by default, an order refuses no other order', async () => {
+    const { name } = await open();
+    // As Postgres reads a small table: whole, and what others write to it meanwhile is a conflict to "serializable".
+    const whole = ['indexscan', 'bitmapscan', 'indexonlyscan'].map((way) => `-c enable_${way}=off`).join(' ');
+    const options = `-c default_transaction_isolation=serializable ${whole}`;
+    const own = new Pool({ connectionString: postgres.url, options });
+    onTestFinished(() => own.end());
+    const store = new PostgresEventStore<OrderEvent>(own, name);
+    const gate = await pool.connect();
+    onTestFinished(() => gate.release(true));
+    // Nobody's append ends before everybody's has begun.
+    await gate.query(`BEGIN; LOCK TABLE ${name}_events IN SHARE MODE`);
+    const appends = Array.from({ length: 8 }, (_, n) => store.append(entry(n)).then(() => 'appended', String));
+    await until(async () => (await waiting()) === 8, { what: 'all to wait' });
+    await gate.query('ROLLBACK');
+    expect(await Promise.all(appends)).toEqual(Array(8).fill('appended'));
+  });
+
   test('whoever was slower decides anew on what is there by then', async () => {
     const { store, send } = await open();
     let overtaken = async () => {};
