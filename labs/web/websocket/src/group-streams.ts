@@ -18,6 +18,8 @@ export function connectTo(url: string, limits: { commandTimeout?: number; socket
   const redis = new Redis(url, {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
+    // While a server loads its data it would keep every command, timed out or not, and send it then.
+    enableReadyCheck: false,
     retryStrategy: (attempt) => Math.min(20 * 2 ** attempt, 500),
     // A failover behind a name: the connection leads to what is a replica now. Older ones say so inside of a script's error.
     reconnectOnError: (error) => error.message.includes('READONLY'),
