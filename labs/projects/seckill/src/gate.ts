@@ -37,7 +37,8 @@ export interface GateState {
 export interface GateOptions {
   /**
    * Connected; with `commandTimeout`, or a silent Redis holds each caller for ever, and with `socketTimeout`: ioredis keeps
-   * what has timed out until its answer comes, and on a Redis that hangs until the memory is full.
+   * what has timed out until its answer comes, and on a Redis that hangs until the memory is full. `enableReadyCheck: false`,
+   * or it keeps what is asked of a Redis that loads its data, and reserves for whoever has had his error.
    */
   readonly redis: Redis;
   /** Of all keys. Default 'seckill:'. */

@@ -6,7 +6,12 @@ const [database = '', redisUrl = '', prefix = '', impl = '../src/index.ts', sku 
 const { Gate, OrderBook, Shop, seckillApi }: typeof import('../src/index.ts') = await import(impl);
 const pool = new Pool({ connectionString: database, max: 4 });
 pool.on('error', () => {});
-const redis = new Redis(redisUrl, { commandTimeout: 1_000, socketTimeout: 10_000, maxRetriesPerRequest: 1 });
+const redis = new Redis(redisUrl, {
+  commandTimeout: 1_000,
+  socketTimeout: 10_000,
+  maxRetriesPerRequest: 1,
+  enableReadyCheck: false,
+});
 redis.on('error', () => {});
 const onError = () => {};
 const gate = new Gate({ redis, prefix, tries: 1_000 });
