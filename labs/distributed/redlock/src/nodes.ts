@@ -39,8 +39,11 @@ return 1`;
 // Always EVAL, never EVALSHA: "NOSCRIPT" would need a second request, which a release to a silent node never gets to send,
 // and which a release can overtake on its way to a slow one.
 
-/** Nothing was sent, so nothing has to be undone. */
-export class NotConnectedError extends Error {}
+class NotConnectedError extends Error {}
+
+/** Nothing was sent, or the node loads its data and does nothing: so nothing has to be undone. */
+export const isUndone = (error?: Error): boolean =>
+  error instanceof NotConnectedError || error?.message.startsWith('LOADING') === true;
 
 export const isBroken = (node: Redis): boolean => ['reconnecting', 'close', 'end'].includes(node.status);
 
@@ -141,6 +144,8 @@ export function connectNodes(
       autoResendUnfulfilledCommands: false,
       socketTimeout: silentMs,
       connectTimeout: silentMs,
+      // Of a node that loads its data ioredis would keep every command until it has. The node itself refuses at once.
+      enableReadyCheck: false,
       retryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
       // Behind a name, a failover can leave the connection at what is now a replica.
       reconnectOnError: (error) => /\bREADONLY\b/.test(error.message),

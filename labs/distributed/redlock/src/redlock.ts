@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { type Clock, sleep, systemClock } from './clock.ts';
 import { notAcquired, QuorumUnreachableError } from './errors.ts';
 import { GrantedLease, type Keeper, type Lease } from './lease.ts';
-import { extendNode, isBroken, lockNode, NotConnectedError, unlockNode } from './nodes.ts';
+import { extendNode, isBroken, isUndone, lockNode, unlockNode } from './nodes.ts';
 import { type AcquireOptions, assertTtl, type LockOptions, type Plan, planOf, votersOf } from './options.ts';
 import { type Ballot, poll, type Vote } from './poll.ts';
 
@@ -144,7 +144,7 @@ export class Redlock {
   protected cleanUp(resources: readonly string[], token: string, ballot: Ballot, until: number): void {
     for (const [index, node] of this.nodes.entries()) {
       const { answer, error } = ballot.votes[index] ?? {};
-      if (answer === 'no' || error instanceof NotConnectedError) continue;
+      if (answer === 'no' || isUndone(error)) continue;
       const broken = isBroken(node) || (answer === 'error' && error?.name !== 'ReplyError');
       this.#free(node, resources, token, until, broken ? FREE_AGAIN_MS : 0);
     }

@@ -1,4 +1,5 @@
 import { getEventListeners, once } from 'node:events';
+import { connect as connectSocket, createServer } from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -575,6 +576,36 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       sends.mock.calls.some(([{ name }]) => name === 'set'),
       'asked again',
     ).toBe(true);
+  });
+
+  test('no request waits in memory for a node that is still loading its data: it is asked, and its refusal leaves nothing to free', async () => {
+    // A server of ours is ready too soon: between it and the client, INFO says that it is not.
+    const { hostname, port } = new URL(urls[0] ?? '');
+    const link = createServer((client) => {
+      const server = connectSocket(Number(port), hostname);
+      server.on('error', () => {}).on('close', () => client.destroy());
+      server.on('data', (data) =>
+        client.write(data.toString('latin1').replace('\nloading:0', '\nloading:1'), 'latin1'),
+      );
+      client.on('error', () => {}).on('close', () => server.destroy());
+      client.pipe(server);
+    });
+    onTestFinished(() => void link.close());
+    await once(link.listen(0, '127.0.0.1'), 'listening');
+    const address = link.address();
+    if (typeof address !== 'object' || address === null) throw new Error('a port was expected');
+    const [node] = connect([`redis://127.0.0.1:${address.port}`]);
+    if (!node) return expect.fail('no node');
+    const redlock = new Redlock([node], { nodeTimeoutMs: 1_000, retry: ONCE });
+    await (await redlock.acquire([fresh()], MINUTE)).release();
+    const loading = Object.assign(new Error('LOADING Redis is loading the dataset in memory'), { name: 'ReplyError' });
+    const sends = vi.spyOn(node, 'sendCommand').mockImplementation((command) => {
+      command.reject(loading);
+      return command.promise;
+    });
+    await expect(redlock.acquire([fresh()], MINUTE)).rejects.toThrow(QuorumUnreachableError);
+    await nextTurn();
+    expect(sends, 'what is sent to a node that does nothing').toHaveBeenCalledTimes(1);
   });
 
   test('a split vote among an even number of nodes is refused in bounded time', async () => {
