@@ -20,7 +20,7 @@ const MOST_IN_ALL = 2 ** 20;
 export interface IntakeOptions {
   /**
    * Give it a `commandTimeout`, or a Redis that hangs hangs its callers, and a `socketTimeout`: ioredis keeps what has timed out,
-   * lines and all, until its answer comes.
+   * lines and all, until its answer comes. `enableReadyCheck: false`, or it keeps them too while Redis loads its data.
    */
   readonly redis: Redis;
   /** The stream's name. Default `log-analytics:lines`. */

@@ -12,7 +12,12 @@ const pool = new Pool({
   options: `-c search_path=${schema}`,
 });
 pool.on('error', () => {});
-const redis = new Redis(redisUrl, { commandTimeout: 1_000, socketTimeout: 10_000, maxRetriesPerRequest: 1 });
+const redis = new Redis(redisUrl, {
+  commandTimeout: 1_000,
+  socketTimeout: 10_000,
+  maxRetriesPerRequest: 1,
+  enableReadyCheck: false,
+});
 redis.on('error', () => {});
 const book = new Book({ pool, ...JSON.parse(options) });
 new Analyser({ intake: new Intake({ redis, key }), book, onError: () => {}, everyMs: 2, batch: 2 }).start();

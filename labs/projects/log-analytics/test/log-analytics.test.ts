@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres, startRedis } from '@shared/services';
@@ -30,7 +30,12 @@ await describeWith(
     const [node] = servers.nodes;
     const pools: Pool[] = [];
     const connect = (url = node.url, commandTimeout = 10_000) => {
-      const client = new Redis(url, { commandTimeout, socketTimeout: commandTimeout, maxRetriesPerRequest: 0 });
+      const client = new Redis(url, {
+        commandTimeout,
+        socketTimeout: commandTimeout,
+        maxRetriesPerRequest: 0,
+        enableReadyCheck: false,
+      });
       client.on('error', () => {});
       return client;
     };
@@ -470,6 +475,28 @@ await describeWith(
       const deaf = new Intake({ redis: gone });
       await expect(deaf.take('shop-1', 0, at(1)), 'that is not busy').rejects.toThrow(StoreUnavailableError);
       await expect(deaf.depth()).rejects.toThrow('Redis has not answered');
+    });
+
+    test('a Redis that is still loading its data is asked nevertheless, and no lines are kept for it', async () => {
+      const { key } = await open();
+      // A server of ours is ready too soon: between it and the client, INFO says that it is not.
+      const link = createServer((client) => {
+        const server = connectTcp(node.port, node.host);
+        server.on('error', () => {}).on('close', () => client.destroy());
+        server.on('data', (data) =>
+          client.write(data.toString('latin1').replace('\nloading:0', '\nloading:1'), 'latin1'),
+        );
+        client.on('error', () => {}).on('close', () => server.destroy());
+        client.pipe(server);
+      });
+      onTestFinished(() => void link.close());
+      await once(link.listen(0, '127.0.0.1'), 'listening');
+      const address = link.address();
+      if (typeof address !== 'object' || address === null) throw new Error('a port was expected');
+      const early = connect(`redis://127.0.0.1:${address.port}`, 200);
+      onTestFinished(() => early.disconnect());
+      // Its own "LOADING" comes at once, and nothing is kept for later.
+      expect(await new Intake({ redis: early, key }).take('shop-1', 0, at(1))).toBe('taken');
     });
 
     test('a Postgres that nobody hears any more is an error in its time, and lines are counted when it is back', async () => {
