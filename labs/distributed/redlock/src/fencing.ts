@@ -65,7 +65,7 @@ export class Fencing {
    *
    * @throws InvalidArgumentError on a resource that PostgreSQL can't keep, or a fence that is no token of `take`.
    * @throws what `write` or `pg` throws; WriteRolledBackError when `write` swallowed the error of a statement,
-   *   or ended the transaction itself.
+   *   or ended the transaction itself. One that pg no longer waited for (`query_timeout`) is thrown, swallowed or not.
    */
   async write(resource: string, fence: bigint, write: (tx: PoolClient) => Promise<unknown>): Promise<'ok' | 'stale'> {
     assertName('A resource', resource);
@@ -86,7 +86,8 @@ export class Fencing {
         await client.query('ROLLBACK');
         return 'stale';
       }
-      await write(client);
+      await write(heard(client, lose));
+      if (broken) throw broken;
       if (client.getTransactionStatus() === 'I') {
         throw new WriteRolledBackError(
           `The write to ${resource} ended its transaction itself: leave COMMIT and ROLLBACK to Fencing, and throw to undo it.`,
@@ -135,4 +136,17 @@ export class Fencing {
   #identifier(part: 'token' | 'mark'): string {
     return `"${`${this.#name}_${part}`.replaceAll('"', '""')}"`;
   }
+}
+
+/** The connection, and who hears of an answer that pg no longer waits for: what was asked is done later, or was never sent. */
+function heard(client: PoolClient, unanswered: (error: Error) => void): PoolClient {
+  const query = (...asked: unknown[]): unknown => {
+    const answer: unknown = Reflect.apply(client.query, client, asked);
+    if (answer instanceof Promise)
+      answer.catch((error: unknown) => {
+        if (error instanceof Error && error.message === 'Query read timeout') unanswered(error);
+      });
+    return answer;
+  };
+  return new Proxy(client, { get: (of, key) => (key === 'query' ? query : Reflect.get(of, key)) });
 }

@@ -141,6 +141,24 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     expect(rows).toEqual([]);
   });
 
+  test('a write that swallows the silence of the database has written nothing, as with any error of a statement', async () => {
+    await fencing.migrate();
+    const key = fresh();
+    const gate = await pool.connect();
+    onTestFinished(() => gate.release(true));
+    await gate.query('SELECT pg_advisory_lock(7)');
+    const swallowed = fencing.write(key, 7n, async (tx) => {
+      // Done when the gate opens, though its caller was told that it has failed.
+      const text = `INSERT INTO contents SELECT $1, 'late' FROM pg_advisory_xact_lock(7)`;
+      const late = { text, values: [key], query_timeout: 20 };
+      await tx.query(late).catch(() => {});
+      await gate.query('SELECT pg_advisory_unlock(7)');
+    });
+    expect((await outcome(swallowed)).error, 'what nobody waited for').toBeInstanceOf(Error);
+    expect(await contents(key)).toBeUndefined();
+    expect(await put(key, 3n, 'older, but nothing newer was committed')).toBe('ok');
+  });
+
   test('a holder that stalls before it has its fencing token gets none', async () => {
     await fencing.migrate();
     const lease = await lock().acquire([fresh()], 150);
