@@ -78,7 +78,8 @@ export class Inbox {
  * @param limitMs Milliseconds that all of it may take, and as many to get a connection. Default: no limit.
  * @param begin Default: as the database has it by default.
  * @throws ConnectionLostError after that; then the connection is given up, and what it had begun is rolled back
- * @throws RolledBackError when `body` swallowed the error of a statement, or ended the transaction itself
+ * @throws RolledBackError when `body` swallowed the error of a statement, or ended the transaction itself; the error of pg,
+ *   swallowed or not, where that no longer waited for an answer (`query_timeout`)
  */
 export async function transaction<T>(
   pool: Pool,
@@ -103,7 +104,8 @@ export async function transaction<T>(
   const work = async () => {
     try {
       await client.query(begin);
-      const result = await body(client);
+      const result = await body(heard(client, lose));
+      if (broken) throw broken;
       if (client.getTransactionStatus() === 'I') {
         throw new RolledBackError(
           'The transaction had ended before its COMMIT: throw to undo it, and send no ROLLBACK.',
@@ -126,4 +128,17 @@ export async function transaction<T>(
   } finally {
     giveBack(client);
   }
+}
+
+/** The connection, and who hears of an answer that pg no longer waits for: what was asked is done later, or was never sent. */
+function heard(client: PoolClient, unanswered: (error: Error) => void): PoolClient {
+  const query = (...asked: unknown[]): unknown => {
+    const answer: unknown = Reflect.apply(client.query, client, asked);
+    if (answer instanceof Promise)
+      answer.catch((error: unknown) => {
+        if (error instanceof Error && error.message === 'Query read timeout') unanswered(error);
+      });
+    return answer;
+  };
+  return new Proxy(client, { get: (of, key) => (key === 'query' ? query : Reflect.get(of, key)) });
 }

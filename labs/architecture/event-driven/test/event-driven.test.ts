@@ -501,6 +501,23 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect(await effects()).toEqual(['cooked']);
   });
 
+  test('an effect that swallows the silence of the database leaves no note that it is done, as with any error of a statement', async () => {
+    const { inbox, effect, effects } = await world();
+    const event = placed('1');
+    const gate = await pool.connect();
+    onTestFinished(() => gate.release(true));
+    await gate.query('SELECT pg_advisory_lock(7)');
+    const swallowed = inbox.once('kitchen', event, async (tx) => {
+      // Done when the gate opens, though its caller was told that it has failed.
+      const late = { text: 'SELECT pg_advisory_xact_lock(7)', query_timeout: 20 };
+      await tx.query(late).catch(() => {});
+      await gate.query('SELECT pg_advisory_unlock(7)');
+      await effect('half')(tx);
+    });
+    expect([await swallowed.catch(() => 'thrown'), await effects()]).toEqual(['thrown', []]);
+    expect(await inbox.once('kitchen', event, effect('cooked'))).toBe('done');
+  });
+
   test('eight deliveries at the same moment have one effect', async () => {
     const { inbox, effect, effects } = await world();
     const event = placed('1');
