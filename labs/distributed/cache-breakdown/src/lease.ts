@@ -97,12 +97,12 @@ export class LeasedStore {
 
   /** Stores `text` for `keepMs` and frees the lease; false, and nothing stored, when the lease isn't `token`'s any more. */
   async commit(key: string, token: string, text: string, keepMs: number): Promise<boolean> {
-    return (await COMMIT.run(this.redis, this.keys(key), token, text, keepMs)) === 1;
+    return Number(await COMMIT.run(this.redis, this.keys(key), token, text, keepMs)) === 1;
   }
 
   /** Has the lease last for its time from now. */
   async renew(key: string, token: string): Promise<boolean> {
-    return (await RENEW.run(this.redis, this.keys(key), token, this.leaseMs)) === 1;
+    return Number(await RENEW.run(this.redis, this.keys(key), token, this.leaseMs)) === 1;
   }
 
   /** Has the lease last for its time from now, but no longer than there is a value. */

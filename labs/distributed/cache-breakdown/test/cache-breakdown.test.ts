@@ -2,6 +2,7 @@ import { getEventListeners, once } from 'node:events';
 import { connect as connectSocket, createServer } from 'node:net';
 import { startRedis } from '@shared/services';
 import { describeWith, History, lateAnswers, ManualClock, outcome, random, until } from '@shared/testkit';
+import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type CacheEvent,
@@ -584,6 +585,26 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     await reading;
     await new Promise(setImmediate);
     expect(renewals.length).toBe(2);
+  });
+
+  test('a client of the caller that gives numbers as text is understood', async () => {
+    const client = new Redis(node.url, { stringNumbers: true });
+    onTestFinished(() => client.disconnect());
+    const renewals: (() => void)[] = [];
+    const after: Clock['after'] = (ms, callback, bg) => {
+      if (bg) renewals.push(callback);
+      return bg ? () => {} : systemClock.after(ms, callback);
+    };
+    const { load, open, asked } = depot(() => '12.90');
+    const events: CacheEvent[] = [];
+    const onEvent = (event: CacheEvent) => events.push(event);
+    const reading = price(shop({ clock: { ...systemClock, after }, onEvent }, client), fresh(), load);
+    await asked(reading);
+    renewals[0]?.();
+    await until(() => renewals.length === 2, { timeoutMs: 1_000, what: 'the lease to be renewed again' });
+    open();
+    expect(await reading).toBe('12.90');
+    expect(events, 'what was told of a value that was stored').toEqual([]);
   });
 
   test('a load that is slow keeps its lease', async () => {
