@@ -45,8 +45,15 @@ export function runCancellable<T>(
   };
   const onAbort = () => stop(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
-  const cancel =
-    limit && ms < Number.POSITIVE_INFINITY ? limit.clock.after(ms, () => stop(limit.timeoutError(ms))) : undefined;
+  const expire = (passed: TimeLimit) => {
+    // Made in a reaction that leads to `promise`, for the same stack as below: a timer knows nobody who called.
+    const expired = Promise.resolve().then(() => {
+      stop(passed.timeoutError(ms));
+      return promise;
+    });
+    expired.then(resolve, reject);
+  };
+  const cancel = limit && ms < Number.POSITIVE_INFINITY ? limit.clock.after(ms, () => expire(limit)) : undefined;
   const end = () => {
     cancel?.();
     signal?.removeEventListener('abort', onAbort);

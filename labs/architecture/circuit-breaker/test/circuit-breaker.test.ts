@@ -623,6 +623,16 @@ describe('circuit breaker', () => {
       expect(error).toEqual(new Error('payment: 503'));
       expect(error instanceof Error && error.stack, JSON.stringify(options)).toMatch(/at (async )?placeOrder/);
     }
+    const { breaker, pass } = fuse({ timeoutMs: 300 });
+    const hung = pending();
+    const placeOrder = async () => {
+      await breaker.run(hung.call);
+    };
+    const ordered = outcome(placeOrder());
+    await pass(300);
+    const { error } = await ordered;
+    expect(error).toBeInstanceOf(CallTimeoutError);
+    expect(error instanceof Error && error.stack, 'of a time-out').toMatch(/at (async )?placeOrder/);
   });
 
   test('each change of state is told once, with its cause', async () => {
