@@ -388,7 +388,7 @@ export class TaskQueue<M extends Tasks> {
     // BullMQ knows the root, and would run those of its parts again whose results are kept no more.
     if ((await this.bull.getJobState(opts.jobId)) !== 'unknown') return;
     for (let waits = true; waits; ) {
-      await Promise.all(children.map((part) => this.#forget(part)));
+      await Promise.all(children.map((part) => this.#forget(part, opts.jobId)));
       const sent = await add();
       waits = await this.#waitsForEver(sent);
       // The root first, as in `revoke`; what runs or is done stays.
@@ -412,15 +412,16 @@ export class TaskQueue<M extends Tasks> {
 
   /**
    * What a flow that was taken back has left: BullMQ would wait for ever for a part that has failed before, and take the
-   * result of one that was sent with another payload. Says whether the part is to run.
+   * result of one that was sent with another payload, or tell another parent of it. Says whether the part is to run.
    */
-  async #forget(part: Flow): Promise<boolean> {
-    const isNew = (await Promise.all((part.children ?? []).map((each) => this.#forget(each)))).includes(true);
-    const left = await this.bull.getJob(part.opts.jobId);
+  async #forget(part: Flow, parent: string): Promise<boolean> {
+    const { jobId } = part.opts;
+    const isNew = (await Promise.all((part.children ?? []).map((each) => this.#forget(each, jobId)))).includes(true);
+    const left = await this.bull.getJob(jobId);
     const state = await left?.getState();
     if (!left || state === 'active' || state === 'unknown') return true;
-    if (state !== 'failed' && !isNew && alike(workOf(left), workOf(part))) return false;
-    await this.bull.remove(part.opts.jobId, { removeChildren: false });
+    if (state !== 'failed' && !isNew && left.parent?.id === parent && alike(workOf(left), workOf(part))) return false;
+    await this.bull.remove(jobId, { removeChildren: false });
     return true;
   }
 
