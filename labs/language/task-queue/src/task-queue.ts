@@ -150,7 +150,8 @@ export class TaskQueue<M extends Tasks> {
    * When a task of the header fails for good, so does the callback (`fail`, the default), or it gets the results of the
    * others (`skip`). BullMQ's own default is neither: the callback would wait for ever.
    *
-   * @throws InvalidArgumentError when a part has an id: the id is the chord's, and sending it again does nothing.
+   * @throws InvalidArgumentError when a part has an id: the id is the chord's, and sending it again does nothing. Also
+   *   when it was taken back, is sent again with another part, and the old one still runs.
    */
   async chord<
     const S extends readonly Signature<NameOf<M>>[],
@@ -419,8 +420,14 @@ export class TaskQueue<M extends Tasks> {
     const isNew = (await Promise.all((part.children ?? []).map((each) => this.#forget(each, jobId)))).includes(true);
     const left = await this.bull.getJob(jobId);
     const state = await left?.getState();
-    if (!left || state === 'active' || state === 'unknown') return true;
-    if (state !== 'failed' && !isNew && left.parent?.id === parent && alike(workOf(left), workOf(part))) return false;
+    if (!left || state === 'unknown') return true;
+    const isSame = left.parent?.id === parent && alike(workOf(left), workOf(part));
+    if (state === 'active') {
+      if (isSame) return true;
+      // It may not listen to its signal: its result would be that of the new one.
+      throw new InvalidArgumentError(`${jobId} still runs as it was sent before: send another when it has ended.`);
+    }
+    if (state !== 'failed' && !isNew && isSame) return false;
     await this.bull.remove(jobId, { removeChildren: false });
     return true;
   }

@@ -887,6 +887,26 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await short.get(PATIENCE)).toBe('5');
   });
 
+  test('a flow that is sent again with another part is refused while the old one still runs', async () => {
+    const { promise: begun, resolve: begin } = gate();
+    const { promise: enough, resolve: end } = gate();
+    const print = task(async (n: number) => {
+      begin();
+      await enough;
+      return n;
+    });
+    const queue = open({ print, list });
+    await work(queue);
+    const send = (n: number) => queue.chord([queue.s('print', n)], 'list', { id: 'album' });
+    await send(1);
+    await begun;
+    await queue.revoke('album');
+    const refused = expect(send(7)).rejects.toThrow(InvalidArgumentError);
+    await refused.finally(end);
+    await until(async () => (await queue.result('album#0').state()) === 'completed', { what: 'the old part to end' });
+    expect(await (await send(7)).get(PATIENCE)).toBe('7');
+  });
+
   test('a flow that is sent again while what was taken back of it ends does not wait for ever', async () => {
     const begun = new Map<string, () => void>();
     const scan = task((_: null, { id }) => {
