@@ -126,7 +126,7 @@ export class Gateway implements AsyncDisposable {
     checkAmount('requestMs', this.o.requestMs, 1, 600_000);
     checkAmount('searchMs', this.o.searchMs, 1, 600_000);
     checkAmount('cacheMs', this.o.cacheMs, 0, 3_600_000);
-    this.breaker = new CircuitBreaker({ name: 'search', isFailure: isOutage, ...breaker });
+    this.breaker = new CircuitBreaker({ name: 'search', isFailure: isOutage, timeoutMs: this.o.searchMs, ...breaker });
     this.content = createClient(ContentService, options.content);
     this.search = createClient(SearchService, options.search);
     this.#media = createClient(MediaService, options.media);

@@ -170,6 +170,39 @@ await describeWith('cms: hardening', { postgres: () => startPostgres() }, ({ pos
     expect((await store.list(100, LI)).every(({ title }) => title.length <= 200)).toBe(true);
   });
 
+  test('a search that has been away may take as long as any, when it is asked again', async () => {
+    let now = 0;
+    const timers = new Map<() => void, number>();
+    const clock = {
+      mono: () => now,
+      after: (ms: number, go: () => void) => {
+        timers.set(go, now + ms);
+        return () => void timers.delete(go);
+      },
+    };
+    const pass = (ms: number) => {
+      now += ms;
+      for (const [go, at] of timers) if (at <= now) go();
+    };
+    const none = createRouterTransport(() => {});
+    const services = { content: none, search: none, media: none, users: none };
+    const { breaker } = new lab.Gateway({
+      ...services,
+      searchMs: 60_000,
+      breaker: { clock, minCalls: 1 },
+      onError: () => {},
+    });
+    const away = () => Promise.reject(new ConnectError('away', Code.Unavailable));
+    await outcome(breaker.run(away, { timeoutMs: 60_000 }));
+    pass(1_000);
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const slow = breaker.run(() => promise, { timeoutMs: 60_000 });
+    pass(20_000);
+    resolve('as slow as always');
+    expect((await outcome(slow)).value, 'of a search that may take a minute').toBe('as slow as always');
+    expect(breaker.state).toBe('closed');
+  });
+
   test('what is left out is what the documentation says', () => {
     const none = createRouterTransport(() => {});
     const gateway = new lab.Gateway({ content: none, search: none, media: none, users: none, onError: () => {} });
