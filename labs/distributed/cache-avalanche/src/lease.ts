@@ -27,7 +27,7 @@ export class Lease {
 
   /** Takes the lease, or has it last for another `ms` if it is ours; false when it is somebody else's. */
   async claim(): Promise<boolean> {
-    return (await CLAIM.run(this.redis, [this.key], this.token, this.#ms)) === 1;
+    return Number(await CLAIM.run(this.redis, [this.key], this.token, this.#ms)) === 1;
   }
 
   /** Frees the lease, if it is still ours: it may have run out, and be our successor's. */

@@ -70,7 +70,7 @@ export class Store {
   /** Stores `text`, which `pack` made, unless the entry is of another generation by now. `ttlMs` 0: for ever. */
   async commit(key: string, generation: string, text: string, ttlMs: number): Promise<boolean> {
     const [fence = '', current = ''] = generation.split(' ');
-    return (await COMMIT.run(this.#redis, this.#keys(key), current, randomUUID(), text, ttlMs, fence)) === 1;
+    return Number(await COMMIT.run(this.#redis, this.#keys(key), current, randomUUID(), text, ttlMs, fence)) === 1;
   }
 
   /** Deletes the value and keeps the news of it, so that a load that runs now isn't stored. */

@@ -2,6 +2,7 @@ import { getEventListeners, once } from 'node:events';
 import { connect as connectSocket, createServer } from 'node:net';
 import { startRedis } from '@shared/services';
 import { describeWith, lateAnswers, until } from '@shared/testkit';
+import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type CacheEvent,
@@ -196,6 +197,18 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const keys = await client.keys('*mine*');
     expect(keys.length).toBeGreaterThanOrEqual(3);
     expect(keys.filter((key) => !key.startsWith('cache-avalanche:1:'))).toEqual([]);
+  });
+
+  test('a client of the caller that gives numbers as text is understood', async () => {
+    const client = new Redis(node.url, { stringNumbers: true });
+    onTestFinished(() => client.disconnect());
+    const onEvent = vi.fn();
+    await ttlCache({ onEvent }, client).getOrLoad('a', async () => 1);
+    await dualCache({ onEvent }, client).getOrLoad('a', async () => 1);
+    let loads = 0;
+    perpetualCache({ onEvent }, client).keepFresh('a', async () => ++loads);
+    await until(() => loads > 1, { what: 'the second of its beats', timeoutMs: 3_000 });
+    expect(onEvent.mock.calls, 'what was told of values that were stored').toEqual([]);
   });
 
   test('a server that has become a replica is left for a new connection', async ({ skip }) => {

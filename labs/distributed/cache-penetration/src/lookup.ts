@@ -151,7 +151,7 @@ export class LookupCache {
 
   /** Stores `text` if `generation` is still that of the key. */
   protected async store(key: string, generation: string, text: string, ttlMs: number): Promise<boolean> {
-    return (await STORE.run(this.redis, this.#keys(key), generation, text, ttlMs)) === 1;
+    return Number(await STORE.run(this.redis, this.#keys(key), generation, text, ttlMs)) === 1;
   }
 
   #open<T>(key: string, text: string): Entry<T> | undefined {

@@ -168,7 +168,8 @@ export class SharedBloom extends Filter {
     const token = randomUUID();
     const begun = await BEGIN.run(this.redis, this.keys, token, this.shape.bits, this.shape.hashes);
     const check = (done: unknown) => {
-      if (done !== 1) throw new RebuildLostError('Another rebuild has begun since, or the new filter was evicted.');
+      if (Number(done) !== 1)
+        throw new RebuildLostError('Another rebuild has begun since, or the new filter was evicted.');
     };
     const build: Build = {
       add: async (prints) => check(await FILL.run(this.redis, this.keys, token, ...prints.map(text))),

@@ -3,6 +3,7 @@ import { connect as connectSocket, createServer } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { describeWith, History, random, until } from '@shared/testkit';
+import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   BannedError,
@@ -449,6 +450,21 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     const local = new LocalBloom({ capacity: 5_000, fpp: 0.001 });
     await local.rebuild(ids);
     expect(await refused(local, strangers), 'a filter in the process, of the same size').toEqual(turnedAway);
+  });
+
+  test('a client of the caller that gives numbers as text is understood', async () => {
+    const client = new Redis(node.url, { stringNumbers: true });
+    onTestFinished(() => client.disconnect());
+    const { prefix, events, onEvent } = setUp();
+    const filter = new SharedBloom(client, { capacity: 100, name: 'parcels', prefix, onEvent });
+    expect(await filter.rebuild(['a'])).toBe(1);
+    await filter.add('b');
+    expect(await refused(filter, ['a', 'b', 'c'])).toEqual(['c']);
+    const cache = new LookupCache(client, { prefix, onEvent });
+    await cache.lookup('a', async () => 'row');
+    const guard = new MissGuard(client, { prefix, limit: 1, onEvent });
+    expect(await guard.recordMiss('10.0.0.1')).toMatchObject({ allowed: false, misses: 1 });
+    expect(events, 'what was told of a value that was stored').toEqual([]);
   });
 
   test('a secret that has changed refuses nobody, and strangers again after a rebuild', async () => {

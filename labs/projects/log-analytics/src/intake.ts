@@ -83,7 +83,7 @@ export class Intake {
 
   /** How many calls' lines wait. @throws StoreUnavailableError */
   async depth(): Promise<number> {
-    return this.ask(() => this.redis.xlen(this.key));
+    return Number(await this.ask(() => this.redis.xlen(this.key)));
   }
 
   /** Milliseconds since the epoch, by the clock that says when an entry arrived. @throws StoreUnavailableError */
@@ -95,7 +95,7 @@ export class Intake {
   /** @returns whether there was room */
   protected async add(source: string, first: number, text: string): Promise<boolean> {
     // EVAL and not EVALSHA: a Redis that has lost everything has lost its scripts, too.
-    return (await this.redis.eval(TAKE, 1, this.key, this.limit, source, first, text)) === 1;
+    return Number(await this.redis.eval(TAKE, 1, this.key, this.limit, source, first, text)) === 1;
   }
 
   protected async ask<T>(question: () => Promise<T>): Promise<T> {

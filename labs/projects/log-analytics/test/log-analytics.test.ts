@@ -477,6 +477,17 @@ await describeWith(
       await expect(deaf.depth()).rejects.toThrow('Redis has not answered');
     });
 
+    test('a client of the caller that gives numbers as text is understood', async () => {
+      const client = new Redis(node.url, { stringNumbers: true });
+      onTestFinished(() => client.disconnect());
+      const { intake, drain, total } = await open({ redis: client, limit: 1 });
+      expect(await intake.take('shop-1', 0, at(1))).toBe('taken');
+      expect(await intake.take('shop-1', 1, at(2))).toBe('busy');
+      expect(await intake.depth()).toBe(1);
+      await drain();
+      expect(await total()).toEqual([1, 1]);
+    });
+
     test('a Redis that is still loading its data is asked nevertheless, and no lines are kept for it', async () => {
       const { key } = await open();
       // A server of ours is ready too soon: between it and the client, INFO says that it is not.

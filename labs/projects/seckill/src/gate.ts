@@ -91,7 +91,7 @@ export class Gate {
   /** Whether the unit of a cancelled order is on sale again by this call: only the first one of any does. */
   async giveBack(sku: string, user: string, orderId: string): Promise<boolean> {
     const { item, buyers, cancelled } = this.keys(sku);
-    return (await this.ask('giveBack', [item, buyers, cancelled], [user, orderId, 1, 1])) === 1;
+    return Number(await this.ask('giveBack', [item, buyers, cancelled], [user, orderId, 1, 1])) === 1;
   }
 
   /** Forgets a reservation that gets no order. @param units 1, or 0 where the order book hasn't got its unit */
@@ -103,7 +103,7 @@ export class Gate {
   /** Sends an order on its way once more: one that an older generation reserved reserves anew. @returns false when it is too late */
   async requeue(sku: string, user: string, orderId: string): Promise<boolean> {
     const { item, buyers, orders } = this.keys(sku);
-    return (await this.ask('requeue', [item, buyers, orders], [user, orderId])) === 1;
+    return Number(await this.ask('requeue', [item, buyers, orders], [user, orderId])) === 1;
   }
 
   /** Replaces all that it knows, but for who waits for an order. @returns false when it knows something later already */
@@ -114,7 +114,9 @@ export class Gate {
     checkWhole('generation', generation, 0, Number.MAX_SAFE_INTEGER);
     const keys = this.keys(sku);
     const pairs = JSON.stringify([...buyers].flat());
-    return (await this.ask('load', [keys.item, keys.buyers, keys.orders], [stock, startsAt, generation, pairs])) === 1;
+    return (
+      Number(await this.ask('load', [keys.item, keys.buyers, keys.orders], [stock, startsAt, generation, pairs])) === 1
+    );
   }
 
   /** @returns undefined when Redis has lost it, or never had it */

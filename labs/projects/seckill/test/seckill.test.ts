@@ -727,6 +727,25 @@ await describeWith(
       expect([again, (await stocks())[0]]).toEqual([one, 4]);
     });
 
+    test('a client of the caller that gives numbers as text is understood', async () => {
+      const client = new Redis(node.url, { stringNumbers: true });
+      onTestFinished(() => client.disconnect());
+      const { sku, book, hire, ordered, due, stocks, prefix } = await open(2);
+      const gate = new Gate({ redis: client, prefix });
+      const bought = await gate.buy('mo', sku, 'r');
+      const orderId = bought.outcome === 'ok' ? bought.orderId : '';
+      expect(await gate.requeue(sku, 'mo', orderId), 'on its way again').toBe(true);
+      hire(300, { gate });
+      await ordered(1);
+      await due(0);
+      await book.expire();
+      expect(await giveBack(gate, book), 'given back').toBeGreaterThan(0);
+      expect(await stocks()).toEqual([2, 2]);
+      expect(await gate.load(sku, { stock: 2, startsAt: 0, generation: 1_000_000, buyers: new Map() }), 'loaded').toBe(
+        true,
+      );
+    });
+
     test('a Redis that is still loading its data is asked nevertheless: nobody who has had his error gets one later', async () => {
       const { sku, prefix } = await open(5);
       // A server of ours is ready too soon: between it and the client, INFO says that it is not.
