@@ -13,6 +13,7 @@ import {
   TransactionError,
 } from './errors.ts';
 import type { Batch } from './meta.ts';
+import { Ref } from './relation.ts';
 
 export interface DatabaseOptions {
   readonly connectionString: string;
@@ -104,7 +105,7 @@ export class Database implements AsyncDisposable {
 
   /**
    * One statement, rows as arrays; in the transaction around the call, if there is one. @throws QueryError;
-   * ConnectionError; PoolTimeoutError; TransactionError; InvalidQueryError for `undefined` and what UTF-8 can't say.
+   * ConnectionError; PoolTimeoutError; TransactionError; InvalidQueryError for `undefined`, a promise, a Ref, broken UTF-16.
    */
   async query(sql: string, params: readonly unknown[] = []): Promise<Result> {
     for (const [at, each] of params.entries()) assertSendable(each, `$${at + 1}`);
@@ -123,8 +124,10 @@ export class Database implements AsyncDisposable {
   protected async send(client: PoolClient, sql: string, params: readonly unknown[] = []): Promise<Result> {
     const ask = () => client.query<unknown[]>({ text: sql, values: [...params], rowMode: 'array' });
     const asked = (this.#last.get(client) ?? Promise.resolve()).then(ask);
-    const over = () => {};
-    this.#last.set(client, asked.then(over, over));
+    this.#last.set(
+      client,
+      Promise.allSettled([asked]).then(() => {}),
+    );
     try {
       const result = await asked;
       return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };
@@ -204,9 +207,8 @@ export class Database implements AsyncDisposable {
       this.assertOpen(frame);
       frame.ended = true;
       const { command } = await this.send(frame.client, commit);
-      if (commit === 'COMMIT' && command === 'ROLLBACK') {
+      if (commit === 'COMMIT' && command === 'ROLLBACK')
         throw new TransactionError('Postgres rolled back at COMMIT: a statement failed and its error was swallowed.');
-      }
       return result;
     } catch (error) {
       frame.ended = true;
@@ -259,12 +261,13 @@ function tell<T>(what: string, listener: (news: T) => unknown, news: T): void {
   Promise.try(listener, news).catch(failed);
 }
 
-/** A parameter, or what is in its list: `pg` would send NULL for the one, and another text for the other. */
+/** A parameter, or what is in its list: `pg` would send NULL for `undefined`, and for the others another text. */
 function assertSendable(value: unknown, name: string): void {
   if (Array.isArray(value)) for (const each of value) assertSendable(each, name);
-  if (value === undefined) throw new InvalidQueryError(`${name} is undefined: say null to mean NULL.`);
-  if (typeof value === 'string' && !value.isWellFormed())
-    throw new InvalidQueryError(`${name} is a text with half of a surrogate pair.`);
+  const none = value === undefined && 'undefined: say null to mean NULL';
+  const half = typeof value === 'string' && !value.isWellFormed() && 'a text with half of a surrogate pair';
+  const foreign = value instanceof Promise ? 'a promise: await it' : value instanceof Ref && 'a Ref: give its id';
+  if (none || half || foreign) throw new InvalidQueryError(`${name} is ${none || half || foreign}.`);
 }
 
 /** The typed error for what the driver threw. */

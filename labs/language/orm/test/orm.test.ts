@@ -301,6 +301,8 @@ test('an empty or foreign object is no condition, and never means all rows', asy
     () => authors.filterDynamic(new Map([['id', 1]]) as never).all(),
     () => authors.filterDynamic([1] as never).all(),
     () => authors.filter(Q.or({ name: 'A' }, {})).all(),
+    () => db.sql`SELECT ${Promise.resolve('A')}::text`,
+    () => db.sql`SELECT ${[Ref.to(Author.of({ id: 1, name: 'A' }))]}::text[]`,
   ]);
   expect(authors.filterDynamic(JSON.parse('{"name":"A"}')).toSql().params).toEqual(['A']);
 });
