@@ -19,6 +19,7 @@ export { overlaps, type Span } from './overlaps.ts';
 export { patient } from './patience.ts';
 export { type Random, random } from './random.ts';
 export { maySkip, needsMongod, needsPython } from './stand-in.ts';
+export { type StillLoading, stillLoading } from './still-loading.ts';
 export {
   MissingImplementationError,
   type RunOptions,

@@ -1,7 +1,6 @@
 import { getEventListeners, once } from 'node:events';
-import { connect as connectSocket, createServer } from 'node:net';
 import { startRedis } from '@shared/services';
-import { describeWith, History, lateAnswers, ManualClock, outcome, random, until } from '@shared/testkit';
+import { describeWith, History, lateAnswers, ManualClock, outcome, random, stillLoading, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -213,21 +212,8 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
   });
 
   test('a server that is still loading its data is asked nevertheless, and nothing waits until it has', async () => {
-    // A server of ours is ready too soon: between it and the client, INFO says that it is not.
-    const link = createServer((client) => {
-      const server = connectSocket(node.port, node.host);
-      server.on('error', () => {}).on('close', () => client.destroy());
-      server.on('data', (data) =>
-        client.write(data.toString('latin1').replace('\nloading:0', '\nloading:1'), 'latin1'),
-      );
-      client.on('error', () => {}).on('close', () => server.destroy());
-      client.pipe(server);
-    });
-    onTestFinished(() => void link.close());
-    await once(link.listen(0, '127.0.0.1'), 'listening');
-    const address = link.address();
-    if (typeof address !== 'object' || address === null) throw new Error('a port was expected');
-    const client = connectRedis(`redis://127.0.0.1:${address.port}`, { timeoutMs: 1_000 });
+    await using link = await stillLoading(node.url);
+    const client = connectRedis(link.url, { timeoutMs: 1_000 });
     onTestFinished(() => client.disconnect());
     // Its own "LOADING" comes at once, and nothing is kept for later.
     expect(await client.exists('price')).toEqual(expect.any(Number));

@@ -1,10 +1,19 @@
 import { getEventListeners, once } from 'node:events';
-import { connect as connectSocket, createServer } from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { startRedis } from '@shared/services';
-import { chaos, describeWith, History, ManualClock, outcome, overlaps, random, until } from '@shared/testkit';
+import {
+  chaos,
+  describeWith,
+  History,
+  ManualClock,
+  outcome,
+  overlaps,
+  random,
+  stillLoading,
+  until,
+} from '@shared/testkit';
 import { Cluster, Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -579,22 +588,8 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
   });
 
   test('no request waits in memory for a node that is still loading its data: it is asked, and its refusal leaves nothing to free', async () => {
-    // A server of ours is ready too soon: between it and the client, INFO says that it is not.
-    const { hostname, port } = new URL(urls[0] ?? '');
-    const link = createServer((client) => {
-      const server = connectSocket(Number(port), hostname);
-      server.on('error', () => {}).on('close', () => client.destroy());
-      server.on('data', (data) =>
-        client.write(data.toString('latin1').replace('\nloading:0', '\nloading:1'), 'latin1'),
-      );
-      client.on('error', () => {}).on('close', () => server.destroy());
-      client.pipe(server);
-    });
-    onTestFinished(() => void link.close());
-    await once(link.listen(0, '127.0.0.1'), 'listening');
-    const address = link.address();
-    if (typeof address !== 'object' || address === null) throw new Error('a port was expected');
-    const [node] = connect([`redis://127.0.0.1:${address.port}`]);
+    await using link = await stillLoading(urls[0] ?? '');
+    const [node] = connect([link.url]);
     if (!node) return expect.fail('no node');
     const redlock = new Redlock([node], { nodeTimeoutMs: 1_000, retry: ONCE });
     await (await redlock.acquire([fresh()], MINUTE)).release();

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { connect as connectTcp, createServer } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres, startRedis } from '@shared/services';
-import { describeWith, outcome, random, until } from '@shared/testkit';
+import { describeWith, outcome, random, stillLoading, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
@@ -490,21 +490,8 @@ await describeWith(
 
     test('a Redis that is still loading its data is asked nevertheless, and no lines are kept for it', async () => {
       const { key } = await open();
-      // A server of ours is ready too soon: between it and the client, INFO says that it is not.
-      const link = createServer((client) => {
-        const server = connectTcp(node.port, node.host);
-        server.on('error', () => {}).on('close', () => client.destroy());
-        server.on('data', (data) =>
-          client.write(data.toString('latin1').replace('\nloading:0', '\nloading:1'), 'latin1'),
-        );
-        client.on('error', () => {}).on('close', () => server.destroy());
-        client.pipe(server);
-      });
-      onTestFinished(() => void link.close());
-      await once(link.listen(0, '127.0.0.1'), 'listening');
-      const address = link.address();
-      if (typeof address !== 'object' || address === null) throw new Error('a port was expected');
-      const early = connect(`redis://127.0.0.1:${address.port}`, 200);
+      await using link = await stillLoading(node.url);
+      const early = connect(link.url, 200);
       onTestFinished(() => early.disconnect());
       // Its own "LOADING" comes at once, and nothing is kept for later.
       expect(await new Intake({ redis: early, key }).take('shop-1', 0, at(1))).toBe('taken');

@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { connect as connectSocket, createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { startPostgres, startRedis } from '@shared/services';
-import { describeWith, outcome, random, until } from '@shared/testkit';
+import { describeWith, outcome, random, stillLoading, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
@@ -748,21 +746,8 @@ await describeWith(
 
     test('a Redis that is still loading its data is asked nevertheless: nobody who has had his error gets one later', async () => {
       const { sku, prefix } = await open(5);
-      // A server of ours is ready too soon: between it and the client, INFO says that it is not.
-      const link = createServer((client) => {
-        const server = connectSocket(node.port, node.host);
-        server.on('error', () => {}).on('close', () => client.destroy());
-        server.on('data', (data) =>
-          client.write(data.toString('latin1').replace('\nloading:0', '\nloading:1'), 'latin1'),
-        );
-        client.on('error', () => {}).on('close', () => server.destroy());
-        client.pipe(server);
-      });
-      onTestFinished(() => void link.close());
-      await once(link.listen(0, '127.0.0.1'), 'listening');
-      const address = link.address();
-      if (typeof address !== 'object' || address === null) throw new Error('a port was expected');
-      const early = connect(`redis://127.0.0.1:${address.port}`, 200);
+      await using link = await stillLoading(node.url);
+      const early = connect(link.url, 200);
       onTestFinished(() => early.disconnect());
       // Its own "LOADING" comes at once, and nothing is kept for later.
       expect(await new Gate({ redis: early, prefix }).buy('mo', sku, 'r')).toMatchObject({ outcome: 'ok' });

@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect as connectSocket, createServer } from 'node:net';
 import { join } from 'node:path';
 import { startRedis } from '@shared/services';
-import { describeWith, outcome, random, until } from '@shared/testkit';
+import { describeWith, outcome, random, stillLoading, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import {
@@ -217,22 +216,9 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
 
   test('a Redis that is still loading its data is asked nevertheless: nothing is heard later that its sender was told is not sent', async () => {
     const { hall } = village();
-    // A server of ours is ready too soon: between it and the client, INFO says that it is not.
-    const link = createServer((client) => {
-      const server = connectSocket(node.port, node.host);
-      server.on('error', () => {}).on('close', () => client.destroy());
-      server.on('data', (data) =>
-        client.write(data.toString('latin1').replace('\nloading:0', '\nloading:1'), 'latin1'),
-      );
-      client.on('error', () => {}).on('close', () => server.destroy());
-      client.pipe(server);
-    });
-    onTestFinished(() => void link.close());
-    await once(link.listen(0, '127.0.0.1'), 'listening');
-    const address = link.address();
-    if (typeof address !== 'object' || address === null) throw new Error('a port was expected');
+    await using link = await stillLoading(node.url);
     // Its own "LOADING" comes at once, and nothing is kept for later.
-    const sent = await outcome(hall({ url: `redis://127.0.0.1:${address.port}` }).send('board', 1));
+    const sent = await outcome(hall({ url: link.url }).send('board', 1));
     expect(sent.error).toBeUndefined();
   });
 
