@@ -124,10 +124,8 @@ export class Database implements AsyncDisposable {
   protected async send(client: PoolClient, sql: string, params: readonly unknown[] = []): Promise<Result> {
     const ask = () => client.query<unknown[]>({ text: sql, values: [...params], rowMode: 'array' });
     const asked = (this.#last.get(client) ?? Promise.resolve()).then(ask);
-    this.#last.set(
-      client,
-      Promise.allSettled([asked]).then(() => {}),
-    );
+    const over = Promise.allSettled([asked]).then(() => {});
+    this.#last.set(client, over);
     try {
       const result = await asked;
       return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };
@@ -212,8 +210,7 @@ export class Database implements AsyncDisposable {
       return result;
     } catch (error) {
       frame.ended = true;
-      // A savepoint goes with the transaction around it, and then the connection is somebody else's. Where a rollback
-      // fails, the transaction goes with its connection.
+      // A savepoint goes with its transaction, and the connection is another's then. A failed rollback takes it along.
       if (!hasEnded(frame.outer)) await this.send(frame.client, rollback).catch(() => this.#broken.add(frame.client));
       throw error;
     }
