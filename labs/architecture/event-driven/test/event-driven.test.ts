@@ -52,6 +52,19 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
       });
     return { outbox, inbox, dead, relayTo, effect, effects, add };
   };
+  /** The first delivery of an event, at work until the gate is opened. */
+  const atWork = async (inbox: Inbox, event: Envelope, effect: (tx: pg.PoolClient) => Promise<unknown>) => {
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const first = inbox.once('kitchen', event, async (tx) => {
+      begun.resolve();
+      await gate.promise;
+      await effect(tx);
+    });
+    onTestFinished(() => gate.resolve());
+    await begun.promise;
+    return { first, gate };
+  };
+
   test('a relay is not made of nonsense', () => {
     const nowhere = { publish: async () => {} };
     for (const batch of [0, 1.5]) {
@@ -521,14 +534,7 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
   test('eight deliveries at the same moment have one effect', async () => {
     const { inbox, effect, effects } = await world();
     const event = placed('1');
-    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const first = inbox.once('kitchen', event, async (tx) => {
-      begun.resolve();
-      await gate.promise;
-      await effect('cooked')(tx);
-    });
-    onTestFinished(() => gate.resolve());
-    await begun.promise;
+    const { first, gate } = await atWork(inbox, event, effect('cooked'));
     // The others come while it is at work: each is through, or is made to wait.
     let through = 0;
     const others = Array.from({ length: 7 }, () =>
@@ -548,14 +554,7 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
       const { inbox, effect, effects } = await world();
       const inboxThere = new Inbox(own, `w${worlds}_inbox`);
       const event = placed('1');
-      const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-      const first = inbox.once('kitchen', event, async (tx) => {
-        begun.resolve();
-        await gate.promise;
-        await effect('cooked')(tx);
-      });
-      onTestFinished(() => gate.resolve());
-      await begun.promise;
+      const { first, gate } = await atWork(inbox, event, effect('cooked'));
       const second = inboxThere.once('kitchen', event, effect('cooked')).catch(String);
       await until(async () => (await lockWaits()) === 1);
       gate.resolve();
