@@ -849,6 +849,18 @@ describe('decorators', () => {
     }
     expect(() => runAs(rider, () => new Nearest().address()), 'what the nearest says').toThrow(ForbiddenError);
     expect(runAs(somebody('Chi', 'chef'), () => new Nearest().address())).toBe('Nearest');
+    const replaced = (type: new () => Orders, _context: ClassDecoratorContext) => class extends type {};
+    @replaced
+    class Listed extends Orders {
+      @requires('chef') override address() {
+        return 'Listed';
+      }
+    }
+    expect(
+      runAs(somebody('Chi', 'chef'), () => new Listed().address()),
+      'under a class decorator, as a container has',
+    ).toBe('Listed');
+    expect(() => runAs(rider, () => new Listed().address())).toThrow(ForbiddenError);
     const bound = (_method: unknown, context: ClassMethodDecoratorContext<object>) => {
       context.addInitializer(function () {
         const method: unknown = Reflect.get(this, context.name);

@@ -40,10 +40,10 @@ function guardOverride(instance: unknown, name: PropertyKey, metadata: object): 
   if (typeof instance !== 'object' || instance === null) return;
   for (const at of chain(instance)) {
     const owner = Object.hasOwn(at.constructor, Symbol.metadata) ? metadataOf(at.constructor) : undefined;
-    if (owner === metadata) return;
+    // Before what it has of its own: where a class decorator put a class in its place, the method is one further up.
+    if (owner !== undefined && requirements.own(owner, name).length > 0) return;
     const descriptor = Object.getOwnPropertyDescriptor(at, name);
     if (!descriptor || !isCallable(descriptor.value)) continue;
-    if (owner !== undefined && requirements.own(owner, name).length > 0) return;
     // Not `metadata`: a class in between may require something else, and its own initializer comes after this one.
     const nearest = metadataOf(at.constructor) ?? metadata;
     Object.defineProperty(at, name, { ...descriptor, value: guarded(descriptor.value, name, nearest) });
