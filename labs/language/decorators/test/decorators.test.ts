@@ -561,10 +561,17 @@ describe('decorators', () => {
       @timeout(HOUR) async walk() {
         return currentSignal()?.aborted;
       }
+      @timeout(HOUR) look(): Promise<boolean | undefined> {
+        return Object.assign(Promise.resolve(undefined), {
+          // biome-ignore lint/suspicious/noThenProperty: sent when it is awaited, as the queries of Knex are
+          then: (give: (aborted: boolean | undefined) => void) => give(currentSignal()?.aborted),
+        });
+      }
     }
     await expect(new Courier().drive()).rejects.toThrow(TimeoutError);
     expect(heard).toEqual([expect.any(TimeoutError)]);
     expect(await new Courier().walk()).toBe(false);
+    expect(await new Courier().look(), 'what begins when it is awaited').toBe(false);
     expect(currentSignal()).toBe(undefined);
   });
 

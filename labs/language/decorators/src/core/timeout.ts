@@ -34,7 +34,7 @@ export function timingOut(ms: number): Behaviour {
       signal.addEventListener('abort', giveUp);
       const timer = setTimeout(() => late.abort(new TimeoutError(name, ms)), ms);
       try {
-        return await Promise.race([signals.run(signal, () => Reflect.apply(method, this, args)), aborted]);
+        return await Promise.race([signals.run(signal, async () => Reflect.apply(method, this, args)), aborted]);
       } finally {
         clearTimeout(timer);
         signal.removeEventListener('abort', giveUp);
