@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from './errors.ts';
-import { dataDescriptorOf, find, instances, read, remove, usable, write } from './lookup.ts';
+import { dataDescriptorOf, find, instances, isClass, read, remove, usable, write } from './lookup.ts';
 import type { ValueOf } from './protocol.ts';
 import { isFixed, isHeir, isLocked, type Namespace, ofTheInstance, ours, pyClass } from './py-class.ts';
 
@@ -101,5 +101,3 @@ export function attach(target: object, attributes: Namespace): object {
   proxies.set(proxy, { proxy, attributes });
   return proxy;
 }
-
-const isClass = (value: object) => Reflect.getOwnPropertyDescriptor(value, 'prototype')?.writable === false;

@@ -117,7 +117,7 @@ export function property<T, O extends object = object>(
   return self;
 }
 
-/** A function that is not bound to the instance; also for a JavaScript class that is to be an attribute. */
+/** A function that is not bound to the instance. */
 export function staticMethod<F>(value: F): Attribute<F> {
   return descriptor<F>({ get: () => value });
 }

@@ -66,8 +66,21 @@ export function find(mro: readonly ClassRecord[], key: PropertyKey): Hit | undef
 /** A value as the descriptor that it is: a function is a non-data descriptor, whose `get` binds it to the instance. */
 export function asDescriptor(value: unknown): Attribute | undefined {
   if (isDescriptor(value)) return value;
-  if (typeof value !== 'function' || classes.has(value)) return undefined;
-  return descriptor({ get: (o) => (o === undefined ? value : value.bind(o)) });
+  if (typeof value !== 'function' || isClass(value)) return undefined;
+  return descriptor({ get: (o) => (o === undefined ? value : boundTo(o, value)) });
+}
+
+/** Its methods are for its instances, and it is no method itself. */
+export const isClass = (value: object) => Reflect.getOwnPropertyDescriptor(value, 'prototype')?.writable === false;
+
+/** By function, then by object: bound once, as it is `==` in Python, so that a listener is taken away as it was added. */
+const bound = new WeakMap<object, WeakMap<object, unknown>>();
+
+function boundTo(o: object, method: NewableFunction): unknown {
+  const known = bound.get(method) ?? new WeakMap<object, unknown>();
+  const made = known.get(o) ?? method.bind(o);
+  bound.set(method, known.set(o, made));
+  return made;
 }
 
 /**

@@ -144,6 +144,32 @@ describe('descriptors', () => {
     expect(plain, 'on the class it is the function itself').toBe(getattr(Card, 'greet'));
   });
 
+  test('a method is the same at each read, so a listener can be taken away by its name', () => {
+    const Card = pyClass('Card', [], { onTick() {} });
+    class Gold extends Card {
+      onDrop() {}
+      tick() {
+        return super.onTick;
+      }
+    }
+    const [gold, other] = [new Gold(), new Gold()];
+    const listeners = new Set<unknown>([gold.onTick, gold.onDrop, other.onDrop]);
+    expect(listeners.size, 'one for each object').toBe(3);
+    for (const listener of [gold.tick(), getattr(gold, 'onDrop'), other.onDrop]) listeners.delete(listener);
+    expect(listeners.size).toBe(0);
+  });
+
+  test('a class in a class body is a value: it is not bound, as a method is', () => {
+    const Base = pyClass('Base', [], {});
+    class Late extends Base {}
+    for (const Type of [Base, Late, Map, class Plain {}]) {
+      const bank = new (pyClass('Bank', [], { Type }))();
+      expect([bank.Type === Type, bank.Type === Type, Reflect.get(bank.constructor, 'Type') === Type]).toEqual([
+        ...[true, true, true],
+      ]);
+    }
+  });
+
   test('whatever is where: an instance reads, writes and deletes as in CPython', () => {
     const ours = rowsOf(ON_AN_INSTANCE).map((row) => {
       const [cell = ''] = row.split(' | ');
