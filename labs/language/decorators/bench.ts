@@ -9,7 +9,7 @@ import { type Principal, type RouteRequest, runAs, serve, standard } from '#lab'
 
 const BATCH = 1_000;
 const KEPT = { ttlMs: 3_600_000, max: 1_000 };
-const { buildRouter, cached, rateLimit, requires, retry, route, timed, timeout } = standard;
+const { buildRouter, cached, requires, retry, route, timed, timeout } = standard;
 const rider: Principal = { name: 'Rui', can: (permission) => permission === 'rider' };
 
 class Menu {
@@ -24,9 +24,6 @@ class Menu {
     return this.base + cents;
   }
   @cached(KEPT) cached(cents: number) {
-    return this.base + cents;
-  }
-  @rateLimit({ limit: Number.MAX_SAFE_INTEGER, perMs: 1 }) limited(cents: number) {
     return this.base + cents;
   }
   async plainAsync(dish: string) {
@@ -96,7 +93,6 @@ async function main(story: Parameters<Parameters<typeof tell>[1]>[0]): Promise<v
           '@timed': batch((cents) => menu.timed(cents)),
           '@requires': batch((cents) => menu.guarded(cents)),
           '@cached, a hit': batch((cents) => menu.cached(cents)),
-          '@rateLimit': batch((cents) => menu.limited(cents)),
         },
         { turnMs: 200 },
       ),

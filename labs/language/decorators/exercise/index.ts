@@ -18,8 +18,6 @@ export {
   MisuseError,
   type Params,
   type Principal,
-  RateLimitedError,
-  type RateLimitOptions,
   type RetryOptions,
   type Route,
   RouteConflictError,
@@ -31,11 +29,10 @@ export {
   serve,
   TimeoutError,
   type Timing,
-  type Transaction,
   UnauthenticatedError,
   UnguardedOverrideError,
 } from '../src/core/index.ts';
-export { currentSignal, Transactions } from './ambient.ts';
+export { currentSignal } from './ambient.ts';
 // The decorators are yours, in two dialects with the same names: standard.ts first, then legacy.ts. What they have in
 // common (the wrapping itself) you write once. `h` in `pnpm lab learn decorators` gives a hint.
 export { legacy, standard };

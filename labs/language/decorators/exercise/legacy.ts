@@ -1,15 +1,4 @@
-import type {
-  AnyMethod,
-  AsyncMethod,
-  CacheOptions,
-  Method,
-  RateLimitOptions,
-  RetryOptions,
-  Router,
-  Timing,
-  Transaction,
-  Transactions,
-} from '../src/core/index.ts';
+import type { AnyMethod, AsyncMethod, CacheOptions, Method, RetryOptions, Router, Timing } from '../src/core/index.ts';
 import type { MemberDecorator, MethodDecoratorOf } from '../src/legacy/index.ts';
 import { todo } from './todo.ts';
 
@@ -45,14 +34,6 @@ export function retry(_options: RetryOptions): MethodDecoratorOf<AsyncMethod> {
 
 export function timeout(_ms: number): MethodDecoratorOf<AsyncMethod> {
   return todo('timeout');
-}
-
-export function rateLimit(_options: RateLimitOptions): MethodDecoratorOf {
-  return todo('rateLimit');
-}
-
-export function transactional<T extends Transaction>(_transactions: Transactions<T>): MethodDecoratorOf<AsyncMethod> {
-  return todo('transactional');
 }
 
 /**

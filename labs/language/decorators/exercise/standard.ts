@@ -3,13 +3,10 @@ import type {
   AsyncMethod,
   CacheOptions,
   Method,
-  RateLimitOptions,
   RetryOptions,
   RouteRequest,
   Router,
   Timing,
-  Transaction,
-  Transactions,
 } from '../src/core/index.ts';
 import type { MemberDecorator, MethodDecoratorOf, ReaderDecorator } from '../src/standard/index.ts';
 import { todo } from './todo.ts';
@@ -65,21 +62,6 @@ export function retry(_options: RetryOptions): MethodDecoratorOf<AsyncMethod> {
  */
 export function timeout(_ms: number): MethodDecoratorOf<AsyncMethod> {
   return todo('timeout');
-}
-
-/**
- * Lets through `limit` calls per `perMs` for each caller of each instance; refuses the others with a RateLimitedError
- * (an async method rejects, any other throws). A token bucket: it fills steadily.
- *
- * @throws MisuseError on bad options.
- */
-export function rateLimit(_options: RateLimitOptions): MethodDecoratorOf {
-  return todo('rateLimit');
-}
-
-/** Runs each call in a transaction: see `Transactions` in ambient.ts. */
-export function transactional<T extends Transaction>(_transactions: Transactions<T>): MethodDecoratorOf<AsyncMethod> {
-  return todo('transactional');
 }
 
 /**

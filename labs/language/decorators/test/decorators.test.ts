@@ -9,19 +9,16 @@ import {
   HttpError,
   MisuseError,
   type Principal,
-  RateLimitedError,
   RouteConflictError,
   type RouteRequest,
   runAs,
   standard,
   TimeoutError,
   type Timing,
-  type Transaction,
-  Transactions,
   UnauthenticatedError,
 } from '#lab';
 
-const { buildRouter, cached, compose, rateLimit, requires, retry, route, timed, timeout, transactional } = standard;
+const { buildRouter, cached, compose, requires, retry, route, timed, timeout } = standard;
 const HOUR = 3_600_000;
 const ALWAYS = { ttlMs: HOUR, max: 100 };
 
@@ -66,9 +63,6 @@ describe('decorators', () => {
       @cached(ALWAYS) cooked(times: number) {
         return this.dish.repeat(times);
       }
-      @rateLimit({ limit: 9, perMs: HOUR }) plated(side: string) {
-        return `${this.dish} with ${side}`;
-      }
       @retry({ attempts: 2, delayMs: 0 }) async fetched(_from: string) {
         return this.dish;
       }
@@ -82,16 +76,14 @@ describe('decorators', () => {
     const kitchen = new Kitchen();
     expect(kitchen.served('Ann', 4)).toBe('rice for Ann at 4');
     expect(kitchen.cooked(2)).toBe('ricerice');
-    expect(kitchen.plated('peas')).toBe('rice with peas');
     expect(await kitchen.fetched('market')).toBe('rice');
     expect(await kitchen.delivered('Ann', 3)).toBe('rice');
     expect(runAs(guest, () => kitchen.wrapped('foil'))).toBe('rice in foil');
-    const { served, cooked, plated, fetched, delivered, wrapped } = Kitchen.prototype;
-    const shapes = [served, cooked, plated, fetched, delivered, wrapped].map(({ name, length }) => [name, length]);
+    const { served, cooked, fetched, delivered, wrapped } = Kitchen.prototype;
+    const shapes = [served, cooked, fetched, delivered, wrapped].map(({ name, length }) => [name, length]);
     expect(shapes).toEqual([
       ['served', 2],
       ['cooked', 1],
-      ['plated', 1],
       ['fetched', 1],
       ['delivered', 2],
       ['wrapped', 1],
@@ -102,7 +94,6 @@ describe('decorators', () => {
     class Kitchen {
       @timed(() => {})
       @cached(ALWAYS)
-      @rateLimit({ limit: 9, perMs: HOUR })
       @requires('rider')
       burn(dish: string) {
         if (dish === 'rice') throw new RangeError('burnt');
@@ -199,9 +190,6 @@ describe('decorators', () => {
       ['a cache for no time', () => cached({ ttlMs: 0, max: 1 })],
       ['a timeout of 0', () => timeout(0)],
       ['a timeout beyond any timer', () => timeout(2 ** 31)],
-      ['a limit of 0', () => rateLimit({ limit: 0, perMs: 1 })],
-      ['a limit per no time', () => rateLimit({ limit: 1, perMs: 0 })],
-      ['a limit that remembers nobody', () => rateLimit({ limit: 1, perMs: 1, max: 0 })],
       ['an empty permission', () => requires('')],
       ['a path without a slash', () => route('GET', 'orders')],
       ['a parameter without a name', () => route('GET', '/orders/:')],
@@ -587,141 +575,6 @@ describe('decorators', () => {
     }
     await expect(new Courier().ring()).rejects.toThrow(TimeoutError);
     expect(call).toHaveBeenCalledTimes(1);
-  });
-
-  // ── rateLimit, transactional ──────────────────────────────────────────────────────────────────────────────────────
-
-  test('who calls beyond the limit is refused until time has passed', async () => {
-    const clock = new ManualClock();
-    const call = vi.fn();
-    class Counter {
-      @rateLimit({ limit: 2, perMs: 1_000, clock }) async order() {
-        call();
-      }
-    }
-    const counter = new Counter();
-    const ann = () => runAs(somebody('Ann'), () => counter.order());
-    await ann();
-    await ann();
-    const refused = await ann().catch((error: unknown) => error);
-    expect(refused).toBeInstanceOf(RateLimitedError);
-    expect(refused).toHaveProperty('retryAfterMs', 500);
-    await runAs(somebody('Bo'), () => counter.order());
-    expect(call, 'each caller has a limit').toHaveBeenCalledTimes(3);
-    await clock.advance(499);
-    await expect(ann()).rejects.toThrow(RateLimitedError);
-    await clock.advance(1);
-    await ann();
-    await expect(ann()).rejects.toThrow(RateLimitedError);
-    expect(call).toHaveBeenCalledTimes(4);
-
-    class Codes {
-      @rateLimit({ limit: 1, perMs: HOUR, max: 20_000, clock, key: (phone: string) => phone }) send(phone: string) {
-        return phone;
-      }
-    }
-    const codes = new Codes();
-    for (let phone = 0; phone < 20_000; phone++) codes.send(`${phone}`);
-    expect(() => codes.send('0'), 'among as many as it is to remember').toThrow(RateLimitedError);
-    codes.send('one more');
-    expect(codes.send('1'), 'forgotten: its call is the longest ago').toBe('1');
-    expect(() => codes.send('0'), 'its call is not').toThrow(RateLimitedError);
-  });
-
-  /** A bank that keeps a record of what it was told. */
-  const bank = () => {
-    const history = new History<string>();
-    let count = 0;
-    const transactions = new Transactions(async () => {
-      const id = ++count;
-      history.record(`begin ${id}`);
-      return {
-        id,
-        commit: () => turn().then(() => history.record(`commit ${id}`)),
-        rollback: () => turn().then(() => history.record(`rollback ${id}`)),
-      } satisfies Transaction & { id: number };
-    });
-    class Account {
-      @transactional(transactions) async debit(fails?: string) {
-        history.record(`debit in ${transactions.current?.id}`);
-        if (fails) throw new Error(fails);
-      }
-      @transactional(transactions) async transfer(fails?: string) {
-        await this.debit();
-        await this.debit(fails);
-      }
-      @transactional(transactions) async shrug() {
-        await this.debit('no money').catch(() => {});
-        return 'done';
-      }
-    }
-    return { account: new Account(), history, transactions };
-  };
-
-  test('a transaction is committed when the call returns, and rolled back when it throws', async () => {
-    const { account, history, transactions } = bank();
-    await account.debit();
-    await expect(account.debit('no money')).rejects.toThrow('no money');
-    expect(history.ops).toEqual(['begin 1', 'debit in 1', 'commit 1', 'begin 2', 'debit in 2', 'rollback 2']);
-    expect(transactions.current).toBe(undefined);
-    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
-    onTestFinished(() => warned.mockRestore());
-    const broken = new Transactions(async () => ({
-      commit: async () => {},
-      rollback() {
-        throw new Error('no connection');
-      },
-    }));
-    const failing = broken.run(() => Promise.reject(new Error('no money')));
-    await expect(failing, 'a rollback that fails hides no error').rejects.toThrow('no money');
-    expect(String(warned.mock.calls[0])).toContain('no connection');
-
-    const told: string[] = [];
-    const deferred = new Transactions(async () => ({
-      async commit() {
-        told.push('commit');
-        throw new Error('no such customer');
-      },
-      rollback: async () => void told.push('rollback'),
-    }));
-    await expect(deferred.run(() => 'placed')).rejects.toThrow('no such customer');
-    expect(told, 'a commit that fails leaves nothing open').toEqual(['commit', 'rollback']);
-    const query = Object.assign(Promise.resolve<number | undefined>(0), {
-      // biome-ignore lint/suspicious/noThenProperty: it begins when it is awaited, as the queries of Knex and Mongoose do
-      then: (give: (id: number | undefined) => void) => give(transactions.current?.id),
-    });
-    expect(await transactions.run(() => query), 'the query is in it').toBe(3);
-  });
-
-  test('a call within a transaction joins it, and its failure undoes the whole', async () => {
-    const { account, history } = bank();
-    await account.transfer();
-    await expect(account.transfer('no money')).rejects.toThrow('no money');
-    await expect(account.shrug(), 'caught in between').rejects.toThrow('no money');
-    expect(history.ops).toEqual([
-      ...['begin 1', 'debit in 1', 'debit in 1', 'commit 1'],
-      ...['begin 2', 'debit in 2', 'debit in 2', 'rollback 2'],
-      ...['begin 3', 'debit in 3', 'rollback 3'],
-    ]);
-  });
-
-  test('what goes on after the end of its transaction is refused', async () => {
-    const { account, history, transactions } = bank();
-    const [slow, late] = [Promise.withResolvers<void>(), Promise.withResolvers<unknown>()];
-    class Shop {
-      @transactional(transactions) async checkout() {
-        await Promise.all([account.debit('no money'), this.ship()]);
-      }
-      async ship() {
-        await slow.promise;
-        late.resolve(Promise.allSettled([account.debit(), (async () => transactions.current)()]));
-      }
-    }
-    await expect(new Shop().checkout()).rejects.toThrow('no money');
-    slow.resolve();
-    const refused = { status: 'rejected', reason: expect.any(MisuseError) };
-    expect(await late.promise, 'nobody would commit it').toEqual([refused, refused]);
-    expect(history.ops).toEqual(['begin 1', 'debit in 1', 'rollback 1']);
   });
 
   // ── requires ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -55,17 +55,6 @@ export class ForbiddenError extends HttpError {
   }
 }
 
-/** More calls than the limit allows. 429. */
-export class RateLimitedError extends HttpError {
-  /** Milliseconds until the next call is let through. */
-  readonly retryAfterMs: number;
-
-  constructor(member: string, retryAfterMs: number) {
-    super(429, 'rate-limited', `${member} was called too often: try again in ${Math.ceil(retryAfterMs)} ms`);
-    this.retryAfterMs = retryAfterMs;
-  }
-}
-
 /** The method took longer than it may. 504. */
 export class TimeoutError extends HttpError {
   constructor(member: string, ms: number) {

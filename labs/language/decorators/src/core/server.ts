@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isNativeError } from 'node:util/types';
-import { BadRequestError, HttpError, RateLimitedError } from './errors.ts';
+import { BadRequestError, HttpError } from './errors.ts';
 import { type Principal, runAs } from './guard.ts';
 import { checkOption, LONGEST_TIMER_MS, warnOf } from './method.ts';
 import type { Router } from './router.ts';
@@ -167,9 +167,6 @@ function problem({ status, code, message }: HttpError, headers: Record<string, s
 }
 
 function refusal(error: HttpError): Answer {
-  if (error instanceof RateLimitedError) {
-    return problem(error, { 'retry-after': String(Math.ceil(error.retryAfterMs / 1_000)) });
-  }
   return problem(error, error.status === 401 ? { 'www-authenticate': 'Bearer' } : {});
 }
 

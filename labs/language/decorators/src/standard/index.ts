@@ -1,11 +1,9 @@
 // The standard dialect (TC39, stage 3): needs no compiler option, and a compiler or loader that lowers it.
 import { type CacheOptions, caching } from '../core/cache.ts';
 import type { AsyncMethod } from '../core/method.ts';
-import { limiting, type RateLimitOptions } from '../core/rate-limit.ts';
 import { type RetryOptions, retrying } from '../core/retry.ts';
 import { timingOut } from '../core/timeout.ts';
 import { type Timing, timing } from '../core/timing.ts';
-import { inTransaction, type Transaction, type Transactions } from '../core/transaction.ts';
 import {
   type MemberDecorator,
   type MethodDecoratorOf,
@@ -37,14 +35,4 @@ export function timeout(ms: number): MethodDecoratorOf<AsyncMethod> {
 /** Tells how long each call took; see `timing` in core/timing.ts. */
 export function timed(sink: (timing: Timing) => void): MemberDecorator {
   return onMember('timed', timing(sink));
-}
-
-/** Refuses calls beyond a limit; see `limiting` in core/rate-limit.ts. */
-export function rateLimit(options: RateLimitOptions): MethodDecoratorOf {
-  return onMethod('rateLimit', limiting(options));
-}
-
-/** Runs each call in a transaction; see `Transactions` in core/transaction.ts. */
-export function transactional<T extends Transaction>(transactions: Transactions<T>): MethodDecoratorOf<AsyncMethod> {
-  return onMethod('transactional', inTransaction(transactions));
 }

@@ -6,33 +6,17 @@ import {
   legacy,
   MisuseError,
   type Principal,
-  RateLimitedError,
   RouteConflictError,
   type RouteRequest,
   runAs,
   standard,
   TimeoutError,
   type Timing,
-  Transactions,
   UnauthenticatedError,
   UnguardedOverrideError,
 } from '#lab';
 
-const {
-  body,
-  buildRouter,
-  cached,
-  compose,
-  field,
-  param,
-  rateLimit,
-  requires,
-  retry,
-  route,
-  timed,
-  timeout,
-  transactional,
-} = legacy;
+const { body, buildRouter, cached, compose, field, param, requires, retry, route, timed, timeout } = legacy;
 const HOUR = 3_600_000;
 const ALWAYS = { ttlMs: HOUR, max: 100 };
 const rider: Principal = { name: 'Rui', can: (permission) => permission === 'rider' };
@@ -99,11 +83,6 @@ describe('the legacy dialect', () => {
   });
 
   test('in the legacy dialect too, the policies do what they say', async () => {
-    const log: string[] = [];
-    const transactions = new Transactions(async () => ({
-      commit: async () => void log.push('commit'),
-      rollback: async () => void log.push('rollback'),
-    }));
     let rings = 0;
     class Courier {
       @cached(ALWAYS) address(order: number | string) {
@@ -116,12 +95,6 @@ describe('the legacy dialect', () => {
       @timeout(20) async wait() {
         return new Promise(() => {});
       }
-      @rateLimit({ limit: 1, perMs: HOUR }) hurry() {
-        return 'hurried';
-      }
-      @transactional(transactions) async pay(fails: boolean) {
-        if (fails) throw new Error('no money');
-      }
       @requires('rider') async phone() {
         return '555';
       }
@@ -132,11 +105,6 @@ describe('the legacy dialect', () => {
     expect(courier.address(1)).not.toBe(new Courier().address(1));
     expect(await courier.ring()).toBe(2);
     await expect(courier.wait()).rejects.toThrow(TimeoutError);
-    expect(courier.hurry()).toBe('hurried');
-    expect(() => courier.hurry()).toThrow(RateLimitedError);
-    await courier.pay(false);
-    await expect(courier.pay(true)).rejects.toThrow('no money');
-    expect(log).toEqual(['commit', 'rollback']);
     await expect(courier.phone()).rejects.toThrow(UnauthenticatedError);
     await expect(runAs(guest, () => courier.phone())).rejects.toThrow(ForbiddenError);
     expect(await runAs(rider, () => courier.phone())).toBe('555');
