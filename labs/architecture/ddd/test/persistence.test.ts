@@ -556,14 +556,20 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
         )
       ).rows;
-    const round = relay(ids, async ({ orderId: id }) => {
+    const kitchen: Subscriber = async ({ orderId: id }) => {
       told.push(id);
-      history.record(`the relay tells of ${id}`);
+      history.record(`the relay tells the kitchen of ${id}`);
       if (told.length > 1) return;
       for (const { pid } of await locks()) await pool.query('SELECT pg_terminate_backend($1)', [pid]);
       await until(async () => (await locks()).length === 0, { what: 'the lock to be free' });
       history.record('its connection is lost, and its lock is free');
-    }).drain();
+    };
+    // Whom the relay at work has told of what came after, too.
+    const guest: Subscriber = async ({ orderId: id }) => {
+      told.push(id);
+      history.record(`the relay tells the guest of ${id}`);
+    };
+    const round = relay(ids, kitchen, guest).drain();
     await expect(round, history.toString()).rejects.toThrow(/connection|terminat/i);
     expect(told, history.toString()).toEqual(ids.slice(0, 1));
     expect(died.mock.calls.map(([error]) => String(error))).toEqual([]);

@@ -49,7 +49,11 @@ export class OutboxRelay {
   protected async deliver(waiting: Waiting, client: PoolClient): Promise<void> {
     // One object for all of them: what one does to it must not be what the next is told.
     const event = frozen(waiting.event);
-    for (const subscriber of this.subscribers) await subscriber(event);
+    for (const [index, subscriber] of this.subscribers.entries()) {
+      // Who was told before may have taken long enough for the lock to be lost: as in #next.
+      if (index > 0) await client.query('SELECT 1');
+      await subscriber(event);
+    }
     await this.mark(waiting, client);
   }
 
