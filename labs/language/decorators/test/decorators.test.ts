@@ -243,6 +243,10 @@ describe('decorators', () => {
         yield 'soup';
         yield 'rice';
       }
+      @timed((timing) => seen.push(timing)) async *orders() {
+        yield 'rice';
+        throw new Error('none left');
+      }
       @timed((timing) => seen.push(timing)) *plates() {
         yield 'deep';
         throw new Error('none left');
@@ -253,10 +257,12 @@ describe('decorators', () => {
     expect(seen, 'after the first course').toEqual([]);
     expect(await Array.fromAsync(courses)).toEqual(['rice']);
     expect(() => [...new Kitchen().plates()]).toThrow('none left');
+    await expect(Array.fromAsync(new Kitchen().orders())).rejects.toThrow('none left');
     for await (const _ of new Kitchen().courses()) break;
     expect(seen.map(({ name, ok }) => [name, ok])).toEqual([
       ['courses', true],
       ['plates', false],
+      ['orders', false],
       ['courses', true],
     ]);
   });
@@ -479,6 +485,15 @@ describe('decorators', () => {
     }
     await expect(new Tireless().ring()).rejects.toThrow('nobody');
     expect(new Set(waits), 'however often it was doubled').toEqual(new Set([0]));
+    waits.length = 0;
+    class Restless {
+      @retry({ attempts: 99, delayMs: 30_000, clock: { sleep: async (ms) => void waits.push(ms) } }) async ring() {
+        throw new Error('nobody');
+      }
+    }
+    await expect(new Restless().ring()).rejects.toThrow('nobody');
+    expect(Math.min(...waits) >= 15_000 && Math.max(...waits) <= 30_000, 'half of a wait is random').toBe(true);
+    expect(new Set(waits).size).toBeGreaterThan(1);
   });
 
   test('an error that is not worth it is thrown once, untouched', async () => {
@@ -882,5 +897,12 @@ describe('decorators', () => {
     expect(runAs(rider, () => found([twice], 'GET', '/phone'))).toBe('0123');
     const guests = () => runAs(guest, () => found([twice], 'GET', '/phone'));
     expect(guests, 'a cache between two guards').toThrow(ForbiddenError);
+    class Doors {
+      @requires('rider') static open() {}
+      @route('GET', '/open') open() {
+        return 'open';
+      }
+    }
+    expect(found([new Doors()], 'GET', '/open'), 'a static namesake says nothing of it').toBe('open');
   });
 });

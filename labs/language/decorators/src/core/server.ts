@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { isNativeError } from 'node:util/types';
 import { BadRequestError, HttpError } from './errors.ts';
 import { type Principal, runAs } from './guard.ts';
@@ -120,14 +119,9 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
     server.closeIdleConnections = () => {};
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const [socket, requests] of open) if (requests === 0) socket.destroy();
-    const drained = new AbortController();
-    const late = delay(drainMs, undefined, { signal: drained.signal }).then(
-      () => server.closeAllConnections(),
-      () => {},
-    );
+    const late = setTimeout(() => server.closeAllConnections(), drainMs);
     await closed;
-    drained.abort();
-    await late;
+    clearTimeout(late);
   };
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,

@@ -12,6 +12,7 @@ const fields = new WeakMap<object, Map<string, unknown>>();
 
 /**
  * A field of a body, checked by its declared type (`design:type`): string, number, boolean, or a class with fields.
+ * It must be there: of a `?`, nothing is known at run time.
  * Write it as `@field() declare dish: string`: without `declare` the field wipes what the parent's constructor set.
  *
  * @throws MisuseError on a type that says nothing at run time (a union, an interface, the elements of an array).

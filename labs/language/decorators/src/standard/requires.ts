@@ -17,7 +17,7 @@ const requirements = new Notes<readonly string[]>();
  */
 export function requires(...permissions: readonly string[]): MemberDecorator {
   return onMember('requires', guarding(permissions), (context) => {
-    if (context.kind !== 'method' || context.static || context.private) return;
+    if (context.kind !== 'method' || context.static) return;
     const { name, metadata } = context;
     requirements.add(metadata, name, permissions);
     context.addInitializer(function () {

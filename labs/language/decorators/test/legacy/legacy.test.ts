@@ -250,6 +250,13 @@ describe('the legacy dialect', () => {
     for (const controller of [new Union(), new Shape(), new Forgotten(), new Misspelt()]) {
       expect(() => buildRouter(controller), controller.constructor.name).toThrow(MisuseError);
     }
+    class Unknown {
+      one = (id: string) => id;
+    }
+    const one = { value: () => {} };
+    route('GET', '/:id')(Unknown.prototype, 'one', one);
+    param('id')(Unknown.prototype, 'one', 0);
+    expect(() => buildRouter(new Unknown()), 'compiled without the types').toThrow(/emitDecoratorMetadata/);
     const list = () => {
       class Order {
         @field() declare dishes: string[];
@@ -334,5 +341,25 @@ describe('the legacy dialect', () => {
       return Kitchen;
     };
     expect(onStatic).toThrow(MisuseError);
+    const ofStatic = () => {
+      class Kitchen {
+        readonly dish = 'rice';
+        static list(@param('id') id: string) {
+          return id;
+        }
+      }
+      return Kitchen;
+    };
+    expect(ofStatic).toThrow(MisuseError);
+    const onGetter = () => {
+      class Kitchen {
+        // @ts-expect-error a getter waits for nobody
+        @retry({ attempts: 2, delayMs: 1 }) get dish() {
+          return 'rice';
+        }
+      }
+      return Kitchen;
+    };
+    expect(onGetter).toThrow(/belongs on a method/);
   });
 });
