@@ -3,10 +3,14 @@ import { dataDescriptorOf, find, instances, isClass, read, remove, usable, write
 import type { ValueOf } from './protocol.ts';
 import { isFixed, isHeir, isLocked, type Namespace, ofTheInstance, ours, pyClass } from './py-class.ts';
 
-/** Methods that call what they are given, tell it the object itself, and don't keep it. */
-const ITERATES: ReadonlySet<PropertyKey> = new Set(
-  'forEach map flatMap filter find findIndex findLast findLastIndex some every reduce reduceRight'.split(' '),
-);
+/** What the language calls, and tells of the object itself. A method of others may look up what it is given, or keep it. */
+const ITERATES: ReadonlySet<unknown> = new Set([
+  Map.prototype.forEach,
+  Set.prototype.forEach,
+  ...'forEach map flatMap filter find findIndex findLast findLastIndex some every reduce reduceRight'
+    .split(' ')
+    .map((name): unknown => Reflect.get(Array.prototype, name)),
+]);
 
 /** The one Proxy of each object: whoever attaches twice, or looks it up in a WeakMap, meets the same identity. */
 const proxies = new WeakMap<object, { readonly proxy: object; readonly attributes: Namespace }>();
@@ -17,7 +21,8 @@ const proxies = new WeakMap<object, { readonly proxy: object; readonly attribute
  * Its own methods and accessors run on the object itself: their internal slots and private fields are there, not on the
  * Proxy. So what they do inside doesn't pass the descriptors; where it must, make the class with `pyClass`, whose
  * constructor returns the Proxy. Keep no reference to `target`: it is another identity, without descriptors. What a
- * promise of its methods gives (`await client.connect()`) may be `target`: keep what `attach` returned.
+ * promise of its methods gives (`await client.connect()`), or a listener's `this`, may be `target`: keep what `attach`
+ * returned. And what they are given stays what it is: `a.equals(b)` finds no private field in an attached `b`.
  *
  * @throws InvalidArgumentError when other attributes are attached to `target` already, or one is the name of a property
  *   that is neither writable nor configurable: the engine allows nothing but its value there.
@@ -44,11 +49,11 @@ export function attach(target: object, attributes: Namespace): object {
       if (answers(key)) return usable(key, read(entry, key));
       const value: unknown = Reflect.get(target, key, target);
       if (isFixed(target, key)) return value;
-      if (typeof value !== 'function' || key === 'constructor') return outside(value);
+      if (typeof value !== 'function' || isClass(value) || key === 'constructor') return outside(value);
       // `map.set(…)` returns the map: the caller must not get hold of the one without descriptors.
-      // A Proxy, not an arrow: a class that is kept in a property is still a class, and a function has its properties.
+      // A Proxy, not an arrow: a function that is kept in a property has its own properties.
       const apply = (method: () => unknown, _this: unknown, args: unknown[]) =>
-        outside(Reflect.apply(method, target, ITERATES.has(key) ? args.map(told) : args));
+        outside(Reflect.apply(method, target, ITERATES.has(value) ? [told(args[0]), ...args.slice(1)] : args));
       const method = bound.get(value) ?? new Proxy(value, { apply });
       bound.set(value, method);
       return usable(key, method);
@@ -88,8 +93,7 @@ export function attach(target: object, attributes: Namespace): object {
   const outside = (value: unknown) => (value === target ? proxy : value);
   /** `map.forEach((value, key, map) => …)`: what is called back must not get hold of it either. */
   const told = (callback: unknown) => {
-    // `container.find(Logger)` looks a class up: it must be the same one.
-    if (typeof callback !== 'function' || isClass(callback)) return callback;
+    if (typeof callback !== 'function') return callback;
     return new Proxy(callback, {
       apply: (call, self, args) => outside(Reflect.apply(call as () => unknown, self, args.map(outside))),
     });

@@ -885,25 +885,29 @@ describe('the Proxy in front', () => {
   test('a class or a function in a property stays what it is, behind descriptors too', () => {
     const help = Object.assign(() => 'helped', { pages: 3 });
     const desk = attach({ Kind: Map, help }, {});
-    expect(new desk.Kind([[1, 2]]).size).toBe(1);
+    expect([new desk.Kind([[1, 2]]).size, desk.Kind === Map]).toEqual([1, true]);
     expect([desk.help(), desk.help.pages]).toEqual(['helped', 3]);
   });
 
-  test('a class that a method is asked for is the same class, behind descriptors too', () => {
+  test('a class or a function that a method is asked for is the same, behind descriptors too', () => {
     class Logger {}
+    const makeLogger = () => new Logger();
     class Container {
       readonly #made = new Map<unknown, string>([
         [Logger, 'the logger'],
         [Map, 'the map'],
+        [makeLogger, 'what it made'],
       ]);
       find(type: unknown) {
         return this.#made.get(type);
       }
     }
     const container = attach(new Container(), { limit: range(0, 9) });
-    expect([container.find(Logger), container.find(Map), container.find(Set)]).toEqual([
-      ...['the logger', 'the map', undefined],
+    expect([Logger, Map, makeLogger, Set].map((type) => container.find(type))).toEqual([
+      ...['the logger', 'the map', 'what it made', undefined],
     ]);
+    const steps = attach([1, 2], { limit: range(0, 9) });
+    expect(steps.reduce((last: unknown) => last, makeLogger) === makeLogger, 'a first value is no callback').toBe(true);
   });
 
   test('what is fixed in an object stays what it is, behind descriptors too', () => {
@@ -932,7 +936,12 @@ describe('the Proxy in front', () => {
     expect(map.set('Ada', 1) === map, 'a method that returns its object').toBe(true);
     const told: unknown[] = [];
     map.forEach((_value, _key, third) => void told.push(third));
-    expect(told[0] === map, 'who is called back is told of the Proxy').toBe(true);
+    const [set, list] = [attach(new Set([1]), {}), attach([1], {})];
+    set.forEach((_value, _again, third) => void told.push(third));
+    list.reduceRight((_last, _value, _index, fourth) => told.push(fourth), 0);
+    expect([told[0] === map, told[1] === set, told[2] === list], 'who is called back is told of the Proxy').toEqual([
+      ...[true, true, true],
+    ]);
     const [once, twice] = [map.get, map.get];
     expect(once === twice, 'a method is the same each time').toBe(true);
     expect(() => attach(raw, { limit: range(0, 1) })).toThrow(InvalidArgumentError);
