@@ -16,7 +16,8 @@ const ITERATES: ReadonlySet<unknown> = new Set([
 const proxies = new WeakMap<object, { readonly proxy: object; readonly attributes: Namespace }>();
 
 /**
- * Puts descriptors in front of an object that exists already, such as a Map, a Date, or one with private fields.
+ * Puts descriptors in front of an object that exists already, such as a Map, a Date, or one with private fields. Not of
+ * `this` in a constructor: the fields of a subclass would be made on the Proxy, and its methods run on the object.
  *
  * Its own methods and accessors run on the object itself: their internal slots and private fields are there, not on the
  * Proxy. So what they do inside doesn't pass the descriptors; where it must, make the class with `pyClass`, whose
@@ -74,19 +75,9 @@ export function attach(target: object, attributes: Namespace): object {
     },
     defineProperty(_target, key, own) {
       if (!answers(key)) return Reflect.defineProperty(target, key, own);
-      const said = Reflect.getOwnPropertyDescriptor(target, key);
-      const will = { configurable: false, writable: false, ...said, ...own };
-      // What is refused here, the engine would object to after the write.
-      const isOpen = Reflect.isExtensible(target) && said?.configurable !== false && own.configurable !== false;
-      if (own.get || own.set || !(will.configurable || will.writable) || ('value' in own && !isOpen)) {
-        throw new InvalidArgumentError(
-          `A descriptor answers for ${String(key)}: it can't be fixed, frozen or computed.`,
-        );
-      }
-      if (!('value' in own)) return Reflect.defineProperty(target, key, own);
-      // A class field is defined, not assigned.
-      write(entry, key, own.value);
-      return true;
+      throw new InvalidArgumentError(
+        `A descriptor answers for ${String(key)}: assign it. It can't be defined, sealed or frozen.`,
+      );
     },
     has: (_target, key) => answers(key) || key in target,
   });

@@ -126,6 +126,7 @@ export function staticMethod<F>(value: F): Attribute<F> {
  * Computed at the first read and kept in the instance's dictionary, where the next read finds it before it comes here.
  * It can be overwritten; after a deletion it is computed again. What throws, or is a promise that rejects, is not kept;
  * readers who come while the promise is pending share it. A frozen instance keeps nothing, and computes at each read.
+ * A thenable that is no `Promise`, such as a query of Prisma or Knex, is a value and kept as it is: make `compute` async.
  *
  * @throws DescriptorNameError on a read, when it has no name (see `Descriptor.setName`).
  */
