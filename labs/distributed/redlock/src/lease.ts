@@ -96,10 +96,14 @@ export class GrantedLease implements Lease {
     return this.inTurn(() => this.#extend(ttlMs));
   }
 
-  /** As `extend`, unless the lease lasts longer when it is its turn: what others have asked for is not taken back. */
+  /**
+   * As `extend`, unless the lease lasts longer when it is its turn: what others have asked for is not taken back. Then
+   * its alarm alone moves: a tenth of a long TTL may be more than the whole of `ttlMs`, and come before the next `keep`.
+   */
   async keep(ttlMs: number): Promise<void> {
     return this.inTurn(async () => {
-      if (this.remaining() <= ttlMs) await this.#extend(ttlMs);
+      if (this.remaining() > ttlMs) return this.moveEnd(this.until, ttlMs);
+      await this.#extend(ttlMs);
     });
   }
 

@@ -80,8 +80,8 @@ export class Redlock {
   /**
    * Runs `routine` while holding `resources`, extending the lease at half of its TTL for as long as the routine runs.
    * `signal` aborts when the lock can't be kept or `options.signal` aborts: stop, or write under a fencing token.
-   * The routine may release its lease itself, or extend it for longer than `ttlMs`; one that shortens it below half of
-   * its TTL may have it end.
+   * The routine may release its lease itself, or extend it for longer than `ttlMs`; one that shortens it below six tenths
+   * of `ttlMs` may have it end.
    *
    * @throws what `acquire` throws; what the routine throws; LeaseLostError when the routine returned but the lock was
    *   lost while it ran, since what it did may have met another holder.

@@ -667,6 +667,19 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     const sends = nodes.map((node) => vi.spyOn(node, 'sendCommand'));
     await manual.advance(12 * MINUTE);
     expect(sends.flatMap((send) => send.mock.calls).length, 'requests in twelve TTLs after the routine').toBe(0);
+    const short = redlock.using(
+      [key],
+      500,
+      async (signal, lease) => {
+        await lease.extend(MINUTE);
+        const end = lease.validUntil;
+        await manual.advance(lease.remaining() - 300);
+        expect(signal.reason, 'why a short lease, once extended for a minute, has ended').toBeUndefined();
+        await until(() => lease.validUntil > end, { timeoutMs: 3_000, what: 'an extension at the end of the minute' });
+      },
+      { nodeTimeoutMs: 500 },
+    );
+    expect((await outcome(short)).error).toBeUndefined();
   });
 
   test('the routine is told when its majority is lost', async ({ skip }) => {
