@@ -67,6 +67,7 @@ class PrototypeDictionary extends Map<PropertyKey, unknown> {
     const made = this.#made.get(key);
     if (made && made.said.get === said.get && made.said.set === said.set) return made.attribute;
     const attribute = attributeOf(said);
+    if (isDescriptor(attribute)) attribute.setName?.(this.#prototype.constructor, String(key));
     this.#made.set(key, { said, attribute });
     return attribute;
   }

@@ -424,6 +424,7 @@ describe('the Proxy in front', () => {
     guest = true;
     expect(() => gold.masked, 'an accessor may read what its reader may read').toThrow(PermissionDeniedError);
     guest = false;
+    expect(() => setattr(gold, 'masked', '*'), 'it has no setter').toThrow(/^Gold.masked is read-only/);
     const doubling = {
       get balance() {
         return Number(Reflect.get(Card.prototype, 'balance', this)) * 2;
