@@ -66,7 +66,7 @@ export function isInstance(o: unknown, type: object): boolean {
 /** `o instanceof type`: along the prototypes too, where an heir of an instance and a Proxy around one are told. */
 export function descends(o: unknown, type: object): boolean {
   if (isInstance(o, type)) return true;
-  if ((typeof o !== 'object' && typeof o !== 'function') || o === null) return false;
+  if (o === null || o === undefined) return false;
   const prototype: object | null = Object.getPrototypeOf(o);
   return adopt(makerOf(prototype))?.mro.some(({ self }) => self === type) || descends(prototype, type);
 }

@@ -61,6 +61,8 @@ describe('managed attributes', () => {
         expect(() => setattr(card, name, value), `${name} = ${String(value)}`).toThrow(ValidationError);
       }
     }
+    expect(() => setattr(new Card(), 'holder', Object.create(null))).toThrow(/it got \[object Object\]/);
+    setattr(new (pyClass('Fixed', [], { limit: range(5, 5) }))(), 'limit', 5);
     expect(() => range(9, 1)).toThrow(InvalidArgumentError);
     expect(() => range(Number.NaN, 1)).toThrow(InvalidArgumentError);
     expect(() => oneOf()).toThrow(InvalidArgumentError);
@@ -496,7 +498,7 @@ describe('the Proxy in front', () => {
       const seen = [Fees, Rates, Card, Gold].map((type) => front instanceof type);
       expect(seen, `front ${index}`).toEqual([true, true, true, front !== Gold.prototype]);
     }
-    for (const other of [{}, null, Card, () => 1, new Fees()]) expect(other instanceof Card).toBe(false);
+    for (const other of [{}, null, undefined, 7, Card, () => 1, new Fees()]) expect(other instanceof Card).toBe(false);
     const Outer = new Proxy(Card, {});
     class Late extends Outer {}
     for (const Type of [Outer, Late]) {
@@ -601,6 +603,10 @@ describe('the Proxy in front', () => {
     expect([getattr(card, 'note'), card.limit]).toEqual(['yours', 5]);
     Object.freeze(card);
     expect(() => setattr(card, 'note', 'theirs')).toThrow(AttributeError);
+    expect(
+      () => Reflect.set(pyClass('Late', [], { note: 1 }).prototype, 'note', 'theirs', card),
+      'nor by super',
+    ).toThrow(AttributeError);
     const Base = pyClass('Base', [], { rate: 1 });
     class Gold extends Base {}
     setattr(Gold, 'fee', 2);
@@ -637,8 +643,13 @@ describe('the Proxy in front', () => {
     // For the compiler too: an empty body adds nothing to what the bases say.
     expect(gold.fee + gold.rate).toBe(3);
     expect([gold.ask('fee'), gold.ask('rate'), gold.ask('late')]).toEqual([1, 2, undefined]);
+    class Silver extends pyClass('Discount', [Fees], {}) {
+      late(): unknown {
+        return super['late' as 'fee'];
+      }
+    }
     setattr(Fees, 'late', 3);
-    expect(gold.ask('late')).toBe(3);
+    expect([gold.ask('late'), new Silver().late()]).toEqual([3, 3]);
     setattr(
       Card,
       'fee',
@@ -650,6 +661,8 @@ describe('the Proxy in front', () => {
     expect([gold.ask('fee'), gold.ask('toString') === Object.prototype.toString]).toEqual([1, true]);
     setattr(Fees, 'fee', descriptor({ get: (_o, owner) => owner }));
     expect(gold.ask('fee'), 'the owner is the class of the instance').toBe(Gold);
+    setattr(Fees, 'fee', descriptor({ delete: () => {} }));
+    expect(() => Reflect.set(Card.prototype, 'fee', 1, gold), 'it has no set').toThrow(AttributeError);
   });
 
   test('a JavaScript subclass is known before its first instance, and by its prototype as it is now', () => {
@@ -712,6 +725,8 @@ describe('the Proxy in front', () => {
     expect(fix).toThrow(AttributeError);
     expect(card.limit).toBe(1);
     expect([Reflect.defineProperty(card, 'limit', { value: 5 }), card.limit]).toEqual([true, 5]);
+    vars(card)['limit'] = 'below the descriptor';
+    expect(() => Object.defineProperty(card, 'limit', { get: () => 6 })).toThrow(AttributeError);
     Object.seal(card);
     expect(() => Reflect.defineProperty(card, 'limit', { value: 6 }), 'sealed').toThrow(AttributeError);
     expect(card.limit).toBe(5);
