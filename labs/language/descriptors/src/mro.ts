@@ -11,7 +11,7 @@ export function linearize<C extends { readonly name: string; readonly mro: reado
   name: string,
   bases: readonly C[],
 ): readonly C[] {
-  const rows = [...bases.map(({ mro }) => [...mro]), [...bases]].filter((row) => row.length > 0);
+  const rows = [...bases.map(({ mro }) => [...mro]), [...bases]];
   const order: C[] = [];
   while (rows.some((row) => row.length > 0)) {
     const next = rows.map(([head]) => head).find((head) => head && !rows.some((row) => row.indexOf(head) > 0));

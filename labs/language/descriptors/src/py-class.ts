@@ -250,7 +250,7 @@ export function definer(Traps: typeof InstanceTraps): DefineClass {
     record.mro = [record, ...record.mro];
     record.self = new Proxy(raw, new ClassTraps(record, Traps));
     classes.set(record.self, record);
-    Object.defineProperty(raw, 'name', { value: name, configurable: true });
+    Object.defineProperty(raw, 'name', { value: name });
     Object.defineProperty(raw.prototype, 'constructor', { value: record.self, configurable: true, writable: true });
     if (bases[0]) Object.setPrototypeOf(raw.prototype, bases[0].prototype);
     const inherited = record.mro.flatMap((each) => [...each.dict.keys()]).filter((key) => key !== 'constructor');

@@ -528,7 +528,12 @@ describe('the Proxy in front', () => {
     expect(Reflect.get(remote, 'ping'), 'and so it does behind a dot').toBeInstanceOf(Function);
     expect(JSON.stringify(remote)).toBe('{}');
     const Meta = pyClass('Meta', [], { __getattr__: () => 'anything' });
-    expect(Reflect.get(pyClass('Odd', [], {}, { metaclass: Meta }), 'then'), 'nor of a class').toBeUndefined();
+    const Odd = pyClass('Odd', [], {}, { metaclass: Meta });
+    const names = ['then', Symbol.iterator, 'greeting'];
+    expect(
+      names.map((name) => Reflect.get(Odd, name)),
+      'nor of a class',
+    ).toEqual([undefined, undefined, 'anything']);
   });
 
   test('in, keys and property descriptors agree with what is read', () => {
@@ -591,10 +596,16 @@ describe('the Proxy in front', () => {
   });
 
   test('a sealed object takes new values for what it has, and refuses the rest before anything changes', () => {
-    const card = new (pyClass('Card', [], { limit: range(0, 10) }))();
+    const [Card, Noted] = [pyClass('Card', [], { limit: range(0, 10) }), pyClass('Noted', [], { note: 1 })];
+    const card = new Card();
     setattr(card, 'note', 'mine');
     vars(card)['limit'] = 'below the descriptor';
     card.limit = 5;
+    Object.assign(Object.preventExtensions(card), { limit: 4 });
+    expect(() => Reflect.deleteProperty(card, 'limit'), 'it would be there still').toThrow(AttributeError);
+    card.limit = 5;
+    const closed = Object.preventExtensions(Object.assign(new Noted(), { note: 2 }));
+    expect([Reflect.deleteProperty(closed, 'note'), closed.note], 'closed, not sealed').toEqual([true, 1]);
     Object.seal(card);
     setattr(card, 'note', 'yours');
     expect(vars(card)['note']).toBe('yours');
@@ -603,10 +614,7 @@ describe('the Proxy in front', () => {
     expect([getattr(card, 'note'), card.limit]).toEqual(['yours', 5]);
     Object.freeze(card);
     expect(() => setattr(card, 'note', 'theirs')).toThrow(AttributeError);
-    expect(
-      () => Reflect.set(pyClass('Late', [], { note: 1 }).prototype, 'note', 'theirs', card),
-      'nor by super',
-    ).toThrow(AttributeError);
+    expect(() => Reflect.set(Noted.prototype, 'note', 'theirs', card), 'nor by super').toThrow(AttributeError);
     const Base = pyClass('Base', [], { rate: 1 });
     class Gold extends Base {}
     setattr(Gold, 'fee', 2);
@@ -680,6 +688,8 @@ describe('the Proxy in front', () => {
     Object.defineProperty(Gold.prototype, 'fee', { get: () => 3, configurable: true });
     Object.assign(Gold.prototype, { greet: () => 'hello' });
     expect([gold.fee, getattr(gold, 'greet')]).toEqual([3, expect.any(Function)]);
+    Object.assign(Gold.prototype, { greet: 'a word' });
+    expect(getattr(gold, 'greet')).toBe('a word');
     // And what is assigned to the class is on the prototype; a descriptor, which no prototype could ask, answers too.
     setattr(Gold, 'rate', 4);
     setattr(Gold, 'fee', descriptor({ get: () => 5 }));
@@ -842,6 +852,7 @@ describe('the Proxy in front', () => {
     expect(Object.keys(desk), 'they are its own').toEqual(['note', 'late']);
     const placeOf = (name: string) => explain(desk, name).find((step) => step.wins)?.place;
     expect(['note', 'drawer', 'limit'].map(placeOf)).toEqual(['own dictionary', 'JavaScript', 'data descriptor']);
+    expect([Reflect.deleteProperty(desk, 'limit'), desk.limit], 'the default again').toEqual([true, 5]);
     delattr(desk, 'note');
     expect([has('note'), 'note' in desk]).toEqual([false, false]);
     expect(() => delattr(desk, 'note')).toThrow(AttributeError);
