@@ -212,28 +212,33 @@ describe('decorators', () => {
       @timed((timing) => seen.push(timing)) spill() {
         throw new Error('spilt');
       }
+      @timed((timing) => seen.push(timing)) slice() {
+        return 'slice';
+      }
       @timed((timing) => seen.push(timing)) look(): unknown {
         // biome-ignore lint/suspicious/noThenProperty: a thenable whose `then` answers nothing
         return { then: (resolve: (look: string) => void) => void resolve('done') };
       }
     }
-    const kitchen = new Kitchen();
+    const [kitchen, start] = [new Kitchen(), performance.now()];
     const baking = kitchen.bake();
     await turn();
     expect(seen, 'while it bakes').toEqual([]);
     oven.resolve('bread');
     expect(await baking).toBe('bread');
     expect(() => kitchen.spill()).toThrow('spilt');
+    expect(kitchen.slice()).toBe('slice');
     oven.promise = Promise.reject(new Error('burnt'));
     await expect(kitchen.bake()).rejects.toThrow('burnt');
     expect(await kitchen.look(), 'all that `await` takes is waited for').toBe('done');
     expect(seen.map(({ name, ok }) => [name, ok])).toEqual([
       ['bake', true],
       ['spill', false],
+      ['slice', true],
       ['bake', false],
       ['look', true],
     ]);
-    expect(seen.every(({ ms }) => ms >= 0)).toBe(true);
+    expect(seen.every(({ ms }) => ms >= 0 && ms <= performance.now() - start)).toBe(true);
   });
 
   test('a generator is timed until its end', async () => {
@@ -251,17 +256,22 @@ describe('decorators', () => {
         yield 'deep';
         throw new Error('none left');
       }
+      @timed((timing) => seen.push(timing)) *cups() {
+        yield 'tea';
+      }
     }
     const courses = new Kitchen().courses();
     expect(await courses.next()).toEqual({ value: 'soup', done: false });
     expect(seen, 'after the first course').toEqual([]);
     expect(await Array.fromAsync(courses)).toEqual(['rice']);
     expect(() => [...new Kitchen().plates()]).toThrow('none left');
+    expect([...new Kitchen().cups()]).toEqual(['tea']);
     await expect(Array.fromAsync(new Kitchen().orders())).rejects.toThrow('none left');
     for await (const _ of new Kitchen().courses()) break;
     expect(seen.map(({ name, ok }) => [name, ok])).toEqual([
       ['courses', true],
       ['plates', false],
+      ['cups', true],
       ['orders', false],
       ['courses', true],
     ]);
@@ -312,6 +322,9 @@ describe('decorators', () => {
       @cached(ALWAYS) get menu() {
         return [this.city];
       }
+      @cached(ALWAYS) static cities(country: string) {
+        return [country];
+      }
     }
     const [rome, oslo] = [new Kitchen('Rome'), new Kitchen('Oslo')];
     expect([rome.price('rice'), oslo.price('rice'), rome.price('rice')]).toEqual([
@@ -322,6 +335,9 @@ describe('decorators', () => {
     expect([rome.calls, oslo.calls]).toEqual([1, 1]);
     expect(rome.menu).toBe(rome.menu);
     expect(oslo.menu).toEqual(['Oslo']);
+    expect(Kitchen.cities('Italy')).toBe(Kitchen.cities('Italy'));
+    const { cities } = Kitchen;
+    expect(cities('Italy'), 'detached, there is nobody to keep it for').not.toBe(cities('Italy'));
   });
 
   test('calls are the same when their arguments are, type and place included', () => {
@@ -839,6 +855,7 @@ describe('decorators', () => {
       }
     }
     expect(found([new Menu(), new Other()], 'POST', '/dishes/a')).toBe('best');
+    expect(() => buildRouter(Object.assign(new Menu(), { list: 'rice' }))).toThrow(MisuseError);
   });
 
   test('a subclass inherits routes, and its siblings inherit none of its own', () => {

@@ -3,23 +3,23 @@
  * parent's would be every sibling's too.
  */
 export class Notes<T> {
-  readonly #notes = new WeakMap<object, Map<PropertyKey, readonly T[]>>();
+  readonly #notes = new WeakMap<object, Map<string | symbol, readonly T[]>>();
 
   /** Notes above those of the decorators below it. `owner` stands for the class: one object for each. */
-  add(owner: object, member: PropertyKey, note: T): void {
-    const own = this.#notes.get(owner) ?? new Map<PropertyKey, readonly T[]>();
+  add(owner: object, member: string | symbol, note: T): void {
+    const own = this.#notes.get(owner) ?? new Map<string | symbol, readonly T[]>();
     own.set(member, [note, ...(own.get(member) ?? [])]);
     this.#notes.set(owner, own);
   }
 
   /** Noted for the member in this very class. */
-  own(owner: object, member: PropertyKey): readonly T[] {
+  own(owner: object, member: string | symbol): readonly T[] {
     return this.#notes.get(owner)?.get(member) ?? [];
   }
 
   /** All that holds for the class: its own notes and, for members that it notes nothing of, those of its ancestors. */
-  all(owner: object): ReadonlyMap<PropertyKey, readonly T[]> {
-    const found = new Map<PropertyKey, readonly T[]>();
+  all(owner: unknown): ReadonlyMap<string | symbol, readonly T[]> {
+    const found = new Map<string | symbol, readonly T[]>();
     for (const at of chain(owner)) {
       for (const [member, notes] of this.#notes.get(at) ?? []) {
         if (!found.has(member)) found.set(member, notes);
@@ -29,7 +29,7 @@ export class Notes<T> {
   }
 }
 
-/** The object and its prototypes, itself first. */
-export function* chain(start: object): Generator<object> {
-  for (let at: unknown = start; typeof at === 'object' && at !== null; at = Object.getPrototypeOf(at)) yield at;
+/** The object and its prototypes, itself first; nothing of what is no object. */
+export function* chain(start: unknown): Generator<object> {
+  for (let at = start; typeof at === 'object' && at !== null; at = Object.getPrototypeOf(at)) yield at;
 }

@@ -1,5 +1,5 @@
 import { BadRequestError, MisuseError } from '../core/errors.ts';
-import { chain } from '../core/notes.ts';
+import { Notes } from '../core/notes.ts';
 import { propertyType } from './metadata.ts';
 
 const TYPES = new Map<unknown, string>([
@@ -8,7 +8,7 @@ const TYPES = new Map<unknown, string>([
   [Boolean, 'boolean'],
 ]);
 
-const fields = new WeakMap<object, Map<string, unknown>>();
+const fields = new Notes<unknown>();
 
 /**
  * A field of a body, checked by its declared type (`design:type`): string, number, boolean, or a class with fields.
@@ -25,22 +25,13 @@ export function field(): (target: object, name: string) => void {
         `the type of @field ${name} says nothing at run time: use string, number, boolean or a class with @field`,
       );
     }
-    const own = fields.get(target) ?? new Map<string, unknown>();
-    fields.set(target, own.set(name, type));
+    fields.add(target, name, type);
   };
 }
 
 /** The prototype of a class with `@field`s, its own or inherited. */
 export function hasFields(type: object): boolean {
-  return 'prototype' in type && fieldsOf(type.prototype).length > 0;
-}
-
-function fieldsOf(prototype: unknown): readonly (readonly [name: string, type: unknown])[] {
-  if (typeof prototype !== 'object' || prototype === null) return [];
-  const all = new Map<string, unknown>();
-  for (const at of chain(prototype))
-    for (const [name, type] of fields.get(at) ?? []) if (!all.has(name)) all.set(name, type);
-  return [...all];
+  return 'prototype' in type && fields.all(type.prototype).size > 0;
 }
 
 /**
@@ -62,14 +53,14 @@ function read(type: object, value: unknown, at: string, problems: string[]): obj
     problems.push(`${at} must be an object`);
     return instance;
   }
-  for (const [name, fieldType] of fieldsOf(prototype)) {
+  for (const [name, [fieldType]] of fields.all(prototype)) {
     const given: unknown = Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
     const wanted = TYPES.get(fieldType);
     // JSON's 1e999 is a number, and comes out as Infinity.
     const fits = typeof given === wanted && given !== Number.POSITIVE_INFINITY && given !== Number.NEGATIVE_INFINITY;
-    if (wanted !== undefined && !fits) problems.push(`${name} must be a ${wanted}`);
+    if (wanted !== undefined && !fits) problems.push(`${String(name)} must be a ${wanted}`);
     const checked =
-      wanted === undefined && typeof fieldType === 'function' ? read(fieldType, given, name, problems) : given;
+      wanted === undefined && typeof fieldType === 'function' ? read(fieldType, given, String(name), problems) : given;
     Object.defineProperty(instance, name, { value: checked, writable: true, enumerable: true, configurable: true });
   }
   return instance;

@@ -1,12 +1,12 @@
 import { BadRequestError, MisuseError } from '../core/errors.ts';
-import { chain } from '../core/notes.ts';
+import { chain, Notes } from '../core/notes.ts';
 import type { RouteRequest } from '../core/router.ts';
 import { checkBody, hasFields } from './fields.ts';
 import { parameterTypes } from './metadata.ts';
 
 type Source = { readonly kind: 'param'; readonly name: string } | { readonly kind: 'body' };
 
-const sources = new WeakMap<object, Map<PropertyKey, Map<number, Source>>>();
+const sources = new Notes<readonly [parameter: number, source: Source]>();
 
 /**
  * Fills a parameter from the path, as its declared type (`design:paramtypes`): String, Number or Boolean. What doesn't
@@ -26,9 +26,7 @@ function note(decorator: string, source: Source): ParameterDecorator {
     if (name === undefined || typeof target === 'function') {
       throw new MisuseError(`@${decorator} belongs on a parameter of an instance's method`);
     }
-    const members = sources.get(target) ?? new Map<PropertyKey, Map<number, Source>>();
-    const noted = members.get(name) ?? new Map<number, Source>();
-    sources.set(target, members.set(name, noted.set(index, source)));
+    sources.add(target, name, [index, source]);
   };
 }
 
@@ -40,16 +38,15 @@ function note(decorator: string, source: Source): ParameterDecorator {
  */
 export function argumentsOf(
   controller: object,
-  name: PropertyKey,
+  name: string | symbol,
   path: string,
   label: string,
 ): (request: RouteRequest) => unknown[] {
-  const key = typeof name === 'number' ? String(name) : name;
   // An override that notes nothing takes what it overrides takes: the compiler saw to that.
-  const owner = chain(controller).find((at) => sources.get(at)?.has(key));
-  const noted = owner && sources.get(owner)?.get(key);
-  if (!owner || !noted) return (request) => [request];
-  const types = parameterTypes(owner, key);
+  const owner = chain(controller).find((at) => sources.own(at, name).length > 0);
+  if (!owner) return (request) => [request];
+  const noted = new Map(sources.own(owner, name));
+  const types = parameterTypes(owner, name);
   if (!types) throw new MisuseError(`the types of ${label} are unknown: compile with emitDecoratorMetadata`);
   const fillers = types.map((type, index) => {
     const source = noted.get(index);

@@ -26,7 +26,7 @@ export function requires(...permissions: readonly string[]): MemberDecorator {
  *
  * @throws UnguardedOverrideError where it is the override of a guarded method, and says nothing.
  */
-export function guarded(method: Callable, name: PropertyKey, controller: object): Callable {
+export function guarded(method: Callable, name: string | symbol, controller: object): Callable {
   const home = chain(controller).find((at) => requirements.own(at, name).length > 0);
   if (home === undefined) return method;
   // What the instance has of its own, bound by its constructor or a field, can say nothing: it is guarded here.

@@ -27,7 +27,7 @@ export function requires(...permissions: readonly string[]): MemberDecorator {
 }
 
 /** Puts the guard in front of a method that the class `metadata` belongs to, or an ancestor, says to be guarded. */
-export function guarded(method: Callable, name: PropertyKey, metadata: object): Callable {
+export function guarded(method: Callable, name: string | symbol, metadata: object): Callable {
   const needed = requirements.all(metadata).get(name)?.flat();
   return needed === undefined || asksFor(method, needed) ? method : wrap(method, String(name), guarding(needed));
 }
@@ -36,8 +36,7 @@ export function guarded(method: Callable, name: PropertyKey, metadata: object): 
  * Guards the most derived `name` of an instance, where a subclass has put one in front of the decorated; and its own,
  * which a decorator further in may have bound before.
  */
-function guardOverride(instance: unknown, name: PropertyKey, metadata: object): void {
-  if (typeof instance !== 'object' || instance === null) return;
+function guardOverride(instance: unknown, name: string | symbol, metadata: object): void {
   for (const at of chain(instance)) {
     const owner = Object.hasOwn(at.constructor, Symbol.metadata) ? metadataOf(at.constructor) : undefined;
     // Before what it has of its own: where a class decorator put a class in its place, the method is one further up.
@@ -47,6 +46,5 @@ function guardOverride(instance: unknown, name: PropertyKey, metadata: object): 
     // Not `metadata`: a class in between may require something else, and its own initializer comes after this one.
     const nearest = metadataOf(at.constructor) ?? metadata;
     Object.defineProperty(at, name, { ...descriptor, value: guarded(descriptor.value, name, nearest) });
-    if (at !== instance) return;
   }
 }

@@ -133,6 +133,8 @@ describe('the legacy dialect', () => {
     expect(call([new Lunch()], 'POST', '/soup')).toBe('other-method');
     expect(call([new Lunch()], 'GET', '/wine')).toBe('nothing');
     expect(() => buildRouter(new Lunch(), new Evening())).toThrow(RouteConflictError);
+    expect(() => buildRouter(Object.assign(new Lunch(), { soup: 'cold' }))).toThrow(MisuseError);
+    expect(() => buildRouter({})).toThrow(MisuseError);
   });
 
   test('a wrapped method keeps the metadata that others put on it', () => {
@@ -361,5 +363,12 @@ describe('the legacy dialect', () => {
       return Kitchen;
     };
     expect(onGetter).toThrow(/belongs on a method/);
+    const onSetter = () => {
+      class Kitchen {
+        @cached(ALWAYS) set dish(_name: string) {}
+      }
+      return Kitchen;
+    };
+    expect(onSetter).toThrow(/belongs on a method or getter/);
   });
 });
