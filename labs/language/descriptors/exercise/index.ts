@@ -49,8 +49,8 @@ export function isDataDescriptor(_d: unknown): _d is Attribute {
 /**
  * Makes a class as Python's `class` statement does. `new` makes an instance: a Proxy, whose target is its dictionary.
  *
- * Functions are methods (non-data descriptors that bind), `__init__` gets the arguments of `new`, `__getattr__` is asked
- * for what nobody has. Bases are asked in C3 order. `setName` is called once the class stands. A metaclass is to the
+ * Functions are methods (non-data descriptors that bind, once for each object), but a class is a plain value; `__init__`
+ * gets the arguments of `new`, `__getattr__` is asked for what nobody has. Bases are asked in C3 order. `setName` is called once the class stands. A metaclass is to the
  * class what the class is to the instance. A JavaScript class may extend the result: return the Proxy from `construct`.
  *
  * @throws ClassDefinitionError for an empty name, a base or metaclass that is none, a base twice, no C3 order, conflict

@@ -267,9 +267,9 @@ export function definer(Traps: typeof InstanceTraps): DefineClass {
 /**
  * Makes a class as Python's `class` statement does.
  *
- * Functions are methods, descriptors (see `descriptor`) answer for their attribute, `__init__` gets the arguments of
- * `new`, `__getattr__` is asked for what nobody has. An assignment to an instance lands in its dictionary, unless a data
- * descriptor of its class takes it.
+ * Functions are methods, but a class is a plain value; descriptors (see `descriptor`) answer for their attribute;
+ * `__init__` gets the arguments of `new`; `__getattr__` is asked for what nobody has. An assignment to an instance lands
+ * in its dictionary, unless a data descriptor of its class takes it.
  *
  * @throws ClassDefinitionError for an empty name, a base that is no such class or is named twice, bases without a
  *   consistent order (C3), metaclasses in conflict; and what a `setName` throws.
