@@ -10,17 +10,18 @@ export const ALWAYS: Sql = 'true';
 export const NEVER: Sql = 'false';
 
 export type Condition = object | Q<Condition>;
-/** One table in a FROM, with the joins that paths through foreign keys asked for: all tables of a FROM share them. */
+/** A table as it stands in a FROM, and the joins that paths through foreign keys asked for: all of a FROM share them. */
 export interface Scope {
   readonly meta: ModelMeta;
   readonly alias: string;
-  /** How it stands in the FROM. */
   readonly sql: Sql;
   readonly joins: Map<string, Scope>;
 }
 /** Where a path ends: at a column with a lookup, or at a relation to many, with the rest of the path. */
 type ColumnEnd = { readonly column: Column; readonly sql: Sql; readonly lookup: string };
-type ManyEnd = { readonly scope: Scope; readonly many: ManyRelation; readonly rest: string };
+type ManyEnd = { readonly scope: Scope; readonly many: ManyRelation; readonly rest: string; readonly key: string };
+/** By the key of a relation to many: the row of which its conditions speak, undefined for none. */
+type Rows = ReadonlyMap<string, Scope | undefined>;
 
 const and = (parts: readonly Sql[]): Sql => {
   const open = parts.filter((part) => part !== ALWAYS);
@@ -30,21 +31,19 @@ const or = (parts: readonly Sql[]): Sql => {
   const open = parts.filter((part) => part !== NEVER);
   return open.includes(ALWAYS) ? ALWAYS : open.length > 0 ? `(${open.join(' OR ')})` : NEVER;
 };
-/** Objects and Qs that are joined by "and", however they were nested. */
-const conjuncts = (condition: Condition): readonly Condition[] =>
-  condition instanceof Q && condition.operator === 'and' ? condition.parts.flatMap(conjuncts) : [condition];
+type Conjunct = Q<Condition> | readonly [path: string, value: unknown];
+/** Paths and Qs that are joined by "and", however they were nested. */
+const conjuncts = (condition: Condition): readonly Conjunct[] => {
+  if (!(condition instanceof Q)) return Object.entries(condition);
+  return condition.operator === 'and' ? condition.parts.flatMap(conjuncts) : [condition];
+};
 function flag(name: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value;
   throw new InvalidQueryError(`${name} is true or false; it is a ${typeof value}.`);
 }
 
 const COMPARISONS = new Map(Object.entries({ exact: '=', gt: '>', gte: '>=', lt: '<', lte: '<=' }));
-const PATTERNS: ReadonlyMap<string, readonly [operator: string, before: string, after: string]> = new Map([
-  ['contains', ['LIKE', '%', '%']],
-  ['startswith', ['LIKE', '', '%']],
-  ['endswith', ['LIKE', '%', '']],
-  ['icontains', ['ILIKE', '%', '%']],
-]);
+const PATTERNS = new Map(Object.entries({ contains: '%?%', startswith: '?%', endswith: '%?', icontains: '%?%' }));
 const LOOKUPS = [...COMPARISONS.keys(), 'in', 'isnull', ...PATTERNS.keys()];
 
 /** From a query to one statement: text comes from the metadata alone; every value, and nothing else, is a parameter. */
@@ -65,15 +64,7 @@ export class Compiler {
 
   /** The calls of `filter`, each of which must hold. */
   where(scope: Scope, conditions: readonly Condition[]): Sql {
-    return this.#undone(() => and(conditions.map((condition) => this.#condition(scope, condition))));
-  }
-
-  #condition(scope: Scope, condition: Condition): Sql {
-    return this.#undone(() => {
-      if (!(condition instanceof Q) || condition.operator === 'and') return this.#all(scope, conjuncts(condition));
-      const parts = condition.parts.map((part) => this.#condition(scope, part));
-      return condition.operator === 'or' ? or(parts) : this.negate(and(parts));
-    });
+    return this.#undone(() => and(conditions.map((each) => this.#undone(() => this.#all(scope, conjuncts(each))))));
   }
 
   /** What is decided without asking leaves the text, so its values leave the parameters: they were the last. */
@@ -90,33 +81,43 @@ export class Compiler {
   }
 
   /** Conditions joined by "and". Those through one relation to many speak of the same related row: one EXISTS. */
-  #all(scope: Scope, conditions: readonly Condition[]): Sql {
-    const parts = conditions.filter((each) => each instanceof Q).map((each) => this.#condition(scope, each));
-    const related = new Map<string, { readonly end: ManyEnd; readonly inner: object[] }>();
-    const plain = conditions.filter((each) => !(each instanceof Q));
-    for (const [path, value] of plain.flatMap((each): [string, unknown][] => Object.entries(each))) {
-      this.assertDefined(path, value);
-      const end = this.walk(scope, path);
-      if ('lookup' in end) {
-        parts.push(this.lookup(end, value));
-      } else if (end.rest === 'isnull') {
-        parts.push(`${flag(path, value) ? 'NOT ' : ''}${this.#exists(end, [])}`);
-      } else {
-        const key = `${end.scope.alias}.${end.many.name}`;
-        const group = related.get(key) ?? { end, inner: [] };
-        related.set(key, group);
-        group.inner.push({ [end.rest]: value });
-      }
-    }
-    for (const { end, inner } of related.values()) parts.push(this.#exists(end, inner));
-    return and(parts);
+  #all(scope: Scope, all: readonly Conjunct[], rows?: Rows): Sql {
+    const ends = all.flatMap((each) => this.#ends(scope, each, rows).map((end) => ({ ...end, each })));
+    const groups = [...Map.groupBy(ends, ({ key }) => key).values()];
+    // A Q.or that is alone with its relation needs no row in common: each of its parts finds its own.
+    const group = groups.find((of) => of.some(({ each }) => !(each instanceof Q) || each !== of[0]?.each)) ?? [];
+    const [end] = group;
+    if (!end) return and(all.map((each) => this.#undone(() => this.#one(scope, each, rows))));
+    const common = new Set((group.some(({ each }) => each instanceof Q) ? ends : group).map(({ each }) => each));
+    const given = (row?: Scope) => this.#undone(() => this.#all(scope, [...common], new Map(rows).set(end.key, row)));
+    const others = all.filter((each) => !common.has(each));
+    return and([or([this.#exists(end, given), given()]), this.#all(scope, others, rows)]);
   }
 
-  #exists({ scope, many }: ManyEnd, conditions: readonly object[]): Sql {
-    const inner = this.scope(many.source().meta);
-    const via = this.columnSql(inner, foreignKey(many, scope.meta));
-    const match = and([`${via} = ${this.columnSql(scope, scope.meta.pk)}`, this.#all(inner, conditions)]);
-    return match === NEVER ? NEVER : `EXISTS (SELECT FROM ${this.from(inner)} WHERE ${match})`;
+  #one(scope: Scope, condition: Conjunct, rows?: Rows): Sql {
+    if (condition instanceof Q && condition.operator === 'or')
+      return or(condition.parts.map((part) => this.#undone(() => this.#all(scope, conjuncts(part), rows))));
+    if (condition instanceof Q) return this.negate(this.where(scope, condition.parts));
+    const [path, value] = condition;
+    this.assertDefined(path, value);
+    const end = this.walk(scope, path, rows);
+    if ('lookup' in end) return this.lookup(end, value);
+    return end.rest === 'isnull' ? `${flag(path, value) ? 'NOT ' : ''}${this.#exists(end, () => ALWAYS)}` : NEVER;
+  }
+
+  /** The relations to many of whose rows a condition speaks; a Q.not speaks of any. */
+  #ends(scope: Scope, each: Conjunct, rows?: Rows): readonly ManyEnd[] {
+    if (each instanceof Q && each.operator === 'not') return [];
+    if (each instanceof Q) return each.parts.flatMap(conjuncts).flatMap((part) => this.#ends(scope, part, rows));
+    const end = this.walk(scope, each[0], rows);
+    return 'lookup' in end || end.rest === 'isnull' || rows?.has(end.key) ? [] : [end];
+  }
+
+  #exists({ scope, many }: ManyEnd, holds: (row: Scope) => Sql): Sql {
+    const row = this.scope(many.source().meta);
+    const via = this.columnSql(row, foreignKey(many, scope.meta));
+    const match = and([`${via} = ${this.columnSql(scope, scope.meta.pk)}`, holds(row)]);
+    return match === NEVER ? NEVER : `EXISTS (SELECT FROM ${this.from(row)} WHERE ${match})`;
   }
 
   protected assertDefined(path: string, value: unknown): void {
@@ -125,18 +126,20 @@ export class Compiler {
   }
 
   /** Follows `author__publisher__name__icontains` through the metadata, joining on the way. */
-  walk(scope: Scope, path: string): ColumnEnd | ManyEnd {
-    const { entity, properties } = scope.meta;
+  walk(scope: Scope, path: string, rows?: Rows): ColumnEnd | ManyEnd {
     const [step = '', ...steps] = path.split('__');
     const [next, rest] = [steps[0], steps.join('__')];
-    const property = properties.get(step);
-    if (!property) throw new UnknownFieldError(step, entity.name, properties.keys());
-    if (!(property instanceof Column)) return { scope, many: property, rest };
+    const property = scope.meta.properties.get(step);
+    if (!property) throw new UnknownFieldError(step, scope.meta.entity.name, scope.meta.properties.keys());
+    const key = `${scope.alias}.${step}`;
+    const row = rest === 'isnull' ? undefined : rows?.get(key);
+    if (row) return this.walk(row, rest, rows);
+    if (!(property instanceof Column)) return { scope, many: property, rest, key };
     const lookup = next === undefined ? 'exact' : rest;
     // A lookup first: `author__in` is that, also where an author has a field named `in`.
     if (LOOKUPS.includes(lookup)) return { column: property, sql: this.columnSql(scope, property), lookup };
     if (property instanceof KeyColumn && property.target().meta.properties.has(next ?? ''))
-      return this.walk(this.join(scope, property), rest);
+      return this.walk(this.join(scope, property), rest, rows);
     throw new UnknownFieldError(lookup, path, LOOKUPS);
   }
 
@@ -160,13 +163,12 @@ export class Compiler {
     if (lookup === 'in') {
       if (!Array.isArray(value)) throw new InvalidQueryError(`${name} takes a list; it is a ${typeof value}.`);
       if (value.length === 0) return NEVER;
-      const list = value.map((each) => this.#encoded(column, name, each));
-      return `${sql} = ANY(${this.bind(list)}::${column.type().array}[])`;
+      return `${sql} = ANY(${this.bind(value.map((each) => this.#encoded(column, name, each)))}::${column.type().array}[])`;
     }
-    const [operator, before, after] = PATTERNS.get(lookup) ?? [];
+    const [before, after] = PATTERNS.get(lookup)?.split('?') ?? [];
     const fault = column.type().array === 'text' ? text().check(value) : 'looks into a text, which this is not';
     if (typeof value !== 'string' || fault) throw new InvalidQueryError(`${name} ${fault}.`);
-    return `${sql} ${operator} ${this.bind(`${before}${this.literal(value)}${after}`)}`;
+    return `${sql} ${lookup === 'icontains' ? 'ILIKE' : 'LIKE'} ${this.bind(`${before}${this.literal(value)}${after}`)}`;
   }
 
   /** A text in which `%`, `_` and `\` mean themselves in a LIKE. */

@@ -110,9 +110,8 @@ export class Database implements AsyncDisposable {
   async query(sql: string, params: readonly unknown[] = []): Promise<Result> {
     for (const [at, each] of params.entries()) assertSendable(each, `$${at + 1}`);
     const frame = this.frames.getStore();
-    if (!frame) return this.withClient((client) => this.send(client, sql, params));
-    this.assertOpen(frame);
-    return this.send(frame.client, sql, params);
+    if (frame) this.assertOpen(frame);
+    return frame ? this.send(frame.client, sql, params) : this.withClient((client) => this.send(client, sql, params));
   }
 
   /** Your own SQL, where this ORM's ends: a tagged template, of which every value becomes a parameter. */
@@ -124,8 +123,10 @@ export class Database implements AsyncDisposable {
   protected async send(client: PoolClient, sql: string, params: readonly unknown[] = []): Promise<Result> {
     const ask = () => client.query<unknown[]>({ text: sql, values: [...params], rowMode: 'array' });
     const asked = (this.#last.get(client) ?? Promise.resolve()).then(ask);
-    const over = Promise.allSettled([asked]).then(() => {});
-    this.#last.set(client, over);
+    this.#last.set(
+      client,
+      Promise.allSettled([asked]).then(() => {}),
+    );
     try {
       const result = await asked;
       return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };

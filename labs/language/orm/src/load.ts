@@ -51,9 +51,8 @@ export async function prefetch(db: Database, meta: ModelMeta, objects: readonly 
     if (!relation || (relation instanceof Column && !(relation instanceof KeyColumn)))
       throw new InvalidQueryError(`${head} of ${meta.entity.name} is no relation: there is nothing to prefetch.`);
     const isKey = relation instanceof KeyColumn;
-    const other = isKey ? relation.target().meta : relation.source().meta;
     const found = await (isKey ? loadRefs(db, relation, objects) : loadMany(db, meta, relation, objects));
-    await prefetch(db, other, found, rest);
+    await prefetch(db, (isKey ? relation.target() : relation.source()).meta, found, rest);
   }
 }
 

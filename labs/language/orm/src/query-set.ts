@@ -36,7 +36,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     return this.entity.meta;
   }
 
-  /** Rows for which all conditions hold. Those through one relation to many, in one call, speak of the same related row. */
+  /** Rows for which all conditions hold. Through one relation to many they speak of one row, a Q.not of any. */
   filter(...conditions: readonly (Where<M> | Q<Where<M>>)[]): QuerySet<M> {
     return this.#where(conditions.length === 1 ? (conditions[0] as Condition) : Q.and<unknown>(...conditions));
   }
@@ -103,8 +103,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   }
   /** The one row. @throws DoesNotExistError; MultipleObjectsError. */
   async get(...conditions: readonly (Where<M> | Q<Where<M>>)[]): Promise<M> {
-    const wanted = conditions.length > 0 ? this.filter(...conditions) : this;
-    const [row, second] = await wanted.slice(0, 2).fetch();
+    const [row, second] = await (conditions.length > 0 ? this.filter(...conditions) : this).slice(0, 2).fetch();
     if (row === undefined) throw new DoesNotExistError(`There is no such ${this.entity.name}.`);
     if (second !== undefined)
       throw new MultipleObjectsError(`More than one ${this.entity.name} is like that: filter by something unique.`);

@@ -13,8 +13,7 @@ function definition(column: Column): string {
 }
 
 function references({ target, onDelete }: KeyColumn): string {
-  const { table, pk } = target().meta;
-  return ` REFERENCES ${quote(table)} (${quote(pk.column)}) ON DELETE ${ON_DELETE[onDelete]}`;
+  return ` REFERENCES ${quote(target().meta.table)} (${quote(target().meta.pk.column)}) ON DELETE ${ON_DELETE[onDelete]}`;
 }
 
 /** A table, and an index for each foreign key: Postgres makes none, and each delete of the other row looks for it. */

@@ -128,7 +128,7 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
 
   test('conditions of one filter speak of the same related row, those of two filters of any', async () => {
     const { db } = await open(pg);
-    const [one, two] = await Author.objects(db).bulkCreate([{ name: 'One' }, { name: 'Two' }]);
+    const [one, two] = await Author.objects(db).bulkCreate([{ name: 'One' }, { name: 'Two' }, { name: 'Zoe' }]);
     await Book.objects(db).bulkCreate([
       { title: 'cheap', price: '1.00', author: one ?? 0 },
       { title: 'dear', price: '99.00', author: one ?? 0 },
@@ -139,10 +139,19 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     expect(await names(authors.filter({ ...cheap, ...dear }))).toEqual(['Two']);
     expect(await names(authors.filter(cheap, dear)), 'however they are written').toEqual(['Two']);
     expect(await names(authors.filter(Q.and(cheap, Q.and(dear))))).toEqual(['Two']);
+    expect(await names(authors.filter(Q.or(cheap, { books__title: 'free' }), dear)), 'also in a Q.or').toEqual(['Two']);
+    const [zoe, gone] = [{ name: 'Zoe' }, { books__id__in: [] }] as const;
+    expect(await names(authors.filter(Q.or(cheap, zoe), Q.or(dear, zoe, gone))), 'or of none').toEqual(['Two', 'Zoe']);
+    expect(await names(authors.filter(Q.or(dear, Q.not(cheap)), Q.not({ books__title: 'x' })))).toEqual([
+      'One',
+      'Two',
+      'Zoe',
+    ]);
+    expect(await names(authors.filter(dear, Q.not(cheap))), 'but not in a Q.not').toEqual([]);
     expect(await names(authors.filter(cheap).filter(dear))).toEqual(['One', 'Two']);
     expect(await names(authors.filter({ books__price__gt: '0.50' })), 'each author once').toEqual(['One', 'Two']);
-    expect(await names(authors.exclude({ books__title: 'dear' }))).toEqual(['Two']);
-    expect(await names(authors.filter({ books__isnull: true }))).toEqual([]);
+    expect(await names(authors.exclude({ books__title: 'dear' }))).toEqual(['Two', 'Zoe']);
+    expect(await names(authors.filter({ books__isnull: true }))).toEqual(['Zoe']);
   });
 
   test('what is known without asking is not asked', async () => {
