@@ -79,7 +79,7 @@ const bound = new WeakMap<object, WeakMap<object, unknown>>();
 function boundTo(o: object, method: NewableFunction): unknown {
   const known = bound.get(method) ?? new WeakMap<object, unknown>();
   const made = known.get(o) ?? method.bind(o);
-  bound.set(method, known.set(o, made));
+  if (!known.has(o)) bound.set(method, known.set(o, made));
   return made;
 }
 
