@@ -112,6 +112,7 @@ describe('the server', () => {
     const placed = await post('{"dish":"rice"}');
     expect(placed).toMatchObject({ status: 201, body: { placed: { dish: 'rice' } } });
     expect(placed.headers.get('location')).toBe('/orders/7');
+    expect(await post(''), 'no body').toMatchObject({ status: 201, body: {} });
     expect(await get('/orders/7', { method: 'DELETE' })).toMatchObject({ status: 204, body: undefined });
     const head = await get('/orders/7', { method: 'HEAD' });
     expect([head.status, head.body, head.headers.get('content-length')]).toEqual([200, undefined, '22']);
