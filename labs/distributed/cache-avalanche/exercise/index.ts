@@ -217,6 +217,7 @@ export class DatabaseGate {
 
 /**
  * Fills an empty cache before the crowd comes: `keys` in order, `maxLoads` at a time. A key that fails is reported.
+ * What B answers, as A was lost, is under way until it has been loaded anew.
  * @throws the reason of `signal`; InvalidArgumentError
  */
 export function warmUp<T>(

@@ -27,7 +27,7 @@ export class DualCache extends ReadThrough {
   readonly #spread: number | undefined;
   readonly #leaseMs: number;
   readonly #backup: Redis;
-  readonly #refreshing = new Set<string>();
+  readonly #refreshing = new Map<string, Promise<void>>();
   protected readonly a: Store;
   protected readonly b: Store;
 
@@ -78,12 +78,13 @@ export class DualCache extends ReadThrough {
     return jitterTtl(this.#ttlMs[store === this.a ? 0 : 1], this.#spread);
   }
 
-  protected override refresh<T>(key: string, looked: Look<T>, update: () => Promise<Update<T>>): void {
-    if (this.#refreshing.has(key)) return;
-    this.#refreshing.add(key);
-    this.refreshOnce(key, looked, update)
-      .catch((error: unknown) => this.refreshFailed(key, error))
-      .finally(() => this.#refreshing.delete(key));
+  protected override refresh<T>(key: string, looked: Look<T>, update: () => Promise<Update<T>>): Promise<void> {
+    const begun = this.#refreshing.get(key);
+    if (begun) return begun;
+    const refreshing = this.refreshOnce(key, looked, update);
+    this.#refreshing.set(key, refreshing);
+    refreshing.catch((error: unknown) => this.refreshFailed(key, error)).finally(() => this.#refreshing.delete(key));
+    return refreshing;
   }
 
   /** One process of all refreshes. Where that fails, or A is down or full, the lease stays: next try after `leaseMs`. */

@@ -70,6 +70,9 @@ export interface Update<T> extends Answer<T> {
 /** A load, with what the layer below says of its age. */
 type Ask<T> = (signal: AbortSignal) => Promise<Read<T>>;
 
+/** What replaces a stale value that was handed out: for a warm-up, which waits for it. */
+export const replacing = new WeakMap<Read<unknown>, Promise<void>>();
+
 /** What the caches of this lab have in common: one flight for each key, and no value that is older than an invalidation. */
 export abstract class ReadThrough {
   protected readonly redis: Redis;
@@ -138,8 +141,8 @@ export abstract class ReadThrough {
   /** How long `store` keeps what is stored now, in milliseconds; 0: for ever. */
   protected abstract ttlOf(store: Store): number;
 
-  /** Sees to it that a stale value is replaced, while its readers go on. Must not throw. */
-  protected refresh<T>(_key: string, _looked: Look<T>, _update: () => Promise<Update<T>>): void {}
+  /** Sees to it that a stale value is replaced, while its readers go on. A failure is handled, whoever waits for it. */
+  protected async refresh<T>(_key: string, _looked: Look<T>, _update: () => Promise<Update<T>>): Promise<void> {}
 
   protected newStore(redis: Redis, suffix: string): Store {
     const tombstoneMs = 2 * this.#loadTimeoutMs + 60_000;
@@ -251,9 +254,10 @@ export abstract class ReadThrough {
         this.report('redis-down', key, error);
       }
       const { read: found, stores } = looked;
-      if (found?.source === 'stale') this.refresh(key, looked, () => this.update(key, ask, stores));
+      const update = () => this.update(key, ask, stores);
+      if (found?.source === 'stale') replacing.set(found, this.refresh(key, looked, update));
       if (found) return { read: found, goodFor };
-      const { kept, ...answer } = await this.update(key, ask, stores);
+      const { kept, ...answer } = await update();
       // Refused: it may be older than an invalidation, and somebody may have joined since. Look again.
       if (kept || attempt === 2) return answer;
     }

@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import { whole } from './errors.ts';
 import type { Cache, Load, Read } from './layers.ts';
+import { replacing, unlessAborted } from './read-through.ts';
 
 export interface WarmUpOptions {
   /** Keys under way at once. Default 4: the database has its customers to serve, too. */
@@ -11,7 +12,7 @@ export interface WarmUpOptions {
 
 export interface WarmUpReport {
   readonly loaded: number;
-  /** Keys that were in the cache already. */
+  /** Keys that were in the cache already, those too that B had and that were loaded anew. */
   readonly present: number;
   readonly failed: readonly { readonly key: string; readonly error: unknown }[];
 }
@@ -24,6 +25,7 @@ export type Warmable =
 /**
  * Fills an empty cache before the crowd comes: `keys` in order, the hottest first, a few at a time. Fill one with
  * jitter: keys that were warmed together would expire together. A key that fails is reported, and the rest goes on.
+ * What B answers, as A was lost, is under way until it has been loaded anew.
  *
  * @throws the reason of `signal`; InvalidArgumentError
  */
@@ -42,8 +44,10 @@ export async function warmUp<T>(
   await limit.map(keys, async (key) => {
     signal?.throwIfAborted();
     try {
-      const { source } = await get(key, (stop) => load(key, stop));
-      if (source === 'load') loaded++;
+      const read = await get(key, (stop) => load(key, stop));
+      const replaced = replacing.get(read);
+      if (replaced) await (signal ? unlessAborted(replaced, signal) : replaced);
+      if (read.source === 'load') loaded++;
       else present++;
     } catch (error) {
       failed.push({ key, error });

@@ -906,6 +906,28 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(crowd.loads).toBe(1);
   });
 
+  test('a warm-up waits for what B has answered to be loaded anew, a few at a time, and reports what failed', async () => {
+    const client = connect();
+    const prefix = fresh();
+    const cache = dualCache({ prefix, ttlAMs: 1, ttlBMs: MINUTE }, client);
+    const keys = Array.from({ length: 12 }, (_, n) => `key ${n}`);
+    await warmUp(cache, keys, async () => 'old');
+    await until(async () => (await pttls(prefix)).length === keys.length, { what: 'A to run out' });
+    const depot = new Depot((load) => {
+      if (load === 5) throw new Error('the depot is closed');
+      return 'new';
+    });
+    const behindGate = compose(cache.layer(), new DatabaseGate({ maxConcurrent: 3, maxWaiting: 0 }).layer());
+    const warming = later(warmUp(behindGate, keys, depot.load, { maxLoads: 2 }));
+    await until(() => depot.loads >= 2);
+    await answered(client);
+    expect(depot.loads, 'begun before the first has ended').toBe(2);
+    depot.open();
+    const report = await warming;
+    expect(report).toMatchObject({ loaded: 0, present: 11, failed: [{ error: { message: 'the depot is closed' } }] });
+    expect(depot).toMatchObject({ loads: 12, most: 2, running: 0 });
+  });
+
   test('a layer that fails to forget keeps no other from being told', async () => {
     const failure = new Error('the inner one was not told');
     const told = vi.fn(async () => {});
