@@ -4,7 +4,7 @@ import { UnstorableValueError } from './errors.ts';
 /** A value as Redis has it, with what a reader must know to refresh it in time. */
 export interface Envelope<T> {
   readonly value: T | null;
-  /** How long the load took. */
+  /** How long the load took, once its turn had come. */
   readonly loadMs: number;
   readonly ttlMs: number;
   readonly staleMs: number;

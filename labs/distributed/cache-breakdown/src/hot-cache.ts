@@ -368,22 +368,13 @@ export class HotCache {
   async #load<T>(key: string, load: Load<T>, plan: Plan, token: string, signal: AbortSignal, refresh = false) {
     const stop = this.store.keepAlive(key, token, this.clock);
     const before = this.#asked;
-    let envelope: Envelope<T>;
-    let text: string;
-    try {
-      const start = this.clock.mono();
-      const value = await this.#ask(key, load, signal);
-      const loaded = { value, loadMs: this.clock.mono() - start, ttlMs: plan.ttlMs, staleMs: plan.staleMs };
-      text = encode(key, loaded);
-      envelope = decode(text);
-    } catch (error) {
-      stop();
-      // Before anybody hears of it: whoever asks again may load again.
-      await this.#giveUp(key, token, error, refresh).catch(() => {});
-      throw error;
-    } finally {
-      stop();
-    }
+    const { text, envelope } = await this.#ask(key, load, plan, signal)
+      .finally(stop)
+      .catch(async (error: unknown) => {
+        // Before anybody hears of it: whoever asks again may load again.
+        await this.#giveUp(key, token, error, refresh).catch(() => {});
+        throw error;
+      });
     const read: Read<T> = { value: envelope.value, source: 'load', ageMs: 0 };
     // Until here an invalidation would have had the value refused.
     const goodFor = this.#asked;
@@ -409,23 +400,26 @@ export class HotCache {
 
   /** Without Redis: no lease, so nothing is stored but in this process, for `nearMs`. */
   async #alone<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Read<T>> {
-    const start = this.clock.mono();
-    const value = await this.#ask(key, load, signal);
-    const now = this.clock.mono();
-    const envelope = decode<T>(encode(key, { value, loadMs: now - start, ttlMs: plan.ttlMs, staleMs: 0 }));
-    this.#remember(key, envelope, now + plan.ttlMs, start, signal);
+    const { envelope, asked } = await this.#ask(key, load, { ...plan, staleMs: 0 }, signal);
+    this.#remember(key, envelope, this.clock.mono() + plan.ttlMs, asked, signal);
     return { value: envelope.value, source: 'load', ageMs: 0 };
   }
 
-  async #ask<T>(key: string, load: Load<T>, signal: AbortSignal): Promise<T | null> {
+  /** What the database gives, as Redis and as everybody gets it, and when it was asked. */
+  async #ask<T>(key: string, load: Load<T>, { ttlMs, staleMs }: Plan, signal: AbortSignal) {
+    let asked = 0;
     const ask = async () => {
       signal.throwIfAborted();
+      // Not before its turn: the longer the line, the sooner each value would be due, and the line would never end.
+      asked = this.clock.mono();
       return this.turn(load(signal), signal);
     };
     const turn = this.gate(key, ask, signal);
     const value = await unlessAborted(turn, signal);
-    if (value !== undefined) return value;
-    throw new InvalidArgumentError(`The load of ${key} gave undefined: let it give null for a row that isn't there.`);
+    if (value === undefined)
+      throw new InvalidArgumentError(`The load of ${key} gave undefined: let it give null for a row that isn't there.`);
+    const text = encode(key, { value, loadMs: this.clock.mono() - asked, ttlMs, staleMs });
+    return { text, envelope: decode<T>(text), asked };
   }
 
   /** Loads anew in the background: one process does, under the lease, and nobody waits for it. */

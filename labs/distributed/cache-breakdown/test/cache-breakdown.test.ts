@@ -1005,6 +1005,29 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     await until(async () => (await price(shop(), key, load)) === '9.90', { what: 'the new value' });
   });
 
+  test('the wait for a turn is no part of the time that a load takes', async () => {
+    for (const url of [node.url, 'redis://127.0.0.1:1']) {
+      let now = performance.now();
+      const clock: Clock = { ...systemClock, mono: () => now };
+      const repeated = vi.fn(async () => '9.90');
+      const onEvent = ({ type }: CacheEvent) => type === 'refresh-failed' && repeated();
+      const cache = shop({ maxLoads: 1, maxWaiting: 1, nearMs: MINUTE, clock, onEvent }, connect(url));
+      const [busy, key] = [depot(() => '5.90'), fresh()];
+      const first = price(cache, fresh(), busy.load);
+      await busy.asked(first);
+      const second = price(cache, key, async () => '12.90');
+      await expect(price(cache, fresh(), busy.load), 'the line is full').rejects.toThrow(OverloadedError);
+      now += 60 * MINUTE;
+      busy.open();
+      expect(await Promise.all([first, second])).toEqual(['5.90', '12.90']);
+      // The dice of a load that took an hour say yes, those of one that took no time say no.
+      const again = cache.getOrLoad(key, repeated, { beta: 1_000 });
+      expect(await again, `in the memory of the process, ${url}`).toMatchObject({ value: '12.90', source: 'hit' });
+      await price(cache, fresh(), async () => 'any');
+      expect(repeated, `early refreshes, ${url}`).not.toHaveBeenCalled();
+    }
+  });
+
   // ── without Redis ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('without Redis the value is loaded all the same, and the database stays gated', async () => {
