@@ -150,8 +150,7 @@ export class TaskQueue<M extends Tasks> {
    * When a task of the header fails for good, so does the callback (`fail`, the default), or it gets the results of the
    * others (`skip`). BullMQ's own default is neither: the callback would wait for ever.
    *
-   * @throws InvalidArgumentError when a part has an id: the id is the chord's, and sending it again does nothing. Also
-   *   when it was taken back, is sent again with another part, and the old one still runs.
+   * @throws InvalidArgumentError when a part has an id: the id is the chord's, and sending it again does nothing.
    */
   async chord<
     const S extends readonly Signature<NameOf<M>>[],
@@ -165,7 +164,10 @@ export class TaskQueue<M extends Tasks> {
     if (header.length === 0) throw new InvalidArgumentError('A chord needs at least one task before its callback.');
     const { onFailure = 'fail', ...rest } = options;
     const own = this.#job({ task: callback, payload: undefined, options: rest });
-    const before = header.map((signature, index) => this.#part(signature, own.opts.jobId, index));
+    const before = header.map(({ task, payload, options: { id, ...option } }, index) => {
+      if (id === undefined) return this.#part({ task, payload, options: option }, own.opts.jobId, index);
+      throw new InvalidArgumentError(`The part ${task} has the id "${id}": give the id to the chord itself.`);
+    });
     const last = { ...own, data: { ...own.data, all: before.map(({ opts }) => opts.jobId) } };
     return this.#send({ ...last, children: before.map((job) => this.child(job, onFailure)) }, rest.id !== undefined);
   }
@@ -180,11 +182,12 @@ export class TaskQueue<M extends Tasks> {
   ): Promise<AsyncResult<ChainResult<M, A, L>>> {
     // BullMQ runs children before their parent: the last link is the root, the first one the innermost child.
     const { id = randomUUID(), countdownMs: _, eta: __, ...options } = first.options;
-    const idOf = (place: number) => (place === rest.length ? id : partId(id, place));
-    let flow = this.#job(first, undefined, idOf(0));
+    const link = (place: number, signature: Signature, input?: Envelope) =>
+      place === rest.length ? this.#job(signature, input, id) : this.#part(signature, id, place, input);
+    let flow = link(0, first);
     for (const [index, task] of rest.entries()) {
-      const link = this.#job({ task, payload: undefined, options }, { previous: flow.opts.jobId }, idOf(index + 1));
-      flow = { ...link, children: [this.child(flow, 'fail')] };
+      const next = link(index + 1, { task, payload: undefined, options }, { previous: flow.opts.jobId });
+      flow = { ...next, children: [this.child(flow, 'fail')] };
     }
     return this.#send(flow, first.options.id !== undefined);
   }
@@ -367,13 +370,13 @@ export class TaskQueue<M extends Tasks> {
     return { name: task, queueName: this.name, data, opts: { ...this.jobOptions(task, options), jobId: id } };
   }
 
-  /** BullMQ gives a job one parent: a task that another flow waits for would keep this one waiting for ever. */
-  #part(signature: Signature, flow: string, index: number): Flow {
-    const { task, options } = signature;
-    if (options.id !== undefined) {
-      throw new InvalidArgumentError(`The part ${task} has the id "${options.id}": give the id to the chord itself.`);
-    }
-    return this.#job(signature, undefined, partId(flow, index));
+  /**
+   * BullMQ gives a job one parent, and waits for ever for a part that has ended before: so it gets another id each time
+   * that its flow is sent, and whoever runs it the same.
+   */
+  #part(signature: Signature, flow: string, index: number, input: Envelope = { payload: signature.payload }): Flow {
+    const key = `${flow}#${index}`;
+    return this.#job(signature, { ...input, key }, `${key}#${randomUUID()}`);
   }
 
   /** Nobody else has sent a flow whose id was made for it. */
@@ -381,25 +384,14 @@ export class TaskQueue<M extends Tasks> {
     const { jobId } = flow.opts;
     const flows = this.#flowProducer();
     const add = () => flows.add({ ...flow, prefix: this.shared.prefix });
-    await this.#call<unknown>(() => (isNamed ? this.#inTurn(jobId, () => this.#sendOnce(flow, add)) : add()));
+    // BullMQ knows the root, and would add its parts to it once more.
+    const once = async () => (await this.bull.getJobState(jobId)) === 'unknown' && add();
+    await this.#call<unknown>(() => (isNamed ? this.#inTurn(jobId, once) : add()));
     return this.result(jobId);
   }
 
-  async #sendOnce({ opts, children = [] }: Flow, add: () => Promise<JobNode>): Promise<void> {
-    // BullMQ knows the root, and would run those of its parts again whose results are kept no more.
-    if ((await this.bull.getJobState(opts.jobId)) !== 'unknown') return;
-    for (let waits = true; waits; ) {
-      await Promise.all(children.map((part) => this.#forget(part, opts.jobId)));
-      const sent = await add();
-      waits = await this.#waitsForEver(sent);
-      // The root first, as in `revoke`; what runs or is done stays.
-      for (const job of waits ? nodes(sent) : [])
-        if ((await job.getState()) === 'waiting-children') await job.remove({ removeChildren: false });
-    }
-  }
-
   /** One sender of an id at a time: what BullMQ is told twice, it adds to the flow that is under way. */
-  async #inTurn(id: string, send: () => Promise<void>): Promise<void> {
+  async #inTurn(id: string, send: () => Promise<unknown>): Promise<void> {
     const client = await this.bull.backend.client;
     for (const [name, lua] of Object.entries(TURN)) client.defineCommand(name, { numberOfKeys: 1, lua });
     const [key, sender] = [`${this.bull.toKey(id)}:sending`, randomUUID()];
@@ -409,37 +401,6 @@ export class TaskQueue<M extends Tasks> {
     } finally {
       await client.runCommand('endTurn', [key, sender]);
     }
-  }
-
-  /**
-   * What a flow that was taken back has left: BullMQ would wait for ever for a part that has failed before, and take the
-   * result of one that was sent with another payload, or tell another parent of it. Says whether the part is to run.
-   */
-  async #forget(part: Flow, parent: string): Promise<boolean> {
-    const { jobId } = part.opts;
-    const isNew = (await Promise.all((part.children ?? []).map((each) => this.#forget(each, jobId)))).includes(true);
-    const left = await this.bull.getJob(jobId);
-    const state = await left?.getState();
-    if (!left || state === 'unknown') return true;
-    const isSame = left.parent?.id === parent && alike(workOf(left), workOf(part));
-    if (state === 'active') {
-      if (isSame) return true;
-      // It may not listen to its signal: its result would be that of the new one.
-      throw new InvalidArgumentError(`${jobId} still runs as it was sent before: send another when it has ended.`);
-    }
-    if (state !== 'failed' && !isNew && isSame) return false;
-    await this.bull.remove(jobId, { removeChildren: false });
-    return true;
-  }
-
-  /** Has a part failed since it was looked at, and before the flow was there to be told? */
-  async #waitsForEver({ job, children = [] }: JobNode): Promise<boolean> {
-    const states = await Promise.all(children.map((part) => part.job.getState()));
-    const failed = children.filter((_, index) => states[index] === 'failed');
-    // One that fails from now on is no dependency any more.
-    const { unprocessed = [] } = failed.length > 0 ? await job.getDependencies() : {};
-    if (failed.some((part) => unprocessed.includes(`${job.queueQualifiedName}:${part.job.id}`))) return true;
-    return (await Promise.all(children.map((part) => this.#waitsForEver(part)))).includes(true);
   }
 
   /** What has begun is done before the connections close. @throws QueueClosedError */
@@ -491,12 +452,8 @@ export class TaskQueue<M extends Tasks> {
   }
 }
 
-/** The same whenever a flow is sent again: so its parts are as well. */
-const partId = (flow: string, index: number): string => `${flow}#${index}`;
+/** As tasks of a flow know themselves. */
 const LIKE_A_PART = /#[0-9]+$/;
-
-/** What a job does, wherever it is. */
-const workOf = ({ name, data: { payload, previous } }: Pick<Flow, 'name' | 'data'>) => ({ name, payload, previous });
 
 /** Do they say the same as JSON, whatever the order of their keys? */
 const alike = (one: object, other: object): boolean =>

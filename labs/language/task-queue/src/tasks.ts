@@ -160,6 +160,8 @@ export interface SendOptions {
 /** What is stored as a job's data. */
 export interface Envelope {
   readonly payload?: Json;
+  /** What a part of a flow knows itself by, whenever that is sent. Default: the id of its job. */
+  readonly key?: string;
   /** The payload is the result of the task with this id, which ran before. */
   readonly previous?: string;
   /** The payload is the list of the results of these tasks. */

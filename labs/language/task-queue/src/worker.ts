@@ -161,7 +161,7 @@ export class TaskWorker {
   }
 
   protected taskId(job: BullJob): string {
-    return job.id ?? '';
+    return job.data.key ?? job.id ?? '';
   }
 
   /** The payload as it was sent, or made of what the tasks before have returned. */
