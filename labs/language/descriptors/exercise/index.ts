@@ -62,6 +62,7 @@ export const pyClass: DefineClass = () => todo('pyClass');
  * Reads: 1. the first class in the order of resolution that has `name`; 2. if that is a data descriptor with `get`: its
  * get; 3. the instance's dictionary; 4. the get of what was found in 1; 5. what was found in 1; 6. `__getattr__`.
  * An AttributeError on the way leads to 6. A class reads likewise: its own classes stand in 3, asked without instance.
+ * A number is the name that it is behind a dot, here and below: `o[1]` is `o['1']`.
  *
  * @throws AttributeError when there is none and no `fallback`, NotPyObjectError for an object of others.
  */
@@ -116,7 +117,11 @@ export function range(_lo: number, _hi: number, _options: FieldOptions<number> =
   return todo('range');
 }
 
-/** One of `values`. @throws ValidationError on a write, InvalidArgumentError without values. */
+/**
+ * One of `values`. Its error names them so that a refused `10` doesn't look like an allowed `'10'` or `10n`: `"10"`, `10n`.
+ *
+ * @throws ValidationError on a write, InvalidArgumentError without values.
+ */
 export function oneOf<const V extends readonly unknown[]>(..._values: V): Attribute<V[number]> {
   return todo('oneOf');
 }

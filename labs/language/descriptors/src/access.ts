@@ -16,6 +16,9 @@ import { isDataDescriptor } from './protocol.ts';
 
 export { vars } from './lookup.ts';
 
+/** A number is the name that it is behind a dot: `o[1]` is `o['1']`. */
+const keyOf = (name: PropertyKey) => (typeof name === 'number' ? String(name) : name);
+
 /**
  * Reads an attribute as Python does: `o` is an instance or a class.
  *
@@ -24,7 +27,7 @@ export { vars } from './lookup.ts';
  */
 export function getattr(o: object, name: PropertyKey, ...fallback: [fallback?: unknown]): unknown {
   try {
-    return read(recordOf(o), name);
+    return read(recordOf(o), keyOf(name));
   } catch (error) {
     if (fallback.length > 0 && error instanceof AttributeError) return fallback[0];
     throw error;
@@ -37,12 +40,12 @@ export function getattr(o: object, name: PropertyKey, ...fallback: [fallback?: u
  * @throws AttributeError when the descriptor has no `set`, and whatever it throws.
  */
 export function setattr(o: object, name: PropertyKey, value: unknown): void {
-  write(recordOf(o), name, value);
+  write(recordOf(o), keyOf(name), value);
 }
 
 /** Deletes an attribute, as `setattr` assigns it. @throws AttributeError when there is nothing to delete. */
 export function delattr(o: object, name: PropertyKey): void {
-  remove(recordOf(o), name);
+  remove(recordOf(o), keyOf(name));
 }
 
 /** Whether `getattr` gives something; only an AttributeError counts as no, so a refusal is thrown. */
@@ -87,10 +90,11 @@ export interface LookupStep {
 export function explain(o: object, name: PropertyKey): readonly LookupStep[] {
   const record = recordOf(o);
   const type = typeOf(record);
-  const hit = type && find(type.mro, name);
+  const key = keyOf(name);
+  const hit = type && find(type.mro, key);
   const inClass = hit ? `${hit.in.name} is the first class with it, as ${kindOf(hit.value)}` : 'no class has it';
   const hook = hookOf(record);
-  const winner = lookup(record, name)?.place ?? (hook ? '__getattr__' : undefined);
+  const winner = lookup(record, key)?.place ?? (hook ? '__getattr__' : undefined);
   const places: readonly [LookupPlace, string][] = [
     ['data descriptor', inClass],
     ['own dictionary', winner === 'own dictionary' ? 'it is there' : 'it is not there'],

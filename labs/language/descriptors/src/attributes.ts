@@ -3,6 +3,7 @@ import {
   DescriptorNameError,
   InvalidArgumentError,
   PermissionDeniedError,
+  shown,
   ValidationError,
 } from './errors.ts';
 import { assigned, classes, vars } from './lookup.ts';
@@ -91,7 +92,9 @@ export function oneOf<const V extends readonly unknown[]>(...values: V): Attribu
   if (values.length === 0) throw new InvalidArgumentError('oneOf needs at least one value to choose from.');
   const allowed = new Set<unknown>(values);
   return slot<V[number]>((value, name) => {
-    if (!allowed.has(value)) throw new ValidationError(String(name), value, `one of ${values.map(String).join(', ')}`);
+    if (allowed.has(value)) return;
+    const wanted = values.map((each) => (each instanceof Object ? String(each) : shown(each)));
+    throw new ValidationError(String(name), value, `one of ${wanted.join(', ')}`);
   }, {});
 }
 

@@ -45,7 +45,9 @@ export class DescriptorNameError extends DescriptorsError {}
 /** Neither an instance of a `pyClass` nor a class made by it. */
 export class NotPyObjectError extends DescriptorsError {}
 
-function shown(value: unknown): string {
+/** For messages, where a refused `10` may not look like an allowed `'10'` or `10n`. */
+export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'bigint') return `${value}n`;
   return typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value);
 }

@@ -62,6 +62,10 @@ describe('managed attributes', () => {
       }
     }
     expect(() => setattr(new Card(), 'holder', Object.create(null))).toThrow(/it got \[object Object\]/);
+    expect(() => setattr(new Card(), 'limit', 5n), 'nothing is told of as what is allowed').toThrow(/it got 5n\.$/);
+    const Page = pyClass('Page', [], { size: oneOf('10', '20'), id: oneOf(1n, null) });
+    expect(() => setattr(new Page(), 'size', 10)).toThrow(/"10", "20"; it got 10\.$/);
+    expect(() => setattr(new Page(), 'id', 1)).toThrow(/1n, null; it got 1\.$/);
     setattr(new (pyClass('Fixed', [], { limit: range(5, 5) }))(), 'limit', 5);
     expect(() => range(9, 1)).toThrow(InvalidArgumentError);
     expect(() => range(Number.NaN, 1)).toThrow(InvalidArgumentError);
@@ -360,6 +364,15 @@ describe('the Proxy in front', () => {
     expect(card.note).toBe('none');
     expect(getattr(Card, 'note')).toBe('none');
     expect([card instanceof Card, isInstance(card, Card), card.constructor === Card]).toEqual([true, true, true]);
+    const Survey = pyClass('Survey', [], { 1: range(1, 5) });
+    const answers = new Survey();
+    expect(() => setattr(answers, 1, 99), 'a number is the name that it is behind a dot').toThrow(ValidationError);
+    setattr(answers, 1, 5);
+    expect([answers[1], getattr(answers, 1), explain(answers, 1)[0]?.wins, vars(answers)]).toEqual([5, 5, true, {}]);
+    delattr(answers, 1);
+    expect(hasattr(answers, 1)).toBe(false);
+    setattr(Survey, 2, 'late');
+    expect([answers, Survey].map((each) => Reflect.get(each, 2))).toEqual(['late', 'late']);
   });
 
   test('a refused write is an error where it is written', () => {
