@@ -111,7 +111,7 @@ export class TaskQueue<M extends Tasks> {
   /**
    * Runs `header` in parallel, then `callback` with the list of its results, in the order of the signatures. When a
    * task of the header fails for good, so does the callback (`fail`, the default), or it gets the results of the
-   * others (`skip`).
+   * others (`skip`). A countdown or an eta is for the parts.
    */
   chord<
     const S extends readonly Signature<NameOf<M>>[],
@@ -120,7 +120,7 @@ export class TaskQueue<M extends Tasks> {
   >(
     _header: S,
     _callback: C,
-    _options: SendOptions & { readonly onFailure?: F } = {},
+    _options: SendOptions & { readonly onFailure?: F; readonly countdownMs?: never; readonly eta?: never } = {},
   ): Promise<AsyncResult<ResultOf<M, C>>> {
     return todo('chord');
   }

@@ -149,6 +149,7 @@ export class TaskQueue<M extends Tasks> {
    *
    * When a task of the header fails for good, so does the callback (`fail`, the default), or it gets the results of the
    * others (`skip`). BullMQ's own default is neither: the callback would wait for ever.
+   * A countdown or an eta is for the parts: BullMQ would count that of the callback from the end of the last of them.
    *
    * @throws InvalidArgumentError when a part has an id: the id is the chord's, and sending it again does nothing.
    */
@@ -159,7 +160,7 @@ export class TaskQueue<M extends Tasks> {
   >(
     header: S,
     callback: C,
-    options: SendOptions & { readonly onFailure?: F } = {},
+    options: SendOptions & { readonly onFailure?: F; readonly countdownMs?: never; readonly eta?: never } = {},
   ): Promise<AsyncResult<ResultOf<M, C>>> {
     if (header.length === 0) throw new InvalidArgumentError('A chord needs at least one task before its callback.');
     const { onFailure = 'fail', ...rest } = options;

@@ -1,6 +1,6 @@
 // Laws for the compiler: nothing here is run.
 import { test } from 'vitest';
-import { type AsyncResult, sandboxed, TaskQueue, task } from '#lab';
+import { type AsyncResult, type SendOptions, sandboxed, TaskQueue, task } from '#lab';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
@@ -96,6 +96,18 @@ test('a chord gives its callback the list of what its header gives', () => {
   same<typeof bound, Promise<AsyncResult<string>>>(true);
   // @ts-expect-error a string among the numbers
   queue.chord([first, queue.s('text', 1)], 'list');
+});
+
+test('the callback of a chord waits for its parts, and for no moment of its own', () => {
+  const eta = new Date();
+  queue.chord([queue.s('double', 1, { eta })], 'list', { expires: eta, priority: 'urgent' });
+  // @ts-expect-error BullMQ would count from the end of the last part
+  queue.chord([first], 'list', { eta });
+  // @ts-expect-error the same, and the failure of a part would wait for it
+  queue.chord([first], 'list', { countdownMs: 1 });
+  const options: SendOptions = { eta };
+  // @ts-expect-error nor by another way
+  queue.chord([first], 'list', options);
 });
 
 test('the callback of a chord that may skip does not count on the places of its list', () => {
