@@ -182,9 +182,11 @@ export class CircuitBreaker implements Policy {
 
   /** Given: the words of a refusal. */
   protected refusal(): CircuitOpenError {
-    const { current } = this;
+    const { current, plan } = this;
     this.totals.rejected++;
-    const ms = current.name === 'open' ? current.until - this.clock.mono() : this.plan.probeTimeoutMs;
+    let ms = current.name === 'isolated' ? plan.openMs(1) : plan.probeTimeoutMs;
+    // It may have ended since it refused.
+    if (current.name === 'open') ms = Math.max(0, Math.ceil(current.until - this.clock.mono()));
     return new CircuitOpenError(`${this.name} is ${current.name} for another ${ms} ms; not called.`, ms);
   }
 
