@@ -5,7 +5,6 @@ export {
   Aggregate,
   type Currency,
   CurrencyMismatchError,
-  Customer,
   type CustomerEvent,
   type CustomerId,
   type CustomerSnapshot,
@@ -27,8 +26,6 @@ export {
   OutboxRelay,
   orderId,
   PaymentError,
-  PostgresCustomers,
-  PrintedMenu,
   type Receipt,
   type RecipeBook,
   type Round,
@@ -42,6 +39,7 @@ export {
 export { OrderService } from './application/order-service.ts';
 export { paymentPolicy } from './application/payment-policy.ts';
 export { checkout } from './domain/checkout.ts';
+export { Customer } from './domain/customer.ts';
 export { Money } from './domain/money.ts';
 export { Order } from './domain/order.ts';
 export {
@@ -54,4 +52,6 @@ export {
   type OrderRepository,
   RepositoryError,
 } from './domain/ports.ts';
+export { PostgresCustomers } from './infrastructure/postgres-customers.ts';
 export { PostgresOrders } from './infrastructure/postgres-orders.ts';
+export { PrintedMenu } from './infrastructure/printed-menu.ts';

@@ -83,12 +83,12 @@ export class Order extends Aggregate<OrderEvent> {
     todo('Order.remove');
   }
 
-  /** One voucher at a time: a second replaces the first. @throws OrderStateError, CurrencyMismatchError */
+  /** One voucher at a time: a second replaces the first. @throws OrderStateError, CurrencyMismatchError, InvalidValueError */
   redeem(_voucher: Money): void {
     todo('Order.redeem');
   }
 
-  /** The address may change until the order is paid. @throws OrderStateError */
+  /** The address may change until the order is paid. @throws OrderStateError, InvalidValueError */
   deliverTo(_address: Address): void {
     todo('Order.deliverTo');
   }
