@@ -509,6 +509,22 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect(told, 'each of them once').toEqual(placed.map(({ id }) => id));
   });
 
+  test('where nothing can be marked, nothing is told', async () => {
+    const placed = draft();
+    placed.place();
+    await orders.save(placed);
+    // A full disk, or the old primary after a failover: it answers whoever reads, and lends the lock, too.
+    const full = new Pool({ connectionString: pg.url, options: '-c default_transaction_read_only=on' });
+    onTestFinished(() => full.end());
+    const told: string[] = [];
+    const sms: Subscriber = async ({ orderId: id }) => void told.push(id);
+    const rounds = await Promise.allSettled([new OutboxRelay(full, [sms]).drain()]);
+    expect(told, 'a second later they would be told again, and again').toEqual([]);
+    expect(rounds).toMatchObject([{ status: 'rejected', reason: { code: '25006' } }]);
+    await relay([placed.id], sms).drain();
+    expect(told, 'once it can be written').toEqual([placed.id]);
+  });
+
   test('two restaurants in one database do not wait for each other', async () => {
     await pool.query('DROP SCHEMA IF EXISTS next_door CASCADE; CREATE SCHEMA next_door');
     const theirs = new Pool({ connectionString: pg.url, options: '-c search_path=next_door' });

@@ -9,7 +9,7 @@ type Waiting = { readonly id: string; readonly aggregateId: string; readonly eve
 /** Of this outbox: a second one, in another schema, has its own. */
 const lock = "hashtext('outbox relay'), 'outbox'::regclass::oid::int";
 
-/** The outcome of a round. `failed`: told, but some subscriber threw; they stay in the outbox for the next round. */
+/** The outcome of a round. `failed`: told, but a subscriber or the mark threw; they stay there for the next round. */
 export type Round = { readonly delivered: number; readonly failed: readonly unknown[] };
 
 /**
@@ -83,11 +83,13 @@ export class OutboxRelay {
 
   /**
    * The oldest event that waits. An aggregate whose event failed waits as a whole: its later events come later. Asked on
-   * the connection that has the lock: who has lost one has lost the other, and another relay may be at work.
+   * the connection that has the lock: who has lost one has lost the other, and another relay may be at work. Asked with a
+   * write of nothing: where nothing can be marked (a full disk, a standby), all would be told again each round.
    */
   async #next(client: PoolClient, stuck: readonly string[], last?: string): Promise<Waiting | undefined> {
     const { rows } = await client.query<Waiting>(
-      `SELECT id, aggregate_id AS "aggregateId", event FROM outbox
+      `WITH markable AS (UPDATE outbox SET delivered_at = now() WHERE false)
+       SELECT id, aggregate_id AS "aggregateId", event FROM outbox
        WHERE delivered_at IS NULL AND NOT aggregate_id = ANY ($1::uuid[]) AND ($2::bigint IS NULL OR id <= $2)
        ORDER BY id LIMIT 1`,
       [stuck, last],
