@@ -123,10 +123,8 @@ export class Database implements AsyncDisposable {
   protected async send(client: PoolClient, sql: string, params: readonly unknown[] = []): Promise<Result> {
     const ask = () => client.query<unknown[]>({ text: sql, values: [...params], rowMode: 'array' });
     const asked = (this.#last.get(client) ?? Promise.resolve()).then(ask);
-    this.#last.set(
-      client,
-      Promise.allSettled([asked]).then(() => {}),
-    );
+    const over = Promise.allSettled([asked]).then(() => {});
+    this.#last.set(client, over);
     try {
       const result = await asked;
       return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };

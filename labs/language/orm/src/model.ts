@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { DoesNotExistError, InvalidQueryError, type Issue, StaleObjectError, ValidationError } from './errors.ts';
-import { entityOf, keyOf, ModelMeta, metaOf, Stored } from './meta.ts';
+import { Column, entityOf, keyOf, ModelMeta, metaOf, Stored } from './meta.ts';
 import { QuerySet } from './query-set.ts';
 import { Ref } from './relation.ts';
 import type { Values } from './types.ts';
@@ -98,10 +98,12 @@ export class Model extends Stored {
     await this.#change(this.#rows(), (row) => row.delete());
   }
 
-  /** Reads the row again, over what this object holds. @throws DoesNotExistError. */
+  /** Reads the row again, over what this object holds; relations are to be loaded again. @throws DoesNotExistError. */
   async refresh(): Promise<this> {
     const fresh = await this.#rows().byKey(Stored.storedKey(this));
-    for (const { name } of metaOf(this).columns) Reflect.set(this, name, Reflect.get(fresh, name));
+    for (const [name, property] of metaOf(this).properties)
+      if (property instanceof Column) Reflect.set(this, name, Reflect.get(fresh, name));
+      else Reflect.deleteProperty(this, name);
     return this;
   }
 

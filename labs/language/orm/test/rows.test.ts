@@ -249,6 +249,8 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     expect(around?.books[0]?.author.value.books, 'there and back again').toHaveLength(10);
     const [house] = await Publisher.objects(db).prefetch('authors__books', 'authors__publisher__authors').all();
     expect(house?.authors[0]?.books, 'no path takes away what another has loaded').toHaveLength(10);
+    await house?.refresh();
+    expect(() => house?.authors, 'no list is older than its row').toThrow(NotLoadedError);
     expect((await Author.objects(db).prefetch('publisher').orderBy('id').all())[1]?.publisher).toBeNull();
     await refused(
       ['title', 'toString'].map(
