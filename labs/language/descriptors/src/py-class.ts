@@ -32,11 +32,16 @@ type Bases<B extends readonly AnyClass[]> = B extends readonly [
 type Own<N> = { -readonly [K in keyof N as K extends `__${string}__` ? never : K]: ValueOf<N[K]> };
 /** What an instance has: what its class says, and for the rest its bases. */
 export type Instance<N, B extends readonly AnyClass[]> = Own<N> & Omit<Bases<B>, keyof N>;
+/** Those of the first `__init__`. A class without one, such as a mixin, has `readonly []`, and leaves them to the next base. */
 type Arguments<N, B extends readonly AnyClass[]> = N extends { __init__(...args: infer A): void }
   ? A
-  : B extends readonly [new (...args: infer A) => object, ...unknown[]]
-    ? A
-    : [];
+  : B extends readonly [PyClass<object, infer A>, ...infer Rest extends readonly AnyClass[]]
+    ? A extends []
+      ? A
+      : A extends readonly []
+        ? Arguments<object, Rest>
+        : A
+    : readonly [];
 
 /** A class. `new` makes an instance; a JavaScript class may extend it, private fields included. */
 export interface PyClass<I extends object = object, A extends readonly unknown[] = never> {

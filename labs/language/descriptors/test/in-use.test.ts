@@ -364,6 +364,12 @@ describe('the Proxy in front', () => {
     expect(card.note).toBe('none');
     expect(getattr(Card, 'note')).toBe('none');
     expect([card instanceof Card, isInstance(card, Card), card.constructor === Card]).toEqual([true, true, true]);
+    const Timed = pyClass('Timed', [pyClass('Dated', [], { issued: 2026 })], {});
+    const Bare = pyClass('Bare', [], { __init__() {} });
+    // For the compiler too: what has no `__init__`, such as a mixin, leaves the arguments to the next base.
+    const timed = new (pyClass('TimedCard', [Timed, Card], {}))(10);
+    expect([timed.balance, timed.issued]).toEqual([10, 2026]);
+    expect(hasattr(new (pyClass('BareCard', [Bare, Card], {}))(), 'balance'), 'the first decides').toBe(false);
     const Survey = pyClass('Survey', [], { 1: range(1, 5) });
     const answers = new Survey();
     expect(() => setattr(answers, 1, 99), 'a number is the name that it is behind a dot').toThrow(ValidationError);
