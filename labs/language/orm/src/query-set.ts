@@ -91,7 +91,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
       throw new InvalidQueryError(`A slice can't be ${what}: filter first, slice last.`);
   }
 
-  /** All rows. The second call, like a second iteration, sends nothing. */
+  /** All rows. Until this set changes them, the second call, like a second iteration, sends nothing. */
   all(): Promise<readonly M[]> {
     this.#rows ??= this.fetch();
     // A failure isn't kept.
@@ -121,8 +121,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
   async count(): Promise<number> {
     if (this.#rows) return (await this.#rows).length;
     const { sql, params, empty } = this.with({ order: [], related: [] }).select();
-    if (empty) return 0;
-    return Number((await this.db.query(`SELECT count(*) FROM (${sql}) AS counted`, params)).rows[0]?.[0]);
+    return empty ? 0 : Number((await this.db.query(`SELECT count(*) FROM (${sql}) AS counted`, params)).rows[0]?.[0]);
   }
   /** The statement and its parameters, to look at. Sends nothing. */
   toSql(): Statement {
@@ -194,11 +193,12 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     const where = compiler.where(scope, this.asked.conditions);
     if (whole !== true) this.assertNarrowed(where, verb);
     if (where === NEVER) return 0;
-    // They have no LEFT JOIN: where a condition needs one, the rows are found first, and locked. Else whoever had to wait
-    // for a row would change it though the condition holds no more.
+    // They have no LEFT JOIN: for one the rows are found first, and locked: it has to hold after a wait for a row, too.
     const key = compiler.columnSql(scope, this.meta.pk);
     const found = `${key} IN (SELECT ${key} FROM ${compiler.from(scope)} WHERE ${where} FOR NO KEY UPDATE OF ${scope.alias})`;
-    return (await this.db.query(`${head} WHERE ${scope.joins.size === 0 ? where : found}`, compiler.params)).count;
+    const { count } = await this.db.query(`${head} WHERE ${scope.joins.size === 0 ? where : found}`, compiler.params);
+    this.#rows = undefined;
+    return count;
   }
   /** Also `exclude` of an empty list is no filter. */
   protected assertNarrowed(where: string, verb: string): void {

@@ -169,6 +169,8 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
       expect(await books.count()).toBe(first.length);
     });
     expect(twice, 'iterated twice, then counted').toBe(1);
+    await books.update({ stock: 99 });
+    expect([await books.count(), await books.all()], 'what a set has changed is asked for again').toEqual([0, []]);
     expect(await during(() => books.orderBy('id').all()), 'another set asks again').toBe(1);
     const returned = await (async () => books.orderBy('title'))();
     expect(returned.toSql().sql, 'returned from an async function it stays a query').toContain('ORDER BY');
