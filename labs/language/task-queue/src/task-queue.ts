@@ -15,7 +15,7 @@ import {
 } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { EvictionPolicyError, InvalidArgumentError, QueueClosedError } from './errors.ts';
-import { AsyncResult, type BullJob, type BullQueue, GroupResult, ResultFeed } from './result.ts';
+import { AsyncResult, type BullJob, type BullQueue, GroupResult, ResultFeed, type TaskState } from './result.ts';
 import {
   type ChainResult,
   checkJson,
@@ -70,6 +70,7 @@ interface Messages extends QueueEventsListener {
 /** 1 is the highest of BullMQ, but jobs without any run before it: so every task has one. */
 const PRIORITY = { urgent: 1, normal: 10, background: 100 };
 
+const OVER = new Set<TaskState>(['completed', 'failed', 'unknown']);
 const TRIES_TO_TAKE_BACK = 10;
 /** What is being sent to a Redis that is away holds up nobody who closes, for longer than this. */
 const SENDING_MS = 5_000;
@@ -232,7 +233,8 @@ export class TaskQueue<M extends Tasks> {
   /**
    * Takes a task back, and with a chain's or chord's ticket all tasks before it: what waits is removed, what runs has
    * its signal aborted and is not run again, what is done stays done. A part that its flow can't do without fails, and
-   * the flow with it, when a worker comes to it. Says how many it met.
+   * the flow with it, when a worker comes to it. A flow may be sent again at once: all its parts run again, under the
+   * same `context.id`, beside an old one that doesn't listen. Says how many it met.
    */
   async revoke(id: string): Promise<number> {
     return this.#call(() => this.#revoke(id));
@@ -253,28 +255,35 @@ export class TaskQueue<M extends Tasks> {
   /** Says whether there was anything to take back. */
   async #takeBack(job: BullJob): Promise<boolean> {
     for (let tries = 1; ; tries++) {
-      const state = await job.getState();
-      if (state === 'completed' || state === 'failed' || state === 'unknown' || job.id === undefined) return false;
+      const seen = await job.getState();
+      if (OVER.has(seen) || job.id === undefined) return false;
       try {
+        // No run of it begins any more: so what is removed has not been done since we looked.
+        await job.updateData({ ...job.data, revoked: true });
+        const state = await job.getState();
+        if (OVER.has(state)) return true;
         if (state !== 'active' && !(await this.#isNeeded(job))) {
           await job.remove({ removeChildren: false });
           return true;
         }
         // Its worker may be dead, or about to try again: the message is for those that live, the mark for all others.
-        await job.updateData({ ...job.data, revoked: true });
         this.#messages ??= this.#keepOpen(() => new QueueEventsProducer(this.name, this.shared));
         await this.#messages.publishEvent({ eventName: 'revoke', jobId: job.id, sent: String(job.timestamp) });
         if (state === 'delayed') await job.promote();
         return true;
       } catch (error) {
         // A worker has taken it, or has ended it, since we looked. It may be back already, for its next attempt.
-        if (tries >= TRIES_TO_TAKE_BACK && (await job.getState()) === state) throw error;
+        if (tries >= TRIES_TO_TAKE_BACK && (await job.getState()) === seen) throw error;
       }
     }
   }
 
-  /** Does another wait for it that must not run without it? Once the last of its parts is removed, BullMQ runs it. */
-  async #isNeeded({ parent, opts }: BullJob): Promise<boolean> {
+  /**
+   * Does another wait for it that must not run without it? Once the last of its parts is removed, BullMQ runs it. And
+   * without the next strike of a schedule there is none after it.
+   */
+  async #isNeeded({ parent, opts, repeatJobKey }: BullJob): Promise<boolean> {
+    if (repeatJobKey !== undefined) return true;
     if (parent?.id === undefined || !opts.failParentOnFailure) return false;
     return (await this.bull.getJobState(parent.id)) === 'waiting-children';
   }

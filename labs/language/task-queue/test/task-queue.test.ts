@@ -967,6 +967,25 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(ran).toEqual([2]);
   });
 
+  test('what a worker takes while it is revoked is not done and forgotten', async () => {
+    const ran: number[] = [];
+    const queue = open({ scan: task((film: number) => ran.push(film)) });
+    const { id } = await queue.delay('scan', 1);
+    const remove = Job.prototype.remove;
+    const spy = vi.spyOn(Job.prototype, 'remove').mockImplementationOnce(async function (this: Job, how) {
+      await work(queue);
+      await until(async () => (await queue.bull.getJobCountByTypes('prioritized', 'active')) === 0, {
+        what: 'its end',
+      });
+      return remove.call(this, how);
+    });
+    onTestFinished(() => spy.mockRestore());
+    expect(await queue.revoke(id)).toBe(1);
+    await work(queue);
+    await (await queue.delay('scan', 2)).get(PATIENCE);
+    expect(ran).toEqual([2]);
+  });
+
   test('a revoked chord takes with it what it waits for', async () => {
     const runs: unknown[] = [];
     const queue = open({ scan: endless(runs), double, list });
