@@ -52,7 +52,7 @@ export interface HotCacheOptions extends Freshness {
    * for so long at most. Default 30,000. Better: have the driver stop it (`statement_timeout`).
    */
   readonly abandonMs?: number;
-  /** Loads that may wait for their turn. Default 64. */
+  /** Loads that may wait for their turn; in the second half of the line only those that somebody waits for. Default 64. */
   readonly maxWaiting?: number;
   readonly clock?: Clock;
   /** Told of what went wrong without harming a caller; must not throw. Default: nobody is told. */
@@ -229,11 +229,13 @@ export class HotCache {
   }
 
   /** Runs a load in its turn: the database has no more than `maxLoads` of this process's at once. */
-  protected async gate<T>(key: string, load: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  protected async gate<T>(key: string, load: () => Promise<T>, signal: AbortSignal, refresh: boolean): Promise<T> {
     const line = this.#line;
+    // Else a thousand values that become stale at once would have the customer refused for whom there is none.
+    const longest = refresh ? Math.floor(this.#maxWaiting / 2) : this.#maxWaiting;
     signal.throwIfAborted();
     if (this.#loading < this.#maxLoads) this.#loading++;
-    else if (line.size >= this.#maxWaiting) throw new OverloadedError(key, this.#loading, line.size);
+    else if (line.size >= longest) throw new OverloadedError(key, this.#loading, line.size);
     else {
       await new Promise<void>((resolve, reject) => {
         const next = () => {
@@ -368,7 +370,7 @@ export class HotCache {
   async #load<T>(key: string, load: Load<T>, plan: Plan, token: string, signal: AbortSignal, refresh = false) {
     const stop = this.store.keepAlive(key, token, this.clock);
     const before = this.#asked;
-    const { text, envelope } = await this.#ask(key, load, plan, signal)
+    const { text, envelope } = await this.#ask(key, load, plan, signal, refresh)
       .finally(stop)
       .catch(async (error: unknown) => {
         // Before anybody hears of it: whoever asks again may load again.
@@ -406,7 +408,7 @@ export class HotCache {
   }
 
   /** What the database gives, as Redis and as everybody gets it, and when it was asked. */
-  async #ask<T>(key: string, load: Load<T>, { ttlMs, staleMs }: Plan, signal: AbortSignal) {
+  async #ask<T>(key: string, load: Load<T>, { ttlMs, staleMs }: Plan, signal: AbortSignal, refresh = false) {
     let asked = 0;
     const ask = async () => {
       signal.throwIfAborted();
@@ -414,7 +416,7 @@ export class HotCache {
       asked = this.clock.mono();
       return this.turn(load(signal), signal);
     };
-    const turn = this.gate(key, ask, signal);
+    const turn = this.gate(key, ask, signal, refresh);
     const value = await unlessAborted(turn, signal);
     if (value === undefined)
       throw new InvalidArgumentError(`The load of ${key} gave undefined: let it give null for a row that isn't there.`);

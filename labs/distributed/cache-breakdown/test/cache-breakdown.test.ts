@@ -898,6 +898,23 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(signals.length, 'loads').toBe(1);
   });
 
+  test('refreshes leave half of the line to those who wait', async () => {
+    const events: CacheEvent[] = [];
+    const onEvent = (event: CacheEvent) => events.push(event);
+    const cache = shop({ ttlMs: 1, staleMs: MINUTE, maxLoads: 1, maxWaiting: 2, onEvent });
+    const keys = [fresh(), fresh(), fresh()];
+    for (const key of keys) await price(cache, key, async () => '12.90');
+    const { load, open, signals } = depot(() => '9.90');
+    for (const key of keys) await until(async () => (await cache.getOrLoad(key, load)).source === 'stale');
+    const customer = outcome(price(cache, fresh(), async () => 'any'));
+    const refused = until(() => events.length > 0, { what: 'a refresh that finds no place' });
+    await Promise.race([refused, customer]);
+    open();
+    expect(await customer, 'what the customer got').toEqual({ value: 'any' });
+    expect(events).toMatchObject([{ type: 'refresh-failed', key: keys[2], error: expect.any(OverloadedError) }]);
+    expect(signals.length, 'refreshes').toBe(2);
+  });
+
   test('once the old value is gone, a refresh that failed holds nobody up', async () => {
     const key = fresh();
     const client = connect();
