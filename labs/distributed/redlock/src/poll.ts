@@ -37,20 +37,21 @@ export function poll<Node>(question: {
     let yes = 0;
     let no = 0;
     let heard = 0;
-    let decided = false;
     const decide = (rest: 'silent' | 'unheard') => {
-      decided = true;
       cancel();
       signal?.removeEventListener('abort', onAbort);
-      for (const node of nodes.keys()) votes[node] ??= { node, answer: rest };
-      resolve({ votes, yes, no });
+      // Not before those have been heard that fail at once: a node without a connection was asked nothing.
+      queueMicrotask(() => {
+        for (const node of nodes.keys()) votes[node] ??= { node, answer: rest };
+        resolve({ votes, yes, no });
+      });
     };
     const onAbort = () => decide('silent');
     // An event loop that was busy runs its timers before it reads: an answer that has come by now is not silence.
     const cancel = clock.after(timeoutMs, () => setImmediate(onAbort));
     signal?.addEventListener('abort', onAbort);
     const count = (vote: Vote) => {
-      if (decided) return;
+      if (votes[vote.node]) return;
       votes[vote.node] = vote;
       heard++;
       if (vote.answer === 'yes') yes++;

@@ -585,6 +585,15 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       sends.mock.calls.some(([{ name }]) => name === 'set'),
       'asked again',
     ).toBe(true);
+    const outage = await links();
+    const lost = connect(outage.map(({ url }) => url));
+    await Promise.all(outage.map((gone) => gone[Symbol.asyncDispose]()));
+    const ask = () => outcome(new Redlock(lost).acquire([key], MINUTE, { retry: ONCE }));
+    const broken = () => lost.every(({ status }) => ['close', 'reconnecting'].includes(status));
+    await until(async () => broken() && (await ask()), { what: 'all connections to have broken' });
+    const sent = lost.map((node) => vi.spyOn(node, 'sendCommand'));
+    await ask();
+    expect(sent.flatMap((send) => send.mock.calls).length, 'requests while no node is connected').toBe(0);
   });
 
   test('no request waits in memory for a node that is still loading its data: it is asked, and its refusal leaves nothing to free', async () => {
