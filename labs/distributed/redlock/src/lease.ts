@@ -31,7 +31,8 @@ export interface Lease extends AsyncDisposable {
   readonly validUntil: number;
   /**
    * Aborts with a `LeaseLostError` when the lease can't be kept, a tenth of the TTL (at most 500 ms) before its end, so
-   * that there's time to stop. A stalled process hears of it too late: only fencing protects what it writes then.
+   * that there's time to stop; from then on the lease counts as ended. A stalled process hears of it too late: only
+   * fencing protects what it writes then.
    */
   readonly signal: AbortSignal;
   /** Milliseconds that are left of the lease; 0 once it is lost or released. */
