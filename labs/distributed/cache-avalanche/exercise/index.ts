@@ -122,7 +122,7 @@ export class DualCache {
     return todo('getOrLoad');
   }
 
-  /** Forgets `key` in B, then in A. @throws InvalidationFailedError */
+  /** Forgets `key` in B, then in A, there also where B is down. @throws InvalidationFailedError */
   invalidate(_key: string): Promise<void> {
     return todo('invalidate');
   }
@@ -217,7 +217,8 @@ export class DatabaseGate {
 
 /**
  * Fills an empty cache before the crowd comes: `keys` in order, `maxLoads` at a time. A key that fails is reported.
- * What B answers, as A was lost, is under way until it has been loaded anew.
+ * What B answers, as A was lost, is under way until it has been loaded anew. Where another process is at it, or a load has
+ * just failed, that is waited for, about as long as the lease lasts; then it has failed with a GateTimeoutError.
  * @throws the reason of `signal`; InvalidArgumentError
  */
 export function warmUp<T>(

@@ -27,7 +27,7 @@ export class DualCache extends ReadThrough {
   readonly #spread: number | undefined;
   readonly #leaseMs: number;
   readonly #backup: Redis;
-  readonly #refreshing = new Map<string, Promise<void>>();
+  readonly #refreshing = new Map<string, Promise<number>>();
   protected readonly a: Store;
   protected readonly b: Store;
 
@@ -78,7 +78,7 @@ export class DualCache extends ReadThrough {
     return jitterTtl(this.#ttlMs[store === this.a ? 0 : 1], this.#spread);
   }
 
-  protected override refresh<T>(key: string, looked: Look<T>, update: () => Promise<Update<T>>): Promise<void> {
+  protected override refresh<T>(key: string, looked: Look<T>, update: () => Promise<Update<T>>): Promise<number> {
     const begun = this.#refreshing.get(key);
     if (begun) return begun;
     const refreshing = this.refreshOnce(key, looked, update);
@@ -88,13 +88,14 @@ export class DualCache extends ReadThrough {
   }
 
   /** One process of all refreshes. Where that fails, or A is down or full, the lease stays: next try after `leaseMs`. */
-  protected async refreshOnce<T>(key: string, looked: Look<T>, update: () => Promise<Update<T>>): Promise<void> {
+  protected async refreshOnce<T>(key: string, looked: Look<T>, update: () => Promise<Update<T>>): Promise<number> {
     const lease = this.newLease(key);
-    if (!(await lease.claim())) return;
+    if (!(await lease.claim())) return this.#leaseMs;
     const asksA = looked.stores.includes(this.a);
     // Another process may have refreshed it, and have freed the lease, since this one found nothing in A.
     const done = (asksA && (await this.a.read(key))) || !(await update()).down;
     if (asksA && done) await lease.release();
+    return 0;
   }
 
   protected newLease(key: string): Lease {

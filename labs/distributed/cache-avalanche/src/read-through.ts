@@ -70,8 +70,11 @@ export interface Update<T> extends Answer<T> {
 /** A load, with what the layer below says of its age. */
 type Ask<T> = (signal: AbortSignal) => Promise<Read<T>>;
 
-/** What replaces a stale value that was handed out: for a warm-up, which waits for it. */
-export const replacing = new WeakMap<Read<unknown>, Promise<void>>();
+/**
+ * What replaces a stale value that was handed out, for a warm-up, which waits for it: it brings 0, or how many milliseconds
+ * a lease lasts that another process has, or that a load has left which failed.
+ */
+export const replacing = new WeakMap<Read<unknown>, Promise<number>>();
 
 /** What the caches of this lab have in common: one flight for each key, and no value that is older than an invalidation. */
 export abstract class ReadThrough {
@@ -142,7 +145,9 @@ export abstract class ReadThrough {
   protected abstract ttlOf(store: Store): number;
 
   /** Sees to it that a stale value is replaced, while its readers go on. A failure is handled, whoever waits for it. */
-  protected async refresh<T>(_key: string, _looked: Look<T>, _update: () => Promise<Update<T>>): Promise<void> {}
+  protected async refresh<T>(_key: string, _looked: Look<T>, _update: () => Promise<Update<T>>): Promise<number> {
+    return 0;
+  }
 
   protected newStore(redis: Redis, suffix: string): Store {
     const tombstoneMs = 2 * this.#loadTimeoutMs + 60_000;

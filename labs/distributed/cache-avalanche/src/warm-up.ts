@@ -1,5 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { whole } from './errors.ts';
+import { GateTimeoutError, whole } from './errors.ts';
 import type { Cache, Load, Read } from './layers.ts';
 import { replacing, unlessAborted } from './read-through.ts';
 
@@ -25,7 +26,8 @@ export type Warmable =
 /**
  * Fills an empty cache before the crowd comes: `keys` in order, the hottest first, a few at a time. Fill one with
  * jitter: keys that were warmed together would expire together. A key that fails is reported, and the rest goes on.
- * What B answers, as A was lost, is under way until it has been loaded anew.
+ * What B answers, as A was lost, is under way until it has been loaded anew. Where another process is at it, or a load has
+ * just failed, that is waited for, about as long as the lease lasts; then it has failed with a GateTimeoutError.
  *
  * @throws the reason of `signal`; InvalidArgumentError
  */
@@ -41,13 +43,22 @@ export async function warmUp<T>(
   const { signal } = options;
   const get = (key: string, one: Load<T>) =>
     'read' in cache ? cache.read(key, one, signal) : cache.getOrLoad(key, one, { ...(signal && { signal }) });
+  const anew = async (key: string) => {
+    for (let pauseMs = 1; ; pauseMs *= 2) {
+      const read = await get(key, (stop) => load(key, stop));
+      const replaced = replacing.get(read);
+      const leaseMs = replaced && (await (signal ? unlessAborted(replaced, signal) : replaced));
+      if (!leaseMs) return read;
+      // The pauses together have outlasted a lease, and again it is somebody else's.
+      if (pauseMs > leaseMs) throw new GateTimeoutError(leaseMs);
+      await delay(pauseMs, undefined, { signal });
+    }
+  };
   await limit.map(keys, async (key) => {
     signal?.throwIfAborted();
     try {
-      const read = await get(key, (stop) => load(key, stop));
-      const replaced = replacing.get(read);
-      if (replaced) await (signal ? unlessAborted(replaced, signal) : replaced);
-      if (read.source === 'load') loaded++;
+      const { source } = await anew(key);
+      if (source === 'load') loaded++;
       else present++;
     } catch (error) {
       failed.push({ key, error });

@@ -928,6 +928,36 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(depot).toMatchObject({ loads: 12, most: 2, running: 0 });
   });
 
+  test('a warm-up takes nothing for done that another process loads, or that has just failed', async () => {
+    const client = connect();
+    const backup = connect(second?.url);
+    const prefix = fresh();
+    const cache = (leaseMs: number) => dualCache({ prefix, backup, leaseMs }, client);
+    const loseA = async () => client.del(...(await client.keys(`${prefix}*`)));
+    await cache(MINUTE).getOrLoad('a', async () => 'old');
+    await loseA();
+    const failing = async () => Promise.reject(new Error('the depot is closed'));
+    expect(await warmUp(cache(40), ['a'], failing)).toMatchObject({ failed: [{ key: 'a' }] });
+    const mended = cache(40);
+    expect(await warmUp(mended, ['a'], async () => 'new'), 'once more').toMatchObject({ present: 1, failed: [] });
+    expect(await mended.getOrLoad('a', failing)).toMatchObject({ source: 'hit', value: 'new' });
+
+    await loseA();
+    const depot = new Depot(() => 'newest');
+    const elsewhere = cache(MINUTE);
+    await elsewhere.getOrLoad('a', depot.load);
+    await until(() => depot.loads > 0);
+    const late = await warmUp(cache(10), ['a'], failing);
+    expect(late, 'no longer than its lease').toMatchObject({ failed: [{ error: { name: 'GateTimeoutError' } }] });
+    const ended = vi.fn();
+    const warming = later(warmUp(cache(MINUTE), ['a'], failing).finally(ended));
+    await answered(client);
+    expect(ended, 'while another process loads').not.toHaveBeenCalled();
+    depot.open();
+    expect(await warming).toEqual({ loaded: 0, present: 1, failed: [] });
+    expect(await elsewhere.getOrLoad('a', failing)).toMatchObject({ source: 'hit', value: 'newest' });
+  });
+
   test('a layer that fails to forget keeps no other from being told', async () => {
     const failure = new Error('the inner one was not told');
     const told = vi.fn(async () => {});
