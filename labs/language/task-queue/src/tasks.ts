@@ -11,7 +11,7 @@ export type Result = Json | void;
 
 /** What a task knows of its own run. */
 export interface TaskContext {
-  /** The same in every run of this task: the idempotency key to pass on. */
+  /** The same in every run of this task: the idempotency key to pass on. That of a flow's part is the id of no ticket. */
   readonly id: string;
   /** 1 in the first run, 2 in the first retry. A run that a dead worker left behind doesn't count. */
   readonly attempt: number;

@@ -28,7 +28,10 @@ export type After = (ms: number, callback: () => void) => () => void;
 export interface TaskWorkerOptions {
   /** Tasks at once in this process. Good for waiting; work that computes blocks the others. Default 1. */
   readonly concurrency?: number;
-  /** At most `max` tasks in `perMs` milliseconds, over all workers of the queue. Default: no limit. */
+  /**
+   * At most `max` tasks in `perMs` milliseconds, counted from the first of them, over all workers of the queue: so around
+   * the end of such a window up to twice as many may meet. Default: no limit.
+   */
   readonly rateLimit?: { readonly max: number; readonly perMs: number };
   /** Milliseconds without a sign of life after which a worker counts as dead. Renewed at half of it. Default 30 000. */
   readonly lockMs?: number;
@@ -120,14 +123,15 @@ export class TaskWorker {
   /** One run of one task. */
   protected async process(job: BullJob): Promise<Json> {
     const { name, data, id = '' } = job;
-    const definition = Object.hasOwn(this.#tasks, name) ? this.#tasks[name] : undefined;
-    if (!definition) throw new UnrecoverableError(`no task is named ${name} in this worker: are its sources old?`);
     const key = `${id}:${job.timestamp}`;
     if (data.revoked || this.#revoked.has(key)) throw new UnrecoverableError(TaskRevokedError.reason);
     // One that has been begun before is not said to have never run: its retries go on.
     const isFirst = job.attemptsStarted <= 1;
     if (isFirst && data.expires !== undefined && Date.now() > data.expires)
       throw new UnrecoverableError(TaskExpiredError.reason);
+    const definition = Object.hasOwn(this.#tasks, name) ? this.#tasks[name] : undefined;
+    // Tried again: while a new version is rolled out, another worker may know it.
+    if (!definition) throw new Error(`no task is named ${name} in this worker: are its sources old?`);
 
     const controller = new AbortController();
     const stopSoftLimit = this.startSoftLimit(definition, id, controller);

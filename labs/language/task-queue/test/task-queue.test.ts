@@ -496,6 +496,21 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(runs).toEqual([1, 2, 3].map((attempt) => [ticket.id, attempt]));
   });
 
+  test('a task that one worker does not know yet is tried again, and another one runs it', async () => {
+    const [name, tasks] = [fresh(), { print: task((n: number) => `photo ${n}`, { retry: { baseMs: HOUR } }) }];
+    const queue = open(tasks, name);
+    const old = await work(open({}, name));
+    const ticket = await queue.delay('print', 7);
+    const failed = await until(async () => (await queue.bull.getJobs(['delayed', 'failed'])).at(0), {
+      what: 'the old worker to take it',
+    });
+    await old.close();
+    expect(failed.failedReason).toMatch(/no task is named print/);
+    await work(queue);
+    await failed.promote().catch(() => {});
+    expect(await ticket.get(PATIENCE)).toBe('photo 7');
+  });
+
   test('a task that comes through in the end has not failed', async () => {
     const jam = (_: null, { attempt }: { attempt: number }) => {
       if (attempt < 3) throw new Error('paper jam');
