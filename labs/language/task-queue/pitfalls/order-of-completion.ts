@@ -1,4 +1,4 @@
-// Flaw: the callback gets the results as they came in.
+// Flaw: the callback gets the results as they came in, or in whatever order the hash in Redis has them.
 // Seen in: https://github.com/celery/celery/issues/3781
 // Caught by: the callback of a chord gets the results in the order of the signatures
 import {

@@ -386,7 +386,7 @@ export class TaskQueue<M extends Tasks> {
    */
   #part(signature: Signature, flow: string, index: number, input: Envelope = { payload: signature.payload }): Flow {
     const key = `${flow}#${index}`;
-    return this.#job(signature, { ...input, key }, `${key}#${randomUUID()}`);
+    return this.#job(signature, { ...input, key }, `${key}#${randomUUID().slice(0, 8)}`);
   }
 
   /** Nobody else has sent a flow whose id was made for it. */
