@@ -4,7 +4,8 @@ export type Load<T> = (signal: AbortSignal) => Promise<T | null>;
 /**
  * A value as a layer hands it up. `source`: `hit` a cached value, `null` a cached "no such row", `stale` one that should
  * have been replaced by now, `load` the database answered; `refused` is for layers of other kinds. `ageMs` is the time
- * since its load began, by the wall clocks of whoever loaded and whoever reads: good for a dashboard, not for a decision.
+ * since its load began (0: it was loaded for this read), by the wall clocks of whoever loaded and whoever reads: good for a
+ * dashboard, not for a decision.
  */
 export interface Read<T> {
   readonly value: T | null;

@@ -27,7 +27,8 @@ interface Kept {
  * Never expires (永不过期): values without a TTL, which one process of all loads anew in the background. When that one
  * dies the old values are served, their age is in `staleness()`, and another process takes over.
  *
- * For data of which there is a list: every key that is kept stays in Redis until it is invalidated.
+ * For data of which there is a list: every key that is kept or read stays in Redis until it is invalidated, and one that is
+ * only read is never loaded anew.
  */
 export class PerpetualCache extends ReadThrough implements AsyncDisposable {
   readonly #refreshMs: number;
