@@ -233,8 +233,10 @@ export class TaskQueue<M extends Tasks> {
   /**
    * Takes a task back, and with a chain's or chord's ticket all tasks before it: what waits is removed, what runs has
    * its signal aborted and is not run again, what is done stays done. A part that its flow can't do without fails, and
-   * the flow with it, when a worker comes to it. A flow may be sent again at once: all its parts run again, under the
-   * same `context.id`, beside an old one that doesn't listen. Says how many it met.
+   * the flow with it, when a worker comes to it. Says how many it met.
+   *
+   * What was removed is known no more, and may be sent again at once; what ran, once `keepResults` is over. All parts of a
+   * flow run again then, under the same `context.id`, beside an old one that doesn't listen.
    */
   async revoke(id: string): Promise<number> {
     return this.#call(() => this.#revoke(id));
@@ -385,7 +387,7 @@ export class TaskQueue<M extends Tasks> {
    * that its flow is sent, and whoever runs it the same.
    */
   #part(signature: Signature, flow: string, index: number, input: Envelope = { payload: signature.payload }): Flow {
-    const key = `${flow}#${index}`;
+    const key = `${flow}#part-${index}`;
     return this.#job(signature, { ...input, key }, `${key}#${randomUUID().slice(0, 8)}`);
   }
 
@@ -462,9 +464,6 @@ export class TaskQueue<M extends Tasks> {
   }
 }
 
-/** As tasks of a flow know themselves. */
-const LIKE_A_PART = /#[0-9]+$/;
-
 /** Do they say the same as JSON, whatever the order of their keys? */
 const alike = (one: object, other: object): boolean =>
   isDeepStrictEqual(JSON.parse(JSON.stringify(one)), JSON.parse(JSON.stringify(other)));
@@ -498,8 +497,6 @@ function checkOptions({ id, countdownMs, eta, expires, priority = 'normal' }: Se
         `try "task-${id}".`,
     );
   }
-  if (id !== undefined && LIKE_A_PART.test(id))
-    throw new InvalidArgumentError(`The id "${id}" reads like that of a part of a flow: end it in another way.`);
   if (!Object.hasOwn(PRIORITY, priority)) throw new InvalidArgumentError(`No priority is named ${priority}.`);
   if (countdownMs !== undefined) integerFrom('countdownMs', countdownMs, 0);
   if (countdownMs !== undefined && eta) throw new InvalidArgumentError('Give countdownMs or eta, not both.');

@@ -143,8 +143,8 @@ export type Priority = 'urgent' | 'normal' | 'background';
 export interface SendOptions {
   /**
    * The idempotency key: while a task with this id is known, sending it again does nothing, and the first payload stays.
-   * No colon, not a whole number nor any below 0, not `#` and one in the end, as the parts of a flow have it, and none of
-   * the words that BullMQ keeps for itself (`events`, `failed`, …). Default: a random UUID.
+   * No colon, not a whole number nor any below 0, and none of the words that BullMQ keeps for itself (`events`, `failed`,
+   * …). Default: a random UUID.
    */
   readonly id?: string;
   /** Milliseconds before it may run. Default 0. */
