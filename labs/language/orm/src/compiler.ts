@@ -87,11 +87,14 @@ export class Compiler {
     // A Q.or that is alone with its relation needs no row in common: each of its parts finds its own.
     const group = groups.find((of) => of.some(({ each }) => !(each instanceof Q) || each !== of[0]?.each)) ?? [];
     const [end] = group;
-    if (!end) return and(all.map((each) => this.#undone(() => this.#one(scope, each, rows))));
+    const alone = (each: Conjunct) => this.#undone(() => this.#one(scope, each, rows));
+    if (!end) return and(all.map(alone));
     const common = new Set((group.some(({ each }) => each instanceof Q) ? ends : group).map(({ each }) => each));
     const given = (row?: Scope) => this.#undone(() => this.#all(scope, [...common], new Map(rows).set(end.key, row)));
     const others = all.filter((each) => !common.has(each));
-    return and([or([this.#exists(end, given), given()]), this.#all(scope, others, rows)]);
+    // A Q.or that fits no rows at all is found by itself: all rows of several relations together are many to try.
+    const before = groups.length > 1 ? [...common].filter((each) => each instanceof Q).map(alone) : [];
+    return and([...before, or([this.#exists(end, given), given()]), this.#all(scope, others, rows)]);
   }
 
   #one(scope: Scope, condition: Conjunct, rows?: Rows): Sql {
@@ -183,8 +186,7 @@ export class Compiler {
     if (column.options.version) throw new InvalidQueryError(`${name} counts by itself: leave it out.`);
     if (value instanceof FieldExpression) {
       const own = scope.meta.column(value.name);
-      const by = this.bind(this.#encoded(own, value.name, value.by));
-      return `${quote(column.column)} = ${this.columnSql(scope, own)} + ${by}`;
+      return `${quote(column.column)} = ${this.columnSql(scope, own)} + ${this.bind(this.#encoded(own, value.name, value.by))}`;
     }
     const fault = column.fault(value);
     if (fault) throw new ValidationError(scope.meta.entity.name, [{ field: name, message: fault }]);

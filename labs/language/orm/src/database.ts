@@ -276,6 +276,5 @@ function translate(error: unknown, sql: string): unknown {
   if (!code || /^(08(?!P01)|57P|25P0[34])/.test(code))
     return new ConnectionError(`${said}: is the server up?`, { cause: error });
   if (code === '40001' || code === '40P01') return new SerializationError(sql, code, error);
-  if (code.startsWith('23')) return new ConstraintError(sql, code, error);
-  return new QueryError(sql, code, error);
+  return new (code.startsWith('23') ? ConstraintError : QueryError)(sql, code, error);
 }

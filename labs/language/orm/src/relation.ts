@@ -76,8 +76,7 @@ export class KeyColumn extends Column {
     return value instanceof Stored && entityOf(value) === this.target() ? keyOf(value) : value;
   }
   override wrap(value: unknown, owner: Stored): unknown {
-    if (value === null || value instanceof Ref) return value;
-    return new Ref(this.target, value, this.name, owner);
+    return value === null || value instanceof Ref ? value : new Ref(this.target, value, this.name, owner);
   }
 }
 

@@ -21,6 +21,7 @@ import {
   type RepeatedLoadWarning,
   StaleObjectError,
   ValidationError,
+  type Where,
 } from '#lab';
 import { Author, Book, Order, Publisher } from './bookshop.ts';
 import { failure, open, refused, stocked } from './shop.ts';
@@ -152,6 +153,25 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     expect(await names(authors.filter({ books__price__gt: '0.50' })), 'each author once').toEqual(['One', 'Two']);
     expect(await names(authors.exclude({ books__title: 'dear' }))).toEqual(['Two', 'Zoe']);
     expect(await names(authors.filter({ books__isnull: true }))).toEqual(['Zoe']);
+  });
+
+  test('words that are looked for in several relations cost no try of all their rows together', async () => {
+    const { db } = await open(pg);
+    const publisher = await Publisher.objects(db).create({ name: 'P' });
+    const author = await Author.objects(db).create({ name: 'A', publisher });
+    const rows = Array.from({ length: 300 }, (_, n) => ({ title: `Book ${n}`, price: '1.00', author }));
+    await Book.objects(db).bulkCreate(rows);
+    const one = (title: string) => ({ author__books__title: title });
+    // A path that is longer than the types know.
+    const other = (title: string): object => ({ author__publisher__authors__books__title: title });
+    const count = (...words: string[]) =>
+      Book.objects(db)
+        .filter(...words.map((word) => Q.or<Where<Book>>(one(word), other(word))))
+        .count();
+    await db.transaction(async () => {
+      await db.query("SET LOCAL statement_timeout = '1s'");
+      expect([await count('none', 'Book 1'), await count('Book 1', 'Book 2')]).toEqual([0, 300]);
+    });
   });
 
   test('what is known without asking is not asked', async () => {
