@@ -126,7 +126,7 @@ export class Dispatcher {
   async #bury({ event }: Delivery, error: Error, attempts: number, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false;
     try {
-      await this.dead.add(this.group, event, error, attempts);
+      await within(this.options.timeoutMs, this.dead.add(this.group, event, error, attempts));
       return true;
     } catch {
       return false;

@@ -342,6 +342,33 @@ test('handlers that hang are given up after their time, and give their places ba
   await kitchen.stop();
 });
 
+test('a dead letter that hangs is given up after its time, and tried again; who stops need not wait for it', async () => {
+  const pass = manualTime();
+  let burials = 0;
+  const buried: string[] = [];
+  // Of a database whose connection died without a word, no answer comes.
+  const bus = new MemoryBus({
+    add: async (_group, { key }) => {
+      if (++burials !== 2) await new Promise(() => {});
+      buried.push(key);
+    },
+  });
+  const refuse = () => Promise.reject(new Error('no rice'));
+  await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: refuse }), { ...NOW, maxAttempts: 1 });
+  await bus.publish([placed('1')]);
+  await pass(31_000);
+  expect(buried).toEqual(['1']);
+  await bus.publish([placed('2')]);
+  await pass(1);
+  let closed = false;
+  const closing = bus.close().then(() => {
+    closed = true;
+  });
+  await pass(30_000);
+  expect([burials, closed], 'burials, and whether the bus is closed').toEqual([3, true]);
+  await closing;
+});
+
 test('what a handler does to its event is seen by no other: not the next try, not another group, not the publisher', async () => {
   const seen: unknown[] = [];
   const buried: unknown[] = [];
