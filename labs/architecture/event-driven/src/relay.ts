@@ -86,6 +86,7 @@ export class Relay {
 
   protected async carry(client: PoolClient): Promise<number> {
     const waiting = await this.outbox.waiting(client, this.options.batch, this.#held());
+    const until = performance.now() + this.options.roundMs / 2;
     if (waiting.length === 0) {
       this.#letBack();
       return 0;
@@ -93,7 +94,7 @@ export class Relay {
     try {
       await this.bus.publish(waiting.map(({ event }) => event));
     } catch (error) {
-      return await this.#oneByOne(client, waiting, error);
+      return await this.#oneByOne(client, waiting, error, until);
     }
     await this.outbox.mark(client, waiting);
     this.#letBack();
@@ -114,9 +115,10 @@ export class Relay {
 
   /**
    * A batch failed: which of it? Each alone, so that one event that nobody takes holds up its own key and no other, and
-   * what was taken is not published again in every round. Where nothing was taken, the error is thrown.
+   * what was taken is not published again in every round. Where nothing was taken, the error is thrown. What is left at
+   * half time is the next round's: one that outlasted `roundMs` would have carried nothing.
    */
-  async #oneByOne(client: PoolClient, waiting: readonly Waiting[], error: unknown): Promise<number> {
+  async #oneByOne(client: PoolClient, waiting: readonly Waiting[], error: unknown, until: number): Promise<number> {
     const taken: Waiting[] = [];
     const refused = new Map<string, unknown>();
     for (const each of waiting) {
@@ -132,6 +134,7 @@ export class Relay {
         // The event, or the broker? The next round asks with another.
         if (!(cause instanceof UnroutableError) && taken.length === 0) break;
       }
+      if (performance.now() > until) break;
     }
     if (taken.length > 0) await this.outbox.mark(client, taken);
     // Where nothing else waits, nothing is held up. Behind a full batch there may be more.

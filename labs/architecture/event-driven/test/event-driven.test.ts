@@ -254,6 +254,21 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     }
   });
 
+  test('a round that asks for each event, and slowly, ends in time and keeps what was taken', async () => {
+    const { add, relayTo, outbox } = await world();
+    await add(...Array.from({ length: 20 }, (_, n) => placed(`${n}`)), placed('poison'));
+    // Time passes when it is told to.
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const publish = async (events: readonly Envelope[]) => {
+      vi.advanceTimersByTime(1000);
+      if (events.some(({ key }) => key === 'poison')) throw new UnroutableError('nobody has subscribed');
+    };
+    const relay = relayTo({ publish }, { roundMs: 10_000 });
+    for (let round = 0; round < 8; round++) await relay.round().catch(() => 0);
+    expect((await outbox.waiting(pool, 99)).map(({ event }) => event.key)).toEqual(['poison']);
+  });
+
   test('an event that commits late is not skipped', async () => {
     const { outbox, add, relayTo } = await world();
     const published: string[] = [];
