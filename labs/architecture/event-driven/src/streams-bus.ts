@@ -19,7 +19,7 @@ export interface StreamsOptions {
   readonly prefix?: string;
   /** Milliseconds after which a silent consumer's work goes to another of its group. Default 5000. */
   readonly leaseMs?: number;
-  /** Milliseconds that Redis may take for its answer to what is published. Default 10,000. */
+  /** Milliseconds that Redis may take for its answer to who publishes, subscribes or trims. Default 10,000. */
   readonly answerMs?: number;
   /** Hears of each failure of a group's reading loop, which begins anew. Default: nobody does. */
   readonly onError?: (error: unknown) => void;
@@ -143,9 +143,13 @@ export class StreamsBus implements Bus {
 
   /**
    * Drops what every group has done with; entries in hand stay, whatever their age. Run it now and then.
-   * @returns how many were dropped
+   * @returns how many were dropped @throws ConnectionLostError, or the client's error
    */
-  async trim(): Promise<number> {
+  trim(): Promise<number> {
+    return within(this.#answerMs, this.#trim());
+  }
+
+  async #trim(): Promise<number> {
     const stream = `${this.prefix}stream`;
     let oldest: string | undefined;
     for (const fields of await this.#groups()) {
