@@ -10,11 +10,14 @@ export interface SubscribeOptions {
   readonly maxAttempts?: number;
   /** Milliseconds to wait after failed try n (from 1). Default: 50 · 2ⁿ⁻¹, at most 5000, half of it at random. */
   readonly backoffMs?: (attempt: number) => number;
-  /** Events in hand at once, of different keys. More are not taken from the broker. Default 16. */
+  /**
+   * Events in hand at once, those that wait behind one of their key among them. More are not taken from the broker. Default
+   * 16; in a MemoryBus, where they have no other place to wait, 1,000,000: so many handlers may run at once.
+   */
   readonly concurrency?: number;
   /**
    * Milliseconds that one try may take; then the handler's signal aborts, and the try has failed. A handler that doesn't
-   * heed its signal runs on beside the next try. Default 30,000.
+   * heed its signal runs on beside the next try. As many may pass until its dead letter is safe. Default 30,000.
    */
   readonly timeoutMs?: number;
 }

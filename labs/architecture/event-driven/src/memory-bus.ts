@@ -44,7 +44,8 @@ export class MemoryBus implements Bus {
 
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
-    const dispatcher = this.dispatcher(group, reader, completeOptions(group, { concurrency: 1_000_000, ...options }));
+    const { concurrency = 1_000_000 } = options;
+    const dispatcher = this.dispatcher(group, reader, completeOptions(group, { ...options, concurrency }));
     const consumer = { group, reader, dispatcher };
     this.groups.add(consumer);
     return {
