@@ -513,14 +513,23 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     const placed = draft();
     placed.place();
     await orders.save(placed);
-    // A full disk, or the old primary after a failover: it answers whoever reads, and lends the lock, too.
-    const full = new Pool({ connectionString: pg.url, options: '-c default_transaction_read_only=on' });
-    onTestFinished(() => full.end());
     const told: string[] = [];
     const sms: Subscriber = async ({ orderId: id }) => void told.push(id);
-    const rounds = await Promise.allSettled([new OutboxRelay(full, [sms]).drain()]);
-    expect(told, 'a second later they would be told again, and again').toEqual([]);
-    expect(rounds).toMatchObject([{ status: 'rejected', reason: { code: '25006' } }]);
+    const refused = async (options: string) => {
+      const there = new Pool({ connectionString: pg.url, options });
+      onTestFinished(() => there.end());
+      const rounds = await Promise.allSettled([new OutboxRelay(there, [sms]).drain()]);
+      expect(told, 'a second later they would be told again, and again').toEqual([]);
+      return rounds;
+    };
+    // The old primary after a failover: it answers whoever reads, and lends the lock, too.
+    const standby = await refused('-c default_transaction_read_only=on');
+    expect(standby).toMatchObject([{ status: 'rejected', reason: { code: '25006' } }]);
+    // As on a full disk, a write of nothing would succeed: the table can be written, this row can't.
+    await using row = await hold(`SELECT FROM outbox WHERE aggregate_id = '${placed.id}' FOR UPDATE`);
+    const full = await refused('-c lock_timeout=20');
+    expect(full).toMatchObject([{ status: 'rejected', reason: { code: '55P03' } }]);
+    await row.release();
     await relay([placed.id], sms).drain();
     expect(told, 'once it can be written').toEqual([placed.id]);
   });

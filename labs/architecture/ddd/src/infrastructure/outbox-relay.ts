@@ -83,17 +83,20 @@ export class OutboxRelay {
 
   /**
    * The oldest event that waits. An aggregate whose event failed waits as a whole: its later events come later. Asked on
-   * the connection that has the lock: who has lost one has lost the other, and another relay may be at work. Asked with a
-   * write of nothing: where nothing can be marked (a full disk, a standby), all would be told again each round.
+   * the connection that has the lock: who has lost one has lost the other, and another relay may be at work. Asked with
+   * the mark, taken back: where nothing can be marked (a full disk, a standby), all would be told again each round.
    */
   async #next(client: PoolClient, stuck: readonly string[], last?: string): Promise<Waiting | undefined> {
-    const { rows } = await client.query<Waiting>(
-      `WITH markable AS (UPDATE outbox SET delivered_at = now() WHERE false)
-       SELECT id, aggregate_id AS "aggregateId", event FROM outbox
-       WHERE delivered_at IS NULL AND NOT aggregate_id = ANY ($1::uuid[]) AND ($2::bigint IS NULL OR id <= $2)
-       ORDER BY id LIMIT 1`,
+    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+    const marked = client.query<Waiting>(
+      `UPDATE outbox SET delivered_at = now() WHERE delivered_at IS NULL AND id = (
+         SELECT id FROM outbox
+         WHERE delivered_at IS NULL AND NOT aggregate_id = ANY ($1::uuid[]) AND ($2::bigint IS NULL OR id <= $2)
+         ORDER BY id LIMIT 1)
+       RETURNING id, aggregate_id AS "aggregateId", event`,
       [stuck, last],
     );
+    const { rows } = await marked.finally(() => client.query('ROLLBACK'));
     return rows[0];
   }
 
