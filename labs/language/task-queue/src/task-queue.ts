@@ -70,6 +70,8 @@ interface Messages extends QueueEventsListener {
 /** 1 is the highest of BullMQ, but jobs without any run before it: so every task has one. */
 const PRIORITY = { urgent: 1, normal: 10, background: 100 };
 
+/** As BullMQ keeps them elsewhere; a message of its producer would leave but a thousand for those who have yet to read. */
+const EVENTS_KEPT = 10_000;
 const OVER = new Set<TaskState>(['completed', 'failed', 'unknown']);
 const TRIES_TO_TAKE_BACK = 10;
 /** What is being sent to a Redis that is away holds up nobody who closes, for longer than this. */
@@ -270,7 +272,8 @@ export class TaskQueue<M extends Tasks> {
         }
         // Its worker may be dead, or about to try again: the message is for those that live, the mark for all others.
         this.#messages ??= this.#keepOpen(() => new QueueEventsProducer(this.name, this.shared));
-        await this.#messages.publishEvent({ eventName: 'revoke', jobId: job.id, sent: String(job.timestamp) });
+        const message = { eventName: 'revoke', jobId: job.id, sent: String(job.timestamp) };
+        await this.#messages.publishEvent(message, EVENTS_KEPT);
         if (state === 'delayed') await job.promote();
         return true;
       } catch (error) {

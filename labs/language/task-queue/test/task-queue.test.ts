@@ -1011,6 +1011,21 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(ran).toEqual([2]);
   });
 
+  test('a revoke leaves the events that a monitor has not read yet', async () => {
+    const runs: unknown[] = [];
+    const queue = open({ scan: endless(runs), double });
+    await work(queue);
+    await queue.group(Array.from({ length: 650 }, (_, n) => queue.s('double', n, { countdownMs: HOUR })));
+    const { id } = await queue.delay('scan', null);
+    await until(() => runs.length > 0, { what: 'the task to run' });
+    const client = new Redis(url);
+    onTestFinished(() => client.disconnect());
+    const events = () => client.xlen(queue.bull.keys['events'] ?? '');
+    const before = await events();
+    expect(await queue.revoke(id)).toBe(1);
+    expect(await events()).toBeGreaterThan(before);
+  });
+
   test('a revoked chord takes with it what it waits for', async () => {
     const runs: unknown[] = [];
     const queue = open({ scan: endless(runs), double, list });
