@@ -12,18 +12,19 @@ const fields = new Notes<unknown>();
 
 /**
  * A field of a body, checked by its declared type (`design:type`): string, number, boolean, or a class with fields.
- * It must be there: of a `?`, nothing is known at run time.
+ * It must be there: of a `?`, nothing is known at run time. Nor of which texts: `'S' | 'M'` and an enum of texts are a string.
  * Write it as `@field() declare dish: string`: without `declare` the field wipes what the parent's constructor set.
  *
- * @throws MisuseError on a type that says nothing at run time (a union, an interface, the elements of an array).
+ * @throws MisuseError on a type that says nothing at run time (`string | number`, an interface, the elements of an array),
+ *   and without `emitDecoratorMetadata`, which esbuild doesn't heed.
  */
 export function field(): (target: object, name: string) => void {
   return (target, name) => {
     const type = propertyType(target, name);
     if (!TYPES.has(type) && !(typeof type === 'function' && hasFields(type))) {
-      throw new MisuseError(
-        `the type of @field ${name} says nothing at run time: use string, number, boolean or a class with @field`,
-      );
+      const nothing = 'says nothing at run time: use string, number, boolean or a class with @field';
+      const why = type === undefined ? 'is unknown: compile with emitDecoratorMetadata' : nothing;
+      throw new MisuseError(`the type of @field ${name} ${why}`);
     }
     fields.add(target, name, type);
   };

@@ -259,6 +259,7 @@ describe('the legacy dialect', () => {
     route('GET', '/:id')(Unknown.prototype, 'one', one);
     param('id')(Unknown.prototype, 'one', 0);
     expect(() => buildRouter(new Unknown()), 'compiled without the types').toThrow(/emitDecoratorMetadata/);
+    expect(() => field()(Unknown.prototype, 'dish'), 'nor those of a field').toThrow(/emitDecoratorMetadata/);
     const list = () => {
       class Order {
         @field() declare dishes: string[];
