@@ -5,14 +5,16 @@ import { todo } from './todo.ts';
 // A legacy decorator gets the prototype (or the class, for a static member), the name and a property descriptor, which it
 // may change. What the compiler noted of types is in `Reflect.getMetadata('design:paramtypes', prototype, name)`.
 
-type Intersection<Union> = (Union extends unknown ? (each: Union) => void : never) extends (all: infer All) => void
+type Intersection<Bounds extends readonly unknown[]> = {
+  [Index in keyof Bounds]: (each: Bounds[Index]) => void;
+}[number] extends (all: infer All) => void
   ? All
   : never;
 
 /** Several decorators as one, written from the top; the last is applied first. */
-export function compose<Bounds extends readonly AnyMethod[]>(
-  ..._decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<Bounds[Index]> }
-): MethodDecoratorOf<AnyMethod & Intersection<Bounds[number]>> {
+export function compose<Bounds extends readonly unknown[]>(
+  ..._decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<AnyMethod & Bounds[Index]> }
+): MethodDecoratorOf<AnyMethod & Intersection<Bounds>> {
   return todo('compose');
 }
 

@@ -14,14 +14,16 @@ import { todo } from './todo.ts';
 // A standard decorator gets what it stands on and a context (kind, name, static, private, metadata, addInitializer) and
 // returns what takes its place. `wrap` in src/core/method.ts may help: it keeps name and length.
 
-type Intersection<Union> = (Union extends unknown ? (each: Union) => void : never) extends (all: infer All) => void
+type Intersection<Bounds extends readonly unknown[]> = {
+  [Index in keyof Bounds]: (each: Bounds[Index]) => void;
+}[number] extends (all: infer All) => void
   ? All
   : never;
 
 /** Several decorators as one, written from the top; the last is applied first. */
-export function compose<Bounds extends readonly AnyMethod[]>(
-  ..._decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<Bounds[Index]> }
-): MethodDecoratorOf<AnyMethod & Intersection<Bounds[number]>> {
+export function compose<Bounds extends readonly unknown[]>(
+  ..._decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<AnyMethod & Bounds[Index]> }
+): MethodDecoratorOf<AnyMethod & Intersection<Bounds>> {
   return todo('compose');
 }
 

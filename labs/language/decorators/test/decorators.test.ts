@@ -174,7 +174,18 @@ describe('decorators', () => {
           yield 'rice';
         }
       };
-    for (const define of [onField, onClass, onSetter, onStatic, onPrivate, onSync, onGenerator]) {
+    const composed = () =>
+      class {
+        // @ts-expect-error what one of them refuses, all do: here @retry a sync method, whatever @requires takes
+        @compose(retry({ attempts: 2, delayMs: 1 }), requires('rider')) *dishes() {
+          yield 'rice';
+        }
+        // @ts-expect-error and @route one that takes no request
+        @compose(route('GET', '/:id'), requires('rider')) one(id: number) {
+          return id;
+        }
+      };
+    for (const define of [onField, onClass, onSetter, onStatic, onPrivate, onSync, onGenerator, composed]) {
       expect(define, String(define)).toThrow(MisuseError);
     }
   });

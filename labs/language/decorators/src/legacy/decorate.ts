@@ -78,7 +78,10 @@ function wrapped<M extends AnyMethod>(method: M, name: string | symbol, behaviou
   return wrapper;
 }
 
-type Intersection<Union> = (Union extends unknown ? (each: Union) => void : never) extends (all: infer All) => void
+/** Not of the union of the bounds: of a decorator that takes any method the compiler infers unknown, which swallows all. */
+type Intersection<Bounds extends readonly unknown[]> = {
+  [Index in keyof Bounds]: (each: Bounds[Index]) => void;
+}[number] extends (all: infer All) => void
   ? All
   : never;
 
@@ -86,9 +89,9 @@ type Intersection<Union> = (Union extends unknown ? (each: Union) => void : neve
  * Several decorators as one, written from the top: `compose(route('GET', '/'), requires('rider'))`. The last is applied
  * first. It takes the methods that all of them take.
  */
-export function compose<Bounds extends readonly AnyMethod[]>(
-  ...decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<Bounds[Index]> }
-): MethodDecoratorOf<AnyMethod & Intersection<Bounds[number]>> {
+export function compose<Bounds extends readonly unknown[]>(
+  ...decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<AnyMethod & Bounds[Index]> }
+): MethodDecoratorOf<AnyMethod & Intersection<Bounds>> {
   return (target, name, descriptor) => {
     for (const decorator of decorators.toReversed()) decorator(target, name, descriptor);
   };

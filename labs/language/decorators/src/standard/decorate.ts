@@ -83,7 +83,10 @@ export function onMember(
   return decorate;
 }
 
-type Intersection<Union> = (Union extends unknown ? (each: Union) => void : never) extends (all: infer All) => void
+/** Not of the union of the bounds: of a decorator that takes any method the compiler infers unknown, which swallows all. */
+type Intersection<Bounds extends readonly unknown[]> = {
+  [Index in keyof Bounds]: (each: Bounds[Index]) => void;
+}[number] extends (all: infer All) => void
   ? All
   : never;
 
@@ -91,8 +94,8 @@ type Intersection<Union> = (Union extends unknown ? (each: Union) => void : neve
  * Several decorators as one, written from the top: `compose(route('GET', '/'), requires('rider'))`. The last is applied
  * first. It takes the methods that all of them take.
  */
-export function compose<Bounds extends readonly AnyMethod[]>(
-  ...decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<Bounds[Index]> }
-): MethodDecoratorOf<AnyMethod & Intersection<Bounds[number]>> {
+export function compose<Bounds extends readonly unknown[]>(
+  ...decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<AnyMethod & Bounds[Index]> }
+): MethodDecoratorOf<AnyMethod & Intersection<Bounds>> {
   return (method, context) => decorators.reduceRight((decorated, decorator) => decorator(decorated, context), method);
 }

@@ -49,6 +49,15 @@ describe('the legacy dialect', () => {
         return this.dish.repeat(times);
       }
     }
+    class Composed {
+      // @ts-expect-error what one of them refuses, all do: here @retry a sync method, whatever @timed takes
+      @compose(
+        retry({ attempts: 2, delayMs: 1 }),
+        timed(() => {}),
+      )
+      cook() {}
+    }
+    expect(Composed.prototype.cook.name).toBe('cook');
     expect(order).toEqual(['D', 'C', 'B', 'A']);
     expect(new Kitchen().cook(2)).toBe('ricerice');
     expect([Kitchen.prototype.cook.name, Kitchen.prototype.cook.length]).toEqual(['cook', 1]);
