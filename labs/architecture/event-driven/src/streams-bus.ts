@@ -21,7 +21,7 @@ export interface StreamsOptions {
   readonly leaseMs?: number;
   /** Milliseconds that Redis may take for its answer to who publishes, subscribes or trims. Default 10,000. */
   readonly answerMs?: number;
-  /** Hears of each failure of a group's reading loop, which begins anew. Default: nobody does. */
+  /** Hears of each failure of a group to have its lease or to read; it begins anew. Default: nobody does. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -218,19 +218,19 @@ export class StreamsBus implements Bus {
     const me = randomUUID();
     const lease = this.#lease(group);
     // Over the connection that reads: a lease that lives while its holder can't hear keeps everybody waiting.
-    const keep = async () => (await within(this.#leaseMs, redis.eval(KEEP, 1, lease, me, this.#leaseMs))) === 1;
+    const keep = async () => {
+      const kept = within(this.#leaseMs, redis.eval(KEEP, 1, lease, me, this.#leaseMs));
+      return (await kept.catch((error: unknown) => stop.aborted || inform(this.#onError, error))) === 1;
+    };
     while (!stop.aborted) {
-      if (!(await keep().catch(() => false))) {
+      if (!(await keep())) {
         await pause(this.#leaseMs / 3, stop);
         continue;
       }
       const dispatcher = open();
       const lost = new AbortController();
       const renewal = setInterval(() => {
-        keep().then(
-          (kept) => kept || lost.abort(),
-          () => lost.abort(),
-        );
+        keep().then((kept) => kept || lost.abort());
       }, this.#leaseMs / 3);
       lost.signal.addEventListener('abort', () => dispatcher.abort());
       const accept = (delivery: Delivery) => {

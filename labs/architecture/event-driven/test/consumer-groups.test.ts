@@ -147,6 +147,19 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await expect(open().publish([placed('1')])).rejects.toThrow('WRONGTYPE');
   });
 
+  test('streams: a lease that Redis refuses is an error that somebody hears of', async () => {
+    const { open, prefix, errors } = world();
+    // By its rights, say, or since its disk is full; here since the key is no text.
+    await client.rpush(`${prefix}lease:kitchen`, 'no lease');
+    const bus = open(300);
+    const { got } = await listen(bus, 'kitchen');
+    await bus.publish([placed('1')]);
+    await until(() => errors.length > 0, { timeoutMs: 3_000, what: 'the error' });
+    expect(String(errors[0])).toContain('WRONGTYPE');
+    await client.del(`${prefix}lease:kitchen`);
+    await until(() => got.length === 1, { what: 'the event, once the lease can be had' });
+  });
+
   test('streams: what a WATCH of somebody else undoes is an error', async () => {
     const { open, prefix } = world();
     const shared = client.duplicate();
