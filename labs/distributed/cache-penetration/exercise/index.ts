@@ -140,7 +140,10 @@ export class LookupCache {
     return (await compose(this.layer()).read(key, load, signal)).value;
   }
 
-  /** Forgets `key`; loads that are running now will not be stored, wherever they run. @throws InvalidationFailedError. */
+  /**
+   * Forgets `key`; loads that are running now will not be stored, wherever they run. @throws InvalidationFailedError when
+   * Redis didn't take it, and tells `onEvent` of it as `invalidation-failed`.
+   */
   invalidate(_key: string): Promise<void> {
     return todo('invalidate');
   }
@@ -276,24 +279,18 @@ export function protect(_defences: Defences, _client?: string): Cache {
 /**
  * Inserts a row so that nobody is told that it doesn't exist. `commit` writes and commits.
  * @throws FilterUnavailableError, and then `commit` hasn't run; what `commit` throws. An invalidation that fails after the
- * commit is told to `onEvent`, and undoes nothing.
+ * commit undoes nothing.
  */
 export function insertRow<R>(
   _defences: Pick<Defences, 'filter' | 'cache'>,
   _key: string,
   _commit: () => Promise<R>,
-  _onEvent?: OnEvent,
 ): Promise<R> {
   return todo('insertRow');
 }
 
 /** Changes or deletes a row. */
-export function changeRow<R>(
-  _defences: Pick<Defences, 'cache'>,
-  _key: string,
-  _commit: () => Promise<R>,
-  _onEvent?: OnEvent,
-): Promise<R> {
+export function changeRow<R>(_defences: Pick<Defences, 'cache'>, _key: string, _commit: () => Promise<R>): Promise<R> {
   return todo('changeRow');
 }
 

@@ -5,8 +5,8 @@ import { insertRow as reference } from '../src/index.ts';
 
 export * from '../src/index.ts';
 
-export const insertRow: typeof reference = async ({ filter, cache }, key, commit, onEvent) => {
-  const result = await reference({ cache }, key, commit, onEvent);
+export const insertRow: typeof reference = async ({ filter, cache }, key, commit) => {
+  const result = await reference({ cache }, key, commit);
   await filter?.add(key);
   return result;
 };

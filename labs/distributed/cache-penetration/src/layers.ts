@@ -1,4 +1,4 @@
-import type { CacheError } from './errors.ts';
+import type { InvalidationFailedError } from './errors.ts';
 
 /** What a read falls back on: the database. `null`: there is no such row. */
 export type Load<T> = (signal: AbortSignal) => Promise<T | null>;
@@ -78,7 +78,7 @@ export type CacheEvent =
   | { readonly type: 'fenced'; readonly key: string }
   | { readonly type: 'filter-missing' }
   | { readonly type: 'over-capacity'; readonly ids: number; readonly capacity: number }
-  | { readonly type: 'invalidation-failed'; readonly key: string; readonly error: CacheError };
+  | { readonly type: 'invalidation-failed'; readonly key: string; readonly error: InvalidationFailedError };
 
 /** Told of every event; must not throw. Default: nobody is told. */
 export type OnEvent = (event: CacheEvent) => void;

@@ -80,7 +80,7 @@ export class LookupCache {
   /**
    * Forgets `key`: call it *after* the commit that inserts, changes or deletes the row. Loads that are running now will
    * not be stored, wherever they run.
-   * @throws InvalidationFailedError when Redis didn't take it.
+   * @throws InvalidationFailedError when Redis didn't take it; `onEvent` is told, too.
    */
   async invalidate(key: string): Promise<void> {
     named('The key', key);
@@ -89,7 +89,11 @@ export class LookupCache {
       // It outlives every load that may still be stored.
       await INVALIDATE.run(this.redis, this.#keys(key), randomUUID(), 2 * this.#fenceMs);
     } catch (cause) {
-      throw new InvalidationFailedError(`${key} may be stale until its TTL ends: invalidate it again.`, { cause });
+      const error = new InvalidationFailedError(`${key} may be stale until its TTL ends: invalidate it again.`, {
+        cause,
+      });
+      this.onEvent({ type: 'invalidation-failed', key, error });
+      throw error;
     }
   }
 

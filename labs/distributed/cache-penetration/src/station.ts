@@ -1,7 +1,6 @@
-import { CacheError, InvalidationFailedError } from './errors.ts';
 import type { Filter } from './filter.ts';
 import type { MissGuard } from './guard.ts';
-import { type Cache, compose, type Layer, type OnEvent } from './layers.ts';
+import { type Cache, compose, type Layer } from './layers.ts';
 import type { LookupCache } from './lookup.ts';
 
 export interface Defences {
@@ -30,32 +29,30 @@ export function protect({ guard, filter, cache }: Defences, client?: string): Ca
  * (see `Filter.layer`), call `filter.add(id)` and then `changeRow`.
  *
  * @throws FilterUnavailableError, and then `commit` hasn't run; what `commit` throws. An invalidation that fails doesn't
- *   undo the row: `onEvent` is told, and a marker hides the row for at most its TTL.
+ *   undo the row: the cache's `onEvent` is told, and a marker hides the row for at most its TTL.
  */
 export async function insertRow<R>(
   { filter, cache }: Pick<Defences, 'filter' | 'cache'>,
   key: string,
   commit: () => Promise<R>,
-  onEvent?: OnEvent,
 ): Promise<R> {
   await filter?.add(key);
-  return changeRow({ cache }, key, commit, onEvent);
+  return changeRow({ cache }, key, commit);
 }
 
-/** Changes or deletes a row. A deleted id stays in the filter until it is rebuilt: its bits are those of others too. */
+/**
+ * Changes or deletes a row. A deleted id stays in the filter until it is rebuilt: its bits are those of others too. An
+ * invalidation that fails is told to the cache's `onEvent`, and the old value is served for at most its TTL.
+ */
 export async function changeRow<R>(
   { cache }: Pick<Defences, 'cache'>,
   key: string,
   commit: () => Promise<R>,
-  onEvent?: OnEvent,
 ): Promise<R> {
   try {
     return await commit();
   } finally {
     // Also after an error: a commit whose answer was lost may have happened.
-    await cache?.invalidate(key).catch((error: unknown) => {
-      const known = error instanceof CacheError ? error : new InvalidationFailedError(String(error), { cause: error });
-      onEvent?.({ type: 'invalidation-failed', key, error: known });
-    });
+    await cache?.invalidate(key).catch(() => {});
   }
 }

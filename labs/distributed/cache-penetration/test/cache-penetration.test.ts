@@ -8,6 +8,7 @@ import {
   BannedError,
   bloomShape,
   type CacheEvent,
+  changeRow,
   clientAddress,
   clientName,
   compose,
@@ -775,6 +776,15 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     expect(load.mock.calls.length, 'queries').toBeLessThan(100);
     expect((await keys()).length, 'keys in Redis').toBeLessThan(100);
     expect((await station.read('parcel 1', async () => 'a row')).value).toBe('a row');
+  });
+
+  test('an invalidation that fails after a commit undoes nothing, and the cache tells of it', async () => {
+    const { prefix, events, onEvent } = setUp();
+    const cache = new LookupCache(connect('redis://127.0.0.1:1'), { prefix, onEvent });
+    expect(await insertRow({ cache }, 'parcel', async () => 'inserted')).toBe('inserted');
+    expect(await changeRow({ cache }, 'parcel', async () => 'changed')).toBe('changed');
+    const told = { type: 'invalidation-failed', key: 'parcel', error: expect.any(InvalidationFailedError) };
+    expect(events, 'so that somebody hears of a row that is stale').toEqual([told, told]);
   });
 
   test('a read that is aborted ends with the reason, before the database is asked', async () => {
