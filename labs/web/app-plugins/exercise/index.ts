@@ -41,8 +41,9 @@ export async function buildApp(_config: AppConfig): Promise<FastifyInstance> {
  * - `this.signal`, which ends a setup that is at work when it is too late;
  * - `this.blame(mount)`: when avvio reports an error, it is this mount's;
  * - `this.undo(app, error)` closes the app, and throws never; `this.setupError(error)` is what to throw after it: a SetupError with
- *   the name of who is to blame;
- * - `this.teardownFailures`, an array of PluginTeardownError: `close()` rejects with all that stand in it.
+ *   the name of who is to blame, and with `this.thrown.error` as its cause, where you have set `this.thrown`;
+ * - `this.failed(title, error)` makes a PluginTeardownError of what a teardown has thrown, without its secrets, and
+ *   `this.fail(title, why)` one of your words: `close()` rejects with all of them.
  */
 export class Assembly extends Given {
   /**
@@ -78,8 +79,8 @@ export class Assembly extends Given {
   }
 
   /**
-   * Calls `teardown`. What it throws becomes a PluginTeardownError (title, message of the error, the error as `cause`) among
-   * `this.teardownFailures`. Rejects never. Hardening law: one that has not ended in time.
+   * Calls `teardown`. What it throws is for `this.failed(title, error)`. Rejects never. Hardening law: one that has not ended in
+   * time, `this.limits.teardownTimeoutMs`, is for `this.fail(title, why)`.
    */
   protected override tearDown(_mount: Mount, _teardown: () => Promise<void>): Promise<void> {
     return todo('tearDown');

@@ -51,16 +51,17 @@ export class Assembly {
   /** What each plugin of the hall provides, by its name. */
   protected readonly provided = new Map<string, unknown>();
   protected readonly teardownFailures: PluginTeardownError[] = [];
-  readonly #options: AppConfig;
-  readonly #limits: {
+  protected readonly limits: {
     readonly setupTimeoutMs: number;
     readonly teardownTimeoutMs: number;
     readonly closeGraceMs: number;
   };
+  /** What a setup has thrown: avvio would not bring it back as it was. */
+  protected thrown: { readonly error: unknown } | undefined;
+  readonly #options: AppConfig;
   readonly #stop = new AbortController();
   readonly #blanks = new Blanks();
   #blamed = 'the app';
-  #thrown: { readonly error: unknown } | undefined;
   #log: FastifyInstance['log'] | undefined;
 
   constructor(options: AppConfig) {
@@ -78,8 +79,8 @@ export class Assembly {
     if (signal && typeof signal.throwIfAborted !== 'function')
       throw new InvalidDefinitionError('signal is no AbortSignal.');
     const { setupTimeoutMs = 10_000, teardownTimeoutMs = 10_000, closeGraceMs = 10_000 } = options;
-    this.#limits = { setupTimeoutMs, teardownTimeoutMs, closeGraceMs };
-    for (const [name, ms] of Object.entries(this.#limits)) {
+    this.limits = { setupTimeoutMs, teardownTimeoutMs, closeGraceMs };
+    for (const [name, ms] of Object.entries(this.limits)) {
       if (Number.isInteger(ms) && ms >= 1 && ms < 2 ** 31) continue;
       throw new InvalidDefinitionError(`${name} is ${inspect(ms)}: give whole milliseconds from 1 to 2 147 483 647.`);
     }
@@ -130,7 +131,7 @@ export class Assembly {
     const app = fastify({
       ...server,
       ...(stream && { logger: { level: log?.level ?? 'info', stream } }),
-      pluginTimeout: this.#limits.setupTimeoutMs,
+      pluginTimeout: this.limits.setupTimeoutMs,
     });
     this.#log = app.log;
     // fastify's answer to an error has the error's message.
@@ -140,7 +141,7 @@ export class Assembly {
     app.addHook('onReady', async () => {
       this.#blamed = 'an onReady hook';
     });
-    guardClose(app, this.#limits.closeGraceMs);
+    guardClose(app, this.limits.closeGraceMs);
     let closed: Promise<undefined> | undefined;
     app.close = new Proxy(app.close, {
       apply: (close, _self, [done]) => {
@@ -158,17 +159,18 @@ export class Assembly {
     try {
       await closed;
     } catch (error) {
-      this.#failed('a hook of the end', error);
+      this.failed('a hook of the end', error);
     }
     if (this.teardownFailures.length > 0) throw new TeardownError(this.teardownFailures);
   }
 
-  #failed(title: string, error: unknown): void {
+  /** Of what a teardown has thrown, without its secrets. */
+  protected failed(title: string, error: unknown): void {
     const cause = this.#blanks.error(error);
-    this.#fail(title, wordsOf(cause), { cause });
+    this.fail(title, wordsOf(cause), { cause });
   }
 
-  #fail(title: string, why: string, options?: ErrorOptions): void {
+  protected fail(title: string, why: string, options?: ErrorOptions): void {
     const failure = new PluginTeardownError(title, why, options);
     this.teardownFailures.push(failure);
     // Of a setup that came too late nobody else is told.
@@ -181,7 +183,7 @@ export class Assembly {
     const load = async (instance: FastifyInstance) => {
       this.blame(mount);
       await this.setUp(instance, mount, checked).catch((error: unknown) => {
-        this.#thrown = { error };
+        this.thrown = { error };
         // avvio takes a falsy one for none, and fastify looks into it.
         throw new Error(`${mount.title} could not be set up`);
       });
@@ -218,16 +220,16 @@ export class Assembly {
 
   /** Rejects never: the others have their turn. */
   protected async tearDown(mount: Mount, teardown: () => Promise<void>): Promise<void> {
-    const ms = this.#limits.teardownTimeoutMs;
+    const ms = this.limits.teardownTimeoutMs;
     const late = Symbol('late');
     let timer: NodeJS.Timeout | undefined;
     try {
       const limit = new Promise((resolve) => {
         timer = setTimeout(resolve, ms, late);
       });
-      if ((await Promise.race([teardown(), limit])) === late) this.#fail(mount.title, `it has not ended in ${ms} ms`);
+      if ((await Promise.race([teardown(), limit])) === late) this.fail(mount.title, `it has not ended in ${ms} ms`);
     } catch (error) {
-      this.#failed(mount.title, error);
+      this.failed(mount.title, error);
     } finally {
       clearTimeout(timer);
     }
@@ -257,10 +259,10 @@ export class Assembly {
     if (signal?.aborted) return signal.reason;
     const alsoFailed = [...this.teardownFailures];
     if (error instanceof Error && 'code' in error && error.code === 'FST_ERR_PLUGIN_TIMEOUT') {
-      const why = `it has not ended in ${this.#limits.setupTimeoutMs} ms`;
+      const why = `it has not ended in ${this.limits.setupTimeoutMs} ms`;
       return new SetupTimeoutError(this.#blamed, why, { alsoFailed });
     }
-    const cause = this.#blanks.error(this.#thrown ? this.#thrown.error : error);
+    const cause = this.#blanks.error(this.thrown ? this.thrown.error : error);
     return new SetupError(this.#blamed, wordsOf(cause), { cause, alsoFailed });
   }
 }
