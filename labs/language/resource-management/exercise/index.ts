@@ -14,7 +14,7 @@ import type {
 } from '../src/index.ts';
 import { DisposedError, NotDisposableError, ReentrantError, YieldError } from '../src/index.ts';
 import { once } from '../src/once.ts';
-import { checkOut } from '../src/transaction.ts';
+import { checkOut, giveBack } from '../src/transaction.ts';
 
 // The words of the subject are given, in src/: read the types in context.ts first (`Ending`, `Entered`, `ContextManager`),
 // and errors.ts. Given too: the small managers, `redirect`, `interruptible`, and here whatever only carries the rest.
@@ -238,11 +238,11 @@ class PoolTransaction implements Transaction {
 
   /**
    * Rolls back what was not committed, and then hands the connection back; so far it only does that. Throws nothing.
-   * A hardening law: one that can't be rolled back is broken, and `release(true)` destroys it.
+   * A hardening law: one that can't be rolled back is broken, and `giveBack(client, true)` destroys it.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#last;
-    this.#client.release();
+    giveBack(this.#client);
   }
 
   #send<R extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<QueryResult<R>> {

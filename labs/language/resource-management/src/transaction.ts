@@ -37,6 +37,12 @@ export function checkOut(pool: Pick<Pool, 'connect'>): Promise<PoolClient> {
   });
 }
 
+/** The way back of what `checkOut` took: the pool listens by itself again. A broken one is destroyed. */
+export function giveBack(client: PoolClient, broken = false): void {
+  client.release(broken);
+  client.off('error', ignore);
+}
+
 /** A transaction that is open until its block ends. */
 export interface Transaction extends AsyncDisposable {
   /**
@@ -86,8 +92,7 @@ class PoolTransaction implements Transaction {
     let broken = false;
     // What can't be rolled back is lost with its connection, and so is the need to tell.
     if (!this.#committed) await this.#client.query('ROLLBACK').catch(() => (broken = true));
-    this.#client.release(broken);
-    this.#client.off('error', ignore);
+    giveBack(this.#client, broken);
   });
 
   async #commit(): Promise<void> {
