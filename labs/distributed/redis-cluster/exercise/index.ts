@@ -114,9 +114,11 @@ export class ClusterRouter {
     assertCallOptions(options);
     const { signal } = options;
     const request = requestOf(command, args);
-    return this.route(request, signal, async (address, asking) =>
-      this.exchange(await this.nodes.link(address), request, asking),
-    );
+    return this.route(request, signal, async (address, asking) => {
+      const node = await this.nodes.link(address);
+      signal?.throwIfAborted();
+      return this.exchange(node, request, asking);
+    });
   }
 
   /**
@@ -169,11 +171,12 @@ export class ClusterRouter {
 
   /** Given: a write, and how many replicas confirmed it. Yours: `confirmed`. */
   async waitReplicated(command: string, args: readonly Argument[], options: ReplicationOptions) {
+    assertCallOptions(options);
     const request = requestOf(command, args);
     const replicas = wholeFrom('replicas', options.replicas, 1);
     const withinMs = wholeFrom('withinMs', options.withinMs, 1);
     const { reply, confirmed } = await this.route(request, options.signal, (address, asking) =>
-      this.confirmed(address, request, asking, { replicas, withinMs }),
+      this.confirmed(address, request, asking, { replicas, withinMs, signal: options.signal }),
     );
     if (confirmed < replicas) throw new UnderReplicatedError(request.command, reply, replicas, confirmed, withinMs);
     return { reply, replicas: confirmed };
@@ -209,7 +212,7 @@ export class ClusterRouter {
     });
     this.map.replace(
       await Promise.any(answers).catch((error: unknown) => {
-        throw new UnreachableError(known.join(', '), error);
+        throw this.closed ? new RouterClosedError() : new UnreachableError(known.join(', '), error);
       }),
     );
   }
