@@ -57,6 +57,7 @@ export class ConnectionPool implements AsyncDisposable {
 
   /** Given: makes `min` connections. */
   async open(): Promise<this> {
+    if (this.#closing) throw new errors.PoolClosedError('the pool is closed');
     await Promise.all(this.refill());
     return this;
   }
@@ -168,6 +169,8 @@ export class ConnectionPool implements AsyncDisposable {
       const [first] = this.queue;
       if (this.queue.size > this.coming) first?.settle({ error });
       throw error;
+    } finally {
+      this.serve();
     }
   }
 
