@@ -867,7 +867,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await send();
     await begun;
     await queue.revoke('album');
-    await until(async () => (await queue.bull.getFailedCount()) === 1, { what: 'its part to end' });
+    await until(async () => (await queue.bull.getFailedCount()) > 0, { what: 'its part to end' });
     last = true;
     expect(await (await send()).get(PATIENCE)).toBe('1 4');
   });
@@ -946,8 +946,6 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     };
     for (const [id, send] of Object.entries(flows)) {
       const runs = begun.size;
-      const before = await queue.bull.getFailedCount();
-      const failed = () => until(async () => (await queue.bull.getFailedCount()) > before, { what: 'the part to end' });
       await send();
       await until(() => begun.size > runs, { what: 'the part to begin' });
       await queue.revoke(id);
@@ -957,8 +955,9 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
         this: FlowProducer,
         flow,
       ) {
+        const before = await queue.bull.getFailedCount();
         [...begun.values()].at(-1)?.();
-        await failed();
+        await until(async () => (await queue.bull.getFailedCount()) > before, { what: 'the part to end' });
         return add.call(this, flow);
       });
       onTestFinished(() => spy.mockRestore());
