@@ -13,14 +13,12 @@ export interface LookupOptions {
   readonly nullTtlMs?: number;
   /** Put before each key in Redis. Default "cache-penetration:1:": the lab, and the version of what it stores. */
   readonly prefix?: string;
-  /**
-   * A load that takes longer than this is not stored, in milliseconds. The same in all processes that share the keys: an
-   * invalidation is remembered for twice as long as its own process says. Default 60 s.
-   */
-  readonly fenceMs?: number;
   readonly clock?: Clock;
   readonly onEvent?: OnEvent;
 }
+
+/** A load that takes so long isn't stored. No option: a process with less would forget what another's load must not store. */
+const FENCE_MS = 60_000;
 
 // A load that began before an invalidation must not store what it has read: the generation has changed meanwhile.
 const STORE = new Script(`
@@ -41,8 +39,8 @@ type Entry<T> = { readonly value: T | null; readonly storedAt: number };
  *
  * A missing row is stored as a marker with a short TTL, so that it costs the database one query for that long. Markers
  * and values are fenced: one that was loaded before `invalidate` is never stored after it, as long as Redis has not lost
- * the fence in between (a restart, an eviction), nor the network held a store back for `fenceMs`; then the TTL is the bound.
- * Redis down or hung: the load runs, nothing is stored, `onEvent` is told.
+ * the fence in between (a restart, an eviction), nor the network held a store back for a minute; then the TTL is the bound.
+ * What took a minute to load isn't stored. Redis down or hung: the load runs, nothing is stored, `onEvent` is told.
  */
 export class LookupCache {
   protected readonly redis: Redis;
@@ -50,7 +48,6 @@ export class LookupCache {
   protected readonly nullTtlMs: number;
   protected readonly onEvent: OnEvent;
   readonly #prefix: string;
-  readonly #fenceMs: number;
   readonly #clock: Clock;
   readonly #self: Cache;
 
@@ -60,7 +57,6 @@ export class LookupCache {
     this.ttlMs = whole('ttlMs', options.ttlMs ?? 600_000, 2, Number.MAX_SAFE_INTEGER);
     const short = Math.max(1, Math.floor(Math.min(30_000, this.ttlMs / 10)));
     this.nullTtlMs = whole('nullTtlMs', options.nullTtlMs ?? short, 1, Math.floor(this.ttlMs / 2));
-    this.#fenceMs = whole('fenceMs', options.fenceMs ?? 60_000, 2, Number.MAX_SAFE_INTEGER);
     this.#prefix = options.prefix ?? 'cache-penetration:1:';
     this.#clock = options.clock ?? systemClock;
     this.onEvent = options.onEvent ?? (() => {});
@@ -87,7 +83,7 @@ export class LookupCache {
     try {
       // Random, not counted: a counter that expired would start anew and meet an old load's number again.
       // It outlives every load that may still be stored.
-      await INVALIDATE.run(this.redis, this.#keys(key), randomUUID(), 2 * this.#fenceMs);
+      await INVALIDATE.run(this.redis, this.#keys(key), randomUUID(), 2 * FENCE_MS);
     } catch (cause) {
       const error = new InvalidationFailedError(`${key} may be stale until its TTL ends: invalidate it again.`, {
         cause,
@@ -112,7 +108,7 @@ export class LookupCache {
         const generation = stored === undefined ? undefined : await this.generation(key);
         const start = this.#clock.mono();
         const read = await this.fetch(() => next(key, load));
-        const late = this.#clock.mono() - start >= this.#fenceMs;
+        const late = this.#clock.mono() - start >= FENCE_MS;
         const secondHand = read.source === 'stale' || read.source === 'refused';
         if (secondHand) return read;
         const text = this.#textOf(key, read);

@@ -366,9 +366,9 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
   test('a load that outlives its fence is not stored', async () => {
     const { redis, prefix } = setUp();
     let now = 0;
-    const cache = new LookupCache(redis, { prefix, fenceMs: 1_000, clock: { mono: () => now } });
+    const cache = new LookupCache(redis, { prefix, clock: { mono: () => now } });
     const slow = async () => {
-      now += 1_000;
+      now += MINUTE;
       return null;
     };
     await cache.lookup('parcel', slow);
