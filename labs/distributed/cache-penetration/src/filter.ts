@@ -107,11 +107,11 @@ export abstract class Filter {
   /** What the filter in use is made of; undefined when there's none. */
   abstract stats(): Promise<FilterStats | undefined>;
 
-  /** Refuses what was never added. The ids of the filter are the cache's keys; otherwise say how to get from one to the other. */
-  layer(idOf: (key: string) => string = (key) => key): Layer {
+  /** Refuses what was never added. The ids of the filter are the cache's keys. */
+  layer(): Layer {
     return {
       read: async (key, load, next) =>
-        (await this.mayContain(idOf(key))) ? next(key, load) : { value: null, source: 'refused', ageMs: 0 },
+        (await this.mayContain(key)) ? next(key, load) : { value: null, source: 'refused', ageMs: 0 },
     };
   }
 

@@ -25,8 +25,7 @@ export function protect({ guard, filter, cache }: Defences, client?: string): Ca
 
 /**
  * Inserts a row so that nobody is told that it doesn't exist: its id goes into the filter *before* the commit, its
- * marker goes out of the cache *after* it. `commit` writes and commits. Where the ids of the filter aren't the cache's keys
- * (see `Filter.layer`), call `filter.add(id)` and then `changeRow`.
+ * marker goes out of the cache *after* it. `commit` writes and commits. `key` is the id in the filter and the key in the cache.
  *
  * @throws FilterUnavailableError, and then `commit` hasn't run; what `commit` throws. An invalidation that fails doesn't
  *   undo the row: the cache's `onEvent` is told, and a marker hides the row for at most its TTL.
