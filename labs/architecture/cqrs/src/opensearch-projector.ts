@@ -131,8 +131,10 @@ export class SearchProjector<E extends NewEvent, D extends object> {
           `${event.stream} is at ${version} in ${this.index}, and ${event.version} comes: is it the same log?`,
         );
       try {
-        const next = this.projection.evolve(document, event);
-        JSON.stringify(next); // else the client fails over it, a bigint for one, as over a server that is away
+        // As the client will write and read it: else what it fails over would be a server that is away, and the next event
+        // of the batch would find what no later batch finds.
+        const { serializer } = this.client;
+        const next: D = serializer.deserialize(serializer.serialize(this.projection.evolve(document, event)));
         documents.set(id, { version: event.version, document: next });
       } catch (cause) {
         throw this.poison(event, before, cause);

@@ -321,6 +321,38 @@ await describeWith(
     });
 
     test(
+      'a document is made from what is kept of it, whether its events come in one batch or in two',
+      SLOW,
+      async () => {
+        const { store, place, send, prefix } = await open();
+        const { position } = await place('7');
+        await send('7', { type: 'cook' });
+        const next = await send('7', { type: 'finish' });
+        type Dated = { readonly at: Date | string; readonly seen: readonly string[] };
+        const dated: SearchProjection<OrderEvent, Dated> = {
+          name: 'dated',
+          version: 1,
+          properties: {},
+          evolve: (document, { at }) => ({ at, seen: [...(document?.seen ?? []), typeof document?.at] }),
+        };
+        for (const [version, batch] of [1, 500].entries()) {
+          const copier = new SearchProjector(client, store, { ...dated, version }, { prefix, batch });
+          await copier.migrate();
+          await drain(copier);
+          await copier.publish();
+          const [found] = await new SearchQueries(client, prefix).search(dated, all, { atLeast: next.position });
+          expect(found?.seen, `${batch} a batch`).toEqual(['undefined', 'string', 'string']);
+        }
+        // What the client won't read it would not read at each round from then on.
+        const hidden = { ...dated, version: 2, evolve: () => JSON.parse('{"__proto__":1}') };
+        const copier = new SearchProjector(client, store, hidden, { prefix });
+        await copier.migrate();
+        const error = await drain(copier).catch((reason: unknown) => reason);
+        expect(error).toMatchObject({ constructor: PoisonEventError, position });
+      },
+    );
+
+    test(
       'an OpenSearch whose answer is lost is told from a poison event, and the next round goes on',
       SLOW,
       async () => {
