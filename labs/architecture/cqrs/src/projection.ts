@@ -16,6 +16,6 @@ export interface Projection<E extends NewEvent> {
   create(tx: Tx, table: string): Promise<unknown>;
   /** What an event does to the table, by the event's type; other events pass. */
   readonly on: {
-    readonly [T in E['type']]?: (tx: Tx, table: string, event: Recorded<Extract<E, { type: T }>>) => Promise<unknown>;
+    readonly [T in E['type']]?: (tx: Tx, table: string, event: Recorded<E & { readonly type: T }>) => Promise<unknown>;
   };
 }

@@ -761,6 +761,27 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     }
   });
 
+  test('each handler is handed its own event, also where two types have one shape', async () => {
+    const { send, projector, rows } = await open();
+    const kitchen: Projection<OrderEvent> = {
+      name: 'kitchen',
+      version: 1,
+      create: (tx, table) => tx.query(`CREATE TABLE ${table} (order_id text PRIMARY KEY)`),
+      on: {
+        CookingStarted: (tx, table, { data }) => tx.query(`INSERT INTO ${table} VALUES ($1)`, [data.orderId]),
+        OrderReady: (tx, table, { data }) => tx.query(`DELETE FROM ${table} WHERE order_id = $1`, [data.orderId]),
+      },
+    };
+    const screen = await projector(kitchen);
+    for (const orderId of ['7', '8']) {
+      await send(orderId, { type: 'place', customer: 'Li', items: BURGER });
+      await send(orderId, { type: 'cook' });
+    }
+    await send('7', { type: 'finish' });
+    await drain(screen);
+    expect(await rows(kitchen)).toEqual([{ order_id: '8' }]);
+  });
+
   test('a projector goes on after an error of whoever listens, and after a stop', async () => {
     const { raw, projector, sold } = await open();
     await raw(1);
