@@ -9,10 +9,8 @@ import { Projector as Reference } from '../src/index.ts';
 export * from '../src/index.ts';
 
 export class Projector<E extends NewEvent> extends Reference<E> {
-  protected override async apply(tx: PoolClient, build: Build, events: readonly Recorded<E>[]): Promise<bigint> {
+  protected override async apply(tx: PoolClient, build: Build, events: readonly Recorded<E>[]): Promise<void> {
     for (const [before, event] of events.entries()) await this.handle(tx, build, event, before);
-    const reached = events.at(-1)?.position ?? build.position;
-    await this.builds.advance(tx, build.build, reached);
-    return reached;
+    await this.builds.advance(tx, build.build, events.at(-1)?.position ?? build.position);
   }
 }

@@ -85,9 +85,8 @@ export class Projector<E extends NewEvent> {
 
   /** How far behind the live read model is. A paused one falls behind more and more: alarm on this. */
   async lag(): Promise<Lag> {
-    const live = await this.builds.find(this.pool, 'live');
-    if (!live) throw new InvalidArgumentError(`There is no read model of ${this.projection.name}: migrate it.`);
-    return { ...(await this.log.backlog(live.position)), paused: live.paused };
+    const { position, paused } = await this.builds.find(this.pool, 'live');
+    return { ...(await this.log.backlog(position)), paused };
   }
 
   /** Goes on after a poison event, with code that can apply it. @throws InvalidArgumentError where other code is live */
@@ -132,7 +131,10 @@ export class Projector<E extends NewEvent> {
   protected async attempt(which: 'live' | number): Promise<number> {
     for (let below: bigint | undefined; ; ) {
       try {
-        return await this.advance(which, below);
+        const applied = await this.advance(which, below);
+        if (applied > 0 || below === undefined) return applied;
+        // Another instance has applied what came before: the poison event is next.
+        below = undefined;
       } catch (error) {
         if (!(error instanceof PoisonEventError)) throw error;
         if (error.before === 0) return this.poisoned(which, error);
@@ -180,8 +182,8 @@ export class Projector<E extends NewEvent> {
     return inTransaction(this.pool, body, { idleMs: this.options.idleInTransactionMs });
   }
 
-  /** Applies what lies beyond the checkpoint, in order, and moves it. @returns the new checkpoint */
-  protected async apply(tx: PoolClient, build: Build, events: readonly Recorded<E>[]): Promise<bigint> {
+  /** Applies what lies beyond the checkpoint, in order, and moves it. */
+  protected async apply(tx: PoolClient, build: Build, events: readonly Recorded<E>[]): Promise<void> {
     let reached = build.position;
     let before = 0;
     let last: Recorded<E> | undefined;
@@ -199,7 +201,6 @@ export class Projector<E extends NewEvent> {
         await tx.query('SET CONSTRAINTS ALL IMMEDIATE');
         await this.builds.advance(tx, build.build, reached);
       });
-    return reached;
   }
 
   protected async handle(tx: PoolClient, build: Build, event: Recorded<E>, before: number): Promise<void> {
@@ -236,12 +237,18 @@ export class Projector<E extends NewEvent> {
   }
 
   protected async catchUp(tx: PoolClient, next: Build, to: bigint): Promise<void> {
+    const events: Recorded<E>[] = [];
     for (let position = next.position; position < to; ) {
-      const events = await this.log.readAll(position, this.options.batch);
-      if (events.length === 0)
+      const page = await this.log.readAll(position, this.options.batch);
+      if (page.length === 0)
         throw new CqrsError(`The log ends before ${to}, where the live build is: is it the same log?`);
-      position = await this.apply(tx, { ...next, position }, events);
+      for (const event of page) {
+        events.push(event);
+        if (event.position > position) position = event.position;
+      }
     }
+    // At once, as any batch: what is to be right only in its end is asked then.
+    await this.apply(tx, next, events);
   }
 
   async #work(stop: AbortSignal): Promise<void> {
