@@ -56,9 +56,14 @@ export class Builds<E extends NewEvent> {
     });
   }
 
-  /** A build as it is now, held by nobody. The live one is what queries are answered from. */
+  /** A build as it is now, held by nobody. The live one is what queries are answered from. @throws InvalidArgumentError without it */
+  async find(db: Tx, which: 'live'): Promise<Build>;
+  async find(db: Tx, which: 'live' | number): Promise<Build | undefined>;
   async find(db: Tx, which: 'live' | number): Promise<Build | undefined> {
-    return which === 'live' ? this.#one(db, 'live', []) : this.#one(db, 'build = $2', [which]);
+    if (which !== 'live') return this.#one(db, 'build = $2', [which]);
+    const live = await this.#one(db, 'live', []);
+    if (live) return live;
+    throw new InvalidArgumentError(`There is no projection ${this.#name} in ${this.#rows}: migrate it.`);
   }
 
   /**

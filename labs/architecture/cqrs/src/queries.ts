@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseError, type Pool } from 'pg';
 import { type Build, Builds } from './builds.ts';
-import { InvalidArgumentError, StaleReadError } from './errors.ts';
+import { StaleReadError } from './errors.ts';
 import type { Tx } from './projection.ts';
-import { checkedWait, checkedWhole } from './text.ts';
+import { checkedWait } from './text.ts';
 import { type Begin, inTransaction } from './transaction.ts';
 
 export interface QueryOptions {
@@ -11,8 +11,6 @@ export interface QueryOptions {
   readonly atLeast?: bigint;
   /** Milliseconds to wait for it. Default 1,000. */
   readonly timeoutMs?: number;
-  /** Milliseconds between looks. Default 5. */
-  readonly intervalMs?: number;
   /** Ends the wait, when nobody is left to hear the answer. Default: only the timeout does. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,9 +39,8 @@ export class Queries {
     ask: (db: Tx, table: string) => Promise<T>,
     options: QueryOptions = {},
   ): Promise<T> {
-    const { atLeast = 0n, timeoutMs = 1_000, intervalMs = 5, signal } = options;
+    const { atLeast = 0n, timeoutMs = 1_000, signal } = options;
     checkedWait('timeoutMs', timeoutMs);
-    checkedWhole('intervalMs', intervalMs, 0);
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       signal?.throwIfAborted();
@@ -53,8 +50,7 @@ export class Queries {
         if (performance.now() >= deadline)
           throw new StaleReadError(projection.name, answer.position, atLeast, timeoutMs);
       }
-      const left = Math.max(deadline - performance.now(), 0);
-      await delay(Math.min(intervalMs, left), undefined, signal && { signal }).catch(() => {});
+      await delay(5);
     }
   }
 
@@ -74,8 +70,6 @@ export class Queries {
         this.pool,
         async (tx) => {
           asked = await builds.find(tx, 'live');
-          if (!asked)
-            throw new InvalidArgumentError(`There is no projection ${name} under ${this.prefix}: migrate it.`);
           const { position, table } = asked;
           return position < atLeast ? { position } : { position, value: await ask(tx, table) };
         },
@@ -83,7 +77,7 @@ export class Queries {
       );
     } catch (error) {
       const goneTable = error instanceof DatabaseError && error.code === '42P01';
-      if (goneTable && (await builds.find(this.pool, 'live'))?.build !== asked?.build) return undefined;
+      if (goneTable && (await builds.find(this.pool, 'live')).build !== asked?.build) return undefined;
       throw error;
     }
   }
