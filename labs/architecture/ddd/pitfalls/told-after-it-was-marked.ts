@@ -6,8 +6,8 @@ import { OutboxRelay as Reference } from '../src/index.ts';
 export * from '../src/index.ts';
 
 export class OutboxRelay extends Reference {
-  protected override async deliver(...told: Parameters<Reference['mark']>): Promise<void> {
+  protected override async tell(...told: Parameters<Reference['mark']>): Promise<void> {
     await this.mark(...told);
-    await super.deliver(...told);
+    await super.tell(...told);
   }
 }

@@ -9,7 +9,7 @@ type Waiting = { readonly id: string; readonly aggregateId: string; readonly eve
 /** Of this outbox: a second one, in another schema, has its own. */
 const lock = "hashtext('outbox relay'), 'outbox'::regclass::oid::int";
 
-/** The outcome of a round. `failed`: told, but a subscriber or the mark threw; they stay there for the next round. */
+/** The outcome of a round. `failed`: what subscribers threw; their events stay in the outbox for the next round. */
 export type Round = { readonly delivered: number; readonly failed: readonly unknown[] };
 
 /**
@@ -29,7 +29,7 @@ export class OutboxRelay {
   /**
    * Delivers until nothing is left that can be delivered now, events recorded meanwhile included. After a failure, what
    * is recorded from then on is left to the next round, which begins with the event that failed.
-   * @throws what PostgreSQL throws, and when the lock is lost on the way.
+   * @throws what PostgreSQL throws, and when the lock is lost on the way. An event that it could not mark is told again.
    */
   drain(): Promise<Round> {
     return borrow(this.pool, async (client, spoil) => {
@@ -45,8 +45,7 @@ export class OutboxRelay {
     });
   }
 
-  /** Told first and marked afterwards: a crash in between means once more, not never. */
-  protected async deliver(waiting: Waiting, client: PoolClient): Promise<void> {
+  protected async tell(waiting: Waiting, client: PoolClient): Promise<void> {
     // One object for all of them: what one does to it must not be what the next is told.
     const event = frozen(waiting.event);
     for (const [index, subscriber] of this.subscribers.entries()) {
@@ -54,7 +53,6 @@ export class OutboxRelay {
       if (index > 0) await client.query('SELECT 1');
       await subscriber(event);
     }
-    await this.mark(waiting, client);
   }
 
   /** On the connection that it has: a pool that is small, busy or closing may have no other, and all would be told again. */
@@ -70,33 +68,34 @@ export class OutboxRelay {
       const waiting = await this.#next(client, stuck, last);
       if (!waiting) return { delivered, failed };
       try {
-        await this.deliver(waiting, client);
-        delivered += 1;
+        await this.tell(waiting, client);
       } catch (error) {
         failed.push(error);
         stuck.push(waiting.aggregateId);
         // Where events never stop coming, neither would the round, and what failed would never be told again.
         last ??= await this.#newest(client);
+        continue;
       }
+      // Told first and marked afterwards: a crash in between means once more, not never. Where one mark fails (the disk is
+      // full), others will: the round ends, or each round would tell all that waits again.
+      await this.mark(waiting, client);
+      delivered += 1;
     }
   }
 
   /**
    * The oldest event that waits. An aggregate whose event failed waits as a whole: its later events come later. Asked on
-   * the connection that has the lock: who has lost one has lost the other, and another relay may be at work. Asked with
-   * the mark, taken back: where nothing can be marked (a full disk, a standby), all would be told again each round.
+   * the connection that has the lock: who has lost one has lost the other, and another relay may be at work. Asked with a
+   * write of nothing: a standby, or a table that a migration holds, refuses that before anybody is told.
    */
   async #next(client: PoolClient, stuck: readonly string[], last?: string): Promise<Waiting | undefined> {
-    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
-    const marked = client.query<Waiting>(
-      `UPDATE outbox SET delivered_at = now() WHERE delivered_at IS NULL AND id = (
-         SELECT id FROM outbox
-         WHERE delivered_at IS NULL AND NOT aggregate_id = ANY ($1::uuid[]) AND ($2::bigint IS NULL OR id <= $2)
-         ORDER BY id LIMIT 1)
-       RETURNING id, aggregate_id AS "aggregateId", event`,
+    const { rows } = await client.query<Waiting>(
+      `WITH markable AS (UPDATE outbox SET delivered_at = now() WHERE false)
+       SELECT id, aggregate_id AS "aggregateId", event FROM outbox
+       WHERE delivered_at IS NULL AND NOT aggregate_id = ANY ($1::uuid[]) AND ($2::bigint IS NULL OR id <= $2)
+       ORDER BY id LIMIT 1`,
       [stuck, last],
     );
-    const { rows } = await marked.finally(() => client.query('ROLLBACK'));
     return rows[0];
   }
 
