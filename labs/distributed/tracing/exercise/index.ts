@@ -48,8 +48,8 @@ export {
 } from '../src/index.ts';
 
 /**
- * Given when `header` is a well-formed traceparent, `version-traceid-spanid-flags` in lower-case hex: its ids, its flags
- * (the two lowest bits), and `isRemote: true`. Undefined for all else.
+ * What a well-formed traceparent, `version-traceid-spanid-flags` in lower-case hex, says: its ids, its flags (the two lowest
+ * bits), and `isRemote: true`. Undefined for all else.
  */
 export function parseTraceparent(_header: unknown): SpanContext | undefined {
   return undefined;
