@@ -17,7 +17,7 @@ export interface SubscribeOptions {
   readonly concurrency?: number;
   /**
    * Milliseconds that one try may take; then the handler's signal aborts, and the try has failed. A handler that doesn't
-   * heed its signal runs on beside the next try. As many may pass until its dead letter is safe. Default 30,000.
+   * heed its signal runs on beside the next try. Default 30,000.
    */
   readonly timeoutMs?: number;
 }

@@ -3,6 +3,9 @@ import { type Cemetery, type Delivery, exponential, type SubscribeOptions } from
 import { ConnectionLostError, HandlerTimeoutError, UnknownEventError, UnreadableEventError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
 
+/** Milliseconds until a dead letter is not safe. Its own: a handler may have far less than a database under load needs. */
+const BURIAL_MS = 30_000;
+
 /**
  * What every transport does with an event in hand: a lane for each key, retries in the lane (so that a later event of
  * the same key can't overtake), a dead letter after the last one, and only then the acknowledgement.
@@ -126,7 +129,7 @@ export class Dispatcher {
   async #bury({ event }: Delivery, error: Error, attempts: number, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false;
     try {
-      await within(this.options.timeoutMs, this.dead.add(this.group, event, error, attempts));
+      await within(BURIAL_MS, this.dead.add(this.group, event, error, attempts));
       return true;
     } catch {
       return false;

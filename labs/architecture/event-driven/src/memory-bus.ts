@@ -42,6 +42,7 @@ export class MemoryBus implements Bus {
     await Promise.all(room);
   }
 
+  /** Its `stop` waits for all that is in hand, retries included, since nothing of it comes again; `close` does not. */
   async subscribe(group: string, reader: Reader, options: SubscribeOptions = {}): Promise<Subscription> {
     if (this.#closed) throw new BusClosedError('the bus is closed: open another');
     const { concurrency = 1_000_000 } = options;

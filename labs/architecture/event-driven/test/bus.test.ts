@@ -354,9 +354,12 @@ test('a dead letter that hangs is given up after its time, and tried again; who 
     },
   });
   const refuse = () => Promise.reject(new Error('no rice'));
-  await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: refuse }), { ...NOW, maxAttempts: 1 });
+  // A handler's time is no measure for a database.
+  await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: refuse }), { ...NOW, maxAttempts: 1, timeoutMs: 20 });
   await bus.publish([placed('1')]);
-  await pass(31_000);
+  await pass(1000);
+  expect(burials, 'while the first may still be safe').toBe(1);
+  await pass(30_000);
   expect(buried).toEqual(['1']);
   await bus.publish([placed('2')]);
   await pass(1);
