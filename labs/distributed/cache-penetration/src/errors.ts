@@ -18,7 +18,10 @@ export class InvalidationFailedError extends CacheError {}
 /** Redis didn't take an id, so a row of that id would be refused by the filter. Don't commit the row. */
 export class FilterUnavailableError extends CacheError {}
 
-/** Another rebuild took over, or the half-built filter was evicted. The filter in use is untouched. */
+/**
+ * Another rebuild took over, or the half-built filter was evicted. The filter in use is untouched. Don't try again at once:
+ * two that do overtake each other for ever.
+ */
 export class RebuildLostError extends CacheError {}
 
 /**

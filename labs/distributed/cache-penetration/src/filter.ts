@@ -104,7 +104,7 @@ export abstract class Filter {
     return count;
   }
 
-  /** What the filter in use is made of; undefined when there's none. */
+  /** What the filter in use is made of; undefined when there's none. @throws what Redis throws. */
   abstract stats(): Promise<FilterStats | undefined>;
 
   /** Refuses what was never added. The ids of the filter are the cache's keys. */

@@ -25,7 +25,10 @@ export interface Layer {
 }
 
 export interface Cache {
-  /** @throws what `load` throws, what a layer throws (`BannedError`), and the reason of `signal` when it aborts. */
+  /**
+   * @throws what `load` throws, what a layer throws (a BannedError; an InvalidArgumentError on a key that is empty or above
+   *   512 characters: look at what strangers send), and the reason of `signal` when it aborts.
+   */
   read<T>(key: string, load: Load<T>, signal?: AbortSignal): Promise<Read<T>>;
   /** Tells every layer that the row has changed. @throws the first failure of a layer, once all are told. */
   invalidate(key: string): Promise<void>;

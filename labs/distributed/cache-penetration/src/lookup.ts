@@ -37,10 +37,11 @@ type Entry<T> = { readonly value: T | null; readonly storedAt: number };
 /**
  * A read-through cache in Redis that also remembers what does not exist (空值标记: "查无此件").
  *
- * A missing row is stored as a marker with a short TTL, so that it costs the database one query for that long. Markers
- * and values are fenced: one that was loaded before `invalidate` is never stored after it, as long as Redis has not lost
- * the fence in between (a restart, an eviction), nor the network held a store back for a minute; then the TTL is the bound.
- * What took a minute to load isn't stored. Redis down or hung: the load runs, nothing is stored, `onEvent` is told.
+ * A missing row is stored as a marker with a short TTL, so that it costs the database one query for that long, and one
+ * each for those who ask at the same moment. Markers and values are fenced: one that was loaded before `invalidate` is
+ * never stored after it, as long as Redis has not lost the fence in between (a restart, an eviction), nor the network held
+ * a store back for a minute; then the TTL is the bound. What took a minute to load isn't stored.
+ * Redis down or hung: the load runs, nothing is stored, `onEvent` is told.
  */
 export class LookupCache {
   protected readonly redis: Redis;
@@ -67,7 +68,8 @@ export class LookupCache {
    * The value of `key`, from the cache or else from `load`, which answers null for a row that doesn't exist.
    *
    * @throws what `load` throws: an error is never stored, least of all as "no such row". The reason of `signal`.
-   * @throws UnstorableValueError when JSON can't hold the value.
+   * @throws UnstorableValueError when JSON can't hold the value, InvalidArgumentError on a key that is empty or above 512
+   *   characters.
    */
   async lookup<T>(key: string, load: Load<T>, signal?: AbortSignal): Promise<T | null> {
     return (await this.#self.read(key, load, signal)).value;
