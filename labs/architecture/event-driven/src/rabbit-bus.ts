@@ -44,10 +44,11 @@ interface Consumer {
 }
 
 /**
- * RabbitMQ: a topic exchange, and a durable queue for each service. Publishing is confirmed and mandatory: an event that
- * no queue takes is an error, not a silence. A lost connection comes back by itself, with its exchange, queues and
- * consumers; what was not acknowledged comes again, what was not confirmed has to be published again. Publishing has a
- * connection of its own: a broker that is short of memory reads no more from who publishes, acknowledgements included.
+ * RabbitMQ: a topic exchange, and a durable queue for each service. A new group gets what is published from then on.
+ * Publishing is confirmed and mandatory: an event that no queue takes is an error, not a silence. A lost connection
+ * comes back by itself, with its exchange, queues and consumers; what was not acknowledged comes again, what was not
+ * confirmed has to be published again. Publishing has a connection of its own: a broker that is short of memory reads
+ * no more from who publishes, acknowledgements included.
  */
 export class RabbitBus implements Bus {
   readonly #connection: Omit<SessionOptions, 'stop' | 'setUp'>;

@@ -59,8 +59,9 @@ type Entry = readonly [id: string, fields: readonly string[]];
 /**
  * Redis Streams: one stream, a consumer group for each service. A consumer's unacknowledged events are taken over by
  * the next one, and by itself after a broken connection, before any new event: the reply that brought them may be lost.
- * A group, or the whole stream, that Redis has lost is made anew. Redis has to run with `appendonly yes`, or its crash
- * loses what it confirmed, and with `noeviction`, or it does so itself when its memory is full.
+ * A new group begins with the oldest event that is still in the stream. A group, or the whole stream, that Redis has
+ * lost is made anew. Redis has to run with `appendonly yes`, or its crash loses what it confirmed, and with
+ * `noeviction`, or it does so itself when its memory is full.
  */
 export class StreamsBus implements Bus {
   readonly #redis: Redis;
