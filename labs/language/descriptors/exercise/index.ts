@@ -50,8 +50,10 @@ export function isDataDescriptor(_d: unknown): _d is Attribute {
  * Makes a class as Python's `class` statement does. `new` makes an instance: a Proxy, whose target is its dictionary.
  *
  * Functions are methods (non-data descriptors that bind, once for each object), but a class is a plain value; `__init__`
- * gets the arguments of `new`, `__getattr__` is asked for what nobody has. Bases are asked in C3 order. `setName` is called once the class stands. A metaclass is to the
- * class what the class is to the instance. A JavaScript class may extend the result: return the Proxy from `construct`.
+ * gets the arguments of `new`, `__getattr__` is asked for what nobody has. Bases are asked in C3 order. `setName` is
+ * called once the class stands. A metaclass is to the class what the class is to the instance. A JavaScript class may
+ * extend the result: return the Proxy from `construct`. To define a data descriptor's attribute in an instance, be it by
+ * a class field, is to assign it, and an AttributeError where it can't be assigned, such as an accessor.
  *
  * @throws ClassDefinitionError for an empty name, a base or metaclass that is none, a base twice, no C3 order, conflict
  *   of metaclasses.
@@ -106,6 +108,10 @@ export function explain(_o: object, _name: PropertyKey): readonly LookupStep[] {
 }
 
 // ── managed attributes ──────────────────────────────────────────────────────────────────────────────────────────────
+
+// Errors, policies and audits call an attribute by class and name, `Card.balance`, which `setName` is told; by its name
+// alone when classes of two names share it. A ValidationError is given what was wanted in words, and makes the message:
+// those of `range` are `a number from 0 to 100`. All other messages are yours, where no law asks for a word of them.
 
 /** Holds what `guard` lets pass, for each instance. @throws ValidationError on a write of anything else. */
 export function typed<T>(_guard: (value: unknown) => value is T, _options: FieldOptions<T> = {}): Attribute<T> {
@@ -169,7 +175,8 @@ export function readOnly<T, O extends object = object>(_inner?: Attribute<T, O>)
  * Puts descriptors in front of an object that exists already. Its own methods run on the object itself, never on the
  * Proxy, and one object has one Proxy.
  *
- * @throws InvalidArgumentError when it has other attributes attached, or a fixed property of that name.
+ * @throws InvalidArgumentError when it has other attributes attached, or a fixed property of that name; and whenever
+ *   somebody defines, seals or freezes one of these attributes later.
  */
 export function attach<T extends object, N extends Namespace>(
   _target: T,

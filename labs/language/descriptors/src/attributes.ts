@@ -158,7 +158,10 @@ export function lazy<T, O extends object = object>(compute: (o: O) => T): Attrib
   return self;
 }
 
-/** Who may do what. Only `true` is a yes: a promise, which is truthy, is not. Without a function everybody may. */
+/**
+ * Who may do what. Only `true` is a yes: a promise, which is truthy, is not. Without a function everybody may.
+ * `attribute` is what an `AuditEntry` calls it, such as `Card.balance`.
+ */
 export interface Policy {
   read?(o: object, attribute: string): boolean;
   /** Asked for deletions too. */
@@ -184,6 +187,7 @@ export function guarded<T, O extends object = object>(
 /** What happened to an audited attribute. The value is not in it: a log is read by more people than the attribute. */
 export interface AuditEntry {
   readonly action: 'read' | 'write' | 'delete';
+  /** Class and name, as in errors: `Card.balance`; `balance` alone when classes of two names share the descriptor. */
   readonly attribute: string;
   readonly object: object;
   /** False when it ended in an error, such as a refusal. */
