@@ -91,7 +91,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
       throw new InvalidQueryError(`A slice can't be ${what}: filter first, slice last.`);
   }
 
-  /** All rows. Until this set changes them, the second call, like a second iteration, sends nothing. */
+  /** All rows. Until this set creates or changes some, the second call, like a second iteration, sends nothing. */
   all(): Promise<readonly M[]> {
     this.#rows ??= this.fetch();
     // A failure isn't kept.
@@ -131,7 +131,8 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
 
   /** Makes an object and saves it. @throws ValidationError, with all that is wrong. */
   async create(values: Values<M>): Promise<M> {
-    return this.entity.of(values).save({ db: this.db });
+    const saved = this.entity.of(values).save({ db: this.db });
+    return saved.finally(() => (this.#rows = undefined));
   }
   /** Inserts many in one statement, checked all before; fills in generated keys. Throws where a trigger keeps one out. */
   async bulkCreate(rows: readonly (Values<M> | M)[]): Promise<readonly M[]> {
@@ -141,7 +142,7 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
       object.validate().map((issue) => (objects.length > 1 ? { ...issue, row } : issue)),
     );
     if (issues.length > 0) throw new ValidationError(this.entity.name, issues);
-    if (objects.length > 0) await this.#insert(objects);
+    if (objects.length > 0) await this.#insert(objects).finally(() => (this.#rows = undefined));
     return objects;
   }
   /** One array a column: as many rows as you like, and no more parameters than columns (Postgres takes 65,535). */
@@ -196,9 +197,8 @@ export class QuerySet<M extends Model> implements AsyncIterable<M> {
     // They have no LEFT JOIN: for one the rows are found first, and locked: it has to hold after a wait for a row, too.
     const key = compiler.columnSql(scope, this.meta.pk);
     const found = `${key} IN (SELECT ${key} FROM ${compiler.from(scope)} WHERE ${where} FOR NO KEY UPDATE OF ${scope.alias})`;
-    const { count } = await this.db.query(`${head} WHERE ${scope.joins.size === 0 ? where : found}`, compiler.params);
-    this.#rows = undefined;
-    return count;
+    const sent = this.db.query(`${head} WHERE ${scope.joins.size === 0 ? where : found}`, compiler.params);
+    return (await sent.finally(() => (this.#rows = undefined))).count;
   }
   /** Also `exclude` of an empty list is no filter. */
   protected assertNarrowed(where: string, verb: string): void {

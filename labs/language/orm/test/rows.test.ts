@@ -191,6 +191,13 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     expect(twice, 'iterated twice, then counted').toBe(1);
     await books.update({ stock: 99 });
     expect([await books.count(), await books.all()], 'what a set has changed is asked for again').toEqual([0, []]);
+    const shelf = Book.objects(db);
+    const read = (await shelf.all()).length;
+    const book = { title: 'x', price: '1.00', author: 1 };
+    await shelf.create(book);
+    expect((await shelf.all()).length, 'and what it has created').toBe(read + 1);
+    await shelf.bulkCreate([book, book]);
+    expect(await shelf.count(), 'and created many at once').toBe(read + 3);
     expect(await during(() => books.orderBy('id').all()), 'another set asks again').toBe(1);
     const returned = await (async () => books.orderBy('title'))();
     expect(returned.toSql().sql, 'returned from an async function it stays a query').toContain('ORDER BY');
