@@ -85,7 +85,7 @@ export async function transaction<T>(
   pool: Pool,
   body: (tx: PoolClient) => Promise<T>,
   limitMs = Number.POSITIVE_INFINITY,
-  begin: 'BEGIN' | 'BEGIN ISOLATION LEVEL READ COMMITTED' = 'BEGIN',
+  begin: 'BEGIN' | 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' = 'BEGIN',
 ): Promise<T> {
   let broken: Error | undefined;
   const lose = (error: Error) => {

@@ -65,8 +65,9 @@ export class Relay {
   async round(): Promise<number> {
     const { roundMs } = this.options;
     // One transaction, so that the lock ends with it, however it ends. Read committed, whatever the database's default is: it
-    // sees what was marked before it had the lock, and what it has read is no conflict with who writes meanwhile.
-    const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED';
+    // sees what was marked before it had the lock, and what it has read is no conflict with who writes meanwhile. Read write:
+    // a standby refuses at once, not after each publication, when nothing can be marked.
+    const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
     return transaction(this.#pool, async (tx) => ((await this.lock(tx)) ? this.carry(tx) : 0), roundMs, begin);
   }
 

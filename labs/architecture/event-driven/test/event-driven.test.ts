@@ -406,6 +406,18 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect([await round, await effects()]).toEqual([1, ['by another']]);
   });
 
+  test('a relay whose database is read-only by default marks what it has published', async () => {
+    const own = new pg.Pool({ connectionString: postgres.url, options: '-c default_transaction_read_only=on' });
+    onTestFinished(() => own.end());
+    const { outbox, add } = await world();
+    const published: string[] = [];
+    const publish = async (events: readonly Envelope[]) => void published.push(...events.map(({ key }) => key));
+    const relay = new Relay(own, outbox, { publish });
+    await add(placed('1'));
+    const rounds = [await relay.round().catch(String), await relay.round().catch(String)];
+    expect([rounds, published]).toEqual([[1, 0], ['1']]);
+  });
+
   test('a relay whose connection to Postgres dies without a word is followed by another, comes back, and can be stopped', async ({
     skip,
   }) => {
