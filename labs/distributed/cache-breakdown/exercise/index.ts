@@ -150,7 +150,7 @@ export class HotCache {
     return { read: () => todo('layer') };
   }
 
-  /** Ends what is running with a ClosedError, and so every later call. The Redis client stays open. */
+  /** Ends what is running with a ClosedError, and so every later read; `invalidate` works on. The Redis client stays open. */
   close(): void {}
 }
 
