@@ -199,7 +199,11 @@ async function wait(inspector: Inspector, ms: number, signal: AbortSignal | unde
   }
 }
 
-/** A timer of our own: a histogram of `perf_hooks` knows nothing of a stall that lasts. It ends by itself, should nobody come back. */
+/**
+ * A timer of our own: a histogram of `perf_hooks` knows nothing of a stall that lasts. It ends by itself, at its next turn
+ * or should nobody come back: a command comes anywhere between two steps of the target, and a timer that is cleared
+ * between its end and its callback would have Node.js call what is no more, and the process die of it.
+ */
 const LOOP_BEGIN = `(ms) => {
   const { performance } = (process.getBuiltinModule ?? require)('node:perf_hooks');
   const seen = { performance, from: performance.eventLoopUtilization(), ticks: 0, longest: 0, last: performance.now() };
@@ -208,14 +212,17 @@ const LOOP_BEGIN = `(ms) => {
     seen.longest = Math.max(seen.longest, now - seen.last - 10);
     seen.last = now;
   };
-  seen.timer = setInterval(() => { seen.look(); seen.ticks++; }, 10).unref();
-  seen.end = setTimeout(() => clearInterval(seen.timer), Math.min(ms + 10_000, ${LONGEST_MS})).unref();
+  const until = performance.now() + Math.min(ms + 10_000, ${LONGEST_MS});
+  const timer = setInterval(() => {
+    if (seen.over || performance.now() > until) return clearInterval(timer);
+    seen.look();
+    seen.ticks++;
+  }, 10).unref();
   return seen;
 }`;
 
 const LOOP_END = `function () {
-  clearInterval(this.timer);
-  clearTimeout(this.end);
+  this.over = true;
   this.look();
   const { utilization } = this.performance.eventLoopUtilization(this.from);
   return { utilization, ticks: this.ticks, longest: this.longest };

@@ -2,6 +2,7 @@
  * A shop as it runs in production: nothing in it knows of a profiler. Its first argument says what it is busy with. It ends
  * when whoever started it does.
  */
+import { createHook } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import inspector from 'node:inspector';
@@ -129,6 +130,8 @@ if (isMainThread && process.send) {
         throw new Error('not now');
       };
     },
+    // As with a tracer that looks at each callback: what comes from outside comes between a timer's end and its callback.
+    traced: () => createHook({ before: () => pause(30) }).enable(),
     nothing: () => setInterval(() => {}, 1000),
   };
   busyWith[process.argv[2] ?? 'serving']?.();
