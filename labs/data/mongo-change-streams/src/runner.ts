@@ -200,8 +200,8 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
       await this.#leave();
       signal?.throwIfAborted();
     } catch (error) {
-      signal?.throwIfAborted();
       if (!isUnreachable(error)) await this.#leave();
+      signal?.throwIfAborted();
       if (!this.#stopped || !isDriverError(error)) throw inOurWords(error);
     } finally {
       signal?.removeEventListener('abort', stop);

@@ -704,6 +704,15 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     expect(Reflect.get(unused, 'session')).toMatchObject({ hasEnded: true });
     expect((await outcome(unused.run())).error, 'a run after the end').toBeInstanceOf(InvalidArgumentError);
     expect((await it.mark())?.epoch, 'take-overs').toBe(2);
+    const midway = new AbortController();
+    const torn = listening(it.board, () => {
+      midway.abort(reason);
+      throw new Error('cut off in the middle of it');
+    });
+    const cut = outcome(it.projector({ projection: torn }).run(midway.signal));
+    await it.orders.insertOne(order(2));
+    expect((await cut).error).toBe(reason);
+    expect((await it.mark())?.session, 'as well where the abort made the run fail').toBe(null);
   });
 
   test('a server that is not there, and one that says no, have errors of their own', async () => {
