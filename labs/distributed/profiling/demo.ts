@@ -76,10 +76,12 @@ await tell(options, async (story) => {
       `${hot?.name} ${percent(hot?.self ?? NaN)}, priceOf ${percent(guess?.self ?? 0)}`,
       hot?.name === 'hotJson',
     );
+    // V8 lists the collector apart; by the shop's clock its time is that of the function in which it ran, the one that makes garbage.
+    const collector = of(rows, '(garbage collector)')?.total ?? 0;
     story.verdict(
       'The shop, asked how it spent its time, says nearly the same',
-      `hotJson ${percent(truth)} by its own clock`,
-      Math.abs(truth - (hot?.total ?? NaN)) < 0.2,
+      `hotJson ${percent(truth)} by its own clock; here ${percent(hot?.total ?? NaN)}, and ${percent(collector)} collects its garbage`,
+      Math.abs(truth - (hot?.total ?? NaN) - collector) < 0.2,
     );
     const theirs = await openInSpeedscope('shop.cpuprofile', JSON.stringify(report));
     const [most] = theirs.toSorted((a, b) => b.selfUs - a.selfUs);
