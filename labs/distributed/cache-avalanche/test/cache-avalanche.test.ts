@@ -233,6 +233,24 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(await client.quit()).toBe('OK');
   });
 
+  test('a database that could not be chosen, as Redis was busy with a script, is no reason to go on in another', async ({
+    skip,
+  }) => {
+    skip(!redis.faults, 'it keeps the server busy, and this one is not ours');
+    const [admin, killer] = [connect(), connect()];
+    await admin.config('SET', 'busy-reply-threshold', '1');
+    const endless = admin.eval('while true do end', 0).catch(() => {});
+    await until(async () => /^BUSY/.test(String(await killer.ping().catch((error: Error) => error.message))));
+    const refused = Promise.withResolvers<Error>();
+    const client = connectRedis(new URL('/2', node.url).href, { onError: refused.resolve });
+    onTestFinished(() => client.disconnect());
+    expect((await refused.promise).message).toMatch(/^BUSY/);
+    await killer.script('KILL');
+    await endless;
+    const info = await until(() => client.client('INFO'));
+    expect(info, 'where its commands go').toContain(' db=2 ');
+  });
+
   test('a server that is still loading its data is asked nevertheless, and nothing waits until it has', async () => {
     await using link = await stillLoading(node.url);
     const client = connectRedis(link.url, { timeoutMs: 1_000 });
