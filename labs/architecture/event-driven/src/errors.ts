@@ -29,7 +29,7 @@ export class ConnectionLostError extends EventError {}
 
 /**
  * A transaction was to be committed after one of its statements had failed, or after it had ended by itself: Postgres
- * keeps nothing of it, and says no error.
+ * keeps nothing of it, and says no error. Or a statement came after the end: it was not sent.
  */
 export class RolledBackError extends EventError {}
 

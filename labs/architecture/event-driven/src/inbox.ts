@@ -74,7 +74,8 @@ export class Inbox {
 }
 
 /**
- * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK.
+ * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. When `body` has ended, `tx` takes no
+ * statement more: its `query` rejects with RolledBackError.
  * @param limitMs Milliseconds that all of it may take, and as many to get a connection. Default: no limit.
  * @param begin Default: as the database has it by default.
  * @throws ConnectionLostError after that; then the connection is given up, and what it had begun is rolled back
@@ -101,10 +102,12 @@ export async function transaction<T>(
     connecting.then(giveBack, () => {});
     throw error;
   });
+  let over = false;
   const work = async () => {
     try {
       await client.query(begin);
-      const result = await body(heard(client, lose));
+      const result = await body(lend(client, lose, () => over));
+      over = true;
       if (broken) throw broken;
       if (client.getTransactionStatus() === 'I') {
         throw new RolledBackError(
@@ -116,6 +119,7 @@ export async function transaction<T>(
         throw new RolledBackError('Nothing is kept: a statement had failed. Let its error pass.');
       return result;
     } catch (error) {
+      over = true;
       await client.query('ROLLBACK').catch(lose);
       throw error;
     }
@@ -130,9 +134,17 @@ export async function transaction<T>(
   }
 }
 
-/** The connection, and who hears of an answer that pg no longer waits for: what was asked is done later, or was never sent. */
-function heard(client: PoolClient, unanswered: (error: Error) => void): PoolClient {
+/**
+ * The connection, until it is `over`: what comes later would be kept by itself, or with another's transaction. And who hears
+ * of an answer that pg no longer waits for: what was asked is done later, or was never sent.
+ */
+function lend(client: PoolClient, unanswered: (error: Error) => void, over: () => boolean): PoolClient {
   const query = (...asked: unknown[]): unknown => {
+    if (over()) {
+      return Promise.reject(
+        new RolledBackError('The transaction has ended, and this statement was not sent: await all that it does.'),
+      );
+    }
     const answer: unknown = Reflect.apply(client.query, client, asked);
     if (answer instanceof Promise)
       answer.catch((error: unknown) => {

@@ -6,7 +6,7 @@ import { transaction } from './inbox.ts';
 import { identifier, type Outbox, type Waiting } from './outbox.ts';
 
 export interface RelayOptions {
-  /** Events a round. Default 100. */
+  /** Events a round. Default 100. Half as many after a round that had no answer in time, then one more with each. */
   readonly batch?: number;
   /** Milliseconds between looks at an empty outbox, and after an error. Default 50. */
   readonly idleMs?: number;
@@ -36,6 +36,8 @@ export class Relay {
   protected readonly options: Required<RelayOptions>;
   #stopping = new AbortController();
   #running: Promise<void> | undefined;
+  /** Events that the next round takes. */
+  #batch: number;
   /** Key → when it is tried again, on the monotonic clock. Not before the others have been: thousands would never be. */
   readonly #refused = new Map<string, number>();
 
@@ -55,6 +57,7 @@ export class Relay {
     this.#pool = pool;
     this.outbox = outbox;
     this.bus = bus;
+    this.#batch = batch;
     this.options = { batch, idleMs, roundMs, refusedMs, onError };
   }
 
@@ -63,12 +66,21 @@ export class Relay {
    * @throws ConnectionLostError after `roundMs`, or what the database or the bus throws
    */
   async round(): Promise<number> {
-    const { roundMs } = this.options;
+    const { roundMs, batch } = this.options;
     // One transaction, so that the lock ends with it, however it ends. Read committed, whatever the database's default is: it
     // sees what was marked before it had the lock, and what it has read is no conflict with who writes meanwhile. Read write:
     // a standby refuses at once, not after each publication, when nothing can be marked.
     const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
-    return transaction(this.#pool, async (tx) => ((await this.lock(tx)) ? this.carry(tx) : 0), roundMs, begin);
+    const carry = async (tx: PoolClient) => ((await this.lock(tx)) ? this.carry(tx) : 0);
+    try {
+      const carried = await transaction(this.#pool, carry, roundMs, begin);
+      this.#batch = Math.min(this.#batch + 1, batch);
+      return carried;
+    } catch (error) {
+      // It may have been more than fits into its time: as large again, it would be published again and again, and never marked.
+      if (error instanceof ConnectionLostError) this.#batch = Math.ceil(this.#batch / 2);
+      throw error;
+    }
   }
 
   /** Works until `stop()`; after that, once more. */
@@ -86,7 +98,7 @@ export class Relay {
   }
 
   protected async carry(client: PoolClient): Promise<number> {
-    const waiting = await this.outbox.waiting(client, this.options.batch, this.#held());
+    const waiting = await this.outbox.waiting(client, this.#batch, this.#held());
     const until = performance.now() + this.options.roundMs / 2;
     if (waiting.length === 0) {
       this.#letBack();
@@ -139,7 +151,7 @@ export class Relay {
     }
     if (taken.length > 0) await this.outbox.mark(client, taken);
     // Where nothing else waits, nothing is held up. Behind a full batch there may be more.
-    const alone = waiting.length < this.options.batch && waiting.every(({ event }) => refused.has(event.key));
+    const alone = waiting.length < this.#batch && waiting.every(({ event }) => refused.has(event.key));
     for (const [key, cause] of alone ? [] : refused) {
       this.#refused.set(key, Number.POSITIVE_INFINITY);
       inform(this.options.onError, cause);

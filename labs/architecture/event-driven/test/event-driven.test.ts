@@ -4,6 +4,7 @@ import pg from 'pg';
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   type Bus,
+  ConnectionLostError,
   DeadLetters,
   delivery,
   type Envelope,
@@ -267,6 +268,30 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     const relay = relayTo({ publish }, { roundMs: 10_000 });
     for (let round = 0; round < 8; round++) await relay.round().catch(() => 0);
     expect((await outbox.waiting(pool, 99)).map(({ event }) => event.key)).toEqual(['poison']);
+  });
+
+  test('a batch that takes longer than a round, or than an answer, is carried in smaller ones', async () => {
+    // Time passes when it is told to.
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let gone = false;
+    const slow = async (events: readonly Envelope[]) => void vi.advanceTimersByTime(events.length * 1000);
+    const lost = async (events: readonly Envelope[]) => {
+      gone ||= events.length > 8;
+      if (gone) throw new ConnectionLostError('no answer: it comes back by itself');
+    };
+    for (const publish of [slow, lost]) {
+      const { add, relayTo, outbox } = await world();
+      await add(...numbered('tenant', 40));
+      const relay = relayTo({ publish }, { roundMs: 10_000 });
+      const failed: unknown[] = [];
+      for (let round = 0; round < 20; round++) {
+        gone = false;
+        await relay.round().catch((error: unknown) => failed.push(error));
+      }
+      expect(await outbox.waiting(pool, 99), publish.name).toEqual([]);
+      expect(failed.length, 'rounds that were in vain').toBeLessThan(9);
+    }
   });
 
   test('an event that commits late is not skipped', async () => {
@@ -556,6 +581,22 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     });
     expect([await swallowed.catch(() => 'thrown'), await effects()]).toEqual(['thrown', []]);
     expect(await inbox.once('kitchen', event, effect('cooked'))).toBe('done');
+  });
+
+  test('what comes when the transaction has ended is refused: it would be kept, though the effect failed', async () => {
+    const { inbox, effect, effects } = await world();
+    const event = placed('1');
+    const gate = Promise.withResolvers<void>();
+    let late: Promise<unknown> | undefined;
+    const failed = inbox.once('kitchen', event, (tx) => {
+      late = gate.promise.then(() => effect('late')(tx));
+      return Promise.all([tx.query('SELECT 1 / 0'), late]);
+    });
+    await expect(failed).rejects.toThrow('division by zero');
+    gate.resolve();
+    await expect(late).rejects.toBeInstanceOf(RolledBackError);
+    expect(await inbox.once('kitchen', event, effect('again'))).toBe('done');
+    expect(await effects()).toEqual(['again']);
   });
 
   test('eight deliveries at the same moment have one effect', async () => {
