@@ -995,6 +995,27 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(await refusal(MINUTE, { retry: { delayMs: 5_001, jitterMs: 0 } })).toEqual([[50], [], 1]);
   });
 
+  test('a node whose database could not be chosen, as it was busy with a script, is no reason to lock in another', async ({
+    skip,
+  }) => {
+    skip(!redis.faults, NOT_OURS);
+    const url = urls[0] ?? '';
+    const [admin, killer] = connect([url, url]);
+    if (!admin || !killer) return expect.fail('no node');
+    await admin.config('SET', 'busy-reply-threshold', '1');
+    const endless = admin.eval('while true do end', 0).catch(() => {});
+    await until(async () => /^BUSY/.test(String(await killer.ping().catch((error: Error) => error.message))));
+    const refused = Promise.withResolvers<Error>();
+    const [node] = connectNodes([new URL('/2', url).href], { onError: refused.resolve });
+    if (!node) return expect.fail('no node');
+    onTestFinished(() => node.disconnect());
+    expect((await refused.promise).message).toMatch(/^BUSY/);
+    await killer.script('KILL');
+    await endless;
+    const info = await until(() => node.client('INFO'));
+    expect(info, 'where its commands go').toContain(' db=2 ');
+  });
+
   test('a node that has become a replica is left for a new connection', async ({ skip }) => {
     skip(!redis.faults, NOT_OURS);
     const [node, admin] = connect([...urls.slice(0, 1), ...urls.slice(0, 1)]);
