@@ -24,7 +24,7 @@ export interface RouteRequest<Path extends string = string> {
   readonly headers: IncomingHttpHeaders;
   /** Parsed JSON; undefined without a body. Nobody has looked at it yet. */
   readonly body: unknown;
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has gone. Not for what `@cached` shares: it is the first asker's, all others fail with it. */
   readonly signal: AbortSignal;
 }
 
