@@ -30,8 +30,9 @@ interface Commit {
  * The append-only book of the command side, in MongoDB, without a transaction and without a lock: three unique indexes decide.
  *
  * - _The place in the log._ A writer reads where the log ends and takes the place behind it; of two who take the same one is
- *   told so, and takes the next. A place can only be taken by who has seen the one before it, so no reader can see 8 before
- *   7. The price: writers of all streams compete for each place. Of n writers at once each needs up to n rounds.
+ *   told so, and takes the next. A place can only be taken by who has seen that a majority has the one before it, so no
+ *   reader can see 8 before 7. The price: writers of all streams compete for each place. Of n writers at once each needs up
+ *   to n rounds.
  * - _The version in the stream._ Of two decisions on one version one is written.
  * - _The command's id._ It is recorded in the document of its events.
  *
@@ -94,9 +95,12 @@ export class MongoEventStore<E extends NewEvent> implements EventStore<E> {
     throw new StoreError(`The log had no place within ${this.patienceMs} ms: too many write at once.`, 'no', undefined);
   }
 
-  /** Where the log ends: read from the primary, whose answer may not be a majority's yet; what follows it won't be either. */
+  /**
+   * Where the log ends, as a majority has it. What the primary alone has may be lost with it, and come later, when the driver
+   * sends it again to the next one: behind what a reader has seen.
+   */
   protected async end(): Promise<number> {
-    const options = { sort: { last: -1 }, projection: { last: 1 }, readConcern: { level: 'local' } } as const;
+    const options = { sort: { last: -1 }, projection: { last: 1 } } as const;
     return (await answered(this.commits.findOne({}, options)))?.last ?? 0;
   }
 

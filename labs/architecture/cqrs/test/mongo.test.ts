@@ -207,6 +207,44 @@ await describeWith(
       expect(error, 'who never gets a place').toMatchObject({ constructor: StoreError, written: 'no' });
     });
 
+    test('in MongoDB no place is taken behind one that the next primary may not have', async () => {
+      const db = client.db();
+      const first = await inMongo();
+      const primary = db.collection(`m${shops}`);
+      await first.append(entry(1));
+      const store = await inMongo();
+      const majority = db.collection(`m${shops}`);
+      // The primary is lost as somebody writes: until then "local" shows what it alone has, and from then on nothing does.
+      let lost = false;
+      const commits = new Proxy(majority, {
+        get:
+          (_, key) =>
+          (...asked: unknown[]) => {
+            lost ||= key === 'updateOne';
+            const on = !lost && Object(asked[1]).readConcern?.level === 'local' ? primary : majority;
+            return Reflect.apply(Reflect.get(on, key), on, asked);
+          },
+      });
+      const failing = new Proxy(db, {
+        get: (of, key) => (key === 'collection' ? () => commits : Reflect.get(of, key)),
+      });
+      await new MongoEventStore<OrderEvent>(failing).append(entry(2));
+      const seen = await all(store);
+      expect(seen.map(({ stream }) => stream)).toEqual(['order-2']);
+      class SentAgain extends MongoEventStore<OrderEvent> {
+        #ends = 0;
+        protected override async end(): Promise<number> {
+          return this.#ends++ === 0 ? 0 : super.end();
+        }
+      }
+      await new SentAgain(db, `m${shops}`).append(entry(1));
+      const later = await store.readAll(seen.at(-1)?.position ?? 0n, 3);
+      expect(
+        later.map(({ stream }) => stream),
+        'whom its own driver has sent to the next primary is seen by who had seen the other',
+      ).toEqual(['order-1']);
+    });
+
     test('the projector needs no change to fill the read model in Postgres from a log in MongoDB', async () => {
       const store = await inMongo();
       for (const n of [1, 2, 3]) await store.append(entry(n));
