@@ -10,7 +10,7 @@ import {
   type SubscribeOptions,
   type Subscription,
 } from './bus.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { Dispatcher, inform, pause, waitOf } from './dispatcher.ts';
 import { BusClosedError, UnroutableError } from './errors.ts';
 import type { Envelope, Reader } from './event.ts';
 import { parseEvent } from './parse.ts';
@@ -21,14 +21,14 @@ export interface RabbitOptions {
   readonly prefix?: string;
   /** Milliseconds after which a queue without a consumer goes, with its events. For tests. Default: never. */
   readonly expiresMs?: number;
-  /** Milliseconds before try n (from 1) to connect again. Default: 50 · 2ⁿ⁻¹, at most 5000, half of it at random. */
+  /** Milliseconds before try n (from 1) to connect again, or to serve a group that was refused. Default: 50 · 2ⁿ⁻¹, at most 5000, half of it at random. */
   readonly backoffMs?: (attempt: number) => number;
   /**
    * Milliseconds that the broker may take for an answer, the confirmation of what is published included; then the
    * connection is given up. Default 10,000.
    */
   readonly answerMs?: number;
-  /** Hears of each lost connection and each failed try to connect again. Default: nobody does. */
+  /** Hears of each lost connection, and each failed try to connect or to serve a group again. Default: nobody does. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -161,7 +161,21 @@ export class RabbitBus implements Bus {
 
   /** Serves the groups on a new connection as on the one before. */
   protected async resume(session: Session): Promise<void> {
-    for (const consumer of this.#consumers) if (!consumer.stopped) await this.#serve(session, consumer);
+    for (const consumer of this.#consumers) this.#serveAgain(session, consumer);
+  }
+
+  /** Each by itself: a group that the broker refuses (the node of its queue is down, say) must hold up no other. */
+  async #serveAgain(session: Session, consumer: Consumer): Promise<void> {
+    const { backoffMs, onError } = this.#connection;
+    for (let attempt = 1; !(session.lost || consumer.stopped); attempt++) {
+      try {
+        return await this.#serve(session, consumer);
+      } catch (error) {
+        // Of a connection that is gone whoever listens has heard, and who stopped wants to hear nothing.
+        if (!(session.lost || consumer.stopped)) inform(onError, error);
+      }
+      await pause(waitOf(backoffMs, attempt), this.#closing.signal);
+    }
   }
 
   protected queueOf(group: string): string {

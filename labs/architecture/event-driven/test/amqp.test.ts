@@ -493,6 +493,32 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await until(() => got.length > 0);
   });
 
+  test('rabbit: a group that the broker refuses holds up no other, and is served once it can be', async () => {
+    const { open, url, prefix } = await world();
+    const errors: unknown[] = [];
+    const bus = await open(url, { backoffMs: () => 100, onError: (error) => errors.push(error) });
+    const kitchen = await listen(bus, 'kitchen');
+    const sms = await listen(bus, 'sms');
+    const connection = await connect(url);
+    onTestFinished(() => connection.close());
+    const operator = await connection.createChannel();
+    const queue = `${prefix}kitchen`;
+    await operator.deleteQueue(queue);
+    // Who comes first has it, and its arguments are not ours.
+    await operator.assertQueue(queue, { exclusive: true });
+    await until(() => errors.length > 2, { what: 'its refusals' });
+    await bus.publish([placed('1')]);
+    await until(() => sms.got.length === 1, { timeoutMs: 3000, what: 'the other group' });
+    await operator.deleteQueue(queue);
+    await until(
+      async () => {
+        await bus.publish([placed('2')]);
+        return kitchen.got.length > 0;
+      },
+      { timeoutMs: 3000, what: 'the group that was refused' },
+    );
+  });
+
   test('rabbit: tries to connect again have growing waits', async () => {
     const { open, through } = await world();
     const link = await rabbit.node.proxy();
