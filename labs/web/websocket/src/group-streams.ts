@@ -10,12 +10,20 @@ export const AT_ONCE = { commandTimeout: 2000, socketTimeout: 2000 };
 /** Messages of one group that are read at once. */
 const PAGE = 32;
 
+class Connection extends Redis {
+  override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
+    // A Redis that is busy with a script refuses this one too, and what follows would go to database 0.
+    if (command.name === 'select') command.promise.catch(() => this.stream.destroy());
+    return super.sendCommand(command, stream);
+  }
+}
+
 /**
  * A connection whose commands are sent once, or fail at once: one that is sent again when its answer was lost would be
  * carried out twice. It comes back by itself, for the next command.
  */
 export function connectTo(url: string, limits: { commandTimeout?: number; socketTimeout?: number }): Redis {
-  const redis = new Redis(url, {
+  const redis = new Connection(url, {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     // While a server loads its data it would keep every command, timed out or not, and send it then.

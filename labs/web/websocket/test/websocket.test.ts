@@ -222,6 +222,23 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
     expect(sent.error).toBeUndefined();
   });
 
+  test('a database that could not be chosen, as Redis was busy with a script, is no reason to talk in another', async ({
+    skip,
+  }) => {
+    skip(!redis.faults, NOT_OURS);
+    const { hall, prefix } = village();
+    const [busy, killer] = [admin(), admin()];
+    await killer.config('SET', 'busy-reply-threshold', '1');
+    const endless = outcome(busy.eval('while true do end', 0));
+    await until(async () => String((await outcome(killer.ping())).error).includes('BUSY'));
+    const one = hall({ url: new URL('/2', node.url).href });
+    expect((await outcome(one.send('board', 1))).error).toBeInstanceOf(UnavailableError);
+    await killer.script('KILL');
+    await endless;
+    await until(() => one.send('board', 2));
+    expect(await killer.keys(`${prefix}*`), 'database 0').toEqual([]);
+  });
+
   test('Redis dies and comes back: what was acknowledged is heard, what was not says so, and members stay', async ({
     skip,
   }) => {
