@@ -18,7 +18,8 @@ export interface Keeper {
 
 /**
  * `released`: a majority of nodes confirmed that our key is gone. `expired`: the lease had ended before, and somebody
- * else may have held the lock since. `unconfirmed`: too few nodes answered; the TTL frees what is left.
+ * else may have held the lock since. `unconfirmed`: too few nodes answered. Where a connection broke, the
+ * node is asked again in the background; the TTL frees what is left.
  */
 export type ReleaseOutcome = 'released' | 'expired' | 'unconfirmed';
 

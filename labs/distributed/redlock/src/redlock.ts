@@ -72,7 +72,7 @@ export class Redlock {
     const validUntil = this.validUntil(start, ttlMs, plan.driftFactor);
     const elected = ballot.yes >= this.quorum;
     const inTime = validUntil > this.clock.mono();
-    if (elected && inTime && !signal?.aborted) return this.grant(this.#keeper(plan), plan, token, validUntil);
+    if (elected && inTime && !signal?.aborted) return this.grant(this.#keeper(plan, ballot), plan, token, validUntil);
     this.cleanUp(resources, token, ballot, start + ttlMs);
     return ballot.votes;
   }
@@ -143,10 +143,10 @@ export class Redlock {
    */
   protected cleanUp(resources: readonly string[], token: string, ballot: Ballot, until: number): void {
     for (const [index, node] of this.nodes.entries()) {
-      const { answer, error } = ballot.votes[index] ?? {};
-      if (answer === 'no' || isUndone(error)) continue;
-      const broken = isBroken(node) || (answer === 'error' && error?.name !== 'ReplyError');
-      this.#free(node, resources, token, until, broken ? FREE_AGAIN_MS : 0);
+      const vote = ballot.votes[index];
+      if (!mayHave(vote)) continue;
+      const broken = isBroken(node) || (vote?.answer === 'error' && vote.error?.name !== 'ReplyError');
+      void this.#free(node, resources, token, until, broken ? FREE_AGAIN_MS : 0);
     }
   }
 
@@ -154,16 +154,18 @@ export class Redlock {
    * A connection that breaks loses what was sent, or the network delivers it after what the next one brings: a node that
    * then has nothing to free is asked again, after `pauseMs` and ever longer pauses, until the TTL has passed.
    */
-  #free(node: Redis, resources: readonly string[], token: string, until: number, pauseMs: number): void {
+  #free(node: Redis, resources: readonly string[], token: string, until: number, pauseMs: number): Promise<boolean> {
     const again = (ms: number) => {
       if (node.status === 'end' || this.clock.mono() > until) return;
-      this.clock.after(ms, () => this.#free(node, resources, token, until, 2 * ms), 'background');
+      this.clock.after(ms, () => void this.#free(node, resources, token, until, 2 * ms), 'background');
     };
-    this.unlock(node, resources, token).then(
+    const freeing = this.unlock(node, resources, token);
+    freeing.then(
       (freed) => !freed && pauseMs > 0 && again(pauseMs),
       // A connection is soon back; an error of the node's own may last, and each refused attempt would add its requests.
       (error?: Error) => again(error?.name === 'ReplyError' ? Math.max(pauseMs, FREE_AGAIN_MS) : FREE_AGAIN_MS),
     );
+    return freeing;
   }
 
   /** Extends `lease` until `ended` aborts or the lease is lost; a failed extension is tried again while there's time. */
@@ -186,7 +188,7 @@ export class Redlock {
     return new GrantedLease(keeper, resources, token, ttlMs, validUntil);
   }
 
-  #keeper(plan: Plan): Keeper {
+  #keeper(plan: Plan, granted: Ballot): Keeper {
     return {
       clock: this.clock,
       quorum: this.quorum,
@@ -196,7 +198,15 @@ export class Redlock {
       },
       extendAll: (lease, ttlMs, number) =>
         this.ask(plan.nodeTimeoutMs, (node) => extendNode(node, lease.resources, lease.token, ttlMs, number)),
-      releaseAll: (lease) => this.ask(plan.nodeTimeoutMs, (node) => this.unlock(node, lease.resources, lease.token)),
+      releaseAll: ({ resources, token, validUntil }) =>
+        this.ask(plan.nodeTimeoutMs, (node) =>
+          mayHave(granted.votes[this.nodes.indexOf(node)])
+            ? this.#free(node, resources, token, validUntil, 0)
+            : this.unlock(node, resources, token),
+        ),
     };
   }
 }
+
+/** Whether a node with this vote may have the key, now or later. */
+const mayHave = (vote?: Vote): boolean => vote?.answer !== 'no' && !isUndone(vote?.error);

@@ -878,6 +878,31 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(lease.remaining()).toBe(0);
   });
 
+  test('a release that is lost with a connection is sent again, where the node may have the key', async () => {
+    const { manual, clock } = handClock();
+    const [key, nodes, others] = [fresh(), connect(), connect()];
+    const [restarted, absent] = nodes;
+    if (!restarted || !absent) return expect.fail('no nodes');
+    await Promise.all(nodes.map((node) => node.ping()));
+    const redlock = new Redlock(nodes, { clock, ...PATIENT });
+    // It isn't there when the lock is granted, so it has nothing to free. Who asks has seen that its connection broke.
+    absent.status = 'reconnecting';
+    const lease = await redlock.acquire([key], MINUTE);
+    absent.status = 'ready';
+    await until(async () => (await keysLeft(others, key)) === 4, { what: 'four nodes to have the key' });
+    const sends = [restarted, absent].map((node) =>
+      vi.spyOn(node, 'sendCommand').mockImplementationOnce(() => Promise.reject(new Error('Connection is closed.'))),
+    );
+    expect(await lease.release()).toBe('released');
+    for (let step = 0; step < 20; step++) {
+      await manual.advance(100);
+      await Promise.all(nodes.map((node) => node.ping()));
+    }
+    expect(await keysLeft(others, key), 'keys that are left for a whole TTL').toBe(0);
+    const [, asked] = sends.map(({ mock }) => mock.calls.filter(([{ name }]) => name === 'eval').length);
+    expect(asked, 'requests to a node that has nothing to free').toBe(1);
+  });
+
   test('who aborts gets his own reason at once, and leaves no key', async () => {
     const key = fresh();
     const nodes = connect();
