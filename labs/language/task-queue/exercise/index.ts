@@ -16,7 +16,7 @@ import type { BullQueue } from '../src/result.ts';
 import type { ChainResult, Links, NameOf, Parts, PayloadOf, ResultOf, ResultsOf, Taking } from '../src/tasks.ts';
 
 // Given: the words of the subject, the errors, the monitor, and the tickets. `new AsyncResult(id, bull, feed)` waits for
-// a result; `feed` returns a `ResultFeed` (src/result.ts) on BullMQ's QueueEvents. `startThread` (src/sandbox.ts) starts a
+// a result; `feed` returns a `ResultFeed` (src/result.ts) on its `Events`. `startThread` (src/sandbox.ts) starts a
 // run of a sandboxed task, and doesn't end it. The queue and its worker are yours.
 // `h` in `pnpm lab learn task-queue` gives a hint.
 export {

@@ -1,5 +1,4 @@
-import { QueueEvents } from 'bullmq';
-import type { BullQueue } from './result.ts';
+import { type BullQueue, Events } from './result.ts';
 import { closeConnected } from './worker.ts';
 
 export interface Snapshot {
@@ -27,7 +26,7 @@ const WINDOW = 1_000;
 /** Watches a queue by its events alone: no task and no worker knows of it. */
 export class Monitor {
   readonly #queue: BullQueue;
-  readonly #events: QueueEvents;
+  readonly #events: Events;
   readonly #since = new Map<string, number>();
   readonly #waits: number[] = [];
   readonly #runs: number[] = [];
@@ -37,7 +36,7 @@ export class Monitor {
 
   constructor(queue: BullQueue) {
     this.#queue = queue;
-    this.#events = new QueueEvents(queue.name, {
+    this.#events = new Events(queue.name, {
       connection: queue.opts.connection,
       prefix: queue.opts.prefix ?? 'bull',
     });

@@ -1,4 +1,4 @@
-import type { Job, Queue, QueueEvents } from 'bullmq';
+import { type Job, type Queue, QueueEvents, type QueueEventsOptions } from 'bullmq';
 import {
   HardTimeLimitError,
   InvalidArgumentError,
@@ -16,6 +16,7 @@ export type BullJob = Job<Envelope, Json, string>;
 
 /** Events may be lost while the connection is: look for yourself after so many milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
+const LAST_EVENT = "return (redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1] or { '0-0' })[1]";
 const CHILD_FAILED = /^child .+:([^:]+) failed$/s;
 
 /** What an event has told: the result itself, why there is none, that it is gone, or merely that it is time to look. */
@@ -25,6 +26,33 @@ const told = (id: string, name: string | undefined, reason: string): TaskFailedE
   const special = [TaskExpiredError, TaskRevokedError, HardTimeLimitError].find((each) => each.reason === reason);
   return new (special ?? TaskFailedError)(id, name, reason);
 };
+
+/**
+ * Hears all that happens once it is ready. BullMQ's own is ready before it asks what comes from now on, and never hears of
+ * what happens in between.
+ */
+export class Events extends QueueEvents {
+  readonly #placed: Promise<unknown>;
+
+  constructor(name: string, options: QueueEventsOptions) {
+    super(name, { ...options, autorun: false });
+    // Where Redis gives no place, it hears from when it asks.
+    this.#placed = this.#place().catch(() => {});
+    this.#placed.then(() => this.run()).catch((error) => this.emit('error', error));
+  }
+
+  override async waitUntilReady(): Promise<void> {
+    await super.waitUntilReady();
+    await this.#placed;
+  }
+
+  async #place(): Promise<void> {
+    const client = await this.backend.client;
+    client.defineCommand('lastEvent', { numberOfKeys: 1, lua: LAST_EVENT });
+    const lastEventId = await client.runCommand('lastEvent', [this.toKey('events')]);
+    Object.assign(this.opts, { lastEventId });
+  }
+}
 
 /** Tells of results as they come in. One blocking connection, whatever the number of those who wait. */
 export class ResultFeed {

@@ -15,7 +15,15 @@ import {
 } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { EvictionPolicyError, InvalidArgumentError, QueueClosedError } from './errors.ts';
-import { AsyncResult, type BullJob, type BullQueue, GroupResult, ResultFeed, type TaskState } from './result.ts';
+import {
+  AsyncResult,
+  type BullJob,
+  type BullQueue,
+  Events,
+  GroupResult,
+  ResultFeed,
+  type TaskState,
+} from './result.ts';
 import {
   type ChainResult,
   checkJson,
@@ -445,7 +453,7 @@ export class TaskQueue<M extends Tasks> {
   #queueEvents(): QueueEvents {
     this.#live();
     if (this.#events) return this.#events;
-    this.#events = this.#keepOpen(() => new QueueEvents(this.name, this.shared));
+    this.#events = this.#keepOpen(() => new Events(this.name, this.shared));
     const hear: Messages['revoke'] = ({ jobId, sent }) => {
       for (const worker of this.#workers) worker.revoke(jobId, sent);
     };

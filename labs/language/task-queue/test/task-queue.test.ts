@@ -1322,6 +1322,44 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await monitor.prometheus()).toContain(`bullmq_job_count{queue="${queue.name}", state="failed"} 1`);
   });
 
+  test('who is ready to hear of a queue misses nothing from then on', async () => {
+    const queue = open({ double });
+    await work(queue);
+    await (await queue.delay('double', 1)).get(PATIENCE);
+    for (let n = 0; n < 5; n++) {
+      await using monitor = await new Monitor(queue.bull).ready();
+      await queue.delay('double', n);
+      await until(async () => (await monitor.snapshot()).completed === 1, { what: 'the monitor to hear of the end' });
+      const { waitMs } = await monitor.snapshot();
+      expect(waitMs.p50).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  test('the first who waits for a result in a process need not look for it again', async () => {
+    let seen = gate();
+    const film = task(async (n: number) => {
+      await seen.promise;
+      return n;
+    });
+    const shop = open({ film });
+    await work(shop);
+    holdTimers();
+    for (let n = 0; n < 20; n++) {
+      const desk = open({ film }, shop.name);
+      seen = gate();
+      const { id } = await shop.delay('film', n);
+      const look = desk.bull.backend.isFinished.bind(desk.bull.backend);
+      desk.bull.backend.isFinished = async (...args) => {
+        const state = await look(...args);
+        seen.resolve();
+        return state;
+      };
+      const end = desk.result(id).get(PATIENCE);
+      await seen.promise;
+      expect(await Promise.race([end, settle(shop).then(() => settle(desk))])).toBe(n);
+    }
+  });
+
   test('a Redis that may throw keys away is refused', async ({ skip }) => {
     skip(!redis.faults, 'it changes a setting of the server, and this one is not ours');
     const client = new Redis(url);
