@@ -321,9 +321,10 @@ export class HotCache {
         if (read) return { read, goodFor };
       } catch (error) {
         this.#onEvent({ type: 'redis-down', key, error });
-        const before = this.#asked;
-        return { read: await this.#alone(key, load, plan, signal), goodFor: before };
+        return await this.#alone(key, load, plan, signal);
       }
+      // Nor would that of the next holder be kept: in turns, the last process would wait for all the others.
+      if (found.kind === 'failed' && found.reason === UNKEPT) return await this.#alone(key, load, plan, signal);
       if (found.kind === 'failed') throw new LoadFailedElsewhereError(key, found.reason);
       if (found.kind === 'granted') {
         const { kept, ...answer } = await this.#load(key, load, plan, token, signal);
@@ -400,11 +401,12 @@ export class HotCache {
     else await this.store.release(key, token, reasonFor(error));
   }
 
-  /** Without Redis: no lease, so nothing is stored but in this process, for `nearMs`. */
-  async #alone<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Read<T>> {
+  /** Without a lease, so nothing is stored but in this process, for `nearMs`. */
+  async #alone<T>(key: string, load: Load<T>, plan: Plan, signal: AbortSignal): Promise<Answer<T>> {
+    const goodFor = this.#asked;
     const { envelope, asked } = await this.#ask(key, load, { ...plan, staleMs: 0 }, signal);
     this.#remember(key, envelope, this.clock.mono() + plan.ttlMs, asked, signal);
-    return { value: envelope.value, source: 'load', ageMs: 0 };
+    return { read: { value: envelope.value, source: 'load', ageMs: 0 }, goodFor };
   }
 
   /** What the database gives, as Redis and as everybody gets it, and when it was asked. */
@@ -469,9 +471,13 @@ class Unkept extends Error {
   }
 }
 
+/** Instead of a reason, which begins with the name of an error: the load didn't fail, but others can't have its value. */
+const UNKEPT = '-';
+
 /** What those who wait in other processes are told; nothing where the load itself didn't fail: then one of them loads. */
 function reasonFor(error: unknown): string {
-  const notTheLoads = [AbandonedError, ClosedError, OverloadedError, Unkept];
+  if (error instanceof Unkept) return UNKEPT;
+  const notTheLoads = [AbandonedError, ClosedError, OverloadedError];
   if (notTheLoads.some((kind) => error instanceof kind)) return '';
   return (error instanceof Error ? String(error) : inspect(error)).slice(0, 500);
 }

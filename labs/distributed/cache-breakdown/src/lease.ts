@@ -20,10 +20,8 @@ local left = redis.call('PTTL', KEYS[1])
 if left > tonumber(ARGV[3]) then
   return {'value', redis.call('GET', KEYS[1]), left}
 end
-local failure = ARGV[4] ~= '' and redis.call('GET', KEYS[3])
-if failure and string.sub(failure, 1, #ARGV[4]) == ARGV[4] then
-  return {'failed', string.sub(failure, #ARGV[4] + 2), 0}
-end
+local failure = redis.call('GET', KEYS[3])
+if failure then return {'failed', failure, 0} end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
   return {'granted', '', 0}
 end
@@ -52,8 +50,11 @@ return redis.call('PEXPIRE', KEYS[2], math.min(left, ARGV[2]))`);
 const RELEASE = new Script(`
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
-if ARGV[2] ~= '' then redis.call('SET', KEYS[3], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3]) end
+if ARGV[2] ~= '' then redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3]) end
 return 1`);
+
+/** Who waits looks again within 125 ms, and on a busy machine somewhat later. */
+const FAILURE_MS = 2_000;
 
 /**
  * A value in Redis and the right to load it: a lease that one process has at a time, with a random token as its
@@ -82,7 +83,7 @@ export class LeasedStore {
       throw new Error(`not connected (${this.redis.status})`);
     let answer: unknown;
     try {
-      answer = await FIND.run(this.redis, this.keys(key), token, this.leaseMs, Math.max(0, beyondMs), waitedFor);
+      answer = await FIND.run(this.redis, this.keys(key, waitedFor), token, this.leaseMs, Math.max(0, beyondMs));
     } catch (error) {
       // It may have been heard all the same, and the lease taken for nobody.
       this.release(key, token).catch(() => {});
@@ -129,7 +130,7 @@ export class LeasedStore {
 
   /** Frees the lease, if it is `token`'s. With a `reason`, those who wait for this holder fail with it. */
   async release(key: string, token: string, reason = ''): Promise<void> {
-    await RELEASE.run(this.redis, this.keys(key), token, reason, 2 * this.leaseMs);
+    await RELEASE.run(this.redis, this.keys(key, token), token, reason, FAILURE_MS);
   }
 
   /** Deletes the value and the lease, so that nobody who loads now can store what he has read. */
@@ -143,9 +144,12 @@ export class LeasedStore {
     await this.redis.del(this.keys(key)[0]);
   }
 
-  /** The braces keep the three on one node of a Redis Cluster. */
-  protected keys(key: string): [value: string, lease: string, failure: string] {
+  /**
+   * The braces keep the three on one node of a Redis Cluster. Each holder's failure has a key of its own: another holder
+   * may fail before those who wait for the first one look again.
+   */
+  protected keys(key: string, holder = ''): [value: string, lease: string, failure: string] {
     const value = `${this.prefix}{${key}}`;
-    return [value, `${value}:lease`, `${value}:failure`];
+    return [value, `${value}:lease`, `${value}:failure:${holder}`];
   }
 }

@@ -519,6 +519,61 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect((await outcome(price(shop({}, client), key, async () => '12.90'))).value).toBe('12.90');
   });
 
+  /** A clock whose owner looks again only when the test says so. */
+  const lookingLater = () => {
+    const looks: (() => void)[] = [];
+    const after: Clock['after'] = (ms, callback, ...rest) => {
+      if (ms > 1_000) return systemClock.after(ms, callback, ...rest);
+      looks.push(callback);
+      return () => {};
+    };
+    const waits = () => until(() => looks.length > 0, { what: 'B to wait' });
+    return { clock: { mono: systemClock.mono, after }, waits, look: () => looks.shift()?.() };
+  };
+
+  test('who waits hears that the load he waits for has failed, even if another one failed before he looked', async () => {
+    const key = fresh();
+    const { load, open, asked } = depot(() => Promise.reject(new Error('the depot is closed')));
+    const { clock, waits, look } = lookingLater();
+    const a = shop();
+    const first = outcome(a.getOrLoad(key, load));
+    await asked(first);
+    const b = outcome(shop({ clock, timeoutMs: 1_500 }).getOrLoad(key, async () => '12.90'));
+    await waits();
+    open();
+    await first;
+    await outcome(a.getOrLoad(key, () => Promise.reject(new Error('the depot has burnt down'))));
+    look();
+    expect(String((await b).error)).toContain('the depot is closed');
+  });
+
+  test('who waits for a load whose value is not kept asks the lower layer himself, whoever loads by then', async () => {
+    const key = fresh();
+    const stale: Layer = {
+      async read(_at, load, _next, signal) {
+        return { value: await load(signal), source: 'stale', ageMs: 1 };
+      },
+    };
+    const { clock, waits, look } = lookingLater();
+    const a = compose(shop().layer(), stale);
+    const b = compose(shop({ clock, timeoutMs: 1_500 }).layer(), stale);
+    const [one, two] = [depot(() => '12.90'), depot(() => '12.90')];
+    const first = a.read(key, one.load);
+    await one.asked(first);
+    const waiting = outcome(b.read(key, async () => '9.90'));
+    await waits();
+    one.open();
+    await first;
+    const second = a.read(key, two.load);
+    await two.asked(second);
+    look();
+    const { value, error } = await waiting;
+    two.open();
+    await second;
+    expect(error).toBeUndefined();
+    expect(value).toMatchObject({ value: '9.90', source: 'stale' });
+  });
+
   test('a process that dies while it loads has a successor', async () => {
     const key = fresh();
     const client = connect();
