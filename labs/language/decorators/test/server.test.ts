@@ -32,6 +32,21 @@ const kitchen = () => {
     @route('GET', '/address') @requires('rider') address() {
       return { to: currentPrincipal()?.name };
     }
+    @requires('rider') get tip() {
+      return 3;
+    }
+    @route('GET', '/tip') tipLater() {
+      return { toJSON: () => ({ tip: this.tip }) };
+    }
+    @route('GET', '/tip.csv') tipStream() {
+      const pull = (csv: ReadableStreamDefaultController) => {
+        csv.enqueue(Buffer.from(`tip,${this.tip}`));
+        csv.close();
+      };
+      return new Response(new ReadableStream({ pull }, { highWaterMark: 0 }), {
+        headers: { 'content-type': 'text/csv' },
+      });
+    }
     @route('GET', '/broken') broken() {
       throw new Error('password=hunter2');
     }
@@ -180,6 +195,15 @@ describe('the server', () => {
     expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
     expect((await as('guest')).status).toBe(403);
     expect(await as('rider')).toMatchObject({ status: 200, body: { to: 'rider' } });
+  });
+
+  test('what a handler leaves for later, a toJSON or a stream, runs in the name of the caller too', async () => {
+    const { get } = await start();
+    const rider = { headers: { authorization: 'rider' } };
+    expect(await get('/tip', rider)).toMatchObject({ status: 200, body: { tip: 3 } });
+    expect(await get('/tip.csv', rider)).toMatchObject({ status: 200, body: 'tip,3' });
+    expect((await get('/tip', { headers: { authorization: 'guest' } })).status).toBe(403);
+    expect((await get('/tip.csv')).status).toBe(401);
   });
 
   test('an error of ours is a bare 500, and is reported here', async () => {

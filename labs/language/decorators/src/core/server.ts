@@ -59,9 +59,12 @@ export async function serve(router: Router, options: ServeOptions = {}): Promise
     const body = await readJson(request, maxBodyBytes);
     const query = new URLSearchParams(url.includes('?') ? url.slice(url.indexOf('?')) : undefined);
     const call = { method, url, params: match.params, query, headers, body, signal };
-    const result = await runAs(principal, async () => match.handler(call));
-    if (result instanceof Response) return read(result);
-    return result === undefined ? { status: 204 } : json(200, result);
+    // A toJSON and the stream of a Response are the handler's too.
+    return runAs(principal, async () => {
+      const result = await match.handler(call);
+      if (result instanceof Response) return read(result);
+      return result === undefined ? { status: 204 } : json(200, result);
+    });
   };
 
   /** Requests on their way, for each connection; a browser also opens some that it never uses. */
