@@ -82,6 +82,6 @@ export class LeaseReleasedError extends RedlockError {}
 
 /**
  * A statement of the write failed and its error was swallowed: PostgreSQL has rolled the transaction back. Or the write
- * sent its own ROLLBACK or COMMIT.
+ * sent its own ROLLBACK or COMMIT. Or a statement came when the write had ended: it was not sent.
  */
 export class WriteRolledBackError extends RedlockError {}

@@ -61,7 +61,8 @@ export class Fencing {
 
   /**
    * Runs `write` in a transaction, unless a write to `resource` under a newer token has been committed: then nothing
-   * is written and the outcome is `stale`. Use the given client for everything that belongs to the write.
+   * is written and the outcome is `stale`. Use the given client for everything that belongs to the write, and await it: when
+   * `write` has ended, its `query` rejects with WriteRolledBackError.
    *
    * @throws InvalidArgumentError on a resource that PostgreSQL can't keep, or a fence that is no token of `take`.
    * @throws what `write` or `pg` throws; WriteRolledBackError when `write` swallowed the error of a statement,
@@ -86,7 +87,7 @@ export class Fencing {
         await client.query('ROLLBACK');
         return 'stale';
       }
-      await write(heard(client, lose));
+      await fenced(client, lose, write);
       if (broken) throw broken;
       if (client.getTransactionStatus() === 'I') {
         throw new WriteRolledBackError(
@@ -138,9 +139,14 @@ export class Fencing {
   }
 }
 
-/** The connection, and who hears of an answer that pg no longer waits for: what was asked is done later, or was never sent. */
-function heard(client: PoolClient, unanswered: (error: Error) => void): PoolClient {
+/**
+ * Lends the connection to `body`, for as long as that runs: what comes later would be kept, and no mark would guard it. And
+ * `unanswered` hears of an answer that pg no longer waits for: what was asked is done later, or was never sent.
+ */
+async function fenced(client: PoolClient, unanswered: (error: Error) => void, body: (tx: PoolClient) => unknown) {
+  let over = false;
   const query = (...asked: unknown[]): unknown => {
+    if (over) return Promise.reject(new WriteRolledBackError('The write has ended, and this came too late: not sent.'));
     const answer: unknown = Reflect.apply(client.query, client, asked);
     if (answer instanceof Promise)
       answer.catch((error: unknown) => {
@@ -148,5 +154,9 @@ function heard(client: PoolClient, unanswered: (error: Error) => void): PoolClie
       });
     return answer;
   };
-  return new Proxy(client, { get: (of, key) => (key === 'query' ? query : Reflect.get(of, key)) });
+  try {
+    await body(new Proxy(client, { get: (of, key) => (key === 'query' ? query : Reflect.get(of, key)) }));
+  } finally {
+    over = true;
+  }
 }

@@ -159,6 +159,23 @@ await describeWith('fencing and use', servers, ({ redis, pg }) => {
     expect(await put(key, 3n, 'older, but nothing newer was committed')).toBe('ok');
   });
 
+  test('a statement that comes when its write has failed is refused: it would be kept, and no mark would guard it', async () => {
+    await fencing.migrate();
+    const key = fresh();
+    const gate = Promise.withResolvers<void>();
+    let late: Promise<unknown> | undefined;
+    const failed = fencing.write(key, 7n, (tx) => {
+      late = gate.promise.then(() => tx.query("INSERT INTO contents VALUES ($1, 'late')", [key]));
+      return Promise.all([tx.query('SELECT no_such_column'), late]);
+    });
+    await expect(failed).rejects.toThrow('no_such_column');
+    expect(await put(key, 8n, 'next')).toBe('ok');
+    await pool.query('DELETE FROM contents WHERE locker = $1', [key]);
+    gate.resolve();
+    expect((await outcome(Promise.resolve(late))).error).toBeInstanceOf(WriteRolledBackError);
+    expect(await contents(key)).toBeUndefined();
+  });
+
   test('a holder that stalls before it has its fencing token gets none', async () => {
     await fencing.migrate();
     const lease = await lock().acquire([fresh()], 150);
