@@ -12,7 +12,7 @@ export interface RetryOptions {
   readonly jitter?: number;
   /** Is it worth another call? Default: all errors but an HttpError below 500, which says that the call is wrong. */
   readonly retryOn?: (error: unknown) => boolean;
-  /** Ends the wait; the call rejects with the signal's reason. A `@timeout` around it does the same. */
+  /** Ends the wait, and begins no call, the first included: it rejects with the signal's reason. So does a `@timeout` around it. */
   readonly signal?: AbortSignal;
   readonly clock?: Pick<Clock, 'sleep'>;
 }

@@ -16,7 +16,8 @@ export function unhurried<T>(fn: () => T): T {
 
 /**
  * Rejects when the method takes longer than `ms` milliseconds, and aborts `currentSignal()` within it. A method that
- * doesn't look at the signal goes on; only nobody waits for it any more.
+ * doesn't look at the signal goes on; only nobody waits for it any more, and no `@retry` or `@timeout` in it begins
+ * another call. What it undoes in a `finally` it calls without them.
  *
  * @throws TimeoutError from the call; MisuseError on a bad `ms`, on a generator.
  */
