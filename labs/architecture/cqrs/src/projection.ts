@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { NewEvent, Recorded } from './event-store.ts';
 
-/** A connection within a transaction that somebody else ends. */
+/** A connection within a transaction that somebody else ends: from then on its `query` rejects with a CqrsError. */
 export type Tx = Pick<PoolClient, 'query'>;
 
 /**

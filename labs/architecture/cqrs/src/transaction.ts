@@ -7,7 +7,7 @@ import {
   type QueryResultRow,
   types,
 } from 'pg';
-import { StoreError } from './errors.ts';
+import { CqrsError, StoreError } from './errors.ts';
 
 export type Begin = 'BEGIN ISOLATION LEVEL READ COMMITTED' | 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
@@ -19,7 +19,8 @@ export interface TransactionOptions {
 }
 
 /**
- * Runs `body` between `begin` and COMMIT; whatever it throws, it throws after a ROLLBACK.
+ * Runs `body` between `begin` and COMMIT; whatever it throws, it throws after a ROLLBACK. When `body` has ended, the `query`
+ * of its `tx` rejects with a CqrsError: await all that belongs to it.
  *
  * @throws StoreError when the connection can't be had, or was lost or didn't answer in time: whatever `body` made of that
  */
@@ -36,7 +37,7 @@ export async function inTransaction<T>(
     });
     try {
       await tx.query(`${begin}; SET LOCAL idle_in_transaction_session_timeout = ${idleMs}`);
-      const result = await body(tx);
+      const result = await whileItRuns(tx, body);
       if (silent) throw silent;
       await tx.query('COMMIT');
       return result;
@@ -58,8 +59,22 @@ function watched(client: PoolClient, unanswered: (error: unknown) => void): Pool
       });
     return answer;
   };
-  return new Proxy(client, { get: (of, key) => (key === 'query' ? query : Reflect.get(of, key)) });
+  return asking(client, query);
 }
+
+/** What comes after `body` would be kept by itself, or with another's transaction. */
+async function whileItRuns<T>(tx: PoolClient, body: (tx: PoolClient) => Promise<T>): Promise<T> {
+  let over = false;
+  const late = () => Promise.reject(new CqrsError('The transaction has ended, and this came too late: not sent.'));
+  try {
+    return await body(asking(tx, (...asked) => (over ? late() : Reflect.apply(tx.query, tx, asked))));
+  } finally {
+    over = true;
+  }
+}
+
+const asking = (client: PoolClient, query: (...asked: unknown[]) => unknown): PoolClient =>
+  new Proxy(client, { get: (of, key) => (key === 'query' ? query : Reflect.get(of, key)) });
 
 /**
  * Asks one thing, in a transaction of its own; again where the database's default is not "read committed", and it refuses

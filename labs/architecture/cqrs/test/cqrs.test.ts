@@ -677,6 +677,27 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     }
   });
 
+  test('what comes of a handler when its batch is rolled back is refused: it would be kept, and done again by the next try', async () => {
+    const { raw, sold, projector } = await open();
+    const gate = Promise.withResolvers<void>();
+    let late: Promise<unknown> | undefined;
+    const on: typeof sales.on = {
+      OrderCollected: (tx, table, event) => {
+        if (late) return Promise.resolve(sales.on.OrderCollected?.(tx, table, event));
+        late = gate.promise.then(() => sales.on.OrderCollected?.(tx, table, event));
+        return Promise.all([tx.query('SELECT 1 / 0'), late]);
+      },
+    };
+    const till = await projector({ ...sales, on }, { onError: () => {} });
+    await raw(1);
+    await till.round();
+    gate.resolve();
+    expect((await outcome(Promise.resolve(late))).error).toBeInstanceOf(CqrsError);
+    await till.resume();
+    await drain(till);
+    expect(await sold()).toEqual({ cheeseburger: 2 });
+  });
+
   test('an answer that nobody waits for any more is no verdict on the event, whatever its handler says', async () => {
     for (const said of ['the error as it is', 'an error of its own', 'nothing']) {
       const { name, raw, sold, projector } = await open();
