@@ -20,7 +20,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** Does what was asked for, inside the transaction. */
+/** Does what was asked for, inside the transaction, and awaits it: `tx` refuses what comes when it has ended. */
 export type Work = (tx: PoolClient) => Promise<Answer>;
 
 export interface IdempotencyOptions {
@@ -136,7 +136,10 @@ export class IdempotencyStore {
   }
 }
 
-/** @throws what `work` throws, and what Postgres answers; then it is rolled back, or the connection is gone */
+/**
+ * When `work` has ended, the `query` of its `tx` rejects: await all that belongs to it.
+ * @throws what `work` throws, and what Postgres answers; then it is rolled back, or the connection is gone
+ */
 export async function committed<T>(pool: Pool, work: (tx: PoolClient) => Promise<T>): Promise<T> {
   let broken: Error | undefined;
   const lose = (error: Error) => {
@@ -152,7 +155,7 @@ export async function committed<T>(pool: Pool, work: (tx: PoolClient) => Promise
   });
   try {
     await tx.query('BEGIN');
-    const answer = await work(tx);
+    const answer = await lent(tx, work);
     await tx.query('COMMIT');
     return answer;
   } catch (error) {
@@ -162,6 +165,19 @@ export async function committed<T>(pool: Pool, work: (tx: PoolClient) => Promise
     tx.release(broken);
     // One that is broken has no other listener any more, and may still have more to say.
     if (!broken) tx.off('error', lose);
+  }
+}
+
+/** What comes after `work` would be kept with its refusal, by itself, or in another's transaction. */
+async function lent<T>(tx: PoolClient, work: (tx: PoolClient) => Promise<T>): Promise<T> {
+  let over = false;
+  const late = () =>
+    Promise.reject(new Error('The work has ended, and this statement came too late: it was not sent.'));
+  const query = (...asked: unknown[]): unknown => (over ? late() : Reflect.apply(tx.query, tx, asked));
+  try {
+    return await work(new Proxy(tx, { get: (of, key) => (key === 'query' ? query : Reflect.get(of, key)) }));
+  } finally {
+    over = true;
   }
 }
 
@@ -226,7 +242,7 @@ export async function idempotent(
   const { status, headers, body } = await store.once(claim, async (tx) => {
     await tx.query('SAVEPOINT work');
     try {
-      return written(reply, await work(tx));
+      return written(reply, await lent(tx, work));
     } catch (error) {
       if (!(error instanceof Problem) || error.status >= 500) throw error;
       await tx.query('ROLLBACK TO SAVEPOINT work');

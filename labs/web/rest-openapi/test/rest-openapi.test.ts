@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { startPostgres } from '@shared/services';
 import { describeWith, outcome, until } from '@shared/testkit';
 import Fastify from 'fastify';
@@ -557,6 +557,36 @@ await describeWith('the order desk', { postgres: () => startPostgres() }, ({ pos
       [200, type, 'null'],
     ]);
     expect(pool.totalCount - pool.idleCount, 'connections that nobody has given back').toBe(0);
+  });
+
+  test('what comes of a work when it has ended is refused: it would be kept with its refusal, or by itself', async () => {
+    const { store, count } = await open(url);
+    const app = Fastify({ ...problemServer });
+    app.register(problems);
+    const late: Promise<unknown>[] = [];
+    const insert = "INSERT INTO books VALUES ('x', 'T', 'A', 1, 1)";
+    const doors = Promise.withResolvers<void>();
+    const works = {
+      409: [() => Promise.reject(new Problem(409, 'Sold out.', { code: 'sold-out' })), () => turn()],
+      500: [() => Promise.reject(new Error('no paper')), () => doors.promise],
+    } as const;
+    for (const [status, [fail, ended]] of Object.entries(works)) {
+      app.post(`/${status}`, (request, reply) =>
+        idempotent(store, { request, reply, principal: 'anna' }, (tx) => {
+          const after = ended().then(() => tx.query(insert));
+          late.push(after);
+          return Promise.all([fail(), after]).then(() => ({ status: 204 }));
+        }),
+      );
+    }
+    for (const status of Object.keys(works)) {
+      const headers = { 'idempotency-key': status };
+      expect((await app.inject({ method: 'POST', url: `/${status}`, headers })).statusCode).toBe(Number(status));
+    }
+    doors.resolve();
+    for (const each of late)
+      expect((await outcome(each)).error).toMatchObject({ message: expect.stringContaining('has ended') });
+    expect([await count('books'), await count('idempotency_keys')]).toEqual([0, 1]);
   });
 
   test('many processes may begin at once, and names that Postgres would change are nobody’s', async () => {
