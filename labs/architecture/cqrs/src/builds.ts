@@ -155,11 +155,11 @@ export class Builds<E extends NewEvent> {
   async dropOld(pool: Pool): Promise<void> {
     await inTransaction(pool, async (tx) => {
       await this.serialise(tx);
-      const { rows } = await tx.query<{ build: number }>(
-        `DELETE FROM ${this.#rows} WHERE projection = $1 AND NOT live AND NOT ${this.#newer} RETURNING build`,
-        [this.#name],
-      );
+      const old = `FROM ${this.#rows} WHERE projection = $1 AND NOT live AND NOT ${this.#newer}`;
+      const { rows } = await tx.query<{ build: number }>(`SELECT build ${old} FOR UPDATE`, [this.#name]);
       for (const { build } of rows) await tx.query(`DROP TABLE IF EXISTS ${this.table(build)}`);
+      // Only now: whoever migrates waits for those who have written here, and all projections wait for him.
+      await tx.query(`DELETE ${old}`, [this.#name]);
     });
   }
 

@@ -1134,6 +1134,35 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect(answer, `asked ${looks.join(', then ')}`).toEqual([{ sold: 2 }]);
   });
 
+  test('whoever still reads an old build keeps its rebuild waiting, and neither migrations nor other projections', async () => {
+    const { name, raw, projector } = await open();
+    await raw(1);
+    const till = await projector(sales);
+    const other = { ...sales, name: 'other' };
+    const apart = await projector(other);
+    // As a backup does, for an hour.
+    const reader = await pool.connect();
+    onTestFinished(() => reader.release(true));
+    await reader.query(`BEGIN; LOCK TABLE "${name}_sales_1" IN ACCESS SHARE MODE`);
+    let rebuilt = false;
+    const rebuild = till.rebuild().then(() => {
+      rebuilt = true;
+    });
+    await meanwhile(rebuild, waiting, { what: 'the rebuild to wait for the reader' });
+    let migrated = false;
+    const migration = projector(other).then(() => {
+      migrated = true;
+    });
+    await until(async () => migrated || (await waiting()) > 1, { what: 'the migration to end or to wait as well' });
+    const applied = apart.round();
+    await until(async () => migrated || (await waiting()) > 2, { what: 'the round to end or to wait as well' });
+    const seen = { migrated, rebuilt };
+    await reader.query('COMMIT');
+    await Promise.all([rebuild, migration]);
+    expect(seen).toEqual({ migrated: true, rebuilt: false });
+    expect(await applied).toBe(1);
+  });
+
   // ── many at once ───────────────────────────────────────────────────────────────────────────────────────────────
 
   test('a reader never skips an event whose writer commits late', async () => {
