@@ -67,13 +67,15 @@ export class Redlock {
     const token = this.newToken();
     // The TTLs run from here at the latest: the time spent asking is not ours.
     const start = this.clock.mono();
+    const end = start + ttlMs;
     const request = (node: Redis) => this.lock(node, resources, token, ttlMs);
     const ballot = await this.ask(plan.nodeTimeoutMs, request, signal);
     const validUntil = this.validUntil(start, ttlMs, plan.driftFactor);
     const elected = ballot.yes >= this.quorum;
     const inTime = validUntil > this.clock.mono();
-    if (elected && inTime && !signal?.aborted) return this.grant(this.#keeper(plan, ballot), plan, token, validUntil);
-    this.cleanUp(resources, token, ballot, start + ttlMs);
+    if (elected && inTime && !signal?.aborted)
+      return this.grant(this.#keeper(plan, ballot, end), plan, token, validUntil);
+    this.cleanUp(resources, token, ballot, end);
     return ballot.votes;
   }
 
@@ -188,7 +190,8 @@ export class Redlock {
     return new GrantedLease(keeper, resources, token, ttlMs, validUntil);
   }
 
-  #keeper(plan: Plan, granted: Ballot): Keeper {
+  /** `end` is that of the keys, and not of the lease: an extension without an answer keeps them for longer. */
+  #keeper(plan: Plan, granted: Ballot, end: number): Keeper {
     return {
       clock: this.clock,
       quorum: this.quorum,
@@ -196,12 +199,14 @@ export class Redlock {
         assertTtl(ttlMs, plan.driftFactor);
         return this.validUntil(start, ttlMs, plan.driftFactor);
       },
-      extendAll: (lease, ttlMs, number) =>
-        this.ask(plan.nodeTimeoutMs, (node) => extendNode(node, lease.resources, lease.token, ttlMs, number)),
-      releaseAll: ({ resources, token, validUntil }) =>
+      extendAll: (lease, ttlMs, number) => {
+        end = Math.max(end, this.clock.mono() + ttlMs);
+        return this.ask(plan.nodeTimeoutMs, (node) => extendNode(node, lease.resources, lease.token, ttlMs, number));
+      },
+      releaseAll: ({ resources, token }) =>
         this.ask(plan.nodeTimeoutMs, (node) =>
           mayHave(granted.votes[this.nodes.indexOf(node)])
-            ? this.#free(node, resources, token, validUntil, 0)
+            ? this.#free(node, resources, token, end, 0)
             : this.unlock(node, resources, token),
         ),
     };

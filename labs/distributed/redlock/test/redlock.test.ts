@@ -903,6 +903,27 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(asked, 'requests to a node that has nothing to free').toBe(1);
   });
 
+  test('a release that is lost is sent again for as long as an extension without an answer may keep the key', async () => {
+    const { manual, clock } = handClock();
+    const [key, nodes, others] = [fresh(), connect(), connect()];
+    await Promise.all(nodes.map((node) => node.ping()));
+    const lease = await new Redlock(nodes, { clock, nodeTimeoutMs: 1_000 }).acquire([key], 5_000);
+    await onNodes(others, key, lease.token);
+    loseAnswers(nodes, MINUTE);
+    const extending = outcome(lease.extend(MINUTE));
+    const kept = async () => (await Promise.all(others.map((node) => node.pttl(key)))).every((ms) => ms > 5_000);
+    await until(kept, { what: 'all nodes to have extended it' });
+    await manual.advance(1_000);
+    expect((await extending).error).toBeInstanceOf(QuorumUnreachableError);
+    await manual.advance(5_000);
+    for (const node of nodes) {
+      vi.spyOn(node, 'sendCommand').mockImplementationOnce(() => Promise.reject(new Error('Connection is closed.')));
+    }
+    expect(await lease.release()).toBe('expired');
+    await manual.advance(100);
+    await gone(key, 'a key that nobody has a lease on any more to be freed');
+  });
+
   test('who aborts gets his own reason at once, and leaves no key', async () => {
     const key = fresh();
     const nodes = connect();
