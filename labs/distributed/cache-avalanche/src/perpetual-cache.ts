@@ -13,7 +13,7 @@ export interface PerpetualCacheOptions extends CacheOptions {
   readonly leaseMs?: number;
   /** Age from which a value is `stale`, in milliseconds. Default: twice `refreshMs`. */
   readonly staleMs?: number;
-  /** Loads that the refresher has under way at once. Default 4. */
+  /** Loads that the refresher waits for at once. Default 4. One that goes on after `loadTimeoutMs` counts no more. */
   readonly maxLoads?: number;
 }
 
@@ -60,7 +60,9 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
 
   /**
    * Has `key` loaded anew every `refreshMs`, by this process or another one that keeps it too. All caches that share
-   * the prefix should keep the same keys: one of them refreshes. @throws InvalidArgumentError once closed.
+   * the prefix should keep the same keys: one of them refreshes. `load` passes no layer: with
+   * `(signal) => gate.run(load, signal)` one that hangs keeps its place. No reader waits for it: who finds nothing loads
+   * beside it. Fill an empty cache with `warmUp` first. @throws InvalidArgumentError once closed.
    */
   keepFresh<T>(key: string, load: Load<T>): void {
     named('The key', key);
@@ -72,7 +74,10 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
     this.#cancel ??= this.clock.after(0, () => this.#tick(), 'background');
   }
 
-  /** The metric: how old each kept value is, in milliseconds; `Infinity` where there is none. Alarm on the greatest. */
+  /**
+   * The metric: how old each kept value is, in milliseconds; `Infinity` where there is none. Alarm on the greatest.
+   * @throws when Redis doesn't answer.
+   */
   async staleness(): Promise<ReadonlyMap<string, number>> {
     const keys = [...this.#kept.keys()];
     const entries = await Promise.all(keys.map((key) => this.#store.read(key)));

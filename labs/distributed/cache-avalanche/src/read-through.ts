@@ -97,8 +97,8 @@ export abstract class ReadThrough {
 
   /**
    * The value of `key` from the cache, or else from `load`, which answers null for a row that doesn't exist. A null is
-   * kept like a value; a failure never is. Who asks while the same key is being looked up or loaded waits for that, and
-   * gets the same object: who changes it changes it for all of them.
+   * kept like a value; a failure never is. Who asks while the same key is being looked up or loaded for another caller
+   * waits for that, and gets the same object: who changes it changes it for all of them.
    *
    * @throws what `load` throws (everybody who waits for it gets it, once); LoadTimeoutError; InvalidArgumentError; the
    *   reason of `signal`.
