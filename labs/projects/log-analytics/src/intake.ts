@@ -21,6 +21,8 @@ export interface IntakeOptions {
   /**
    * Give it a `commandTimeout`, or a Redis that hangs hangs its callers, and a `socketTimeout`: ioredis keeps what has timed out,
    * lines and all, until its answer comes. `enableReadyCheck: false`, or it keeps them too while Redis loads its data.
+   * Keep it in database 0 then: where a Redis that is busy with a script refuses the SELECT of a new connection, ioredis
+   * goes on there.
    */
   readonly redis: Redis;
   /** The stream's name. Default `log-analytics:lines`. */
