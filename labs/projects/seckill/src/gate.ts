@@ -38,7 +38,8 @@ export interface GateOptions {
   /**
    * Connected; with `commandTimeout`, or a silent Redis holds each caller for ever, and with `socketTimeout`: ioredis keeps
    * what has timed out until its answer comes, and on a Redis that hangs until the memory is full. `enableReadyCheck: false`,
-   * or it keeps what is asked of a Redis that loads its data, and reserves for whoever has had his error.
+   * or it keeps what is asked of a Redis that loads its data, and reserves for whoever has had his error. Keep it in
+   * database 0 then: where a Redis that is busy with a script refuses the SELECT of a new connection, ioredis goes on there.
    */
   readonly redis: Redis;
   /** Of all keys. Default 'seckill:'. */
