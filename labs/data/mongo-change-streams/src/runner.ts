@@ -43,7 +43,7 @@ export type DocumentChange<T extends Document = Document> =
 
 /** The transaction in which an effect is written, together with how far the projection is. */
 export interface Tx {
-  /** Every write of the effect names it: `{ session }`. */
+  /** Every write of the effect names it: `{ session }`. When `apply` or `copy` has ended, it has: MongoExpiredSessionError. */
   readonly session: ClientSession;
   /** Of which copy the rows are. A new copy is made beside the one that is read. */
   readonly generation: number;
@@ -248,12 +248,16 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
 
   /** What the projection does with a change. @throws ProjectionError; what a second try may mend passes, for the transaction */
   protected async apply(change: DocumentChange<T>, tx: Tx): Promise<void> {
-    await this.#projected(change.documentKey._id, () => this.options.projection.apply(change, tx));
+    await this.#projected(change.documentKey._id, () =>
+      forTheTry(tx, (its) => this.options.projection.apply(change, its)),
+    );
   }
 
   /** What the projection does with documents of a copy. */
   protected async copy(documents: readonly WithId<T>[], tx: Tx): Promise<void> {
-    await this.#projected(documents[0]?._id, () => this.options.projection.copy(documents, tx));
+    await this.#projected(documents[0]?._id, () =>
+      forTheTry(tx, (its) => this.options.projection.copy(documents, its)),
+    );
   }
 
   protected async sweep(generation: number): Promise<void> {
@@ -362,6 +366,17 @@ export abstract class Runner<T extends Document> implements AsyncDisposable {
       list = [];
     }
     if (list.length > 0) yield list;
+  }
+}
+
+/** Its session goes on with the next try, and the next change: what came then would be kept with that, or by itself. */
+async function forTheTry(tx: Tx, work: (its: Tx) => Promise<unknown>): Promise<void> {
+  let over = false;
+  const get = (of: ClientSession, key: string | symbol) => (over && key === 'hasEnded') || Reflect.get(of, key);
+  try {
+    await work({ ...tx, session: new Proxy(tx.session, { get }) });
+  } finally {
+    over = true;
   }
 }
 

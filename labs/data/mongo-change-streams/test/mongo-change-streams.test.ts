@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
 import { startMongo } from '@shared/services';
 import { describeWith, needsMongod, outcome, until } from '@shared/testkit';
 import {
@@ -9,6 +10,7 @@ import {
   type Document,
   MongoClient,
   MongoError,
+  MongoExpiredSessionError,
   MongoNetworkError,
   MongoServerError,
 } from 'mongodb';
@@ -492,6 +494,36 @@ await describeWith('change streams', { mongo: () => startMongo() }, ({ mongo }) 
     await using _run = start(it.projector({ projection: { ...nothing, apply } }));
     await expectBoard(it, 'the second try has worked');
     expect(tries).toBe(2);
+  });
+
+  test('what comes of a projection when its try has ended is refused: it would be kept with the next, or by itself', async () => {
+    const it = world();
+    await opened(it);
+    await it.orders.insertOne(order(1));
+    const again = Promise.withResolvers<void>();
+    const late: Promise<unknown>[] = [];
+    const failing = [
+      { error: passing(), ended: () => again.promise },
+      { error: new RangeError('no such dish'), ended: () => turn() },
+    ];
+    const apply = async (change: DocumentChange<Order>, tx: Tx) => {
+      if (late.length > 0) again.resolve();
+      const [fails] = failing.splice(0, 1);
+      if (!fails) return it.counting.apply(change, tx);
+      await it.counting.apply(change, tx);
+      const after = fails.ended().then(() => it.points.insertOne({ _id: 'late', points: 1 }, { session: tx.session }));
+      late.push(outcome(after, 2000));
+      return Promise.all([Promise.reject(fails.error), after]);
+    };
+    const projection = { ...nothing, apply };
+    expect((await outcome(start(it.projector({ projection })).ended, 3000)).error).toBeInstanceOf(ProjectionError);
+    expect(await Promise.all(late)).toMatchObject([
+      { error: expect.any(MongoExpiredSessionError) },
+      { error: expect.any(MongoExpiredSessionError) },
+    ]);
+    await using _run = start(it.projector({ projection }));
+    await until(() => it.points.findOne());
+    expect(await it.points.find().toArray()).toEqual([{ _id: '1', points: 1 }]);
   });
 
   test('what the driver refuses outside of a projection is an error of ours, too', async () => {
