@@ -17,7 +17,7 @@ export interface RelayOptions {
   readonly roundMs?: number;
   /**
    * Milliseconds until a key is tried again whose event the broker refused while others wait, counted from when it takes
-   * one of those, or has refused them all. Default 5000.
+   * one of those, or has refused them all; a batch of such keys at a time. Default 5000.
    */
   readonly refusedMs?: number;
   /** Hears of each failed round, and of each event that was refused. Default: nobody does; both are tried again. */
@@ -40,6 +40,8 @@ export class Relay {
   #batch: number;
   /** Key → when it is tried again, on the monotonic clock. Not before the others have been: thousands would never be. */
   readonly #refused = new Map<string, number>();
+  /** So many of them are tried again until the others have had a turn: with all, that would be as far off as at first. */
+  #again = 0;
 
   /** @throws InvalidArgumentError */
   constructor(
@@ -117,11 +119,14 @@ export class Relay {
   /** The keys whose oldest event was refused a moment ago: the others go on without them. */
   #held(): string[] {
     const now = performance.now();
-    for (const [key, until] of this.#refused) if (until <= now) this.#refused.delete(key);
+    for (const [key, until] of this.#refused) {
+      if (until <= now && this.#again > 0 && this.#refused.delete(key)) this.#again--;
+    }
     return [...this.#refused.keys()];
   }
 
   #letBack(): void {
+    this.#again = this.#batch;
     const until = performance.now() + this.options.refusedMs;
     for (const [key, at] of this.#refused) if (at === Number.POSITIVE_INFINITY) this.#refused.set(key, until);
   }

@@ -255,6 +255,31 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     }
   });
 
+  test('events that no queue takes hold up no other when their time has come again, however many they are', async () => {
+    // Time passes when it is told to.
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const refusals = [new UnroutableError('nobody has subscribed'), new Error('message nacked: its queue is full')];
+    for (const refusal of refusals) {
+      const { add, relayTo } = await world();
+      await add(...Array.from({ length: 20 }, (_, n) => placed(`p${n}`)));
+      const taken: string[] = [];
+      const publish = async (events: readonly Envelope[]) => {
+        for (const { key } of events) if (!key.startsWith('p')) taken.push(key);
+        if (events.some(({ key }) => key.startsWith('p'))) throw refusal;
+      };
+      const relay = relayTo({ publish }, { batch: 3, refusedMs: 5000 });
+      for (let round = 0; round < 40; round++) await relay.round().catch(() => {});
+      for (const key of ['a', 'b', 'c']) {
+        vi.advanceTimersByTime(5000);
+        await add(placed(key));
+        // Some say no one by one, so it is as many rounds as a batch has keys, and one for the others.
+        for (let round = 0; round < 4 && !taken.includes(key); round++) await relay.round().catch(() => {});
+        expect(taken, refusal.message).toContain(key);
+      }
+    }
+  });
+
   test('a round that asks for each event, and slowly, ends in time and keeps what was taken', async () => {
     const { add, relayTo, outbox } = await world();
     await add(...Array.from({ length: 20 }, (_, n) => placed(`${n}`)), placed('poison'));
