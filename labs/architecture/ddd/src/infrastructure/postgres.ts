@@ -50,7 +50,8 @@ export async function borrow<T>(
 }
 
 /**
- * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. Read committed, whatever the
+ * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. One statement after the other: of
+ * two in a `Promise.all` where one fails, the other may come after the ROLLBACK, and is kept. Read committed, whatever the
  * database's default is: who has waited for a row sees what was done meanwhile.
  */
 export function inOneTransaction<T>(pool: Pool, body: (tx: PoolClient) => Promise<T>): Promise<T> {
