@@ -9,7 +9,7 @@ export interface Snapshot {
   readonly failed: number;
   /** Tasks that lost their worker: killed, or stood still for too long. */
   readonly stalled: number;
-  /** Milliseconds from being ready to run until a worker took it. */
+  /** Milliseconds from being ready to run until a worker took it; after a countdown, from the moment when it was due. */
   readonly waitMs: Percentiles;
   /** Milliseconds from being taken until it completed. */
   readonly runMs: Percentiles;
@@ -40,8 +40,13 @@ export class Monitor {
       connection: queue.opts.connection,
       prefix: queue.opts.prefix ?? 'bull',
     });
-    // An event's id begins with the time at which Redis has written it: one clock for all machines.
-    this.#events.on('waiting', ({ jobId }, event) => void this.#since.set(jobId, at(event)));
+    // An event's id begins with the time at which Redis has written it: one clock for all machines, but that of countdowns.
+    this.#events.on('delayed', ({ jobId, delay }) => void this.#since.set(jobId, delay));
+    // BullMQ moves what is due when a worker asks for its next task: it has waited since then.
+    this.#events.on('waiting', ({ jobId, prev }, event) => {
+      const due = prev === 'delayed' ? this.#since.get(jobId) : undefined;
+      this.#since.set(jobId, Math.min(at(event), due ?? at(event)));
+    });
     this.#events.on('active', ({ jobId }, event) => this.#lap(jobId, event, this.#waits));
     this.#events.on('stalled', () => void this.#stalled++);
     this.#events.on('completed', ({ jobId }, event) => {

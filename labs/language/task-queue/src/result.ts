@@ -38,7 +38,7 @@ export class Events extends QueueEvents {
     super(name, { ...options, autorun: false });
     // Where Redis gives no place, it hears from when it asks.
     this.#placed = this.#place().catch(() => {});
-    this.#placed.then(() => this.run()).catch((error) => this.emit('error', error));
+    this.#placed.then(() => this.closing ?? this.run()).catch((error) => this.emit('error', error));
   }
 
   override async waitUntilReady(): Promise<void> {

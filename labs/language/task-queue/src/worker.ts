@@ -125,6 +125,9 @@ export class TaskWorker {
     const { name, data, id = '' } = job;
     const key = `${id}:${job.timestamp}`;
     if (data.revoked || this.#revoked.has(key)) throw new UnrecoverableError(TaskRevokedError.reason);
+    // BullMQ begins the strike of a schedule again for ever.
+    if (job.stalledCounter > (this.bull.opts.maxStalledCount ?? 1))
+      throw new UnrecoverableError('it has lost its worker too often');
     // One that has been begun before is not said to have never run: its retries go on.
     const isFirst = job.attemptsStarted <= 1;
     if (isFirst && data.expires !== undefined && Date.now() > data.expires)

@@ -816,6 +816,30 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(signals.length).toBe(1);
   });
 
+  test('a strike of a schedule that loses its workers fails as any other task does', async () => {
+    const runs: (() => void)[] = [];
+    const queue = open({ scan: task(() => new Promise<void>((end) => void runs.push(end))) });
+    const client = new Redis(url);
+    onTestFinished(() => {
+      client.disconnect();
+      for (const end of runs) end();
+    });
+    await work(queue, { concurrency: 3, lockMs: HOUR, stalledCheckMs: 50, maxStalls: 1 });
+    await queue.beat('nightly', { everyMs: HOUR }, 'scan', null);
+    const [strike] = await until(async () => {
+      const active = await queue.bull.getActive();
+      return active.length > 0 ? active : undefined;
+    });
+    const id = strike?.id ?? '';
+    for (const stall of [1, 2]) {
+      await until(() => runs.length === stall, { what: `run ${stall}` });
+      await client.del(`${prefix}:${queue.name}:${id}:lock`);
+    }
+    await expect(queue.result(id).get(PATIENCE)).rejects.toThrow(TaskFailedError);
+    expect(runs.length).toBe(2);
+    expect(await queue.bull.getDelayedCount()).toBe(1);
+  });
+
   test('a task revoked after its worker has died does not run again', async () => {
     const runs: unknown[] = [];
     const [name, tasks] = [fresh(), { scan: endless(runs) }];
@@ -1322,6 +1346,29 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await monitor.prometheus()).toContain(`bullmq_job_count{queue="${queue.name}", state="failed"} 1`);
   });
 
+  test('what is due waits from then on, for a monitor too, while all workers are busy', async () => {
+    const { promise, resolve } = gate();
+    const queue = open({ hold: task(() => promise), double });
+    await using monitor = await new Monitor(queue.bull).ready();
+    await work(queue);
+    const first = await queue.delay('hold', null);
+    await until(async () => (await first.state()) === 'active', { what: 'a busy worker' });
+    const second = await queue.delay('double', 1, { countdownMs: 100 });
+    const due = Date.now() + 100;
+    await until(() => Date.now() > due + 300, { what: 'the countdown to be over' });
+    resolve();
+    await second.get(PATIENCE);
+    await until(async () => (await monitor.snapshot()).completed === 2, { what: 'the monitor to hear of the end' });
+    const { waitMs } = await monitor.snapshot();
+    expect(waitMs.p99).toBeGreaterThanOrEqual(250);
+    // One that is let through before it is due has waited no less than nothing.
+    await using other = await new Monitor(queue.bull).ready();
+    await queue.delay('double', 1, { countdownMs: 2_000 });
+    await (await queue.bull.getDelayed())[0]?.promote();
+    await until(async () => (await other.snapshot()).completed === 1, { what: 'the one that need not wait' });
+    expect((await other.snapshot()).waitMs.p50).toBeGreaterThanOrEqual(0);
+  });
+
   test('who is ready to hear of a queue misses nothing from then on', async () => {
     const queue = open({ double });
     await work(queue);
@@ -1333,6 +1380,15 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       const { waitMs } = await monitor.snapshot();
       expect(waitMs.p50).toBeGreaterThanOrEqual(0);
     }
+  });
+
+  test('a monitor that is closed at once complains of nothing', async () => {
+    const queue = open({ double });
+    const complain = vi.spyOn(console, 'error').mockImplementation(() => {});
+    onTestFinished(() => complain.mockRestore());
+    for (let n = 0; n < 5; n++) await new Monitor(queue.bull).close();
+    await settle(queue);
+    expect(complain).not.toHaveBeenCalled();
   });
 
   test('the first who waits for a result in a process need not look for it again', async () => {
