@@ -131,19 +131,19 @@ export class Compiler {
   /** Follows `author__publisher__name__icontains` through the metadata, joining on the way. */
   walk(scope: Scope, path: string, rows?: Rows): ColumnEnd | ManyEnd {
     const [step = '', ...steps] = path.split('__');
-    const [next, rest] = [steps[0], steps.join('__')];
+    const [[next = ''], rest] = [steps, steps.join('__')];
     const property = scope.meta.properties.get(step);
     if (!property) throw new UnknownFieldError(step, scope.meta.entity.name, scope.meta.properties.keys());
     const key = `${scope.alias}.${step}`;
     const row = rest === 'isnull' ? undefined : rows?.get(key);
     if (row) return this.walk(row, rest, rows);
     if (!(property instanceof Column)) return { scope, many: property, rest, key };
-    const lookup = next === undefined ? 'exact' : rest;
+    const lookup = steps.length === 0 ? 'exact' : rest;
     // A lookup first: `author__in` is that, also where an author has a field named `in`.
     if (LOOKUPS.includes(lookup)) return { column: property, sql: this.columnSql(scope, property), lookup };
-    if (property instanceof KeyColumn && property.target().meta.properties.has(next ?? ''))
-      return this.walk(this.join(scope, property), rest, rows);
-    throw new UnknownFieldError(lookup, path, LOOKUPS);
+    const far = property instanceof KeyColumn ? [...property.target().meta.properties.keys()] : [];
+    if (property instanceof KeyColumn && far.includes(next)) return this.walk(this.join(scope, property), rest, rows);
+    throw new UnknownFieldError(lookup, path, [...far, ...LOOKUPS]);
   }
 
   join(scope: Scope, column: KeyColumn): Scope {

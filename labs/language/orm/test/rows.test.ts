@@ -491,6 +491,8 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
       expect(queries, name).toBe(0);
     }
     expect(String(await failure(() => Book.objects(db).orderDynamic('titel').all()))).toMatch(/Choices: id, title, pr/);
+    const behind = await failure(() => Book.objects(db).filterDynamic({ author__nme: 'x' }).all());
+    expect(String(behind)).toMatch(/"nme".*Choices: .*name.*isnull/);
     const ends = [Book.objects(db).orderDynamic('price__gt'), Author.objects(db).orderDynamic('-books')];
     await refused(ends.map((each) => () => each.all()));
   });
