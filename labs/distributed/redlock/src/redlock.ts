@@ -68,13 +68,14 @@ export class Redlock {
     // The TTLs run from here at the latest: the time spent asking is not ours.
     const start = this.clock.mono();
     const end = start + ttlMs;
+    const asked = this.nodes.map(({ stream }) => stream);
     const request = (node: Redis) => this.lock(node, resources, token, ttlMs);
     const ballot = await this.ask(plan.nodeTimeoutMs, request, signal);
     const validUntil = this.validUntil(start, ttlMs, plan.driftFactor);
     const elected = ballot.yes >= this.quorum;
     const inTime = validUntil > this.clock.mono();
     if (elected && inTime && !signal?.aborted)
-      return this.grant(this.#keeper(plan, ballot, end), plan, token, validUntil);
+      return this.grant(this.#keeper(plan, ballot, asked, end), plan, token, validUntil);
     this.cleanUp(resources, token, ballot, end);
     return ballot.votes;
   }
@@ -190,8 +191,11 @@ export class Redlock {
     return new GrantedLease(keeper, resources, token, ttlMs, validUntil);
   }
 
-  /** `end` is that of the keys, and not of the lease: an extension without an answer keeps them for longer. */
-  #keeper(plan: Plan, granted: Ballot, end: number): Keeper {
+  /**
+   * `asked` has the sockets that the request for the lock went to. `end` is that of the keys, and not of the lease: an
+   * extension without an answer keeps them for longer.
+   */
+  #keeper(plan: Plan, granted: Ballot, asked: readonly unknown[], end: number): Keeper {
     return {
       clock: this.clock,
       quorum: this.quorum,
@@ -204,11 +208,12 @@ export class Redlock {
         return this.ask(plan.nodeTimeoutMs, (node) => extendNode(node, lease.resources, lease.token, ttlMs, number));
       },
       releaseAll: ({ resources, token }) =>
-        this.ask(plan.nodeTimeoutMs, (node) =>
-          mayHave(granted.votes[this.nodes.indexOf(node)])
-            ? this.#free(node, resources, token, end, 0)
-            : this.unlock(node, resources, token),
-        ),
+        this.ask(plan.nodeTimeoutMs, (node) => {
+          const index = this.nodes.indexOf(node);
+          if (!mayHave(granted.votes[index])) return this.unlock(node, resources, token);
+          const same = node.status === 'ready' && node.stream === asked[index];
+          return this.#free(node, resources, token, end, same ? 0 : FREE_AGAIN_MS);
+        }),
     };
   }
 }

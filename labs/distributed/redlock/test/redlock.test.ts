@@ -903,6 +903,34 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(asked, 'requests to a node that has nothing to free').toBe(1);
   });
 
+  test('a request for the lock that comes later than its release is undone as well', async () => {
+    const { manual, clock } = handClock();
+    const [key, nodes, others] = [fresh(), connect(), connect()];
+    const [last, other] = [nodes[4], others[4]];
+    if (!last || !other) return expect.fail('no nodes');
+    await Promise.all([...nodes, ...others].map((node) => node.ping()));
+    // The network keeps what was sent on a connection that breaks while the lock is held.
+    let arrive = async (): Promise<unknown> => expect.fail('not asked');
+    vi.spyOn(last, 'sendCommand').mockImplementationOnce(({ name, args }) => {
+      arrive = () => other.call(name, ...args.map(String));
+      return once(last, 'close').then(() => Promise.reject(new Error('Connection is closed.')));
+    });
+    const lease = await new Redlock(nodes, { clock, ...PATIENT }).acquire([key], MINUTE);
+    const back = once(last, 'ready');
+    last.disconnect(true);
+    await back;
+    expect(await lease.release()).toBe('released');
+    // The new connection has answered the release by then.
+    await last.ping();
+    await arrive();
+    expect(await keysLeft(others, key), 'keys that have come late').toBe(1);
+    for (let step = 0; step < 20; step++) {
+      await manual.advance(100);
+      await last.ping();
+    }
+    expect(await keysLeft(others, key), 'keys that are left for a whole TTL').toBe(0);
+  });
+
   test('a release that is lost is sent again for as long as an extension without an answer may keep the key', async () => {
     const { manual, clock } = handClock();
     const [key, nodes, others] = [fresh(), connect(), connect()];
