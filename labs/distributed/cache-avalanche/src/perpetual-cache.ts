@@ -120,7 +120,7 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
     return new Lease(this.redis, key, ms);
   }
 
-  /** May this process refresh, until the next beat? Asked at each third of a lease. */
+  /** May this process refresh, until the next beat? Asked at least at each third of a lease. */
   protected async lead(): Promise<boolean> {
     return this.#lease.claim();
   }
@@ -142,7 +142,8 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
   }
 
   get #beatMs(): number {
-    return Math.min(this.#leaseMs / 3, this.#refreshMs);
+    // At each third of a lease, or sooner: a time that does not go into `refreshMs` would bring loads too early or too late.
+    return this.#refreshMs / Math.ceil((3 * this.#refreshMs) / this.#leaseMs);
   }
 
   async #beat(): Promise<void> {

@@ -100,8 +100,8 @@ export abstract class ReadThrough {
    * kept like a value; a failure never is. Who asks while the same key is being looked up or loaded for another caller
    * waits for that, and gets the same object: who changes it changes it for all of them.
    *
-   * @throws what `load` throws (everybody who waits for it gets it, once); LoadTimeoutError; InvalidArgumentError; the
-   *   reason of `signal`.
+   * @throws what `load` throws (everybody who waits for it gets it, once); LoadTimeoutError; UnstorableValueError;
+   *   InvalidArgumentError; the reason of `signal`.
    */
   getOrLoad<T>(key: string, load: Load<T>, options: ReadOptions = {}): Promise<Read<T>> {
     return this.#get<T>(key, async (signal) => asRead(key, await load(signal)), options.signal);
