@@ -72,6 +72,12 @@ describe('copy', () => {
     expect(out).toContain('2 files of Once 仅一次 copied to my-app');
   });
 
+  test('says which Node the copy needs: the one that the labs run on', async () => {
+    await using home = await house();
+    const { out } = await call(home.root, 'copy', 'once', 'my-app');
+    expect(out).toContain('  "type": "module", "engines": { "node": ">=24" }\n');
+  });
+
   test('never overwrites a folder that holds files, unless it is told to', async () => {
     await using home = await house();
     await home.write('labs/../my-app/mine.ts', 'mine');

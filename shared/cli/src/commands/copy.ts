@@ -39,7 +39,7 @@ ${colors.bold('Install')}
 ${lines.map((line) => `  ${line}`).join('\n')}
 
 ${colors.bold('package.json')}
-  "type": "module"
+  "type": "module", "engines": { "node": ">=${process.versions.node.split('.')[0]}" }
 
 ${colors.bold('tsconfig.json')}, "compilerOptions"
   ${compilerOptions}, and
