@@ -20,8 +20,8 @@ interface Entry {
 
 /**
  * Remembers results, for each instance its own, and no longer than the instance lives. Who asks while the first call
- * is on its way shares its promise, so a `@timeout` above gives up waiting and aborts nothing in it. What throws or
- * rejects is not remembered.
+ * is on its way shares its promise, so a `@timeout` above gives up waiting and aborts nothing in it; one below ends a
+ * call that hangs, which else is shared for ever. What throws or rejects is not remembered.
  *
  * Every caller gets the same object: hand out what nobody changes. And every caller gets it, so a guard belongs above.
  *
