@@ -125,9 +125,12 @@ export class TaskWorker {
     const { name, data, id = '' } = job;
     const key = `${id}:${job.timestamp}`;
     if (data.revoked || this.#revoked.has(key)) throw new UnrecoverableError(TaskRevokedError.reason);
-    // BullMQ begins the strike of a schedule again for ever.
-    if (job.stalledCounter > (this.bull.opts.maxStalledCount ?? 1))
+    // BullMQ begins the strike of a schedule again for ever; it has failed the others by itself.
+    if (job.repeatJobKey !== undefined && job.stalledCounter > (this.bull.opts.maxStalledCount ?? 1)) {
+      // Who tries it again by hand, on a board, means it.
+      await (await this.bull.backend.client).hdel(this.bull.toKey(id), 'stc');
       throw new UnrecoverableError('it has lost its worker too often');
+    }
     // One that has been begun before is not said to have never run: its retries go on.
     const isFirst = job.attemptsStarted <= 1;
     if (isFirst && data.expires !== undefined && Date.now() > data.expires)

@@ -840,6 +840,33 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(await queue.bull.getDelayedCount()).toBe(1);
   });
 
+  test('what failed since it lost its workers runs again when somebody tries it again by hand', async () => {
+    const runs: ((seen: string) => void)[] = [];
+    const queue = open({ scan: task(() => new Promise<string>((end) => void runs.push(end))) });
+    const client = new Redis(url);
+    onTestFinished(() => {
+      client.disconnect();
+      for (const end of runs) end('late');
+    });
+    await work(queue, { concurrency: 6, lockMs: HOUR, stalledCheckMs: 50, maxStalls: 0 });
+    await queue.beat('nightly', { everyMs: HOUR }, 'scan', null);
+    const [strike] = await until(async () => {
+      const active = await queue.bull.getActive();
+      return active.length > 0 ? active : undefined;
+    });
+    const sent = await queue.delay('scan', null);
+    await until(() => runs.length === 2, { what: 'both to run' });
+    for (const id of [strike?.id ?? '', sent.id]) {
+      await client.del(`${prefix}:${queue.name}:${id}:lock`);
+      await expect(queue.result(id).get(PATIENCE)).rejects.toThrow(TaskFailedError);
+      const before = runs.length;
+      await (await queue.bull.getJob(id))?.retry();
+      await until(() => runs.length > before, { what: 'it to run again' });
+      runs.at(-1)?.('seen');
+      expect(await queue.result(id).get(PATIENCE)).toBe('seen');
+    }
+  });
+
   test('a task revoked after its worker has died does not run again', async () => {
     const runs: unknown[] = [];
     const [name, tasks] = [fresh(), { scan: endless(runs) }];
