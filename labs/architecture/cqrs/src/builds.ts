@@ -8,13 +8,15 @@ import { exactly, inTransaction } from './transaction.ts';
 /** One table of a projection, and how far it has come. */
 export interface Build {
   readonly build: number;
+  /** Of the code that it is made by. */
+  readonly version: number;
   readonly table: string;
   readonly position: bigint;
   /** Why it stands still: the message of the PoisonEventError. */
   readonly paused: string | undefined;
 }
 
-type Row = { readonly build: number; readonly position: bigint; readonly paused: string | null };
+type Row = Omit<Build, 'table' | 'paused'> & { readonly paused: string | null };
 
 /**
  * The builds of a projection: one is live, another may be under construction. The checkpoint of each is a row in the
@@ -178,7 +180,7 @@ export class Builds<E extends NewEvent> {
   }
 
   async #one(db: Tx, condition: string, values: readonly unknown[]): Promise<Build | undefined> {
-    const text = `SELECT build, position, paused FROM ${this.#rows} WHERE projection = $1 AND ${condition}`;
+    const text = `SELECT build, version, position, paused FROM ${this.#rows} WHERE projection = $1 AND ${condition}`;
     const { rows } = await db.query<Row>(exactly(text, [this.#name, ...values])).catch((error: unknown) => {
       if (!(error instanceof DatabaseError) || error.code !== '42P01') throw error;
       throw new InvalidArgumentError(`There is no ${this.#rows}: migrate the projection ${this.#name}.`, {
@@ -187,7 +189,6 @@ export class Builds<E extends NewEvent> {
     });
     const [row] = rows;
     if (!row) return undefined;
-    const { build, position, paused } = row;
-    return { build, table: this.table(build), position, paused: paused ?? undefined };
+    return { ...row, table: this.table(row.build), paused: row.paused ?? undefined };
   }
 }

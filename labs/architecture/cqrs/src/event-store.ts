@@ -6,7 +6,7 @@ export interface NewEvent {
 
 /** What happened, and its place in the log. */
 export type Recorded<E extends NewEvent> = E & {
-  /** Place in the whole log: later events have larger ones. There may be gaps. */
+  /** Place in the whole log, 1 or more (a read model begins at 0): later events have larger ones. There may be gaps. */
   readonly position: bigint;
   readonly stream: string;
   /** Place in its stream: 1, 2, 3, … */

@@ -43,7 +43,7 @@ export class Projector<E extends NewEvent> {
   #running: Promise<void> | undefined;
 
   /** @param pool The database of the read model. @throws InvalidArgumentError */
-  constructor(pool: Pool, log: Log<E>, projection: Projection<E>, options: ProjectorOptions = {}) {
+  constructor(pool: Pool, log: Log<E>, projection: NoInfer<Projection<E>>, options: ProjectorOptions = {}) {
     const { prefix = 'shop', batch = 500, idleMs = 20, idleInTransactionMs = 10_000, onError = () => {} } = options;
     checkedWhole('batch', batch, 1);
     checkedWhole('idleMs', idleMs, 0);
@@ -161,7 +161,7 @@ export class Projector<E extends NewEvent> {
   /** @param below Events from here on are left for later. */
   protected async advance(which: 'live' | number, below?: bigint): Promise<number> {
     const seen = await this.builds.find(this.pool, which);
-    if (!seen || seen.paused !== undefined) return 0;
+    if (seen?.version !== this.projection.version || seen.paused !== undefined) return 0;
     // Read before the transaction: the log may be far away. If another instance is faster, `apply` passes over these.
     const read = await this.log.readAll(seen.position, this.options.batch);
     const events = below === undefined ? read : read.filter(({ position }) => position < below);
