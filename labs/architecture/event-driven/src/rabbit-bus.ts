@@ -253,8 +253,9 @@ export class RabbitBus implements Bus {
       if (passes && !parsed.unreadable) channel.ack(message);
       else dispatcher.accept(delivery).catch(() => {});
     };
-    consuming = true;
     await session.answer(channel.consume(queue, receive));
+    // Not before: a group that may not read its queue must not take the others' connection along.
+    consuming = true;
     consumer.serving = { session, channel };
     if (consumer.stopped) await session.answer(channel.close());
   }

@@ -5,9 +5,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { startPostgres, startRabbit } from '@shared/services';
 import { describeWith, History, until } from '@shared/testkit';
-import { connect } from 'amqplib';
+import { type Channel, connect } from 'amqplib';
 import pg from 'pg';
-import { afterAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   BusClosedError,
   ConnectionLostError,
@@ -517,6 +517,36 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
       },
       { timeoutMs: 3000, what: 'the group that was refused' },
     );
+  });
+
+  test('rabbit: a group that may not read its queue takes no other along', async () => {
+    const { open, url, prefix } = await world();
+    const errors: unknown[] = [];
+    const bus = await open(url, { backoffMs: () => 100, onError: (error) => errors.push(error) });
+    const sms = await listen(bus, 'sms');
+    await listen(bus, 'kitchen');
+    const connection = await connect(url);
+    onTestFinished(() => connection.close());
+    const operator = await connection.createChannel();
+    // The broker grants no exclusive reading of such a queue: a refusal as for want of the right to read.
+    const { consume } = operator;
+    const channels: Pick<Channel, 'consume'> = Object.getPrototypeOf(operator);
+    const refusing = vi.spyOn(channels, 'consume').mockImplementation(function (
+      this: Channel,
+      queue,
+      receive,
+      options,
+    ) {
+      return Reflect.apply(consume, this, [queue, receive, { ...options, exclusive: queue.endsWith('kitchen') }]);
+    });
+    onTestFinished(() => refusing.mockRestore());
+    await expect(listen(bus, 'kitchen')).rejects.toThrow('403');
+    expect(errors, 'lost connections').toEqual([]);
+    await operator.deleteQueue(`${prefix}kitchen`);
+    await until(() => errors.length > 4, { what: 'its refusals' });
+    expect(errors.filter((error) => error instanceof ConnectionLostError)).toHaveLength(1);
+    await bus.publish([placed('1')]);
+    await until(() => sms.got.length === 1, { what: 'the other group' });
   });
 
   test('rabbit: tries to connect again have growing waits', async () => {
