@@ -269,6 +269,7 @@ describe('decorators', () => {
       }
       @timed((timing) => seen.push(timing)) *cups() {
         yield 'tea';
+        return 'washed';
       }
     }
     const courses = new Kitchen().courses();
@@ -276,7 +277,8 @@ describe('decorators', () => {
     expect(seen, 'after the first course').toEqual([]);
     expect(await Array.fromAsync(courses)).toEqual(['rice']);
     expect(() => [...new Kitchen().plates()]).toThrow('none left');
-    expect([...new Kitchen().cups()]).toEqual(['tea']);
+    const cups = new Kitchen().cups();
+    expect([cups.next(), cups.next()].map(({ value }) => value)).toEqual(['tea', 'washed']);
     await expect(Array.fromAsync(new Kitchen().orders())).rejects.toThrow('none left');
     for await (const _ of new Kitchen().courses()) break;
     expect(seen.map(({ name, ok }) => [name, ok])).toEqual([
@@ -407,6 +409,17 @@ describe('decorators', () => {
     await clock.advance(1);
     await kitchen.bread();
     expect(bake, 'after its time').toHaveBeenCalledTimes(2);
+    class Shelf {
+      @cached({ ttlMs: 100, max: 10, clock }) loaves() {
+        return [clock.mono()];
+      }
+    }
+    const shelf = new Shelf();
+    const loaves = shelf.loaves();
+    await clock.advance(99);
+    expect(shelf.loaves()).toBe(loaves);
+    await clock.advance(1);
+    expect(shelf.loaves(), 'a sync result after its time').not.toBe(loaves);
 
     const cook = Promise.withResolvers<string>();
     class Stove {
@@ -480,6 +493,22 @@ describe('decorators', () => {
     const kitchen = new Kitchen();
     for (const dish of ['rice', 'peas', 'rice', 'soup', 'rice', 'peas']) kitchen.cook(dish);
     expect(body.mock.calls.flat()).toEqual(['rice', 'peas', 'soup', 'peas']);
+  });
+
+  test('a call that fails after it was dropped takes no newer one with it', async () => {
+    const ovens = Array.from({ length: 3 }, () => Promise.withResolvers<string>());
+    let calls = 0;
+    class Kitchen {
+      @cached({ ttlMs: HOUR, max: 1 }) async bake(_dish: string) {
+        return ovens[calls++]?.promise;
+      }
+    }
+    const kitchen = new Kitchen();
+    const [first, other, second] = [kitchen.bake('bread'), kitchen.bake('pie'), kitchen.bake('bread')];
+    for (const [index, oven] of ovens.entries()) index === 0 ? oven.reject(new Error('burnt')) : oven.resolve('warm');
+    await expect(first).rejects.toThrow('burnt');
+    expect(await Promise.all([other, second, kitchen.bake('bread')])).toEqual(['warm', 'warm', 'warm']);
+    expect(calls).toBe(3);
   });
 
   // ── retry, timeout ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -603,6 +632,31 @@ describe('decorators', () => {
     expect(await new Courier().walk()).toBe(false);
     expect(await new Courier().look(), 'what begins when it is awaited').toBe(false);
     expect(currentSignal()).toBe(undefined);
+    const [unloaded, refused] = [vi.fn(), vi.fn()];
+    class Van {
+      @timeout(20) async deliver() {
+        const signal = currentSignal();
+        await until(() => signal?.aborted);
+        await this.unload().catch(refused);
+      }
+      @timeout(HOUR) async unload() {
+        unloaded();
+      }
+      @timeout(20) async carry() {
+        return this.lift();
+      }
+      @timeout(HOUR) async lift() {
+        const signal = currentSignal();
+        await until(() => signal?.aborted);
+        heard.push(signal?.reason);
+      }
+    }
+    await expect(new Van().carry()).rejects.toThrow('carry was not done');
+    await until(() => heard.length === 2);
+    expect(heard[1], 'the one further out gave up').toBeInstanceOf(TimeoutError);
+    await expect(new Van().deliver()).rejects.toThrow(TimeoutError);
+    await until(() => refused.mock.calls.length === 1);
+    expect(unloaded, 'nothing begins when nobody waits for it any more').not.toHaveBeenCalled();
   });
 
   test('a timeout around a retry ends its waits', async () => {
@@ -674,6 +728,19 @@ describe('decorators', () => {
     expect(() => runAs(slow, () => new Orders().note()), 'a sync method cannot wait').toThrow(MisuseError);
     expect(() => runAs(slow, () => new Orders().all()), 'async is no help to it').toThrow(/no generator/);
     expect(body, 'after a no').not.toHaveBeenCalled();
+    class Both {
+      @requires('rider', 'city:rome') async address() {
+        body();
+      }
+    }
+    for (const lacking of ['rider', 'city:rome']) {
+      const can = async (permission: string) => permission !== lacking;
+      await expect(
+        runAs({ name: 'Hal', can }, () => new Both().address()),
+        lacking,
+      ).rejects.toThrow(ForbiddenError);
+    }
+    expect(body, 'of two, one no is a no').not.toHaveBeenCalled();
   });
 
   test('a guard above a cache is asked on every hit', () => {
@@ -832,6 +899,16 @@ describe('decorators', () => {
     expect(seen('GET', '/meals/peas'), 'two routes of one method').toBe('one peas');
     expect(seen('PUT', '/dishes/today/price/250')).toBe('today for 250');
     expect(seen('GET', '/dishes/constructor')).toBe('one constructor');
+    class Kinds {
+      @route('GET', '/:kind/rice') rice({ params }: RouteRequest<'/:kind/rice'>) {
+        return params.kind;
+      }
+    }
+    expect(found([new (menu())(), new Kinds()], 'GET', '/meals/rice')).toBe('one rice');
+    class Prices {
+      @route('GET', '/dishes/:name/price') price() {}
+    }
+    expect(found([new Prices(), new Kinds()], 'GET', '/dishes/rice'), 'after a wrong turning').toBe('dishes');
     class Typed {
       // @ts-expect-error the path has no :name, and the compiler knows
       @route('GET', '/:id') one({ params }: RouteRequest<'/:name'>) {
@@ -925,6 +1002,20 @@ describe('decorators', () => {
     expect(runAs(rider, () => found([twice], 'GET', '/phone'))).toBe('0123');
     const guests = () => runAs(guest, () => found([twice], 'GET', '/phone'));
     expect(guests, 'a cache between two guards').toThrow(ForbiddenError);
+    class Both {
+      @route('GET', '/mail')
+      @requires('chef')
+      @cached({ ...ALWAYS, key: ({ url }: RouteRequest) => url })
+      @requires('rider')
+      mail(_request: RouteRequest) {
+        return 'a@b';
+      }
+    }
+    const both = new Both();
+    const mail = (...permissions: string[]) =>
+      runAs(somebody('Bea', ...permissions), () => found([both], 'GET', '/mail'));
+    expect(mail('chef', 'rider')).toBe('a@b');
+    expect(() => mail('chef'), 'two guards, each with its own').toThrow(ForbiddenError);
     class Doors {
       @requires('rider') static open() {}
       @route('GET', '/open') open() {

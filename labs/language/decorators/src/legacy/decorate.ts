@@ -7,7 +7,8 @@ export type MethodDecoratorOf<Bound extends AnyMethod = AnyMethod> = <M extends 
   target: object,
   name: string | symbol,
   descriptor: TypedPropertyDescriptor<M>,
-) => void;
+  // biome-ignore lint/suspicious/noConfusingVoidType: as TypeScript's own MethodDecorator has it
+) => TypedPropertyDescriptor<M> | void;
 
 /** Of methods, getters, setters and `accessor`s; static ones too. The dialect has no private members. */
 export type MemberDecorator = <Value>(
@@ -92,7 +93,7 @@ type Intersection<Bounds extends readonly unknown[]> = {
 export function compose<Bounds extends readonly unknown[]>(
   ...decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<AnyMethod & Bounds[Index]> }
 ): MethodDecoratorOf<AnyMethod & Intersection<Bounds>> {
-  return (target, name, descriptor) => {
-    for (const decorator of decorators.toReversed()) decorator(target, name, descriptor);
-  };
+  return (target, name, descriptor) =>
+    // Others may return a descriptor in place of the one they got.
+    decorators.reduceRight((decorated, decorator) => decorator(target, name, decorated) ?? decorated, descriptor);
 }

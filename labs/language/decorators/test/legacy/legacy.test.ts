@@ -63,6 +63,30 @@ describe('the legacy dialect', () => {
     expect([Kitchen.prototype.cook.name, Kitchen.prototype.cook.length]).toEqual(['cook', 1]);
   });
 
+  test('compose keeps what a decorator returns in place of the descriptor', () => {
+    const enumerable = <M>(_target: object, _name: string | symbol, descriptor: TypedPropertyDescriptor<M>) => ({
+      ...descriptor,
+      enumerable: true,
+    });
+    const seen: Timing[] = [];
+    class Kitchen {
+      @compose(
+        requires(),
+        enumerable,
+        timed((timing) => seen.push(timing)),
+      )
+      cook() {
+        return 'rice';
+      }
+    }
+    expect(Object.keys(Kitchen.prototype)).toEqual(['cook']);
+    expect(() => new Kitchen().cook(), 'the decorator above it stands on what it returned').toThrow(
+      UnauthenticatedError,
+    );
+    expect(runAs(guest, () => new Kitchen().cook())).toBe('rice');
+    expect(seen).toHaveLength(1);
+  });
+
   test('in the legacy dialect too, static members, getters and setters are decorated', () => {
     const seen: Timing[] = [];
     class Till {
@@ -228,6 +252,7 @@ describe('the legacy dialect', () => {
       'rice',
       { ...sent, count: '2' },
       { ...sent, count: Number('1e999') },
+      { ...sent, count: Number('-1e999') },
       { ...sent, address: null },
     ]) {
       expect(() => place(bad), JSON.stringify(bad)).toThrow(BadRequestError);
