@@ -266,12 +266,14 @@ export class TaskQueue<M extends Tasks> {
 
   /** Says whether there was anything to take back. */
   async #takeBack(job: BullJob): Promise<boolean> {
+    let isMarked = false;
     for (let tries = 1; ; tries++) {
       const seen = await job.getState();
-      if (OVER.has(seen) || job.id === undefined) return false;
+      if (OVER.has(seen) || job.id === undefined) return isMarked;
       try {
         // No run of it begins any more: so what is removed has not been done since we looked.
         await job.updateData({ ...job.data, revoked: true });
+        isMarked = true;
         const state = await job.getState();
         if (OVER.has(state)) return true;
         if (state !== 'active' && !(await this.#isNeeded(job))) {

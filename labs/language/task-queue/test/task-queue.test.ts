@@ -1042,6 +1042,20 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(ran).toEqual([2]);
   });
 
+  test('a revoke has met what a worker takes and ends as revoked before it can be removed', async () => {
+    const ran: number[] = [];
+    const queue = open({ scan: task((film: number) => ran.push(film)) });
+    const { id } = await queue.delay('scan', 1);
+    const spy = vi.spyOn(Job.prototype, 'remove').mockImplementationOnce(async () => {
+      await work(queue);
+      await until(async () => (await queue.bull.getJobState(id)) === 'failed', { what: 'its end' });
+      throw new Error(`Job ${id} could not be removed because it is locked by another worker`);
+    });
+    onTestFinished(() => spy.mockRestore());
+    expect(await queue.revoke(id)).toBe(1);
+    expect(ran).toEqual([]);
+  });
+
   test('what a worker takes while it is revoked is not done and forgotten', async () => {
     const ran: number[] = [];
     const queue = open({ scan: task((film: number) => ran.push(film)) });
