@@ -29,6 +29,7 @@ test('an entity has its table, its columns and its key from its class', () => {
   expect(sql).toContain('"title" character varying(50) NOT NULL,\n');
   expect(sql).toContain('"blurb" text NULL\n');
   expect(sql).toContain('"author_id" integer NOT NULL REFERENCES "author" ("id") ON DELETE CASCADE');
+  expect(sql, 'or each delete of an author reads all books').toContain('CREATE INDEX ON "book" ("author_id")');
 });
 
 test('inherited fields are collected, and never reach a sibling through the base', () => {
@@ -257,6 +258,8 @@ test('every step keeps what the others asked for', () => {
   expect(sql).toMatch(/JOIN "author".*ORDER BY t0."price" DESC, t1."name" LIMIT \$1 OFFSET \$2$/);
   expect(books.slice(1).toSql()).toMatchObject({ sql: expect.stringMatching(/ OFFSET \$1$/), params: [1] });
   expect(params).toEqual([4, 5]);
+  const joined = books.selectRelated('author__publisher').selectRelated('author');
+  expect(joined.toSql().sql, 'a second join adds to the first').toContain('JOIN "publisher"');
   expect(books.slice(10, 20).slice(2, 50).toSql().params, 'a slice of a slice stays inside').toEqual([8, 12]);
 });
 

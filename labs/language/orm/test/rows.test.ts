@@ -17,6 +17,7 @@ import {
   MultipleObjectsError,
   NotLoadedError,
   Q,
+  QueryError,
   Ref,
   type RepeatedLoadWarning,
   StaleObjectError,
@@ -149,6 +150,10 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
       'Zoe',
     ]);
     expect(await names(authors.filter(dear, Q.not(cheap))), 'but not in a Q.not').toEqual([]);
+    const untitled = Q.or<Where<Author>>({ books__title: 'x' }, Q.not(cheap));
+    expect(await names(authors.filter(untitled, dear)), 'nor in one within a Q.or').toEqual([]);
+    const bare = Q.or<Where<Author>>({ books__isnull: true }, cheap);
+    expect(await names(authors.filter(bare, dear)), 'having no row is said of no row').toEqual(['Two']);
     expect(await names(authors.filter(cheap).filter(dear))).toEqual(['One', 'Two']);
     expect(await names(authors.filter({ books__price__gt: '0.50' })), 'each author once').toEqual(['One', 'Two']);
     expect(await names(authors.exclude({ books__title: 'dear' }))).toEqual(['Two', 'Zoe']);
@@ -199,6 +204,13 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
     await shelf.bulkCreate([book, book]);
     expect(await shelf.count(), 'and created many at once').toBe(read + 3);
     expect(await during(() => books.orderBy('id').all()), 'another set asks again').toBe(1);
+    const retried = Book.objects(db).filter({ stock: 2 });
+    const aborted = async () => {
+      await failure(() => db.query('SELECT 1 / 0'));
+      return retried.all();
+    };
+    expect(await failure(() => db.transaction(aborted))).toBeInstanceOf(QueryError);
+    expect((await retried.all()).length, 'a failure is not kept').toBe(14);
     const returned = await (async () => books.orderBy('title'))();
     expect(returned.toSql().sql, 'returned from an async function it stays a query').toContain('ORDER BY');
   });
@@ -266,7 +278,11 @@ await describeWith('on Postgres', { pg: startPostgres }, ({ pg }) => {
   test('prefetch goes through relations to many, a query each, and knows the way back', async () => {
     const { db, during } = await stocked(pg);
     const queries = await during(async () => {
-      const [penguin, reclam] = await Publisher.objects(db).prefetch('authors', 'authors__books').orderBy('id').all();
+      const [penguin, reclam] = await Publisher.objects(db)
+        .prefetch('authors__books')
+        .prefetch('authors')
+        .orderBy('id')
+        .all();
       expect([penguin?.authors.length, reclam?.authors.length]).toEqual([5, 0]);
       for (const author of penguin?.authors ?? []) {
         expect(author.publisher?.value).toBe(penguin);
