@@ -687,6 +687,49 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(events, 'it is no failure').not.toHaveBeenCalled();
   });
 
+  test('who takes over loads each kept key when it is due, and not all of them at once', async () => {
+    const prefix = fresh();
+    const start = Date.now();
+    onTestFinished(() => void vi.useRealTimers());
+    let second = 0;
+    const began: string[] = [];
+    const refresher = (name: string) => {
+      const [client, clock] = [connect(), handClock()];
+      const cache = perpetualCache({ prefix, clock, refreshMs: 90_000, leaseMs: 90_000 }, client);
+      const keep = (key: string) => cache.keepFresh(key, async () => began.push(`${second} s: ${key}, by ${name}`));
+      const go = async (to: number) => {
+        second = to;
+        vi.setSystemTime(start + 1_000 * to);
+        await clock.manual.advance(1_000 * to - clock.mono());
+        await answered(client);
+      };
+      return { cache, keep, go };
+    };
+    const [first, other] = [refresher('the first'), refresher('the second')];
+    first.keep('a');
+    await first.go(0);
+    first.keep('b');
+    await first.go(30);
+    for (const key of ['a', 'b']) other.keep(key);
+    await other.go(30);
+    // The first one stalls, and its lease runs out.
+    const client = connect();
+    for (const key of await client.keys(`${prefix}*`)) if ((await client.type(key)) === 'string') await client.del(key);
+    for (const to of [60, 90, 120]) await other.go(to);
+    // It wakes, and what it knows of the keys is old.
+    await first.go(120);
+    await other.cache.close();
+    for (const to of [150, 180, 210]) await first.go(to);
+    expect(began).toEqual([
+      '0 s: a, by the first',
+      '30 s: b, by the first',
+      '90 s: a, by the second',
+      '120 s: b, by the second',
+      '180 s: a, by the first',
+      '210 s: b, by the first',
+    ]);
+  });
+
   test("a refresher that stalled can not end its successor's lease", async () => {
     const prefix = fresh();
     const cache = perpetualCache({ prefix, refreshMs: 10 * MINUTE, leaseMs: 10 * MINUTE });
