@@ -182,7 +182,8 @@ async function answered<T>(asked: Promise<T>, sent: 'no' | 'unknown' = 'no'): Pr
   try {
     return await asked;
   } catch (error) {
-    if (!(error instanceof MongoError)) throw error;
+    // A socket that breaks while the driver writes to it is told by Node's own error, which has the name of the call.
+    if (!(error instanceof MongoError || (error instanceof Error && 'syscall' in error))) throw error;
     // Not so where server or driver say that it may pass: a primary that stepped down, a majority that has not confirmed.
     const refused = error instanceof MongoServerError && !error.hasErrorLabel('RetryableWriteError');
     if (refused && !(error instanceof MongoWriteConcernError))

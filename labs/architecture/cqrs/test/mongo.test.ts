@@ -292,6 +292,37 @@ await describeWith(
       await expect(none).rejects.toMatchObject({ constructor: StoreError, written: 'no' });
     });
 
+    test('whoever writes on a connection to MongoDB that is broken already is told of it by a StoreError', async () => {
+      await inMongo();
+      const net = await mongo.nodes[0].proxy();
+      onTestFinished(() => net[Symbol.asyncDispose]());
+      const far = new MongoClient(net.url, { serverSelectionTimeoutMS: 300 });
+      onTestFinished(() => far.close());
+      class Cut extends MongoEventStore<OrderEvent> {
+        protected override async end(): Promise<number> {
+          const end = await super.end();
+          net.reset();
+          return end;
+        }
+      }
+      const store = new Cut(far.db(client.db().databaseName), `m${shops}`);
+      const isUp = () =>
+        store.read('order-0').then(
+          () => true,
+          () => false,
+        );
+      // The driver may hear of it in time; then it asks again by itself, and there is an answer.
+      for (let n = 1; n <= 10; n++) {
+        const told = await store.append(entry(n)).catch((error: unknown) => error);
+        if (typeof told !== 'bigint') expect(told).toMatchObject({ constructor: StoreError, written: 'unknown' });
+        await until(isUp);
+        net.reset();
+        const seen = await store.readAll(0n, 10).catch((error: unknown) => error);
+        if (!Array.isArray(seen)) expect(seen).toMatchObject({ constructor: StoreError, written: 'no' });
+        await until(isUp);
+      }
+    });
+
     test('a MongoDB that is killed under its writers keeps what it said yes to, and has each command once', async () => {
       const store = await inMongo();
       const history = new History<string>();
