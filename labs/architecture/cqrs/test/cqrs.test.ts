@@ -538,6 +538,13 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     }
   });
 
+  test('whoever asks a table that is not there is told so, and not kept waiting for a rebuild', async () => {
+    const { queries, projector } = await open();
+    await projector();
+    const astray = queries.query(board, (db) => db.query('SELECT FROM nowhere'));
+    await expect(astray).rejects.toThrow('nowhere');
+  });
+
   test('the lag grows with what waits, and an idle shop has none', async () => {
     const { name, raw, projector } = await open();
     const till = await projector(sales);
