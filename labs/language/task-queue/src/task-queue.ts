@@ -186,7 +186,8 @@ export class TaskQueue<M extends Tasks> {
 
   /**
    * Runs one after the other, as many as there are, each with the result of the one before; the ticket is the last one's.
-   * The compiler checks each link, so it must know how many there are. An id of `first` is that of the chain.
+   * The compiler checks each link, so it must know how many there are. An id of `first` is that of the chain; its
+   * `priority` and `expires` are those of each link.
    */
   async chain<A extends NameOf<M>, const L extends readonly string[]>(
     first: Signature<A>,

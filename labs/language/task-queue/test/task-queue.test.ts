@@ -183,6 +183,14 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(String(await waiting), 'a failure that is not kept').toContain('the film is black');
   });
 
+  test('who waits without a limit waits until the result is there', async () => {
+    const queue = open({ double });
+    const end = (await queue.delay('double', 2)).get(Number.POSITIVE_INFINITY);
+    await Promise.race([end, settle(queue)]);
+    await work(queue);
+    expect(await end).toBe(4);
+  });
+
   test('who waits for a task that Redis has lost is not told that somebody took it back', async () => {
     const queue = open({ double });
     const ticket = await queue.delay('double', 1);
@@ -455,6 +463,21 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await work(queue);
     const ticket = await queue.chain(queue.s('double', 3), 'double', 'double', 'double', 'double', 'text');
     expect(await ticket.get(PATIENCE)).toBe('96 prints');
+  });
+
+  test('a chain is as urgent, and as soon pointless, in each of its links as in its first', async () => {
+    const ran: number[] = [];
+    const expires = new Date(Date.now() + 1_000);
+    const slow = task(async (n: number) => {
+      await until(() => Date.now() > expires.getTime(), { what: 'its end' });
+      return n;
+    });
+    const queue = open({ slow, print: task((n: number) => ran.push(n)) });
+    const { id } = await queue.chain(queue.s('slow', 1, { priority: 'urgent', expires }), 'print');
+    expect((await queue.bull.getJob(id))?.priority).toBe(1);
+    await work(queue);
+    await expect(queue.result(id).get(PATIENCE)).rejects.toThrow(TaskExpiredError);
+    expect(ran).toEqual([]);
   });
 
   test('the callback of a chord gets the results in the order of the signatures', async () => {
