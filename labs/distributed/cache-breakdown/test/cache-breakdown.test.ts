@@ -147,7 +147,7 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     await price(shop({}, client), key, async () => 'any');
     const [stored] = await client.keys(`${redis.namespace}*${key}*`);
     const text = await client.get(stored ?? '');
-    for (const value of [null, '', 0, false, text, { tag: '12.90' }, []]) {
+    for (const value of [null, '', 0, false, text, 'milk\u2028\u2029', { tag: '12.90' }, []]) {
       const other = fresh();
       await shop().getOrLoad(other, async () => value);
       const read = await shop().getOrLoad<unknown>(other, async () => 'loaded again');
@@ -574,6 +574,37 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(value).toMatchObject({ value: '9.90', source: 'stale' });
   });
 
+  test('who waits elsewhere for a load that was not made or not finished is not failed by that: he loads himself', async () => {
+    for (const end of ['its caller left', 'its cache was closed', 'it was refused']) {
+      const key = fresh();
+      const [here, there] = [connect(), connect()];
+      const a = shop({ maxLoads: 1, maxWaiting: 0 }, here);
+      // So that Redis knows the scripts.
+      await price(a, fresh(), async () => 'any');
+      const leaving = new AbortController();
+      const answers = lateAnswers(here);
+      if (end === 'it was refused') {
+        const busy = depot(() => 'never');
+        await busy.asked(price(a, fresh(), busy.load));
+        // The lease is A's; A hears of it once B waits for it.
+        answers.hold();
+      }
+      const { load, asked } = depot(() => 'never');
+      const first = outcome(a.getOrLoad(key, load, { signal: leaving.signal }));
+      await (end === 'it was refused' ? Promise.race([answers.held, first]) : asked(first));
+      const sends = vi.spyOn(there, 'sendCommand');
+      const waiting = outcome(shop({}, there).getOrLoad(key, async () => '9.90'));
+      await Promise.race([until(() => sends.mock.calls.length > 2, { what: 'B to wait' }), waiting]);
+      if (end === 'its caller left') leaving.abort(new Error('the customer went home'));
+      if (end === 'its cache was closed') a.close();
+      answers.release();
+      expect((await first).error, `A's own caller: ${end}`).toBeInstanceOf(Error);
+      const { value, error } = await waiting;
+      expect(error, `who waits in another process: ${end}`).toBeUndefined();
+      expect(value, end).toMatchObject({ value: '9.90', source: 'load' });
+    }
+  });
+
   test('a process that dies while it loads has a successor', async () => {
     const key = fresh();
     const client = connect();
@@ -882,6 +913,29 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect((await cache.getOrLoad(key, async () => tag)).ageMs).toBe(0);
   });
 
+  test('a value says how old it is, from Redis and from memory, and past its TTL it is stale in both', async () => {
+    const key = fresh();
+    const client = connect();
+    let now = 0;
+    const times = { staleMs: MINUTE, nearMs: MINUTE, clock: { ...systemClock, mono: () => now } };
+    await price(shop(times, client), key, async () => '12.90');
+    /** In Redis. The time that the law itself takes comes on top. */
+    const grows = async (old: number) => {
+      for (const stored of await client.keys(`${redis.namespace}*${key}*`))
+        await client.pexpire(stored, 2 * MINUTE - old);
+    };
+    const age = (ms: number) => expect.toSatisfy((ageMs: number) => ageMs >= ms && ageMs < ms + 15_000, `${ms} ms`);
+    const cache = shop(times, client);
+    const read = () => cache.getOrLoad(key, async () => '9.90');
+    await grows(20_000);
+    expect(await read(), 'from Redis').toEqual({ value: '12.90', source: 'hit', ageMs: age(20_000) });
+    await grows(MINUTE + 1_000);
+    now += 20_000;
+    expect(await read(), 'from memory').toEqual({ value: '12.90', source: 'hit', ageMs: age(40_000) });
+    now += 20_001;
+    expect(await read(), 'past its TTL').toEqual({ value: '12.90', source: 'stale', ageMs: age(MINUTE + 1_000) });
+  });
+
   test('what was on its way when a key was invalidated elsewhere does not begin its time in the memory then', async () => {
     for (const way of ['to Redis', 'from Redis', 'past Redis']) {
       const key = fresh();
@@ -969,6 +1023,36 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(unhandled.mock.calls).toEqual([]);
     expect(events).toMatchObject([{ type: 'refresh-failed', key, error: { message: 'the depot is closed' } }]);
     expect(signals.length, 'loads').toBe(1);
+  });
+
+  test('a closed cache ends the refresh that runs, begins none and tells of none', async () => {
+    for (const running of [true, false]) {
+      const key = fresh();
+      const client = connect();
+      const events: CacheEvent[] = [];
+      // From its memory, and nearly always with a refresh.
+      const cache = shop({ nearMs: MINUTE, beta: 1e12, onEvent: (event) => events.push(event) }, client);
+      await price(cache, key, async () => '12.90');
+      const { load, signals } = depot(() => 'never');
+      const answers = lateAnswers(client);
+      // Redis has given the lease for the refresh, and says so after the close.
+      if (!running) answers.hold();
+      expect(await price(cache, key, load)).toBe('12.90');
+      await (running ? until(() => signals.length > 0, { what: 'a refresh' }) : answers.held);
+      cache.close();
+      answers.release();
+      // Whatever was sent by then has been answered once these are.
+      for (const _ of ['the lease', 'its end']) {
+        await client.ping();
+        await new Promise(setImmediate);
+      }
+      expect(
+        signals.map(({ reason }) => reason),
+        'loads, and why they ended',
+      ).toEqual(running ? [expect.any(ClosedError)] : []);
+      await expect(cache.getOrLoad(key, load), 'a read from memory').rejects.toThrow(ClosedError);
+      expect(events).toEqual([]);
+    }
   });
 
   test('refreshes leave half of the line to those who wait', async () => {
@@ -1152,6 +1236,23 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
       link.heal();
     }
   }, 15_000);
+
+  test('without Redis a process keeps what it loaded for nearMs, and no longer than the TTL', async () => {
+    for (const [nearMs, ttlMs] of [
+      [100, MINUTE],
+      [MINUTE, 100],
+    ] as const) {
+      let now = 0;
+      const times = { ttlMs, staleMs: 5 * MINUTE, nearMs, clock: { ...systemClock, mono: () => now } };
+      const [cache, key] = [shop(times, connect('redis://127.0.0.1:1')), fresh()];
+      await price(cache, key, async () => '12.90');
+      const read = () => cache.getOrLoad(key, async () => '9.90');
+      now += 99;
+      expect(await read(), `nearMs ${nearMs}`).toEqual({ value: '12.90', source: 'hit', ageMs: 99 });
+      now += 1;
+      expect(await read(), `nearMs ${nearMs}`).toEqual({ value: '9.90', source: 'load', ageMs: 0 });
+    }
+  });
 
   test('a lease ends with its load, also where the memory of Redis is full by then', async ({ skip }) => {
     skip(!redis.faults, 'it limits the memory of a server, and this one is not ours');
