@@ -17,7 +17,7 @@ export interface RelayOptions {
   readonly roundMs?: number;
   /**
    * Milliseconds until a key is tried again whose event the broker refused while others wait, counted from when it takes
-   * one of those, or has refused them all; a batch of such keys at a time. Default 5000.
+   * one of those, or has refused them all; a batch of such keys at a time, at most. Default 5000.
    */
   readonly refusedMs?: number;
   /** Hears of each failed round, and of each event that was refused. Default: nobody does; both are tried again. */
@@ -42,6 +42,8 @@ export class Relay {
   readonly #refused = new Map<string, number>();
   /** So many of them are tried again until the others have had a turn: with all, that would be as far off as at first. */
   #again = 0;
+  /** What `#again` begins with: few after a refusal that ended its round, since each would cost a round; then twice as many. */
+  #most: number;
 
   /** @throws InvalidArgumentError */
   constructor(
@@ -60,6 +62,7 @@ export class Relay {
     this.outbox = outbox;
     this.bus = bus;
     this.#batch = batch;
+    this.#most = batch;
     this.options = { batch, idleMs, roundMs, refusedMs, onError };
   }
 
@@ -126,7 +129,9 @@ export class Relay {
   }
 
   #letBack(): void {
-    this.#again = this.#batch;
+    const grown = this.#again < this.#most ? this.#most * 2 : this.#most;
+    this.#most = Math.min(grown, this.#batch);
+    this.#again = this.#most;
     const until = performance.now() + this.options.refusedMs;
     for (const [key, at] of this.#refused) if (at === Number.POSITIVE_INFINITY) this.#refused.set(key, until);
   }
@@ -150,7 +155,11 @@ export class Relay {
         if (cause instanceof ConnectionLostError) break;
         refused.set(key, cause);
         // The event, or the broker? The next round asks with another.
-        if (!(cause instanceof UnroutableError) && taken.length === 0) break;
+        if (!(cause instanceof UnroutableError) && taken.length === 0) {
+          this.#most = 1;
+          this.#again = 0;
+          break;
+        }
       }
       if (performance.now() > until) break;
     }
