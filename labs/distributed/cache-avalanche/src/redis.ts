@@ -52,7 +52,8 @@ class CorkedRedis extends Redis {
  * so that each layer or cache that a read asks waits so long for a hung Redis, and no longer; a broken connection fails
  * its commands at once and none is sent again. One on which nothing comes for ten times `timeoutMs`, at least a second, is
  * broken off: ioredis keeps what has timed out until its answer comes, and a server that hangs would fill the memory. A
- * server that has become a replica is left, for whom the name leads to by now. `onError` is told of connection errors.
+ * server that has become a replica is left, once a second at most, for whom the name leads to by now. `onError` is told of
+ * connection errors.
  * @throws InvalidArgumentError
  */
 export function connectRedis(
@@ -62,6 +63,7 @@ export function connectRedis(
   // Node fires a timer beyond this at once, and so each command would fail.
   const longest = 2 ** 31 - 1;
   const timeoutMs = whole('timeoutMs', options.timeoutMs ?? 250, 1, longest);
+  let leftAt = Number.NEGATIVE_INFINITY;
   const redis = new CorkedRedis(url, {
     commandTimeout: timeoutMs,
     socketTimeout: Math.min(Math.max(1_000, 10 * timeoutMs), longest),
@@ -71,7 +73,13 @@ export function connectRedis(
     // While a server loads its data it would keep every command, timed out or not. The server itself refuses at once.
     enableReadyCheck: false,
     retryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
-    reconnectOnError: (error) => /\bREADONLY\b/.test(error.message),
+    reconnectOnError: ({ message }) => {
+      const now = performance.now();
+      // To leave fails all that is under way: a crowd of reads that a replica would have answered.
+      if (!/\bREADONLY\b/.test(message) || now - leftAt < 1_000) return false;
+      leftAt = now;
+      return true;
+    },
   });
   redis.on('error', (error: Error) => options.onError?.(error));
   return redis;

@@ -188,6 +188,17 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
     expect(await client.keys('*price:0*')).toEqual(['cache-breakdown:1:{price:0}']);
   });
 
+  test('a replica to which the name still leads is left once a second at most, not at each write that it refuses', () => {
+    const client = connect();
+    const now = vi.spyOn(performance, 'now');
+    const left = [0, 1, 999, 1_000, 1_999].map((ms) => {
+      now.mockReturnValue(5_000 + ms);
+      return client.options.reconnectOnError?.(new Error("READONLY You can't write against a read only replica."));
+    });
+    now.mockRestore();
+    expect(left).toEqual([true, false, false, true, false]);
+  });
+
   test('a server that has become a replica is left for a new connection', async ({ skip }) => {
     skip(!redis.faults, 'it makes the server a replica, and this one is not ours');
     const [client, admin] = [connect(), connect()];

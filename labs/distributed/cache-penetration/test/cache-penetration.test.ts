@@ -281,6 +281,17 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     expect(keys.filter((key) => !key.startsWith('cache-penetration:1:'))).toEqual([]);
   });
 
+  test('a replica to which the name still leads is left once a second at most, not at each write that it refuses', () => {
+    const client = connect();
+    const now = vi.spyOn(performance, 'now');
+    const left = [0, 1, 999, 1_000, 1_999].map((ms) => {
+      now.mockReturnValue(5_000 + ms);
+      return client.options.reconnectOnError?.(new Error("READONLY You can't write against a read only replica."));
+    });
+    now.mockRestore();
+    expect(left).toEqual([true, false, false, true, false]);
+  });
+
   test('a server that has become a replica is left for a new connection', async ({ skip }) => {
     skip(!servers.faults, 'it makes the server a replica, and this one is not ours');
     const { redis, prefix } = setUp();
