@@ -22,7 +22,7 @@ type Intersection<Bounds extends readonly unknown[]> = {
 
 /** Several decorators as one, written from the top; the last is applied first. */
 export function compose<Bounds extends readonly unknown[]>(
-  ..._decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<AnyMethod & Bounds[Index]> }
+  ..._decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<AnyMethod & Bounds[Index], void> }
 ): MethodDecoratorOf<AnyMethod & Intersection<Bounds>> {
   return todo('compose');
 }

@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { History, ManualClock, until } from '@shared/testkit';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
+  type AnyMethod,
   BadRequestError,
   currentPrincipal,
   currentSignal,
@@ -87,6 +88,22 @@ describe('decorators', () => {
       ['fetched', 1],
       ['delivered', 2],
       ['wrapped', 1],
+    ]);
+  });
+
+  test('compose keeps what a decorator stands on where that returns nothing', () => {
+    const seen: unknown[] = [];
+    const noted = (method: AnyMethod, { name }: ClassMethodDecoratorContext) => void seen.push([name, typeof method]);
+    class Kitchen {
+      @compose(noted, requires('rider'), noted) cook() {
+        return 'rice';
+      }
+    }
+    expect(() => new Kitchen().cook(), 'the guard below it').toThrow(UnauthenticatedError);
+    expect(runAs(rider, () => new Kitchen().cook())).toBe('rice');
+    expect(seen).toEqual([
+      ['cook', 'function'],
+      ['cook', 'function'],
     ]);
   });
 

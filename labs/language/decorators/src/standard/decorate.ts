@@ -2,11 +2,11 @@ import './metadata.ts';
 import { MisuseError } from '../core/errors.ts';
 import { type AnyMethod, type Behaviour, wrap } from '../core/method.ts';
 
-/** A decorator of methods that fit `Bound`; what the method is, it stays. */
-export type MethodDecoratorOf<Bound extends AnyMethod = AnyMethod> = <M extends Bound>(
+/** A decorator of methods that fit `Bound`; what the method is, it stays. Those of others may return `Nothing`. */
+export type MethodDecoratorOf<Bound extends AnyMethod = AnyMethod, Nothing = never> = <M extends Bound>(
   method: M,
   context: ClassMethodDecoratorContext,
-) => M;
+) => M | Nothing;
 
 /** Of methods and getters. */
 export type ReaderDecorator = <M extends AnyMethod>(
@@ -95,7 +95,9 @@ type Intersection<Bounds extends readonly unknown[]> = {
  * first. It takes the methods that all of them take.
  */
 export function compose<Bounds extends readonly unknown[]>(
-  ...decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<AnyMethod & Bounds[Index]> }
+  ...decorators: { readonly [Index in keyof Bounds]: MethodDecoratorOf<AnyMethod & Bounds[Index], void> }
 ): MethodDecoratorOf<AnyMethod & Intersection<Bounds>> {
-  return (method, context) => decorators.reduceRight((decorated, decorator) => decorator(decorated, context), method);
+  return (method, context) =>
+    // Others that only take a note return nothing.
+    decorators.reduceRight((decorated, decorator) => decorator(decorated, context) ?? decorated, method);
 }
