@@ -89,7 +89,7 @@ export async function ask<R extends QueryResultRow>(pool: Pool, query: QueryConf
         return await client.query<R>(query);
       } catch (error) {
         if (error instanceof DatabaseError && error.code === '40001') continue;
-        if (isAnswer(error)) throw new StoreError(`Postgres refused: ${error.message}`, 'no', error);
+        if (isRefusal(error)) throw new StoreError(`Postgres refused: ${error.message}`, 'no', error);
         lose(error);
         throw lost(error);
       }
@@ -125,16 +125,16 @@ const lost = (error: unknown) =>
   );
 
 /**
- * Postgres itself has answered, and not to say that this connection ends (08, 57P): then nothing was done. 08P01 it says of a
- * message that it has understood, such as a statement that lacks a parameter.
+ * Postgres itself has answered, and not to say that this connection ends (08, 57P): then nothing was done. 08P01 is what
+ * PgBouncer says when it has lost Postgres, maybe after the commit.
  */
-const isAnswer = (error: unknown): error is DatabaseError =>
-  error instanceof DatabaseError && !/^(08(?!P01)...|57P..)$/.test(error.code ?? '');
+const isRefusal = (error: unknown): error is DatabaseError =>
+  error instanceof DatabaseError && !/^(08...|57P..)$/.test(error.code ?? '');
 
 /**
  * What a second attempt can cure: lost connections, deadlocks and serialisation failures, a server without room, a lock
  * that wasn't had in time. Only the driver's own error is asked, for its whole SQLSTATE: a handler's error may have any text,
- * and any `code`.
+ * and any `code`. 08P01 is also a statement that lacks a parameter: whether the connection is lost shows at its ROLLBACK.
  */
 export function isPassing(error: unknown): boolean {
   if (error instanceof StoreError)

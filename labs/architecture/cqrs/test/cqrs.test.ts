@@ -1,6 +1,6 @@
 import { startPostgres } from '@shared/services';
 import { describeWith, History, outcome, until } from '@shared/testkit';
-import { Pool } from 'pg';
+import { DatabaseError, Pool } from 'pg';
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   board,
@@ -99,6 +99,30 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
   /** Waits for what happens while a call is under way; a call that fails is not waited for. */
   const meanwhile = (call: Promise<unknown>, ...[probe, options]: Parameters<typeof until>) =>
     Promise.race([call, until(probe, options)]);
+  /** An instance whose round has failed, and that notes so when it is let go. */
+  const failed = async (instance: (own: Pool) => Projector<OrderEvent>) => {
+    const late = Promise.withResolvers<void>();
+    onTestFinished(() => late.resolve());
+    let rolledBack = false;
+    const own = connections(() => undefined);
+    const query = own.query.bind(own);
+    Reflect.set(own, 'query', async (...args: unknown[]) => {
+      if (String(args[0]).startsWith('UPDATE')) {
+        rolledBack = true;
+        await late.promise;
+      }
+      return Reflect.apply(query, undefined, args);
+    });
+    const projector = instance(own);
+    await projector.migrate();
+    const failing = projector.round();
+    await meanwhile(failing, () => rolledBack, { what: 'the code to have failed' });
+    const note = () => {
+      late.resolve();
+      return failing;
+    };
+    return { projector, note };
+  };
   /** The server's commit of an event of this stream takes until it is let go, whatever the client does. */
   const slowCommit = async (name: string, stream: string) => {
     const gate = await pool.connect();
@@ -740,31 +764,38 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
   test('a verdict is about the build that failed, whichever is live by then', async () => {
     const { name, store, raw, projector, sold } = await open();
     await raw(1);
-    const late = Promise.withResolvers<void>();
-    let rolledBack = false;
-    const own = connections(() => undefined);
-    const query = own.query.bind(own);
-    Reflect.set(own, 'query', async (...args: unknown[]) => {
-      if (String(args[0]).startsWith('UPDATE')) {
-        rolledBack = true;
-        await late.promise;
-      }
-      return Reflect.apply(query, undefined, args);
-    });
     const on: typeof sales.on = { OrderCollected: () => Promise.reject(new Error('old code')) };
-    const old = new Projector(own, store, { ...sales, on }, { prefix: name });
-    await old.migrate();
-    const failing = old.round();
-    await meanwhile(failing, () => rolledBack, { what: 'the old code to have failed' });
+    const old = await failed((own) => new Projector(own, store, { ...sales, on }, { prefix: name }));
     const next = await projector({ ...sales, version: 2 });
     await next.rebuild();
-    late.resolve();
-    await failing;
+    await old.note();
     await raw(2);
     await drain(next);
     expect(await next.lag()).toEqual({ events: 0, ms: 0, paused: undefined });
     expect(await sold()).toEqual({ cheeseburger: 4 });
-    await expect(old.resume(), 'the old code resumes nothing').rejects.toThrow(InvalidArgumentError);
+    await expect(old.projector.resume(), 'the old code resumes nothing').rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('a verdict that comes late is not told again, and pauses nothing that mended code has brought on', async () => {
+    const { name, store, raw, projector, sold } = await open();
+    await raw(1);
+    const on: typeof sales.on = { OrderCollected: () => Promise.reject(new Error('old code')) };
+    let told = 0;
+    const instance = (own: Pool) =>
+      new Projector(own, store, { ...sales, on }, { prefix: name, onError: () => told++ });
+    const [first, second, third] = [await failed(instance), await failed(instance), await failed(instance)];
+    for (const each of [first, second]) await each.note();
+    expect(told, 'by two that have failed').toBe(1);
+    // It mends nothing, and leaves a second build of this version.
+    await expect(first.projector.rebuild()).rejects.toThrow(PoisonEventError);
+    const mended = await projector(sales);
+    await mended.resume();
+    await drain(mended);
+    await third.note();
+    expect(await mended.lag(), 'it has been applied since').toEqual({ events: 0, ms: 0, paused: undefined });
+    await raw(2);
+    await drain(mended);
+    expect([await sold(), told]).toEqual([{ cheeseburger: 4 }, 1]);
   });
 
   test('events of any type pass, also of those that every object has', async () => {
@@ -1104,6 +1135,23 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect(await sold(), 'the code of the later one has counted on').toEqual({ cheeseburger: 4 });
   });
 
+  test('code that is rolled back rebuilds, also where the later rebuild died before it had dropped the old', async () => {
+    const { name, store, raw, projector, sold } = await open();
+    await raw(1);
+    const old = await projector(sales);
+    await drain(old);
+    const dies = connections((statement) => {
+      if (statement.startsWith('DELETE')) throw new Error('the machine is gone');
+    });
+    const later = new Projector(dies, store, { ...sales, version: 2 }, { prefix: name });
+    await expect(later.rebuild()).rejects.toThrow('the machine is gone');
+    await raw(2);
+    await old.rebuild();
+    await raw(3);
+    await drain(old);
+    expect(await sold(), 'the code that was there before counts on').toEqual({ cheeseburger: 6 });
+  });
+
   test('a rebuild that meets a poison event leaves the live read model as it is', async () => {
     const { raw, projector, sold } = await open();
     await raw(1);
@@ -1305,6 +1353,36 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       'order-f 1',
       'order-f 2',
     ]);
+  });
+
+  test('appends that go together and cannot have the log in time wait for it once, and not one after the other', async () => {
+    const { name, store } = await open();
+    const letGo = await slowCommit(name, 'order-1');
+    const first = store.append(entry(1));
+    await meanwhile(first, waiting, { what: 'the first writer to be about to commit' });
+    let turns = 0;
+    const own = connections(() => undefined);
+    own.on('acquire', () => turns++);
+    const hurried = new PostgresEventStore<OrderEvent>(own, name, { lockTimeoutMs: 20, groupCommit: true });
+    const outcomes = await Promise.allSettled([2, 3, 4, 5, 6].map((n) => hurried.append(entry(n))));
+    for (const ended of outcomes) expect(ended).toMatchObject({ reason: { written: 'no', cause: { code: '55P03' } } });
+    expect(turns, 'turns of five').toBeLessThanOrEqual(2);
+    await letGo();
+    await first;
+  });
+
+  test('a pooler that has lost Postgres says so with a code of its own, and the outcome is unknown', async () => {
+    for (const groupCommit of [false, true]) {
+      const { name, store } = await open();
+      // As PgBouncer does it, here after the commit.
+      const own = connections(async () => {
+        if ((await store.read('order-1')).length === 0) return;
+        throw Object.assign(new DatabaseError('server conn crashed?', 0, 'error'), { code: '08P01' });
+      });
+      const append = new PostgresEventStore<OrderEvent>(own, name, { groupCommit }).append(entry(1));
+      await expect(append).rejects.toMatchObject({ constructor: StoreError, written: 'unknown' });
+      expect((await store.backlog(0n)).events).toBe(1);
+    }
   });
 
   test('whoever loses the connection is told that the outcome is unknown, and may send again', async () => {
