@@ -631,19 +631,19 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     for (const { key } of types.filter(({ type }) => type === 'zset')) {
       const fill = "for i = 1, 30000 do redis.call('ZADD', KEYS[1], i / 1e6, 'parcel ' .. i) end";
       await redis.eval(fill, 2, `${prefix}ended`, key);
-      let shares: number[] = [];
-      for (let round = 0; round < 2; round++) {
-        await redis.copy(`${prefix}ended`, key, 'REPLACE');
-        const timed = async (work: () => Promise<unknown>) => {
+      // The quickest of each: another process may hold up any one of them.
+      let [one, all] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+      for (let round = 0; round < 10; round++) {
+        const quickest = async (before: number, work: () => Promise<unknown>) => {
+          await redis.copy(`${prefix}ended`, key, 'REPLACE');
           const start = performance.now();
           await work();
-          return performance.now() - start;
+          return Math.min(before, performance.now() - start);
         };
-        const one = await timed(() => filter.add('second'));
-        await redis.copy(`${prefix}ended`, key, 'REPLACE');
-        shares = [...shares, one / (await timed(() => redis.zremrangebyscore(key, '-inf', 1)))];
+        one = await quickest(one, () => filter.add('second'));
+        all = await quickest(all, () => redis.zremrangebyscore(key, '-inf', 1));
       }
-      expect(Math.min(...shares), 'of the time in which all are removed').toBeLessThan(0.5);
+      expect(one / all, `${one} ms for one, and ${all} ms for all`).toBeLessThan(0.5);
     }
   });
 
