@@ -47,8 +47,19 @@ export const isUndone = (error?: Error): boolean =>
 
 export const isBroken = (node: Redis): boolean => ['reconnecting', 'close', 'end'].includes(node.status);
 
-/** Nodes whose connection broke once. */
-const broken = new WeakSet<Redis>();
+/** Nodes that have been connected, or could not be. */
+const tried = new WeakSet<Redis>();
+
+/** A request would wait for a connection that broke, and pile up with others: only the first one is waited for. */
+export function isAway(node: Redis): boolean {
+  const ready = node.status === 'ready';
+  if (ready || isBroken(node)) tried.add(node);
+  return !ready && tried.has(node);
+}
+
+function assertConnected(node: Redis): void {
+  if (isAway(node)) throw new NotConnectedError(`not connected (${node.status})`);
+}
 
 /** A client with `stringNumbers` gives the number as text. */
 async function count(
@@ -62,10 +73,7 @@ async function count(
 
 /** Takes all keys for `token`, or none. */
 export async function lockNode(node: Redis, keys: readonly string[], token: string, ttlMs: number): Promise<boolean> {
-  // A request that waits for a broken connection would keep the caller waiting, and take the lock for nobody: only the
-  // first one is waited for.
-  if (isBroken(node)) broken.add(node);
-  if (broken.has(node) && node.status !== 'ready') throw new NotConnectedError(`not connected (${node.status})`);
+  assertConnected(node);
   const [key = '', ...more] = keys;
   const taken =
     more.length === 0
@@ -77,6 +85,7 @@ export async function lockNode(node: Redis, keys: readonly string[], token: stri
 
 /** Deletes those keys that still carry `token`; true when all did. */
 export async function unlockNode(node: Redis, keys: readonly string[], token: string): Promise<boolean> {
+  assertConnected(node);
   return (await count(node, RELEASE, keys, token)) === keys.length;
 }
 
@@ -122,7 +131,7 @@ function isNodeUrl(url: string): boolean {
  *
  * A broken connection fails its commands at once, and none is sent again: a lock request that arrives late would take
  * the lock for nobody. A socket silent for `silentMs` (default 2,000 ms) with requests pending is given up, so that a
- * hung node can't pile up requests in memory. Connection errors appear as votes; `onError` is told of them too.
+ * hung node piles up the requests of that time at most. Connection errors appear as votes; `onError` is told of them too.
  *
  * @throws InvalidArgumentError on what is no `redis:` or `rediss:` URL, one whose path is no database or whose password
  *   isn't percent-encoded, or a `silentMs` that no timer can wait.

@@ -3,11 +3,12 @@ import type { Redis } from 'ioredis';
 import { type Clock, sleep, systemClock } from './clock.ts';
 import { notAcquired, QuorumUnreachableError } from './errors.ts';
 import { GrantedLease, type Keeper, type Lease } from './lease.ts';
-import { extendNode, isBroken, isUndone, lockNode, unlockNode } from './nodes.ts';
+import { extendNode, isAway, isBroken, isUndone, lockNode, unlockNode } from './nodes.ts';
 import { type AcquireOptions, assertTtl, type LockOptions, type Plan, planOf, votersOf } from './options.ts';
 import { type Ballot, poll, type Vote } from './poll.ts';
 
 const FREE_AGAIN_MS = 100;
+const LOOK_MS = 500;
 
 /**
  * A lock on N independent Redis nodes, held by whoever has a majority of them.
@@ -159,8 +160,13 @@ export class Redlock {
    */
   #free(node: Redis, resources: readonly string[], token: string, until: number, pauseMs: number): Promise<boolean> {
     const again = (ms: number) => {
-      if (node.status === 'end' || this.clock.mono() > until) return;
-      this.clock.after(ms, () => void this.#free(node, resources, token, until, 2 * ms), 'background');
+      const look = () => {
+        if (node.status === 'end' || this.clock.mono() > until) return;
+        if (!isAway(node)) return void this.#free(node, resources, token, until, 2 * ms);
+        // Thousands may wait for one node: not all at once.
+        this.clock.after((1 + Math.random()) * LOOK_MS, look, 'background');
+      };
+      this.clock.after(ms, look, 'background');
     };
     const freeing = this.unlock(node, resources, token);
     freeing.then(

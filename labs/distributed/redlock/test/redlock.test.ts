@@ -726,12 +726,14 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
 
   test('a lease can be extended until it ends, and not after', async () => {
     const { manual, clock } = handClock();
-    const lease = await lock({ clock }).acquire([fresh()], MINUTE);
+    const lease = await lock({ clock }).acquire([fresh()], MINUTE, { driftFactor: 0.1 });
     await manual.advance(MINUTE / 2);
     await lease.extend(MINUTE);
-    expect(lease.remaining()).toBe(MINUTE - MINUTE * 0.01 - 2);
-    await manual.advance(MINUTE);
+    expect(lease.remaining(), 'with the drift that it was acquired with').toBe(MINUTE - MINUTE * 0.1 - 2);
+    // Its signal has aborted, and the nodes still have its keys.
+    await manual.advance(lease.remaining() - 100);
     await expect(lease.extend(MINUTE)).rejects.toThrow(LeaseLostError);
+    expect(await lease.release(), 'a release that comes after the signal').toBe('expired');
     // In a process that stood still no alarm has rung.
     let now = 0;
     const stalled = await lock({ clock: { mono: () => now, after: () => () => {} } }).acquire([fresh()], MINUTE);
@@ -840,7 +842,8 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     const key = fresh();
     const early = await lock(PATIENT).using([key], MINUTE, async (_, lease) => lease.release());
     expect(early).toBe('released');
-    const forgetful = lock(PATIENT).using([key], MINUTE, async (_, lease) => {
+    // One of its two keys is enough.
+    const forgetful = lock(PATIENT).using([fresh(), key], MINUTE, async (_, lease) => {
       await onAllNodes(key, lease.token);
       await Promise.all(connect(urls.slice(0, 3)).map((node) => node.del(key)));
     });
@@ -928,6 +931,34 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
       await manual.advance(100);
       await last.ping();
     }
+    expect(await keysLeft(others, key), 'keys that are left for a whole TTL').toBe(0);
+  });
+
+  test('a release waits for a node that is connecting anew, and not in its queue: it is sent once the node is back', async () => {
+    const { manual, clock } = handClock();
+    const [nodes, others] = [connect(), connect()];
+    const [hung] = nodes;
+    if (!hung) return expect.fail('no node');
+    await Promise.all(nodes.map((node) => node.ping()));
+    const redlock = new Redlock(nodes, { clock, ...PATIENT });
+    const key = fresh();
+    const lease = await redlock.acquire([key], MINUTE);
+    await onNodes(others, key, lease.token);
+    const sends = vi.spyOn(hung, 'sendCommand');
+    hung.status = 'connecting';
+    const wait = async () => {
+      for (let step = 0; step < 20; step++) {
+        await manual.advance(100);
+        await Promise.all(nodes.slice(1).map((node) => node.ping()));
+      }
+    };
+    expect(await lease.release()).toBe('released');
+    expect(await (await redlock.acquire([fresh()], MINUTE)).release()).toBe('released');
+    await wait();
+    expect(sends, 'requests that wait in memory').not.toHaveBeenCalled();
+    hung.status = 'ready';
+    await wait();
+    await hung.ping();
     expect(await keysLeft(others, key), 'keys that are left for a whole TTL').toBe(0);
   });
 
@@ -1065,6 +1096,9 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(await refusal(3), 'the shortest TTL').toEqual([[1], [150], 34]);
     const unsaid = { retry: { delayMs: undefined, maxMs: undefined } };
     expect(await refusal(100, { retry: { delayMs: 500, maxMs: 600 } }, unsaid)).toEqual([[25], [550], 2]);
+    const general = { nodeTimeoutMs: 30, retry: { delayMs: 500, jitterMs: 100, maxMs: 600 } };
+    const own = { nodeTimeoutMs: 7, retry: { delayMs: 200, jitterMs: 0, maxMs: 1_000 } };
+    expect(await refusal(100, general, own), 'the call has the last word').toEqual([[7], [200], 6]);
     expect(await refusal(MINUTE, { retry: { delayMs: 5_000, jitterMs: 0 } })).toEqual([[50], [5_000], 2]);
     expect(await refusal(MINUTE, { retry: { delayMs: 5_001, jitterMs: 0 } })).toEqual([[50], [], 1]);
   });
