@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import {
+  type ConnectionOptions,
   defaultRepeatStrategy,
   FlowProducer,
   type JobNode,
@@ -14,7 +15,7 @@ import {
   type RepeatOptions,
 } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { EvictionPolicyError, InvalidArgumentError, QueueClosedError } from './errors.ts';
+import { asError, EvictionPolicyError, InvalidArgumentError, QueueClosedError } from './errors.ts';
 import {
   AsyncResult,
   type BullJob,
@@ -46,7 +47,11 @@ import { closeConnected, TaskWorker, type TaskWorkerOptions } from './worker.ts'
 export type Connection = Redis | { readonly url: string };
 
 export interface TaskQueueOptions {
-  /** A server, or a client to be shared (workers, and who waits for results, want its `maxRetriesPerRequest` null). */
+  /**
+   * A server: connections that a failover has left with a replica are made anew, and what was refused there throws. Or a
+   * client to be shared: workers, and who waits for results, want its `maxRetriesPerRequest` null, and a failover its
+   * `reconnectOnError`.
+   */
   readonly connection: Connection;
   /** The queue's name. Producers and workers with one name share it. Default `tasks`. */
   readonly name?: string;
@@ -91,19 +96,25 @@ const TURN = {
   endTurn: "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1])",
 };
 
+class Flows extends FlowProducer {
+  async reconnect(): Promise<void> {
+    (await this.backend.client).disconnect(true);
+  }
+}
+
 /** Celery's canvas, typed by a task map, on one BullMQ queue. A thin layer: `bull` is the queue beneath. */
 export class TaskQueue<M extends Tasks> {
   readonly bull: BullQueue;
   readonly name: string;
   protected readonly tasks: M;
-  protected readonly shared: { readonly connection: Connection; readonly prefix: string };
+  protected readonly shared: { readonly connection: ConnectionOptions; readonly prefix: string };
   readonly #keep: KeepJobs;
   readonly #opened: { close(): Promise<void> }[] = [];
   readonly #workers = new Set<TaskWorker>();
   readonly #underWay = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
   #closed = false;
-  #flows: FlowProducer | undefined;
+  #flows: Flows | undefined;
   #events: QueueEvents | undefined;
   #feed: ResultFeed | undefined;
   #messages: QueueEventsProducer | undefined;
@@ -112,7 +123,11 @@ export class TaskQueue<M extends Tasks> {
   constructor(tasks: M, options: TaskQueueOptions) {
     this.tasks = tasks;
     this.name = options.name ?? 'tasks';
-    this.shared = { connection: options.connection, prefix: options.prefix ?? 'bull' };
+    const { connection } = options;
+    this.shared = {
+      connection: 'url' in connection ? { reconnectOnError: isReplica, ...connection } : connection,
+      prefix: options.prefix ?? 'bull',
+    };
     this.#keep = options.keepResults ?? { age: 3_600, count: 10_000 };
     for (const [name, value = 0] of Object.entries(this.#keep)) integerFrom(`keepResults.${name}`, value, 0);
     this.bull = this.#keepOpen(() => new Queue<Envelope, Json, string, Envelope, Json, string>(this.name, this.shared));
@@ -409,7 +424,15 @@ export class TaskQueue<M extends Tasks> {
   async #send<R>(flow: Flow, isNamed: boolean): Promise<AsyncResult<R>> {
     const { jobId } = flow.opts;
     const flows = this.#flowProducer();
-    const add = () => flows.add({ ...flow, prefix: this.shared.prefix });
+    const add = async () => {
+      try {
+        await flows.add({ ...flow, prefix: this.shared.prefix });
+      } catch (error) {
+        // The refusal is within the reply to EXEC, where ioredis doesn't look.
+        if (isReplica(asError(error))) await flows.reconnect();
+        throw error;
+      }
+    };
     // BullMQ knows the root, and would add its parts to it once more.
     const once = async () => (await this.bull.getJobState(jobId)) === 'unknown' && add();
     await this.#call<unknown>(() => (isNamed ? this.#inTurn(jobId, once) : add()));
@@ -447,9 +470,9 @@ export class TaskQueue<M extends Tasks> {
   }
 
   /** A closed one of BullMQ does nothing, and doesn't say so. */
-  #flowProducer(): FlowProducer {
+  #flowProducer(): Flows {
     this.#live();
-    this.#flows ??= this.#keepOpen(() => new FlowProducer(this.shared));
+    this.#flows ??= this.#keepOpen(() => new Flows(this.shared));
     return this.#flows;
   }
 
@@ -477,6 +500,9 @@ export class TaskQueue<M extends Tasks> {
     return one;
   }
 }
+
+/** After a failover the address leads to another server, and the one that this connection has is a replica. */
+const isReplica = ({ message }: Error): boolean => /^(READONLY|UNBLOCKED)\b/.test(message);
 
 /** Do they say the same as JSON, whatever the order of their keys? */
 const alike = (one: object, other: object): boolean =>

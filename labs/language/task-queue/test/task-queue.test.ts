@@ -1480,6 +1480,32 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     }
   });
 
+  test('a connection that leads to a replica since a failover is made anew', async ({ skip }) => {
+    skip(!redis.faults, 'it makes the server a replica, and this one is not ours');
+    const { near, lines } = await relayed();
+    const tasks = { double, count: task((all: number[]) => all.length) };
+    const queue = new TaskQueue(tasks, { connection: { url: near }, prefix, name: fresh() });
+    const admin = new Redis(url);
+    onTestFinished(async () => {
+      admin.disconnect();
+      await queue.close();
+    });
+    const album = () => queue.chord([queue.s('double', 1)], 'count');
+    await queue.delay('double', 1);
+    await album();
+    const old = lines.map(([end]) => end);
+    await admin.replicaof('127.0.0.1', 1);
+    try {
+      await expect(queue.delay('double', 1)).rejects.toThrow('READONLY');
+      await expect(album()).rejects.toThrow('READONLY');
+      await until(() => old.every((end) => end.destroyed), { what: 'all connections to be made anew' });
+    } finally {
+      await admin.replicaof('NO', 'ONE');
+    }
+    await queue.delay('double', 1);
+    await album();
+  });
+
   test('a Redis that may throw keys away is refused', async ({ skip }) => {
     skip(!redis.faults, 'it changes a setting of the server, and this one is not ours');
     const client = new Redis(url);
