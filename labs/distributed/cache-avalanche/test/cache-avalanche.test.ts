@@ -244,6 +244,17 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(await client.quit()).toBe('OK');
   });
 
+  test('a database that is chosen on a client that never was connected is refused, and the process goes on', async () => {
+    const failures = vi.fn();
+    process.on('unhandledRejection', failures);
+    onTestFinished(() => void process.off('unhandledRejection', failures));
+    const client = connectRedis(node.url);
+    client.disconnect();
+    await expect(client.select(1)).rejects.toThrow('closed');
+    await new Promise(setImmediate);
+    expect(failures).not.toHaveBeenCalled();
+  });
+
   test('a database that could not be chosen, as Redis was busy with a script, is no reason to go on in another', async ({
     skip,
   }) => {

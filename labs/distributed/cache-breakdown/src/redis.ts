@@ -37,7 +37,7 @@ class CorkedRedis extends Redis {
       return command.promise;
     }
     // A Redis that is busy with a script refuses this one too, and what follows would go to database 0.
-    if (command.name === 'select') command.promise.catch(() => this.stream.destroy());
+    if (command.name === 'select') command.promise.catch(() => this.stream?.destroy());
     const socket = this.stream;
     if (this.status === 'ready' && socket.writableCorked === 0) {
       socket.cork();
