@@ -30,12 +30,21 @@ export function checkPlace(decorator: string, name: unknown, descriptor: unknown
   );
 }
 
+/** @throws MisuseError as `checkPlace`, and above a decorator that made a getter of a method: only reading it would be decorated. */
+function checkMember(decorator: string, target: object, name: string | symbol, descriptor: PropertyDescriptor): void {
+  checkPlace(decorator, name, descriptor);
+  if (isMethod(descriptor.value) || !isMethod(Object.getOwnPropertyDescriptor(target, name)?.value)) return;
+  throw new MisuseError(
+    `@${decorator} stands above a decorator that made a getter of the method ${String(name)}: write it below that one`,
+  );
+}
+
 export function onMethod<Bound extends AnyMethod = AnyMethod>(
   decorator: string,
   behaviour: Behaviour,
 ): MethodDecoratorOf<Bound> {
-  return (_target, name, descriptor) => {
-    checkPlace(decorator, name, descriptor);
+  return (target, name, descriptor) => {
+    checkMember(decorator, target, name, descriptor);
     if (!descriptor.value)
       throw new MisuseError(`@${decorator} stands on the accessor ${String(name)}; it belongs on a method`);
     descriptor.value = wrapped(descriptor.value, name, behaviour);
@@ -49,7 +58,7 @@ export function onMember(
   define?: (target: object, name: string | symbol, isMethod: boolean) => void,
 ): MemberDecorator {
   return (target, name, descriptor) => {
-    checkPlace(decorator, name, descriptor);
+    checkMember(decorator, target, name, descriptor);
     define?.(target, name, descriptor.value !== undefined);
     if (isMethod(descriptor.value)) descriptor.value = wrapped(descriptor.value, name, behaviour);
     if (descriptor.get) descriptor.get = wrapped(descriptor.get, name, behaviour);
@@ -59,8 +68,8 @@ export function onMember(
 
 /** Methods and getters: a setter has nothing to read. */
 export function onReader(decorator: string, behaviour: Behaviour): MemberDecorator {
-  return (_target, name, descriptor) => {
-    checkPlace(decorator, name, descriptor);
+  return (target, name, descriptor) => {
+    checkMember(decorator, target, name, descriptor);
     if (!isMethod(descriptor.value) && !descriptor.get) {
       throw new MisuseError(`@${decorator} stands on the setter ${String(name)}; it belongs on a method or getter`);
     }

@@ -349,6 +349,41 @@ describe('the legacy dialect', () => {
     expect(() => runAs(guest, () => call([twice], 'GET', '/phone')), 'a cache between').toThrow(ForbiddenError);
   });
 
+  test('a decorator above one that makes a getter of the method is refused', () => {
+    // As the autobind of more than one library: the first read puts the bound method on the instance.
+    const autobind = (target: object, name: string | symbol, { value }: PropertyDescriptor): PropertyDescriptor => ({
+      get() {
+        const bound = this === target ? value : value.bind(this);
+        Object.defineProperty(this, name, { value: bound });
+        return bound;
+      },
+    });
+    for (const above of [requires('rider'), timed(() => {}), cached(ALWAYS)]) {
+      const decorated = () => {
+        class Orders {
+          @above
+          @autobind
+          address() {
+            return 'Via Roma';
+          }
+        }
+        return new Orders();
+      };
+      expect(decorated).toThrow(MisuseError);
+      expect(decorated).toThrow(/address: write it below/);
+    }
+    class Orders {
+      @autobind
+      @requires('rider')
+      address() {
+        return 'Via Roma';
+      }
+    }
+    const orders = new Orders();
+    expect(runAs(rider, () => orders.address())).toBe('Via Roma');
+    expect(() => orders.address(), 'bound by now').toThrow(UnauthenticatedError);
+  });
+
   test('a decorator of the other dialect says so', () => {
     const wrongHere = () => {
       class Kitchen {
