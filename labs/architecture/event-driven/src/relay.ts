@@ -6,7 +6,7 @@ import { transaction } from './inbox.ts';
 import { identifier, type Outbox, type Waiting } from './outbox.ts';
 
 export interface RelayOptions {
-  /** Events a round. Default 100. Half as many after a round that had no answer in time, then one more with each. */
+  /** Events a round. Default 100. Half as many after one that had no answer in time, one more after each that carried any. */
   readonly batch?: number;
   /** Milliseconds between looks at an empty outbox, and after an error. Default 50. */
   readonly idleMs?: number;
@@ -79,7 +79,8 @@ export class Relay {
     const carry = async (tx: PoolClient) => ((await this.lock(tx)) ? this.carry(tx) : 0);
     try {
       const carried = await transaction(this.#pool, carry, roundMs, begin);
-      this.#batch = Math.min(this.#batch + 1, batch);
+      // Who carried nothing has learned nothing: it may have waited for the lock of a round that was too large.
+      if (carried > 0) this.#batch = Math.min(this.#batch + 1, batch);
       return carried;
     } catch (error) {
       // It may have been more than fits into its time: as large again, it would be published again and again, and never marked.

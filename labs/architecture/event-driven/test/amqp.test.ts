@@ -101,6 +101,27 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await until(() => got.length === 1);
   });
 
+  test('rabbit: what is published outlasts a restart of the broker, a replay too', async () => {
+    const { open, prefix, url } = await world();
+    const bus = await open();
+    const { subscription } = await listen(bus, 'kitchen');
+    await subscription.stop();
+    await bus.publish([placed('1')]);
+    await bus.publish([placed('2')], 'kitchen');
+    const admin = await connect(url, { noDelay: true });
+    onTestFinished(() => admin.close());
+    const channel = await admin.createChannel();
+    channel.on('error', () => {});
+    for (const order of ['first', 'second']) {
+      const message = await channel.get(`${prefix}kitchen`, { noAck: true });
+      expect(message, `${order}: 2 is persistent`).toMatchObject({ properties: { deliveryMode: 2 } });
+    }
+    // The broker refuses who declares it as it is not.
+    const single = { 'x-single-active-consumer': true };
+    await channel.assertQueue(`${prefix}kitchen`, { durable: true, expires: 60_000, arguments: single });
+    await channel.assertExchange(`${prefix}all`, 'topic', { durable: true, autoDelete: true });
+  });
+
   test('rabbit: of one order nothing is published behind what was refused', async () => {
     const { open } = await world();
     const bus = await open();

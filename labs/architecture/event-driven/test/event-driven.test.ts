@@ -310,13 +310,38 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
       await add(...numbered('tenant', 40));
       const relay = relayTo({ publish }, { roundMs: 10_000 });
       const failed: unknown[] = [];
-      for (let round = 0; round < 20; round++) {
+      // Some find the lock still taken: Postgres notices a moment later that a connection was given up.
+      while (failed.length < 9 && (await outbox.waiting(pool, 1)).length > 0) {
         gone = false;
         await relay.round().catch((error: unknown) => failed.push(error));
       }
-      expect(await outbox.waiting(pool, 99), publish.name).toEqual([]);
-      expect(failed.length, 'rounds that were in vain').toBeLessThan(9);
+      expect(failed.length, `rounds that were in vain: ${publish.name}`).toBeLessThan(9);
     }
+  });
+
+  test('a relay that waits while another has the lock keeps its smaller batches', async () => {
+    const { add, relayTo } = await world();
+    await add(...numbered('tenant', 8));
+    let lost = true;
+    const publish = async () => {
+      if (lost) throw new ConnectionLostError('no answer: it comes back by itself');
+    };
+    const relay = relayTo({ publish }, { batch: 8 });
+    await expect(relay.round()).rejects.toBeInstanceOf(ConnectionLostError);
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const hanging = async () => {
+      begun.resolve();
+      await gate.promise;
+      throw new Error('broker down');
+    };
+    const other = relayTo({ publish: hanging }).round();
+    onTestFinished(() => gate.resolve());
+    await begun.promise;
+    for (let round = 0; round < 8; round++) expect(await relay.round(), 'while the other is at work').toBe(0);
+    gate.resolve();
+    await expect(other).rejects.toThrow('broker down');
+    lost = false;
+    expect(await relay.round()).toBe(4);
   });
 
   test('an event that commits late is not skipped', async () => {
@@ -682,6 +707,19 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect((await dead.list()).map((letter) => letter.event)).toEqual([event]);
     const replay = dead.replay('kitchen', 'no such id', { publish: async () => {} });
     await expect(replay).rejects.toBeInstanceOf(NoDeadLetterError);
+  });
+
+  test('a dead letter that dies again while it is replayed stays, as the newest', async () => {
+    const { dead } = await world();
+    const [event, later] = [placed('1'), placed('2')];
+    await dead.add('kitchen', event, new Error('gas is out'), 3);
+    await dead.add('kitchen', later, new Error('gas is out'), 3);
+    // The group is quicker than the broker's confirmation.
+    const publish = () => dead.add('kitchen', event, new Error('no rice'), 5);
+    await dead.replay('kitchen', event.id, { publish });
+    expect(await dead.list()).toMatchObject([{ event: later }, { event, reason: 'Error: no rice', attempts: 5 }]);
+    await dead.replay('kitchen', event.id, { publish: async () => {} });
+    expect(await dead.list()).toMatchObject([{ event: later }]);
   });
 
   test('a dead letter says what stands behind its error', async () => {
