@@ -863,6 +863,20 @@ describe('decorators', () => {
         return 'Loose';
       }
     }
+    const boundAsGiven = (given: AnyMethod, context: ClassMethodDecoratorContext<object>) => {
+      context.addInitializer(function () {
+        Reflect.set(this, context.name, given.bind(this));
+      });
+    };
+    class AsGiven {
+      @requires('rider') @boundAsGiven address() {
+        return 'Via Roma';
+      }
+    }
+    expect(() => new AsGiven().address(), 'the instance has the method from below the guard').toThrow(
+      UnauthenticatedError,
+    );
+    expect(runAs(rider, () => new AsGiven().address())).toBe('Via Roma');
     for (const orders of [new Loose(), new Loose()]) {
       expect(() => orders.address(), 'what a decorator below has bound').toThrow(UnauthenticatedError);
       expect(runAs(rider, () => orders.address())).toBe('Loose');

@@ -38,7 +38,8 @@ export function guarded(method: Callable, name: string | symbol, metadata: objec
  */
 function guardOverride(instance: unknown, name: string | symbol, metadata: object): void {
   for (const at of chain(instance)) {
-    const owner = Object.hasOwn(at.constructor, Symbol.metadata) ? metadataOf(at.constructor) : undefined;
+    const isType = at !== instance && Object.hasOwn(at.constructor, Symbol.metadata);
+    const owner = isType ? metadataOf(at.constructor) : undefined;
     // Before what it has of its own: where a class decorator put a class in its place, the method is one further up.
     if (owner !== undefined && requirements.own(owner, name).length > 0) return;
     const descriptor = Object.getOwnPropertyDescriptor(at, name);
