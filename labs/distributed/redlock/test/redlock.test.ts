@@ -962,6 +962,34 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(await keysLeft(others, key), 'keys that are left for a whole TTL').toBe(0);
   });
 
+  test('a clean-up goes behind a request that a client of the caller keeps until its node is there', async () => {
+    const { manual, clock } = handClock();
+    const [key, others] = [fresh(), connect()];
+    const patient = { lazyConnect: true, maxRetriesPerRequest: null, retryStrategy: () => 200 };
+    const nodes = urls.map((url) => new Redis(url, patient));
+    onTestFinished(() => {
+      for (const node of nodes) node.disconnect();
+    });
+    const redlock = new Redlock(nodes, { clock });
+    const refused = nodes.map((node) => {
+      const { port } = node.options;
+      // Nothing listens there.
+      node.options.port = 1;
+      node.on('error', () => {});
+      return new Promise((resolve) => {
+        node.once('reconnecting', () => resolve(Object.assign(node.options, { port })));
+      });
+    });
+    const asking = outcome(redlock.acquire([key], MINUTE, { retry: ONCE }));
+    await Promise.all(refused);
+    await manual.advance(50);
+    expect((await asking).error).toBeInstanceOf(QuorumUnreachableError);
+    // They come when the key would have ended.
+    await manual.advance(2 * MINUTE);
+    await Promise.all(nodes.map((node) => node.ping()));
+    expect(await keysLeft(others, key), 'keys that are left for a whole TTL').toBe(0);
+  });
+
   test('a release that is lost is sent again for as long as an extension without an answer may keep the key', async () => {
     const { manual, clock } = handClock();
     const [key, nodes, others] = [fresh(), connect(), connect()];
