@@ -47,7 +47,7 @@ export interface EventStore<E extends NewEvent> {
   append(entry: Append<E>): Promise<bigint>;
   /** A stream from its beginning. */
   read(stream: string): Promise<Recorded<E>[]>;
-  /** At most `limit` events beyond `after`, in the order of their positions. */
+  /** At most `limit` events beyond `after`, in the order of their positions; none only where the log ends. */
   readAll(after: bigint, limit: number): Promise<Recorded<E>[]>;
   /** Where the events of a command end; undefined when it has not been recorded. */
   positionOf(commandId: string): Promise<bigint | undefined>;
