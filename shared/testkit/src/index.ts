@@ -30,3 +30,4 @@ export {
 } from './suite.ts';
 export { type Tally, tally } from './tally.ts';
 export { DeadlineError, type UntilOptions, until } from './until.ts';
+export { whileBusy } from './while-busy.ts';

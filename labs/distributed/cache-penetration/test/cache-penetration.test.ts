@@ -1,7 +1,7 @@
 import { getEventListeners, once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
-import { describeWith, History, random, stillLoading, until } from '@shared/testkit';
+import { describeWith, History, random, stillLoading, until, whileBusy } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -344,16 +344,13 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     skip,
   }) => {
     skip(!servers.faults, 'it keeps the server busy, and this one is not ours');
-    const [admin, killer] = [connect(), connect()];
-    await admin.config('SET', 'busy-reply-threshold', '1');
-    const endless = admin.eval('while true do end', 0).catch(() => {});
-    await until(async () => /^BUSY/.test(String(await killer.ping().catch((error: Error) => error.message))));
-    const refused = Promise.withResolvers<Error>();
-    const client = connectRedis(new URL('/2', node.url).href, { onError: refused.resolve });
-    onTestFinished(() => client.disconnect());
-    expect((await refused.promise).message).toMatch(/^BUSY/);
-    await killer.script('KILL');
-    await endless;
+    const client = await whileBusy(node.url, async () => {
+      const refused = Promise.withResolvers<Error>();
+      const client = connectRedis(new URL('/2', node.url).href, { onError: refused.resolve });
+      onTestFinished(() => client.disconnect());
+      expect((await refused.promise).message).toMatch(/^BUSY/);
+      return client;
+    });
     const info = await until(() => client.client('INFO'));
     expect(info, 'where its commands go').toContain(' db=2 ');
   });

@@ -13,6 +13,7 @@ import {
   random,
   stillLoading,
   until,
+  whileBusy,
 } from '@shared/testkit';
 import { Cluster, Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -1136,19 +1137,14 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
   }) => {
     skip(!redis.faults, NOT_OURS);
     const url = urls[0] ?? '';
-    const [admin, killer] = connect([url, url]);
-    if (!admin || !killer) return expect.fail('no node');
-    await admin.config('SET', 'busy-reply-threshold', '1');
-    const endless = admin.eval('while true do end', 0).catch(() => {});
-    await until(async () => /^BUSY/.test(String(await killer.ping().catch((error: Error) => error.message))));
-    const refused = Promise.withResolvers<Error>();
-    const [node] = connectNodes([new URL('/2', url).href], { onError: refused.resolve });
-    if (!node) return expect.fail('no node');
-    onTestFinished(() => node.disconnect());
-    expect((await refused.promise).message).toMatch(/^BUSY/);
-    await killer.script('KILL');
-    await endless;
-    const info = await until(() => node.client('INFO'));
+    const node = await whileBusy(url, async () => {
+      const refused = Promise.withResolvers<Error>();
+      const [node] = connectNodes([new URL('/2', url).href], { onError: refused.resolve });
+      onTestFinished(() => node?.disconnect());
+      expect((await refused.promise).message).toMatch(/^BUSY/);
+      return node;
+    });
+    const info = await until(() => node?.client('INFO'));
     expect(info, 'where its commands go').toContain(' db=2 ');
   });
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { startRedis } from '@shared/services';
-import { describeWith, outcome, random, stillLoading, until } from '@shared/testkit';
+import { describeWith, outcome, random, stillLoading, until, whileBusy } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import {
@@ -227,16 +227,13 @@ await describeWith('groups', { redis: () => startRedis({ persist: 'always' }) },
   }) => {
     skip(!redis.faults, NOT_OURS);
     const { hall, prefix } = village();
-    const [busy, killer] = [admin(), admin()];
-    await killer.config('SET', 'busy-reply-threshold', '1');
-    const endless = outcome(busy.eval('while true do end', 0));
-    await until(async () => String((await outcome(killer.ping())).error).includes('BUSY'));
-    const one = hall({ url: new URL('/2', node.url).href });
-    expect((await outcome(one.send('board', 1))).error).toBeInstanceOf(UnavailableError);
-    await killer.script('KILL');
-    await endless;
+    const one = await whileBusy(node.url, async () => {
+      const one = hall({ url: new URL('/2', node.url).href });
+      expect((await outcome(one.send('board', 1))).error).toBeInstanceOf(UnavailableError);
+      return one;
+    });
     await until(() => one.send('board', 2));
-    expect(await killer.keys(`${prefix}*`), 'database 0').toEqual([]);
+    expect(await admin().keys(`${prefix}*`), 'database 0').toEqual([]);
   });
 
   test('Redis dies and comes back: what was acknowledged is heard, what was not says so, and members stay', async ({
