@@ -163,6 +163,8 @@ export function connectNodes(
       reconnectOnError: (error) => /\bREADONLY\b/.test(error.message),
     });
     node.on('error', (error: Error) => options.onError?.(error, url));
+    // Under load nobody may look at it in the 50 ms before it connects anew.
+    node.once('close', () => tried.add(node));
     return node;
   });
 }

@@ -963,6 +963,17 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(await keysLeft(others, key), 'keys that are left for a whole TTL').toBe(0);
   });
 
+  test('a node that could not be connected is sent nothing, though nobody looked when its connection failed', async () => {
+    const nodes = connect([...urls.slice(1), 'redis://127.0.0.1:1']);
+    const absent = nodes.at(-1);
+    if (!absent) return expect.fail('no node');
+    await new Promise((resolve) => absent.once('reconnecting', resolve));
+    absent.status = 'connecting';
+    const sends = vi.spyOn(absent, 'sendCommand');
+    expect(await (await new Redlock(nodes, PATIENT).acquire([fresh()], MINUTE)).release()).toBe('released');
+    expect(sends, 'requests that wait in memory').not.toHaveBeenCalled();
+  });
+
   test('a clean-up goes behind a request that a client of the caller keeps until its node is there', async () => {
     const { manual, clock } = handClock();
     const [key, others] = [fresh(), connect()];
