@@ -29,5 +29,6 @@ export {
   type TestResult,
 } from './suite.ts';
 export { type Tally, tally } from './tally.ts';
+export { unhandledRejections } from './unhandled-rejections.ts';
 export { DeadlineError, type UntilOptions, until } from './until.ts';
 export { whileBusy } from './while-busy.ts';

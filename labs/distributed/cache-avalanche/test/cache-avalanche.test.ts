@@ -1,6 +1,6 @@
 import { getEventListeners, once } from 'node:events';
 import { startRedis } from '@shared/services';
-import { describeWith, lateAnswers, stillLoading, until, whileBusy } from '@shared/testkit';
+import { describeWith, lateAnswers, stillLoading, unhandledRejections, until, whileBusy } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -55,17 +55,6 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const client = connect();
     const keys = await client.keys(`${prefix}*`);
     return Promise.all(keys.map((key) => client.pttl(key)));
-  };
-  /** Nobody may be bothered by a rejection in the background. */
-  const unhandledRejections = () => {
-    const unhandled = vi.fn();
-    const usual = process.rawListeners('unhandledRejection');
-    process.removeAllListeners('unhandledRejection').on('unhandledRejection', unhandled);
-    onTestFinished(() => {
-      process.off('unhandledRejection', unhandled);
-      for (const listener of usual) process.on('unhandledRejection', listener as NodeJS.UnhandledRejectionListener);
-    });
-    return unhandled;
   };
 
   // ── staggered expiry ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -245,14 +234,12 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
   });
 
   test('a database that is chosen on a client that never was connected is refused, and the process goes on', async () => {
-    const failures = vi.fn();
-    process.on('unhandledRejection', failures);
-    onTestFinished(() => void process.off('unhandledRejection', failures));
+    const unhandled = unhandledRejections();
     const client = connectRedis(node.url);
     client.disconnect();
     await expect(client.select(1)).rejects.toThrow('closed');
     await new Promise(setImmediate);
-    expect(failures).not.toHaveBeenCalled();
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   test('a database that could not be chosen, as Redis was busy with a script, is no reason to go on in another', async ({

@@ -8,6 +8,7 @@ import {
   outcome,
   random,
   stillLoading,
+  unhandledRejections,
   until,
   whileBusy,
 } from '@shared/testkit';
@@ -233,14 +234,12 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
   });
 
   test('a database that is chosen on a client that never was connected is refused, and the process goes on', async () => {
-    const failures = vi.fn();
-    process.on('unhandledRejection', failures);
-    onTestFinished(() => void process.off('unhandledRejection', failures));
+    const unhandled = unhandledRejections();
     const client = connectRedis(node.url);
     client.disconnect();
     await expect(client.select(1)).rejects.toThrow('closed');
     await new Promise(setImmediate);
-    expect(failures).not.toHaveBeenCalled();
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   test('a database that could not be chosen, as Redis was busy with a script, is no reason to go on in another', async ({
@@ -1033,13 +1032,7 @@ await describeWith('cache breakdown', { redis: () => startRedis() }, ({ redis })
   test('a refresh that fails in the background bothers nobody, and is not repeated by every reader', async () => {
     const key = fresh();
     const events: CacheEvent[] = [];
-    const unhandled = vi.fn();
-    const usual = process.rawListeners('unhandledRejection');
-    process.removeAllListeners('unhandledRejection').on('unhandledRejection', unhandled);
-    onTestFinished(() => {
-      process.off('unhandledRejection', unhandled);
-      for (const listener of usual) process.on('unhandledRejection', listener as NodeJS.UnhandledRejectionListener);
-    });
+    const unhandled = unhandledRejections();
     const cache = shop({ ttlMs: 1, staleMs: MINUTE, leaseMs: MINUTE, onEvent: (event) => events.push(event) });
     await price(cache, key, async () => '12.90');
     const { load, open, signals } = depot(() => Promise.reject(new Error('the depot is closed')));

@@ -1,7 +1,7 @@
 import { getEventListeners, once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
-import { describeWith, History, random, stillLoading, until, whileBusy } from '@shared/testkit';
+import { describeWith, History, random, stillLoading, unhandledRejections, until, whileBusy } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -330,14 +330,12 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
   });
 
   test('a database that is chosen on a client that never was connected is refused, and the process goes on', async () => {
-    const failures = vi.fn();
-    process.on('unhandledRejection', failures);
-    onTestFinished(() => void process.off('unhandledRejection', failures));
+    const unhandled = unhandledRejections();
     const client = connectRedis(node.url);
     client.disconnect();
     await expect(client.select(1)).rejects.toThrow('closed');
     await setImmediate();
-    expect(failures).not.toHaveBeenCalled();
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   test('a database that could not be chosen, as Redis was busy with a script, is no reason to go on in another', async ({
