@@ -12,6 +12,7 @@ import {
   overlaps,
   random,
   stillLoading,
+  unhandledRejections,
   until,
   whileBusy,
 } from '@shared/testkit';
@@ -1141,6 +1142,15 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(await refusal(100, general, own), 'the call has the last word').toEqual([[7], [200], 6]);
     expect(await refusal(MINUTE, { retry: { delayMs: 5_000, jitterMs: 0 } })).toEqual([[50], [5_000], 2]);
     expect(await refusal(MINUTE, { retry: { delayMs: 5_001, jitterMs: 0 } })).toEqual([[50], [], 1]);
+  });
+
+  test('a database that is chosen on a node that never was connected is refused, and the process goes on', async () => {
+    const unhandled = unhandledRejections();
+    const [node] = connectNodes(urls.slice(0, 1));
+    node?.disconnect();
+    await expect(node?.select(1)).rejects.toThrow('closed');
+    await nextTurn();
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   test('a node whose database could not be chosen, as it was busy with a script, is no reason to lock in another', async ({
