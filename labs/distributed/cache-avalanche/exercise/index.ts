@@ -53,6 +53,7 @@ export {
   InvalidArgumentError,
   InvalidationFailedError,
   LoadTimeoutError,
+  NotStoredError,
   systemClock,
   UnstorableValueError,
 } from '../src/index.ts';
@@ -217,6 +218,7 @@ export class DatabaseGate {
 
 /**
  * Fills an empty cache before the crowd comes: `keys` in order, `maxLoads` at a time. A key that fails is reported.
+ * One that was loaded and that Redis didn't take has failed with a NotStoredError.
  * What B answers, as A was lost, is under way until it has been loaded anew. Where another process is at it, or a load has
  * just failed, that is waited for, about as long as the lease lasts; then it has failed with a GateTimeoutError.
  * @throws the reason of `signal`; InvalidArgumentError

@@ -15,6 +15,9 @@ export class UnstorableValueError extends CacheError {}
 /** Redis didn't take an invalidation, so what is cached may be stale until its TTL ends. Call `invalidate` again. */
 export class InvalidationFailedError extends CacheError {}
 
+/** A warm-up loaded the value, and Redis didn't take it: the crowd won't find it there. */
+export class NotStoredError extends CacheError {}
+
 /** The load wasn't done in time. Its signal has aborted; whoever asks again starts a new one. */
 export class LoadTimeoutError extends CacheError {
   constructor(timeoutMs: number) {

@@ -11,6 +11,7 @@ export {
   InvalidArgumentError,
   InvalidationFailedError,
   LoadTimeoutError,
+  NotStoredError,
   UnstorableValueError,
 } from './errors.ts';
 export { DatabaseGate, type GateOptions, type GateStats } from './gate.ts';

@@ -76,6 +76,9 @@ type Ask<T> = (signal: AbortSignal) => Promise<Read<T>>;
  */
 export const replacing = new WeakMap<Read<unknown>, Promise<number>>();
 
+/** What was loaded, and a store didn't take: for a warm-up, to which it isn't done. */
+export const unstored = new WeakSet<Read<unknown>>();
+
 /** What the caches of this lab have in common: one flight for each key, and no value that is older than an invalidation. */
 export abstract class ReadThrough {
   protected readonly redis: Redis;
@@ -209,10 +212,12 @@ export abstract class ReadThrough {
     const text = pack(key, loaded.value, Date.now() - loaded.ageMs - (this.clock.mono() - since));
     // What the next one will get.
     const read = { ...loaded, value: unpack<T>(text).value };
+    if (places.length === 0) unstored.add(read);
     try {
       const kept = await this.keep(key, text, places);
       return { read, kept, down, goodFor: kept ? goodFor : before };
     } catch (error) {
+      unstored.add(read);
       this.report('redis-down', key, error);
       return { read, kept: true, down: true, goodFor: before };
     }

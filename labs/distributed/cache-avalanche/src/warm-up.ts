@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { GateTimeoutError, whole } from './errors.ts';
+import { GateTimeoutError, NotStoredError, whole } from './errors.ts';
 import type { Cache, Load, Read } from './layers.ts';
-import { replacing, unlessAborted } from './read-through.ts';
+import { replacing, unlessAborted, unstored } from './read-through.ts';
 
 export interface WarmUpOptions {
   /** Keys under way at once. Default 4: the database has its customers to serve, too. */
@@ -26,6 +26,7 @@ export type Warmable =
 /**
  * Fills an empty cache before the crowd comes: `keys` in order, the hottest first, a few at a time. Fill one with
  * jitter: keys that were warmed together would expire together. A key that fails is reported, and the rest goes on.
+ * One that was loaded and that Redis didn't take has failed with a NotStoredError.
  * What B answers, as A was lost, is under way until it has been loaded anew. Where another process is at it, or a load has
  * just failed, that is waited for, about as long as the lease lasts; then it has failed with a GateTimeoutError.
  *
@@ -48,6 +49,7 @@ export async function warmUp<T>(
       const read = await get(key, (stop) => load(key, stop));
       const replaced = replacing.get(read);
       const leaseMs = replaced && (await (signal ? unlessAborted(replaced, signal) : replaced));
+      if (unstored.has(read)) throw new NotStoredError(`${key} was loaded, and Redis did not take it. Warm it again.`);
       if (!leaseMs) return read;
       // The pauses together have outlasted a lease, and again it is somebody else's.
       if (pauseMs > leaseMs) throw new GateTimeoutError(leaseMs);

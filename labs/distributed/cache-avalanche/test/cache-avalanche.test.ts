@@ -1029,6 +1029,24 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(await elsewhere.getOrLoad('a', failing)).toMatchObject({ source: 'hit', value: 'newest' });
   });
 
+  test('a warm-up reports what was loaded and Redis did not take', async () => {
+    const client = connect();
+    const cache = compose(ttlCache({}, client).layer(), new DatabaseGate().layer());
+    const load = async (key: string) => {
+      if (key === 'lost') client.disconnect();
+      return key;
+    };
+    const report = await warmUp(cache, ['kept', 'lost', 'later'], load, { maxLoads: 1 });
+    expect(report).toMatchObject({
+      loaded: 1,
+      present: 0,
+      failed: [
+        { key: 'lost', error: { name: 'NotStoredError' } },
+        { key: 'later', error: { name: 'NotStoredError' } },
+      ],
+    });
+  });
+
   test('a layer that fails to forget keeps no other from being told', async () => {
     const failure = new Error('the inner one was not told');
     const told = vi.fn(async () => {});
