@@ -501,8 +501,11 @@ export class TaskQueue<M extends Tasks> {
   }
 }
 
-/** After a failover the address leads to another server, and the one that this connection has is a replica. */
-const isReplica = ({ message }: Error): boolean => /^(READONLY|UNBLOCKED)\b/.test(message);
+/**
+ * After a failover the address leads to another server, and the one that this connection has is a replica. A Redis before
+ * 7 tells what a script has met at the end of its own error: `ERR Error running script …: -READONLY …`.
+ */
+const isReplica = ({ message }: Error): boolean => /^(ERR .* -)?(READONLY|UNBLOCKED)\b/.test(message);
 
 /** Do they say the same as JSON, whatever the order of their keys? */
 const alike = (one: object, other: object): boolean =>
