@@ -171,8 +171,8 @@ export class Redlock {
     const freeing = this.unlock(node, resources, token);
     freeing.then(
       (freed) => !freed && pauseMs > 0 && again(pauseMs),
-      // A connection is soon back; an error of the node's own may last, and each refused attempt would add its requests.
-      (error?: Error) => again(error?.name === 'ReplyError' ? Math.max(pauseMs, FREE_AGAIN_MS) : FREE_AGAIN_MS),
+      // A connection that broke is soon back. Other errors last, and a request that timed out stays in the queue.
+      () => again(isAway(node) ? FREE_AGAIN_MS : Math.max(pauseMs, FREE_AGAIN_MS)),
     );
     return freeing;
   }

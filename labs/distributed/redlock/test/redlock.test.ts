@@ -572,6 +572,28 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(await node.exists(key), 'keys that are left once it answers').toBe(0);
   });
 
+  test('a node that hangs is asked ever more seldom to free what it may have taken, where each request has a time limit', async () => {
+    const { manual, clock } = handClock();
+    const [key, [link]] = [fresh(), await links()];
+    const node = new Redis(link?.url ?? '', { commandTimeout: 20 });
+    onTestFinished(() => node.disconnect());
+    await until(() => node.status === 'ready', { what: 'a connection' });
+    link?.partition('both');
+    const sends = vi.spyOn(node, 'sendCommand');
+    const asking = outcome(new Redlock([node], { clock }).acquire([key], MINUTE, { retry: ONCE }));
+    await manual.advance(50);
+    expect((await asking).error).toBeInstanceOf(QuorumUnreachableError);
+    for (let step = 0; step < 50; step++) {
+      await manual.advance(100);
+      // It reaches its limit after whatever was asked before.
+      await outcome(node.ping());
+    }
+    const asked = sends.mock.calls.filter(([{ name }]) => name === 'eval').length;
+    expect(asked, 'requests that wait in memory to free one key, in 5 s').toBeLessThan(10);
+    link?.heal();
+    await gone(key, 'what was sent to be delivered, and the key to be freed');
+  });
+
   test('no request waits in memory for a node whose connection has broken', async () => {
     const key = fresh();
     const [link] = await links();
