@@ -187,8 +187,9 @@ export class StreamsBus implements Bus {
       commandTimeout: undefined,
       // A connection that died without a word is noticed: while it lives there is an answer every 200 ms.
       socketTimeout: Math.max(1000, this.#leaseMs),
-      // A failover behind the name: this server is a replica now, and the name leads to another.
-      reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+      // A failover behind the name: this server is a replica now, and the name leads to another. A Redis before 7 says so
+      // within an error of its own where a script has met it.
+      reconnectOnError: (error: Error) => /\bREADONLY\b/.test(error.message),
     };
   }
 

@@ -502,6 +502,47 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await a.subscription.stop();
   }, 20_000);
 
+  test('streams: a group whose server is a replica since a failover goes where the name leads', async ({ skip }) => {
+    skip(!redis.faults, 'it makes the server a replica, and this one is not ours');
+    const { host, port } = redis.nodes[0];
+    // A Redis before 7 puts what a script has met into the words of an error of its own.
+    const before7 = '-ERR Error running script (call to f_1): @user_script:1: @user_script: 1: $&';
+    for (const refusal of ['$&', before7]) {
+      const sockets: Socket[] = [];
+      const name = createServer((near) => {
+        const far = connect(port, host);
+        for (const end of [near, far]) end.on('error', () => {});
+        near.pipe(far);
+        far.on('data', (answer) => near.write(answer.toString('latin1').replaceAll('-READONLY', refusal), 'latin1'));
+        far.on('close', () => near.destroy());
+        sockets.push(near);
+      });
+      await once(name.listen(0, '127.0.0.1'), 'listening');
+      const address = name.address();
+      const far = new Redis(typeof address === 'object' && address ? address.port : 0);
+      onTestFinished(() => {
+        far.disconnect();
+        name.close();
+      });
+      const { open } = world();
+      const bus = open(300, far);
+      const { got, subscription } = await listen(bus, 'kitchen');
+      await bus.publish([placed('1', 0)]);
+      await until(() => got.length === 1);
+      const left = () => sockets.filter((socket) => socket.destroyed).length;
+      await client.replicaof('127.0.0.1', 1);
+      try {
+        // Redis itself ends the first one, which waits for news as it becomes a replica.
+        await until(() => left() >= 3, { timeoutMs: 4000, what: 'the group to leave the replica, again and again' });
+      } finally {
+        await client.replicaof('NO', 'ONE');
+      }
+      await open().publish([placed('1', 1)]);
+      await until(() => got.length === 2, { timeoutMs: 4000, what: 'the event after the failover' });
+      await subscription.stop();
+    }
+  }, 20_000);
+
   test('streams: a stream that Redis has lost is made again, with its group', async () => {
     const { open, prefix } = world();
     const bus = open(300);
