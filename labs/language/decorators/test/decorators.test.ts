@@ -1004,6 +1004,35 @@ describe('decorators', () => {
     expect(found([new Lunch()], 'GET', '/dishes/today'), 'replaced by the override').toBe('one today');
   });
 
+  test('a compiler that leaves out whose child the metadata is loses no route and no guard', () => {
+    class Orders {
+      @route('GET', '/address') @requires('rider') address(): string {
+        return 'Via Roma';
+      }
+    }
+    class Busy extends Orders {
+      @route('GET', '/menu') menu() {
+        return 'menu';
+      }
+      override address() {
+        return 'Busy';
+      }
+    }
+    class Busiest extends Busy {
+      @route('GET', '/v2/address') override address() {
+        return 'Busiest';
+      }
+    }
+    // As SWC compiles them.
+    for (const type of [Busy, Busiest]) Object.setPrototypeOf(type[Symbol.metadata] ?? {}, null);
+    expect(() => new Busy().address(), 'called').toThrow(UnauthenticatedError);
+    expect(() => found([new Busiest()], 'GET', '/v2/address'), 'routed').toThrow(UnauthenticatedError);
+    expect(runAs(rider, () => found([new Busy()], 'GET', '/address'))).toBe('Busy');
+    expect(runAs(rider, () => found([new Busiest()], 'GET', '/v2/address'))).toBe('Busiest');
+    expect(found([new Busiest()], 'GET', '/menu')).toBe('menu');
+    expect(found([new Orders()], 'GET', '/menu'), 'a route of its child').toBe('nothing');
+  });
+
   test('a routed method is guarded wherever its guard stands', () => {
     class Orders {
       @cached({ ...ALWAYS, key: ({ url }: RouteRequest) => url })

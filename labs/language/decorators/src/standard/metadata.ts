@@ -6,6 +6,11 @@ if (Symbol.metadata === undefined) {
 
 /** The object that all decorators of a class share as `context.metadata`; its prototype is that of the parent class. */
 export function metadataOf(type: object): object | undefined {
-  const metadata: unknown = Reflect.get(type, Symbol.metadata);
-  return typeof metadata === 'object' && metadata !== null ? metadata : undefined;
+  const parent: object | null = Object.getPrototypeOf(type);
+  const inherited = parent === null ? undefined : metadataOf(parent);
+  const metadata: unknown = Object.hasOwn(type, Symbol.metadata) ? Reflect.get(type, Symbol.metadata) : inherited;
+  if (typeof metadata !== 'object' || metadata === null) return undefined;
+  // SWC leaves it without the prototype.
+  if (inherited && Object.getPrototypeOf(metadata) === null) Reflect.setPrototypeOf(metadata, inherited);
+  return metadata;
 }
