@@ -19,8 +19,8 @@ export class InvalidationFailedError extends CacheError {}
 export class FilterUnavailableError extends CacheError {}
 
 /**
- * Another rebuild took over, or the half-built filter was evicted. The filter in use is untouched. Don't try again at once:
- * two that do overtake each other for ever.
+ * Another rebuild took over, a process with another secret wrote to the filter, or the half-built one was evicted; it was
+ * never in use. Don't try again at once: two that do overtake each other for ever.
  */
 export class RebuildLostError extends CacheError {}
 

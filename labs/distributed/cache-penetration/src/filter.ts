@@ -9,8 +9,9 @@ export interface FilterOptions {
   /** p: the share of unknown ids that it lets pass once `capacity` ids are in. Default 0.01. */
   readonly fpp?: number;
   /**
-   * Keeps an attacker from choosing ids that pass. The same in all processes that share a filter: with another one a
-   * shared filter is another, which lets everybody pass until its first rebuild; the old one stays in Redis. Default "".
+   * Keeps an attacker from choosing ids that pass. The same in all processes that share a filter: as soon as one writes
+   * under another, the shared filter lets everybody pass until a rebuild. That comes `pendingMs` after the last process
+   * with the old one has ended; the old bits stay in Redis. Default "".
    */
   readonly secret?: string;
   /**

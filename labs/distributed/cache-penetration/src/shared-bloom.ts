@@ -5,7 +5,8 @@ import { type Answer, type Build, Filter, type FilterOptions, type FilterStats, 
 import { Script } from './redis.ts';
 import type { Fingerprint } from './sizing.ts';
 
-// KEYS: 1 what is known of the filter, 2 and 3 the two bitmaps (one in use, one being built), 4 what was added lately.
+// KEYS: 1 what is known of the filter, 2 and 3 the two bitmaps (one in use, one being built), 4 what was added lately,
+// 5 KEYS[1] of who wrote last: under another secret it's another, and what is added there this filter can't know.
 // The size travels with the filter, so clients that were configured differently still agree on its bits.
 const COMMON = `
 local function now()
@@ -14,13 +15,16 @@ local function now()
 end
 local function open(role)
   local slot = tonumber(redis.call('HGET', KEYS[1], role) or '')
-  if not slot then return nil end
+  if not slot or redis.call('GET', KEYS[5]) ~= KEYS[1] then return nil end
   local of = redis.call('HMGET', KEYS[1], slot .. 'bits', slot .. 'hashes')
   local filter = { key = KEYS[slot], bits = tonumber(of[1]), hashes = tonumber(of[2]) }
   -- A bitmap that was evicted, or evicted and begun anew by somebody, would say no to everybody.
   if filter.bits and redis.call('STRLEN', filter.key) == math.ceil(filter.bits / 8) then return filter end
   redis.call('HDEL', KEYS[1], role)
   return nil
+end
+local function claim()
+  if redis.call('GETSET', KEYS[5], KEYS[1]) ~= KEYS[1] then redis.call('HDEL', KEYS[1], 'current', 'next') end
 end
 local function positions(filter, print)
   local a, b = string.match(print, '(%d+):(%d+)')
@@ -53,6 +57,7 @@ end
 return 'maybe'`);
 
 const ADD = script(`
+claim()
 local at, current, next = now(), open('current'), open('next')
 -- Of what has ended some two thousand at a time: nobody is answered while a whole import is forgotten.
 local bound = redis.call('ZRANGE', KEYS[4], 2000, 2000, 'WITHSCORES')[2] or at
@@ -64,6 +69,7 @@ for i = 2, #ARGV do
 end`);
 
 const BEGIN = script(`
+claim()
 local token, bits, hashes = unpack(ARGV)
 local slot = redis.call('HGET', KEYS[1], 'current') == '2' and 3 or 2
 redis.call('DEL', KEYS[slot])
@@ -126,7 +132,7 @@ export interface SharedBloomOptions extends FilterOptions {
  */
 export class SharedBloom extends Filter {
   protected readonly redis: Redis;
-  protected readonly keys: readonly [about: string, a: string, b: string, recent: string];
+  protected readonly keys: readonly [about: string, a: string, b: string, recent: string, writer: string];
 
   constructor(redis: Redis, options: SharedBloomOptions) {
     super(options);
@@ -134,7 +140,7 @@ export class SharedBloom extends Filter {
     const name = `${options.prefix ?? 'cache-penetration:1:'}bloom:{${named('The name', options.name)}}`;
     // Under another secret the bits of this one say no to everybody.
     const key = `${name}:${this.fingerprint('').a}`;
-    this.keys = [key, `${key}:a`, `${key}:b`, `${key}:recent`];
+    this.keys = [key, `${key}:a`, `${key}:b`, `${key}:recent`, `${name}:writer`];
   }
 
   async stats(): Promise<FilterStats | undefined> {
@@ -169,7 +175,7 @@ export class SharedBloom extends Filter {
     const begun = await BEGIN.run(this.redis, this.keys, token, this.shape.bits, this.shape.hashes);
     const check = (done: unknown) => {
       if (Number(done) !== 1)
-        throw new RebuildLostError('Another rebuild has begun since, or the new filter was evicted.');
+        throw new RebuildLostError('Another rebuild or another secret came in between, or the new filter was evicted.');
     };
     const build: Build = {
       add: async (prints) => check(await FILL.run(this.redis, this.keys, token, ...prints.map(text))),

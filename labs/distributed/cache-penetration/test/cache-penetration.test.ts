@@ -503,6 +503,37 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     expect(await refused(filter, ['stranger'])).toEqual(['stranger']);
   });
 
+  test('while some processes have another secret, and after a change back, no row of theirs is refused', async () => {
+    const { redis, prefix } = setUp();
+    const under = (secret: string) => new SharedBloom(redis, { capacity: 100, name: 'parcels', prefix, secret });
+    const [autumn, winter] = [under('of autumn'), under('of winter')];
+    const rows = names('parcel ', 20);
+    const added = async (by: Filter, id: string) => {
+      await by.add(id);
+      rows.push(id);
+      return [await refused(autumn, rows), await refused(winter, rows)];
+    };
+    await autumn.rebuild(rows);
+    expect(await added(winter, 'first')).toEqual([[], []]);
+    expect(await added(autumn, 'second')).toEqual([[], []]);
+    await winter.rebuild(rows);
+    expect(await refused(winter, ['stranger'])).toEqual(['stranger']);
+    expect(await added(autumn, 'third')).toEqual([[], []]);
+    expect(await added(winter, 'fourth')).toEqual([[], []]);
+    const overtaken = winter.rebuild(
+      (async function* () {
+        await autumn.add('fifth');
+        yield* rows;
+      })(),
+    );
+    await expect(overtaken).rejects.toThrow(RebuildLostError);
+    expect(await added(autumn, 'fifth')).toEqual([[], []]);
+    await winter.rebuild(rows);
+    expect(await added(winter, 'sixth')).toEqual([[], []]);
+    await autumn.stats();
+    expect(await refused(winter, ['stranger']), 'of who only looks nobody takes note').toEqual(['stranger']);
+  });
+
   test('an id that is gone is refused after a rebuild, and no other with it', async () => {
     const ids = names('parcel ', 1_000);
     const [stay, gone] = [ids.slice(0, 500), ids.slice(500)];
