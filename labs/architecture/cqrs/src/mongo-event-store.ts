@@ -6,7 +6,7 @@ import type { Append, Backlog, EventStore, NewEvent, Recorded } from './event-st
 import { checkedEvent, checkedJson, checkedText, checkedWhole } from './text.ts';
 
 export interface MongoStoreOptions {
-  /** Milliseconds to try for a place in the log; then `append` rejects, and nothing was written. Default 5,000. */
+  /** Milliseconds to try for a place in the log; then `append` rejects with a StoreError. Default 5,000. */
   readonly patienceMs?: number;
 }
 
@@ -33,7 +33,7 @@ interface Commit {
  *   told so, and takes the next. A place can only be taken by who has seen that a majority has the one before it, so no
  *   reader can see 8 before 7. The price: writers of all streams compete for each place. Of n writers at once each needs up
  *   to n rounds.
- * - _The version in the stream._ Of two decisions on one version one is written.
+ * - _The version in the stream._ Of two decisions on one version one is written; the other is told when a majority has that.
  * - _The command's id._ It is recorded in the document of its events.
  *
  * Limits: the events of a command fit in one document (16 MB), positions end at 2^53, and a log is one collection that is
@@ -83,35 +83,43 @@ export class MongoEventStore<E extends NewEvent> implements EventStore<E> {
       );
     if ((await this.versionOf(stream)) !== expectedVersion) throw conflict();
     const deadline = performance.now() + this.patienceMs;
+    let written: 'no' | 'unknown' = 'no';
     while (performance.now() < deadline) {
-      const first = (await this.end()) + 1;
+      const first = (await this.end(written)) + 1;
       const last = first + events.length - 1;
       const outcome = await this.place({ ...commit, _id: first, last });
       if (outcome === 'written') return BigInt(last);
       if (outcome === 'conflict') throw conflict();
+      written = outcome === 'pending' ? 'unknown' : 'no';
       // Who comes back at once comes back together with those he met.
       await delay(Math.random() * 5);
     }
-    throw new StoreError(`The log had no place within ${this.patienceMs} ms: too many write at once.`, 'no', undefined);
+    throw new StoreError(
+      `The log had no place within ${this.patienceMs} ms: too many write at once, or no majority confirms.`,
+      written,
+      undefined,
+    );
   }
 
   /**
    * Where the log ends, as a majority has it. What the primary alone has may be lost with it, and come later, when the driver
    * sends it again to the next one: behind what a reader has seen.
    */
-  protected async end(): Promise<number> {
+  protected async end(sent: 'no' | 'unknown' = 'no'): Promise<number> {
     const options = { sort: { last: -1 }, projection: { last: 1 } } as const;
-    return (await answered(this.commits.findOne({}, options)))?.last ?? 0;
+    return (await answered(this.commits.findOne({}, options), sent))?.last ?? 0;
   }
 
   protected async versionOf(stream: string): Promise<number> {
-    const options = { sort: { version: -1 }, readConcern: { level: 'local' } } as const;
-    const newest = await answered(this.commits.findOne({ stream }, options));
+    const newest = await answered(this.commits.findOne({ stream }, { sort: { version: -1 } }));
     return newest ? newest.version + newest.last - newest._id : 0;
   }
 
-  /** Takes a place, or learns that it, the version or the command is taken. */
-  protected async place({ _id, ...commit }: Omit<Commit, 'at'>): Promise<'written' | 'taken' | 'conflict'> {
+  /**
+   * Takes a place, or learns that it, the version or the command is taken. `pending`: the version or the command is, and no
+   * majority has that yet. It may be lost; and whoever reads again would not find it, and meet it again.
+   */
+  protected async place({ _id, ...commit }: Omit<Commit, 'at'>): Promise<'written' | 'taken' | 'pending' | 'conflict'> {
     try {
       // An upsert that can only insert, because the clock is to be the server's.
       await answered(
@@ -129,11 +137,10 @@ export class MongoEventStore<E extends NewEvent> implements EventStore<E> {
     // Which of the indexes said no, its own documents say: the message is the server's to change. A retry of the driver's,
     // after an answer that was lost, finds its own document.
     const { stream, version, commandId } = commit;
-    const found = this.commits.findOne(
-      { $or: [{ commandId }, { stream, version }] },
-      { readConcern: { level: 'local' } },
-    );
-    return (await answered(found, 'unknown')) ? 'conflict' : 'taken';
+    const theirs = { $or: [{ commandId }, { stream, version }] };
+    if (await answered(this.commits.findOne(theirs), 'unknown')) return 'conflict';
+    const found = this.commits.findOne(theirs, { readConcern: { level: 'local' } });
+    return (await answered(found, 'unknown')) ? 'pending' : 'taken';
   }
 
   async read(stream: string): Promise<Recorded<E>[]> {

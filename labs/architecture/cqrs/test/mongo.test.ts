@@ -245,6 +245,43 @@ await describeWith(
       ).toEqual(['order-1']);
     });
 
+    test('in MongoDB whoever meets what no majority has yet waits for it, and is told of no conflict before', async () => {
+      await inMongo();
+      const nobodys = client.db().collection(`m${++shops}`);
+      const first = await inMongo();
+      await first.append(entry(7));
+      let looks = 0;
+      let confirmed = false;
+      const commits = new Proxy(client.db().collection(`m${shops}`), {
+        get:
+          (primary, key) =>
+          (...asked: unknown[]) => {
+            looks++;
+            const hidden = !confirmed && /^find/.test(String(key)) && Object(asked[1]).readConcern?.level !== 'local';
+            const on = hidden ? nobodys : primary;
+            return Reflect.apply(Reflect.get(on, key), on, asked);
+          },
+      });
+      const lagging = new Proxy(client.db(), {
+        get: (of, key) => (key === 'collection' ? () => commits : Reflect.get(of, key)),
+      });
+      const send = (id: string, patienceMs: number) =>
+        new CommandBus(new MongoEventStore<OrderEvent>(lagging, `m${shops}`, { patienceMs }), {
+          ...order,
+          decide: () => [collected(7)],
+        }).send({ id, orderId: '7', type: 'collect' });
+      for (const id of ['c7', 'another']) {
+        const tired = await send(id, 50).catch((error: unknown) => error);
+        expect(tired, `${id}, who waits no longer`).toMatchObject({ constructor: StoreError, written: 'unknown' });
+      }
+      looks = 0;
+      const both = Promise.all([send('c7', 20_000), send('another', 20_000)]);
+      both.catch(() => {});
+      await until(() => looks > 100, { what: 'more looks than all attempts take' });
+      confirmed = true;
+      expect(await both, 'the twin, and who decides anew').toEqual([{ position: 1n }, { position: 2n }]);
+    });
+
     test('the projector needs no change to fill the read model in Postgres from a log in MongoDB', async () => {
       const store = await inMongo();
       for (const n of [1, 2, 3]) await store.append(entry(n));
