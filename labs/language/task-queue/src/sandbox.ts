@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { InvalidArgumentError, PermanentError } from './errors.ts';
 import {
@@ -73,7 +74,13 @@ const entry = import.meta.url.endsWith('.ts')
   ? new URL('./thread.ts', import.meta.url)
   : new URL('./thread.js', import.meta.url);
 
-/** Starts one run of `module` in a thread. Whoever starts it ends it: its result alone doesn't. */
+/** A result waits no longer for somebody to read what its thread has printed. */
+const PRINTING_MS = 1_000;
+
+/**
+ * Starts one run of `module` in a thread. Its result comes once what it has printed is read. Whoever starts it ends it:
+ * its result alone doesn't.
+ */
 export function startThread(module: URL, payload: Json, { id, attempt, signal, progress }: TaskContext) {
   // A line of our own: what a module says over its `parentPort` is for somebody else.
   const { port1: here, port2: line } = new MessageChannel();
@@ -91,7 +98,9 @@ export function startThread(module: URL, payload: Json, { id, attempt, signal, p
     else if ('value' in said) resolve(said.value);
     else reject(revive(said));
   };
+  const { promise: printed, resolve: close } = Promise.withResolvers<void>();
   here.on('message', hear);
+  here.on('close', close);
   thread.on('error', reject);
   thread.on('exit', (code) => {
     signal.removeEventListener('abort', abort);
@@ -100,7 +109,8 @@ export function startThread(module: URL, payload: Json, { id, attempt, signal, p
     here.close();
     reject(new Error(`its thread ended with code ${code} before it had a result`));
   });
-  return { thread, result };
+  const isRead = () => Promise.race([printed, pause(PRINTING_MS, undefined, { ref: false })]);
+  return { thread, result: result.finally(isRead) };
 }
 
 function revive({ failure, stack, permanent }: Extract<Said, { failure: string }>): Error {

@@ -27,3 +27,8 @@ try {
   const { message, stack } = asError(error);
   tell({ failure: message, stack, permanent: error instanceof PermanentError });
 }
+
+// Whoever ends this thread cuts off what it has printed and nobody has read yet.
+const read = (stream: NodeJS.WriteStream) => new Promise((resolve) => stream.write('', resolve));
+await Promise.all([read(process.stdout), read(process.stderr)]);
+line.close();

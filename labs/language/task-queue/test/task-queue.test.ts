@@ -658,6 +658,21 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect((await queue.bull.getJob(forgot.id))?.attemptsMade, 'runs that had their effect').toBe(1);
   });
 
+  test('what a task in a thread has printed is read before the thread is ended', LONG, async () => {
+    let printed = '';
+    const write = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      printed += text;
+      return true;
+    });
+    onTestFinished(() => write.mockRestore());
+    const queue = open({ once: inThread() });
+    await work(queue);
+    const ticket = await queue.delay('once', { act: 'print' });
+    await ticket.get(LONG_PATIENCE);
+    await queue.close();
+    expect(printed.split(`of ${ticket.id}`).length - 1, 'lines of 50').toBe(50);
+  });
+
   test('a task that ignores its soft limit is ended at its hard limit, and its place is free', LONG, async () => {
     const clock = new ManualClock();
     const { port, hears, silence } = await switchboard();

@@ -18,7 +18,7 @@ const { PermanentError }: typeof import('#lab') = await import(errors.href);
 const ENOUGH = 400_000;
 
 export type Order =
-  | { readonly act: 'tell' | 'refuse' | 'crash' | 'forget' | 'chat' }
+  | { readonly act: 'tell' | 'refuse' | 'crash' | 'forget' | 'chat' | 'print' }
   /** Says over a line what happens to it, and ignores it; the line is closed when the task's thread ends. */
   | { readonly act: 'wait' | 'loop'; readonly port: number };
 
@@ -28,6 +28,11 @@ export default async function run(order: Order, { id, attempt, signal, progress 
     if (order.act === 'refuse') throw new PermanentError(`refused in run ${attempt}`);
     if (order.act === 'crash') process.exit(7);
     if (order.act === 'forget') return JSON.parse('[0]', (key, part) => (key === '' ? part : Promise.resolve()));
+    if (order.act === 'print') {
+      for (let line = 0; line < 50; line++) console.log(`print ${line} of ${id}`);
+      // Node hands on the first line, and the others once that is read: this thread hears so after it has told its result.
+      process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200));
+    }
     // As modules do that are made for other threads than ours.
     for (const said of order.act === 'chat' ? [{ value: 'another' }, 'ready', null] : []) parentPort?.postMessage(said);
     await progress(40);
