@@ -73,7 +73,10 @@ export class StreamsBus implements Bus {
   readonly #subscriptions = new Set<Subscription>();
   #closed = false;
 
-  /** @param redis for publishing; each subscription opens a connection like it. It remains yours to close. */
+  /**
+   * @param redis for publishing and acknowledging; each subscription opens a connection like it. It remains yours to close.
+   *   Where a failover may make a replica of its server, give it a `reconnectOnError` for READONLY: ioredis has none of its own.
+   */
   constructor(redis: Redis, dead: Cemetery, options: StreamsOptions = {}) {
     const { prefix = 'events:', leaseMs = 5000, answerMs = 10_000, onError = () => {} } = options;
     assertCount('leaseMs', leaseMs);
