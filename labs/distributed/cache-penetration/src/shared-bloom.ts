@@ -23,8 +23,11 @@ local function open(role)
   redis.call('HDEL', KEYS[1], role)
   return nil
 end
+-- The deletion first, as in ADD: a full server refuses SET, but not in a script that has already deleted.
 local function claim()
-  if redis.call('GETSET', KEYS[5], KEYS[1]) ~= KEYS[1] then redis.call('HDEL', KEYS[1], 'current', 'next') end
+  if redis.call('GET', KEYS[5]) == KEYS[1] then return end
+  redis.call('HDEL', KEYS[1], 'current', 'next')
+  redis.call('SET', KEYS[5], KEYS[1])
 end
 local function positions(filter, print)
   local a, b = string.match(print, '(%d+):(%d+)')

@@ -902,7 +902,9 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     expect(getEventListeners(lasting.signal, 'abort')).toEqual([]);
   });
 
-  test('with Redis full the filter still refuses strangers, and a changed row is not served', async ({ skip }) => {
+  test('with Redis full the filter still refuses strangers, a row is inserted, and a changed one is not served', async ({
+    skip,
+  }) => {
     skip(!servers.faults, 'it limits the memory of a server, and this one is not ours');
     const { redis, prefix } = setUp();
     const filter = new SharedBloom(redis, { capacity: 100, name: 'parcels', prefix });
@@ -914,6 +916,8 @@ await describeWith('cache penetration', { redis: () => startRedis() }, ({ redis:
     const station = protect({ guard: new MissGuard(redis, { prefix }), filter, cache }, '203.0.113.7');
     const load = vi.fn(async () => 'new');
     expect((await station.read('stranger', load)).source).toBe('refused');
+    expect(await insertRow({ filter }, 'inserted', async () => 'committed')).toBe('committed');
+    expect(await refused(filter, ['inserted', 'stranger'])).toEqual(['stranger']);
     expect((await station.read('known', load)).value).toBe('old');
     await cache.invalidate('known').catch((error: unknown) => expect(error).toBeInstanceOf(InvalidationFailedError));
     expect((await station.read('known', load)).value).toBe('new');
