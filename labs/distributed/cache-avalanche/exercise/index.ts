@@ -154,6 +154,7 @@ export class PerpetualCache implements AsyncDisposable {
 
   /**
    * Has `key` loaded anew every `refreshMs`, by whichever process has the lease, however often this is said.
+   * What a gate refuses is tried again once its `retryAfterMs` is over, at the next third of a lease.
    * @throws InvalidArgumentError once closed.
    */
   keepFresh<T>(_key: string, _load: Load<T>): void {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import pLimit, { type LimitFunction } from 'p-limit';
-import { ClosedError, InvalidArgumentError, LONGEST_TIMER_MS, named, whole } from './errors.ts';
+import { ClosedError, DatabaseSparedError, InvalidArgumentError, LONGEST_TIMER_MS, named, whole } from './errors.ts';
 import type { Load } from './layers.ts';
 import { Lease } from './lease.ts';
 import { type CacheOptions, good, type Look, ReadThrough } from './read-through.ts';
@@ -61,8 +61,9 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
   /**
    * Has `key` loaded anew every `refreshMs`, by this process or another one that keeps it too. All caches that share
    * the prefix should keep the same keys: one of them refreshes. `load` passes no layer: with
-   * `(signal) => gate.run(load, signal)` one that hangs keeps its place. No reader waits for it: who finds nothing loads
-   * beside it. Fill an empty cache with `warmUp` first. @throws InvalidArgumentError once closed.
+   * `(signal) => gate.run(load, signal)` one that hangs keeps its place, and what the gate refuses is tried again
+   * once `retryAfterMs` is over, at the next third of a lease. No reader waits for it: who finds nothing loads beside it.
+   * Fill an empty cache with `warmUp` first. @throws InvalidArgumentError once closed.
    */
   keepFresh<T>(key: string, load: Load<T>): void {
     named('The key', key);
@@ -160,6 +161,9 @@ export class PerpetualCache extends ReadThrough implements AsyncDisposable {
       kept.loading = true;
       this.#limit(() => this.#refreshKept(key, kept, first))
         .catch((error: unknown) => {
+          // The database wasn't asked, and may be well again long before `refreshMs` is over.
+          if (error instanceof DatabaseSparedError)
+            kept.dueAt = Math.min(kept.dueAt, this.clock.mono() + error.retryAfterMs);
           if (!(error instanceof ClosedError)) this.refreshFailed(key, error);
         })
         .finally(() => {

@@ -629,6 +629,26 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     again.open();
   });
 
+  test('what the gate refuses the refresher is tried again after retryAfterMs, not a refreshMs later', async () => {
+    const [client, clock] = [connect(), handClock()];
+    const gate = new DatabaseGate({ clock, breaker: { window: 1, failureRate: 1, openMs: 5_000 } });
+    // Beats each 30 s.
+    const cache = perpetualCache({ clock, refreshMs: 90_000, leaseMs: 90_000, maxLoads: 1 }, client);
+    const began: string[] = [];
+    let second = 0;
+    const load = async (key: string) => {
+      began.push(`${second} s: ${key}`);
+      if (second === 0) throw new Error('The database is down.');
+      return key;
+    };
+    for (const key of ['a', 'b', 'c']) cache.keepFresh(key, (signal) => gate.run(() => load(key), signal));
+    for (; second <= 120; second += 30) {
+      await clock.manual.advance(second && 30_000);
+      await answered(client, 30);
+    }
+    expect(began).toEqual(['0 s: a', '30 s: b', '30 s: c', '90 s: a', '120 s: b', '120 s: c']);
+  });
+
   test('a kept value is as old as its load, and stale beyond staleMs', async () => {
     const [client, clock] = [connect(), handClock()];
     const cache = perpetualCache({ clock, staleMs: 5_000 }, client);
