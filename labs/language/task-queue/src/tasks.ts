@@ -93,8 +93,10 @@ type Stored<R> = [undefined, R] extends [R, Json] ? (R & {}) | null : R;
 /** The names of the tasks whose payload may be an `In`. */
 export type Taking<M extends Tasks, In> = {
   // As a whole: a link takes all that the one before may give.
-  [N in NameOf<M>]: [In] extends [PayloadOf<M, N>] ? N : never;
+  [N in NameOf<M>]: [Passed<In>] extends [PayloadOf<M, N>] ? N : never;
 }[NameOf<M>];
+// What a function that returns void has returned may be anything that is stored.
+type Passed<In> = [In] extends [Json] ? In : [In] extends [readonly unknown[]] ? Json[] : Json;
 
 /**
  * `L` itself where every link takes what the one before gives. At the first that doesn't, the names of those that would:

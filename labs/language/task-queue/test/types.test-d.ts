@@ -1,6 +1,6 @@
 // Laws for the compiler: nothing here is run.
 import { test } from 'vitest';
-import { type AsyncResult, type SendOptions, sandboxed, TaskQueue, task } from '#lab';
+import { type AsyncResult, type Json, type SendOptions, sandboxed, TaskQueue, task } from '#lab';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
@@ -20,6 +20,8 @@ const tasks = {
   takeEither: task((_: number | string) => {}),
   lists: task((_: (number | string)[]) => {}),
   pair: task(([n, s]: readonly [number, string]) => s.repeat(n)),
+  tidy: task(() => {}),
+  count: task((all: readonly Json[]) => all.length),
 };
 declare const queue: TaskQueue<typeof tasks>;
 declare const module: URL;
@@ -89,6 +91,15 @@ test('a link takes all that the one before may give, and so does a callback', ()
   queue.chord(parts, 'lists');
   // @ts-expect-error a string among the numbers
   queue.chord(parts, 'list');
+});
+
+test('a task that looks at no payload follows any, one without a result too', () => {
+  queue.chain(first, 'tidy', 'tidy');
+  const notes = ['x', 'y'].map((text) => queue.s('note', text));
+  queue.chord(notes, 'tidy');
+  queue.chord([queue.s('note', 'x'), first], 'count');
+  // @ts-expect-error a list of nothing for one of numbers
+  queue.chord(notes, 'list');
 });
 
 test('a chord gives its callback the list of what its header gives', () => {
