@@ -13,7 +13,10 @@ export interface GateOptions {
   readonly maxConcurrent?: number;
   /** Loads that may wait for their turn; the next one is refused at once. Default 100. */
   readonly maxWaiting?: number;
-  /** How long one may wait, in milliseconds. Default 1,000. */
+  /**
+   * How long one may wait, in milliseconds. Default 1,000. A cache above needs a `loadTimeoutMs` beyond this and a load
+   * together: what it gives up is a failure to the breaker, also where the queue took the time.
+   */
   readonly maxWaitMs?: number;
   /** How long a load may take before it is cancelled and has failed, in milliseconds. Default 5,000. */
   readonly loadTimeoutMs?: number;
