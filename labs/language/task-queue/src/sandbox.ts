@@ -40,6 +40,12 @@ export type Said =
   | { readonly value: Result }
   | { readonly failure: string; readonly stack: string | undefined; readonly permanent: boolean };
 
+type Run = (payload: never, context: TaskContext) => Result | Promise<Result>;
+/** As `task` would have it: one that looks at no payload takes any, and none gets what doesn't survive the journey. */
+type Taken<F extends Run> = F extends (payload: Json, context: TaskContext) => unknown
+  ? Json
+  : Extract<Parameters<F>[0], Json>;
+
 /**
  * Declares a task that is the default export of `module`, and of which every run gets a worker thread of its own:
  * `sandboxed<typeof import('./scan.ts').default>(new URL('./scan.ts', import.meta.url), { hardLimitMs: 60_000 })`.
@@ -47,14 +53,11 @@ export type Said =
  * JavaScript is ended wherever it stands, a loop that never yields included, and its sockets are closed; no `finally` of
  * it runs. A native call that blocks (`pbkdf2Sync`) is waited for, and processes that it has started go on. The price is
  * the start of a thread, and of the module's imports, for each run. Only Node's own type stripping is at hand there:
- * plain JavaScript below node_modules.
+ * plain JavaScript below node_modules. A payload that isn't `Json` is refused where it is sent.
  *
  * @throws InvalidArgumentError on a limit that no timer can keep, or a soft one that isn't below the hard one
  */
-export function sandboxed<F extends (payload: never, context: TaskContext) => Result | Promise<Result>>(
-  module: URL,
-  options: SandboxOptions,
-): Task<Parameters<F>[0], Awaited<ReturnType<F>>> {
+export function sandboxed<F extends Run>(module: URL, options: SandboxOptions): Task<Taken<F>, Awaited<ReturnType<F>>> {
   const { hardLimitMs, ...rest } = options;
   const { softLimitMs } = rest;
   checkLimit('hardLimitMs', hardLimitMs);
@@ -62,7 +65,7 @@ export function sandboxed<F extends (payload: never, context: TaskContext) => Re
   if (softLimitMs !== undefined && softLimitMs >= hardLimitMs) {
     throw new InvalidArgumentError(`softLimitMs (${softLimitMs}) must be below hardLimitMs (${hardLimitMs}).`);
   }
-  const run = async (payload: Parameters<F>[0], context: TaskContext) => {
+  const run = async (payload: Taken<F>, context: TaskContext) => {
     const { default: here } = await import(module.href);
     return here(payload, context);
   };

@@ -1,6 +1,6 @@
 // Laws for the compiler: nothing here is run.
 import { test } from 'vitest';
-import { type AsyncResult, type Json, type SendOptions, sandboxed, TaskQueue, task } from '#lab';
+import { type AsyncResult, type Json, type Result, type SendOptions, sandboxed, TaskQueue, task } from '#lab';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
@@ -171,4 +171,30 @@ test('a hard limit is for a task in a thread, whose types are those of its modul
   same<typeof scanned, Promise<AsyncResult<string>>>(true);
   // @ts-expect-error a string for a number
   shop.delay('scan', '1');
+});
+
+test('the payload of a task in a thread survives the journey too, and one that looks at none takes any', () => {
+  const inThread = <F extends (_: never) => Result>() => sandboxed<F>(module, { hardLimitMs: 1_000 });
+  const shop = new TaskQueue(
+    {
+      ...tasks,
+      age: inThread<(at: Date) => number>(),
+      scan: inThread<(film: { readonly scan: Buffer }) => number>(),
+      find: inThread<(film?: Film) => string>(),
+      pack: inThread<() => string>(),
+      parse: inThread<(_: unknown) => void>(),
+    },
+    { connection: { url: '' } },
+  );
+  // @ts-expect-error a Date comes back as a string
+  shop.delay('age', new Date());
+  // @ts-expect-error and a Buffer as a list of numbers
+  shop.delay('scan', { scan: Buffer.from('') });
+  // @ts-expect-error whoever looks at it
+  shop.delay('parse', new Date());
+  shop.delay('find', undefined);
+  // @ts-expect-error a number for a film
+  shop.delay('find', 1);
+  shop.chain(shop.s('double', 1), 'pack', 'parse', 'pack');
+  shop.chord([shop.s('note', 'x')], 'pack');
 });
