@@ -106,7 +106,11 @@ class LockNode extends Redis {
   override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
     const socket = this.stream;
     // A node that is busy with a script refuses this one too, and what follows would lock in database 0.
-    if (command.name === 'select') command.promise.catch(() => this.stream?.destroy());
+    // NOAUTH is none of that: where HELLO, which brings the password, isn't known, ioredis sends both once more.
+    if (command.name === 'select')
+      command.promise.catch(({ message }: Error) => {
+        if (!(this.options.password && message.startsWith('NOAUTH'))) this.stream?.destroy();
+      });
     // Nothing on its way: a request alone gains nothing from waiting for company.
     const busy = this.commandQueue.length > 0;
     if (busy && this.status === 'ready' && socket.writableCorked === 0) {
