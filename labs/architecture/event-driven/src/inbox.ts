@@ -74,8 +74,15 @@ export class Inbox {
 }
 
 /**
+ * A standby's answers to a write, and to READ WRITE. The pool would keep the connection while it is used, for ever, though
+ * the name may lead to the primary by now.
+ */
+const TAKES_NO_WRITES = new Set<unknown>(['25006', '0A000']);
+
+/**
  * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. When `body` has ended, `tx` takes no
- * statement more: its `query` rejects with RolledBackError.
+ * statement more: its `query` rejects with RolledBackError. A connection whose server takes no writes (a standby, after a
+ * failover) is given up: the next one goes where the name leads.
  * @param limitMs Milliseconds that all of it may take, and as many to get a connection. Default: no limit.
  * @param begin Default: as the database has it by default.
  * @throws ConnectionLostError after that; then the connection is given up, and what it had begun is rolled back
@@ -120,6 +127,7 @@ export async function transaction<T>(
       return result;
     } catch (error) {
       over = true;
+      if (error instanceof DatabaseError && TAKES_NO_WRITES.has(error.code)) lose(error);
       await client.query('ROLLBACK').catch(lose);
       throw error;
     }

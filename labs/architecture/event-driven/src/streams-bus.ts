@@ -75,7 +75,9 @@ export class StreamsBus implements Bus {
 
   /**
    * @param redis for publishing and acknowledging; each subscription opens a connection like it. It remains yours to close.
-   *   Where a failover may make a replica of its server, give it a `reconnectOnError` for READONLY: ioredis has none of its own.
+   *   Give it a `socketTimeout`, or a connection that died without a word is noticed only after many minutes, and until then
+   *   nothing is published or acknowledged. Where a failover may make a replica of its server, give it a `reconnectOnError`
+   *   for READONLY. ioredis has none of its own.
    */
   constructor(redis: Redis, dead: Cemetery, options: StreamsOptions = {}) {
     const { prefix = 'events:', leaseMs = 5000, answerMs = 10_000, onError = () => {} } = options;

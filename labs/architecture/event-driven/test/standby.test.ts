@@ -1,0 +1,68 @@
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { startPostgres } from '@shared/services';
+import { describeWith, until } from '@shared/testkit';
+import pg from 'pg';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
+import { delivery, type Envelope, Inbox, Outbox, Relay, transaction } from '#lab';
+
+await describeWith('a failover', { postgres: () => startPostgres({ standby: 1 }) }, ({ postgres }) => {
+  const pool = new pg.Pool({ connectionString: postgres.url });
+  pool.on('error', () => {});
+  afterAll(() => pool.end());
+
+  /** A name that leads to the standby, as that of a new primary does until the last one who remembers has forgotten. */
+  const stale = async () => {
+    let to = new URL(postgres.standbys[0].url);
+    const name = createServer((near) => {
+      const far = connect(Number(to.port), to.hostname);
+      for (const [end, other] of [[near, far] as const, [far, near] as const]) {
+        end.on('error', () => {});
+        end.on('close', () => other.destroy());
+        end.pipe(other);
+      }
+    });
+    await once(name.listen(0, '127.0.0.1'), 'listening');
+    const address = name.address();
+    const url = new URL(postgres.url);
+    url.host = `127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
+    const far = new pg.Pool({ connectionString: url.href, max: 1 });
+    far.on('error', () => {});
+    onTestFinished(async () => {
+      await far.end();
+      name.close();
+    });
+    const lead = () => {
+      to = new URL(postgres.url);
+    };
+    return { far, lead };
+  };
+
+  test('a relay and a group that have come to a standby go where the name leads', async () => {
+    const outbox = new Outbox(pool, 'f_outbox');
+    const inbox = new Inbox(pool, 'f_inbox');
+    await Promise.all([outbox.migrate(), inbox.migrate()]);
+    const event = delivery.create('OrderPlaced', '1', { dish: '鱼香肉丝饭', cents: 1800 });
+    await transaction(pool, (tx) => outbox.add(tx, event));
+    const there = new pg.Pool({ connectionString: postgres.standbys[0].url, max: 1 });
+    onTestFinished(() => there.end());
+    const arrived = () =>
+      there.query('SELECT FROM f_outbox, f_inbox').then(
+        () => true,
+        () => false,
+      );
+    await until(arrived, { what: 'the tables on the standby' });
+
+    const published: string[] = [];
+    const publish = async (events: readonly Envelope[]) => void published.push(...events.map(({ key }) => key));
+    const [ofRelay, ofGroup] = [await stale(), await stale()];
+    const relay = new Relay(ofRelay.far, new Outbox(ofRelay.far, 'f_outbox'), { publish });
+    const group = new Inbox(ofGroup.far, 'f_inbox');
+    const cook = () => group.once('kitchen', event, async () => {});
+    await expect(relay.round()).rejects.toThrow('during recovery');
+    await expect(cook()).rejects.toThrow('read-only');
+    for (const { lead } of [ofRelay, ofGroup]) lead();
+    expect([await relay.round().catch(String), published]).toEqual([1, ['1']]);
+    expect(await cook().catch(String)).toBe('done');
+  });
+});
