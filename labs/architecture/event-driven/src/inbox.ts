@@ -99,12 +99,19 @@ export async function transaction<T>(
   const lose = (error: Error) => {
     broken = error;
   };
+  let readOnly = false;
+  // At the answer itself: `body` may have wrapped the error, as an ORM does, or swallowed it.
+  const hear = (error: unknown) => {
+    if (error instanceof DatabaseError && TAKES_NO_WRITES.has(error.code)) readOnly = true;
+    // pg waits for it no longer: what was asked is done later, or was never sent.
+    if (error instanceof Error && error.message === 'Query read timeout') lose(error);
+  };
   // The pool listens for errors only while nobody has the connection, and one that nobody hears ends the process. By
   // callback: the connection's end can come in one packet with its greeting, before a promise tells of either.
   const connecting = new Promise<PoolClient>((resolve, reject) => {
     pool.connect((error, lent) => (lent ? resolve(lent.on('error', lose)) : reject(error)));
   });
-  const giveBack = (lent: PoolClient) => lent.off('error', lose).release(broken);
+  const giveBack = (lent: PoolClient) => lent.off('error', lose).release(broken ?? readOnly);
   const client = await within(limitMs, connecting).catch((error: unknown) => {
     connecting.then(giveBack, () => {});
     throw error;
@@ -112,8 +119,9 @@ export async function transaction<T>(
   let over = false;
   const work = async () => {
     try {
-      await client.query(begin);
-      const result = await body(lend(client, lose, () => over));
+      const tx = lend(client, hear, () => over);
+      await tx.query(begin);
+      const result = await body(tx);
       over = true;
       if (broken) throw broken;
       if (client.getTransactionStatus() === 'I') {
@@ -127,7 +135,6 @@ export async function transaction<T>(
       return result;
     } catch (error) {
       over = true;
-      if (error instanceof DatabaseError && TAKES_NO_WRITES.has(error.code)) lose(error);
       await client.query('ROLLBACK').catch(lose);
       throw error;
     }
@@ -143,10 +150,10 @@ export async function transaction<T>(
 }
 
 /**
- * The connection, until it is `over`: what comes later would be kept by itself, or with another's transaction. And who hears
- * of an answer that pg no longer waits for: what was asked is done later, or was never sent.
+ * The connection, until it is `over`: what comes later would be kept by itself, or with another's transaction.
+ * @param hear Told of each statement's error
  */
-function lend(client: PoolClient, unanswered: (error: Error) => void, over: () => boolean): PoolClient {
+function lend(client: PoolClient, hear: (error: unknown) => void, over: () => boolean): PoolClient {
   const query = (...asked: unknown[]): unknown => {
     if (over()) {
       return Promise.reject(
@@ -154,10 +161,7 @@ function lend(client: PoolClient, unanswered: (error: Error) => void, over: () =
       );
     }
     const answer: unknown = Reflect.apply(client.query, client, asked);
-    if (answer instanceof Promise)
-      answer.catch((error: unknown) => {
-        if (error instanceof Error && error.message === 'Query read timeout') unanswered(error);
-      });
+    if (answer instanceof Promise) answer.catch(hear);
     return answer;
   };
   return new Proxy(client, { get: (of, key) => (key === 'query' ? query : Reflect.get(of, key)) });

@@ -32,8 +32,8 @@ await describeWith('a failover', { postgres: () => startPostgres({ standby: 1 })
       await far.end();
       name.close();
     });
-    const lead = () => {
-      to = new URL(postgres.url);
+    const lead = (where: 'standby' | 'primary') => {
+      to = new URL(where === 'primary' ? postgres.url : postgres.standbys[0].url);
     };
     return { far, lead };
   };
@@ -61,8 +61,27 @@ await describeWith('a failover', { postgres: () => startPostgres({ standby: 1 })
     const cook = () => group.once('kitchen', event, async () => {});
     await expect(relay.round()).rejects.toThrow('during recovery');
     await expect(cook()).rejects.toThrow('read-only');
-    for (const { lead } of [ofRelay, ofGroup]) lead();
+    for (const { lead } of [ofRelay, ofGroup]) lead('primary');
     expect([await relay.round().catch(String), published]).toEqual([1, ['1']]);
     expect(await cook().catch(String)).toBe('done');
+  });
+
+  test('who has come to a standby goes where the name leads, also when its error is wrapped or swallowed', async () => {
+    await pool.query('CREATE TABLE IF NOT EXISTS f_orders (id text)');
+    const { far, lead } = await stale();
+    const there = () => far.query('SELECT FROM f_orders').then(Boolean, () => false);
+    await until(there, { what: 'the table on the standby' });
+    const wrap = (cause: unknown) => {
+      throw new Error('not placed', { cause });
+    };
+    const place = (on: (refusal: unknown) => void) =>
+      transaction(far, (tx) => tx.query("INSERT INTO f_orders VALUES ('1')").then(() => {}, on));
+    for (const [on, why] of [[wrap, 'not placed'] as const, [() => {}, 'a statement had failed'] as const]) {
+      lead('standby');
+      await far.connect().then((lent) => lent.release(true));
+      await expect(place(on)).rejects.toThrow(why);
+      lead('primary');
+      expect(await place(on).catch(String), why).toBe(undefined);
+    }
   });
 });
