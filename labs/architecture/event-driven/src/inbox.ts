@@ -13,7 +13,13 @@ export class Inbox {
   readonly #pool: Pool;
   protected readonly table: string;
 
-  /** @param table Default "inbox". */
+  /**
+   * @param pool Give it an `idle_in_transaction_session_timeout` above the longest pause between two statements of an effect:
+   *   of a consumer that died without a word, its transaction open, Postgres would keep the note for hours, and the next
+   *   one would wait for it. And with its `query_timeout` a `statement_timeout` that is no longer: else Postgres goes on with
+   *   each statement that you have given up, a connection each, until it has none left for anybody.
+   * @param table Default "inbox".
+   */
   constructor(pool: Pool, table = 'inbox') {
     this.#pool = pool;
     this.table = identifier(table);
