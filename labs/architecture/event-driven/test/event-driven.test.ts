@@ -404,6 +404,20 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     }
   });
 
+  test('pruning an outbox that has partitions takes nothing that still waits', async () => {
+    await pool.query(`
+      CREATE TABLE parted (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id uuid NOT NULL, key text NOT NULL,
+        event jsonb NOT NULL, published timestamptz) PARTITION BY RANGE (position);
+      CREATE TABLE parted_old PARTITION OF parted FOR VALUES FROM (1) TO (3);
+      CREATE TABLE parted_new PARTITION OF parted FOR VALUES FROM (3) TO (1000)`);
+    const outbox = new Outbox(pool, 'parted');
+    await transaction(pool, (tx) => outbox.add(tx, placed('1'), placed('2')));
+    await outbox.mark(pool, await outbox.waiting(pool, 10));
+    // Each of them is in its partition where another is in the old one.
+    await transaction(pool, (tx) => outbox.add(tx, ...Array.from({ length: 8 }, (_, n) => placed(`${n + 3}`))));
+    expect([await outbox.prune(0), (await outbox.waiting(pool, 10)).length]).toEqual([2, 8]);
+  });
+
   test('two transactions that tell of the same two orders never wait for each other', async () => {
     const { outbox } = await world();
     for (let round = 0; round < 5; round++) {
