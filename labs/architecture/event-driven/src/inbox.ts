@@ -141,6 +141,8 @@ export async function transaction<T>(
       return result;
     } catch (error) {
       over = true;
+      // Of a query object (COPY, say) the answer comes by its own events.
+      hear(error);
       await client.query('ROLLBACK').catch(lose);
       throw error;
     }
@@ -157,7 +159,7 @@ export async function transaction<T>(
 
 /**
  * The connection, until it is `over`: what comes later would be kept by itself, or with another's transaction.
- * @param hear Told of each statement's error
+ * @param hear Told of each statement's error, by promise or by callback
  */
 function lend(client: PoolClient, hear: (error: unknown) => void, over: () => boolean): PoolClient {
   const query = (...asked: unknown[]): unknown => {
@@ -166,7 +168,14 @@ function lend(client: PoolClient, hear: (error: unknown) => void, over: () => bo
         new RolledBackError('The transaction has ended, and this statement was not sent: await all that it does.'),
       );
     }
-    const answer: unknown = Reflect.apply(client.query, client, asked);
+    const heard = asked.map((each) => {
+      if (typeof each !== 'function') return each;
+      return (...answer: unknown[]) => {
+        hear(answer[0]);
+        Reflect.apply(each, undefined, answer);
+      };
+    });
+    const answer: unknown = Reflect.apply(client.query, client, heard);
     if (answer instanceof Promise) answer.catch(hear);
     return answer;
   };

@@ -84,4 +84,30 @@ await describeWith('a failover', { postgres: () => startPostgres({ standby: 1 })
       expect(await place(on).catch(String), why).toBe(undefined);
     }
   });
+
+  test('who has come to a standby goes where the name leads, also when it asks by callback, or by a query object', async () => {
+    await pool.query('CREATE TABLE IF NOT EXISTS f_called (id text)');
+    const { far, lead } = await stale();
+    const there = () => far.query('SELECT FROM f_called').then(Boolean, () => false);
+    await until(there, { what: 'the table on the standby' });
+    const sql = "INSERT INTO f_called VALUES ('1')";
+    // As Knex asks, with an error of its own.
+    const byCallback = (tx: pg.PoolClient) =>
+      new Promise<void>((resolve, reject) => {
+        tx.query(sql, (cause: Error | undefined) => (cause ? reject(new Error('read-only', { cause })) : resolve()));
+      });
+    const byObject = (tx: pg.PoolClient) =>
+      new Promise<void>((resolve, reject) => {
+        tx.query(new pg.Query(sql))
+          .on('error', reject)
+          .on('end', () => resolve());
+      });
+    for (const place of [byCallback, byObject]) {
+      lead('standby');
+      await far.connect().then((lent) => lent.release(true));
+      await expect(transaction(far, place)).rejects.toThrow('read-only');
+      lead('primary');
+      expect(await transaction(far, place).catch(String), place.name).toBe(undefined);
+    }
+  });
 });
