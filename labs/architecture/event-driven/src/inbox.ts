@@ -87,8 +87,8 @@ const TAKES_NO_WRITES = new Set<unknown>(['25006', '0A000']);
 
 /**
  * Runs `body` between BEGIN and COMMIT; whatever it throws, it throws after a ROLLBACK. When `body` has ended, `tx` takes no
- * statement more: its `query` rejects with RolledBackError. A connection whose server takes no writes (a standby, after a
- * failover) is given up: the next one goes where the name leads.
+ * statement more: its `query` rejects with RolledBackError, or tells its callback so. A connection whose server takes no
+ * writes (a standby, after a failover) is given up: the next one goes where the name leads.
  * @param limitMs Milliseconds that all of it may take, and as many to get a connection. Default: no limit.
  * @param begin Default: as the database has it by default.
  * @throws ConnectionLostError after that; then the connection is given up, and what it had begun is rolled back
@@ -164,9 +164,14 @@ export async function transaction<T>(
 function lend(client: PoolClient, hear: (error: unknown) => void, over: () => boolean): PoolClient {
   const query = (...asked: unknown[]): unknown => {
     if (over()) {
-      return Promise.reject(
-        new RolledBackError('The transaction has ended, and this statement was not sent: await all that it does.'),
+      const ended = new RolledBackError(
+        'The transaction has ended, and this statement was not sent: await all that it does.',
       );
+      const callback = asked.find((each) => typeof each === 'function');
+      if (callback === undefined) return Promise.reject(ended);
+      // Who has given one looks at no promise: its rejection would end the process.
+      process.nextTick(callback, ended);
+      return;
     }
     const heard = asked.map((each) => {
       if (typeof each !== 'function') return each;

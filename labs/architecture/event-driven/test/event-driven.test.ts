@@ -663,6 +663,28 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect(await effects()).toEqual(['again']);
   });
 
+  test('who asks by callback when the transaction has ended is told so there', async () => {
+    const { inbox, effect, effects } = await world();
+    const event = placed('1');
+    const gate = Promise.withResolvers<void>();
+    const told = Promise.withResolvers<unknown>();
+    let answer: unknown = 'nothing was asked';
+    const failed = inbox.once('kitchen', event, async (tx) => {
+      gate.promise.then(() => {
+        answer = tx.query('SELECT 1', told.resolve);
+        // A rejection would end the run, and with it all other laws.
+        Promise.resolve(answer).catch(told.resolve);
+      });
+      await tx.query('SELECT 1 / 0');
+    });
+    await expect(failed).rejects.toThrow('division by zero');
+    gate.resolve();
+    expect(await told.promise).toBeInstanceOf(RolledBackError);
+    expect(answer).toBe(undefined);
+    expect(await inbox.once('kitchen', event, effect('again'))).toBe('done');
+    expect(await effects()).toEqual(['again']);
+  });
+
   test('eight deliveries at the same moment have one effect', async () => {
     const { inbox, effect, effects } = await world();
     const event = placed('1');
