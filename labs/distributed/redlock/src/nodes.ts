@@ -39,11 +39,12 @@ return 1`;
 // Always EVAL, never EVALSHA: "NOSCRIPT" would need a second request, which a release to a silent node never gets to send,
 // and which a release can overtake on its way to a slow one.
 
-class NotConnectedError extends Error {}
+/** There is no connection, or the node is still to answer an earlier request: another one would only wait. */
+export class NotAskedError extends Error {}
 
 /** Nothing was sent, or the node loads its data and does nothing: so nothing has to be undone. */
 export const isUndone = (error?: Error): boolean =>
-  error instanceof NotConnectedError || error?.message.startsWith('LOADING') === true;
+  error instanceof NotAskedError || error?.message.startsWith('LOADING') === true;
 
 export const isBroken = (node: Redis): boolean => ['reconnecting', 'close', 'end'].includes(node.status);
 
@@ -58,7 +59,7 @@ export function isAway(node: Redis): boolean {
 }
 
 function assertConnected(node: Redis): void {
-  if (isAway(node)) throw new NotConnectedError(`not connected (${node.status})`);
+  if (isAway(node)) throw new NotAskedError(`not connected (${node.status})`);
 }
 
 /** A client with `stringNumbers` gives the number as text. */

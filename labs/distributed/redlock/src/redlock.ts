@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { type Clock, sleep, systemClock } from './clock.ts';
 import { notAcquired, QuorumUnreachableError } from './errors.ts';
 import { GrantedLease, type Keeper, type Lease } from './lease.ts';
-import { extendNode, isAway, isBroken, isUndone, lockNode, unlockNode } from './nodes.ts';
+import { extendNode, isAway, isBroken, isUndone, lockNode, NotAskedError, unlockNode } from './nodes.ts';
 import { type AcquireOptions, assertTtl, type LockOptions, type Plan, planOf, votersOf } from './options.ts';
 import { type Ballot, poll, type Vote } from './poll.ts';
 
@@ -22,6 +22,11 @@ export class Redlock {
   protected readonly nodes: readonly Redis[];
   protected readonly clock: Clock;
   readonly #options: LockOptions;
+  /**
+   * Nodes that were silent and have yet to answer, with the connection on which they were asked. Another request would wait
+   * behind that one, and be cleaned up too: after an outage of all nodes nobody would get through for what has piled up.
+   */
+  readonly #hung = new WeakMap<Redis, unknown>();
 
   /** @throws InvalidArgumentError without nodes, on a Cluster or a replica set, or when two nodes are one server. */
   constructor(nodes: readonly Redis[], options: LockOptions & { readonly clock?: Clock } = {}) {
@@ -62,7 +67,10 @@ export class Redlock {
     }
   }
 
-  /** Asks for the lock once. The lease, or the votes that did not make a majority in time. */
+  /**
+   * Asks for the lock once, all nodes but those that still owe an earlier answer. The lease, or the votes that did not make a
+   * majority in time.
+   */
   async #attempt(plan: Plan, signal: AbortSignal | undefined): Promise<GrantedLease | readonly Vote[]> {
     const { resources, ttlMs } = plan;
     const token = this.newToken();
@@ -70,8 +78,22 @@ export class Redlock {
     const start = this.clock.mono();
     const end = start + ttlMs;
     const asked = this.nodes.map(({ stream }) => stream);
-    const request = (node: Redis) => this.lock(node, resources, token, ttlMs);
+    const waiting = new Set<Redis>();
+    const request = (node: Redis) => {
+      if (this.#hung.has(node) && this.#hung.get(node) === node.stream)
+        return Promise.reject(new NotAskedError('still to answer an earlier request'));
+      const answer = this.lock(node, resources, token, ttlMs);
+      const heard = () => waiting.delete(node) && this.#hung.delete(node);
+      waiting.add(node);
+      answer.then(heard, heard);
+      return answer;
+    };
     const ballot = await this.ask(plan.nodeTimeoutMs, request, signal);
+    // Who leaves says nothing about the nodes.
+    for (const node of signal?.aborted ? [] : waiting) {
+      const index = this.nodes.indexOf(node);
+      if (ballot.votes[index]?.answer === 'silent') this.#hung.set(node, asked[index]);
+    }
     const validUntil = this.validUntil(start, ttlMs, plan.driftFactor);
     const elected = ballot.yes >= this.quorum;
     const inTime = validUntil > this.clock.mono();

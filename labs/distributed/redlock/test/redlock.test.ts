@@ -595,6 +595,26 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     await gone(key, 'what was sent to be delivered, and the key to be freed');
   });
 
+  test('who owes an answer is asked for no other lock until it comes', async () => {
+    const ways = await links();
+    const nodes = connect(ways.map(({ url }) => url));
+    const redlock = new Redlock(nodes);
+    await (await redlock.acquire([fresh()], MINUTE)).release();
+    const sends = nodes.map((node) => vi.spyOn(node, 'sendCommand'));
+    const once = (options = {}) => outcome(redlock.acquire([fresh()], MINUTE, { retry: ONCE, ...options }));
+    for (const way of ways) way.partition('both');
+    for (let caller = 0; caller < 20; caller++) expect((await once()).error).toBeInstanceOf(QuorumUnreachableError);
+    const asked = sends.map(({ mock }) => mock.calls.filter(([{ name }]) => name === 'set').length);
+    expect(asked, 'requests of 20 callers to each node').toEqual([1, 1, 1, 1, 1]);
+    for (const way of ways) way.heal();
+    await until(async () => (await once()).error === undefined, { what: 'a lock from nodes that answer again' });
+    const leaving = new AbortController();
+    const left = once({ signal: leaving.signal });
+    leaving.abort();
+    await left;
+    expect((await once()).error, 'after somebody who did not wait for the answers').toBeUndefined();
+  });
+
   test('no request waits in memory for a node whose connection has broken', async () => {
     const key = fresh();
     const [link] = await links();
