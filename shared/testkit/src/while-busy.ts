@@ -2,7 +2,10 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { until } from './until.ts';
 
-/** Redis' own default, in milliseconds: how long a script may run before others are answered BUSY. */
+/**
+ * Redis' own default, in milliseconds: how long a script may run before others are answered BUSY. Redis 6 knows the setting
+ * by this name alone, and those after it by both.
+ */
 const DEFAULT_THRESHOLD = 5_000;
 
 /** Runs `work` while a Redis of ours is in a script without an end, and answers BUSY to whoever asks. */
@@ -10,7 +13,7 @@ export async function whileBusy<T>(redis: string, work: () => Promise<T>): Promi
   const { hostname, port } = new URL(redis);
   const [busy, other] = [connect(Number(port), hostname), connect(Number(port), hostname)];
   try {
-    await asked(other, 'CONFIG SET busy-reply-threshold 1');
+    await asked(other, 'CONFIG SET lua-time-limit 1');
     const ended = asked(busy, 'EVAL "while true do end" 0');
     try {
       await until(async () => (await asked(other, 'PING')).startsWith('-BUSY'));
@@ -18,7 +21,7 @@ export async function whileBusy<T>(redis: string, work: () => Promise<T>): Promi
     } finally {
       await asked(other, 'SCRIPT KILL');
       await ended;
-      await asked(other, `CONFIG SET busy-reply-threshold ${DEFAULT_THRESHOLD}`);
+      await asked(other, `CONFIG SET lua-time-limit ${DEFAULT_THRESHOLD}`);
     }
   } finally {
     busy.destroy();

@@ -23,7 +23,7 @@ test('a script runs from before the work until after it, whether it fails or not
   if (typeof address !== 'object' || address === null) return expect.fail('no port');
   const work = async () => heard.push('the work');
   await whileBusy(`redis://127.0.0.1:${address.port}/3`, work);
-  const set = 'CONFIG SET busy-reply-threshold';
+  const set = 'CONFIG SET lua-time-limit';
   // They are on two connections: the order of their arrival is not that of their questions.
   expect(heard.toSorted()).toEqual(
     [`${set} 1`, 'EVAL "while true do end" 0', 'PING', 'PING', 'the work', 'SCRIPT KILL', `${set} 5000`].toSorted(),

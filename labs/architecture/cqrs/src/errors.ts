@@ -19,7 +19,10 @@ export class ConflictError extends CqrsError {}
 
 /** The database could not be asked, has refused, or its answer was lost. `cause` is the driver's error. */
 export class StoreError extends CqrsError {
-  /** Whether what was asked may have been done all the same. `unknown`: send the command again, it is carried out once. */
+  /**
+   * Whether this call may have done what was asked all the same; an earlier one that said `unknown` may have, whatever a
+   * later one says. `unknown`: send the command again, it is carried out once.
+   */
   readonly written: 'no' | 'unknown';
 
   constructor(message: string, written: 'no' | 'unknown', cause: unknown) {

@@ -30,8 +30,9 @@ export interface Subscription {
 
 /**
  * The port: what services know of the broker. Each group sees each event of its types at least once, those of one key
- * in order; groups do not know of each other. Of several consumers of one group one is active, the others stand by. A type
- * that the active one has no handler for passes its group by: a deploy that adds one stops the former consumers first.
+ * in order, though one that comes again may come behind later ones; groups do not know of each other. Of several
+ * consumers of one group one is active, the others stand by. A type that the active one has no handler for passes its
+ * group by: a deploy that adds one stops the former consumers first.
  */
 export interface Bus {
   /**

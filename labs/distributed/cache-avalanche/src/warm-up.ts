@@ -26,7 +26,7 @@ export type Warmable =
 /**
  * Fills an empty cache before the crowd comes: `keys` in order, the hottest first, a few at a time. Fill one with
  * jitter: keys that were warmed together would expire together. A key that fails is reported, and the rest goes on.
- * One that was loaded and that Redis didn't take has failed with a NotStoredError.
+ * One that was loaded and that Redis didn't take has failed with a NotStoredError, unless B answered with what it had.
  * What B answers, as A was lost, is under way until it has been loaded anew. Where another process is at it, or a load has
  * just failed, that is waited for, about as long as the lease lasts; then it has failed with a GateTimeoutError.
  *

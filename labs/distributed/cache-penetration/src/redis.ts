@@ -48,12 +48,12 @@ class CorkedRedis extends Redis {
 }
 
 /**
- * A client with the settings that a cache needs: a command that isn't answered in `timeoutMs` (default 250 ms) fails,
- * so that each layer or cache that a read asks waits so long for a hung Redis, and no longer; a broken connection fails
- * its commands at once and none is sent again. One on which nothing comes for ten times `timeoutMs`, at least a second, is
- * broken off: ioredis keeps what has timed out until its answer comes, and a server that hangs would fill the memory. A
- * server that has become a replica is left, once a second at most, for whom the name leads to by now. `onError` is told of
- * connection errors.
+ * A client with the settings that a cache needs, for Redis from 6.2: a command that isn't answered in `timeoutMs`
+ * (default 250 ms) fails, so that each layer or cache that a read asks waits so long for a hung Redis, and no longer; a
+ * broken connection fails its commands at once and none is sent again. One on which nothing comes for ten times
+ * `timeoutMs`, at least a second, is broken off: ioredis keeps what has timed out until its answer comes, and a server
+ * that hangs would fill the memory. A server that has become a replica is left, once a second at most, for whom the
+ * name leads to by now. `onError` is told of connection errors.
  * @throws InvalidArgumentError
  */
 export function connectRedis(

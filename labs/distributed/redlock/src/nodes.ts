@@ -137,7 +137,8 @@ function isNodeUrl(url: string): boolean {
  *
  * A broken connection fails its commands at once, and none is sent again: a lock request that arrives late would take
  * the lock for nobody. A socket silent for `silentMs` (default 2,000 ms) with requests pending is given up, so that a
- * hung node piles up the requests of that time at most. Connection errors appear as votes; `onError` is told of them too.
+ * hung node piles up the requests of that time at most. Connection errors appear as votes; `onError` is told of them too,
+ * with the URL of the node as it was given, its password included.
  *
  * @throws InvalidArgumentError on what is no `redis:` or `rediss:` URL, one whose path is no database or whose password
  *   isn't percent-encoded, or a `silentMs` that no timer can wait.

@@ -10,8 +10,8 @@ const requirements = new Notes<readonly string[]>();
  * Lets only those call who have all the permissions; without any permission, all who are signed in (see `runAs`).
  *
  * A subclass that overrides the method and says nothing is guarded too, as the nearest class says that does, from when
- * its first instance is made. Not so an override that is a field, or static: such a one is guarded where the router
- * calls it, and nowhere else; nor that of a getter, setter or accessor.
+ * its first instance is made. Not so an override that is a field or static, or that a decorator of its own binds as it
+ * was given: such a one is guarded where the router calls it, and nowhere else; nor that of a getter, setter or accessor.
  *
  * @throws UnauthenticatedError, ForbiddenError from the call; MisuseError where it guards nothing.
  */
