@@ -23,10 +23,11 @@ export class Redlock {
   protected readonly clock: Clock;
   readonly #options: LockOptions;
   /**
-   * Nodes that were silent and have yet to answer, with the connection on which they were asked. Another request would wait
-   * behind that one, and be cleaned up too: after an outage of all nodes nobody would get through for what has piled up.
+   * Nodes that were silent and have yet to answer, with the connection on which they were asked and how long they had. Another
+   * request would wait behind that one, and be cleaned up too: after an outage of all nodes nobody would get through for what
+   * has piled up.
    */
-  readonly #hung = new WeakMap<Redis, unknown>();
+  readonly #hung = new WeakMap<Redis, { readonly stream: unknown; readonly forMs: number }>();
 
   /** @throws InvalidArgumentError without nodes, on a Cluster or a replica set, or when two nodes are one server. */
   constructor(nodes: readonly Redis[], options: LockOptions & { readonly clock?: Clock } = {}) {
@@ -68,8 +69,8 @@ export class Redlock {
   }
 
   /**
-   * Asks for the lock once, all nodes but those that still owe an earlier answer. The lease, or the votes that did not make a
-   * majority in time.
+   * Asks for the lock once, all nodes but those that still owe an answer to somebody who waited as long as this one would. The
+   * lease, or the votes that did not make a majority in time.
    */
   async #attempt(plan: Plan, signal: AbortSignal | undefined): Promise<GrantedLease | readonly Vote[]> {
     const { resources, ttlMs } = plan;
@@ -80,7 +81,8 @@ export class Redlock {
     const asked = this.nodes.map(({ stream }) => stream);
     const waiting = new Set<Redis>();
     const request = (node: Redis) => {
-      if (this.#hung.has(node) && this.#hung.get(node) === node.stream)
+      const hung = this.#hung.get(node);
+      if (hung && hung.stream === node.stream && hung.forMs >= plan.nodeTimeoutMs)
         return Promise.reject(new NotAskedError('still to answer an earlier request'));
       const answer = this.lock(node, resources, token, ttlMs);
       const heard = () => waiting.delete(node) && this.#hung.delete(node);
@@ -92,7 +94,8 @@ export class Redlock {
     // Who leaves says nothing about the nodes.
     for (const node of signal?.aborted ? [] : waiting) {
       const index = this.nodes.indexOf(node);
-      if (ballot.votes[index]?.answer === 'silent') this.#hung.set(node, asked[index]);
+      if (ballot.votes[index]?.answer === 'silent')
+        this.#hung.set(node, { stream: asked[index], forMs: plan.nodeTimeoutMs });
     }
     const validUntil = this.validUntil(start, ttlMs, plan.driftFactor);
     const elected = ballot.yes >= this.quorum;

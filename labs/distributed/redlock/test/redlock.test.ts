@@ -615,6 +615,21 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect((await once()).error, 'after somebody who did not wait for the answers').toBeUndefined();
   });
 
+  test('who waits longer asks a node that was silent for somebody with less patience', async () => {
+    const ways = await links();
+    const redlock = lock(
+      { retry: ONCE },
+      ways.map(({ url }) => url),
+    );
+    await (await redlock.acquire([fresh()], MINUTE)).release();
+    for (const way of ways) way.partition('both');
+    const hasty = await outcome(redlock.acquire([fresh()], MINUTE, { nodeTimeoutMs: 5 }));
+    expect(hasty.error).toBeInstanceOf(QuorumUnreachableError);
+    const patient = outcome(redlock.acquire([fresh()], MINUTE, PATIENT));
+    for (const way of ways) way.heal();
+    expect((await patient).error, 'of nodes that answer within its own limit').toBeUndefined();
+  });
+
   test('no request waits in memory for a node whose connection has broken', async () => {
     const key = fresh();
     const [link] = await links();
