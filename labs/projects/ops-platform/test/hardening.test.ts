@@ -444,9 +444,12 @@ await describeWith(
       // A number that somebody else has by now: nobody ends him.
       await isNone({ pid: process.pid, born: '1' });
       // One that has ended, and whose parent has not asked how.
-      const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60']);
+      const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
       onTestFinished(() => end(parent));
       const [pid] = await once(createInterface({ input: parent.stdout }), 'line');
+      // A shell would ask.
+      await until(async () => (await read(`/proc/${parent.pid}/comm`)).startsWith('sleep'));
+      process.kill(Number(pid), 'SIGKILL');
       const born = await until(async () => {
         const status = await read(`/proc/${pid}/stat`);
         return status.includes(') Z ') && status.split(' ')[21];
