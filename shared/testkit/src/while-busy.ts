@@ -4,7 +4,7 @@ import { until } from './until.ts';
 
 /**
  * Redis' own default, in milliseconds: how long a script may run before others are answered BUSY. Redis 6 knows the setting
- * by this name alone, and those after it by both.
+ * as `lua-time-limit` alone, and Redis 7 by that name too.
  */
 const DEFAULT_THRESHOLD = 5_000;
 
