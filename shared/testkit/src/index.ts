@@ -10,6 +10,7 @@ export {
   standingsTable,
 } from './contest.ts';
 export { describeWith, type Factories, type Started, serversStart } from './describe-with.ts';
+export { type Detour, type DetourOptions, detour } from './detour.ts';
 export { type Grader, GraderDiedError, type GraderOptions, openGrader } from './grader.ts';
 export { History } from './history.ts';
 export { type LateAnswers, lateAnswers } from './late-answers.ts';

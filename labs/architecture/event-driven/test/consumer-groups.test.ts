@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
-import { describeWith, until } from '@shared/testkit';
+import { describeWith, detour, until } from '@shared/testkit';
 import { Redis, type RedisOptions } from 'ioredis';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import {
@@ -504,32 +504,23 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
 
   test('streams: a group whose server is a replica since a failover goes where the name leads', async ({ skip }) => {
     skip(!redis.faults, 'it makes the server a replica, and this one is not ours');
-    const { host, port } = redis.nodes[0];
     // A Redis before 7 puts what a script has met into the words of an error of its own.
     const before7 = '-ERR Error running script (call to f_1): @user_script:1: @user_script: 1: $&';
     for (const refusal of ['$&', before7]) {
-      const sockets: Socket[] = [];
-      const name = createServer((near) => {
-        const far = connect(port, host);
-        for (const end of [near, far]) end.on('error', () => {});
-        near.pipe(far);
-        far.on('data', (answer) => near.write(answer.toString('latin1').replaceAll('-READONLY', refusal), 'latin1'));
-        far.on('close', () => near.destroy());
-        sockets.push(near);
+      const name = await detour(() => redis.nodes[0], {
+        answered: (bytes) => bytes.replaceAll('-READONLY', refusal),
       });
-      await once(name.listen(0, '127.0.0.1'), 'listening');
-      const address = name.address();
-      const far = new Redis(typeof address === 'object' && address ? address.port : 0);
+      const far = new Redis(name.port);
       onTestFinished(() => {
         far.disconnect();
-        name.close();
+        return name[Symbol.asyncDispose]();
       });
       const { open } = world();
       const bus = open(300, far);
       const { got, subscription } = await listen(bus, 'kitchen');
       await bus.publish([placed('1', 0)]);
       await until(() => got.length === 1);
-      const left = () => sockets.filter((socket) => socket.destroyed).length;
+      const left = () => name.lines.filter(([near]) => near.destroyed).length;
       await client.replicaof('127.0.0.1', 1);
       try {
         // Redis itself ends the first one, which waits for news as it becomes a replica.

@@ -1,7 +1,5 @@
-import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
 import { startPostgres } from '@shared/services';
-import { describeWith, until } from '@shared/testkit';
+import { describeWith, detour, until } from '@shared/testkit';
 import pg from 'pg';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { delivery, type Envelope, Inbox, Outbox, Relay, transaction } from '#lab';
@@ -13,27 +11,17 @@ await describeWith('a failover', { postgres: () => startPostgres({ standby: 1 })
 
   /** A name that leads to the standby, as that of a new primary does until the last one who remembers has forgotten. */
   const stale = async () => {
-    let to = new URL(postgres.standbys[0].url);
-    const name = createServer((near) => {
-      const far = connect(Number(to.port), to.hostname);
-      for (const [end, other] of [[near, far] as const, [far, near] as const]) {
-        end.on('error', () => {});
-        end.on('close', () => other.destroy());
-        end.pipe(other);
-      }
-    });
-    await once(name.listen(0, '127.0.0.1'), 'listening');
-    const address = name.address();
-    const url = new URL(postgres.url);
-    url.host = `127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
-    const far = new pg.Pool({ connectionString: url.href, max: 1 });
+    const servers = { primary: postgres.node, standby: postgres.standbys[0] };
+    let to: Readonly<{ host: string; port: number }> = servers.standby;
+    const name = await detour(() => to);
+    const far = new pg.Pool({ connectionString: name.url(postgres.url), max: 1 });
     far.on('error', () => {});
     onTestFinished(async () => {
       await far.end();
-      name.close();
+      await name[Symbol.asyncDispose]();
     });
-    const lead = (where: 'standby' | 'primary') => {
-      to = new URL(where === 'primary' ? postgres.url : postgres.standbys[0].url);
+    const lead = (where: keyof typeof servers) => {
+      to = servers[where];
     };
     return { far, lead };
   };

@@ -1,8 +1,7 @@
-import { getEventListeners, once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { getEventListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
-import { describeWith, outcome, until } from '@shared/testkit';
+import { describeWith, detour, outcome, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -443,17 +442,10 @@ await describeWith('redis-cluster', { redis: () => startRedis({ cluster: 6 }) },
   });
 
   test('a seed may be an IPv6 address, bare or in brackets', async ({ skip }) => {
-    const network = createServer((client) => {
-      const node = connect(redis.nodes[0].port, '127.0.0.1');
-      client.pipe(node).pipe(client);
-      for (const side of [client, node]) side.on('error', () => {});
-    });
-    onTestFinished(() => void network.close());
-    network.listen(0, '::1');
-    if ((await outcome(once(network, 'listening'))).error) skip('this machine has no IPv6');
-    const address = network.address();
-    const port = typeof address === 'object' ? address?.port : undefined;
-    for (const seed of [`[::1]:${port}`, `::1:${port}`]) {
+    const { value: network } = await outcome(detour(() => redis.nodes[0], { host: '::1' }));
+    if (!network) return skip('this machine has no IPv6');
+    await using _ = network;
+    for (const seed of [`[::1]:${network.port}`, `::1:${network.port}`]) {
       await routed({}, [seed]).refresh();
     }
   });

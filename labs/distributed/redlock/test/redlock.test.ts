@@ -1,5 +1,4 @@
 import { getEventListeners, once } from 'node:events';
-import { connect as connectTo, createServer } from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -7,6 +6,7 @@ import { startRedis } from '@shared/services';
 import {
   chaos,
   describeWith,
+  detour,
   History,
   ManualClock,
   outcome,
@@ -1232,23 +1232,13 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     const url = urls[0] ?? '';
     const [admin] = connect([url]);
     // Sends on all but that one word, which a Redis 5 doesn't know.
-    const front = createServer((client) => {
-      const server = connectTo(Number(new URL(url).port), new URL(url).hostname);
-      client.on('data', (sent) =>
-        server.write(sent.toString('latin1').replace('$5\r\nhello', '$6\r\nxhello'), 'latin1'),
-      );
-      server.pipe(client);
-      for (const socket of [client, server])
-        socket.on('error', () => {}).on('close', () => [client, server].map((end) => end.destroy()));
+    await using front = await detour(() => redis.nodes[0], {
+      asked: (bytes) => bytes.replace('$5\r\nhello', '$6\r\nxhello'),
     });
-    await once(front.listen(0, '127.0.0.1'), 'listening');
-    onTestFinished(() => void front.close());
-    const address = front.address();
-    const port = typeof address === 'object' ? address?.port : undefined;
     await admin?.config('SET', 'requirepass', 'secret');
     try {
       const key = fresh();
-      const nodes = connect([`redis://:secret@127.0.0.1:${port}/2`]);
+      const nodes = connect([`redis://:secret@127.0.0.1:${front.port}/2`]);
       const lease = await new Redlock(nodes, PATIENT).acquire([key], MINUTE, { retry: { maxMs: 2_000 } });
       await admin?.select(2);
       expect(await admin?.get(key), 'the key in database 2').toBe(lease.token);

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
-import { describeWith, ManualClock, until } from '@shared/testkit';
+import { type DetourOptions, describeWith, detour, ManualClock, until } from '@shared/testkit';
 import { FlowProducer, Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -62,20 +62,10 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
   };
 
   /** The same Redis by way of lines that a test may cut, and whose answers it may put in other words. */
-  const relayed = async (said = (answer: string) => answer) => {
-    const { port, hostname } = new URL(url);
-    const lines: [Socket, Socket][] = [];
-    const relay = createServer((near) => {
-      const far = connect(Number(port), hostname);
-      for (const end of [near, far]) end.on('error', () => {});
-      near.pipe(far).on('data', (data) => near.write(said(data.toString('latin1')), 'latin1'));
-      far.on('end', () => near.end());
-      lines.push([near, far]);
-    });
-    onTestFinished(() => void relay.close());
-    await once(relay.listen(0), 'listening');
-    const address = relay.address();
-    return { near: `redis://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`, lines };
+  const relayed = async (words: DetourOptions = {}) => {
+    const relay = await detour(() => redis.nodes[0], words);
+    onTestFinished(() => relay[Symbol.asyncDispose]());
+    return { near: relay.url(url), lines: relay.lines };
   };
 
   /** Whether something ends before the timers, which the test holds, have gone on for a minute. */
@@ -1504,7 +1494,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const admin = new Redis(url);
     onTestFinished(() => admin.disconnect());
     for (const refusal of ['$&', before7]) {
-      const { near, lines } = await relayed((answer) => answer.replaceAll('-READONLY', refusal));
+      const { near, lines } = await relayed({ answered: (bytes) => bytes.replaceAll('-READONLY', refusal) });
       const queue = new TaskQueue(tasks, { connection: { url: near }, prefix, name: fresh() });
       onTestFinished(() => queue.close());
       const album = () => queue.chord([queue.s('double', 1)], 'count');
