@@ -200,6 +200,13 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     }
   });
 
+  test('what stands at a limit is within it', async () => {
+    const longest = '柜'.repeat(500) + 'x'.repeat(500);
+    const lease = await lock(PATIENT).acquire([longest], 2 ** 31 - 1);
+    expect(await lease.release()).toBe('released');
+    expect(connect(urls, { silentMs: 1 })).toHaveLength(5);
+  });
+
   test('a client of the caller that gives numbers as text is understood', async () => {
     const nodes = urls.map((url) => new Redis(url, { stringNumbers: true }));
     onTestFinished(() => {
@@ -898,6 +905,20 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(minority).toMatchObject({ error: undefined, released: 'released' });
   });
 
+  test('a lease that is lost is kept no longer, though its routine goes on', async () => {
+    const { manual, clock } = handClock();
+    const [key, nodes] = [fresh(), connect()];
+    const running = new Redlock(nodes, { clock, ...PATIENT }).using([key], MINUTE, async (signal, lease) => {
+      await onAllNodes(key, lease.token);
+      await Promise.all(connect(urls.slice(0, 3)).map((node) => node.del(key)));
+      await manual.advance(MINUTE / 2);
+      await until(() => signal.aborted, { what: 'the routine to be told' });
+      await manual.advance(0);
+      expect(manual.pending, 'timers that wait for a next extension').toBe(0);
+    });
+    await expect(running).rejects.toBeInstanceOf(LeaseLostError);
+  });
+
   test('a routine may release its lease; what a majority had forgotten by then was lost', async () => {
     const key = fresh();
     const early = await lock(PATIENT).using([key], MINUTE, async (_, lease) => lease.release());
@@ -964,6 +985,23 @@ await describeWith('redlock', { redis: () => startRedis({ nodes: 5 }) }, ({ redi
     expect(await keysLeft(others, key), 'keys that are left for a whole TTL').toBe(0);
     const [, asked] = sends.map(({ mock }) => mock.calls.filter(([{ name }]) => name === 'eval').length);
     expect(asked, 'requests to a node that has nothing to free').toBe(1);
+  });
+
+  test('a release that finds nothing, on the connection that took the lock, is not sent again', async () => {
+    const { manual, clock } = handClock();
+    const [key, nodes, others] = [fresh(), connect(), connect()];
+    await Promise.all(nodes.map((node) => node.ping()));
+    const lease = await new Redlock(nodes, { clock, ...PATIENT }).acquire([key], MINUTE);
+    await onNodes(others, key, lease.token);
+    await others[0]?.del(key);
+    const sends = nodes.map((node) => vi.spyOn(node, 'sendCommand'));
+    expect(await lease.release()).toBe('released');
+    for (let step = 0; step < 5; step++) {
+      await manual.advance(100);
+      await Promise.all(others.map((node) => node.ping()));
+    }
+    const asked = sends.map(({ mock }) => mock.calls.filter(([{ name }]) => name === 'eval').length);
+    expect(asked, 'requests to each node').toEqual([1, 1, 1, 1, 1]);
   });
 
   test('a request for the lock that comes later than its release is undone as well', async () => {
