@@ -162,6 +162,7 @@ describe('circuit breaker', () => {
       ['a rate above all', { failureRate: 50 }],
       ['a minimum that the window cannot hold', { window: { type: 'count', size: 3 } }],
       ['a window of nothing', { window: { type: 'time', size: 0 } }],
+      ['a window of more calls than memory is for', { window: { type: 'count', size: 2 ** 24 + 1 } }],
       ['a window that is not a number', { window: { type: 'time', size: Number.NaN } }],
       ['no buckets', { window: { type: 'time', size: 1_000, buckets: 0 } }],
       ['more buckets than memory is for', { window: { type: 'time', size: 2 ** 40, buckets: 2 ** 16 + 1 } }],
@@ -186,7 +187,12 @@ describe('circuit breaker', () => {
       { window: { type: 'time', size: 1, buckets: 1 }, minCalls: 1, slowMs: 0.1, slowRate: 1 },
       { window: { type: 'time', size: 10 }, halfOpen: { permits: 1, maxFailureRate: 0, probeTimeoutMs: 1 } },
     ];
-    for (const options of least) expect(() => fuse(options), JSON.stringify(options)).not.toThrow();
+    const most: BreakerOptions[] = [
+      { window: { type: 'count', size: 2 ** 24 }, timeoutMs: 2 ** 31 - 1 },
+      { window: { type: 'time', size: Number.MAX_SAFE_INTEGER, buckets: 2 ** 16 }, openMs: Number.MAX_SAFE_INTEGER },
+      { halfOpen: { probeTimeoutMs: 2 ** 31 - 1 }, slowMs: Number.MAX_SAFE_INTEGER },
+    ];
+    for (const options of [...least, ...most]) expect(() => fuse(options), JSON.stringify(options)).not.toThrow();
   });
 
   test('what is not said is as Hystrix has it', async () => {
@@ -287,7 +293,7 @@ describe('circuit breaker', () => {
     expect(error).toBeInstanceOf(CallTimeoutError);
     expect(signals[0]?.aborted, 'the signal of the call').toBe(true);
     expect(signals[0]?.reason).toBe(error);
-    expect(breaker.snapshot().window).toEqual({ calls: 1, failures: 1, slow: 0 });
+    expect(breaker.snapshot()).toMatchObject({ window: { calls: 1, failures: 1, slow: 0 }, totals: { timeout: 1 } });
   });
 
   test('one call beyond its time limit leaves all other calls alone', async () => {
@@ -311,6 +317,15 @@ describe('circuit breaker', () => {
     await outcome(breaker.run(fail, { signal: caller.signal }));
     expect(timers()).toBe(0);
     expect(getEventListeners(caller.signal, 'abort')).toEqual([]);
+  });
+
+  test('a call without a time limit needs no timer', async () => {
+    const { breaker, timers } = fuse();
+    const { call, resolve } = pending();
+    const running = [breaker.run(call), breaker.run(call, { signal: new AbortController().signal })];
+    expect(timers()).toBe(0);
+    resolve();
+    expect(await Promise.all(running)).toEqual(['paid', 'paid']);
   });
 
   // ── half-open ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -352,7 +367,7 @@ describe('circuit breaker', () => {
     let asked = 0;
     const later: unknown[] = [Number.NaN, '2000'];
     const openMs = (times: number) => {
-      if (++asked === 1) return 1_000;
+      if (++asked === 1) return 1_000 * times;
       if (times === 4 || times === 1) throw new Error('the configuration is being read');
       return Number(times) < 4 ? (later[times - 2] as number) : 1_000;
     };
@@ -793,16 +808,20 @@ describe('circuit breaker', () => {
   test('a window holds what a list of all calls would say', async () => {
     const dice = random(SEED);
     for (const type of ['count', 'time'] as const) {
-      const { breaker, pass, clock } = fuse({
-        window: { type, size: type === 'count' ? 7 : 1_000 },
-        minCalls: type === 'count' ? 7 : 1_000_000,
+      // A circuit may be made long after the clock began.
+      const { clock, pass } = handClock();
+      await pass(12_345);
+      const { breaker } = fuse({
+        clock,
+        window: { type, size: type === 'count' ? 8 : 1_000 },
+        minCalls: type === 'count' ? 8 : 1_000_000,
         failureRate: 1,
         slowMs: 50,
       });
       const all: { at: number; failed: boolean; slow: boolean }[] = [];
       for (let step = 0; step < 400; step++) {
-        // One call in seven is well and fast, so that the count window never opens.
-        const [failed, slow] = [dice.next() < 0.5, dice.next() < 0.5].map((bad) => bad && step % 7 !== 0);
+        // One call in eight is well and fast, so that the count window never opens.
+        const [failed, slow] = [dice.next() < 0.5, dice.next() < 0.5].map((bad) => bad && step % 8 !== 0);
         const one = pending();
         const running = outcome(breaker.run(one.call));
         await pass(slow ? 50 : 0);
@@ -811,7 +830,7 @@ describe('circuit breaker', () => {
         all.push({ at: clock.mono(), failed: failed === true, slow: slow === true });
         if (dice.next() < 0.3) await pass(dice.int(1, dice.next() < 0.05 ? 3_000 : 250));
         const oldest = Math.floor(clock.mono() / 100) - 9;
-        const kept = type === 'count' ? all.slice(-7) : all.filter(({ at }) => Math.floor(at / 100) >= oldest);
+        const kept = type === 'count' ? all.slice(-8) : all.filter(({ at }) => Math.floor(at / 100) >= oldest);
         expect(breaker.snapshot().window, `${type}, step ${step}`).toEqual({
           calls: kept.length,
           failures: kept.filter(({ failed }) => failed).length,

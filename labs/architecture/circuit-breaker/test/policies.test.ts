@@ -187,6 +187,23 @@ describe('bulkhead', () => {
       ['a wait without an end', { queueTimeoutMs: Number.POSITIVE_INFINITY }],
     ];
     for (const [what, options] of bad) expect(() => compartment(options), what).toThrow(InvalidOptionError);
+    for (const queueTimeoutMs of [1, 2 ** 31 - 1]) expect(() => compartment({ queueTimeoutMs })).not.toThrow();
+  });
+
+  test('what is not said: nobody waits in line, and who may wait does so for a second', async () => {
+    const { clock, pass } = handClock();
+    const { call, inside } = counter();
+    const bulkhead = new Bulkhead({ concurrent: 1, clock });
+    const patient = new Bulkhead({ concurrent: 1, queue: 1, clock });
+    const first = [begun(bulkhead.run(call(1))), begun(patient.run(call(1)))];
+    expect((await outcome(bulkhead.run(call(2)))).error).toBeInstanceOf(BulkheadFullError);
+    const waiting = outcome(patient.run(call(2)));
+    await pass(999);
+    expect(patient.load, 'after 999 ms').toEqual({ active: 1, waiting: 1 });
+    await pass(1);
+    expect((await waiting).error).toBeInstanceOf(QueueTimeoutError);
+    for (const each of inside) each.end();
+    await Promise.all(first);
   });
 });
 
@@ -207,6 +224,9 @@ describe('policies together', () => {
     });
     expect(await answer).toBe('paid');
     expect(log).toEqual(['outer begins', 'inner begins', 'call', 'inner ends', 'outer ends']);
+    log.length = 0;
+    expect(await compose(named('only')).run(() => 7), 'one policy').toBe(7);
+    expect(log).toEqual(['only begins', 'only ends']);
     expect(await compose().run(() => 7), 'no policy at all').toBe(7);
   });
 
