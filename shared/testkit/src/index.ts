@@ -17,6 +17,7 @@ export { type LateAnswers, lateAnswers } from './late-answers.ts';
 export { ManualClock } from './manual-clock.ts';
 export { type Outcome, outcome } from './outcome.ts';
 export { overlaps, type Span } from './overlaps.ts';
+export { part } from './part.ts';
 export { patient } from './patience.ts';
 export { type Random, random } from './random.ts';
 export { maySkip, needsMongod, needsPython } from './stand-in.ts';

@@ -1,6 +1,6 @@
 // The command side on another database: the same port, the same promises.
 import { startMongo, startPostgres } from '@shared/services';
-import { describeWith, History, until } from '@shared/testkit';
+import { describeWith, History, part, until } from '@shared/testkit';
 import { MongoClient } from 'mongodb';
 import { Pool } from 'pg';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
@@ -18,7 +18,11 @@ import {
   StoreError,
   sales,
 } from '#lab';
-import { MongoEventStore, type MongoStoreOptions } from '../src/mongo-event-store.ts';
+import type * as inMongoDB from '../src/mongo-event-store.ts';
+
+const { MongoEventStore }: { MongoEventStore: typeof inMongoDB.MongoEventStore } = await import(
+  part('mongo-event-store.ts')
+);
 
 const BURGER = [{ name: 'cheeseburger', quantity: 2 }];
 const collected = (n: number, items = BURGER): OrderEvent => ({
@@ -54,7 +58,7 @@ await describeWith(
     });
 
     let shops = 0;
-    const inMongo = async (options: MongoStoreOptions = {}, name = `m${++shops}`) => {
+    const inMongo = async (options: inMongoDB.MongoStoreOptions = {}, name = `m${++shops}`) => {
       const store = new MongoEventStore<OrderEvent>(client.db(), name, options);
       await store.migrate();
       return store;

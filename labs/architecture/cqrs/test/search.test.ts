@@ -2,7 +2,7 @@
 // seconds of a processor to start.
 import { Client } from '@opensearch-project/opensearch';
 import { startOpenSearch, startPostgres } from '@shared/services';
-import { describeWith, History, until } from '@shared/testkit';
+import { describeWith, History, part, until } from '@shared/testkit';
 import { Pool } from 'pg';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import {
@@ -18,14 +18,11 @@ import {
   StaleReadError,
   StoreError,
 } from '#lab';
-import {
-  type OrderDocument,
-  orderSearch,
-  type SearchProjection,
-  SearchProjector,
-  type SearchProjectorOptions,
-  SearchQueries,
-} from '../src/opensearch-projector.ts';
+import type * as inOpenSearch from '../src/opensearch-projector.ts';
+
+const { orderSearch, SearchProjector, SearchQueries }: typeof inOpenSearch = await import(
+  part('opensearch-projector.ts')
+);
 
 const BURGER: readonly Item[] = [{ name: 'grilled cheeseburger', quantity: 2 }];
 const FRIES: readonly Item[] = [{ name: 'fries', quantity: 1 }];
@@ -54,8 +51,8 @@ await describeWith(
       const place = (orderId: string, items = BURGER) => send(orderId, { type: 'place', customer: 'Li', items });
       const prefix = `${search.namespace}${shops}-`;
       const projector = async (
-        options: SearchProjectorOptions = {},
-        projection: SearchProjection<OrderEvent, OrderDocument> = orderSearch,
+        options: inOpenSearch.SearchProjectorOptions = {},
+        projection: inOpenSearch.SearchProjection<OrderEvent, inOpenSearch.OrderDocument> = orderSearch,
         log: Pick<typeof store, 'readAll'> = store,
       ) => {
         const made = new SearchProjector(client, log, projection, { prefix, refreshMs: 3_600_000, ...options });
@@ -242,8 +239,10 @@ await describeWith(
         };
         const late = Promise.withResolvers<void>();
         const stands = Promise.withResolvers<void>();
-        class Late extends SearchProjector<OrderEvent, OrderDocument> {
-          protected override async write(...batch: Parameters<SearchProjector<OrderEvent, OrderDocument>['write']>) {
+        class Late extends SearchProjector<OrderEvent, inOpenSearch.OrderDocument> {
+          protected override async write(
+            ...batch: Parameters<inOpenSearch.SearchProjector<OrderEvent, inOpenSearch.OrderDocument>['write']>
+          ) {
             stands.resolve();
             await late.promise;
             await super.write(...batch);
@@ -329,7 +328,7 @@ await describeWith(
         await send('7', { type: 'cook' });
         const next = await send('7', { type: 'finish' });
         type Dated = { readonly at: Date | string; readonly seen: readonly string[] };
-        const dated: SearchProjection<OrderEvent, Dated> = {
+        const dated: inOpenSearch.SearchProjection<OrderEvent, Dated> = {
           name: 'dated',
           version: 1,
           properties: {},
@@ -364,8 +363,10 @@ await describeWith(
         const far = new Client({ node: net.url, maxRetries: 0 });
         onTestFinished(() => far.close());
         const written = async () => (await client.exists({ index: `${shop.prefix}orders`, id: 'of order-8' })).body;
-        class Cut extends SearchProjector<OrderEvent, OrderDocument> {
-          protected override async write(...batch: Parameters<SearchProjector<OrderEvent, OrderDocument>['write']>) {
+        class Cut extends SearchProjector<OrderEvent, inOpenSearch.OrderDocument> {
+          protected override async write(
+            ...batch: Parameters<inOpenSearch.SearchProjector<OrderEvent, inOpenSearch.OrderDocument>['write']>
+          ) {
             net.partition('down');
             const writing = super.write(...batch);
             await until(written, { what: 'the documents to arrive' });

@@ -1,14 +1,12 @@
 import { spawn } from 'node:child_process';
 import { getEventListeners, once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createPort } from 'node:net';
-import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { describeWith, random, until } from '@shared/testkit';
+import { describeWith, part, random, until } from '@shared/testkit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   between,
@@ -35,11 +33,6 @@ import {
 } from '#lab';
 import { startShop } from './start.ts';
 
-/** A whole copy of src/ brings its own parts. */
-const part = (file: string) => {
-  const own = resolve(process.env['LAB_IMPL'] ?? 'src/index.ts', '..', file);
-  return pathToFileURL(existsSync(own) ? own : join(import.meta.dirname, '../src', file)).href;
-};
 const { steps }: typeof import('../src/generator.ts') = await import(part('generator.ts'));
 const { settingsOf }: typeof import('../src/plan.ts') = await import(part('plan.ts'));
 const { Recorder }: typeof import('../src/recorder.ts') = await import(part('recorder.ts'));

@@ -1,9 +1,6 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { DeadlineError, outcome, until } from '@shared/testkit';
+import { DeadlineError, outcome, part, until } from '@shared/testkit';
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type ApiError,
@@ -21,10 +18,7 @@ import {
 } from '#lab';
 import { type Answer, type Fault, Front, problem } from './front.ts';
 
-// A whole copy of src/ brings its own.
-const own = resolve(process.env['LAB_IMPL'] ?? 'src/index.ts', '../shop.ts');
-const shopFile = existsSync(own) ? own : join(import.meta.dirname, '../src/shop.ts');
-const { Shop }: typeof import('../src/shop.ts') = await import(pathToFileURL(shopFile).href);
+const { Shop }: typeof import('../src/shop.ts') = await import(part('shop.ts'));
 
 const json = (value: unknown): Answer => ({
   status: 200,
