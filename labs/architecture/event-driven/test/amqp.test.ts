@@ -164,6 +164,9 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     const { got } = await listen(await connected(), 'kitchen');
     const bus = await Strict.open(url, dead, { prefix, expiresMs: 60_000 });
     onTestFinished(() => bus.close());
+    await expect(bus.publish([placed('too large')])).rejects.toThrow('PRECONDITION_FAILED');
+    // Who has heard of it can publish the next one.
+    await bus.publish([placed('0')]);
     const outbox = new Outbox(pool, `${name}_outbox`);
     await outbox.migrate();
     await transaction(pool, (tx) => outbox.add(tx, ...['too large', '1', 'too large', '2'].map((key) => placed(key))));
@@ -171,7 +174,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     const relay = new Relay(pool, outbox, bus, { onError: (error) => errors.push(error) });
     relay.start();
     onTestFinished(() => relay.stop());
-    await until(() => new Set(got.map(({ key }) => key)).size === 2, { timeoutMs: 4000, what: 'the other two' });
+    await until(() => new Set(got.map(({ key }) => key)).size === 3, { timeoutMs: 4000, what: 'the other two' });
     await relay.stop();
     expect((await outbox.waiting(pool, 9)).map(({ event }) => event.key)).toEqual(['too large', 'too large']);
     expect(errors.join()).toMatch(/PRECONDITION_FAILED/);
@@ -540,6 +543,35 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     );
   });
 
+  test('rabbit: a group that is refused is tried again with growing waits, and no more once the bus is closed', async () => {
+    const { open, url, prefix } = await world();
+    const attempts: number[] = [];
+    const errors: unknown[] = [];
+    const backoffMs = (attempt: number) => {
+      // Before it is back, the queue is somebody else's.
+      if (attempts.push(attempt) === 1) return 100;
+      return attempt < 3 ? 1 : 60_000;
+    };
+    const bus = await open(url, { backoffMs, onError: (error) => errors.push(error) });
+    await listen(bus, 'kitchen');
+    const connection = await connect(url, { noDelay: true });
+    onTestFinished(() => connection.close());
+    const operator = await connection.createChannel();
+    const queue = `${prefix}kitchen`;
+    await operator.deleteQueue(queue);
+    await operator.assertQueue(queue, { exclusive: true });
+    await until(() => attempts.includes(3), { what: 'a third try' });
+    // Time enough for more of them.
+    const asked = async () => {
+      for (let n = 0; n < 50; n++) await operator.checkQueue(queue);
+      return [attempts, errors.length];
+    };
+    // The connection first, which was lost with the queue.
+    expect(await asked()).toEqual([[1, 1, 2, 3], 4]);
+    await bus.close();
+    expect(await asked(), 'after its end').toEqual([[1, 1, 2, 3], 4]);
+  });
+
   test('rabbit: a group that may not read its queue takes no other along', async () => {
     const { open, url, prefix } = await world();
     const errors: unknown[] = [];
@@ -584,6 +616,43 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     await bus.close();
     // Two connections, each with tries of its own.
     expect(attempts.filter((attempt) => attempt < 2)).toEqual([1, 1]);
+  });
+
+  test('rabbit: waits grow until a connection has stood for five seconds', async () => {
+    const { open, through } = await world();
+    await using link = await rabbit.node.proxy();
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const attempts: number[] = [];
+    const backoffMs = (attempt: number) => {
+      attempts.push(attempt);
+      return 1;
+    };
+    const bus = await open(through(link), { backoffMs });
+    const story: number[][] = [];
+    for (const stoodMs of [0, 0, 5000, 5001]) {
+      vi.advanceTimersByTime(stoodMs);
+      link.reset();
+      await until(() => attempts.length === 2, { what: 'both connections to be lost' });
+      story.push(attempts.splice(0));
+      const back = () => Promise.all([bus.publish([]), bus.subscribe('sms', delivery.reader({}))]).then(() => true);
+      await until(() => back().catch(() => false), { what: 'both to be back' });
+    }
+    expect(story).toEqual([1, 2, 3, 1].map((attempt) => [attempt, attempt]));
+  });
+
+  test('rabbit: who is not told otherwise waits ten seconds for an answer', async () => {
+    const { open, through } = await world();
+    await using link = await rabbit.node.proxy();
+    const bus = await open(through(link));
+    link.partition();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const published = bus.publish([placed('1')], 'kitchen').catch((error: unknown) => error);
+    vi.advanceTimersByTime(9_999);
+    expect(await Promise.race([published, pool.query('SELECT').then(() => 'no answer yet')])).toBe('no answer yet');
+    vi.advanceTimersByTime(1);
+    expect(await published).toBeInstanceOf(ConnectionLostError);
   });
 
   test('rabbit: a backoff that throws ends no connection', async () => {

@@ -49,6 +49,9 @@ test('an event says what it is about and which event it answers', () => {
   const third = catalogue().create('MealReady', 'order-1', { cents: 1 }, second);
   expect([first.key, first.correlationId, first.causationId]).toEqual(['order-1', first.id, undefined]);
   expect([third.correlationId, third.causationId]).toEqual([first.id, second.id]);
+  const traced = { ...second, traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
+  expect(catalogue().create('MealReady', 'order-1', { cents: 1 }, traced).traceparent).toBe(traced.traceparent);
+  expect('traceparent' in third, 'of a cause that has none').toBe(false);
   expect(() => order('')).toThrow(InvalidArgumentError);
 });
 
@@ -109,6 +112,8 @@ test('a type or a version that nobody knows is refused', () => {
   ]) {
     expect(() => catalogue().read(bad)).toThrow(UnknownEventError);
   }
+  const gap = new Catalogue<Pick<Story, 'OrderPaid'>>({ OrderPaid: { version: 2 } });
+  expect(() => gap.read({ ...event, type: 'OrderPaid', version: 1 }), 'no way up').toThrow(UnknownEventError);
   expect(new UnknownEventError('x')).toBeInstanceOf(EventError);
 });
 
@@ -132,8 +137,11 @@ test('what cannot be stored is refused when the event is made', () => {
   ];
   for (const dish of ['a\0b', 'half \ud83d', 1n, round, ...nothing])
     expect(make('1', dish), inspect(dish)).toThrow(InvalidArgumentError);
+  for (const data of [undefined, () => 'rice'])
+    expect(() => Reflect.apply(delivery.create, delivery, ['OrderPaid', '1', data])).toThrow(InvalidArgumentError);
   for (const key of ['', 'a\0b', 'half \udc00', 'k'.repeat(513)])
     expect(make(key, 'rice')).toThrow(InvalidArgumentError);
+  expect(make('k'.repeat(512), 'rice')).not.toThrow();
   for (const dish of ['\\u0000', '😀', '鱼香肉丝饭', null, new Date(0), { sauce: undefined }])
     expect(make('1', dish)).not.toThrow();
 });
@@ -317,6 +325,43 @@ test('an outage of half a minute makes no dead letter by default, and events wai
   }
 });
 
+test('what is not said is as the options say', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const dice = vi.spyOn(Math, 'random');
+  onTestFinished(() => dice.mockRestore());
+  const doubled = [50, 100, 200, 400, 800, 1600, 3200];
+  for (const chance of [0, 1]) {
+    dice.mockReturnValue(chance);
+    const buried: number[] = [];
+    const bus = new MemoryBus({ add: async (_group, _event, _error, attempts) => void buried.push(attempts) });
+    const tries: number[] = [];
+    const refuse = async () => {
+      tries.push(performance.now());
+      throw new Error('no rice');
+    };
+    await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: refuse }));
+    await bus.publish([placed('1')]);
+    await vi.advanceTimersByTimeAsync(120_000);
+    const waits = tries.slice(1).map((at, n) => at - (tries[n] ?? 0));
+    const share = (1 + chance) / 2;
+    expect(waits, `waits, chance ${chance}`).toEqual([...doubled, ...Array(12).fill(5000)].map((ms) => ms * share));
+    expect(buried).toEqual([20]);
+  }
+  const bus = new MemoryBus();
+  let given: AbortSignal | undefined;
+  const hang = (_event: Envelope, signal: AbortSignal) => {
+    given ??= signal;
+    return new Promise(() => {});
+  };
+  await bus.subscribe('kitchen', delivery.reader({ OrderPlaced: hang }));
+  await bus.publish([placed('1')]);
+  await vi.advanceTimersByTimeAsync(29_999);
+  expect(given?.aborted).toBe(false);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(given?.aborted).toBe(true);
+});
+
 test('handlers that hang are given up after their time, and give their places back', async () => {
   const pass = manualTime();
   const buried: string[] = [];
@@ -471,6 +516,25 @@ test('who has lost his group tells each handler at work, and acknowledges nothin
   dispatcher.abort();
   await dispatcher.drain();
   expect(story).toEqual(['begun 1', 'begun 2', 'told 1', 'told 2']);
+});
+
+test('an acknowledgement is waited for, and one that fails ends nothing else', async () => {
+  const story: string[] = [];
+  const reader = delivery.reader({ OrderPlaced: async ({ data }) => void story.push(`cooked ${data.cents}`) });
+  const options = { ...NOW, maxAttempts: 20, concurrency: 16, timeoutMs: 60_000 };
+  const dispatcher = new Dispatcher('kitchen', reader, options, { add: async () => {} });
+  const gate = Promise.withResolvers<void>();
+  const ack = async () => {
+    await gate.promise;
+    story.push('refused');
+    throw new Error('the connection is gone');
+  };
+  for (const event of numbered('1', 2)) await dispatcher.accept({ event, ack });
+  const finished = dispatcher.drain().then(() => story.push('nothing in hand'));
+  await setImmediate();
+  gate.resolve();
+  await finished;
+  expect(story).toEqual(['cooked 0', 'refused', 'cooked 1', 'refused', 'nothing in hand']);
 });
 
 test('a replay to a group that is not here is an error', async () => {

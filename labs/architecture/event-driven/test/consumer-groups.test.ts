@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { describeWith, detour, until } from '@shared/testkit';
 import { Redis, type RedisOptions } from 'ioredis';
-import { afterAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   type Bus,
   BusClosedError,
@@ -57,6 +57,22 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     };
     return { prefix, dead, texts, errors, open };
   };
+  type Asked = Parameters<Redis['sendCommand']>[0];
+  /** A client that tells what it asks Redis, and what those ask that are made like it. */
+  const watched = (hear: (asked: Asked) => unknown) => {
+    const watch = (redis: Redis) => {
+      const send = redis.sendCommand.bind(redis);
+      redis.sendCommand = (asked, stream) => {
+        hear(asked);
+        return send(asked, stream);
+      };
+      return redis;
+    };
+    const all = watch(client.duplicate());
+    all.duplicate = (own) => watch(client.duplicate(own));
+    onTestFinished(() => all.disconnect());
+    return all;
+  };
   /** A group that writes down what it gets. */
   const listen = async (bus: Bus, group: string, options = {}) => {
     const got: Envelope[] = [];
@@ -66,9 +82,11 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
   };
 
   test('streams: a lease is not made of nonsense', () => {
-    for (const leaseMs of [1, 99.5, 2 ** 31]) {
+    for (const leaseMs of [1, 49, 99.5, 2 ** 31]) {
       expect(() => new StreamsBus(client, { add: async () => {} }, { leaseMs })).toThrow(InvalidArgumentError);
     }
+    // What stands at a limit is within it.
+    expect(() => new StreamsBus(client, { add: async () => {} }, { leaseMs: 50, answerMs: 1 })).not.toThrow();
     expect(() => new StreamsBus(client, { add: async () => {} }, { answerMs: 0 })).toThrow(InvalidArgumentError);
   });
 
@@ -287,6 +305,15 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     const bus = open();
     const good = placed('1');
     const bad = ['no JSON', '42', 'null', '{}', JSON.stringify([good]), JSON.stringify({ ...good, id: 'no UUID' })];
+    for (const fields of [
+      { id: 7 },
+      { version: 1.5 },
+      { key: '' },
+      { time: 7 },
+      { causationId: 7 },
+      { traceparent: null },
+    ])
+      bad.push(JSON.stringify({ ...good, ...fields }));
     // JSON.parse reads it; nothing else that has to do with it gets to its ground.
     const deep = 10_000;
     bad.push(JSON.stringify({ ...good, data: 0 }).replace(':0', `:${'['.repeat(deep)}${']'.repeat(deep)}`));
@@ -561,6 +588,59 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
     await first.publish([placed('1', 4)]);
     await until(() => b.got.length === 1);
     expect([a.got.map(centsOf), b.got.map(centsOf)]).toEqual([[0, 1, 2, 3], [4]]);
+  });
+
+  test('streams: who waits for news, stands by or can not read does not ask again and again', async () => {
+    const { open, prefix, errors } = world();
+    let questions = 0;
+    const counted = watched(() => questions++);
+    const asked = async () => {
+      questions = 0;
+      for (let n = 0; n < 100; n++) await client.ping();
+      return questions;
+    };
+    const bus = open(LEASE_MS, counted);
+    const { got } = await listen(bus, 'kitchen');
+    await bus.publish([placed('1')]);
+    await until(() => got.length === 1);
+    const standing = await listen(open(LEASE_MS, counted), 'kitchen');
+    expect(await asked(), 'questions of who serves and who stands by').toBeLessThan(20);
+    await standing.subscription.stop();
+    await client.set(`${prefix}stream`, 'no stream');
+    await until(() => errors.length > 0, { what: 'a failure to read' });
+    expect(await asked(), 'questions after a failure').toBeLessThan(20);
+  });
+
+  test('streams: who waits for news holds up its lease for less than that lasts', async () => {
+    const { open } = world();
+    const waits: number[] = [];
+    const seen = watched(({ name, args }) => name === 'xread' && waits.push(Number(args[3])));
+    const waitOf = async (leaseMs: number) => {
+      waits.length = 0;
+      const { subscription } = await listen(open(leaseMs, seen), `kitchen ${leaseMs}`);
+      await until(() => waits.length > 0, { what: 'it to wait for news' });
+      await subscription.stop();
+      return waits[0];
+    };
+    expect([await waitOf(150), await waitOf(LEASE_MS)], 'a third of the lease, 200 ms at most').toEqual([50, 200]);
+  });
+
+  test('streams: who is not told otherwise waits ten seconds for an answer', async ({ skip }) => {
+    skip(!redis.faults, 'it cuts the network, and this server is not ours');
+    await using net = await redis.nodes[0].proxy();
+    const far = new Redis(net.url);
+    far.on('error', () => {});
+    onTestFinished(() => far.disconnect());
+    const bus = new StreamsBus(far, { add: async () => {} }, { prefix: world().prefix });
+    await bus.publish([placed('1')]);
+    net.partition();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const published = bus.publish([placed('2')]).catch((error: unknown) => error);
+    vi.advanceTimersByTime(9_999);
+    expect(await Promise.race([published, client.ping()])).toBe('PONG');
+    vi.advanceTimersByTime(1);
+    expect(await published).toBeInstanceOf(ConnectionLostError);
   });
 
   test('streams: consumers that have gone leave no name behind', async () => {

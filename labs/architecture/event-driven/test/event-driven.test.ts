@@ -74,6 +74,9 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     for (const options of [{ idleMs: Number.NaN }, { idleMs: -1 }, { refusedMs: Number.NaN }]) {
       expect(() => new Relay(pool, new Outbox(pool), nowhere, options)).toThrow(InvalidArgumentError);
     }
+    // What stands at a limit is within it.
+    const least = { batch: 1, roundMs: 1, idleMs: 0, refusedMs: 0 };
+    expect(() => new Relay(pool, new Outbox(pool), nowhere, least)).not.toThrow();
   });
 
   test('instances that migrate at the same moment all find their tables', async () => {
@@ -82,6 +85,15 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
       Array.from({ length: 8 }, parts).flatMap((all) => all.map((part) => part.migrate())),
     );
     expect(migrated.filter(({ status }) => status === 'rejected')).toEqual([]);
+  });
+
+  test('outboxes of one database have indexes of their own, however alike their names', async () => {
+    for (const name of ['alike ab', 'blike ab', 'alike ac']) await new Outbox(pool, name).migrate();
+    const { rows } = await pool.query(
+      "SELECT tablename, count(*)::int FROM pg_indexes WHERE tablename LIKE '%like a_' GROUP BY 1 ORDER BY 1",
+    );
+    const four = ['alike ab', 'alike ac', 'blike ab'].map((tablename) => ({ tablename, count: 4 }));
+    expect(rows, 'by position, id and key, and of what waits').toEqual(four);
   });
 
   test('who migrates what is there waits for nobody who uses it, and nobody for him', async () => {
@@ -137,6 +149,81 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect([await relay.round(), published.length], 'carried by hand, since nobody else did').toEqual([1, 2]);
   });
 
+  test('a relay pauses after an error and at an empty outbox, and no longer than it is told to', async () => {
+    const { add, outbox } = await world();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const rounds: Promise<unknown>[] = [];
+    class Watched extends Relay {
+      override round(): Promise<number> {
+        const round = super.round();
+        rounds.push(round.catch(() => {}));
+        return round;
+      }
+    }
+    let down = true;
+    const publish = async () => {
+      if (down) throw new Error('broker down');
+    };
+    // Unless said: 50 ms.
+    const relay = new Watched(pool, outbox, { publish });
+    await add(placed('1'));
+    relay.start();
+    onTestFinished(() => relay.stop());
+    const rest = async (count: number) => {
+      await until(() => rounds.length === count, { what: `round ${count}` });
+      await rounds.at(-1);
+      // Time enough for another.
+      for (let asked = 0; asked < 20; asked++) await pool.query('SELECT');
+      expect(rounds.length).toBe(count);
+      vi.advanceTimersByTime(50);
+    };
+    await rest(1);
+    await rest(2);
+    down = false;
+    // Who has carried something looks again at once.
+    await until(() => rounds.length === 4, { what: 'a look behind what was carried' });
+    await rest(4);
+    await rest(5);
+  });
+
+  test('a round that is not done after half a minute is given up, unless it is told otherwise', async () => {
+    const { add, outbox } = await world();
+    await add(placed('1'));
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const begun = Promise.withResolvers<void>();
+    const publish = () => {
+      begun.resolve();
+      return new Promise<never>(() => {});
+    };
+    const round = new Relay(pool, outbox, { publish }).round().catch((error: unknown) => error);
+    await begun.promise;
+    vi.advanceTimersByTime(29_999);
+    expect(await Promise.race([round, pool.query('SELECT').then(() => 'at work')])).toBe('at work');
+    vi.advanceTimersByTime(1);
+    expect(await round).toBeInstanceOf(ConnectionLostError);
+  });
+
+  test('who stops a relay waits for the round in hand', async () => {
+    const { add, relayTo, outbox } = await world();
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const publish = async () => {
+      begun.resolve();
+      await gate.promise;
+    };
+    await add(placed('1'));
+    const relay = relayTo({ publish });
+    relay.start();
+    onTestFinished(() => gate.resolve());
+    await begun.promise;
+    const stopping = relay.stop().then(() => 'stopped');
+    expect(await Promise.race([stopping, pool.query('SELECT').then(() => 'at work')])).toBe('at work');
+    gate.resolve();
+    await stopping;
+    expect(await outbox.waiting(pool, 1)).toEqual([]);
+  });
+
   // ── outbox ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   test('an order that is rolled back leaves no event', async () => {
@@ -179,6 +266,40 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     const up = relayTo({ publish: async (events) => void published.push(...events) });
     expect([await up.round(), await up.round()]).toEqual([2, 0]);
     expect(published.map(({ key }) => key)).toEqual(['1', '2']);
+  });
+
+  test('what is published and can not be marked is an error of its round, and is published again', async () => {
+    const { add, relayTo, outbox } = await world();
+    await add(placed('1'), placed('poison'));
+    let mended = false;
+    const published: string[] = [];
+    const publish = async (events: readonly Envelope[]) => {
+      if (!mended && events.some(({ key }) => key === 'poison')) throw new UnroutableError('nobody has subscribed');
+      published.push(...events.map(({ key }) => key));
+    };
+    await pool.query(`ALTER TABLE ${outbox.name} ADD CONSTRAINT disk_full CHECK (published IS NULL)`);
+    await expect(relayTo({ publish }).round(), 'one by one').rejects.toThrow('disk_full');
+    mended = true;
+    await expect(relayTo({ publish }).round(), 'the batch').rejects.toThrow('disk_full');
+    await pool.query(`ALTER TABLE ${outbox.name} DROP CONSTRAINT disk_full`);
+    expect(await relayTo({ publish }).round()).toBe(2);
+    expect(published).toEqual(['1', '1', 'poison', '1', 'poison']);
+  });
+
+  test('a key whose event was refused beside a single other has its time as beside many', async () => {
+    const { add, relayTo } = await world();
+    await add(placed('poison'), placed('a'));
+    let mended = false;
+    const publish = async (events: readonly Envelope[]) => {
+      if (!mended && events.some(({ key }) => key === 'poison')) throw new UnroutableError('nobody has subscribed');
+    };
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const relay = relayTo({ publish });
+    expect(await relay.round()).toBe(1);
+    mended = true;
+    vi.advanceTimersByTime(5000);
+    expect(await relay.round(), 'when the key is tried again').toBe(1);
   });
 
   test('an event that no queue takes holds up its own key, and no other', async () => {
@@ -321,7 +442,7 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
 
   test('a relay that waits while another has the lock keeps its smaller batches', async () => {
     const { add, relayTo } = await world();
-    await add(...numbered('tenant', 8));
+    await add(...numbered('tenant', 30));
     let lost = true;
     const publish = async () => {
       if (lost) throw new ConnectionLostError('no answer: it comes back by itself');
@@ -341,7 +462,9 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     gate.resolve();
     await expect(other).rejects.toThrow('broker down');
     lost = false;
-    expect(await relay.round()).toBe(4);
+    const carried: number[] = [];
+    for (let round = 0; round < 5; round++) carried.push(await relay.round());
+    expect(carried, 'one more after each that carries any').toEqual([4, 5, 6, 7, 8]);
   });
 
   test('an event that commits late is not skipped', async () => {
@@ -685,6 +808,46 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect(await effects()).toEqual(['again']);
   });
 
+  test('a transaction gives its connection back for the next one, whether it was committed or not', async () => {
+    const own = new pg.Pool({ connectionString: postgres.url, max: 1 });
+    onTestFinished(() => own.end());
+    const pid = (tx: pg.PoolClient) =>
+      tx.query<{ pid: number }>('SELECT pg_backend_pid() AS pid').then(({ rows }) => rows[0]?.pid);
+    const first = await transaction(own, pid);
+    await expect(transaction(own, (tx) => tx.query('SELECT 1 / 0'))).rejects.toThrow('division by zero');
+    await expect(transaction(own, () => Promise.reject(new Error('sold out')))).rejects.toThrow('sold out');
+    let kept: pg.PoolClient | undefined;
+    await transaction(own, async (tx) => {
+      kept = tx;
+    });
+    await expect(kept?.query('SELECT'), 'when it is committed').rejects.toBeInstanceOf(RolledBackError);
+    expect(await transaction(own, pid), 'the connection').toBe(first);
+  });
+
+  test('who gets no connection hears why, and one that comes later is given back', async () => {
+    const nowhere = new pg.Pool({ host: '127.0.0.1', port: 1 });
+    await expect(transaction(nowhere, async () => {})).rejects.toThrow('ECONNREFUSED');
+    const own = new pg.Pool({ connectionString: postgres.url, max: 1 });
+    onTestFinished(() => own.end());
+    const held = await own.connect();
+    await expect(transaction(own, async () => {}, 20)).rejects.toBeInstanceOf(ConnectionLostError);
+    held.release();
+    expect(await transaction(own, async () => 'done')).toBe('done');
+  });
+
+  test('an effect that the database refuses for what others did is an error, and is not begun anew by itself', async () => {
+    const { inbox, effect, effects } = await world();
+    const event = placed('1');
+    let tries = 0;
+    const conflict = "DO $$ BEGIN RAISE EXCEPTION 'could not serialize' USING ERRCODE = '40001'; END $$";
+    const refused = inbox.once('kitchen', event, async (tx) => {
+      if (++tries === 1) await tx.query(conflict);
+    });
+    await expect(refused).rejects.toThrow('could not serialize');
+    expect(await inbox.once('kitchen', event, effect('cooked'))).toBe('done');
+    expect([tries, await effects()]).toEqual([1, ['cooked']]);
+  });
+
   test('eight deliveries at the same moment have one effect', async () => {
     const { inbox, effect, effects } = await world();
     const event = placed('1');
@@ -726,8 +889,8 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     };
     await deliver();
     expect([await inbox.prune(HOUR_MS), await deliver()]).toEqual([0, ['duplicate', 'duplicate', 'duplicate']]);
-    // Two rows a transaction. What comes again after that is new: too short a time has its price.
-    expect([await inbox.prune(0, 2), await deliver()]).toEqual([3, ['done', 'done', 'done']]);
+    // A row a transaction. What comes again after that is new: too short a time has its price.
+    expect([await inbox.prune(0, 1), await deliver()]).toEqual([3, ['done', 'done', 'done']]);
     expect((await effects()).length).toBe(6);
     for (const [olderThanMs, batch] of [[-1], [Number.NaN], [0, 0], [0, 1.5]] as const) {
       await expect(inbox.prune(olderThanMs, batch)).rejects.toBeInstanceOf(InvalidArgumentError);
@@ -756,6 +919,18 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
     expect(await dead.list()).toMatchObject([{ event: later }, { event, reason: 'Error: no rice', attempts: 5 }]);
     await dead.replay('kitchen', event.id, { publish: async () => {} });
     expect(await dead.list()).toMatchObject([{ event: later }]);
+  });
+
+  test('a dead letter that can not be kept is an error, and one whose replay fails stays', async () => {
+    const { dead } = await world();
+    const event = placed('1');
+    await expect(
+      new DeadLetters(pool, 'not migrated').add('kitchen', event, new Error('gas is out'), 3),
+    ).rejects.toThrow('does not exist');
+    await dead.add('kitchen', event, new Error('gas is out'), 3);
+    const down = { publish: () => Promise.reject(new Error('broker down')) };
+    await expect(dead.replay('kitchen', event.id, down)).rejects.toThrow('broker down');
+    expect(await dead.list()).toMatchObject([{ event, reason: 'Error: gas is out', attempts: 3 }]);
   });
 
   test('a dead letter says what stands behind its error', async () => {

@@ -3,7 +3,17 @@ import { describeWith, History, until } from '@shared/testkit';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
-import { DeadLetters, delivery, Inbox, NoDeadLetterError, Outbox, Platform, Relay, StreamsBus } from '#lab';
+import {
+  BusClosedError,
+  DeadLetters,
+  delivery,
+  Inbox,
+  NoDeadLetterError,
+  Outbox,
+  Platform,
+  Relay,
+  StreamsBus,
+} from '#lab';
 import { crashEverywhere } from './crash.ts';
 
 /** No machine is so slow that a consumer loses its lease. */
@@ -119,6 +129,12 @@ await describeWith('the platform', servers, ({ postgres, redis }) => {
     expect(letter?.reason).toContain('order order-1 is not paid');
     expect(await shop.effects('order-1')).not.toHaveProperty('refunded');
     expect(await shop.state('order-1')).toBe('delivered');
+  });
+
+  test('a platform whose bus takes no group does not open', async () => {
+    const parts = await world();
+    await parts.bus.close();
+    await expect(new Platform({ ...parts, pool }).open()).rejects.toBeInstanceOf(BusClosedError);
   });
 
   test('the events of an order tell its story, each with its cause', async () => {
