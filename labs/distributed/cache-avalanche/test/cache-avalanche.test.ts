@@ -12,6 +12,7 @@ import {
   DatabaseGate,
   DualCache,
   type DualCacheOptions,
+  GateTimeoutError,
   InvalidArgumentError,
   InvalidationFailedError,
   jitterTtl,
@@ -77,6 +78,7 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const bad: [string, () => unknown][] = [
       ['a TTL of 0', () => jitterTtl(0)],
       ['a TTL that is not a number', () => jitterTtl(Number.NaN)],
+      ['a TTL without an end', () => jitterTtl(Number.POSITIVE_INFINITY)],
       ['a negative spread', () => jitterTtl(HOUR, -0.1)],
       ['a spread of all', () => jitterTtl(HOUR, 1)],
       ['a TTL of a fraction', () => new TtlCache(client, { ttlMs: 1.5 })],
@@ -90,17 +92,10 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       ['an endless queue', () => new DatabaseGate({ maxWaiting: Number.POSITIVE_INFINITY })],
       ['a circuit that opens at nothing', () => new DatabaseGate({ breaker: { failureRate: 0 } })],
       ['a circuit that opens beyond all', () => new DatabaseGate({ breaker: { failureRate: 1.1 } })],
-      ['a gate for all', () => new DatabaseGate({ maxConcurrent: 100_001 })],
-      ['a load without an end', () => new TtlCache(client, { loadTimeoutMs: 2 ** 31 })],
-      ['a TTL beyond what Redis can add', () => new TtlCache(client, { ttlMs: 50 * YEAR + 1 })],
-      ['B beyond that', () => new DualCache(client, { ttlBMs: 50 * YEAR + 1 })],
       ['commands without an end', () => connectRedis(node.url, { timeoutMs: Number.POSITIVE_INFINITY })],
       ['commands without a time', () => connectRedis(node.url, { timeoutMs: Number.NaN })],
     ];
     for (const [what, make] of bad) expect(make, what).toThrow(InvalidArgumentError);
-    new TtlCache(client, { ttlMs: 50 * YEAR });
-    new DualCache(client, { ttlAMs: 40 * YEAR, ttlBMs: 50 * YEAR });
-    new DatabaseGate({ maxConcurrent: 100_000, maxWaitMs: 1, breaker: { openMs: 1 } });
     const cache = ttlCache();
     // UTF-8 has one text for all halves of a character: the second key would read the first one's value.
     for (const key of ['', 'k'.repeat(513), 'user\ud83d', 'user\ud83c']) {
@@ -110,8 +105,39 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       ).rejects.toThrow(InvalidArgumentError);
       await expect(cache.invalidate(key), JSON.stringify(key)).rejects.toThrow(InvalidArgumentError);
     }
-    for (const maxLoads of [0, 10_001])
-      await expect(warmUp(cache, [], async () => 1, { maxLoads })).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('what stands at a limit is within it, and what is a step beyond is refused', async () => {
+    const client = connect();
+    // The longest timer of Node. The TTLs: what Redis adds to its clock does not overflow.
+    const longest = 2 ** 31 - 1;
+    const limits: [what: string, from: number, to: number, make: (value: number) => unknown][] = [
+      ['loadTimeoutMs', 1, Math.floor(longest / 4), (loadTimeoutMs) => new TtlCache(client, { loadTimeoutMs })],
+      ['ttlMs', 1, 50 * YEAR, (ttlMs) => new TtlCache(client, { ttlMs })],
+      ['ttlAMs', 1, 50 * YEAR - 1, (ttlAMs) => new DualCache(client, { ttlAMs, ttlBMs: 50 * YEAR, spread: 0 })],
+      ['ttlBMs', 2, 50 * YEAR, (ttlBMs) => new DualCache(client, { ttlAMs: 1, ttlBMs, spread: 0 })],
+      ['leaseMs of two caches', 1, longest, (leaseMs) => new DualCache(client, { leaseMs })],
+      ['refreshMs', 1, longest, (refreshMs) => new PerpetualCache(client, { refreshMs, leaseMs: 3 })],
+      ['leaseMs', 3, longest, (leaseMs) => new PerpetualCache(client, { leaseMs })],
+      ['staleMs', 1, Number.MAX_SAFE_INTEGER, (staleMs) => new PerpetualCache(client, { staleMs })],
+      ['maxLoads', 1, 10_000, (maxLoads) => new PerpetualCache(client, { maxLoads })],
+      ['maxConcurrent', 1, 100_000, (maxConcurrent) => new DatabaseGate({ maxConcurrent })],
+      ['maxWaiting', 0, 1_000_000, (maxWaiting) => new DatabaseGate({ maxWaiting })],
+      ['maxWaitMs', 1, longest, (maxWaitMs) => new DatabaseGate({ maxWaitMs })],
+      ['loadTimeoutMs of a gate', 1, longest, (loadTimeoutMs) => new DatabaseGate({ loadTimeoutMs })],
+      ['abandonMs', 0, longest, (abandonMs) => new DatabaseGate({ abandonMs })],
+      ['window', 1, 100_000, (window) => new DatabaseGate({ breaker: { window } })],
+      ['openMs', 1, longest, (openMs) => new DatabaseGate({ breaker: { openMs } })],
+      ['timeoutMs', 1, longest, (timeoutMs) => connect(node.url, timeoutMs)],
+    ];
+    for (const [what, from, to, make] of limits) {
+      for (const within of [from, to]) expect(() => make(within), `${what}: ${within}`).not.toThrow();
+      for (const beyond of [from - 1, to + 1])
+        expect(() => make(beyond), `${what}: ${beyond}`).toThrow(InvalidArgumentError);
+    }
+    const warm = (maxLoads: number) => warmUp(ttlCache(), ['k'.repeat(512)], async () => 1, { maxLoads });
+    for (const maxLoads of [1, 10_000]) expect(await warm(maxLoads)).toMatchObject({ loaded: 1, failed: [] });
+    for (const maxLoads of [0, 10_001]) await expect(warm(maxLoads)).rejects.toThrow(InvalidArgumentError);
   });
 
   test('what is not said is as documented', async () => {
@@ -137,6 +163,82 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(Math.max(...lefts), 'an invalidation outlasts each load by a minute').toSatisfy(
       (ms: number) => ms > 60_000 && ms <= 70_000,
     );
+  });
+
+  test('a TTL and a lease of which nothing is said last as long as documented', async () => {
+    const client = connect();
+    // One of so many is looked at in the millisecond in which it was stored.
+    const longestOf = async (prefix: string, cache: TtlCache | DualCache) => {
+      const lefts: number[][] = [];
+      let names: string[] = [];
+      for (let n = 0; n < 20; n++) {
+        await cache.getOrLoad('a', async () => n);
+        if (n === 0) names = (await client.keys(`${prefix}*`)).sort();
+        lefts.push(await Promise.all(names.map((name) => client.pttl(name))));
+        await cache.invalidate('a');
+      }
+      return names.map((_, index) => Math.max(...lefts.map((left) => left[index] ?? 0)));
+    };
+    const [one, two] = [fresh(), fresh()];
+    const kept = await longestOf(one, ttlCache({ prefix: one, spread: 0 }, client));
+    kept.push(...(await longestOf(two, dualCache({ prefix: two }, client))));
+    const prefix = fresh();
+    const cache = dualCache({ prefix, ttlAMs: 1 }, client);
+    const fail = async () => Promise.reject(new Error('the depot is closed'));
+    await cache.getOrLoad('a', async () => 1);
+    await until(async () => (await cache.getOrLoad('a', fail)).source === 'stale', { what: 'A to run out' });
+    const [lease = ''] = await client.keys(`${prefix}lease*`);
+    const leases: number[] = [];
+    for (let n = 0; n < 20; n++) {
+      await answered(client);
+      await client.del(lease);
+      await cache.getOrLoad('a', fail);
+      leases.push(await client.pttl(lease));
+    }
+    kept.push(Math.max(...leases));
+    for (const [index, ms] of [HOUR, 2 * HOUR, 3 * HOUR, 10_000].entries()) {
+      expect(kept[index], `${ms} ms`).toBeGreaterThan(ms - 1_000);
+      expect(kept[index], `${ms} ms`).toBeLessThanOrEqual(ms);
+    }
+  });
+
+  test('where it is not said how many load at once, four do', async () => {
+    const client = connect();
+    const keys = Array.from({ length: 9 }, (_, n) => `key ${n}`);
+    const [kept, warmed] = [new Depot(() => 1), new Depot(() => 1)];
+    const cache = perpetualCache({ refreshMs: MINUTE }, client);
+    for (const key of keys) cache.keepFresh(key, kept.load);
+    const warming = later(warmUp(ttlCache({}, client), keys, warmed.load));
+    await until(() => kept.loads >= 4 && warmed.loads >= 4, { what: 'the first loads' });
+    await answered(client, 30);
+    expect([kept.running, warmed.running], 'kept, warmed').toEqual([4, 4]);
+    kept.open();
+    warmed.open();
+    expect(await warming).toMatchObject({ loaded: 9 });
+  });
+
+  test('a command has 250 ms where nothing is said, and a silent connection ten times a command, at least a second', () => {
+    const times = [undefined, 99, 101, 2 ** 31 - 1].map((timeoutMs) => {
+      const client = connectRedis(node.url, timeoutMs === undefined ? {} : { timeoutMs });
+      onTestFinished(() => client.disconnect());
+      return [client.options.commandTimeout, client.options.socketTimeout];
+    });
+    expect(times).toEqual([
+      [250, 2_500],
+      [99, 1_000],
+      [101, 1_010],
+      [2 ** 31 - 1, 2 ** 31 - 1],
+    ]);
+  });
+
+  test('a script that failed is not run once more, unless Redis had forgotten it', async () => {
+    const client = connect();
+    const cache = ttlCache({}, client);
+    await cache.invalidate('a');
+    const again = vi.spyOn(client, 'eval');
+    client.disconnect();
+    await expect(cache.invalidate('a')).rejects.toThrow(InvalidationFailedError);
+    expect(again).not.toHaveBeenCalled();
   });
 
   test('what was loaded is kept, also that there is nothing', async () => {
@@ -304,6 +406,18 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const reads = await Promise.all(crowd);
     expect(new Set(reads.map(({ value }) => value))).toEqual(new Set([3.5]));
     expect(depot.loads).toBe(1);
+  });
+
+  test('who comes while a key is looked up or loaded gets the same object', async () => {
+    const cache = ttlCache();
+    const depot = new Depot(() => 3.5);
+    const first = later(cache.getOrLoad('a', depot.load));
+    await depot.begun(first);
+    const second = later(cache.getOrLoad('a', depot.load));
+    depot.open();
+    expect(await second, 'while it is loaded').toBe(await first);
+    const crowd = await Promise.all(Array.from({ length: 10 }, () => cache.getOrLoad('a', depot.load)));
+    expect(new Set(crowd).size, 'objects for a crowd that comes in one turn').toBe(1);
   });
 
   test('a load that fails fails everybody who waits, once, and is not kept', async () => {
@@ -491,6 +605,37 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect((await before).value, 'who asked before').toBeGreaterThan(0);
   });
 
+  test('a load that was refused twice is handed out, and not tried a third time', async () => {
+    const prefix = fresh();
+    const onEvent = vi.fn();
+    const [here, there] = [ttlCache({ prefix, onEvent }), ttlCache({ prefix })];
+    let loads = 0;
+    const outdated = async () => {
+      await there.invalidate('a');
+      return ++loads;
+    };
+    expect(await here.getOrLoad('a', outdated)).toEqual({ value: 2, source: 'load', ageMs: 0 });
+    expect(loads).toBe(2);
+    expect(onEvent.mock.calls).toEqual([[{ type: 'fenced', key: 'a' }], [{ type: 'fenced', key: 'a' }]]);
+    expect(await there.getOrLoad('a', async () => 'new'), 'stored').toMatchObject({ value: 'new' });
+  });
+
+  test('a value is as old as a layer below says, and as its load took', async () => {
+    vi.setSystemTime(Date.now());
+    onTestFinished(() => void vi.useRealTimers());
+    const clock = handClock();
+    const below: Layer = {
+      async read(_key, load, _next, signal) {
+        await clock.manual.advance(2_000);
+        return { value: await load(signal), source: 'hit', ageMs: 5_000 };
+      },
+    };
+    const cache = compose(ttlCache({ clock }).layer(), below);
+    expect(await cache.read('a', async () => 1)).toEqual({ value: 1, source: 'hit', ageMs: 5_000 });
+    expect(await cache.read('a', async () => 2)).toEqual({ value: 1, source: 'hit', ageMs: 7_000 });
+    expect(await compose().read('a', async () => 3)).toEqual({ value: 3, source: 'load', ageMs: 0 });
+  });
+
   test('what a load leaves on its signal is not left on a signal that outlives the read', async () => {
     const lasting = new AbortController();
     const signals: AbortSignal[] = [];
@@ -525,10 +670,12 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     await cache.getOrLoad('a', async () => 1);
     const client = connect();
     const [key = ''] = await client.keys(`${prefix}*`);
-    await client.hset(key, 'value', 'gibberish');
-    expect(await cache.getOrLoad('a', async () => 2)).toMatchObject({ value: 2, source: 'load' });
-    expect(await cache.getOrLoad('a', async () => 3)).toMatchObject({ value: 2, source: 'hit' });
-    expect(events).toMatchObject([{ type: 'undecodable', key: 'a' }]);
+    for (const text of ['gibberish', '2:0:1', '1:soon:1', '1:0.5:1', '1:0', '1:0:{']) {
+      await client.hset(key, 'value', text);
+      expect(await cache.getOrLoad('a', async () => 2), text).toMatchObject({ value: 2, source: 'load' });
+      expect(await cache.getOrLoad('a', async () => 3), text).toMatchObject({ value: 2, source: 'hit' });
+      expect(events.splice(0), text).toMatchObject([{ type: 'undecodable', key: 'a' }]);
+    }
   });
 
   test('without Redis the database is asked, and an invalidation says that it failed', async () => {
@@ -545,6 +692,20 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(await cache.getOrLoad('a', async () => 2)).toMatchObject({ value: 2, source: 'load' });
     expect(new Set(events.map(({ type }) => type))).toEqual(new Set(['redis-down']));
     await expect(cache.invalidate('a')).rejects.toThrow(InvalidationFailedError);
+  });
+
+  test('where Redis answers the look and nothing after it, what is loaded is handed out, and is not stored', async () => {
+    const [prefix, client, events] = [fresh(), connect(), new Array<CacheEvent>()];
+    const cache = ttlCache({ prefix, onEvent: (event) => events.push(event) }, client);
+    await cache.invalidate('a');
+    for (const fence of await client.keys(`${prefix}*`)) {
+      await client.del(fence);
+      await client.lpush(fence, 'of another program');
+    }
+    for (const value of [1, 2]) {
+      expect(await cache.getOrLoad('a', async () => value)).toEqual({ value, source: 'load', ageMs: 0 });
+      expect(events.splice(0)).toMatchObject([{ type: 'redis-down', key: 'a' }]);
+    }
   });
 
   // ── never expires ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -647,23 +808,51 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       await answered(client, 30);
     }
     expect(began).toEqual(['0 s: a', '30 s: b', '30 s: c', '90 s: a', '120 s: b', '120 s: c']);
+    // Nor before that is over, where it is longer than a beat.
+    const [start, tried] = [clock.mono(), new Array<number>()];
+    perpetualCache({ clock, refreshMs: 90_000, leaseMs: 90_000 }, client).keepFresh('a', async () => {
+      tried.push((clock.mono() - start) / 1_000);
+      throw new GateTimeoutError(50_000);
+    });
+    for (second = 0; second <= 60; second += 30) {
+      await clock.manual.advance(second && 30_000);
+      await answered(client, 30);
+    }
+    expect(tried, 'seconds').toEqual([0, 60]);
   });
 
   test('a kept value is as old as its load, and stale beyond staleMs', async () => {
-    const [client, clock] = [connect(), handClock()];
-    const cache = perpetualCache({ clock, staleMs: 5_000 }, client);
-    const start = Date.now();
-    vi.setSystemTime(start);
     onTestFinished(() => void vi.useRealTimers());
+    // Where it is not said it is twice refreshMs.
+    for (const options of [{ staleMs: 5_000 }, { refreshMs: 2_500 }]) {
+      const [client, clock] = [connect(), handClock()];
+      const cache = perpetualCache({ clock, ...options }, client);
+      const start = Date.now();
+      vi.setSystemTime(start);
+      cache.keepFresh('a', async () => 1);
+      await clock.manual.advance(0);
+      await answered(client);
+      const read = async (ageMs: number) => {
+        vi.setSystemTime(start + ageMs);
+        return cache.getOrLoad('a', async () => 2);
+      };
+      for (const ageMs of [0, 5_000]) expect(await read(ageMs)).toEqual({ value: 1, source: 'hit', ageMs });
+      expect(await read(5_001)).toEqual({ value: 1, source: 'stale', ageMs: 5_001 });
+    }
+  });
+
+  test('a refresher that loses Redis does not say that it refreshes, and goes on when Redis is back', async () => {
+    await using link = await node.proxy();
+    const events: CacheEvent[] = [];
+    const cache = perpetualCache({ onEvent: (event) => events.push(event) }, connect(link.url, 100));
+    expect(cache.refreshing, 'before its first beat').toBe(false);
     cache.keepFresh('a', async () => 1);
-    await clock.manual.advance(0);
-    await answered(client);
-    const read = async (ageMs: number) => {
-      vi.setSystemTime(start + ageMs);
-      return cache.getOrLoad('a', async () => 2);
-    };
-    for (const ageMs of [0, 5_000]) expect(await read(ageMs)).toEqual({ value: 1, source: 'hit', ageMs });
-    expect(await read(5_001)).toEqual({ value: 1, source: 'stale', ageMs: 5_001 });
+    await until(() => cache.refreshing);
+    link.partition();
+    await until(() => events.some(({ type, key }) => type === 'redis-down' && key === ''), { what: 'a lost beat' });
+    expect(cache.refreshing, 'without Redis').toBe(false);
+    link.heal();
+    await until(() => cache.refreshing, { what: 'it to go on' });
   });
 
   test('who closes lets another one refresh, and refreshes no more', async () => {
@@ -689,6 +878,8 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     c.keepFresh('key', async () => 1);
     await answers.held;
     const closing = c.close();
+    const first = Promise.race([closing.then(() => 'closed'), answered(connect()).then(() => 'waits for Redis')]);
+    expect(await first).toBe('waits for Redis');
     answers.release();
     await closing;
     perpetualCache(early).keepFresh('key', next);
@@ -896,6 +1087,26 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     expect(loads).toBe(1);
   });
 
+  test('a lease that can not be freed bothers nobody, and is told of', async () => {
+    const unhandled = unhandledRejections();
+    const events: CacheEvent[] = [];
+    const [prefix, client] = [fresh(), connect()];
+    const cache = dualCache({ prefix, ttlAMs: 1, onEvent: (event) => events.push(event) }, client);
+    await cache.getOrLoad('a', async () => 'old');
+    const spoil = async () => {
+      const [lease = ''] = await client.keys(`${prefix}lease*`);
+      await client.del(lease);
+      await client.lpush(lease, 'of another program');
+      return 'new';
+    };
+    await until(async () => (await cache.getOrLoad('a', spoil)).source === 'stale');
+    await until(() => events.length > 0 || unhandled.mock.calls.length > 0);
+    await new Promise(setImmediate);
+    expect(unhandled.mock.calls).toEqual([]);
+    expect(events).toMatchObject([{ type: 'refresh-failed', key: 'a' }]);
+    expect(await cache.getOrLoad('a', async () => 'newer')).toMatchObject({ value: 'new' });
+  });
+
   test('a background load that began before an invalidation is stored in neither', async () => {
     const prefix = fresh();
     const client = connect();
@@ -955,6 +1166,22 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
       await expect(cache.invalidate('a')).rejects.toThrow(InvalidationFailedError);
     } finally {
       await second.restart();
+    }
+  });
+
+  test('where A or B is out of reach the other one keeps what is loaded, and a warm-up is done with that', async () => {
+    for (const [lost, source, value] of [
+      ['A', 'stale', 'new'],
+      ['B', 'hit', 'old'],
+    ] as const) {
+      const [there, gone] = [connect(), connect('redis://127.0.0.1:1')];
+      const [a, backup] = lost === 'A' ? [gone, there] : [there, gone];
+      const cache = dualCache({ backup, leaseMs: 10 }, a);
+      const warmed = { present: 0, failed: [] };
+      expect(await warmUp(cache, ['a'], async () => 'old'), `without ${lost}`).toEqual({ ...warmed, loaded: 1 });
+      const again = await warmUp(cache, ['a'], async () => 'new');
+      expect(again, `once more without ${lost}`).toEqual({ ...warmed, loaded: 0, present: 1 });
+      expect(await cache.getOrLoad('a', async () => 'newest'), `without ${lost}`).toMatchObject({ source, value });
     }
   });
 
@@ -1071,9 +1298,19 @@ await describeWith('cache avalanche', { redis: () => startRedis({ nodes: 2 }) },
     const failure = new Error('the inner one was not told');
     const told = vi.fn(async () => {});
     const read: Layer['read'] = (key, load, next) => next(key, load);
-    const cache = compose({ read, invalidate: told }, { read, invalidate: () => Promise.reject(failure) });
-    await expect(cache.invalidate('a')).rejects.toBe(failure);
+    const fails = (error: Error): Layer => ({ read, invalidate: () => Promise.reject(error) });
+    const cache = compose(fails(new Error('nor was the outer one')), { read, invalidate: told }, fails(failure));
+    await expect(cache.invalidate('a'), 'the first failure').rejects.toBe(failure);
     expect(told).toHaveBeenCalledWith('a');
+    await compose({ read, invalidate: told }, { read }).invalidate('b');
+    expect(told).toHaveBeenCalledWith('b');
+  });
+
+  test('to a warm-up a value that never expires is there, however old it is', async () => {
+    const cache = perpetualCache({ staleMs: 1 });
+    await cache.getOrLoad('a', async () => 'old');
+    await until(async () => (await cache.getOrLoad('a', async () => 'new')).source === 'stale');
+    expect(await warmUp(cache, ['a'], async () => 'new')).toEqual({ loaded: 0, present: 1, failed: [] });
   });
 
   test('what was composed of layers is warmed like any cache', async () => {

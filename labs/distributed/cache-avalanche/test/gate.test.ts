@@ -124,6 +124,32 @@ describe('the gate', () => {
     expect(await next).toBeInstanceOf(LoadTimeoutError);
     await clock.manual.advance(1_000);
     expect(door.stats().running).toBe(0);
+    depot.open();
+    await settled();
+    expect(door.stats().running, 'when it has ended after all').toBe(0);
+  });
+
+  test('what a gate is not told is as documented', async () => {
+    const clock = handClock();
+    const door = new DatabaseGate({ clock });
+    const depot = new Depot(() => 1);
+    const crowd = Array.from({ length: 111 }, () => door.run(depot.load).catch((error: unknown) => error));
+    await depot.begun(crowd, 10);
+    expect(door.stats()).toEqual({ running: 10, waiting: 100, refused: 1, circuit: 'closed' });
+    await clock.manual.advance(999);
+    expect(door.stats().waiting, 'after 999 ms').toBe(100);
+    await clock.manual.advance(1);
+    expect(door.stats(), 'after 1,000 ms').toMatchObject({ running: 10, waiting: 0, refused: 101 });
+    depot.open();
+    await Promise.all(crowd);
+    // Of the last ten loads five have failed only once the first four failures are out of sight.
+    const probed = new DatabaseGate({ clock });
+    for (const end of 'ffffssssssffff') {
+      await probed.run(end === 'f' ? failing : depot.load).catch(() => {});
+      expect(probed.stats().circuit).toBe('closed');
+    }
+    await expect(probed.run(failing)).rejects.toThrow('the depot is closed');
+    await expect(probed.run(depot.load)).rejects.toMatchObject({ name: 'CircuitOpenError', retryAfterMs: 5_000 });
   });
 
   test('after too many failures nothing is tried for a while, then one load', async () => {
@@ -138,7 +164,9 @@ describe('the gate', () => {
     await clock.manual.advance(400);
     await expect(door.run(depot.load)).rejects.toMatchObject({ name: 'CircuitOpenError', retryAfterMs: 600 });
     expect(depot.loads).toBe(2);
-    await clock.manual.advance(600);
+    await clock.manual.advance(599);
+    await expect(door.run(depot.load)).rejects.toMatchObject({ retryAfterMs: 1 });
+    await clock.manual.advance(1);
     const slow = new Depot(() => 2);
     const probe = later(door.run(slow.load));
     await slow.begun(probe);
@@ -171,7 +199,7 @@ describe('the gate', () => {
     await expect(door.run(failing)).rejects.toThrow('the depot is closed');
     await clock.manual.advance(1_000);
     await expect(door.run(failing)).rejects.toThrow('the depot is closed');
-    expect(door.stats().circuit).toBe('open');
+    await expect(door.run(failing)).rejects.toMatchObject({ name: 'CircuitOpenError', retryAfterMs: 1_000 });
     await clock.manual.advance(1_000);
     const hung = door.run(() => new Promise(() => {})).catch((error: unknown) => error);
     await clock.manual.advance(100);
@@ -199,16 +227,29 @@ describe('the gate', () => {
 
   test('neither a caller who leaves nor an error that is an answer says that the database is unwell', async () => {
     const isFailure = (error: unknown) => !(error instanceof RangeError);
-    const { gate: door } = gate({ breaker: { window: 1, isFailure } });
-    await expect(door.run(() => Promise.reject(new RangeError('no such shelf')))).rejects.toThrow('no such shelf');
-    const leaves = new AbortController();
+    const { gate: door, clock } = gate({ breaker: { window: 2, failureRate: 1, openMs: 1_000, isFailure } });
     const depot = new Depot(() => 1);
-    const left = door.run(depot.load, leaves.signal).catch((error: unknown) => error);
-    await depot.begun(left);
-    leaves.abort(new Error('had enough'));
-    expect(await left).toMatchObject({ message: 'had enough' });
+    const saysNothing = async () => {
+      await expect(door.run(() => Promise.reject(new RangeError('no such shelf')))).rejects.toThrow('no such shelf');
+      const leaves = new AbortController();
+      const left = door.run(depot.load, leaves.signal).catch((error: unknown) => error);
+      await depot.begun(left, depot.loads + 1);
+      leaves.abort(new Error('had enough'));
+      expect(await left).toMatchObject({ message: 'had enough' });
+    };
+    await expect(door.run(failing)).rejects.toThrow('the depot is closed');
+    await saysNothing();
     expect(door.stats().circuit).toBe('closed');
+    await expect(door.run(failing), 'the second of two').rejects.toThrow('the depot is closed');
+    expect(door.stats().circuit).toBe('open');
+    // Nor does one that is the probe: the next load is the next probe.
+    await clock.manual.advance(1_000);
     depot.open();
+    for (const _ of ['the probe', 'the next one'])
+      await expect(door.run(() => Promise.reject(new RangeError('no such shelf')))).rejects.toThrow('no such shelf');
+    expect(door.stats().circuit).toBe('open');
+    expect(await door.run(depot.load)).toBe(1);
+    expect(door.stats().circuit).toBe('closed');
   });
 
   test('an error that the judge can not read counts as a failure, and the caller gets it', async () => {
