@@ -153,20 +153,29 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     // As it does over a message that is larger than its `max_message_size`: 128 MB, in newer ones 16.
     class Strict extends RabbitBus {
       protected override async send(...[channel, event, ticket, only]: Parameters<RabbitBus['send']>) {
-        if (event.key !== 'too large') return super.send(channel, event, ticket, only);
-        const userId = 'somebody else';
+        const where = { 'too large': `${prefix}all`, forbidden: `${prefix}inner` }[event.key];
+        if (where === undefined) return super.send(channel, event, ticket, only);
+        const userId = event.key === 'forbidden' ? {} : { userId: 'somebody else' };
         await new Promise<void>((resolve, reject) => {
           const confirmed = (error: unknown) => (error ? reject(error) : resolve());
-          channel.publish(`${prefix}all`, event.type, Buffer.from('{}'), { userId }, confirmed);
+          channel.publish(where, event.type, Buffer.from('{}'), userId, confirmed);
         });
       }
     }
     const { got } = await listen(await connected(), 'kitchen');
     const bus = await Strict.open(url, dead, { prefix, expiresMs: 60_000 });
     onTestFinished(() => bus.close());
-    await expect(bus.publish([placed('too large')])).rejects.toThrow('PRECONDITION_FAILED');
-    // Who has heard of it can publish the next one.
-    await bus.publish([placed('0')]);
+    const admin = await connect(url, { noDelay: true });
+    onTestFinished(() => admin.close());
+    await (await admin.createChannel()).assertExchange(`${prefix}inner`, 'fanout', { durable: false, internal: true });
+    for (const [key, verdict] of [
+      ['too large', 'PRECONDITION_FAILED'] as const,
+      ['forbidden', 'ACCESS_REFUSED'] as const,
+    ]) {
+      await expect(bus.publish([placed(key)])).rejects.toThrow(verdict);
+      // Who has heard of it can publish the next one.
+      await bus.publish([placed('0')]);
+    }
     const outbox = new Outbox(pool, `${name}_outbox`);
     await outbox.migrate();
     await transaction(pool, (tx) => outbox.add(tx, ...['too large', '1', 'too large', '2'].map((key) => placed(key))));

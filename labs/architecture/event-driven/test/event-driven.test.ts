@@ -10,8 +10,10 @@ import {
   type Envelope,
   Inbox,
   InvalidArgumentError,
+  MemoryBus,
   NoDeadLetterError,
   Outbox,
+  Platform,
   Relay,
   type RelayOptions,
   RolledBackError,
@@ -85,6 +87,14 @@ await describeWith('event-driven', { postgres: () => startPostgres() }, ({ postg
       Array.from({ length: 8 }, parts).flatMap((all) => all.map((part) => part.migrate())),
     );
     expect(migrated.filter(({ status }) => status === 'rejected')).toEqual([]);
+  });
+
+  test('a migration that the database refuses is an error', async () => {
+    const own = new pg.Pool({ connectionString: postgres.url, options: '-c default_transaction_read_only=on' });
+    onTestFinished(() => own.end());
+    const parts = { pool: own, bus: new MemoryBus(), outbox: new Outbox(own), inbox: new Inbox(own) };
+    for (const part of [parts.outbox, parts.inbox, new DeadLetters(own), new Platform(parts)])
+      await expect(part.migrate()).rejects.toThrow('read-only');
   });
 
   test('outboxes of one database have indexes of their own, however alike their names', async () => {
