@@ -166,7 +166,25 @@ describe('values', () => {
     onTestFinished(() => composed.mockRestore());
     expect(() => new Dish(marks, Size.Small, Spiciness.None)).toThrow(InvalidValueError);
     expect(() => new Address(marks, 'Chaoyang 1')).toThrow(InvalidValueError);
+    expect(() => new Dish(marks.slice(0, 321), Size.Small, Spiciness.None), 'one mark too many').toThrow(
+      InvalidValueError,
+    );
     expect(composed.mock.calls.length, 'times that it was composed').toBe(0);
+  });
+
+  test('what stands at a limit is within it', () => {
+    const [city, street, name] = ['京'.repeat(200), '路'.repeat(200), '鱼'.repeat(80)];
+    expect(new Address(city, street)).toMatchObject({ city, street });
+    expect(new Dish(name, Size.Small, Spiciness.None).name).toBe(name);
+    expect(() => new Address(`${city}市`, street), 'a city of 201 characters').toThrow(InvalidValueError);
+    expect(() => new Address(city, `${street}一`), 'a street of 201 characters').toThrow(InvalidValueError);
+    for (const minor of [0, Number.MAX_SAFE_INTEGER]) expect(Money.of(minor, 'CNY').minor).toBe(minor);
+    expect(String(yuan('1.28').times(0))).toBe('0.00 CNY');
+    for (const quantity of [1, 20]) {
+      const order = withFish();
+      order.changeQuantity(fish, quantity);
+      expect(order.lines.map((line) => line.quantity)).toEqual([quantity]);
+    }
   });
 });
 
@@ -455,11 +473,24 @@ describe('the neighbours', () => {
       { [fish.name]: { salt: 3 } },
     );
     expect(pinch?.pans[0]?.ingredients, 'as scales show it').toEqual({ salt: 2.4 });
+    const all = ['small', 'medium', 'large'].flatMap((size) =>
+      ['none', 'mild', 'medium', 'hot'].map((spiciness) => ({ ...portion, size, spiciness, quantity: 1 })),
+    );
+    const tray = kitchenTicket(
+      { type: 'order-paid', orderId: order.id, dishes: all },
+      { [fish.name]: { fish: 1_000 } },
+    );
+    expect(tray?.pans, 'each size as hot as each').toEqual(
+      [500, 800, 1_000].flatMap((grams) =>
+        [0, 3, 8, 20].map((heat) => ({ ingredients: { fish: grams }, chillies: heat })),
+      ),
+    );
     const drifted = { ...portion, size: 'gigantic' };
     // Every object has these, and the book has no such dish.
     const strange = ['toString', 'constructor', '__proto__'];
     const unknown = [
       drifted,
+      { ...portion, spiciness: 'volcanic' },
       ...strange.flatMap((word) => [
         { ...portion, name: word },
         { ...portion, size: word },
@@ -467,7 +498,7 @@ describe('the neighbours', () => {
     ];
     for (const dish of unknown) {
       const paid = { type: 'order-paid', orderId: order.id, dishes: [dish] } as const;
-      expect(() => kitchenTicket(paid, book), `${dish.size} ${dish.name}`).toThrow('no recipe');
+      expect(() => kitchenTicket(paid, book), `${dish.size} ${dish.name}, ${dish.spiciness}`).toThrow('no recipe');
     }
   });
 });

@@ -107,15 +107,24 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     };
     return { release, waiting, [Symbol.asyncDispose]: () => release() };
   };
+  /** Whose orders somebody else has always saved first. */
+  const overtaken = {
+    get: (id: OrderId) => orders.get(id),
+    save: async ({ id, version }: Order) => {
+      throw new ConcurrencyError('Order', id, version);
+    },
+  };
   /** What would have ended the process, had it not been this test. */
   const deaths = () => {
     const died = vi.fn();
-    const usual = process.rawListeners('uncaughtException');
-    process.removeAllListeners('uncaughtException').on('uncaughtException', died);
-    onTestFinished(() => {
-      process.off('uncaughtException', died);
-      for (const listener of usual) process.on('uncaughtException', listener as NodeJS.UncaughtExceptionListener);
-    });
+    for (const end of ['uncaughtException', 'unhandledRejection']) {
+      const usual = process.rawListeners(end);
+      process.removeAllListeners(end).on(end, died);
+      onTestFinished(() => {
+        process.off(end, died);
+        for (const listener of usual) process.on(end, listener as (...args: unknown[]) => void);
+      });
+    }
     return died;
   };
 
@@ -162,6 +171,19 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect(await outcome(orders.save(other)), history.toString()).toBe('ConcurrencyError');
     const twin = Order.draft(order.customerId, home, 'CNY', order.id);
     expect(await outcome(orders.save(twin)), 'a new order under an id that is taken').toBe('ConcurrencyError');
+  });
+
+  test('of two editors of one customer the second is refused', async () => {
+    const id = await registered('10.00');
+    const [one, other] = [await customers.get(id), await customers.get(id)];
+    one.topUp(yuan('5.00'));
+    other.topUp(yuan('7.00'));
+    await customers.save(one);
+    expect(await outcome(customers.save(other))).toBe('ConcurrencyError');
+    const twin = Customer.register(yuan('1.00'), id);
+    expect(await outcome(customers.save(twin)), 'a new customer under an id that is taken').toBe('ConcurrencyError');
+    expect(String((await customers.get(id)).balance)).toBe('15.00 CNY');
+    expect([one, other, twin].map(({ version }) => version)).toEqual([2, 1, 0]);
   });
 
   test('of many editors at once exactly one wins', async () => {
@@ -273,6 +295,8 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect(await saving).not.toBe('saved');
     pool.once('acquire', (client) => queueMicrotask(() => client.emit('error', new Error('gone with the greeting'))));
     await outcome(customers.save(Customer.register(yuan('1.00'))));
+    pool.once('acquire', (client) => void client.end());
+    expect(await outcome(customers.save(Customer.register(yuan('1.00')))), 'lost before it began').not.toBe('saved');
     await new Promise(setImmediate);
     expect(died.mock.calls.map(([error]) => String(error))).toEqual([]);
     await lines.release();
@@ -327,6 +351,28 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     expect([order.version, order.events.length]).toEqual([1, 0]);
     await orders.save(order);
     expect(await announced(order.id), 'announced once').toEqual(['order-placed']);
+  });
+
+  test('a charge that the database refuses was not made, and can be repeated', async () => {
+    const customer = await customers.get(await registered('500.00'));
+    customer.charge(orderId(), yuan('128.00'));
+    const refusals = {
+      'its event': 'outbox ADD CONSTRAINT broken CHECK (false) NOT VALID',
+      'its COMMIT':
+        'charges ADD CONSTRAINT broken FOREIGN KEY (order_id) REFERENCES orders DEFERRABLE INITIALLY DEFERRED NOT VALID',
+    };
+    for (const [what, broken] of Object.entries(refusals)) {
+      await pool.query(`ALTER TABLE ${broken}`);
+      const failed = await outcome(customers.save(customer));
+      await pool.query(`ALTER TABLE ${broken.split(' ', 1)} DROP CONSTRAINT broken`);
+      expect(failed, what).not.toBe('saved');
+      expect([customer.version, customer.events.length], what).toEqual([1, 1]);
+      expect(String((await customers.get(customer.id)).balance), what).toBe('500.00 CNY');
+    }
+    await customers.save(customer);
+    expect([customer.version, customer.events.length]).toEqual([2, 0]);
+    expect(String((await customers.get(customer.id)).balance)).toBe('372.00 CNY');
+    expect(await announced(customer.id)).toEqual(['customer-charged']);
   });
 
   // ── use cases ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -430,6 +476,14 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
       },
     };
     const { failed } = await relay([id], paymentPolicy({ orders, customers: overtaken })).drain();
+    expect(failed).toMatchObject([expect.any(ConcurrencyError)]);
+    await settle(id);
+    expect((await orders.get(id)).status).toBe('paid');
+  });
+
+  test('a payment that could not be saved is not taken for done', async () => {
+    const id = await service.createOrder({ ...where, customerId: await registered('500.00'), items: [item] });
+    const { failed } = await relay([id], paymentPolicy({ orders: overtaken, customers })).drain();
     expect(failed).toMatchObject([expect.any(ConcurrencyError)]);
     await settle(id);
     expect((await orders.get(id)).status).toBe('paid');
@@ -564,12 +618,29 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
     const request = { ...where, customerId: customer, items: [item] };
     const ids = await Promise.all(Array.from({ length: 6 }, () => service.createOrder(request)));
     const told: string[] = [];
+    const late: unknown[] = [];
     const subscriber: Subscriber = async ({ orderId: id }) => {
       told.push(id);
-      await pool.query('SELECT 1');
+      late.push(await relay(ids, subscriber).drain());
     };
     await Promise.all([relay(ids, subscriber).drain(), relay(ids, subscriber).drain(), relay(ids, subscriber).drain()]);
     expect(told.toSorted()).toEqual(ids.toSorted());
+    expect(late, 'who comes while one works').toEqual(ids.map(() => ({ delivered: 0, failed: [] })));
+  });
+
+  test('a lock that could not be given back goes with its connection', async () => {
+    await pool.query(`
+      DROP SCHEMA IF EXISTS refusing CASCADE; CREATE SCHEMA refusing;
+      CREATE FUNCTION refusing.pg_advisory_unlock(int, int) RETURNS boolean LANGUAGE plpgsql
+        AS $$ BEGIN RAISE 'not now'; END $$`);
+    const own = new Pool({ connectionString: pg.url, options: '-c search_path=refusing,pg_catalog,public' });
+    onTestFinished(() => own.end());
+    await new OutboxRelay(own, []).drain();
+    const order = draft();
+    order.place();
+    await orders.save(order);
+    const next = async () => (await relay([]).drain()).delivered;
+    expect(await until(next, { what: 'another relay to have the lock' })).toBe(1);
   });
 
   test('a relay that has lost its lock tells nothing more, since another may be at work', async () => {
@@ -644,10 +715,10 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
   test('the waiter says what became of a request', async () => {
     const api = httpApi(service);
     const customer = await registered('500.00');
-    const send = async (method: string, path: string, body?: unknown) => {
+    const send = async (method: string, path: string, body?: unknown, waiter = api) => {
       const init =
         body === undefined ? { method } : { method, body: typeof body === 'string' ? body : JSON.stringify(body) };
-      const response = await api(new Request(`http://restaurant${path}`, init));
+      const response = await waiter(new Request(`http://restaurant${path}`, init));
       return { status: response.status, body: await response.text() };
     };
     const request = { ...where, customerId: customer, items: [item] };
@@ -668,9 +739,24 @@ await describeWith('orders in PostgreSQL', { pg: () => startPostgres() }, ({ pg 
       await send('POST', '/orders', { ...request, voucher: '5.00' }),
       await send('PUT', `/orders/${id}/street`, { city: 'Shanghai', street: 'Bund 9' }),
       await send('PUT', `/orders/${id}/address/old`, { city: 'Shanghai', street: 'Bund 9' }),
+      await send('POST', '/orders', 'null'),
+      await send('POST', '/orders', { ...request, items: [item, { ...item, quantity: '4' }] }),
+      await send('POST', `/orders/${id}`, request),
+      await send('GET', '/orders'),
+      await send('GET', `/orders/${id}/address`),
     ];
-    expect(answers.map(({ status }) => status)).toEqual([400, 400, 400, 402, 422, 404, 404, 404, 400, 404, 404]);
+    expect(answers.map(({ status }) => status)).toEqual([
+      ...[400, 400, 400, 402, 422, 404, 404, 404, 400, 404, 404],
+      ...[400, 400, 404, 404, 404],
+    ]);
     expect(answers[3]?.body).toContain('owes 512.00 CNY and has 500.00 CNY');
+    const late = httpApi(new OrderService({ orders: overtaken, customers, menu }));
+    const conflicts = [
+      await send('POST', '/orders', request, late),
+      await send('PUT', `/orders/${id}/address`, { city: 'Shanghai', street: 'Bund 1' }, late),
+    ];
+    expect(conflicts.map(({ status }) => status)).toEqual([409, 409]);
+    expect(conflicts[1]?.body, 'what he can do').toContain('load it again');
     const gone = new Pool({ connectionString: pg.url });
     await gone.end();
     const broken = httpApi(new OrderService({ orders: new PostgresOrders(gone), customers, menu }));
