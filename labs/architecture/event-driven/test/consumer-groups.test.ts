@@ -556,7 +556,9 @@ await describeWith('redis streams', { redis: () => startRedis() }, ({ redis }) =
         await client.replicaof('NO', 'ONE');
       }
       await open().publish([placed('1', 1)]);
-      await until(() => got.length === 2, { timeoutMs: 4000, what: 'the event after the failover' });
+      // The first comes again where the failover was quicker than its acknowledgement.
+      const isThere = () => got.some((event) => centsOf(event) === 1);
+      await until(isThere, { timeoutMs: 4000, what: 'the event after the failover' });
       await subscription.stop();
     }
   }, 20_000);
