@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { startRedis } from '@shared/services';
 import { type DetourOptions, describeWith, detour, ManualClock, until } from '@shared/testkit';
-import { FlowProducer, Job } from 'bullmq';
+import { FlowProducer, Job, QueueEventsProducer } from 'bullmq';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
@@ -126,6 +126,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
       ['a limit that fires at once', async () => task(() => 1, { softLimitMs: 2 ** 31 })],
       ['a hard limit of 0 ms', async () => sandboxed(module, { hardLimitMs: 0 })],
       ['a soft limit after the hard one', async () => sandboxed(module, { softLimitMs: 2, hardLimitMs: 1 })],
+      ['a soft limit at the hard one', async () => sandboxed(module, { softLimitMs: 1, hardLimitMs: 1 })],
     ];
     for (const [what, send] of bad) {
       const error = await Promise.resolve()
@@ -136,6 +137,71 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const client = new Redis(url);
     onTestFinished(() => client.disconnect());
     expect(await client.keys(`${prefix}:${queue.name}:*-*`)).toEqual([]);
+  });
+
+  test('what stands at a limit is within it', async () => {
+    const longest = 2 ** 31 - 1;
+    const tasks = {
+      double: task((n: number) => n * 2, { softLimitMs: longest, retry: { attempts: 1, baseMs: 0 } }),
+      brief: task(() => null, { softLimitMs: 1 }),
+      scan: sandboxed(module, { softLimitMs: longest - 1, hardLimitMs: longest }),
+      still: sandboxed(module, { hardLimitMs: 1 }),
+    };
+    const options = { connection: { url }, prefix, name: fresh(), keepResults: { age: 0, count: 0 } };
+    const forgetful = new TaskQueue(tasks, options);
+    await forgetful.close();
+    const queue = open(tasks);
+    await queue.beat('tick', { everyMs: 1 }, 'brief', null);
+    await queue.endBeat('tick');
+    const least = { concurrency: 1, lockMs: 1, stalledCheckMs: 1, maxStalls: 0, rateLimit: { max: 1, perMs: 1 } };
+    await (await work(queue, least)).close();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const now = new Date();
+    const soon = [
+      { id: '0.0' },
+      { id: '0.5' },
+      { countdownMs: 0 },
+      { eta: now },
+      { eta: new Date(0) },
+      { expires: now },
+    ];
+    const sent = await Promise.all(soon.map((each) => queue.delay('double', 21, each)));
+    const states = await Promise.all(sent.map((ticket) => ticket.state()));
+    expect(states).toEqual(soon.map(() => 'prioritized'));
+    await work(queue);
+    expect(await Promise.all(sent.map((ticket) => ticket.get(PATIENCE)))).toEqual(soon.map(() => 42));
+  });
+
+  test('what is not said is as the options say', async () => {
+    const queue = open({ double });
+    const job = await queue.bull.getJob((await queue.delay('double', 1)).id);
+    const keep = { age: 3_600, count: 10_000 };
+    const kept = { removeOnComplete: keep, removeOnFail: keep };
+    expect(job?.opts).toMatchObject({ attempts: 3, backoff: { delay: 1_000 }, delay: 0, ...kept });
+    const { bull } = await queue.worker();
+    const asDocumented = { concurrency: 1, lockDuration: 30_000, stalledInterval: 30_000, maxStalledCount: 1 };
+    expect(bull.opts).toMatchObject(asDocumented);
+    expect(bull.opts.limiter).toBeUndefined();
+  });
+
+  test('who does not say how long he waits for a result is told after half a minute', async () => {
+    const queue = open({ double });
+    const ticket = await queue.delay('double', 1);
+    await expect(ticket.get(0)).rejects.toThrow(ResultTimeoutError);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let outcome: unknown;
+    void ticket.get().catch((error: unknown) => {
+      outcome = error;
+    });
+    await settle(queue);
+    await vi.advanceTimersByTimeAsync(29_999);
+    await settle(queue);
+    expect(outcome, 'a millisecond before').toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    await settle(queue);
+    expect(outcome).toBeInstanceOf(ResultTimeoutError);
   });
 
   test('a task runs in a worker and its result comes back', async () => {
@@ -176,10 +242,27 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
 
   test('who waits without a limit waits until the result is there', async () => {
     const queue = open({ double });
-    const end = (await queue.delay('double', 2)).get(Number.POSITIVE_INFINITY);
-    await Promise.race([end, settle(queue)]);
+    const ticket = await queue.delay('double', 2);
+    // The second one, with the second that Redis has to answer, is longer than a timer can be.
+    const ends = Promise.all([Number.POSITIVE_INFINITY, 2 ** 31 - 1_000].map((ms) => ticket.get(ms)));
+    await Promise.race([ends, settle(queue)]);
     await work(queue);
-    expect(await end).toBe(4);
+    expect(await ends).toEqual([4, 4]);
+  });
+
+  test('who stops waiting for a result leaves the others who wait for it', async () => {
+    const queue = open({ double });
+    const ticket = await queue.delay('double', 2);
+    await expect(ticket.get(0)).rejects.toThrow(ResultTimeoutError);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const end = ticket.get(HOUR);
+    const hurried = ticket.get(500).catch((error: unknown) => error);
+    await settle(queue);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(await hurried).toBeInstanceOf(ResultTimeoutError);
+    await work(queue);
+    expect(await Promise.race([end, settle(queue)]), 'without another look').toBe(4);
   });
 
   test('who waits for a task that Redis has lost is not told that somebody took it back', async () => {
@@ -352,12 +435,14 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
         },
         { retry: { attempts: 1 } },
       ),
-      mute: task(() => {
+      mute: task(function muteFilm() {
         throw new PermanentError('');
       }),
+      bare: task(() => Promise.reject(null), { retry: { attempts: 1 } }),
     });
     await work(queue);
     const [dial, mute] = [await queue.delay('dial', null), await queue.delay('mute', null)];
+    await expect((await queue.delay('bare', null)).get(PATIENCE)).rejects.toThrow(/failed: null$/);
     await expect(dial.get(PATIENCE)).rejects.toThrow(/failed: Error: ::1 refused it; Error: 127/);
     await expect(mute.get(PATIENCE)).rejects.toThrow(/failed: PermanentError$/);
     await expect((await queue.delay('half', null)).get(PATIENCE)).rejects.toThrow(/can't be stored: JSON has no NaN/);
@@ -370,6 +455,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await expect(queue.result('foreign').get(PATIENCE)).rejects.toThrow(/no task is named constructor/);
     expect(runs).toEqual(['unstorable', 'black']);
     expect((await queue.bull.getJob(black.id))?.stacktrace?.join()).toContain('blackFilm');
+    expect((await queue.bull.getJob(mute.id))?.stacktrace?.join()).toContain('muteFilm');
   });
 
   test('urgent overtakes normal, and normal overtakes background', async () => {
@@ -652,7 +738,10 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     let printed = '';
     const write = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
       printed += text;
-      return true;
+      if (!String(text).startsWith('print 0 of')) return true;
+      // Where it goes is slow.
+      setTimeout(() => process.stdout.emit('drain'), 100);
+      return false;
     });
     onTestFinished(() => write.mockRestore());
     const queue = open({ once: inThread() });
@@ -843,6 +932,29 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await ended;
     await expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
     expect(signals.length).toBe(1);
+  });
+
+  test('a revoked task has been taken back, however long it takes to end', async () => {
+    const { promise: begun, resolve: begin } = gate();
+    const { promise: enough, resolve: end } = gate();
+    const scan = async () => {
+      begin();
+      await enough;
+      throw new Error('stopped');
+    };
+    const queue = open({ scan: task(scan, { retry: { attempts: 1 } }) });
+    const { bull } = await work(queue);
+    const ticket = await queue.delay('scan', null);
+    await begun;
+    holdTimers();
+    expect(await queue.revoke(ticket.id)).toBe(1);
+    await settle(queue);
+    await vi.advanceTimersByTimeAsync(10_000);
+    const ended = once(bull, 'failed');
+    end();
+    await ended;
+    vi.useRealTimers();
+    await expect(ticket.get(PATIENCE)).rejects.toThrow(TaskRevokedError);
   });
 
   test('a strike of a schedule that loses its workers fails as any other task does', async () => {
@@ -1104,6 +1216,47 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(ran).toEqual([2]);
   });
 
+  test('a revoke has not met what is done, nor what is gone since it was looked at', async () => {
+    const queue = open({ double, broken });
+    const worker = await work(queue);
+    const [done, failed] = [await queue.delay('double', 21), await queue.delay('broken', null)];
+    await done.get(PATIENCE);
+    await expect(failed.get(PATIENCE)).rejects.toThrow(TaskFailedError);
+    expect(await Promise.all([queue.revoke(done.id), queue.revoke(failed.id)])).toEqual([0, 0]);
+    expect(await done.get(PATIENCE)).toBe(42);
+    await worker.close();
+    const { id } = await queue.delay('double', 1);
+    const getState = Job.prototype.getState;
+    const spy = vi.spyOn(Job.prototype, 'getState').mockImplementationOnce(async function (this: Job) {
+      const state = await getState.call(this);
+      await queue.bull.remove(id);
+      return state;
+    });
+    onTestFinished(() => spy.mockRestore());
+    expect(await queue.revoke(id)).toBe(0);
+  });
+
+  test('a revoke of which a step fails takes it again, and says so where it never succeeds', async () => {
+    const queue = open({ double, list });
+    const fails = new Error('the line is busy');
+    const [promote, publish, remove] = [
+      vi.spyOn(Job.prototype, 'promote').mockRejectedValueOnce(fails),
+      vi.spyOn(QueueEventsProducer.prototype, 'publishEvent').mockRejectedValueOnce(fails),
+      vi.spyOn(Job.prototype, 'remove').mockRejectedValue(fails),
+    ];
+    onTestFinished(() => void vi.restoreAllMocks());
+    const waiting = await queue.delay('double', 1);
+    await expect(queue.revoke(waiting.id)).rejects.toThrow(fails);
+    remove.mockRestore();
+    expect(await queue.revoke(waiting.id)).toBe(1);
+    await queue.chord([queue.s('double', 1, { countdownMs: HOUR })], 'list');
+    const [part] = await queue.bull.getDelayed();
+    // The message to the workers comes first.
+    expect(await queue.revoke(part?.id ?? '')).toBe(1);
+    expect([publish, promote].map(({ mock }) => mock.calls.length)).toEqual([3, 2]);
+    expect(await part?.getState()).toBe('prioritized');
+  });
+
   test('a revoke leaves the events that a monitor has not read yet', async () => {
     const runs: unknown[] = [];
     const queue = open({ scan: endless(runs), double });
@@ -1237,6 +1390,20 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     await expect(unused.result('album').get(PATIENCE), 'a connection is opened').rejects.toThrow(QueueClosedError);
   });
 
+  test('a queue that is closed has no connection left', async () => {
+    const [clients, connect] = [new Set<Redis>(), Redis.prototype.connect];
+    const spy = vi.spyOn(Redis.prototype, 'connect').mockImplementation(function (this: Redis, ...done) {
+      clients.add(this);
+      return connect.apply(this, done);
+    });
+    onTestFinished(() => spy.mockRestore());
+    const queue = open({ double, list });
+    await work(queue);
+    await (await queue.chord([queue.s('double', 1)], 'list')).get(PATIENCE);
+    await queue.close();
+    expect(new Set([...clients].map(({ status }) => status))).toEqual(new Set(['end']));
+  });
+
   test('what was being sent when its queue was closed is sent, and whoever waits for a result is told', async () => {
     const name = fresh();
     const office = open({ double, list }, name);
@@ -1368,7 +1535,8 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
   });
 
   test('a strike that is due, and still waits for a worker, is lost by no instance that starts', async () => {
-    vi.useFakeTimers({ toFake: ['Date'] });
+    // To the millisecond at the hour.
+    vi.useFakeTimers({ toFake: ['Date'], now: Math.ceil(Date.now() / HOUR) * HOUR });
     onTestFinished(() => void vi.useRealTimers());
     const ran: string[] = [];
     const name = fresh();
@@ -1396,6 +1564,10 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const [job] = await queue.bull.getDelayed();
     const due = new Date((job?.timestamp ?? 0) + (job?.delay ?? 0));
     expect(due.toISOString()).toMatch(/T01:00:00\.000Z$/);
+    const refused = (cron: string, tz = 'UTC') => expect(queue.beat('morning', { cron, tz }, 'report', null)).rejects;
+    await refused('daily').toThrow(/^"daily" is no cron pattern/);
+    await refused('0 9 * * *', 'Asia/Peking').toThrow(/"Asia\/Peking" no time zone/);
+    await refused('0 9 31 4,6 *').toThrow(/^"0 9 31 4,6 \*" is the pattern of no day/);
   });
 
   test('a monitor tells what ran, what failed and for how long, from events alone', async () => {
@@ -1414,6 +1586,65 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(seen.waitMs.p50).toBeGreaterThanOrEqual(0);
     expect(seen.runMs.p50).toBeGreaterThanOrEqual(0);
     expect(await monitor.prometheus()).toContain(`bullmq_job_count{queue="${queue.name}", state="failed"} 1`);
+  });
+
+  test('a monitor tells how long the latest thousand have waited and run, to the millisecond', async () => {
+    const queue = open({ double });
+    await using monitor = await new Monitor(queue.bull).ready();
+    const client = new Redis(url);
+    onTestFinished(() => client.disconnect());
+    const events = client.pipeline();
+    let now = 0;
+    const later = (ms: number, event: string, jobId: string, ...more: string[]) => {
+      now += ms;
+      events.xadd(queue.bull.keys['events'] ?? '', `${now}-0`, 'event', event, 'jobId', jobId, ...more);
+    };
+    // The first is forgotten by the end; the others have waited from 1 ms to 1,000 ms, in no order, and run twice as long.
+    for (let n = 0; n <= 1_000; n++) {
+      const ms = n === 0 ? 5_000 : (n * 3) % 1_001;
+      later(1, 'waiting', `film ${n}`);
+      later(ms, 'active', `film ${n}`);
+      later(2 * ms, 'completed', `film ${n}`, 'returnvalue', 'null');
+    }
+    await events.exec();
+    const seen = await until(async () => {
+      const snapshot = await monitor.snapshot();
+      return snapshot.completed === 1_001 ? snapshot : undefined;
+    });
+    expect(seen).toMatchObject({
+      failed: 0,
+      stalled: 0,
+      waitMs: { p50: 500, p99: 990 },
+      runMs: { p50: 1_000, p99: 1_980 },
+    });
+  });
+
+  test('a monitor is not ready before it has its place, though Redis is slow to give it one', async () => {
+    const queue = open({ double });
+    await work(queue);
+    const { promise: enough, resolve: give } = gate();
+    const { promise: asked, resolve: ask } = gate();
+    const send = Redis.prototype.sendCommand;
+    const spy = vi.spyOn(Redis.prototype, 'sendCommand').mockImplementation(function (this: Redis, command, stream) {
+      if (!command.name.startsWith('eval') || !command.args.includes(queue.bull.keys['events'] ?? ''))
+        return send.call(this, command, stream);
+      ask();
+      void enough.then(() => send.call(this, command, stream));
+      return command.promise;
+    });
+    onTestFinished(() => spy.mockRestore());
+    await using monitor = new Monitor(queue.bull);
+    let isReady = false;
+    const ready = monitor.ready().then(() => {
+      isReady = true;
+    });
+    await asked;
+    await settle(queue);
+    expect(isReady).toBe(false);
+    give();
+    await ready;
+    await queue.delay('double', 1);
+    await until(async () => (await monitor.snapshot()).completed === 1, { what: 'the monitor to hear of the end' });
   });
 
   test('what is due waits from then on, for a monitor too, while all workers are busy', async () => {

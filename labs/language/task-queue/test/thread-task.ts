@@ -29,9 +29,10 @@ export default async function run(order: Order, { id, attempt, signal, progress 
     if (order.act === 'crash') process.exit(7);
     if (order.act === 'forget') return JSON.parse('[0]', (key, part) => (key === '' ? part : Promise.resolve()));
     if (order.act === 'print') {
-      for (let line = 0; line < 50; line++) console.log(`print ${line} of ${id}`);
-      // Node hands on the first line, and the others once that is read: this thread hears so after it has told its result.
-      process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200));
+      await new Promise((said) => process.stdout.write(`print 0 of ${id}\n`, said));
+      // More than may wait to be read: what comes after it waits in this thread.
+      console.log('.'.repeat(100_000));
+      for (let line = 1; line < 50; line++) console.log(`print ${line} of ${id}`);
     }
     // As modules do that are made for other threads than ours.
     for (const said of order.act === 'chat' ? [{ value: 'another' }, 'ready', null] : []) parentPort?.postMessage(said);
