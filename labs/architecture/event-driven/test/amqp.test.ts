@@ -558,7 +558,7 @@ await describeWith('rabbitmq', servers, ({ postgres, rabbit }) => {
     const errors: unknown[] = [];
     const backoffMs = (attempt: number) => {
       // Before it is back, the queue is somebody else's.
-      if (attempts.push(attempt) === 1) return 100;
+      if (attempts.push(attempt) === 1) return 300;
       return attempt < 3 ? 1 : 60_000;
     };
     const bus = await open(url, { backoffMs, onError: (error) => errors.push(error) });
