@@ -219,6 +219,106 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect(await rows(board, { timeoutMs: 0 })).toHaveLength(1);
   });
 
+  test('what stands at a limit is within it', async () => {
+    const { name, store, send, raw } = await open();
+    const most = 2 ** 31 - 1;
+    const longest = new PostgresEventStore<OrderEvent>(pool, name.padEnd(63 - '_commands'.length, 'x'));
+    await longest.migrate();
+    await longest.append({ ...entry(1, `${'汉'.repeat(333)}x`), commandId: 'c'.repeat(1_000) });
+    const items = [1, most].map((quantity) => ({ name: `${quantity}`.padEnd(1_000, 'x'), quantity }));
+    await send('7', { type: 'place', customer: 'L'.repeat(1_000), items });
+    const shortest = new PostgresEventStore<OrderEvent>(pool, name, { lockTimeoutMs: 1 });
+    expect(await shortest.readAll(0n, most)).toMatchObject([{ data: { items } }]);
+    const wide = { ...sales, name: 'x'.repeat(63 - `${name}__${most}`.length) };
+    for (const [least, batch] of [
+      [0, 1],
+      [most, most],
+    ] as const) {
+      const limits = { batch, idleMs: least, idleInTransactionMs: batch };
+      const make = (options: ProjectorOptions) =>
+        new Projector(pool, store, { ...wide, version: least }, { prefix: name, ...options });
+      expect(() => make(limits), `batches of ${batch}`).not.toThrow();
+      await raw(batch);
+      const till = make({ batch });
+      await till.migrate();
+      await till.rebuild();
+      expect(await till.lag(), `version ${least}`).toMatchObject({ events: 0 });
+    }
+    for (const attempts of [1, most]) expect(() => new CommandBus(store, order, { attempts })).not.toThrow();
+  });
+
+  test('what is not said is as the options say', async () => {
+    const store = new PostgresEventStore<OrderEvent>(pool);
+    await store.migrate();
+    const readAll = vi.spyOn(store, 'readAll');
+    const idle: unknown[] = [];
+    const ask = async (db: Tx) => idle.push(...(await db.query('SHOW idle_in_transaction_session_timeout')).rows);
+    const till = new Projector(pool, store, { ...sales, on: { OrderCollected: ask } });
+    await till.migrate();
+    const queries = new Queries(pool);
+    const late = outcome(queries.query(sales, ask, { atLeast: 99n }), 30_000);
+    await pool.query("ALTER TABLE orders_events ADD patience text DEFAULT current_setting('lock_timeout')");
+    let writes = 0;
+    const own = new PostgresEventStore<OrderEvent>(connections(() => writes++));
+    await Promise.all([1, 2].map((n) => own.append(entry(n))));
+    expect(writes, 'appends go one by one').toBe(2);
+    const { rows } = await pool.query('SELECT DISTINCT patience FROM orders_events');
+    expect(rows, 'the longest wait for the lock of the log').toEqual([{ patience: '5s' }]);
+    await drain(till);
+    expect(readAll.mock.calls.map(([, limit]) => limit)).toEqual([500, 500]);
+    await queries.query(sales, ask);
+    expect(idle, 'in two handlers and a query').toEqual(
+      Array.from({ length: 3 }, () => ({ idle_in_transaction_session_timeout: '10s' })),
+    );
+    const append = vi.spyOn(store, 'append').mockRejectedValue(new ConflictError('order-7 has moved on'));
+    const place: OrderCommand = { id: 'c', orderId: '7', type: 'place', customer: 'Li', items: BURGER };
+    await expect(new CommandBus(store, order).send(place)).rejects.toThrow(ConflictError);
+    expect(append).toHaveBeenCalledTimes(5);
+    expect((await late).error).toMatchObject({
+      constructor: StaleReadError,
+      message: expect.stringContaining('after 1000 ms'),
+    });
+  });
+
+  test('whichever statement fails, whoever asked is told', async () => {
+    const { name, store, raw } = await open();
+    await raw(1);
+    const reason = Object.assign(new DatabaseError('canceling statement due to user request', 0, 'error'), {
+      code: '57014',
+    });
+    let statements = 0;
+    let fails = 0;
+    const own = connections(() => {
+      if (++statements === fails) throw reason;
+    });
+    const till = (of: string, on = own) => new Projector(on, store, { ...sales, name: of }, { prefix: name });
+    const first = async (of: string) => {
+      const healthy = till(of, pool);
+      await healthy.migrate();
+      await drain(healthy);
+    };
+    const jobs: [what: string, before: (of: string) => Promise<unknown>, job: (of: string) => Promise<unknown>][] = [
+      ['open', async () => {}, (of) => new PostgresEventStore(own, `${name}${of}`).migrate()],
+      ['migrate', async () => {}, (of) => till(of).migrate()],
+      ['round', (of) => till(of, pool).migrate(), (of) => drain(till(of))],
+      ['rebuild', first, (of) => till(of).rebuild()],
+      ['resume', first, (of) => till(of).resume()],
+      ['lag', first, (of) => till(of).lag()],
+      ['query', first, (of) => new Queries(own, name).query({ name: of }, (db, table) => db.query(`TABLE ${table}`))],
+    ];
+    for (const [what, before, job] of jobs) {
+      for (fails = 1; ; fails++) {
+        const of = `${what}${fails}`;
+        await before(of);
+        statements = 0;
+        const { error } = await outcome(job(of));
+        if (statements < fails) break;
+        const cause = error instanceof StoreError ? error.cause : error;
+        expect(cause, `${what}, statement ${fails}`).toBe(reason);
+      }
+    }
+  });
+
   test('a projector that failed waits before it tries again', async () => {
     const { store, projector } = await open();
     const told: unknown[] = [];
@@ -289,6 +389,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     const long = 'x'.repeat(58);
     const cases: [string, () => unknown][] = [
       ['a store beyond 63 bytes', () => new PostgresEventStore(pool, long)],
+      ['one whose commands are a byte beyond', () => new PostgresEventStore(pool, 'x'.repeat(55))],
       ['a Chinese one', () => new PostgresEventStore(pool, '汉'.repeat(19))],
       ['a prefix beyond 63 bytes', () => new Projector(pool, store, board, { prefix: long })],
       ['a projection that fits until its tenth build', () => projector({ ...board, name: 'x'.repeat(57) })],
@@ -1175,6 +1276,56 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect(await sold(), 'mended, it goes on').toEqual({ cheeseburger: 4 });
   });
 
+  test('a rebuild that meets a poison event in its first batch is told of it, also where the live read model is behind', async () => {
+    const { raw, projector, rows } = await open();
+    await raw(1);
+    await raw(2);
+    await projector(sales);
+    const fussy: Projection<OrderEvent> = {
+      ...sales,
+      version: 2,
+      on: {
+        OrderCollected: async (tx, table, event) => {
+          if (event.stream === 'order-2') throw new Error('no such burger');
+          return sales.on.OrderCollected?.(tx, table, event);
+        },
+      },
+    };
+    await expect((await projector(fussy)).rebuild()).rejects.toThrow(PoisonEventError);
+    expect(await rows(sales), 'the old one stays').toEqual([]);
+  });
+
+  test('a rebuild whose table a later one has dropped ends in peace, and leaves that one live', async () => {
+    const { store, raw, projector, sold } = await open();
+    await raw(1);
+    await drain(await projector(sales));
+    const later = await projector({ ...sales, version: 3 });
+    const backlog = async (after: bigint) => {
+      await later.rebuild();
+      return store.backlog(after);
+    };
+    const log = { readAll: (after: bigint, limit: number) => store.readAll(after, limit), backlog };
+    await (await projector({ ...sales, version: 2 }, {}, log)).rebuild();
+    await raw(2);
+    await drain(later);
+    expect(await sold()).toEqual({ cheeseburger: 4 });
+  });
+
+  test('a log that ends before the live read model is not the one to rebuild it from', async () => {
+    const { store, raw, projector, sold } = await open();
+    for (const n of [1, 2, 3]) await raw(n);
+    const live = await projector(sales);
+    await drain(live);
+    const restored = (await store.readAll(0n, 10)).slice(0, 2);
+    const readAll = async (after: bigint) => restored.filter(({ position }) => position > after);
+    const log = { readAll, backlog: async (after: bigint) => ({ events: (await readAll(after)).length, ms: 0 }) };
+    const lost = (await outcome((await projector({ ...sales, version: 2 }, {}, log)).rebuild())).error;
+    expect(lost).toMatchObject({ constructor: CqrsError, message: expect.stringContaining('the same log') });
+    await raw(4);
+    await drain(live);
+    expect(await sold(), 'the live one goes on').toEqual({ cheeseburger: 8 });
+  });
+
   test('no query fails while rebuilds come and go', async () => {
     const { store, raw, projector, queries, sold } = await open();
     await raw(1);
@@ -1353,6 +1504,30 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
       'order-f 1',
       'order-f 2',
     ]);
+  });
+
+  test('a group has its limits, and what is larger than a group goes by itself', async () => {
+    const { name } = await open();
+    let groups = 0;
+    const own = connections(() => groups++);
+    const store = new PostgresEventStore<OrderEvent>(own, name, { groupCommit: true });
+    let orders = 0;
+    const together = async (characters: readonly number[]) => {
+      groups = 0;
+      const appends = characters.map((length) => {
+        const n = ++orders;
+        return store.append({ ...entry(n), events: [collected(n, [{ name: 'x'.repeat(length), quantity: 1 }])] });
+      });
+      await Promise.all(appends);
+      return groups;
+    };
+    const few = Array.from({ length: 500 }, () => 1);
+    expect(await together(few), '500 that are small').toBe(1);
+    expect(await together([...few, 1]), '501').toBe(2);
+    expect(await together([400_000, 400_000]), 'less than a million characters').toBe(1);
+    expect(await together([400_000, 400_000, 400_000]), 'more').toBe(2);
+    expect(await together([1, 1_200_000, 1]), 'one that alone has more').toBe(3);
+    expect((await store.backlog(0n)).events).toBe(orders);
   });
 
   test('appends that go together and cannot have the log in time wait for it once, and not one after the other', async () => {

@@ -1,7 +1,7 @@
 // The command side on another database: the same port, the same promises.
 import { startMongo, startPostgres } from '@shared/services';
 import { describeWith, History, part, until } from '@shared/testkit';
-import { MongoClient } from 'mongodb';
+import { MongoClient, MongoServerError, MongoWriteConcernError } from 'mongodb';
 import { Pool } from 'pg';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import {
@@ -284,6 +284,44 @@ await describeWith(
       await until(() => looks > 100, { what: 'more looks than all attempts take' });
       confirmed = true;
       expect(await both, 'the twin, and who decides anew').toEqual([{ position: 1n }, { position: 2n }]);
+    });
+
+    test('what MongoDB refuses is not written, and what it does not confirm may be', async () => {
+      const refused = { message: 'Document failed validation', code: 121 };
+      const unconfirmed = { code: 64, codeName: 'WriteConcernTimeout', errmsg: 'waiting for replication timed out' };
+      const errors = [
+        ['no', new MongoServerError(refused)],
+        [
+          'unknown',
+          new MongoServerError({ message: 'not primary', code: 10107, errorLabels: ['RetryableWriteError'] }),
+        ],
+        ['unknown', new MongoWriteConcernError({ writeConcernError: unconfirmed, ok: 1 })],
+      ] as const;
+      for (const [written, cause] of errors) {
+        const db = client.db();
+        const collection = db.collection(`m${++shops}`);
+        const commits = new Proxy(collection, {
+          get: (of, key) => (key === 'updateOne' ? () => Promise.reject(cause) : Reflect.get(of, key).bind(of)),
+        });
+        const failing = new Proxy(db, {
+          get: (of, key) => (key === 'collection' ? () => commits : Reflect.get(of, key)),
+        });
+        const told = new MongoEventStore<OrderEvent>(failing).append(entry(1));
+        await expect(told, cause.message).rejects.toMatchObject({ constructor: StoreError, written, cause });
+      }
+    });
+
+    test('what stands at a limit is within it in MongoDB, and a clock that was set back makes no negative lag', async () => {
+      const most = 2 ** 31 - 1;
+      for (const patienceMs of [1, most]) expect(await inMongo({ patienceMs })).toBeDefined();
+      await expect(inMongo({ patienceMs: 0 })).rejects.toThrow(InvalidArgumentError);
+      const store = await inMongo();
+      await store.append({ ...entry(1, 'x'.repeat(1_000)), commandId: 'c'.repeat(1_000) });
+      expect(await store.readAll(0n, 1)).toHaveLength(1);
+      expect(await store.readAll(0n, most)).toHaveLength(1);
+      const ahead = { $set: { at: new Date(Date.now() + 3_600_000) } };
+      await client.db().collection(`m${shops}`).updateMany({}, ahead);
+      expect(await store.backlog(0n)).toEqual({ events: 1, ms: 0 });
     });
 
     test('the projector needs no change to fill the read model in Postgres from a log in MongoDB', async () => {

@@ -2,11 +2,12 @@
 // seconds of a processor to start.
 import { Client } from '@opensearch-project/opensearch';
 import { startOpenSearch, startPostgres } from '@shared/services';
-import { describeWith, History, part, until } from '@shared/testkit';
+import { describeWith, detour, History, outcome, part, until } from '@shared/testkit';
 import { Pool } from 'pg';
-import { afterAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   CommandBus,
+  CqrsError,
   InvalidArgumentError,
   type Item,
   type OrderCommand,
@@ -256,11 +257,14 @@ await describeWith(
         await round;
         expect(await shop.found(all, position), 'older documents and checkpoints are refused').toEqual(EVENING);
         expect(await copier.round()).toBe(0);
+        const inclusive = { readAll: (after: bigint, limit: number) => shop.store.readAll(after - 1n, limit) };
+        const again = await shop.projector({}, orderSearch, inclusive);
+        expect(await again.round(), 'of a log that gives the last event again and again').toBe(0);
       },
     );
 
     test('an event whose document can’t be made or is refused stops its search model, and is named', SLOW, async () => {
-      const { place, send, projector, found } = await open();
+      const { store, place, send, projector, queries, found } = await open();
       const healthy = await projector();
       const first = await place('7');
       const { position } = await place('8', DUCK);
@@ -311,7 +315,12 @@ await describeWith(
         ['an upper-case name', () => projector({}, { ...orderSearch, name: 'Orders' })],
         ['a wildcard', () => new SearchQueries(client, '*').search(orderSearch, all)],
         ['a batch of nothing', () => projector({ batch: 0 })],
-        ['a limit of nothing', () => nowhere.search(orderSearch, all, { limit: 0 })],
+        ['a limit of nothing', () => queries.search(orderSearch, all, { limit: 0 })],
+        ['more than OpenSearch gives at once', () => queries.search(orderSearch, all, { limit: 10_001 })],
+        [
+          'a name of 201 characters',
+          () => new SearchProjector(client, store, orderSearch, { prefix: 'x'.repeat(195) }),
+        ],
         ['no index', () => nowhere.search(orderSearch, all)],
         ['no index to wait for', () => nowhere.search(orderSearch, all, { atLeast: 1n })],
       ];
@@ -350,6 +359,133 @@ await describeWith(
         expect(error).toMatchObject({ constructor: PoisonEventError, position });
       },
     );
+
+    test('what stands at a limit is within it, and what is not said is as the options say', SLOW, async () => {
+      const { store, place } = await open();
+      const name = 'orders'.padEnd(200 - search.namespace.length, 'x');
+      for (const [version, batch] of [
+        [0, 1],
+        [2 ** 31 - 1, 500],
+      ] as const) {
+        const options = { prefix: search.namespace, batch, refreshMs: batch };
+        await new SearchProjector(client, store, { ...orderSearch, name, version }, options).migrate();
+      }
+      // With "of order-" before them 512 bytes, which OpenSearch takes as an id, and 513.
+      for (const length of [503, 504]) await place('x'.repeat(length));
+      const { position: atLeast } = await place('7');
+      const readAll = vi.fn((after: bigint, limit: number) => store.readAll(after, limit));
+      const copier = new SearchProjector(client, { readAll }, orderSearch);
+      await copier.migrate();
+      const queries = new SearchQueries(client);
+      const late = outcome(queries.search(orderSearch, all, { atLeast: 99n }), 30_000);
+      await drain(copier);
+      expect(readAll.mock.calls.map(([, limit]) => limit)).toEqual([500, 500]);
+      const index = 'shop-orders-1';
+      const { body } = await client.indices.getSettings({ index });
+      expect(body[index]?.settings?.index).toMatchObject({ refresh_interval: '1000ms' });
+      expect(await queries.search(orderSearch, all, { atLeast, limit: 10_000 })).toHaveLength(3);
+      expect((await late).error).toMatchObject({
+        constructor: StaleReadError,
+        message: expect.stringContaining('after 1000 ms'),
+      });
+    });
+
+    test('whichever question OpenSearch does not answer, whoever asked is told', SLOW, async () => {
+      const shop = await open();
+      await day(shop);
+      let answers = 0;
+      let fails = 0;
+      const deaf = listening(() => {
+        if (++answers === fails) throw new Error('socket hang up');
+      });
+      const queries = new SearchQueries(deaf, shop.prefix);
+      const named = (name: string) => ({ ...orderSearch, name });
+      const begun = await shop.projector({ batch: 1 }, named('begun'));
+      await begun.round();
+      const copier = new SearchProjector(deaf, shop.store, named('begun'), { prefix: shop.prefix, batch: 1 });
+      const jobs: [what: string, questions: number, job: () => Promise<unknown>][] = [
+        ['migrate', 4, () => new SearchProjector(deaf, shop.store, named(`new-${fails}`), shop).migrate()],
+        ['round', 4, () => copier.round()],
+        ['search', 3, () => queries.search(named('begun'), all, { atLeast: 1n })],
+      ];
+      for (const [what, questions, job] of jobs) {
+        // The last one first: what had been done until then is not asked for again.
+        for (fails = questions; fails > 0; fails--) {
+          answers = 0;
+          const where = `${what}, question ${fails}`;
+          await expect(job(), where).rejects.toMatchObject({ constructor: StoreError, written: 'unknown' });
+        }
+      }
+    });
+
+    test('what OpenSearch refuses is told from what it fails at, and from what was never migrated', SLOW, async () => {
+      const { projector, prefix } = await open();
+      const unknown = { ...orderSearch, properties: { items: { type: 'burger' } } };
+      await expect(projector({}, unknown), 'a mapping').rejects.toMatchObject({
+        constructor: StoreError,
+        written: 'no',
+      });
+      await projector();
+      let status = 400;
+      await using way = await detour(() => search.node, {
+        answered: (bytes) => bytes.replace(/(?<=^HTTP\/1.1 |"status":)400/g, `${status}`),
+      });
+      const far = new Client({ node: way.url(search.url), maxRetries: 0 });
+      onTestFinished(() => far.close());
+      for (const written of ['no', 'unknown'] as const) {
+        for (status of written === 'no' ? [400, 429] : [500, 503]) {
+          const asked = new SearchQueries(far, prefix).search(orderSearch, { sounds_like: 'burger' });
+          await expect(asked, `${status}`).rejects.toMatchObject({ constructor: StoreError, written });
+        }
+      }
+    });
+
+    test('a document that OpenSearch can’t write just now is no poison event, and is written later', SLOW, async () => {
+      const shop = await open();
+      const position = await day(shop);
+      const copier = await shop.projector();
+      const index = `${shop.prefix}orders-1`;
+      const block = (shut: boolean) => client.indices.putSettings({ index, body: { 'index.blocks.write': shut } });
+      await block(true);
+      let status = 403;
+      await using way = await detour(() => search.node, {
+        answered: (bytes) => bytes.replaceAll('"status":403', `"status":${status}`),
+      });
+      const far = new Client({ node: way.url(search.url), maxRetries: 0 });
+      onTestFinished(() => far.close());
+      for (status of [429, 500, 503]) {
+        const round = new SearchProjector(far, shop.store, orderSearch, shop).round();
+        await expect(round, `${status}`).rejects.toMatchObject({ constructor: StoreError, written: 'no' });
+      }
+      await block(false);
+      await drain(copier);
+      expect(await shop.found(all, position)).toEqual(EVENING);
+    });
+
+    test('a document that can’t be read is not taken for one that is not there', SLOW, async () => {
+      const { store, place, projector, prefix } = await open();
+      await place('7');
+      await drain(await projector());
+      await place('8');
+      const index = `${prefix}orders-1`;
+      const lost = listening((answers) => answers === 1 && client.indices.delete({ index }));
+      const round = new SearchProjector(lost, store, orderSearch, { prefix }).round();
+      await expect(round).rejects.toMatchObject({ constructor: StoreError, written: 'no' });
+      expect((await client.indices.exists({ index })).body, 'an index that nobody has migrated').toBe(false);
+    });
+
+    test('a log that lacks an event of a stream is told, and makes no document', SLOW, async () => {
+      const { store, place, send, projector, found } = await open();
+      await place('7');
+      const { position } = await send('7', { type: 'change', items: FRIES });
+      await send('7', { type: 'cook' });
+      const readAll = async (after: bigint, limit: number) =>
+        (await store.readAll(after, limit)).filter((event) => event.position !== position);
+      await (await projector({ batch: 1 }, orderSearch, { readAll })).round();
+      const gap = (await projector({}, orderSearch, { readAll })).round();
+      await expect(gap).rejects.toMatchObject({ constructor: CqrsError, message: expect.stringContaining('same log') });
+      expect(await found(all, 1n)).toEqual(['grilled cheeseburger ×2 placed']);
+    });
 
     test(
       'an OpenSearch whose answer is lost is told from a poison event, and the next round goes on',
