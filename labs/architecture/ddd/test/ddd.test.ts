@@ -121,6 +121,7 @@ describe('values', () => {
         .map((share) => share.minor);
     expect(split(100, 1, 1, 1)).toEqual([34, 33, 33]);
     expect(split(1003, 49, 51), 'exactly 491.47 and 511.53').toEqual([491, 512]);
+    expect(split(10, 5, 2), 'exactly 7.14 and 2.86').toEqual([7, 3]);
     expect(split(5, 0, 1, 0), 'nothing to those who weigh nothing').toEqual([0, 5, 0]);
     const lacking: number[] = [1, 1];
     delete lacking[0];
