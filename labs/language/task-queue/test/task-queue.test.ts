@@ -1558,6 +1558,14 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     expect(ran).toEqual(['first', 'second']);
   });
 
+  test('a schedule that Redis refuses is an error', async () => {
+    const queue = open({ double });
+    const client = new Redis(url);
+    onTestFinished(() => client.disconnect());
+    await client.set(`${prefix}:${queue.bull.name}:events`, 'no stream');
+    await expect(queue.beat('daily', { everyMs: HOUR }, 'double', 1)).rejects.toThrow('WRONGTYPE');
+  });
+
   test('a schedule by calendar strikes in its time zone', async () => {
     const queue = open({ report: task(() => null) });
     await queue.beat('morning', { cron: '0 9 * * *', tz: 'Asia/Shanghai' }, 'report', null);
