@@ -1276,23 +1276,28 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     expect(await sold(), 'mended, it goes on').toEqual({ cheeseburger: 4 });
   });
 
-  test('a rebuild that meets a poison event in its first batch is told of it, also where the live read model is behind', async () => {
-    const { raw, projector, rows } = await open();
-    await raw(1);
-    await raw(2);
-    await projector(sales);
-    const fussy: Projection<OrderEvent> = {
-      ...sales,
-      version: 2,
-      on: {
-        OrderCollected: async (tx, table, event) => {
-          if (event.stream === 'order-2') throw new Error('no such burger');
-          return sales.on.OrderCollected?.(tx, table, event);
+  test('a rebuild whose batch a poison event cuts short is told of it, also where the live read model is behind', async () => {
+    for (const [where, poison] of [
+      ['in the first batch', 2],
+      ['after a full one', 4],
+    ] as const) {
+      const { raw, projector, rows } = await open();
+      for (let n = 1; n <= poison; n++) await raw(n);
+      await projector(sales);
+      const fussy: Projection<OrderEvent> = {
+        ...sales,
+        version: 2,
+        on: {
+          OrderCollected: async (tx, table, event) => {
+            if (event.stream === `order-${poison}`) throw new Error('no such burger');
+            return sales.on.OrderCollected?.(tx, table, event);
+          },
         },
-      },
-    };
-    await expect((await projector(fussy)).rebuild()).rejects.toThrow(PoisonEventError);
-    expect(await rows(sales), 'the old one stays').toEqual([]);
+      };
+      const rebuilt = (await projector(fussy, { batch: 2 })).rebuild();
+      await expect(rebuilt, where).rejects.toThrow(PoisonEventError);
+      expect(await rows(sales), `${where}: the old one stays`).toEqual([]);
+    }
   });
 
   test('a rebuild whose table a later one has dropped ends in peace, and leaves that one live', async () => {
