@@ -280,7 +280,7 @@ await describeWith('cqrs', { postgres: () => startPostgres() }, ({ postgres }) =
     });
   });
 
-  test('whichever statement fails, whoever asked is told', async () => {
+  test('whichever statement fails, whoever asked is told', { timeout: 20_000 }, async () => {
     const { name, store, raw } = await open();
     await raw(1);
     const reason = Object.assign(new DatabaseError('canceling statement due to user request', 0, 'error'), {
