@@ -39,7 +39,8 @@ export async function detour(
     for (const [from, into, words] of ways) {
       from.on('error', () => {}).on('close', () => into.destroy());
       if (words === undefined) from.pipe(into);
-      else from.on('data', (bytes) => into.write(words(bytes.toString('latin1')), 'latin1')).on('end', () => into.end());
+      else
+        from.on('data', (bytes) => into.write(words(bytes.toString('latin1')), 'latin1')).on('end', () => into.end());
     }
   });
   await once(server.listen(0, host), 'listening');
