@@ -21,7 +21,8 @@ const scratch = async () => {
 };
 
 describe('the contract', () => {
-  test('the code beside each .proto is what buf makes of it', async () => {
+  // buf is a program of 47 MB, and its plugin a Node of its own: on a busy machine they take their time to start.
+  test('the code beside each .proto is what buf makes of it', { timeout: 20_000 }, async () => {
     const dir = await scratch();
     await buf('generate', '-o', dir);
     for (const [module, file] of [
