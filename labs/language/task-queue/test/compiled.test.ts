@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { part } from '@shared/testkit';
 import { expect, onTestFinished, test } from 'vitest';
 
 const run = promisify(execFile);
@@ -13,8 +14,7 @@ const run = promisify(execFile);
 test('a thread starts where the sources have been compiled', { timeout: 20_000 }, async () => {
   const dir = await mkdtemp(join(tmpdir(), 'task-queue-compiled-'));
   onTestFinished(() => rm(dir, { recursive: true }));
-  const copy = resolve(process.env['LAB_IMPL'] ?? '', '..');
-  const src = existsSync(join(copy, 'thread.ts')) ? copy : join(import.meta.dirname, '../src');
+  const src = dirname(fileURLToPath(part('thread.ts')));
   for (const file of await readdir(src)) {
     const typed = await readFile(join(src, file), 'utf8');
     // As tsc does with rewriteRelativeImportExtensions: specifiers alone.

@@ -56,8 +56,8 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     for (let trip = 0; trip < 200; trip++) await queue.bull.getJobCounts();
   };
   /** Until the test is over, timers go on only where it moves them. Redis answers all the same. */
-  const holdTimers = () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const holdTimers = (...also: 'performance'[]) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', ...also] });
     onTestFinished(() => void vi.useRealTimers());
   };
 
@@ -189,8 +189,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const queue = open({ double });
     const ticket = await queue.delay('double', 1);
     await expect(ticket.get(0)).rejects.toThrow(ResultTimeoutError);
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
+    holdTimers('performance');
     let outcome: unknown;
     void ticket.get().catch((error: unknown) => {
       outcome = error;
@@ -254,8 +253,7 @@ await describeWith('task queue', { redis: () => startRedis() }, ({ redis }) => {
     const queue = open({ double });
     const ticket = await queue.delay('double', 2);
     await expect(ticket.get(0)).rejects.toThrow(ResultTimeoutError);
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
+    holdTimers('performance');
     const end = ticket.get(HOUR);
     const hurried = ticket.get(500).catch((error: unknown) => error);
     await settle(queue);
